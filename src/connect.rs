@@ -1,0 +1,115 @@
+//! From settings to an [`App`] that talks to the tenant they name.
+
+use std::{sync::Arc, time::Duration};
+
+use azure_core::{
+    credentials::TokenCredential,
+    http::{ClientOptions, HttpClient, Transport, Url},
+};
+use azure_identity::{
+    DeveloperToolsCredential, ManagedIdentityCredential, ManagedIdentityCredentialOptions, UserAssignedId,
+};
+use uuid::Uuid;
+
+#[cfg(feature = "sandbox")]
+use crate::sandbox::loopback::SandboxUrl;
+use crate::{
+    app::App,
+    clock::Clock,
+    ledger::{Ledger, memory::MemoryLedger},
+    settings::{Problem, Report, Settings, TenantAccess},
+};
+
+/// A running App, and what it needs around it.
+#[derive(Debug)]
+pub struct Connection {
+    /// The App.
+    pub app: Arc<App>,
+    /// The sandbox that it talks to, whose time it must keep.
+    #[cfg(feature = "sandbox")]
+    pub sandbox: Option<Arc<SandboxUrl>>,
+}
+
+/// Builds the App.
+///
+/// # Errors
+/// What keeps it from working, as a report on the settings behind it.
+pub fn connect(settings: Settings) -> Result<Connection, Report> {
+    // Fails when a test did it already in this process, which is as good.
+    drop(rustls::crypto::ring::default_provider().install_default());
+    let http = reqwest::Client::builder()
+        .connect_timeout(Duration::from_secs(10))
+        .redirect(reqwest::redirect::Policy::none())
+        .build()
+        .map_err(|error| report("SSL_CERT_FILE", format!("no TLS is possible on this machine: {error}")))?;
+    let ledger = ledger(settings.ledger_url.as_ref())?;
+    match settings.tenant.clone() {
+        TenantAccess::Graph { client_id, managed_identity } => {
+            let http: Arc<dyn HttpClient> = Arc::new(http);
+            let credential = credential(client_id, managed_identity, http.clone())?;
+            let app = app(settings, http, credential, ledger, Clock::system())?;
+            Ok(Connection {
+                app,
+                #[cfg(feature = "sandbox")]
+                sandbox: None,
+            })
+        }
+        #[cfg(feature = "sandbox")]
+        TenantAccess::Sandbox(url) => {
+            let sandbox = SandboxUrl::new(http, url.as_str(), Clock::system())
+                .map_err(|error| report("SANDBOX_URL", error.to_string()))?;
+            let app = app(settings, sandbox.clone(), sandbox.credential(), ledger, sandbox.clock())?;
+            Ok(Connection { app, sandbox: Some(sandbox) })
+        }
+    }
+}
+
+fn app(
+    settings: Settings,
+    transport: Arc<dyn HttpClient>,
+    credential: Arc<dyn TokenCredential>,
+    ledger: Arc<dyn Ledger>,
+    clock: Clock,
+) -> Result<Arc<App>, Report> {
+    App::new(settings, transport, credential, ledger, clock)
+        .map(Arc::new)
+        .map_err(|error| report("LANGUAGE", error.to_string()))
+}
+
+fn credential(
+    client_id: Option<Uuid>,
+    managed_identity: bool,
+    http: Arc<dyn HttpClient>,
+) -> Result<Arc<dyn TokenCredential>, Report> {
+    let failed = |error: azure_core::Error| {
+        report("AZURE_CLIENT_ID", format!("does not lead to an identity: {error}"))
+    };
+    if managed_identity {
+        let options = ManagedIdentityCredentialOptions {
+            user_assigned_id: client_id.map(|id| UserAssignedId::ClientId(id.to_string())),
+            client_options: ClientOptions {
+                transport: Some(Transport::new(http)),
+                ..ClientOptions::default()
+            },
+        };
+        Ok(ManagedIdentityCredential::new(Some(options)).map_err(failed)?)
+    } else {
+        tracing::info!(event = "start.credential", "no managed identity here: using the one of `az login`");
+        Ok(DeveloperToolsCredential::new(None).map_err(failed)?)
+    }
+}
+
+/// The ledger. Workers in Azure share no memory, so a ledger in memory would lose joiners there: better not to
+/// start at all.
+fn ledger(url: Option<&Url>) -> Result<Arc<dyn Ledger>, Report> {
+    match url {
+        None => Ok(Arc::new(MemoryLedger::default())),
+        Some(_) => {
+            Err(report("LEDGER_URL", "cannot be used: this version keeps its ledger in memory only".into()))
+        }
+    }
+}
+
+fn report(name: &'static str, what: String) -> Report {
+    Report(vec![Problem { name, what, example: "" }])
+}

@@ -1,0 +1,90 @@
+//! SweepJoiners: once a day, one job for everyone whose first day is near, and for every record that is not settled.
+
+use std::collections::BTreeSet;
+
+use chrono::{DateTime, NaiveDate, Utc};
+use uuid::Uuid;
+
+use crate::{
+    app::{Alert, App},
+    graph::{GraphError, users::Candidate},
+    ledger::{Purpose, Record, State},
+    pass::{
+        Job,
+        day_one::{Distance, day_one, distance, stamps},
+    },
+    settings::JoinerSource,
+    zone::zone_for,
+};
+
+/// Finds the jobs of the day, the earliest day one first.
+///
+/// # Errors
+/// When Graph cannot be asked for joiners; the host runs the function again.
+pub async fn sweep_joiners(app: &App) -> Result<Vec<Job>, GraphError> {
+    let now = app.clock.now();
+    let candidates = match app.settings.joiners {
+        JoinerSource::Group(group) => app.graph.members(group).await?,
+        JoinerSource::HireDate => {
+            let (from, to) = stamps(app.settings.lead_days, now);
+            app.graph.hired_between(from, to).await?
+        }
+    };
+    let without_date = candidates.iter().filter(|user| user.employee_hire_date.is_none()).count();
+    let joiners: BTreeSet<(NaiveDate, Uuid)> =
+        candidates.iter().filter_map(|user| near_day_one(app, user, now).map(|day| (day, user.id))).collect();
+    let served: BTreeSet<Uuid> = joiners.iter().map(|(_, user)| *user).collect();
+    let mut jobs: Vec<Job> = joiners.into_iter().map(|(day, user)| Job::joiner(user, day)).collect();
+    let found = jobs.len();
+    jobs.extend(rechecks(app, &served, now).await);
+    tracing::info!(
+        event = "sweep.done",
+        seen = candidates.len(),
+        without_date,
+        joiners = found,
+        rechecks = jobs.len() - found
+    );
+    Ok(jobs)
+}
+
+fn near_day_one(app: &App, user: &Candidate, now: DateTime<Utc>) -> Option<NaiveDate> {
+    let zone = zone_for(user.usage_location.as_deref(), app.settings.pass.time_zone);
+    let day = day_one(user.employee_hire_date?, zone);
+    (distance(day, zone, app.settings.lead_days, now) == Distance::Near).then_some(day)
+}
+
+/// Records that need a second look: unfinished ones, and delivered passes of people who are no candidates any
+/// more. Joiners come first: without the ledger they are still queued, and the second looks wait a day.
+async fn rechecks(app: &App, served: &BTreeSet<Uuid>, now: DateTime<Utc>) -> Vec<Job> {
+    match app.ledger.list().await {
+        Ok(records) => records
+            .into_iter()
+            .filter(|(user, record)| !served.contains(user) && is_open(record, now))
+            .map(|(user, _)| Job::recheck(user, now.date_naive()))
+            .collect(),
+        Err(error) => {
+            app.alert(&Alert {
+                headline: "The sweep could not read the ledger".into(),
+                who: "every joiner whose first day moved or was cancelled".into(),
+                what_happened: error.to_string(),
+                what_to_do:
+                    "Check that the storage account can be reached and that the app's identity may read \
+                             and write its blobs. Joiners of today are served all the same."
+                        .into(),
+                reference: format!("sweep of {now:.0}"),
+            })
+            .await;
+            Vec::new()
+        }
+    }
+}
+
+fn is_open(record: &Record, now: DateTime<Utc>) -> bool {
+    match record.state {
+        State::Issuing | State::Failed => true,
+        State::Mailed => {
+            record.purpose == Purpose::Joiner && record.pass.as_ref().is_some_and(|pass| pass.ends_at > now)
+        }
+        State::Blocked | State::Revoked => false,
+    }
+}

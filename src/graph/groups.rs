@@ -1,0 +1,39 @@
+//! Members of a group.
+
+use serde::Deserialize;
+use uuid::Uuid;
+
+use super::{
+    client::{Graph, query},
+    error::GraphError,
+    users::{CANDIDATE_PROPERTIES, Candidate},
+};
+
+#[derive(Deserialize)]
+struct Member {
+    #[serde(rename = "@odata.type")]
+    kind: String,
+    #[serde(flatten)]
+    user: Candidate,
+}
+
+impl Graph {
+    /// The users among the members of `group`; nested groups, devices and contacts are left out.
+    ///
+    /// The plain list, not the cast to users: that one reads an index in which a new member may be missing.
+    pub async fn members(&self, group: Uuid) -> Result<Vec<Candidate>, GraphError> {
+        const WHAT: &str = "reading the members of the joiner group";
+        let path = format!(
+            "/groups/{group}/members{}",
+            query(&[("$select", CANDIDATE_PROPERTIES), ("$top", "999")])
+        );
+        let members: Vec<Member> = self.list(WHAT, &path, false).await?;
+        let users: Vec<Candidate> =
+            members.into_iter().filter(|m| m.kind == "#microsoft.graph.user").map(|m| m.user).collect();
+        // Without the right to read users, Graph answers 200 with nothing but ids.
+        if users.iter().any(|user| user.user_principal_name.is_none()) {
+            return Err(GraphError::unreadable(WHAT, "members without properties: grant User.Read.All"));
+        }
+        Ok(users)
+    }
+}

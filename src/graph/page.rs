@@ -1,0 +1,54 @@
+//! One list in many requests.
+
+use serde::{Deserialize, de::DeserializeOwned};
+
+use super::{
+    client::{Call, Graph, ROOT},
+    error::GraphError,
+};
+
+/// More pages than any list of ours can have: a guard against a server that links in circles.
+const MAX_PAGES: usize = 1_000;
+
+/// One page of a list.
+#[derive(Debug, Deserialize)]
+pub(super) struct Page<T> {
+    pub value: Vec<T>,
+    #[serde(rename = "@odata.nextLink")]
+    pub next_link: Option<String>,
+}
+
+impl Graph {
+    /// All items of the list at `path`.
+    pub(super) async fn list<T: DeserializeOwned>(
+        &self,
+        what: &'static str,
+        path: &str,
+        eventual: bool,
+    ) -> Result<Vec<T>, GraphError> {
+        let first = Call { eventual, ..Call::get(what, path) };
+        self.rest(what, Page { value: Vec::new(), next_link: Some(first.url) }, eventual).await
+    }
+
+    /// All items of a list whose first page is at hand.
+    pub(super) async fn rest<T: DeserializeOwned>(
+        &self,
+        what: &'static str,
+        first: Page<T>,
+        eventual: bool,
+    ) -> Result<Vec<T>, GraphError> {
+        let mut items = first.value;
+        let mut next = first.next_link;
+        for _ in 0..MAX_PAGES {
+            let Some(url) = next else { return Ok(items) };
+            // The token goes nowhere but to Graph, whatever a page says.
+            if !url.starts_with(ROOT) {
+                return Err(GraphError::unreadable(what, "the next page is not on Graph"));
+            }
+            let page: Page<T> = self.send(Call { url, eventual, ..Call::get(what, "") }).await?.json()?;
+            items.extend(page.value);
+            next = page.next_link;
+        }
+        Err(GraphError::unreadable(what, "the list never ends"))
+    }
+}

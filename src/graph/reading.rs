@@ -1,0 +1,111 @@
+//! All that is read of one joiner before anything is decided, in one round trip.
+
+use uuid::Uuid;
+
+use super::{
+    batch::{Part, Parts},
+    client::{Graph, query},
+    error::{GraphError, Kind},
+    page::Page,
+    passes::{self, Pass},
+    policy::{self, PassPolicy},
+    roles::{Membership, RoleAssignment, Standing},
+    users::{Manager, USER_PROPERTIES, User},
+};
+
+/// The tenant as the flow saw it.
+#[derive(Clone, Debug)]
+pub struct Reading {
+    /// The account.
+    pub user: User,
+    /// Their manager, if any.
+    pub manager: Option<Manager>,
+    /// Their passes; Graph keeps at most one.
+    pub passes: Vec<Pass>,
+    /// What makes the account too powerful for a pass by mail.
+    pub standing: Standing,
+    /// What the tenant allows.
+    pub policy: PassPolicy,
+}
+
+/// Why there is no reading.
+#[derive(Clone, Debug)]
+pub enum ReadError {
+    /// No such user, or not yet on this replica.
+    Missing,
+    /// Graph failed.
+    Graph(GraphError),
+}
+
+impl From<GraphError> for ReadError {
+    fn from(error: GraphError) -> Self {
+        Self::Graph(error)
+    }
+}
+
+const USER: &str = "reading the user";
+const MANAGER: &str = "reading the manager";
+const PASSES: &str = "reading the passes";
+const MEMBER_OF: &str = "reading the user's groups and roles";
+const ASSIGNMENTS: &str = "reading the user's role assignments";
+const ELIGIBLE: &str = "reading the user's eligible roles";
+const POLICY: &str = "reading the Temporary Access Pass policy";
+
+impl Graph {
+    /// Reads all that a decision about `user` needs.
+    ///
+    /// The policy is a part like any other: it costs no round trip of its own and cannot be out of date.
+    pub async fn read(&self, user: Uuid) -> Result<Reading, ReadError> {
+        let mut parts = self.batch("reading the user, their passes and roles", parts(user)).await?;
+        let account: User = match parts.take(USER) {
+            Err(error) if error.kind == Kind::NotFound => return Err(ReadError::Missing),
+            account => account?,
+        };
+        let manager = match parts.take(MANAGER) {
+            Err(error) if error.kind == Kind::NotFound => None,
+            manager => Some(manager?),
+        };
+        let passes = match parts.take::<Page<Pass>>(PASSES) {
+            Err(error) if error.kind == Kind::NotFound => return Err(ReadError::Missing),
+            passes => passes?.value,
+        };
+        let memberships: Result<Vec<Membership>, _> = self.list_part(&mut parts, MEMBER_OF).await;
+        let active: Result<Vec<RoleAssignment>, _> = self.list_part(&mut parts, ASSIGNMENTS).await;
+        let eligible: Result<Vec<RoleAssignment>, _> = self.list_part(&mut parts, ELIGIBLE).await;
+        let standing = Standing::new(memberships, active, eligible)?;
+        Ok(Reading { user: account, manager, passes, standing, policy: parts.take(POLICY)? })
+    }
+
+    /// A list that starts in the batch and may go on beyond it.
+    async fn list_part<T: serde::de::DeserializeOwned>(
+        &self,
+        parts: &mut Parts,
+        what: &'static str,
+    ) -> Result<Vec<T>, GraphError> {
+        self.rest(what, parts.take::<Page<T>>(what)?, false).await
+    }
+}
+
+fn parts(user: Uuid) -> Vec<Part> {
+    let of_principal = format!("principalId eq '{user}'");
+    let memberships = [("$select", "id,displayName,isAssignableToRole,roleTemplateId"), ("$top", "999")];
+    let part = |what, path| Part { what, path };
+    vec![
+        part(USER, format!("/users/{user}{}", query(&[("$select", USER_PROPERTIES)]))),
+        part(MANAGER, format!("/users/{user}/manager{}", query(&[("$select", "id,displayName,mail")]))),
+        part(PASSES, passes::path(user)),
+        part(MEMBER_OF, format!("/users/{user}/transitiveMemberOf{}", query(&memberships))),
+        part(
+            ASSIGNMENTS,
+            format!("/roleManagement/directory/roleAssignments{}", query(&[("$filter", &of_principal)])),
+        ),
+        part(
+            ELIGIBLE,
+            format!(
+                "/roleManagement/directory/roleEligibilityScheduleInstances{}",
+                query(&[("$filter", &of_principal)])
+            ),
+        ),
+        part(POLICY, policy::PATH.to_owned()),
+    ]
+}

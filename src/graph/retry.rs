@@ -1,0 +1,163 @@
+//! What is sent again, when, and what never is.
+//!
+//! | answer | a read | a change (POST of a pass, sendMail) |
+//! |---|---|---|
+//! | connection refused: nothing was sent | again | again |
+//! | 429, 503: Graph did nothing | again, after Retry-After | again, after Retry-After |
+//! | 401: the token was refused | once more, with a new token | once more, with a new token |
+//! | connection lost, no answer in 30 s, 408, 500, 502, 504 | again | **never**: it may have happened |
+//! | anything else | never | never |
+//!
+//! A `$batch` of GETs counts as a read. Retry-After may be fractional (Graph's throttling page shows `2.128`):
+//! it is rounded up, and at most 120 s are waited. At most 4 tries, and none after the call's deadline.
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use azure_core::{
+    error::{Error, ErrorKind},
+    http::{
+        AsyncRawResponse, Context, Request, StatusCode,
+        headers::{HeaderName, Headers},
+        policies::{Policy, PolicyResult},
+    },
+};
+use chrono::DateTime;
+use tokio::time::{Instant, sleep, timeout};
+
+/// How long one try may take.
+pub const TRY_TIMEOUT: Duration = Duration::from_secs(30);
+/// The longest wait between two tries, whatever Retry-After says.
+pub const MAX_WAIT: Duration = Duration::from_secs(120);
+/// How often a request is sent at most.
+pub const MAX_TRIES: u32 = 4;
+/// How long a call without a deadline of its own may go on: less than a queue message stays hidden.
+const PATIENCE: Duration = Duration::from_secs(150);
+
+/// Whether a request may be sent again when nobody knows what became of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Repeat {
+    /// Sending it twice changes nothing.
+    Freely,
+    /// Sending it twice does it twice.
+    OnlyIfNothingHappened,
+}
+
+/// The moment after which no try starts.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Deadline(pub Instant);
+
+/// The policy; it stands before the bearer policy, so that every try has a valid token.
+#[derive(Debug)]
+pub(super) struct RetryPolicy;
+
+#[async_trait]
+impl Policy for RetryPolicy {
+    async fn send(&self, ctx: &Context, request: &mut Request, next: &[Arc<dyn Policy>]) -> PolicyResult {
+        let repeat = ctx.value::<Repeat>().copied().unwrap_or(Repeat::OnlyIfNothingHappened);
+        let deadline = ctx.value::<Deadline>().map_or_else(|| Instant::now() + PATIENCE, |d| d.0);
+        let mut renewed_token = false;
+        for tried in 1.. {
+            let result = match timeout(TRY_TIMEOUT, next[0].send(ctx, request, &next[1..])).await {
+                Ok(result) => result,
+                Err(_) => {
+                    Err(Error::with_message(ErrorKind::Io, format!("no answer within {TRY_TIMEOUT:?}")))
+                }
+            };
+            let wait = match verdict(&result, repeat) {
+                Verdict::Done => return result,
+                Verdict::NewToken if renewed_token => return result,
+                Verdict::NewToken => {
+                    renewed_token = true;
+                    Duration::ZERO
+                }
+                Verdict::After(wait) => wait,
+                Verdict::Again => Duration::from_secs(1 << tried.min(6)),
+            };
+            let wait = wait.min(MAX_WAIT);
+            if tried >= MAX_TRIES || Instant::now() + wait > deadline {
+                return result;
+            }
+            tracing::debug!(event = "graph.retry", tried, wait_seconds = wait.as_secs());
+            sleep(wait).await;
+        }
+        unreachable!("the loop only ends by returning")
+    }
+}
+
+enum Verdict {
+    Done,
+    NewToken,
+    Again,
+    After(Duration),
+}
+
+fn verdict(result: &Result<AsyncRawResponse, Error>, repeat: Repeat) -> Verdict {
+    let unknown = match repeat {
+        Repeat::Freely => Verdict::Again,
+        Repeat::OnlyIfNothingHappened => Verdict::Done,
+    };
+    match result {
+        Ok(response) => match response.status() {
+            StatusCode::Unauthorized => Verdict::NewToken,
+            StatusCode::TooManyRequests | StatusCode::ServiceUnavailable => {
+                retry_after(response.headers()).map_or(Verdict::Again, Verdict::After)
+            }
+            status if is_ambiguous(status) => unknown,
+            _ => Verdict::Done,
+        },
+        Err(error) => match error.kind() {
+            ErrorKind::Connection => Verdict::Again,
+            ErrorKind::Io => unknown,
+            _ => Verdict::Done,
+        },
+    }
+}
+
+/// Whether an answer with this status leaves open what happened behind it.
+pub(super) fn is_ambiguous(status: StatusCode) -> bool {
+    matches!(u16::from(status), 408 | 500 | 502 | 504)
+}
+
+fn retry_after(headers: &Headers) -> Option<Duration> {
+    let text = headers.get_optional_str(&HeaderName::from_static("retry-after"))?;
+    parse_retry_after(text, headers.get_optional_str(&HeaderName::from_static("date")))
+}
+
+/// Seconds (whole or fractional, rounded up), or an HTTP date measured against the answer's own `Date`.
+pub(super) fn parse_retry_after(text: &str, date: Option<&str>) -> Option<Duration> {
+    let seconds = match text.trim().parse::<f64>() {
+        Ok(seconds) => seconds,
+        Err(_) => {
+            let then = DateTime::parse_from_rfc2822(text.trim()).ok()?;
+            let now = DateTime::parse_from_rfc2822(date?.trim()).ok()?;
+            (then - now).as_seconds_f64()
+        }
+    };
+    // `max` also turns NaN into zero.
+    Some(Duration::from_secs_f64(seconds.ceil().max(0.0).min(MAX_WAIT.as_secs_f64())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn retry_after_is_rounded_up_and_capped() {
+        let date = Some("Mon, 30 Nov 2026 07:00:00 GMT");
+        for (text, seconds) in [
+            ("3", 3),
+            ("2.128", 3),
+            ("0", 0),
+            ("-5", 0),
+            ("86400", 120),
+            ("inf", 120),
+            ("NaN", 0),
+            ("Mon, 30 Nov 2026 07:00:47 GMT", 47),
+            ("Mon, 30 Nov 2026 06:00:00 GMT", 0),
+        ] {
+            assert_eq!(parse_retry_after(text, date), Some(Duration::from_secs(seconds)), "{text}");
+        }
+        assert_eq!(parse_retry_after("soon", date), None);
+    }
+}

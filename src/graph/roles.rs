@@ -1,0 +1,114 @@
+//! What makes an account too powerful for a pass by mail.
+
+use serde::Deserialize;
+use uuid::Uuid;
+
+use super::error::GraphError;
+
+/// A directory role.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Role {
+    /// The role definition's id; of built-in roles, the template's.
+    pub id: Uuid,
+    /// Its name, where Graph told.
+    pub name: Option<String>,
+}
+
+/// What an account holds, or that we cannot tell.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// Roles held now, directly or through a group.
+    pub active: Vec<Role>,
+    /// Roles that the user can activate.
+    pub eligible: Vec<Role>,
+    /// Names of role-assignable groups the user is in.
+    pub role_groups: Vec<String>,
+    /// All groups the user is in, directly or through another group.
+    pub groups: Vec<Uuid>,
+    /// Why some of this could not be read.
+    pub unknown: Option<String>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct RoleAssignment {
+    role_definition_id: Uuid,
+}
+
+impl From<RoleAssignment> for Role {
+    fn from(assignment: RoleAssignment) -> Self {
+        Self { id: assignment.role_definition_id, name: None }
+    }
+}
+
+/// A group or directory role in `transitiveMemberOf`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Membership {
+    #[serde(rename = "@odata.type")]
+    kind: String,
+    id: Uuid,
+    display_name: Option<String>,
+    is_assignable_to_role: Option<bool>,
+    role_template_id: Option<Uuid>,
+}
+
+/// Graph's code for a tenant without the licence for eligible roles: there, nobody can be eligible.
+const NO_PIM_LICENCE: &str = "AadPremiumLicenseRequired";
+
+impl Standing {
+    pub(super) fn new(
+        memberships: Result<Vec<Membership>, GraphError>,
+        active: Result<Vec<RoleAssignment>, GraphError>,
+        eligible: Result<Vec<RoleAssignment>, GraphError>,
+    ) -> Result<Self, GraphError> {
+        let mut standing = Self::default();
+        for membership in standing.known(memberships)? {
+            standing.add(membership);
+        }
+        let active = standing.known(active)?;
+        standing.active.extend(active.into_iter().map(Role::from));
+        let eligible = match eligible {
+            Err(error) if error.code == NO_PIM_LICENCE => Vec::new(),
+            eligible => standing.known(eligible)?,
+        };
+        standing.eligible.extend(eligible.into_iter().map(Role::from));
+        Ok(standing)
+    }
+
+    /// A passing fault is worth another try; any other means that we cannot tell.
+    fn known<T>(&mut self, read: Result<Vec<T>, GraphError>) -> Result<Vec<T>, GraphError> {
+        match read {
+            Err(error) if error.is_transient() => Err(error),
+            Err(error) => {
+                self.unknown = Some(error.to_string());
+                Ok(Vec::new())
+            }
+            Ok(items) => Ok(items),
+        }
+    }
+
+    fn add(&mut self, membership: Membership) {
+        match membership.kind.as_str() {
+            "#microsoft.graph.group" => {
+                self.groups.push(membership.id);
+                match membership.display_name {
+                    Some(name) if membership.is_assignable_to_role == Some(true) => {
+                        self.role_groups.push(name)
+                    }
+                    Some(_) => {}
+                    // Every group has a name. Without the right to read groups, Graph sends only the id.
+                    None => {
+                        self.unknown = Some(format!("the properties of group {} are hidden", membership.id))
+                    }
+                }
+            }
+            "#microsoft.graph.directoryRole" => match membership.role_template_id {
+                Some(id) => self.active.push(Role { id, name: membership.display_name }),
+                None => self.unknown = Some(format!("the properties of role {} are hidden", membership.id)),
+            },
+            // Administrative units give nobody power.
+            _ => {}
+        }
+    }
+}

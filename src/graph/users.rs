@@ -1,0 +1,166 @@
+//! Users and their managers.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use serde::{Deserialize, Deserializer};
+use uuid::Uuid;
+
+use super::{
+    client::{Graph, query, segment},
+    error::{GraphError, Kind},
+};
+
+/// A user, with every property that a pass depends on.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct User {
+    /// The object id.
+    pub id: Uuid,
+    /// The sign-in name.
+    pub user_principal_name: String,
+    /// The name as shown in the directory.
+    pub display_name: Option<String>,
+    /// The first name.
+    pub given_name: Option<String>,
+    /// The account's own mailbox, which a joiner cannot open yet.
+    pub mail: Option<String>,
+    /// Private addresses, among others.
+    #[serde(default, deserialize_with = "null_is_empty")]
+    pub other_mails: Vec<String>,
+    /// The hire stamp.
+    pub employee_hire_date: Option<DateTime<Utc>>,
+    /// ISO 3166 country code.
+    pub usage_location: Option<String>,
+    /// Language tag, e.g. `de-AT`.
+    pub preferred_language: Option<String>,
+    /// `Member` or `Guest`; old synchronised accounts have none and are members.
+    pub user_type: Option<String>,
+    /// Whether the account may sign in.
+    pub account_enabled: Option<bool>,
+    /// `extensionAttribute1` to `extensionAttribute15`.
+    #[serde(default, deserialize_with = "null_is_empty")]
+    pub on_premises_extension_attributes: BTreeMap<String, Option<String>>,
+}
+
+/// What [`User`] needs; hire date and many others only come when asked for.
+pub(super) const USER_PROPERTIES: &str = "id,userPrincipalName,displayName,givenName,mail,otherMails,\
+    employeeHireDate,usageLocation,preferredLanguage,userType,accountEnabled,onPremisesExtensionAttributes";
+
+impl User {
+    /// Whether the account belongs to somebody of another organisation.
+    pub fn is_guest(&self) -> bool {
+        self.user_type.as_deref().is_some_and(|kind| kind.eq_ignore_ascii_case("guest"))
+    }
+
+    /// Whether the account may sign in.
+    pub fn is_enabled(&self) -> bool {
+        self.account_enabled.unwrap_or(true)
+    }
+
+    /// The name to show people.
+    pub fn name(&self) -> &str {
+        self.display_name.as_deref().unwrap_or(&self.user_principal_name)
+    }
+}
+
+/// A manager: a user or a contact.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Manager {
+    /// The name as shown in the directory.
+    pub display_name: Option<String>,
+    /// The mailbox; not every manager has one.
+    pub mail: Option<String>,
+}
+
+/// A user as the sweep sees them.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Candidate {
+    /// The object id.
+    pub id: Uuid,
+    /// The sign-in name; absent when the app may not read users.
+    pub user_principal_name: Option<String>,
+    /// The hire stamp.
+    pub employee_hire_date: Option<DateTime<Utc>>,
+    /// ISO 3166 country code.
+    pub usage_location: Option<String>,
+}
+
+pub(super) const CANDIDATE_PROPERTIES: &str = "id,userPrincipalName,employeeHireDate,usageLocation";
+
+#[derive(Deserialize)]
+struct Id {
+    id: Uuid,
+}
+
+impl Graph {
+    /// Everyone whose hire stamp lies between `from` and `to`.
+    ///
+    /// The filter is an advanced query: it needs ConsistencyLevel and `$count`, and reads an index that lags by
+    /// minutes (Graph's advanced-queries page).
+    pub async fn hired_between(
+        &self,
+        from: DateTime<Utc>,
+        to: DateTime<Utc>,
+    ) -> Result<Vec<Candidate>, GraphError> {
+        let stamp = |time: DateTime<Utc>| time.to_rfc3339_opts(SecondsFormat::Secs, true);
+        let filter = format!("employeeHireDate ge {} and employeeHireDate le {}", stamp(from), stamp(to));
+        let options = [
+            ("$filter", filter.as_str()),
+            ("$count", "true"),
+            ("$select", CANDIDATE_PROPERTIES),
+            ("$top", "999"),
+        ];
+        self.list("looking for joiners", &format!("/users{}", query(&options)), true).await
+    }
+
+    /// The object id of the user whom a person named by UPN or object id; `None` when there is no such user.
+    pub async fn find_user(&self, name: &str) -> Result<Option<Uuid>, GraphError> {
+        let path = format!("{}{}", user_path(name), query(&[("$select", "id")]));
+        match self.get::<Id>("looking for the user", &path).await {
+            Ok(user) => Ok(Some(user.id)),
+            Err(error) if error.kind == Kind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// The path of a user by object id or UPN.
+///
+/// A UPN may hold `#EXT#` or an apostrophe, which are escaped, or start with `$`, which Graph only takes in
+/// parentheses (user-get page), where an apostrophe is doubled as in any OData string.
+pub(super) fn user_path(name: &str) -> String {
+    if name.starts_with('$') {
+        format!("/users('{}')", segment(&name.replace('\'', "''")))
+    } else {
+        format!("/users/{}", segment(name))
+    }
+}
+
+fn null_is_empty<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(
+    deserializer: D,
+) -> Result<T, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::user_path;
+
+    #[test]
+    fn a_upn_cannot_break_out_of_its_path() {
+        for (upn, path) in [
+            ("emma@contoso.example", "/users/emma@contoso.example"),
+            ("ann_x.example#EXT#@contoso.example", "/users/ann_x.example%23EXT%23@contoso.example"),
+            ("o'brien@contoso.example", "/users/o%27brien@contoso.example"),
+            ("$dollar@contoso.example", "/users('%24dollar@contoso.example')"),
+            ("$o'b@contoso.example", "/users('%24o%27%27b@contoso.example')"),
+            ("a/b?c=d@contoso.example", "/users/a%2Fb%3Fc%3Dd@contoso.example"),
+            ("%2e%2e@contoso.example", "/users/%252e%252e@contoso.example"),
+        ] {
+            assert_eq!(user_path(upn), path);
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! What we did for whom: one small record per user, never the code.
+//!
+//! Every write is conditional, so that two workers with the same user cannot both believe that they made the
+//! pass. A store is anything that keeps the conditions of [`Ledger`]; [`memory`] is the first.
+
+pub mod memory;
+mod record;
+
+use std::fmt;
+
+use async_trait::async_trait;
+use uuid::Uuid;
+
+pub use self::record::{Claim, Handed, Purpose, Record, State};
+
+/// The version of a record, as the store names it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ETag(pub String);
+
+/// A place to keep records.
+#[async_trait]
+pub trait Ledger: fmt::Debug + Send + Sync {
+    /// The record of `user`, with its version.
+    async fn read(&self, user: Uuid) -> Result<Option<(Record, ETag)>, LedgerError>;
+
+    /// Writes the record of `user` if its version is still `expected` (`None`: if there is none yet).
+    ///
+    /// # Errors
+    /// [`LedgerError::Conflict`] when someone else wrote meanwhile, or when the answer to our own write was lost
+    /// and the store sees it twice: the flow treats both alike.
+    async fn write(&self, user: Uuid, record: &Record, expected: Option<&ETag>) -> Result<ETag, LedgerError>;
+
+    /// All records.
+    async fn list(&self) -> Result<Vec<(Uuid, Record)>, LedgerError>;
+}
+
+/// Why the ledger did not do it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LedgerError {
+    /// The record is not in the expected version any more.
+    Conflict,
+    /// The store could not be reached or did not understand.
+    Unavailable(String),
+}
+
+impl fmt::Display for LedgerError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Conflict => f.write_str("another job changed the user's record meanwhile"),
+            Self::Unavailable(why) => write!(f, "the ledger cannot be reached: {why}"),
+        }
+    }
+}
+
+impl std::error::Error for LedgerError {}

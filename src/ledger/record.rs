@@ -1,0 +1,136 @@
+//! The record of one user.
+
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+/// How far we are with a user.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum State {
+    /// A job holds the claim and is at work, or died at it.
+    Issuing,
+    /// The pass is made and handed over.
+    Mailed,
+    /// Nothing was made, for a reason that a person must see.
+    Blocked,
+    /// Something went wrong; the next job starts afresh.
+    Failed,
+    /// The pass was taken back.
+    Revoked,
+}
+
+/// Why the last code was made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Purpose {
+    /// For day one.
+    Joiner,
+    /// Because the user was added to the on-demand group.
+    OnDemand,
+    /// Because someone called CreateTap.
+    Http,
+}
+
+/// A job's announcement that it is about to make a pass.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Claim {
+    /// Which job.
+    pub job_key: String,
+    /// Since when.
+    pub since: DateTime<Utc>,
+    /// When the pass is to open; `None` for at once.
+    pub opens_at: Option<DateTime<Utc>>,
+    /// Minutes.
+    pub lifetime_minutes: u32,
+}
+
+/// A pass that we made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Handed {
+    /// The pass's id in the tenant.
+    pub pass_id: String,
+    /// When it opens.
+    pub opens_at: DateTime<Utc>,
+    /// When it ends.
+    pub ends_at: DateTime<Utc>,
+}
+
+/// What the ledger keeps of one user.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Record {
+    /// The form of this document.
+    pub schema: u32,
+    /// How far we are.
+    pub state: State,
+    /// Why the last code was made.
+    pub purpose: Purpose,
+    /// The day one that was served; none for passes on demand.
+    #[serde(default)]
+    pub day_one: Option<NaiveDate>,
+    /// The last pass that we know we made.
+    #[serde(default)]
+    pub pass: Option<Handed>,
+    /// The last claim; it stays, to tell a dead worker's pass from a stranger's.
+    #[serde(default)]
+    pub claim: Option<Claim>,
+    /// When the last mail went out, or the last answer of CreateTap.
+    #[serde(default)]
+    pub mailed_at: Option<DateTime<Utc>>,
+    /// How often a mailed pass for the same day one had to be made anew.
+    #[serde(default)]
+    pub reissued: u32,
+    /// Whether the account was enabled when the pass was made.
+    #[serde(default)]
+    pub enabled: bool,
+    /// The language of the last mail.
+    #[serde(default)]
+    pub language: Option<String>,
+    /// Who got it, masked.
+    #[serde(default)]
+    pub recipients: Vec<String>,
+    /// Why the last job ended as it did, where that was not a mail; also tells whether an alert would be news.
+    #[serde(default)]
+    pub reason: Option<String>,
+    /// When this was written.
+    pub updated_at: DateTime<Utc>,
+    /// Fields of a newer version, kept as they are.
+    #[serde(flatten)]
+    pub unknown: Map<String, Value>,
+}
+
+impl Record {
+    /// The form of record that this version writes.
+    pub const SCHEMA: u32 = 1;
+    /// How long a claim is respected: longer than any worker may go on before it makes or mails a pass.
+    pub const LEASE: TimeDelta = TimeDelta::minutes(5);
+
+    /// A record of nothing yet.
+    pub fn new(purpose: Purpose, now: DateTime<Utc>) -> Self {
+        Self {
+            schema: Self::SCHEMA,
+            state: State::Failed,
+            purpose,
+            day_one: None,
+            pass: None,
+            claim: None,
+            mailed_at: None,
+            reissued: 0,
+            enabled: true,
+            language: None,
+            recipients: Vec::new(),
+            reason: None,
+            updated_at: now,
+            unknown: Map::new(),
+        }
+    }
+
+    /// Until when another worker's claim must be respected, if it must.
+    pub fn claimed_until(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        let until = self.claim.as_ref()?.since + Self::LEASE;
+        (self.state == State::Issuing && now < until).then_some(until)
+    }
+}

@@ -1,0 +1,38 @@
+//! firstpass gives every new joiner their first way into Microsoft Entra ID: a Temporary Access Pass, made at the
+//! right moment and delivered to the right person.
+//!
+//! In the order to read it:
+//!
+//! 1. [`pass`]: the domain. Who gets a pass, when it works, and [`pass::issue`], the one flow that makes and
+//!    delivers it.
+//! 2. [`functions`]: the three ways into that flow: a daily sweep, a queue, an HTTP call.
+//! 3. [`graph`], [`ledger`], [`mail`]: what the flow stands on. Microsoft Graph; one small record per user; the
+//!    mails.
+//! 4. [`settings`], [`app`], [`connect`]: what an admin sets, and how it becomes a running App.
+//! 5. [`host`]: the wire contract of the Azure Functions host, and nothing else.
+//! 6. [`cli`]: the command line.
+#![cfg_attr(
+    feature = "sandbox",
+    doc = "7. [`sandbox`]: a simulated tenant, for the demo, for tests and for trying things out."
+)]
+//!
+//! Small words used everywhere: [`code::Code`] is the secret of a pass, [`address::Address`] a checked mail
+//! address, [`clock::Clock`] the time, [`zone::zone_for`] a joiner's time zone.
+
+pub mod address;
+pub mod app;
+pub mod cli;
+pub mod clock;
+pub mod code;
+pub mod connect;
+pub mod functions;
+pub mod graph;
+pub mod host;
+pub mod ledger;
+pub mod mail;
+pub mod pass;
+#[cfg(feature = "sandbox")]
+pub mod sandbox;
+pub mod settings;
+pub mod telemetry;
+pub mod zone;

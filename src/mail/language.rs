@@ -1,0 +1,115 @@
+//! Which language a reader gets.
+
+use icu_locale::{
+    LanguageIdentifier, Locale, LocaleDirectionality, LocaleExpander,
+    subtags::{Region, language},
+};
+
+/// The language in `available` that fits the tag best: for "de-AT" that is "de-AT" if we have it, else "de".
+///
+/// None if the tag is no BCP 47 tag, or we do not have its language.
+pub(super) fn best_for_tag(available: &[&'static str], tag: &str) -> Option<&'static str> {
+    best_fit(available, tag.trim().parse().ok()?)
+}
+
+/// The language in `available` that is the likely one in a country: for "CH" and "AT" that is "de".
+pub(super) fn best_for_country(available: &[&'static str], country: &str) -> Option<&'static str> {
+    let mut id = LanguageIdentifier::from(Some(region(country)?));
+    maximize(&mut id);
+    // CLDR lists no country whose likely language is its own default, English.
+    if id.language.is_unknown() {
+        id.language = language!("en");
+    }
+    best_fit(available, id)
+}
+
+/// From the most to the least exact: "zh-TW" is also "zh-Hant-TW", "zh-Hant" and, at last, "zh".
+fn best_fit(available: &[&'static str], asked: LanguageIdentifier) -> Option<&'static str> {
+    let mut full = asked;
+    maximize(&mut full);
+    let [mut no_region, mut no_script, mut bare] = [full.clone(), full.clone(), full.clone()];
+    no_region.region = None;
+    no_script.script = None;
+    (bare.script, bare.region) = (None, None);
+
+    [full, no_script, no_region, bare]
+        .iter()
+        .find_map(|id| available.iter().copied().find(|name| id.normalizing_eq(name)))
+}
+
+/// The locale that dates are written in: the mail's language, in the reader's country if we know it.
+pub(super) fn locale(language: &str, usage_location: Option<&str>) -> Locale {
+    let mut locale: Locale = language.parse().unwrap_or(Locale::UNKNOWN);
+    locale.id.region = usage_location.and_then(region).or(locale.id.region);
+    locale
+}
+
+/// "rtl" or "ltr", for HTML's `dir`.
+pub(super) fn direction(locale: &Locale) -> &'static str {
+    if LocaleDirectionality::new_common().is_right_to_left(&locale.id) { "rtl" } else { "ltr" }
+}
+
+/// Adds what is likely and not said. Extended, as the common data knows no language for Norway.
+fn maximize(id: &mut LanguageIdentifier) {
+    LocaleExpander::new_extended().maximize(id);
+}
+
+fn region(country: &str) -> Option<Region> {
+    country.trim().parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tag_finds_the_closest_language_we_have() {
+        let available = ["de", "en", "en-GB", "pt-BR", "zh-Hant"];
+        for (tag, expected) in [
+            ("de", Some("de")),
+            ("de-AT", Some("de")),
+            ("DE-ch", Some("de")),
+            (" de-DE ", Some("de")),
+            ("en-GB", Some("en-GB")),
+            ("en-US", Some("en")),
+            ("pt", Some("pt-BR")),
+            ("pt-PT", None),
+            ("zh-TW", Some("zh-Hant")),
+            ("zh-CN", None),
+            ("fr", None),
+            ("", None),
+            ("not a tag", None),
+        ] {
+            assert_eq!(best_for_tag(&available, tag), expected, "{tag:?}");
+        }
+    }
+
+    #[test]
+    fn a_country_has_a_likely_language() {
+        let available = ["de", "en", "hi", "nl"];
+        for (country, expected) in [
+            ("CH", Some("de")),
+            ("at", Some("de")),
+            ("LI", Some("de")),
+            ("GB", Some("en")),
+            ("US", Some("en")),
+            ("BE", Some("nl")),
+            ("IN", Some("hi")),
+            ("ZA", Some("en")),
+            ("NO", None),
+            ("FR", None),
+            ("Germany", None),
+        ] {
+            assert_eq!(best_for_country(&available, country), expected, "{country}");
+        }
+    }
+
+    #[test]
+    fn dates_follow_the_country_and_text_follows_the_script() {
+        assert_eq!(locale("en", Some("gb")).to_string(), "en-GB");
+        assert_eq!(locale("en", Some("nowhere")).to_string(), "en");
+        assert_eq!(locale("pt-BR", None).to_string(), "pt-BR");
+        assert_eq!(direction(&locale("de", Some("EG"))), "ltr");
+        assert_eq!(direction(&locale("ar", None)), "rtl");
+    }
+}

@@ -1,0 +1,157 @@
+//! Days and instants, written the way the reader writes them.
+
+use chrono::{DateTime, Datelike, NaiveDate, Offset, Timelike, Utc};
+use chrono_tz::Tz;
+use icu_calendar::{Date, Gregorian};
+use icu_datetime::{
+    FixedCalendarDateTimeFormatter, NoCalendarFormatter,
+    fieldsets::{T, YMDE, zone::ExemplarCity},
+};
+use icu_locale::Locale;
+use icu_time::{Time, TimeZone};
+use serde::Serialize;
+
+use super::MailError;
+
+/// One instant in three parts. The words between them ("at", "um … Uhr") belong to the template.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(super) struct Moment {
+    /// With weekday and year: "Montag, 30. November 2026".
+    date: String,
+    /// To the minute, on the locale's 12 or 24 hour clock: "07:00".
+    time: String,
+    /// Place and UTC offset at that instant: "Berlin, UTC+1".
+    zone: String,
+}
+
+/// Writes dates for one reader: a locale and a time zone.
+pub(super) struct Dates {
+    date: FixedCalendarDateTimeFormatter<Gregorian, YMDE>,
+    time: NoCalendarFormatter<T>,
+    city: Option<String>,
+    zone: Tz,
+}
+
+impl Dates {
+    /// `locale` is a language with the reader's country: "en-GB" and "en-US" write dates differently.
+    pub(super) fn new(locale: Locale, zone: Tz) -> Result<Self, MailError> {
+        let date = FixedCalendarDateTimeFormatter::try_new((&locale).into(), YMDE::long())?;
+        let time = NoCalendarFormatter::try_new((&locale).into(), T::hm())?;
+        let city = city(&locale, zone)?;
+        Ok(Self { date, time, city, zone })
+    }
+
+    /// A calendar date with its weekday.
+    pub(super) fn day(&self, day: NaiveDate) -> Result<String, MailError> {
+        // Both fit: a month is at most 12, a day at most 31.
+        let date = Date::try_new_gregorian(day.year(), day.month() as u8, day.day() as u8)?;
+        Ok(self.date.format(&date).to_string())
+    }
+
+    /// An instant, in the reader's time zone.
+    pub(super) fn moment(&self, at: DateTime<Utc>) -> Result<Moment, MailError> {
+        let local = at.with_timezone(&self.zone);
+        let time = Time::try_new(local.hour() as u8, local.minute() as u8, 0, 0)?;
+        let offset = utc_offset(local.offset().fix().local_minus_utc());
+        Ok(Moment {
+            date: self.day(local.date_naive())?,
+            // Before AM and PM, CLDR has a narrow space that mail clients show as none.
+            time: self.time.format(&time).to_string().replace('\u{202f}', "\u{a0}"),
+            zone: match &self.city {
+                Some(city) => format!("{city}, {offset}"),
+                None if self.zone == Tz::UTC => "UTC".to_owned(),
+                None => offset,
+            },
+        })
+    }
+}
+
+/// The city that stands for the zone, in the reader's language; none for a zone like UTC or Etc/GMT+5.
+fn city(locale: &Locale, zone: Tz) -> Result<Option<String>, MailError> {
+    let city = match zone.name().rsplit_once('/') {
+        None | Some(("Etc", _)) => return Ok(None),
+        Some((_, city)) => city,
+    };
+    let zone = TimeZone::from_iana_id(zone.name());
+    if zone == TimeZone::UNKNOWN {
+        return Ok(Some(city.replace('_', " ")));
+    }
+    let formatter = NoCalendarFormatter::try_new(locale.into(), ExemplarCity)?;
+    Ok(Some(formatter.format(&zone.without_offset()).to_string()))
+}
+
+/// "UTC+1", "UTC−3:30" (with a minus sign, not a hyphen), "UTC+0".
+fn utc_offset(seconds: i32) -> String {
+    let sign = if seconds < 0 { '−' } else { '+' };
+    let minutes = seconds.abs() / 60;
+    match (minutes / 60, minutes % 60) {
+        (hours, 0) => format!("UTC{sign}{hours}"),
+        (hours, minutes) => format!("UTC{sign}{hours}:{minutes:02}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// 2026, at 06:00 UTC, in three parts.
+    fn written(locale: &str, zone: Tz, month: u32, day: u32) -> [String; 3] {
+        let at = NaiveDate::from_ymd_opt(2026, month, day).unwrap().and_hms_opt(6, 0, 0).unwrap().and_utc();
+        let Moment { date, time, zone } =
+            Dates::new(locale.parse().unwrap(), zone).unwrap().moment(at).unwrap();
+        [date, time.replace('\u{a0}', " "), zone]
+    }
+
+    #[test]
+    fn the_locale_decides_how_a_date_and_a_time_look() {
+        for (locale, date, time) in [
+            ("en", "Monday, November 30, 2026", "7:00 AM"),
+            ("en-US", "Monday, November 30, 2026", "7:00 AM"),
+            ("en-GB", "Monday, 30 November 2026", "07:00"),
+            ("en-DE", "Monday, 30 November 2026", "07:00"),
+            ("de-DE", "Montag, 30. November 2026", "07:00"),
+            ("de-CH", "Montag, 30. November 2026", "07:00"),
+            ("de-US", "Montag, 30. November 2026", "07:00"),
+            ("fr-CA", "lundi 30 novembre 2026", "07 h 00"),
+        ] {
+            assert_eq!(written(locale, Tz::Europe__Berlin, 11, 30)[..2], [date, time], "{locale}");
+        }
+    }
+
+    #[test]
+    fn an_instant_is_local_to_its_reader_on_both_sides_of_the_date_line() {
+        let la = ["Sunday, November 29, 2026", "10:00 PM", "Los Angeles, UTC−8"];
+        assert_eq!(written("en-US", Tz::America__Los_Angeles, 11, 30), la);
+        let auckland = ["Monday, 30 November 2026", "7:00 pm", "Auckland, UTC+13"];
+        assert_eq!(written("en-NZ", Tz::Pacific__Auckland, 11, 30), auckland);
+        let kolkata = ["Montag, 30. November 2026", "11:30", "Kalkutta, UTC+5:30"];
+        assert_eq!(written("de-DE", Tz::Asia__Kolkata, 11, 30), kolkata);
+    }
+
+    #[test]
+    fn the_offset_is_the_one_of_that_instant() {
+        for (zone, month, expected) in [
+            (Tz::Europe__Berlin, 1, "Berlin, UTC+1"),
+            (Tz::Europe__Berlin, 7, "Berlin, UTC+2"),
+            (Tz::Pacific__Auckland, 1, "Auckland, UTC+13"),
+            (Tz::Pacific__Auckland, 7, "Auckland, UTC+12"),
+            (Tz::Europe__London, 1, "London, UTC+0"),
+            (Tz::America__St_Johns, 1, "St. John’s, UTC−3:30"),
+            (Tz::America__Argentina__Buenos_Aires, 7, "Buenos Aires, UTC−3"),
+            (Tz::UTC, 7, "UTC"),
+            (Tz::Etc__GMTPlus5, 7, "UTC−5"),
+            (Tz::EST5EDT, 7, "UTC−4"),
+        ] {
+            assert_eq!(written("en", zone, month, 15)[2], expected, "{zone} in month {month}");
+        }
+    }
+
+    #[test]
+    fn every_zone_there_is_can_be_written() {
+        let at = DateTime::UNIX_EPOCH;
+        for zone in chrono_tz::TZ_VARIANTS {
+            let moment = Dates::new("en".parse().unwrap(), zone).unwrap().moment(at).unwrap();
+            assert!(!moment.zone.contains("Unknown"), "{zone}: {moment:?}");
+        }
+    }
+}

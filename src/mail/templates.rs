@@ -1,0 +1,51 @@
+//! The templates in the binary, and how one becomes text.
+
+use std::sync::LazyLock;
+
+use minijinja::{Environment, Error, ErrorKind, UndefinedBehavior, Value, escape_formatter};
+
+use super::MailError;
+
+/// Everything in `templates/`, compiled once.
+pub(super) static TEMPLATES: LazyLock<Environment<'static>> = LazyLock::new(environment);
+
+/// What a language folder holds at least.
+const JOINER: &str = "/joiner.html.j2";
+
+#[expect(clippy::expect_used, reason = "the macro's; the tests load every template")]
+fn environment() -> Environment<'static> {
+    let mut environment = Environment::new();
+    environment.set_undefined_behavior(UndefinedBehavior::Strict);
+    // Undefined is a mistake in the template, and so is printing what is not known: it would read "none".
+    environment.set_formatter(|out, state, value| match value.is_none() {
+        true => Err(Error::new(ErrorKind::InvalidOperation, "this value can be missing: ask {% if %} first")),
+        false => escape_formatter(out, state, value),
+    });
+    minijinja_embed::load_templates!(environment);
+    environment
+}
+
+/// The languages that a joiner's mail exists in: one for each folder with such a template, sorted.
+pub(super) fn languages() -> Vec<&'static str> {
+    let mut languages: Vec<_> =
+        TEMPLATES.templates().filter_map(|(name, _)| name.strip_suffix(JOINER)).collect();
+    languages.sort_unstable();
+    languages
+}
+
+/// The HTML of `<language>/<mail>.html.j2`.
+pub(super) fn html(language: &str, mail: &str, values: Value) -> Result<String, MailError> {
+    render(format!("{language}/{mail}.html.j2"), values)
+}
+
+/// The subject from `<language>/<mail>.subject.txt.j2`, on one line whatever the values hold.
+pub(super) fn subject(language: &str, mail: &str, values: Value) -> Result<String, MailError> {
+    let text = render(format!("{language}/{mail}.subject.txt.j2"), values)?;
+    let printable = text.replace(char::is_control, " ");
+    Ok(printable.split_whitespace().collect::<Vec<_>>().join(" "))
+}
+
+fn render(name: String, values: Value) -> Result<String, MailError> {
+    let rendered = TEMPLATES.get_template(&name).and_then(|template| template.render(values));
+    rendered.map_err(|error| MailError::Template { name, error })
+}

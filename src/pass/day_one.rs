@@ -1,0 +1,84 @@
+//! The joiner's first day.
+
+use chrono::{DateTime, Days, NaiveDate, Utc};
+use chrono_tz::Tz;
+
+/// The first day as a calendar date: the later of the hire stamp's UTC date and its date in the joiner's zone.
+///
+/// HR systems write midnight of the first day either in UTC or in local time. Midnight UTC is still the evening
+/// before in the Americas; local midnight is still the evening before in UTC for the east. The later of both is
+/// right in each case.
+pub fn day_one(stamp: DateTime<Utc>, zone: Tz) -> NaiveDate {
+    stamp.date_naive().max(stamp.with_timezone(&zone).date_naive())
+}
+
+/// Where a day one lies, seen from today in the joiner's zone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Distance {
+    /// Before today.
+    Past,
+    /// Today, or within the lead days.
+    Near,
+    /// Further ahead.
+    Beyond,
+}
+
+/// How far `day_one` is from today.
+pub fn distance(day_one: NaiveDate, zone: Tz, lead_days: u8, now: DateTime<Utc>) -> Distance {
+    let today = now.with_timezone(&zone).date_naive();
+    let last = today.checked_add_days(Days::new(lead_days.into())).unwrap_or(NaiveDate::MAX);
+    if day_one < today {
+        Distance::Past
+    } else if day_one <= last {
+        Distance::Near
+    } else {
+        Distance::Beyond
+    }
+}
+
+/// The hire stamps among which everyone with a near day one is found, whatever their zone: a day wider than the
+/// horizon on both sides.
+pub fn stamps(lead_days: u8, now: DateTime<Utc>) -> (DateTime<Utc>, DateTime<Utc>) {
+    let today = now.date_naive();
+    let first = today.checked_sub_days(Days::new(1)).unwrap_or(today);
+    let last = today.checked_add_days(Days::new(u64::from(lead_days) + 2)).unwrap_or(today);
+    let midnight = |day: NaiveDate| day.and_time(chrono::NaiveTime::MIN).and_utc();
+    (midnight(first), midnight(last))
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::TimeZone;
+    use chrono_tz::{America::Los_Angeles, Asia::Kolkata, Pacific::Auckland};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn midnight_in_either_clock_is_the_same_day() {
+        let monday = NaiveDate::from_ymd_opt(2026, 11, 30).unwrap();
+        for zone in [Los_Angeles, Auckland, Kolkata, Tz::UTC] {
+            let utc_midnight = monday.and_hms_opt(0, 0, 0).unwrap().and_utc();
+            let local_midnight =
+                zone.from_local_datetime(&monday.and_hms_opt(0, 0, 0).unwrap()).unwrap().to_utc();
+            assert_eq!(day_one(utc_midnight, zone), monday, "{zone}");
+            assert_eq!(day_one(local_midnight, zone), monday, "{zone}");
+        }
+    }
+
+    proptest! {
+        /// The sweep asks Graph for stamps; nobody whose day one is near may have one outside of what it asks for.
+        #[test]
+        fn the_query_is_never_too_narrow(
+            now in 1_700_000_000_i64..1_900_000_000, ahead in -4_000_000_i64..4_000_000,
+            zone in proptest::sample::select(chrono_tz::TZ_VARIANTS.to_vec()), lead in 0_u8..=30,
+        ) {
+            let now = DateTime::from_timestamp(now, 0).unwrap();
+            let stamp = now + chrono::TimeDelta::seconds(ahead);
+            let (from, to) = stamps(lead, now);
+            if distance(day_one(stamp, zone), zone, lead, now) == Distance::Near {
+                prop_assert!(from <= stamp && stamp <= to);
+            }
+        }
+    }
+}

@@ -1,0 +1,338 @@
+//! What to do for one user: a pure rule over what was read.
+//!
+//! The first row that fits decides; the rows stand in the functions below in the order of the table in
+//! `docs/ARCHITECTURE.md`.
+
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
+use chrono_tz::Tz;
+use uuid::Uuid;
+
+use super::{
+    day_one::{Distance, day_one, distance},
+    guard,
+    job::Reason,
+    outcome::{Block, Revoke, Skip},
+    window::{A_DAY, Window, opening},
+};
+use crate::{
+    graph::{Pass, Reading, Usability},
+    ledger::{Purpose, Record, State},
+    settings::{PassSettings, PassStart},
+    zone::zone_for,
+};
+
+/// All that a decision rests on.
+#[derive(Clone, Copy, Debug)]
+pub struct Facts<'a> {
+    /// Why the job exists.
+    pub reason: Reason,
+    /// The tenant, as read.
+    pub reading: &'a Reading,
+    /// The ledger's record, read after the tenant.
+    pub record: Option<&'a Record>,
+    /// Why there is nobody to write to, if so.
+    pub no_address: Option<&'a str>,
+    /// What a pass is like.
+    pub pass: &'a PassSettings,
+    /// How far ahead joiners are served, in days.
+    pub lead_days: u8,
+    /// The group whose members may have a pass now.
+    pub on_demand_group: Option<Uuid>,
+    /// The time.
+    pub now: DateTime<Utc>,
+}
+
+/// What to do.
+#[derive(Clone, Debug)]
+pub enum Decision {
+    /// Nothing.
+    Skip(Skip),
+    /// Nothing, and tell a person.
+    Block(Block),
+    /// Delete this pass of ours.
+    Revoke {
+        /// Which.
+        pass_id: String,
+        /// Why.
+        why: Revoke,
+    },
+    /// Write down that the pass was delivered: it was used.
+    Settle(Pass),
+    /// Make a pass and deliver it.
+    Issue(Plan),
+}
+
+/// A pass to be made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Plan {
+    /// When it works.
+    pub window: Window,
+    /// Why it is made.
+    pub purpose: Purpose,
+    /// The day one that it is for.
+    pub day_one: Option<NaiveDate>,
+    /// Whether a pass for another day one was mailed before.
+    pub moved: bool,
+    /// How often a mailed pass for the same day one had to be made anew, this time included.
+    pub reissued: u32,
+}
+
+/// How long what we read may be older than what we wrote.
+const REPLICA_LAG: TimeDelta = TimeDelta::minutes(10);
+/// How often a vanished pass is made anew for the same day one.
+const MAX_REISSUES: u32 = 2;
+
+/// Decides.
+pub fn decide(facts: &Facts<'_>) -> Decision {
+    match (facts.reason, facts.record) {
+        (Reason::Joiner, _) => joiner(facts),
+        (Reason::GroupAdd, _) => on_demand(facts, false),
+        (Reason::Http, _) => http(facts),
+        (Reason::Recheck, None) => Decision::Skip(Skip::NothingOpen),
+        // A recheck asks the question that the record's own purpose asks.
+        (Reason::Recheck, Some(record)) => match record.purpose {
+            Purpose::Joiner => joiner(facts),
+            Purpose::OnDemand => on_demand(facts, true),
+            Purpose::Http => Decision::Skip(Skip::NothingOpen),
+        },
+    }
+}
+
+/// Minutes that a caller's pass lives where nobody set it: half a working day.
+const CALL_LIFETIME: u32 = 240;
+/// How long after a day one a new one is still told as a move; later it is a new start.
+const A_MOVE: TimeDelta = TimeDelta::days(30);
+
+fn joiner(facts: &Facts<'_>) -> Decision {
+    let Facts { reading, record, now, pass: settings, .. } = *facts;
+    let zone = facts.zone();
+    let day = match facts.day_one_in_scope(zone) {
+        Ok(day) => day,
+        Err(why) => {
+            return match facts.revocable() {
+                Some(pass_id) => Decision::Revoke { pass_id, why: Revoke::OutOfScope(why) },
+                None => Decision::Skip(why),
+            };
+        }
+    };
+    if distance(day, zone, facts.lead_days, now) == Distance::Past {
+        return Decision::Skip(Skip::DayOnePast(day));
+    }
+    if let Some(block) = facts.block() {
+        return Decision::Block(block);
+    }
+    let window = Window::for_joiner(day, zone, settings, &reading.policy, now);
+    let served = record.filter(|r| r.purpose == Purpose::Joiner && r.day_one == Some(day));
+    if facts.mailed().is_some_and(|r| r.mailed_at.is_some_and(|at| now - at < REPLICA_LAG)) {
+        return Decision::Skip(Skip::JustMailed);
+    }
+    if served.is_some_and(|r| r.state == State::Mailed)
+        && (reading.passes.iter().any(|pass| facts.is_delivered(pass)) || facts.window_has_opened())
+    {
+        return Decision::Skip(Skip::AlreadyServed);
+    }
+    if let Some(pass) = facts.used_meanwhile() {
+        return Decision::Settle(pass.clone());
+    }
+    let stands = |pass: &&Pass| match pass.usability(now) {
+        Usability::Works => true,
+        Usability::Later => window.overlaps(pass.start_date_time, pass.ends_at()),
+        _ => false,
+    };
+    if reading.passes.iter().filter(stands).any(|pass| facts.is_foreign(pass)) {
+        return Decision::Skip(Skip::HasWorkingPass);
+    }
+    if settings.start == PassStart::Now
+        && window.ends_at() <= opening(day.and_time(settings.day_one_time), zone)
+    {
+        return Decision::Skip(Skip::TooEarly);
+    }
+    let vanished =
+        served.filter(|r| r.mailed_at.is_some() && matches!(r.state, State::Mailed | State::Blocked));
+    if vanished.is_some_and(|r| r.reissued >= MAX_REISSUES) {
+        return Decision::Block(Block::KeepsVanishing);
+    }
+    Decision::Issue(Plan {
+        window,
+        purpose: Purpose::Joiner,
+        day_one: Some(day),
+        moved: record
+            .is_some_and(|r| r.mailed_at.is_some() && r.day_one.is_some_and(|old| has_moved(old, day))),
+        reissued: vanished.map_or_else(|| served.map_or(0, |r| r.reissued), |r| r.reissued + 1),
+    })
+}
+
+fn has_moved(old: NaiveDate, new: NaiveDate) -> bool {
+    old != new && new - old < A_MOVE
+}
+
+fn on_demand(facts: &Facts<'_>, again: bool) -> Decision {
+    let Facts { reading, record, now, .. } = *facts;
+    let member = facts.on_demand_group.is_some_and(|group| reading.standing.groups.contains(&group));
+    if !member {
+        // Only what nobody was handed: a delivered pass lives out its hours.
+        let open = record.filter(|r| r.purpose == Purpose::OnDemand && r.state != State::Mailed);
+        return match open.and_then(|_| facts.revocable_for(Purpose::OnDemand)) {
+            Some(pass_id) => Decision::Revoke { pass_id, why: Revoke::OutOfScope(Skip::NotInGroup) },
+            None => Decision::Skip(Skip::NotInGroup),
+        };
+    }
+    let mailed = facts.mailed();
+    if again && mailed.is_some() {
+        return Decision::Skip(Skip::NothingOpen);
+    }
+    if let Some(skip) = facts.not_served() {
+        return Decision::Skip(skip);
+    }
+    let replay = mailed.is_some_and(|r| {
+        r.purpose != Purpose::Joiner && r.mailed_at.is_some_and(|at| now - at < REPLICA_LAG)
+    });
+    if replay {
+        return Decision::Skip(Skip::JustMailed);
+    }
+    if let Some(pass) = facts.used_meanwhile() {
+        return Decision::Settle(pass.clone());
+    }
+    let works = |pass: &&Pass| pass.usability(now) == Usability::Works;
+    if reading.passes.iter().filter(works).any(|pass| facts.is_delivered(pass) || !facts.is_ours(pass)) {
+        return Decision::Skip(Skip::HasWorkingPass);
+    }
+    if let Some(block) = facts.block() {
+        return Decision::Block(block);
+    }
+    at_once(facts, Purpose::OnDemand, A_DAY)
+}
+
+/// A caller decides for themselves; what stays is who may have a pass at all.
+fn http(facts: &Facts<'_>) -> Decision {
+    if let Some(skip) = facts.not_served() {
+        Decision::Skip(skip)
+    } else if let Some(block) = facts.cannot_have_one() {
+        Decision::Block(block)
+    } else {
+        at_once(facts, Purpose::Http, CALL_LIFETIME)
+    }
+}
+
+/// A pass that works from now on.
+fn at_once(facts: &Facts<'_>, purpose: Purpose, default_lifetime: u32) -> Decision {
+    let lifetime = facts.pass.lifetime_minutes.unwrap_or(default_lifetime);
+    let policy = &facts.reading.policy;
+    let window = Window::from_now(lifetime, facts.pass.one_time, facts.zone(), policy, facts.now);
+    Decision::Issue(Plan { window, purpose, day_one: None, moved: false, reissued: 0 })
+}
+
+impl<'a> Facts<'a> {
+    /// The joiner's zone.
+    pub fn zone(&self) -> Tz {
+        zone_for(self.reading.user.usage_location.as_deref(), self.pass.time_zone)
+    }
+
+    /// Day one, unless the account is none of a joiner's (any more).
+    fn day_one_in_scope(&self, zone: Tz) -> Result<NaiveDate, Skip> {
+        if let Some(skip) = self.not_served() {
+            return Err(skip);
+        }
+        let was_enabled = self.mailed().is_some_and(|r| r.purpose == Purpose::Joiner && r.enabled);
+        if was_enabled && !self.reading.user.is_enabled() {
+            return Err(Skip::Disabled);
+        }
+        let day = day_one(self.reading.user.employee_hire_date.ok_or(Skip::NoHireDate)?, zone);
+        match distance(day, zone, self.lead_days, self.now) {
+            Distance::Beyond => Err(Skip::BeyondHorizon(day)),
+            Distance::Past | Distance::Near => Ok(day),
+        }
+    }
+
+    /// Accounts that get no pass from us, whoever asks.
+    fn not_served(&self) -> Option<Skip> {
+        if self.reading.user.is_guest() {
+            Some(Skip::Guest)
+        } else if !self.reading.user.is_enabled() && !self.pass.serve_disabled {
+            Some(Skip::Disabled)
+        } else {
+            None
+        }
+    }
+
+    fn block(&self) -> Option<Block> {
+        let no_address = || self.no_address.map(|why| Block::NoAddress(why.to_owned()));
+        self.cannot_have_one().or_else(no_address)
+    }
+
+    fn cannot_have_one(&self) -> Option<Block> {
+        let passes_off = || (!self.reading.policy.is_enabled()).then_some(Block::PassesOff);
+        guard::power(&self.reading.standing).map(Block::Privileged).or_else(passes_off)
+    }
+
+    fn mailed(&self) -> Option<&'a Record> {
+        self.record.filter(|r| r.state == State::Mailed)
+    }
+
+    fn window_has_opened(&self) -> bool {
+        self.mailed().and_then(|r| r.pass.as_ref()).is_some_and(|pass| pass.opens_at <= self.now)
+    }
+
+    /// Whether `pass` is the one that we delivered last.
+    fn is_delivered(&self, pass: &Pass) -> bool {
+        self.mailed().and_then(|r| r.pass.as_ref()).is_some_and(|handed| handed.pass_id == pass.id)
+    }
+
+    /// Whether we made `pass`: its id is on record, or it was made since the last claim with exactly the window
+    /// that was planned (a worker died, or the answer was lost).
+    fn is_ours(&self, pass: &Pass) -> bool {
+        let Some(record) = self.record else { return false };
+        let on_record = record.pass.as_ref().is_some_and(|handed| handed.pass_id == pass.id);
+        on_record || self.was_claimed(pass)
+    }
+
+    fn was_claimed(&self, pass: &Pass) -> bool {
+        let Some(claim) = self.record.and_then(|r| r.claim.as_ref()) else { return false };
+        // Graph's clock and ours differ by seconds.
+        let skew = TimeDelta::minutes(1);
+        let as_planned = match claim.opens_at {
+            Some(opens_at) => pass.start_date_time == opens_at,
+            None => (pass.start_date_time - pass.created_date_time).abs() <= skew,
+        };
+        as_planned
+            && pass.lifetime_in_minutes == claim.lifetime_minutes
+            && pass.created_date_time >= claim.since - skew
+    }
+
+    /// Whether killing `pass` for a joiner's new one would take away something that somebody was given: it is not
+    /// ours, or we delivered it on demand or to a caller.
+    fn is_foreign(&self, pass: &Pass) -> bool {
+        !self.is_ours(pass)
+            || (self.is_delivered(pass) && self.mailed().is_some_and(|r| r.purpose != Purpose::Joiner))
+    }
+
+    /// A pass of an unfinished job that was used all the same: its mail had arrived.
+    fn used_meanwhile(&self) -> Option<&'a Pass> {
+        let record = self.record.filter(|r| matches!(r.state, State::Issuing | State::Failed))?;
+        let since = record.claim.as_ref()?.since - TimeDelta::minutes(1);
+        self.reading.passes.iter().find(|pass| {
+            pass.usability(self.now) == Usability::Used
+                && pass.created_date_time >= since
+                && self.is_ours(pass)
+        })
+    }
+
+    fn revocable(&self) -> Option<String> {
+        self.revocable_for(Purpose::Joiner)
+    }
+
+    /// The id of a pass that we made for `purpose` and that can still work, listed or not: a lagging replica may
+    /// not show it yet.
+    fn revocable_for(&self, purpose: Purpose) -> Option<String> {
+        let record = self.record.filter(|r| r.purpose == purpose && r.state != State::Revoked)?;
+        let listed = self.reading.passes.iter().find(|pass| self.is_ours(pass));
+        match listed {
+            Some(pass) => pass.is_alive(self.now).then(|| pass.id.clone()),
+            None => record.pass.as_ref().filter(|p| p.ends_at > self.now).map(|p| p.pass_id.clone()),
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "decide_tests.rs"]
+mod tests;

@@ -1,0 +1,86 @@
+//! Whose account is too powerful for a pass by mail.
+//!
+//! With the application permission, Graph makes a pass for anybody, Global Admins included. So the guard is ours,
+//! and it fails closed: what it cannot read counts against the account.
+
+use std::fmt;
+
+use uuid::{Uuid, uuid};
+
+use crate::graph::{Standing, roles::Role};
+
+/// Why an account is too powerful.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Power {
+    /// It holds this role now.
+    Holds(Role),
+    /// It can activate this role.
+    CanActivate(Role),
+    /// It is in this role-assignable group.
+    RoleGroup(String),
+    /// We may not read enough to tell.
+    Unknown(String),
+}
+
+/// Built-in roles that give no power over others and no secrets: they read reports and announcements, or invite
+/// guests. Any role that is not on this list, custom ones included, makes an account too powerful.
+///
+/// Microsoft's page "Privileged roles and permissions" lets an Authentication Administrator act on holders of
+/// these and two more (Authentication and Password Administrator), which we do not follow: both can reset others.
+const HARMLESS: [Uuid; 6] = [
+    uuid!("88d8e3e3-8f55-4a1e-953a-9b9898b8876b"), // Directory Readers
+    uuid!("95e79109-95c0-4d8e-aee3-d01accf2d47b"), // Guest Inviter
+    uuid!("790c1fb9-7f7d-4f88-86a1-ef1f95c05c1b"), // Message Center Reader
+    uuid!("4a5d8f65-41da-4de4-8968-e035b65339cf"), // Reports Reader
+    uuid!("75934031-6c7e-415a-99d7-48dbd49e875e"), // Usage Summary Reports Reader
+    uuid!("27460883-1df1-4691-b032-3b79643e5e63"), // User Experience Success Manager
+];
+
+/// What makes the account too powerful, if anything does.
+pub fn power(standing: &Standing) -> Option<Power> {
+    let harmful = |roles: &[Role]| roles.iter().find(|role| !HARMLESS.contains(&role.id)).cloned();
+    None.or_else(|| harmful(&standing.active).map(Power::Holds))
+        .or_else(|| harmful(&standing.eligible).map(Power::CanActivate))
+        .or_else(|| standing.role_groups.first().cloned().map(Power::RoleGroup))
+        .or_else(|| standing.unknown.clone().map(Power::Unknown))
+}
+
+impl fmt::Display for Power {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Holds(role) => write!(f, "the account holds the role {}", label(role)),
+            Self::CanActivate(role) => write!(f, "the account can activate the role {}", label(role)),
+            Self::RoleGroup(name) => write!(f, "the account is in the role-assignable group \"{name}\""),
+            Self::Unknown(why) => write!(f, "cannot tell whether the account is privileged: {why}"),
+        }
+    }
+}
+
+fn label(role: &Role) -> String {
+    role.name.clone().unwrap_or_else(|| role.id.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_harmless_roles_pass() {
+        let roles =
+            |ids: &[Uuid]| -> Vec<Role> { ids.iter().map(|id| Role { id: *id, name: None }).collect() };
+        let standing = |active: &[Uuid], eligible: &[Uuid]| Standing {
+            active: roles(active),
+            eligible: roles(eligible),
+            ..Standing::default()
+        };
+        let id = uuid!("62e90394-69f5-4237-9190-012177145e10");
+        let admin = Role { id, name: None };
+        assert_eq!(power(&standing(&HARMLESS, &HARMLESS)), None);
+        assert_eq!(power(&standing(&[HARMLESS[0], id], &[])), Some(Power::Holds(admin.clone())));
+        assert_eq!(power(&standing(&[], &[id])), Some(Power::CanActivate(admin)));
+        let group = Standing { role_groups: vec!["Tier 0".into()], ..Standing::default() };
+        assert_eq!(power(&group), Some(Power::RoleGroup("Tier 0".into())));
+        let unknown = Standing { unknown: Some("403".into()), ..Standing::default() };
+        assert_eq!(power(&unknown), Some(Power::Unknown("403".into())));
+    }
+}

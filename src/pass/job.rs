@@ -1,0 +1,150 @@
+//! The work for one user, as a queue message.
+
+use std::fmt;
+
+use chrono::NaiveDate;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use uuid::Uuid;
+
+/// Why a job exists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Reason {
+    /// The sweep found a joiner.
+    Joiner,
+    /// The user was added to the on-demand group.
+    GroupAdd,
+    /// The sweep found a record that is not settled.
+    Recheck,
+    /// Someone called CreateTap.
+    Http,
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Joiner => "joiner",
+            Self::GroupAdd => "group-add",
+            Self::Recheck => "recheck",
+            Self::Http => "http",
+        })
+    }
+}
+
+/// The work for one user: one queue message, one run of the issue flow.
+///
+/// No field may be called `id`, `dequeueCount` or `sys`: the host copies the fields of a JSON message over the
+/// message's metadata.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Job {
+    /// Stays the same for the same work, however often it is queued.
+    #[serde(rename = "jobKey")]
+    pub key: String,
+    /// Why it exists.
+    pub reason: Reason,
+    /// For whom: the object id.
+    pub user_id: Uuid,
+}
+
+impl Job {
+    /// A joiner's job.
+    pub fn joiner(user_id: Uuid, day_one: NaiveDate) -> Self {
+        Self { key: format!("joiner/{user_id}/{day_one}"), reason: Reason::Joiner, user_id }
+    }
+
+    /// A second look at an unsettled record.
+    pub fn recheck(user_id: Uuid, today: NaiveDate) -> Self {
+        Self { key: format!("recheck/{user_id}/{today}"), reason: Reason::Recheck, user_id }
+    }
+
+    /// A call of CreateTap.
+    pub fn http(user_id: Uuid, invocation: &str) -> Self {
+        Self { key: format!("http/{user_id}/{invocation}"), reason: Reason::Http, user_id }
+    }
+
+    /// The message.
+    pub fn to_message(&self) -> String {
+        serde_json::json!(self).to_string()
+    }
+
+    /// Parses a message.
+    ///
+    /// # Errors
+    /// All that is wrong with it. The message itself is not repeated: who knows what it holds.
+    pub fn parse(message: &Value) -> Result<Self, Vec<String>> {
+        let Some(fields) = message.as_object() else {
+            return Err(vec!["the message is not a JSON object".to_owned()]);
+        };
+        let mut problems = Vec::new();
+        let mut field = |name: &str| match fields.get(name) {
+            Some(Value::String(text)) if !text.is_empty() => Some(text.as_str()),
+            Some(_) => {
+                problems.push(format!("{name} is not a text"));
+                None
+            }
+            None => {
+                problems.push(format!("{name} is missing"));
+                None
+            }
+        };
+        let (key, reason, user) = (field("jobKey"), field("reason"), field("userId"));
+        let reason = reason.and_then(|text| match Reason::deserialize(Value::from(text)) {
+            // Only a call can have this reason: a message must not make a pass that nobody is handed.
+            Ok(reason) if reason != Reason::Http => Some(reason),
+            _ => {
+                problems.push("reason is none of joiner, group-add, recheck".to_owned());
+                None
+            }
+        });
+        let user_id = user.and_then(|text| match text.parse() {
+            Ok(id) => Some(id),
+            Err(_) => {
+                problems.push("userId is not an object id".to_owned());
+                None
+            }
+        });
+        match (key, reason, user_id) {
+            (Some(key), Some(reason), Some(user_id)) => Ok(Self { key: key.to_owned(), reason, user_id }),
+            _ => Err(problems),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_job_survives_the_queue() {
+        let job = Job::joiner(Uuid::from_u128(7), NaiveDate::from_ymd_opt(2026, 11, 30).unwrap());
+        let message = job.to_message();
+        assert_eq!(Job::parse(&serde_json::from_str(&message).unwrap()), Ok(job));
+        for taken in ["\"id\"", "\"dequeueCount\"", "\"sys\""] {
+            assert!(!message.contains(taken), "the host would overwrite its own {taken}");
+        }
+    }
+
+    #[test]
+    fn every_problem_is_named() {
+        let problems = Job::parse(&json!({"reason": "because", "userId": 7})).unwrap_err();
+        assert_eq!(
+            problems,
+            ["jobKey is missing", "userId is not a text", "reason is none of joiner, group-add, recheck"]
+        );
+        assert_eq!(Job::parse(&json!("x")).unwrap_err(), ["the message is not a JSON object"]);
+        assert!(Job::parse(&json!({"jobKey": "k", "reason": "http", "userId": Uuid::nil()})).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn no_message_makes_it_panic(text in ".*") {
+            let _ = serde_json::from_str::<Value>(&text).map(|value| Job::parse(&value));
+            let _ = Job::parse(&Value::from(text));
+        }
+    }
+}

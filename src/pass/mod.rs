@@ -1,0 +1,21 @@
+//! The domain: who gets a pass, when it works, and the one flow that makes and delivers it.
+//!
+//! The rules are pure and take `now`: [`day_one`], [`window`], [`guard`], [`recipients`], [`decide`], [`job`].
+//! [`issue`] is the flow around them; [`claim`] keeps its promises to the ledger.
+
+pub mod claim;
+pub mod day_one;
+pub mod decide;
+pub mod guard;
+pub mod issue;
+pub mod job;
+pub mod outcome;
+pub mod recipients;
+pub mod window;
+
+pub use self::{
+    decide::{Decision, Facts, Plan, decide},
+    job::{Job, Reason},
+    outcome::{Block, Failure, Mailed, Outcome, Revoke, Skip},
+    window::Window,
+};

@@ -1,0 +1,182 @@
+//! When a pass works.
+
+use std::fmt;
+
+use chrono::{DateTime, LocalResult, NaiveDate, NaiveDateTime, SubsecRound, TimeDelta, TimeZone, Utc};
+use chrono_tz::Tz;
+
+use crate::{
+    graph::{NewPass, PassPolicy},
+    settings::{PassSettings, PassStart},
+};
+
+/// When a pass works.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Window {
+    /// When it opens; whole seconds.
+    pub opens_at: DateTime<Utc>,
+    /// Whether that is now: then Graph's clock decides, not ours.
+    pub opens_now: bool,
+    /// Minutes.
+    pub lifetime_minutes: u32,
+    /// Whether the pass works only once.
+    pub one_time: bool,
+    /// The joiner's zone, to show it in.
+    pub zone: Tz,
+}
+
+/// How long a pass lives where nobody set it: a day, if the policy allows.
+pub(super) const A_DAY: u32 = 1_440;
+
+impl Window {
+    /// The window of a joiner's pass: from day one at DAY_ONE_TIME in their zone, never in the past.
+    pub fn for_joiner(
+        day_one: NaiveDate,
+        zone: Tz,
+        settings: &PassSettings,
+        policy: &PassPolicy,
+        now: DateTime<Utc>,
+    ) -> Self {
+        let day_one_opening = opening(day_one.and_time(settings.day_one_time), zone);
+        let (opens_at, default_lifetime) = match settings.start {
+            PassStart::DayOne => (day_one_opening, A_DAY),
+            // It has to last from now until the end of day one.
+            PassStart::Now => (now, minutes_between(now, day_one_opening).saturating_add(A_DAY)),
+        };
+        let lifetime = settings.lifetime_minutes.unwrap_or(default_lifetime);
+        Self::from(opens_at, lifetime, settings.one_time, zone, policy, now)
+    }
+
+    /// The window of a pass that is wanted at once. `lifetime_minutes` is clamped to the policy.
+    pub fn from_now(
+        lifetime_minutes: u32,
+        one_time: bool,
+        zone: Tz,
+        policy: &PassPolicy,
+        now: DateTime<Utc>,
+    ) -> Self {
+        Self::from(now, lifetime_minutes, one_time, zone, policy, now)
+    }
+
+    fn from(
+        opens_at: DateTime<Utc>,
+        lifetime_minutes: u32,
+        one_time: bool,
+        zone: Tz,
+        policy: &PassPolicy,
+        now: DateTime<Utc>,
+    ) -> Self {
+        Self {
+            opens_at: opens_at.max(now).trunc_subsecs(0),
+            opens_now: opens_at <= now,
+            lifetime_minutes: policy.clamp(lifetime_minutes),
+            one_time: one_time || policy.is_usable_once,
+            zone,
+        }
+    }
+
+    /// When it ends.
+    pub fn ends_at(&self) -> DateTime<Utc> {
+        self.opens_at + TimeDelta::minutes(self.lifetime_minutes.into())
+    }
+
+    /// Whether it works at some moment between `from` and `to`.
+    pub fn overlaps(&self, from: DateTime<Utc>, to: DateTime<Utc>) -> bool {
+        self.opens_at < to && from < self.ends_at()
+    }
+
+    /// The pass to ask Graph for.
+    pub fn as_new_pass(&self) -> NewPass {
+        NewPass {
+            opens_at: (!self.opens_now).then_some(self.opens_at),
+            lifetime_minutes: self.lifetime_minutes,
+            one_time: self.one_time,
+        }
+    }
+}
+
+/// When a pass is to open on day one, as a moment.
+///
+/// Where clocks jump over that time of day, it is the first moment after the gap; where they show it twice, the
+/// first of the two.
+pub fn opening(local: NaiveDateTime, zone: Tz) -> DateTime<Utc> {
+    // No gap in the time zone database is longer than a day (Samoa skipped one).
+    (0..=96)
+        .map(|quarters| zone.from_local_datetime(&(local + TimeDelta::minutes(15 * quarters))))
+        .find_map(LocalResult::earliest)
+        .map_or_else(|| local.and_utc(), |time| time.to_utc())
+}
+
+fn minutes_between(from: DateTime<Utc>, to: DateTime<Utc>) -> u32 {
+    u32::try_from((to - from).num_minutes().max(0)).unwrap_or(u32::MAX)
+}
+
+impl fmt::Display for Window {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [opens, ends] = [self.opens_at, self.ends_at()].map(|time| time.with_timezone(&self.zone));
+        let ends_on = if opens.date_naive() == ends.date_naive() { "%H:%M" } else { "%Y-%m-%d %H:%M" };
+        write!(f, "{} to {} {}", opens.format("%Y-%m-%d %H:%M"), ends.format(ends_on), self.zone)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono_tz::{America, Europe, Pacific};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn at(text: &str) -> NaiveDateTime {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn opening_survives_daylight_saving() {
+        for (local, zone, utc) in [
+            ("2026-11-30T07:00:00", Europe::Berlin, "2026-11-30T06:00:00Z"),
+            ("2026-07-01T07:00:00", Europe::Berlin, "2026-07-01T05:00:00Z"),
+            ("2026-11-30T07:00:00", America::Los_Angeles, "2026-11-30T15:00:00Z"),
+            ("2026-11-30T07:00:00", Pacific::Auckland, "2026-11-29T18:00:00Z"),
+            ("2026-03-29T02:30:00", Europe::Berlin, "2026-03-29T01:00:00Z"),
+            ("2026-10-25T02:30:00", Europe::Berlin, "2026-10-25T00:30:00Z"),
+            ("2011-12-30T07:00:00", Pacific::Apia, "2011-12-30T10:00:00Z"),
+        ] {
+            assert_eq!(opening(at(local), zone), utc.parse::<DateTime<Utc>>().unwrap(), "{local} {zone}");
+        }
+    }
+
+    fn policy() -> impl Strategy<Value = PassPolicy> {
+        (10_u32..43_200, 10_u32..43_200, any::<bool>()).prop_map(|(a, b, once)| PassPolicy {
+            state: "enabled".into(),
+            minimum_lifetime_in_minutes: a.min(b),
+            maximum_lifetime_in_minutes: a.max(b),
+            is_usable_once: once,
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn a_window_is_never_in_the_past_and_always_within_policy(
+            now in 1_700_000_000_i64..1_900_000_000, ahead in 0_u64..30, policy in policy(),
+            zone in proptest::sample::select(chrono_tz::TZ_VARIANTS.to_vec()),
+            lifetime in proptest::option::of(10_u32..=43_200), start_now in any::<bool>(), one_time in any::<bool>(),
+        ) {
+            let now = DateTime::from_timestamp(now, 0).unwrap();
+            let day_one = now.with_timezone(&zone).date_naive() + chrono::Days::new(ahead);
+            let settings = PassSettings {
+                start: if start_now { PassStart::Now } else { PassStart::DayOne },
+                day_one_time: chrono::NaiveTime::from_hms_opt(7, 0, 0).unwrap(),
+                time_zone: Tz::UTC, lifetime_minutes: lifetime, one_time, serve_disabled: true,
+            };
+            let window = Window::for_joiner(day_one, zone, &settings, &policy, now);
+            prop_assert!(window.opens_at >= now);
+            prop_assert_eq!(window.opens_now, window.opens_at == now);
+            prop_assert!(window.lifetime_minutes >= policy.minimum_lifetime_in_minutes);
+            prop_assert!(window.lifetime_minutes <= policy.maximum_lifetime_in_minutes);
+            prop_assert!(window.one_time || !(one_time || policy.is_usable_once));
+            if !start_now && ahead > 1 {
+                prop_assert_eq!(window.opens_at.with_timezone(&zone).date_naive(), day_one);
+            }
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! What each Graph call does. A file for each resource; every function is synchronous and sees the whole tenant.
+
+pub(super) mod batch;
+mod groups;
+mod mail;
+mod passes;
+mod roles;
+mod users;
+
+use axum::http::Method;
+use chrono::{DateTime, Utc};
+
+use super::{
+    Mail, Person, State, Tenant,
+    query::Query,
+    route::Route,
+    wire::{Answer, Call, GraphError},
+};
+
+/// What a call works on.
+struct Scene<'a> {
+    tenant: &'a mut Tenant,
+    mails: &'a mut Vec<Mail>,
+    now: DateTime<Utc>,
+    call: &'a Call,
+    query: Query,
+}
+
+/// Answers one call, at once.
+pub(super) fn answer(state: &mut State, now: DateTime<Utc>, call: &Call) -> Result<Answer, GraphError> {
+    let route = Route::parse(call)?;
+    let query = Query::parse(&call.target)?;
+    let State { tenant, mails, .. } = state;
+    let scene = Scene { tenant, mails, now, call, query };
+    match (&call.method, route) {
+        (&Method::GET, Route::Users) => users::list(&scene),
+        (&Method::GET, Route::User(key)) => users::get(&scene, &key),
+        (&Method::GET, Route::Manager(key)) => users::manager(&scene, &key),
+        (&Method::GET, Route::TransitiveMemberOf(key)) => users::transitive_member_of(&scene, &key),
+        (&Method::GET, Route::Group(key)) => groups::get(&scene, &key),
+        (&Method::GET, Route::Members(key)) => groups::members(&scene, &key),
+        (&Method::GET, Route::RoleAssignments) => roles::assignments(&scene),
+        (&Method::GET, Route::RoleEligibility) => roles::eligibility(&scene),
+        (&Method::GET, Route::PassPolicy) => passes::policy(&scene),
+        (&Method::GET, Route::Passes(key)) => passes::list(&scene, &key),
+        (&Method::POST, Route::Passes(key)) => passes::create(scene, &key),
+        (&Method::GET, Route::Pass(key, id)) => passes::get(&scene, &key, &id),
+        (&Method::DELETE, Route::Pass(key, id)) => passes::delete(scene, &key, &id),
+        (&Method::POST, Route::SendMail(key)) => mail::send(scene, &key),
+        _ => Err(GraphError::method_not_allowed()),
+    }
+}
+
+impl Scene<'_> {
+    /// The user that a path names. A replica that does not have them yet answers as if they did not exist.
+    fn user(&self, key: &str) -> Result<&Person, GraphError> {
+        self.tenant
+            .find_user(key)
+            .filter(|person| person.replicating_until.is_none_or(|until| until <= self.now))
+            .ok_or_else(|| GraphError::not_found(key))
+    }
+}

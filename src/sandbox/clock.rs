@@ -1,0 +1,32 @@
+//! The tenant's time.
+
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use tokio::time::Instant;
+
+/// An epoch, plus what tokio's clock says has passed, plus what was skipped.
+///
+/// It stays outside the tenant's lock, so that an edit of the tenant can ask what time it is.
+pub(super) struct Time {
+    epoch: DateTime<Utc>,
+    origin: Instant,
+    skipped_micros: AtomicI64,
+}
+
+impl Time {
+    pub(super) fn starting_at(epoch: DateTime<Utc>) -> Self {
+        Self { epoch, origin: Instant::now(), skipped_micros: AtomicI64::new(0) }
+    }
+
+    pub(super) fn now(&self) -> DateTime<Utc> {
+        let elapsed = TimeDelta::from_std(self.origin.elapsed()).unwrap_or(TimeDelta::MAX);
+        let skipped = TimeDelta::microseconds(self.skipped_micros.load(Ordering::SeqCst));
+        self.epoch + elapsed + skipped
+    }
+
+    pub(super) fn advance(&self, by: TimeDelta) {
+        let micros = by.num_microseconds().unwrap_or(0);
+        self.skipped_micros.fetch_add(micros, Ordering::SeqCst);
+    }
+}

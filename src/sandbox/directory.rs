@@ -1,0 +1,210 @@
+//! What a directory holds beside its people: groups, devices, contacts and role assignments.
+
+use std::collections::BTreeSet;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde_json::{Map, Value, json};
+use uuid::Uuid;
+
+use super::{Person, roles, schema::object};
+
+/// A security group.
+#[derive(Clone, Debug)]
+pub struct Group {
+    /// Its object id; nil until it is added to a tenant.
+    pub id: Uuid,
+    /// Its name in the portal.
+    pub display_name: String,
+    /// Whether directory roles can be assigned to it. Entra then keeps helpdesks away from its members.
+    pub assignable_to_role: bool,
+    /// Who is in it.
+    pub membership: Membership,
+}
+
+/// Who is in a group.
+#[derive(Clone, Debug)]
+pub enum Membership {
+    /// The people, groups and devices that someone put there.
+    Assigned(BTreeSet<Uuid>),
+    /// A dynamic rule: member accounts that were hired since yesterday or will be within this time.
+    JoinersWithin(TimeDelta),
+}
+
+impl Group {
+    /// An ordinary group without members.
+    pub fn named(display_name: &str) -> Self {
+        Self {
+            id: Uuid::nil(),
+            display_name: display_name.to_owned(),
+            assignable_to_role: false,
+            membership: Membership::Assigned(BTreeSet::new()),
+        }
+    }
+
+    /// The group with these members.
+    pub fn members(mut self, ids: impl IntoIterator<Item = Uuid>) -> Self {
+        self.membership = Membership::Assigned(ids.into_iter().collect());
+        self
+    }
+
+    /// The group with joiners of the days to come as its members, by a dynamic rule.
+    pub fn joiners_within(mut self, ahead: TimeDelta) -> Self {
+        self.membership = Membership::JoinersWithin(ahead);
+        self
+    }
+
+    /// The group, made so that directory roles can be assigned to it.
+    pub fn role_assignable(mut self) -> Self {
+        self.assignable_to_role = true;
+        self
+    }
+
+    pub(super) fn to_graph(&self) -> Map<String, Value> {
+        let rule = match &self.membership {
+            Membership::Assigned(_) => None,
+            Membership::JoinersWithin(ahead) => Some(membership_rule(*ahead)),
+        };
+        object(json!({
+            "id": self.id,
+            "displayName": self.display_name,
+            "description": null,
+            "groupTypes": if rule.is_some() { vec!["DynamicMembership"] } else { vec![] },
+            // Graph says null, not false, for a group that was not made for roles.
+            "isAssignableToRole": self.assignable_to_role.then_some(true),
+            "mail": null,
+            "mailEnabled": false,
+            "mailNickname": self.id.simple().to_string(),
+            "membershipRuleProcessingState": rule.as_ref().map(|_| "On"),
+            "membershipRule": rule,
+            "securityEnabled": true,
+            "visibility": null,
+        }))
+    }
+}
+
+fn membership_rule(ahead: TimeDelta) -> String {
+    format!(
+        "(user.employeeHireDate -ge system.now -minus p1d) -and (user.employeeHireDate -le system.now -plus p{}d) \
+         -and (user.userType -eq \"Member\")",
+        ahead.num_days()
+    )
+}
+
+impl Membership {
+    /// Whether the rule takes `person` in. An assigned membership has no rule.
+    pub(super) fn rule_matches(&self, person: &Person, now: DateTime<Utc>) -> bool {
+        match self {
+            Self::Assigned(_) => false,
+            Self::JoinersWithin(ahead) => {
+                !person.guest
+                    && person
+                        .hire_date
+                        .is_some_and(|date| now - TimeDelta::days(1) <= date && date <= now + *ahead)
+            }
+        }
+    }
+}
+
+/// A device: something in a group that is not a person.
+#[derive(Clone, Debug)]
+pub struct Device {
+    /// Its object id.
+    pub id: Uuid,
+    /// Its name.
+    pub display_name: String,
+}
+
+impl Device {
+    pub(super) fn to_graph(&self) -> Map<String, Value> {
+        object(json!({
+            "id": self.id,
+            "displayName": self.display_name,
+            "accountEnabled": true,
+            "deviceId": self.id,
+            "operatingSystem": "Windows",
+        }))
+    }
+}
+
+/// An organisational contact: somebody outside who can be a user's manager.
+#[derive(Clone, Debug)]
+pub struct Contact {
+    /// Its object id; nil until it is added to a tenant.
+    pub id: Uuid,
+    /// Their name.
+    pub display_name: String,
+    /// Their address.
+    pub mail: Option<String>,
+}
+
+impl Contact {
+    /// A contact with an address.
+    pub fn named(display_name: &str, mail: &str) -> Self {
+        Self { id: Uuid::nil(), display_name: display_name.to_owned(), mail: Some(mail.to_owned()) }
+    }
+
+    pub(super) fn to_graph(&self) -> Map<String, Value> {
+        let (given, surname) = self.display_name.split_once(' ').unwrap_or((&self.display_name, ""));
+        object(json!({
+            "id": self.id,
+            "displayName": self.display_name,
+            "givenName": given,
+            "surname": surname,
+            "mail": self.mail,
+            "mailNickname": self.mail.as_deref().and_then(|mail| mail.split('@').next()),
+            "companyName": null,
+            "department": null,
+            "jobTitle": null,
+        }))
+    }
+}
+
+/// A directory role that someone, or every member of a group, holds or is eligible for.
+#[derive(Clone, Debug)]
+pub struct RoleHeld {
+    /// The assignment's own id.
+    pub id: Uuid,
+    /// The user or group.
+    pub principal: Uuid,
+    /// The role, by template id.
+    pub role: Uuid,
+}
+
+impl RoleHeld {
+    pub(super) fn to_assignment(&self) -> Map<String, Value> {
+        object(json!({
+            "id": self.id.simple().to_string(),
+            "principalId": self.principal,
+            "roleDefinitionId": self.role,
+            "directoryScopeId": "/",
+        }))
+    }
+
+    pub(super) fn to_eligibility(&self) -> Map<String, Value> {
+        object(json!({
+            "id": self.id.simple().to_string(),
+            "principalId": self.principal,
+            "roleDefinitionId": self.role,
+            "directoryScopeId": "/",
+            "appScopeId": null,
+            "memberType": "Direct",
+            "roleEligibilityScheduleId": self.id,
+            "startDateTime": null,
+            "endDateTime": null,
+        }))
+    }
+}
+
+/// The id of the tenant's own directoryRole object for a role template: another one than the template's.
+pub(super) fn role_object_id(template: Uuid) -> Uuid {
+    Uuid::from_u128(template.as_u128() ^ 0x0d1e_c702_0000_0000_0000_0000_0000_401e)
+}
+
+pub(super) fn role_to_graph(template: Uuid) -> Map<String, Value> {
+    object(json!({
+        "id": role_object_id(template),
+        "displayName": roles::name(template),
+        "description": null,
+        "roleTemplateId": template,
+    }))
+}

@@ -1,0 +1,115 @@
+//! The few forms of `$filter` that the sandbox understands. All others are refused.
+
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use super::{Person, schema, wire::GraphError};
+
+/// A condition on users: comparisons, all of which must hold.
+pub(super) struct UserFilter(Vec<Comparison>);
+
+enum Comparison {
+    HireDate(Operator, DateTime<Utc>),
+    UserPrincipalName(String),
+}
+
+#[derive(Clone, Copy)]
+enum Operator {
+    Ge,
+    Le,
+    Eq,
+}
+
+impl UserFilter {
+    pub(super) fn parse(text: &str) -> Result<Self, GraphError> {
+        text.split(" and ").map(Comparison::parse).collect::<Result<_, _>>().map(Self)
+    }
+
+    /// Whether Graph answers it only from the eventual index.
+    pub(super) fn is_advanced(&self) -> bool {
+        self.0.iter().any(|comparison| matches!(comparison, Comparison::HireDate(..)))
+    }
+
+    pub(super) fn matches(&self, person: &Person) -> bool {
+        self.0.iter().all(|comparison| comparison.holds(person))
+    }
+}
+
+impl Comparison {
+    fn parse(text: &str) -> Result<Self, GraphError> {
+        let (property, operator, value) = terms(text)?;
+        match property {
+            "employeeHireDate" => Ok(Self::HireDate(Operator::parse(operator)?, date(value)?)),
+            "userPrincipalName" if operator == "eq" => Ok(Self::UserPrincipalName(quoted(value)?)),
+            _ if [schema::USER.by_default, schema::USER.on_request, schema::USER.not_here]
+                .concat()
+                .contains(&property) =>
+            {
+                Err(GraphError::not_implemented(&format!("the filter '{property} {operator} …'")))
+            }
+            _ => Err(GraphError::bad_request(format!(
+                "Could not find a property named '{property}' on type 'microsoft.graph.user'."
+            ))),
+        }
+    }
+
+    fn holds(&self, person: &Person) -> bool {
+        match self {
+            Self::UserPrincipalName(name) => person.user_principal_name.eq_ignore_ascii_case(name),
+            Self::HireDate(operator, wanted) => person.hire_date.is_some_and(|date| match operator {
+                Operator::Ge => date >= *wanted,
+                Operator::Le => date <= *wanted,
+                Operator::Eq => date == *wanted,
+            }),
+        }
+    }
+}
+
+impl Operator {
+    fn parse(text: &str) -> Result<Self, GraphError> {
+        match text {
+            "ge" => Ok(Self::Ge),
+            "le" => Ok(Self::Le),
+            "eq" => Ok(Self::Eq),
+            "ne" | "in" => Err(GraphError::not_implemented(&format!("the operator '{text}'"))),
+            // Graph's documentation names eq, ne, ge, le and in for hire dates, and no others.
+            _ => Err(GraphError::unsupported_query(format!(
+                "Unsupported or invalid query filter clause: '{text}'."
+            ))),
+        }
+    }
+}
+
+/// The GUID of `principalId eq '…'`, the one filter that role assignments are asked with.
+pub(super) fn principal(text: &str) -> Result<Uuid, GraphError> {
+    let (property, operator, value) = terms(text)?;
+    if (property, operator) != ("principalId", "eq") {
+        return Err(GraphError::not_implemented(&format!("the filter '{property} {operator} …' here")));
+    }
+    let id = quoted(value)?;
+    id.parse().map_err(|_| GraphError::bad_request(format!("Invalid GUID:{id}")))
+}
+
+fn terms(text: &str) -> Result<(&str, &str, &str), GraphError> {
+    let mut terms = text.trim().splitn(3, ' ');
+    match (terms.next(), terms.next(), terms.next()) {
+        (Some(property), Some(operator), Some(value)) => Ok((property, operator, value.trim())),
+        _ => Err(GraphError::bad_request(format!("Invalid filter clause: '{text}'."))),
+    }
+}
+
+fn date(text: &str) -> Result<DateTime<Utc>, GraphError> {
+    DateTime::parse_from_rfc3339(text).map(|date| date.to_utc()).map_err(|_| {
+        GraphError::bad_request(format!("Invalid filter clause: '{text}' is not a date and time."))
+    })
+}
+
+fn quoted(text: &str) -> Result<String, GraphError> {
+    let inner = text.strip_prefix('\'').and_then(|text| text.strip_suffix('\''));
+    match inner.filter(|inner| !inner.replace("''", "").contains('\'')) {
+        Some(inner) => Ok(inner.replace("''", "'")),
+        None => {
+            Err(GraphError::bad_request(format!("Invalid filter clause: {text} is not a quoted string.")))
+        }
+    }
+}

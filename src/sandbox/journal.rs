@@ -1,0 +1,115 @@
+//! What the tenant remembers of the traffic: requests and mails, in typed form for tests.
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+/// A request that reached the tenant.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Request {
+    /// When it arrived.
+    pub at: DateTime<Utc>,
+    /// Its HTTP method.
+    pub method: String,
+    /// Its path and query, as sent.
+    pub url: String,
+    /// The status of the answer, even of one that got lost; none while the tenant is still at it.
+    pub status: Option<u16>,
+    /// The parts of a batch.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub parts: Vec<Part>,
+}
+
+/// A part of a batch.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Part {
+    /// Its HTTP method.
+    pub method: String,
+    /// Its path and query, relative to the version.
+    pub url: String,
+    /// The status of its answer.
+    pub status: u16,
+}
+
+/// The requests in the order of their arrival.
+#[derive(Default)]
+pub(super) struct Journal(Vec<Option<Request>>);
+
+/// A request's place in the journal.
+#[derive(Clone, Copy)]
+pub(super) struct Entry(usize);
+
+impl Journal {
+    pub(super) fn open(&mut self, at: DateTime<Utc>, method: &str, url: &str) -> Entry {
+        let request =
+            Request { at, method: method.to_owned(), url: url.to_owned(), status: None, parts: Vec::new() };
+        self.0.push(Some(request));
+        Entry(self.0.len() - 1)
+    }
+
+    pub(super) fn close(&mut self, Entry(at): Entry, status: u16, parts: Vec<Part>) {
+        if let Some(Some(request)) = self.0.get_mut(at) {
+            request.status = Some(status);
+            request.parts = parts;
+        }
+    }
+
+    /// Forgets a request that, as it turned out, was never received.
+    pub(super) fn strike(&mut self, Entry(at): Entry) {
+        if let Some(request) = self.0.get_mut(at) {
+            *request = None;
+        }
+    }
+
+    pub(super) fn list(&self) -> Vec<Request> {
+        self.0.iter().flatten().cloned().collect()
+    }
+}
+
+/// A mail that was accepted for delivery.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Mail {
+    /// When it was accepted.
+    pub at: DateTime<Utc>,
+    /// The address of the mailbox that it was sent from.
+    pub from: String,
+    /// Whether a copy stays in that mailbox.
+    pub save_to_sent_items: bool,
+    /// The Graph message, as sent.
+    pub message: Value,
+}
+
+impl Mail {
+    /// The subject line.
+    pub fn subject(&self) -> &str {
+        self.message["subject"].as_str().unwrap_or_default()
+    }
+
+    /// The body, HTML or plain text.
+    pub fn content(&self) -> &str {
+        self.message["body"]["content"].as_str().unwrap_or_default()
+    }
+
+    /// The addresses in "To".
+    pub fn to(&self) -> Vec<&str> {
+        self.addresses("toRecipients")
+    }
+
+    /// The addresses in "Cc".
+    pub fn cc(&self) -> Vec<&str> {
+        self.addresses("ccRecipients")
+    }
+
+    fn addresses(&self, property: &str) -> Vec<&str> {
+        let recipients = self.message[property].as_array().map(Vec::as_slice).unwrap_or_default();
+        recipients.iter().filter_map(|recipient| recipient["emailAddress"]["address"].as_str()).collect()
+    }
+
+    pub(super) fn to_state(&self) -> Value {
+        let mut state = self.message.clone();
+        state["at"] = json!(self.at);
+        state["from"] = json!(self.from);
+        state["saveToSentItems"] = json!(self.save_to_sent_items);
+        state
+    }
+}

@@ -1,0 +1,188 @@
+//! A simulated tenant, as strict as Microsoft Graph is documented to be.
+//!
+//! The same axum [`Router`] serves tests in-process, under paused time ([`Sandbox::transport`]), and other processes
+//! on loopback ([`loopback`]). Where the documentation is silent the sandbox takes a stand and says "assumed" beside
+//! it; what it does not implement it refuses by name with 501, so that no test passes on a guess.
+//!
+//! Reading order: [`Tenant`] is the directory as plain data, [`Person`] and [`Pass`] its chief nouns; `wire` is a
+//! request and its answer; `door` is where requests come in, [`faults`] go off and the [`journal`] is kept; `calls`
+//! answers each Graph call; `control` is `/sandbox/*` and the identity endpoint.
+
+mod calls;
+mod clock;
+pub mod command;
+mod control;
+pub mod demo;
+mod directory;
+mod door;
+pub mod faults;
+mod filter;
+pub mod generate;
+pub mod inbox;
+pub mod journal;
+pub mod local_host;
+pub mod loopback;
+mod page;
+mod pass;
+mod person;
+mod query;
+pub mod report;
+pub mod roles;
+mod route;
+pub mod samples;
+mod schema;
+mod tenant;
+mod transport;
+mod wire;
+
+#[cfg(test)]
+mod tests;
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use axum::Router;
+use azure_core::{credentials::TokenCredential, http::HttpClient};
+use chrono::{DateTime, TimeDelta, Utc};
+use rand::{SeedableRng, rngs::StdRng};
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::clock::Clock;
+
+pub use self::{
+    directory::{Contact, Device, Group, Membership, RoleHeld},
+    faults::{Fault, FaultKind},
+    journal::{Mail, Part, Request},
+    pass::{Pass, PassSpec, Policy, Target, Untargeted},
+    person::Person,
+    tenant::Tenant,
+};
+
+/// A tenant that answers like Microsoft Graph. Cheap to clone: clones share the tenant.
+#[derive(Clone)]
+pub struct Sandbox(Arc<Inner>);
+
+struct Inner {
+    time: clock::Time,
+    state: Mutex<State>,
+}
+
+/// Everything that a request may read or change.
+struct State {
+    tenant: Tenant,
+    mails: Vec<Mail>,
+    requests: journal::Journal,
+    faults: faults::Faults,
+    /// Requests under way at each mailbox.
+    busy: BTreeMap<Uuid, usize>,
+    /// Of its own, so that the number of requests does not change which ids and codes the tenant hands out.
+    request_ids: StdRng,
+}
+
+impl Sandbox {
+    /// A sandbox whose clock shows `epoch` now and follows tokio's from here on, paused or not.
+    pub fn new(tenant: Tenant, epoch: DateTime<Utc>) -> Self {
+        let request_ids = StdRng::seed_from_u64(tenant.seed().wrapping_add(1));
+        let state = State {
+            faults: faults::Faults::new(tenant.seed().wrapping_add(2)),
+            tenant,
+            mails: Vec::new(),
+            requests: journal::Journal::default(),
+            busy: BTreeMap::new(),
+            request_ids,
+        };
+        Self(Arc::new(Inner { time: clock::Time::starting_at(epoch), state: Mutex::new(state) }))
+    }
+
+    /// The App's clock in this tenant's time.
+    pub fn clock(&self) -> Clock {
+        let sandbox = self.clone();
+        Clock::from_fn(move || sandbox.now())
+    }
+
+    /// What time it is in the tenant.
+    pub fn now(&self) -> DateTime<Utc> {
+        self.0.time.now()
+    }
+
+    /// Lets time pass in the tenant at once: nothing sleeps, nothing wakes up.
+    pub fn advance(&self, by: TimeDelta) {
+        self.0.time.advance(by);
+    }
+
+    /// Graph under `/v1.0`, the identity endpoint at `/msi/token`, and `/sandbox/*`.
+    pub fn router(&self) -> Router {
+        door::router(self.clone())
+    }
+
+    /// A transport that answers requests to `https://graph.microsoft.com` without a network.
+    pub fn transport(&self) -> Arc<dyn HttpClient> {
+        Arc::new(transport::InProcess::new(self.router()))
+    }
+
+    /// A credential whose token the sandbox believes.
+    pub fn credential(&self) -> Arc<dyn TokenCredential> {
+        Arc::new(transport::SandboxCredential)
+    }
+
+    /// Arms a fault.
+    pub fn inject(&self, fault: Fault) {
+        self.lock().faults.arm(fault);
+    }
+
+    /// Disarms every fault.
+    pub fn clear_faults(&self) {
+        self.lock().faults.clear();
+    }
+
+    /// From now on `rate` of all requests (0 to 1) meet a fault drawn from the tenant's seed.
+    pub fn misbehave(&self, rate: f64) {
+        self.lock().faults.set_rate(rate);
+    }
+
+    /// Everything there is to see, in the form of `GET /sandbox/state`.
+    pub fn state(&self) -> Value {
+        control::state(self)
+    }
+
+    /// The requests that reached the tenant, in the order of their arrival.
+    pub fn requests(&self) -> Vec<Request> {
+        self.lock().requests.list()
+    }
+
+    /// The mails that were accepted for delivery, oldest first.
+    pub fn mails(&self) -> Vec<Mail> {
+        self.lock().mails.clone()
+    }
+
+    /// The passes that are listed now, dead ones included, at most one for each user.
+    pub fn passes(&self) -> Vec<Pass> {
+        self.lock().tenant.passes.values().cloned().collect()
+    }
+
+    /// Every code that was ever handed out, those of replaced and deleted passes included.
+    pub fn codes(&self) -> Vec<String> {
+        self.lock().tenant.codes.iter().cloned().collect()
+    }
+
+    /// Changes the tenant as an admin in the portal would, and hands back what `change` returns.
+    pub fn edit<R>(&self, change: impl FnOnce(&mut Tenant) -> R) -> R {
+        change(&mut self.lock().tenant)
+    }
+
+    /// The one lock. Held for a moment only, never across an await. A test that panics while it holds the lock has
+    /// failed already, so the poison says nothing new.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Sandbox {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sandbox").field("now", &self.now()).finish_non_exhaustive()
+    }
+}

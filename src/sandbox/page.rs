@@ -1,0 +1,74 @@
+//! Collections, a page at a time.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use serde_json::{Map, Value, json};
+use uuid::Uuid;
+
+use super::{
+    query::Query,
+    wire::{Answer, Call, GraphError},
+};
+
+const ROOT: &str = "https://graph.microsoft.com/v1.0";
+
+/// The page of `ids` that the request asks for, each item as `render` shows it. `ids` are in order.
+///
+/// A link to the next page carries every option of the request; its token is good for that request only.
+pub(super) fn page(
+    call: &Call,
+    query: &Query,
+    cap: usize,
+    context: &str,
+    ids: &[Uuid],
+    render: impl Fn(Uuid) -> Value,
+) -> Result<Answer, GraphError> {
+    let size = query.top()?.min(cap.max(1));
+    let fingerprint = fingerprint(call, query);
+    let after = query.get("$skiptoken").map(|token| position(token, fingerprint)).transpose()?;
+    let rest = after.map_or(ids, |after| &ids[ids.partition_point(|id| *id <= after)..]);
+    let shown = &rest[..rest.len().min(size)];
+
+    let mut body = Map::new();
+    body.insert("@odata.context".to_owned(), context_url(context).into());
+    if query.count()? && after.is_none() {
+        body.insert("@odata.count".to_owned(), json!(ids.len()));
+    }
+    if let (Some(last), true) = (shown.last(), shown.len() < rest.len()) {
+        body.insert("@odata.nextLink".to_owned(), next_link(call, query, fingerprint, *last).into());
+    }
+    body.insert("value".to_owned(), shown.iter().copied().map(render).collect());
+    Ok(Answer::ok(Value::Object(body)))
+}
+
+/// `object` as the whole of an answer.
+pub(super) fn entity(context: &str, mut object: Map<String, Value>) -> Value {
+    object.insert("@odata.context".to_owned(), context_url(context).into());
+    Value::Object(object)
+}
+
+/// What follows the type in a context: `(id,displayName)`.
+pub(super) fn selected(select: Option<&[String]>) -> String {
+    select.map_or_else(String::new, |names| format!("({})", names.join(",")))
+}
+
+fn context_url(context: &str) -> String {
+    format!("{ROOT}/$metadata#{context}")
+}
+
+fn next_link(call: &Call, query: &Query, fingerprint: u64, last: Uuid) -> String {
+    let options = query.encode_without("$skiptoken");
+    let separator = if options.is_empty() { "" } else { "&" };
+    format!("{ROOT}{}?{options}{separator}$skiptoken={}{fingerprint:016x}", call.path(), last.simple())
+}
+
+fn fingerprint(call: &Call, query: &Query) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (call.path(), query.encode_without("$skiptoken")).hash(&mut hasher);
+    hasher.finish()
+}
+
+fn position(token: &str, fingerprint: u64) -> Result<Uuid, GraphError> {
+    let position = token.strip_suffix(&format!("{fingerprint:016x}")).and_then(|id| id.parse().ok());
+    position.ok_or_else(|| GraphError::bad_request("Invalid page token: follow @odata.nextLink as it is."))
+}

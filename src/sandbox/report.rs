@@ -1,0 +1,148 @@
+//! Who got what: the demo's result as a table and as JSON.
+
+use std::{collections::BTreeMap, io::IsTerminal};
+
+use chrono_tz::Tz;
+use comfy_table::{Attribute, Cell, Color, ContentArrangement, Table, presets};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::{Sandbox, local_host::Settled, samples::SERVICE_DESK};
+use crate::zone::zone_for;
+
+/// Outcomes in the order that reports list them in.
+const OUTCOMES: [&str; 5] = ["mailed", "skipped", "blocked", "revoked", "failed"];
+/// Columns of a table that is not on a terminal.
+const WIDTH: u16 = 150;
+
+/// What became of one job.
+#[derive(Clone, Debug)]
+pub struct Row {
+    /// The sign-in name.
+    pub user: String,
+    /// The display name.
+    pub name: String,
+    /// What the person is a sample of.
+    pub case: &'static str,
+    /// The outcome's word.
+    pub outcome: String,
+    /// Why, or what exactly.
+    pub why: String,
+    /// When their pass opens, in their time.
+    pub opens: Option<String>,
+}
+
+impl Row {
+    /// Reads the outcome from the handler's answer, and the rest from the tenant.
+    pub fn new(sandbox: &Sandbox, default_zone: Tz, settled: &Settled) -> Self {
+        let message: Value = serde_json::from_str(&settled.message).unwrap_or_default();
+        let id: Uuid = message["userId"].as_str().and_then(|id| id.parse().ok()).unwrap_or_default();
+        // The handler says "job key: outcome: why".
+        let mut words = settled.answer.log().splitn(3, ": ").skip(1).map(str::to_owned);
+        let (outcome, why) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+        let pass = sandbox.passes().into_iter().find(|pass| pass.user == id && outcome == "mailed");
+        sandbox.edit(|tenant| {
+            let person = tenant.users.get(&id);
+            let zone = zone_for(person.and_then(|p| p.usage_location.as_deref()), default_zone);
+            let city = zone.name().rsplit('/').next().unwrap_or("UTC").replace('_', " ");
+            Self {
+                user: person.map_or_else(|| id.to_string(), |p| p.user_principal_name.clone()),
+                name: person.map_or_else(String::new, |p| p.display_name.clone()),
+                case: tenant.notes.get(&id).copied().unwrap_or_default(),
+                opens: pass.map(|p| {
+                    format!("{} {city}", p.opens_at.with_timezone(&zone).format("%a %-d %b, %H:%M"))
+                }),
+                outcome,
+                why,
+            }
+        })
+    }
+}
+
+/// What became of all jobs.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// One a job.
+    pub rows: Vec<Row>,
+    /// Mails with a code.
+    pub mails: usize,
+    /// Mails to the service desk.
+    pub alerts: usize,
+    /// Round trips to Graph.
+    pub graph_requests: usize,
+}
+
+impl Report {
+    pub(super) fn new(sandbox: &Sandbox, rows: Vec<Row>) -> Self {
+        let (alerts, mails): (Vec<_>, Vec<_>) =
+            sandbox.mails().into_iter().partition(|mail| is_alert(&mail.message));
+        Self { rows, mails: mails.len(), alerts: alerts.len(), graph_requests: sandbox.requests().len() }
+    }
+
+    fn outcomes(&self) -> BTreeMap<&'static str, usize> {
+        OUTCOMES.map(|word| (word, self.rows.iter().filter(|row| row.outcome == word).count())).into()
+    }
+
+    /// One object.
+    pub fn to_json(&self) -> Value {
+        let jobs: Vec<Value> = self
+            .rows
+            .iter()
+            .map(|row| json!({"user": row.user, "outcome": row.outcome, "why": row.why}))
+            .collect();
+        json!({
+            "joiners": self.rows.len(),
+            "outcomes": self.outcomes(),
+            "mails": self.mails,
+            "alerts": self.alerts,
+            "graph_requests": self.graph_requests,
+            "jobs": jobs,
+        })
+    }
+
+    /// A table with a line of sums under it.
+    pub fn to_table(&self) -> String {
+        let mut table = Table::new();
+        table.load_style(presets::UTF8_BORDERS_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
+        if !std::io::stdout().is_terminal() {
+            table.set_width(WIDTH);
+        }
+        table.set_header(["Joiner", "Case", "Outcome", "Opens, in their time", "Why"]);
+        for row in &self.rows {
+            let outcome = Cell::new(&row.outcome).fg(color(&row.outcome)).add_attribute(Attribute::Bold);
+            let opens = row.opens.as_deref().unwrap_or("–");
+            table.add_row([
+                Cell::new(&row.name),
+                Cell::new(row.case),
+                outcome,
+                Cell::new(opens),
+                Cell::new(&row.why),
+            ]);
+        }
+        let outcomes = self.outcomes();
+        let sums: Vec<String> = OUTCOMES.map(|word| format!("{} {word}", outcomes[word])).into();
+        format!(
+            "{table}\n{} joiners: {}. {} mails with a pass, {} alerts, {} Graph requests.",
+            self.rows.len(),
+            sums.join(", "),
+            self.mails,
+            self.alerts,
+            self.graph_requests,
+        )
+    }
+}
+
+/// Whether a Graph message went to the sample tenant's service desk.
+pub(super) fn is_alert(message: &Value) -> bool {
+    message["toRecipients"][0]["emailAddress"]["address"] == SERVICE_DESK
+}
+
+fn color(outcome: &str) -> Color {
+    match outcome {
+        "mailed" => Color::Green,
+        "skipped" => Color::Grey,
+        "blocked" => Color::Yellow,
+        "revoked" => Color::Magenta,
+        _ => Color::Red,
+    }
+}

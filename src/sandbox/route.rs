@@ -1,0 +1,123 @@
+//! From a path to what it names.
+
+use super::{
+    query::decode,
+    wire::{Call, GraphError},
+};
+
+/// What a path names. Keys are decoded.
+pub(super) enum Route {
+    Users,
+    User(String),
+    Manager(String),
+    TransitiveMemberOf(String),
+    Passes(String),
+    Pass(String, String),
+    SendMail(String),
+    Group(String),
+    Members(String),
+    RoleAssignments,
+    RoleEligibility,
+    PassPolicy,
+}
+
+impl Route {
+    pub(super) fn parse(call: &Call) -> Result<Self, GraphError> {
+        let segments = segments(call.path())?;
+        let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
+        Ok(match segments.as_slice() {
+            ["users"] => Self::Users,
+            ["users", key] => Self::User(key.to_string()),
+            ["users", key, "manager"] => Self::Manager(key.to_string()),
+            ["users", key, "transitiveMemberOf"] => Self::TransitiveMemberOf(key.to_string()),
+            ["users", key, "sendMail"] => Self::SendMail(key.to_string()),
+            ["users", key, "authentication", "temporaryAccessPassMethods"] => Self::Passes(key.to_string()),
+            ["users", key, "authentication", "temporaryAccessPassMethods", pass] => {
+                Self::Pass(key.to_string(), pass.to_string())
+            }
+            ["groups", key] => Self::Group(key.to_string()),
+            ["groups", key, "members"] => Self::Members(key.to_string()),
+            ["roleManagement", "directory", "roleAssignments"] => Self::RoleAssignments,
+            ["roleManagement", "directory", "roleEligibilityScheduleInstances"] => Self::RoleEligibility,
+            ["policies", "authenticationMethodsPolicy", "authenticationMethodConfigurations", id]
+                if id.eq_ignore_ascii_case("temporaryAccessPass") =>
+            {
+                Self::PassPolicy
+            }
+            ["me", ..] => {
+                return Err(GraphError::bad_request(
+                    "/me request is only valid with delegated authentication flow.",
+                ));
+            }
+            [.., last] if last.starts_with("microsoft.graph.") => {
+                return Err(GraphError::not_implemented(&format!("the path segment '{last}'")));
+            }
+            [first, ..] if KNOWN_ROOTS.contains(first) => {
+                return Err(GraphError::not_implemented(&format!("the path '{}'", call.path())));
+            }
+            [first, ..] => {
+                return Err(GraphError::bad_request(format!(
+                    "Resource not found for the segment '{first}'."
+                )));
+            }
+            [] => return Err(GraphError::not_implemented("the service document")),
+        })
+    }
+}
+
+/// Where Graph has more than the sandbox.
+const KNOWN_ROOTS: &[&str] = &[
+    "applications",
+    "auditLogs",
+    "contacts",
+    "devices",
+    "directory",
+    "directoryObjects",
+    "directoryRoles",
+    "groups",
+    "identity",
+    "identityGovernance",
+    "organization",
+    "policies",
+    "reports",
+    "roleManagement",
+    "servicePrincipals",
+    "subscriptions",
+    "users",
+];
+
+/// The path's segments, with `users('key')` taken apart into `users` and `key`.
+fn segments(path: &str) -> Result<Vec<String>, GraphError> {
+    let mut segments = Vec::new();
+    // Split first, decode then: an encoded slash is part of a key.
+    for segment in path.split('/').filter(|segment| !segment.is_empty()) {
+        let segment = decode(segment)?;
+        match key_in_parentheses(&segment)? {
+            Some((name, key)) => segments.extend([name, key]),
+            // OData takes a plain segment that begins with a dollar sign for an operation of its own.
+            None if segment.starts_with('$') && segment.contains('@') => {
+                return Err(GraphError::bad_request(format!(
+                    "Resource not found for the segment '{segment}'."
+                )));
+            }
+            None if segment.starts_with('$') => {
+                return Err(GraphError::not_implemented(&format!("the path segment '{segment}'")));
+            }
+            None => segments.push(segment),
+        }
+    }
+    Ok(segments)
+}
+
+/// `("users", "o'brien@…")` of `users('o''brien@…')`.
+fn key_in_parentheses(segment: &str) -> Result<Option<(String, String)>, GraphError> {
+    let Some((name, key)) = segment.strip_suffix("')").and_then(|segment| segment.split_once("('")) else {
+        return Ok(None);
+    };
+    if key.replace("''", "").contains('\'') {
+        return Err(GraphError::bad_request(format!(
+            "There is an unterminated string literal in '{segment}'."
+        )));
+    }
+    Ok(Some((name.to_owned(), key.replace("''", "'"))))
+}

@@ -1,0 +1,150 @@
+//! Sending mail.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::{Caller, Person, Tenant, caller, mail_to, now};
+
+const URL: &str = "/v1.0/users/welcome@contoso.example/sendMail";
+
+fn caller_with_mailbox() -> Caller {
+    let mut tenant = Tenant::new(7);
+    tenant.add_mailbox(Person::named("Contoso Welcome").user_principal_name("welcome@contoso.example"));
+    tenant.add(Person::named("Emma Brooks"));
+    caller(tenant)
+}
+
+/// The mail, with `value` at `pointer`.
+fn with(pointer: &str, value: Value) -> Value {
+    let mut mail = mail_to("emma@gmail.example");
+    let (parent, name) = pointer.rsplit_once('/').unwrap();
+    mail.pointer_mut(parent).unwrap()[name] = value;
+    mail
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_mail_is_accepted_without_a_word() {
+    let caller = caller_with_mailbox();
+    let reply = caller.post(URL, mail_to("emma@gmail.example")).await;
+    assert_eq!((reply.status, reply.body), (202, Value::Null));
+    let mails = caller.sandbox.mails();
+    assert_eq!(mails.len(), 1);
+    assert_eq!((mails[0].at, mails[0].from.as_str()), (now(), "welcome@contoso.example"));
+    assert_eq!((mails[0].to(), mails[0].cc()), (vec!["emma@gmail.example"], vec![]));
+    assert_eq!((mails[0].subject(), mails[0].content()), ("Welcome", "<p>Hello</p>"));
+    assert!(!mails[0].save_to_sent_items);
+}
+
+#[tokio::test]
+async fn a_copy_is_kept_unless_told_otherwise() {
+    let caller = caller_with_mailbox();
+    for (value, kept) in [(json!("false"), false), (json!(true), true)] {
+        caller.post(URL, with("/saveToSentItems", value)).await.expect(202);
+        assert_eq!(caller.sandbox.mails().last().unwrap().save_to_sent_items, kept);
+    }
+    let mut silent = mail_to("emma@gmail.example");
+    silent.as_object_mut().unwrap().remove("saveToSentItems");
+    caller.post(URL, silent).await.expect(202);
+    assert!(caller.sandbox.mails().last().unwrap().save_to_sent_items);
+    assert_eq!(caller.post(URL, with("/saveToSentItems", json!(0))).await.status, 400);
+}
+
+#[tokio::test]
+async fn everything_a_mail_may_have() {
+    let caller = caller_with_mailbox();
+    let recipient = |address: &str| json!([{ "emailAddress": { "address": address, "name": "Somebody" } }]);
+    let mut mail = with("/message/ccRecipients", recipient("alex@contoso.example"));
+    mail["message"]["bccRecipients"] = recipient("hr@contoso.example");
+    mail["message"]["replyTo"] = recipient("desk@contoso.example");
+    mail["message"]["importance"] = json!("high");
+    mail["message"]["internetMessageHeaders"] =
+        json!([{ "name": "x-auto-response-suppress", "value": "All" }]);
+    mail["message"]["from"] = recipient("welcome@contoso.example")[0].clone();
+    caller.post(URL, mail.clone()).await.expect(202);
+    assert_eq!(caller.sandbox.mails()[0].message, mail["message"]);
+}
+
+#[tokio::test]
+async fn a_malformed_mail_is_refused() {
+    let caller = caller_with_mailbox();
+    for (mail, status, code) in [
+        (json!({}), 400, "ErrorInvalidParameter"),
+        (with("/saveToSent", json!(false)), 400, "ErrorInvalidParameter"),
+        (with("/message/sensitivity", json!("private")), 400, "RequestBodyRead"),
+        (with("/message/attachments", json!([])), 501, "SandboxNotImplemented"),
+        (with("/message/subject", Value::Null), 400, "ErrorInvalidParameter"),
+        (with("/message/body", json!("hello")), 400, "ErrorInvalidParameter"),
+        (with("/message/body/contentType", json!("Markdown")), 400, "ErrorInvalidParameter"),
+        (with("/message/importance", json!("urgent")), 400, "ErrorInvalidParameter"),
+        (with("/message/toRecipients", json!(["emma@gmail.example"])), 400, "ErrorInvalidParameter"),
+        (with("/message/toRecipients", json!([])), 400, "ErrorInvalidRecipients"),
+        (
+            with("/message/internetMessageHeaders", json!([{ "name": "Auto-Submitted", "value": "auto" }])),
+            400,
+            "InvalidInternetMessageHeader",
+        ),
+        (
+            with("/message/from", json!({ "emailAddress": { "address": "ceo@contoso.example" } })),
+            403,
+            "ErrorSendAsDenied",
+        ),
+    ] {
+        let reply = caller.post(URL, mail.clone()).await;
+        assert_eq!((reply.error().0, reply.error().1), (status, code), "{mail}");
+    }
+    for address in [
+        "",
+        "emma",
+        "emma@",
+        "@gmail.example",
+        "emma@gmail",
+        "em ma@gmail.example",
+        "a@b.example, c@d.example",
+    ] {
+        assert_eq!(caller.post(URL, mail_to(address)).await.error().1, "ErrorInvalidRecipients", "{address}");
+    }
+    assert!(caller.sandbox.mails().is_empty());
+}
+
+#[tokio::test]
+async fn the_sender_needs_a_mailbox_and_leave() {
+    let caller = caller_with_mailbox();
+    let mail = mail_to("emma@gmail.example");
+    let send = |who: &str| caller.post(format!("/v1.0/users/{who}/sendMail"), mail.clone());
+    assert_eq!(send("nobody@contoso.example").await.error().1, "Request_ResourceNotFound");
+    let reply = send("emma.brooks@contoso.example").await;
+    assert_eq!((reply.error().0, reply.error().1), (404, "MailboxNotEnabledForRESTAPI"));
+    caller.sandbox.edit(|tenant| tenant.send_denied = true);
+    let reply = send("welcome@contoso.example").await;
+    assert_eq!((reply.error().0, reply.error().1), (403, "ErrorAccessDenied"));
+}
+
+#[tokio::test]
+async fn an_address_can_be_undeliverable() {
+    let caller = caller_with_mailbox();
+    caller.sandbox.edit(|tenant| tenant.undeliverable.insert("emma@gmail.example".to_owned()));
+    assert_eq!(caller.post(URL, mail_to("emma@gmail.example")).await.error().1, "ErrorInvalidRecipients");
+    caller.post(URL, mail_to("jonas@gmx.example")).await.expect(202);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_mailbox_serves_four_requests_at_a_time() {
+    let caller = caller_with_mailbox();
+    caller.sandbox.edit(|tenant| tenant.latency = Duration::from_secs(1));
+    let send = || tokio::spawn(caller.post(URL, mail_to("emma@gmail.example")));
+    let at_once: Vec<_> = (0..5).map(|_| send()).collect();
+    let mut statuses = Vec::new();
+    for task in at_once {
+        let reply = task.await.unwrap();
+        if reply.status == 429 {
+            let message = "Application is over its MailboxConcurrency limit.";
+            assert_eq!(reply.error(), (429, "ApplicationThrottled", message));
+            assert_eq!(reply.header("retry-after"), "1");
+        }
+        statuses.push(reply.status);
+    }
+    statuses.sort_unstable();
+    assert_eq!(statuses, [202, 202, 202, 202, 429]);
+    assert_eq!(send().await.unwrap().status, 202, "the places are given back");
+}

@@ -1,0 +1,306 @@
+//! Every setting, read once, all problems reported together.
+//!
+//! `docs/SETTINGS.md` is the page for admins; a test keeps the two in step.
+
+mod reader;
+
+use std::collections::BTreeMap;
+
+use azure_core::http::Url;
+use chrono::NaiveTime;
+use chrono_tz::Tz;
+use uuid::Uuid;
+
+use self::reader::Reader;
+pub use self::reader::{Problem, Report};
+use crate::{
+    address::Address,
+    mail::{Mailer, ServiceDesk},
+};
+
+/// The environment as a value, so that tests never touch the process's own.
+#[derive(Clone, Debug, Default)]
+pub struct Environment(BTreeMap<String, String>);
+
+impl Environment {
+    /// The environment of this process.
+    #[expect(clippy::disallowed_methods, reason = "this is the one place that reads it")]
+    pub fn process() -> Self {
+        // Not `vars()`: it panics on a value that is not UTF-8, whoever's it is.
+        Self(
+            std::env::vars_os()
+                .filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)))
+                .collect(),
+        )
+    }
+
+    /// The value of `name`; an empty one counts as not set, as in the Azure portal.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(|value| value.trim()).filter(|value| !value.is_empty())
+    }
+
+    /// All names that are set.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+}
+
+impl<K: Into<String>, V: Into<String>> FromIterator<(K, V)> for Environment {
+    fn from_iter<I: IntoIterator<Item = (K, V)>>(pairs: I) -> Self {
+        Self(pairs.into_iter().map(|(k, v)| (k.into(), v.into())).collect())
+    }
+}
+
+/// Names of all settings, in the order of `docs/SETTINGS.md`.
+pub const NAMES: &[&str] = &[
+    "SWEEP_SCHEDULE",
+    "MAIL_FROM",
+    "ALERT_TO",
+    "LEDGER_URL",
+    "AZURE_CLIENT_ID",
+    "JOINER_GROUP_ID",
+    "ON_DEMAND_GROUP_ID",
+    "LEAD_DAYS",
+    "PASS_START",
+    "DAY_ONE_TIME",
+    "TIME_ZONE",
+    "PASS_LIFETIME_MINUTES",
+    "PASS_ONE_TIME",
+    "SERVE_DISABLED",
+    "LANGUAGE",
+    "COMPANY_NAME",
+    "MAIL_TO",
+    "MAIL_CC",
+    "SERVICE_DESK_NAME",
+    "SERVICE_DESK_EMAIL",
+    "SERVICE_DESK_PHONE",
+    "SERVICE_DESK_PORTAL_URL",
+    #[cfg(feature = "sandbox")]
+    "SANDBOX_URL",
+];
+
+/// All settings, parsed.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Which tenant, and how to sign in to it.
+    pub tenant: TenantAccess,
+    /// The blob container of the ledger; `None` means memory, which only a sandbox may have.
+    pub ledger_url: Option<Url>,
+    /// Where joiners are found.
+    pub joiners: JoinerSource,
+    /// Membership in this group asks for a pass now.
+    pub on_demand_group: Option<Uuid>,
+    /// How many days ahead of day one a joiner is served: 0 to 30.
+    pub lead_days: u8,
+    /// What a pass is like.
+    pub pass: PassSettings,
+    /// Who writes to whom, in what words.
+    pub mail: MailSettings,
+}
+
+/// Which tenant, and how to sign in to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TenantAccess {
+    /// Microsoft Graph with the managed identity of the function app (or, on a developer's machine, `az login`).
+    Graph {
+        /// The user-assigned identity's client id; `None` for the system-assigned one.
+        client_id: Option<Uuid>,
+        /// Whether the platform offers a managed identity here.
+        managed_identity: bool,
+    },
+    /// A sandbox in another process of this machine.
+    #[cfg(feature = "sandbox")]
+    Sandbox(Url),
+}
+
+/// Where joiners are found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JoinerSource {
+    /// All members with a hire date in the horizon; needs no licence.
+    HireDate,
+    /// The members of a group, usually a dynamic one.
+    Group(Uuid),
+}
+
+/// When the pass of a joiner starts to work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PassStart {
+    /// On day one at DAY_ONE_TIME in the joiner's zone.
+    DayOne,
+    /// As soon as it is made, as the Logic App does.
+    Now,
+}
+
+/// What a pass is like.
+#[derive(Clone, Debug)]
+pub struct PassSettings {
+    /// When it starts to work.
+    pub start: PassStart,
+    /// The time of day at which it opens on day one, local to the joiner.
+    pub day_one_time: NaiveTime,
+    /// The zone of joiners whose usage location does not name one.
+    pub time_zone: Tz,
+    /// Minutes, 10 to 43,200 (Graph's range); clamped to the tenant's policy. `None`: the policy's maximum, at
+    /// most a day.
+    pub lifetime_minutes: Option<u32>,
+    /// Whether it works only once. The policy can force this.
+    pub one_time: bool,
+    /// Whether accounts that are disabled get a pass: many are, until day one.
+    pub serve_disabled: bool,
+}
+
+/// Who writes to whom, in what words.
+#[derive(Clone, Debug)]
+pub struct MailSettings {
+    /// The mailbox that all mails are sent from.
+    pub from: Address,
+    /// Who is told when a person must act.
+    pub alert_to: Vec<Address>,
+    /// Where the joiner's address is looked for; the first place that has one counts.
+    pub to: Vec<MailTo>,
+    /// Who else gets the joiner's mail.
+    pub cc: Vec<MailCc>,
+    /// The language of joiners whose own is unknown.
+    pub language: String,
+    /// The company's name as joiners know it.
+    pub company: Option<String>,
+    /// Whom a joiner can ask.
+    pub service_desk: ServiceDesk,
+}
+
+/// A place where a joiner's address may be found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MailTo {
+    /// `otherMails`, the first one that is not the account's own address.
+    OtherMails,
+    /// `onPremisesExtensionAttributes/extensionAttribute1` to 15.
+    ExtensionAttribute(u8),
+    /// The manager's mailbox, who hands the pass on in person.
+    Manager,
+}
+
+/// Someone in copy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MailCc {
+    /// The joiner's manager, where there is one with a mailbox.
+    Manager,
+    /// A fixed address.
+    Address(Address),
+}
+
+/// A variable that says that this is Azure; there the sandbox refuses to work.
+///
+/// Linux Consumption is known by its CONTAINER_NAME alone, but so are many containers that are not Azure's: it
+/// counts beside the name that App Service gives every app.
+#[cfg(feature = "sandbox")]
+pub(crate) fn sign_of_azure(env: &Environment) -> Option<&'static str> {
+    let is_set = |name: &&str| env.get(name).is_some();
+    let container = || Some("CONTAINER_NAME").filter(is_set).filter(|_| is_set(&"WEBSITE_SITE_NAME"));
+    ["WEBSITE_INSTANCE_ID", "WEBSITE_POD_NAME", "LEGION_SERVICE_HOST"]
+        .into_iter()
+        .find(is_set)
+        .or_else(container)
+}
+
+impl Settings {
+    /// Reads all settings.
+    ///
+    /// # Errors
+    /// Every problem there is, at once.
+    pub fn read(env: &Environment) -> Result<Self, Report> {
+        let mut read = Reader::new(env);
+        let sandbox = read.sandbox_url();
+        let simulated = sandbox.is_some();
+        read.optional("SWEEP_SCHEDULE", "0 0 5 * * *", reader::schedule);
+
+        #[cfg(feature = "sandbox")]
+        let sender = simulated.then(|| Address::parse(crate::sandbox::samples::SENDER).ok()).flatten();
+        #[cfg(not(feature = "sandbox"))]
+        let sender = None;
+        let from = read.required_unless("MAIL_FROM", "welcome@contoso.com", sender, reader::address);
+        let in_memory = simulated.then_some(None);
+        let ledger_url = read
+            .required_unless("LEDGER_URL", reader::LEDGER_EXAMPLE, in_memory, |text| {
+                reader::ledger_url(text).map(Some)
+            })
+            .flatten();
+        let client_id = read.optional("AZURE_CLIENT_ID", reader::GUID_EXAMPLE, reader::guid);
+        let tenant = match sandbox {
+            #[cfg(feature = "sandbox")]
+            Some(url) => TenantAccess::Sandbox(url),
+            _ => TenantAccess::Graph { client_id, managed_identity: env.get("IDENTITY_ENDPOINT").is_some() },
+        };
+        let joiners = match read.optional("JOINER_GROUP_ID", reader::GUID_EXAMPLE, reader::guid) {
+            Some(group) => JoinerSource::Group(group),
+            None => JoinerSource::HireDate,
+        };
+        let on_demand_group = read.optional("ON_DEMAND_GROUP_ID", reader::GUID_EXAMPLE, reader::guid);
+        let lead_days = read.or("LEAD_DAYS", "7", 7, |text| reader::number(text, 0..=30));
+        let pass = PassSettings {
+            start: read.or("PASS_START", "day-one", PassStart::DayOne, reader::pass_start),
+            day_one_time: read.or("DAY_ONE_TIME", "07:00", reader::SEVEN, reader::time_of_day),
+            time_zone: read.or("TIME_ZONE", "Europe/Berlin", Tz::UTC, reader::time_zone),
+            lifetime_minutes: read
+                .optional("PASS_LIFETIME_MINUTES", "480", |text| reader::number(text, 10..=43_200)),
+            one_time: read.or("PASS_ONE_TIME", "true", true, reader::yes_or_no),
+            serve_disabled: read.or("SERVE_DISABLED", "true", true, reader::yes_or_no),
+        };
+        let service_desk = ServiceDesk {
+            name: read.optional("SERVICE_DESK_NAME", "IT Service Desk", reader::text),
+            email: read
+                .optional("SERVICE_DESK_EMAIL", "it@contoso.com", reader::address)
+                .map(|a| a.to_string()),
+            phone: read.optional("SERVICE_DESK_PHONE", "+44 20 7946 0000", reader::text),
+            portal_url: read.optional(
+                "SERVICE_DESK_PORTAL_URL",
+                "https://help.contoso.com",
+                reader::web_page,
+            ),
+        };
+        let language =
+            read.or("LANGUAGE", "en", "en".to_owned(), |text| reader::language(text, &Mailer::languages()));
+        let company = read.optional("COMPANY_NAME", "Contoso", reader::text);
+        let alert_to = read.list("ALERT_TO", "servicedesk@contoso.com", vec![], reader::address);
+        let to = read.list("MAIL_TO", "otherMails", vec![MailTo::OtherMails], reader::mail_to);
+        let cc = match env.get("MAIL_CC") {
+            Some(none) if none.eq_ignore_ascii_case("none") => vec![],
+            _ => read.list("MAIL_CC", "manager", vec![MailCc::Manager], reader::mail_cc),
+        };
+        match (from, read.finish()) {
+            (Some(from), None) => Ok(Self {
+                tenant,
+                ledger_url,
+                joiners,
+                on_demand_group,
+                lead_days,
+                pass,
+                mail: MailSettings { from, alert_to, to, cc, language, company, service_desk },
+            }),
+            (_, report) => Err(report.unwrap_or_default()),
+        }
+    }
+
+    /// Names in `env` that look like settings of ours and are none: a misspelt setting is silently a default.
+    pub fn lookalikes(env: &Environment) -> Vec<String> {
+        const FAMILIES: [&str; 10] = [
+            "ALERT_",
+            "CREATE_TAP_",
+            "DAY_ONE_",
+            "JOINER_",
+            "LEDGER_",
+            "ON_DEMAND_",
+            "PASS_",
+            "SERVE_",
+            "SERVICE_DESK_",
+            "SWEEP_",
+        ];
+        env.names()
+            .filter(|name| FAMILIES.iter().any(|family| name.starts_with(family)) && !NAMES.contains(name))
+            .map(str::to_owned)
+            .collect()
+    }
+}
+
+#[cfg(test)]
+#[path = "settings/tests.rs"]
+mod tests;

@@ -1,0 +1,274 @@
+//! Reading settings one by one while remembering every problem.
+
+use std::{fmt, ops::RangeInclusive, str::FromStr};
+
+use azure_core::http::Url;
+use chrono::NaiveTime;
+use chrono_tz::Tz;
+use uuid::Uuid;
+
+use super::{Environment, MailCc, MailTo, PassStart};
+use crate::address::Address;
+
+pub(super) const GUID_EXAMPLE: &str = "0f9d6c1e-5b1a-4a53-9a40-3f5f2f0f7b11";
+pub(super) const LEDGER_EXAMPLE: &str = "https://mystorage.blob.core.windows.net/ledger";
+pub(super) const SEVEN: NaiveTime = match NaiveTime::from_hms_opt(7, 0, 0) {
+    Some(time) => time,
+    None => NaiveTime::MIN,
+};
+
+/// One setting that needs attention.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// The setting.
+    pub name: &'static str,
+    /// What is wrong with it.
+    pub what: String,
+    /// A value that would do; empty where the setting must go.
+    pub example: &'static str,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.name, self.what)?;
+        if self.example.is_empty() { Ok(()) } else { write!(f, " (example: {})", self.example) }
+    }
+}
+
+/// All problems, in one line.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Report(pub Vec<Problem>);
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let count = self.0.len();
+        write!(f, "{count} setting{} attention: ", if count == 1 { " needs" } else { "s need" })?;
+        for (i, problem) in self.0.iter().enumerate() {
+            write!(f, "{}{problem}", if i == 0 { "" } else { "; " })?;
+        }
+        write!(f, ". All settings are explained in docs/SETTINGS.md.")
+    }
+}
+
+impl std::error::Error for Report {}
+
+pub(super) struct Reader<'a> {
+    env: &'a Environment,
+    problems: Vec<Problem>,
+}
+
+type Parsed<T> = Result<T, String>;
+
+impl<'a> Reader<'a> {
+    pub(super) fn new(env: &'a Environment) -> Self {
+        Self { env, problems: Vec::new() }
+    }
+
+    pub(super) fn optional<T>(
+        &mut self,
+        name: &'static str,
+        example: &'static str,
+        parse: impl Fn(&str) -> Parsed<T>,
+    ) -> Option<T> {
+        match parse(self.env.get(name)?) {
+            Ok(value) => Some(value),
+            Err(what) => self.problem(name, what, example),
+        }
+    }
+
+    pub(super) fn or<T>(
+        &mut self,
+        name: &'static str,
+        example: &'static str,
+        default: T,
+        parse: impl Fn(&str) -> Parsed<T>,
+    ) -> T {
+        self.optional(name, example, parse).unwrap_or(default)
+    }
+
+    pub(super) fn required_unless<T>(
+        &mut self,
+        name: &'static str,
+        example: &'static str,
+        stand_in: Option<T>,
+        parse: impl Fn(&str) -> Parsed<T>,
+    ) -> Option<T> {
+        match (self.env.get(name), stand_in) {
+            (None, None) => self.problem(name, "is missing".to_owned(), example),
+            (None, stand_in) => stand_in,
+            _ => self.optional(name, example, parse),
+        }
+    }
+
+    /// A list of values between commas; every one that is wrong is a problem of its own.
+    pub(super) fn list<T>(
+        &mut self,
+        name: &'static str,
+        example: &'static str,
+        default: Vec<T>,
+        parse: impl Fn(&str) -> Parsed<T>,
+    ) -> Vec<T> {
+        let Some(text) = self.env.get(name) else { return default };
+        let mut values = Vec::new();
+        for item in text.split([',', ';']).map(str::trim).filter(|item| !item.is_empty()) {
+            match parse(item) {
+                Ok(value) => values.push(value),
+                Err(what) => self.problem(name, what, example).unwrap_or(()),
+            }
+        }
+        values
+    }
+
+    #[cfg(feature = "sandbox")]
+    pub(super) fn sandbox_url(&mut self) -> Option<Url> {
+        let url = self.optional("SANDBOX_URL", "http://127.0.0.1:8089", loopback)?;
+        match super::sign_of_azure(self.env) {
+            Some(sign) => {
+                let what = format!("must not be set in Azure ({sign} says that this is Azure): remove it");
+                self.problem("SANDBOX_URL", what, "")
+            }
+            None => Some(url),
+        }
+    }
+
+    /// A build without the sandbox must not take SANDBOX_URL for granted, nor silently talk to the real tenant.
+    #[cfg(not(feature = "sandbox"))]
+    pub(super) fn sandbox_url(&mut self) -> Option<Url> {
+        self.env.get("SANDBOX_URL")?;
+        self.problem(
+            "SANDBOX_URL",
+            "is an unknown setting: this build has no sandbox in it; remove it".into(),
+            "",
+        )
+    }
+
+    fn problem<T>(&mut self, name: &'static str, what: String, example: &'static str) -> Option<T> {
+        self.problems.push(Problem { name, what, example });
+        None
+    }
+
+    pub(super) fn finish(self) -> Option<Report> {
+        (!self.problems.is_empty()).then_some(Report(self.problems))
+    }
+}
+
+fn parsed<T: FromStr>(text: &str, what: &str) -> Parsed<T> {
+    text.parse().map_err(|_| format!("is not {what}: \"{text}\""))
+}
+
+pub(super) fn text(text: &str) -> Parsed<String> {
+    if text.chars().any(char::is_control) {
+        return Err("has control characters in it".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
+pub(super) fn guid(text: &str) -> Parsed<Uuid> {
+    parsed(text, "a GUID (an object id)")
+}
+
+pub(super) fn address(text: &str) -> Parsed<Address> {
+    Address::parse(text).map_err(|_| format!("is not a mail address: \"{text}\""))
+}
+
+pub(super) fn number<T>(text: &str, range: RangeInclusive<T>) -> Parsed<T>
+where
+    T: FromStr + PartialOrd + fmt::Display,
+{
+    match text.parse() {
+        Ok(number) if range.contains(&number) => Ok(number),
+        _ => Err(format!("is not a number from {} to {}: \"{text}\"", range.start(), range.end())),
+    }
+}
+
+pub(super) fn yes_or_no(text: &str) -> Parsed<bool> {
+    parsed(&text.to_ascii_lowercase(), "true or false")
+}
+
+pub(super) fn pass_start(text: &str) -> Parsed<PassStart> {
+    match text {
+        "day-one" => Ok(PassStart::DayOne),
+        "now" => Ok(PassStart::Now),
+        _ => Err(format!("is neither day-one nor now: \"{text}\"")),
+    }
+}
+
+pub(super) fn time_of_day(text: &str) -> Parsed<NaiveTime> {
+    NaiveTime::parse_from_str(text, "%H:%M").map_err(|_| format!("is not a time of day as HH:MM: \"{text}\""))
+}
+
+pub(super) fn time_zone(text: &str) -> Parsed<Tz> {
+    parsed(text, "an IANA time zone")
+}
+
+pub(super) fn language(text: &str, known: &[&str]) -> Parsed<String> {
+    let language = text.to_ascii_lowercase();
+    if known.contains(&language.as_str()) {
+        return Ok(language);
+    }
+    Err(format!("is not a language that we have mails in ({}): \"{text}\"", known.join(", ")))
+}
+
+/// The host reads the schedule itself; we only say early what it would say late.
+pub(super) fn schedule(text: &str) -> Parsed<()> {
+    match text.split_whitespace().count() {
+        5 | 6 => Ok(()),
+        fields => {
+            Err(format!("has {fields} fields; a schedule has 6 (second minute hour day month weekday, UTC)"))
+        }
+    }
+}
+
+pub(super) fn web_page(text: &str) -> Parsed<String> {
+    match Url::parse(text) {
+        Ok(url) if matches!(url.scheme(), "https") => Ok(text.to_owned()),
+        _ => Err(format!("is not an https:// address: \"{text}\"")),
+    }
+}
+
+/// The URL may carry a SAS: it is never repeated in words.
+pub(super) fn ledger_url(text: &str) -> Parsed<Url> {
+    let url = Url::parse(text).map_err(|_| "is not a URL".to_owned())?;
+    if url.scheme() != "https" && !is_loopback(&url) {
+        return Err("must start with https:// (plain http only to this machine, for Azurite)".to_owned());
+    }
+    if url.path().trim_matches('/').is_empty() {
+        return Err("names no container: add its name as the path".to_owned());
+    }
+    Ok(url)
+}
+
+#[cfg(feature = "sandbox")]
+fn loopback(text: &str) -> Parsed<Url> {
+    match Url::parse(text) {
+        Ok(url) if url.scheme() == "http" && is_loopback(&url) => Ok(url),
+        _ => Err(format!("is not the http:// address of a sandbox on this machine: \"{text}\"")),
+    }
+}
+
+fn is_loopback(url: &Url) -> bool {
+    match url.host_str() {
+        Some("localhost" | "[::1]") => true,
+        Some(host) => host.parse::<std::net::Ipv4Addr>().is_ok_and(|ip| ip.is_loopback()),
+        None => false,
+    }
+}
+
+pub(super) fn mail_to(text: &str) -> Parsed<MailTo> {
+    let lower = text.to_ascii_lowercase();
+    match lower.strip_prefix("extensionattribute").map(str::parse) {
+        Some(Ok(n @ 1..=15)) => Ok(MailTo::ExtensionAttribute(n)),
+        None if lower == "othermails" => Ok(MailTo::OtherMails),
+        None if lower == "manager" => Ok(MailTo::Manager),
+        _ => Err(format!("is none of otherMails, extensionAttribute1 to 15, manager: \"{text}\"")),
+    }
+}
+
+pub(super) fn mail_cc(text: &str) -> Parsed<MailCc> {
+    match text.to_ascii_lowercase().as_str() {
+        "manager" => Ok(MailCc::Manager),
+        _ => Address::parse(text)
+            .map(MailCc::Address)
+            .map_err(|_| format!("is neither manager nor a mail address: \"{text}\"")),
+    }
+}

@@ -1,0 +1,109 @@
+use super::*;
+
+/// Settings that are fine in Azure.
+fn fine() -> Vec<(&'static str, &'static str)> {
+    vec![("MAIL_FROM", "welcome@contoso.com"), ("LEDGER_URL", "https://x.blob.core.windows.net/ledger")]
+}
+
+fn read(changes: &[(&'static str, &'static str)]) -> Result<Settings, Report> {
+    let mut env = fine();
+    env.extend(changes);
+    Settings::read(&env.into_iter().collect())
+}
+
+#[test]
+fn the_required_two_are_enough() {
+    let settings = read(&[]).unwrap();
+    assert_eq!(settings.joiners, JoinerSource::HireDate);
+    assert_eq!(
+        (settings.lead_days, settings.pass.start, settings.pass.time_zone),
+        (7, PassStart::DayOne, Tz::UTC)
+    );
+    assert_eq!((settings.mail.to, settings.mail.cc), (vec![MailTo::OtherMails], vec![MailCc::Manager]));
+    assert!(settings.pass.one_time && settings.pass.serve_disabled);
+}
+
+#[test]
+fn every_problem_is_in_one_report_with_its_example() {
+    let bad = [
+        ("SWEEP_SCHEDULE", "daily"),
+        ("MAIL_FROM", "welcome"),
+        ("ALERT_TO", "a@b.com, c, d"),
+        ("LEDGER_URL", "http://x.blob.core.windows.net/ledger?sig=SECRET"),
+        ("AZURE_CLIENT_ID", "me"),
+        ("JOINER_GROUP_ID", "joiners"),
+        ("ON_DEMAND_GROUP_ID", "on demand"),
+        ("LEAD_DAYS", "31"),
+        ("PASS_START", "monday"),
+        ("DAY_ONE_TIME", "7am"),
+        ("TIME_ZONE", "Berlin"),
+        ("PASS_LIFETIME_MINUTES", "9"),
+        ("PASS_ONE_TIME", "maybe"),
+        ("SERVE_DISABLED", "2"),
+        ("LANGUAGE", "tlh"),
+        ("COMPANY_NAME", "two\nlines"),
+        ("MAIL_TO", "extensionAttribute16"),
+        ("MAIL_CC", "boss"),
+        ("SERVICE_DESK_EMAIL", "desk"),
+        ("SERVICE_DESK_PORTAL_URL", "javascript:alert(1)"),
+    ];
+    let report = read(&bad).unwrap_err();
+    let named: Vec<&str> = report.0.iter().map(|problem| problem.name).collect();
+    for (name, _) in bad {
+        assert!(named.contains(&name), "{name} is not in {named:?}");
+    }
+    assert_eq!(named.len(), bad.len() + 1, "ALERT_TO has two");
+    assert!(report.0.iter().all(|problem| !problem.example.is_empty()));
+    assert!(!report.to_string().contains("SECRET"), "a SAS must not be repeated");
+    assert!(!report.to_string().contains('\n'), "one line");
+}
+
+#[test]
+fn nothing_set_names_what_must_be() {
+    let report = Settings::read(&Environment::default()).unwrap_err();
+    assert_eq!(report.0.iter().map(|p| p.name).collect::<Vec<_>>(), ["MAIL_FROM", "LEDGER_URL"]);
+    assert!(report.to_string().starts_with("2 settings need attention: MAIL_FROM is missing (example: "));
+}
+
+#[test]
+fn empty_is_not_set() {
+    assert_eq!(read(&[("LEAD_DAYS", " "), ("COMPANY_NAME", "")]).unwrap().lead_days, 7);
+}
+
+#[test]
+fn a_misspelt_setting_is_noticed() {
+    let env =
+        Environment::from_iter([("PASS_LIFETIME", "60"), ("PATH", "/bin"), ("SERVICE_DESK_NAME", "IT")]);
+    assert_eq!(Settings::lookalikes(&env), ["PASS_LIFETIME"]);
+}
+
+#[cfg(feature = "sandbox")]
+#[test]
+fn a_sandbox_needs_nothing_else_and_must_be_here() {
+    let only = |url: &str| Settings::read(&Environment::from_iter([("SANDBOX_URL", url)]));
+    assert!(matches!(only("http://127.0.0.1:8089").unwrap().tenant, TenantAccess::Sandbox(_)));
+    for elsewhere in
+        ["https://127.0.0.1:8089", "http://10.0.0.1:8089", "http://127.0.0.1.evil.example", "8089"]
+    {
+        assert_eq!(only(elsewhere).unwrap_err().0[0].name, "SANDBOX_URL", "{elsewhere}");
+    }
+}
+
+#[cfg(feature = "sandbox")]
+#[test]
+fn a_sandbox_is_refused_where_anything_looks_like_azure() {
+    for sign in ["WEBSITE_INSTANCE_ID", "WEBSITE_POD_NAME", "LEGION_SERVICE_HOST", "CONTAINER_NAME"] {
+        let env = [("SANDBOX_URL", "http://127.0.0.1:8089"), ("WEBSITE_SITE_NAME", "my-app"), (sign, "1")];
+        let report = Settings::read(&Environment::from_iter(env)).unwrap_err();
+        assert!(report.0.iter().any(|p| p.name == "SANDBOX_URL" && p.what.contains(sign)), "{report}");
+    }
+    let container = [("SANDBOX_URL", "http://127.0.0.1:8089"), ("CONTAINER_NAME", "mine")];
+    assert!(Settings::read(&Environment::from_iter(container)).is_ok(), "any container may have a name");
+}
+
+#[cfg(not(feature = "sandbox"))]
+#[test]
+fn without_the_sandbox_its_setting_is_unknown() {
+    let report = read(&[("SANDBOX_URL", "http://127.0.0.1:8089")]).unwrap_err();
+    assert!(report.to_string().contains("SANDBOX_URL is an unknown setting"), "{report}");
+}

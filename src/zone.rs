@@ -1,0 +1,68 @@
+//! The joiner's time zone.
+
+use chrono_tz::Tz;
+
+/// Country and zone, a line each; the file says where they come from.
+const ZONES: &str = include_str!("zones.txt");
+
+/// The joiner's time zone: from the usage location (ISO 3166-1, any case) where the country has one zone, else
+/// `default`.
+///
+/// "One zone" means one UTC offset at any time: Germany has one, Spain (with the Canary Islands) has not.
+pub fn zone_for(usage_location: Option<&str>, default: Tz) -> Tz {
+    usage_location.and_then(only_zone_of).unwrap_or(default)
+}
+
+fn only_zone_of(country: &str) -> Option<Tz> {
+    let (_, zone) = rows().find(|(code, _)| code.eq_ignore_ascii_case(country.trim()))?;
+    zone.parse().ok()
+}
+
+fn rows() -> impl Iterator<Item = (&'static str, &'static str)> {
+    ZONES.lines().filter(|line| !line.starts_with('#')).filter_map(|line| line.split_once(' '))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_country_with_one_zone_decides_and_all_else_is_the_default() {
+        let default = Tz::Asia__Tokyo;
+        for (usage_location, expected) in [
+            (Some("DE"), Tz::Europe__Berlin),
+            (Some("de"), Tz::Europe__Berlin),
+            (Some("CH"), Tz::Europe__Zurich),
+            (Some("IN"), Tz::Asia__Kolkata),
+            (Some("US"), default),
+            (Some("AU"), default),
+            (Some("BR"), default),
+            (Some("CA"), default),
+            (Some("RU"), default),
+            (Some("ES"), default),
+            (Some("PT"), default),
+            (Some("NZ"), Tz::Pacific__Auckland),
+            (Some("XX"), default),
+            (Some("#"), default),
+            (Some(""), default),
+            (None, default),
+        ] {
+            assert_eq!(zone_for(usage_location, default), expected, "{usage_location:?}");
+        }
+    }
+
+    #[test]
+    fn every_line_of_the_table_is_a_country_and_a_zone_we_know() {
+        for line in ZONES.lines().filter(|line| !line.starts_with('#')) {
+            let (country, zone) = line.split_once(' ').expect("two words");
+            assert!(country.len() == 2 && country.bytes().all(|b| b.is_ascii_uppercase()), "{line}");
+            assert!(zone.parse::<Tz>().is_ok(), "{line}");
+        }
+        assert!(rows().count() > 200);
+    }
+
+    #[test]
+    fn the_table_is_sorted_and_names_a_country_once() {
+        assert!(rows().map(|(country, _)| country).is_sorted_by(|a, b| a < b));
+    }
+}

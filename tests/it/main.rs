@@ -1,0 +1,18 @@
+//! firstpass as its users meet it: the real handler, driven in the host's wire format, on the sandbox tenant.
+
+#![allow(
+    unreachable_pub,
+    clippy::expect_used,
+    clippy::unwrap_used,
+    reason = "a test binary: nothing is reachable, and a panic is a verdict"
+)]
+
+mod demo;
+mod flow;
+mod functions_folder;
+mod helpers;
+mod host_contract;
+mod http;
+mod leaks;
+mod retries;
+mod setup;

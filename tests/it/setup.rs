@@ -1,0 +1,124 @@
+//! From the environment to a process that serves.
+
+use std::{
+    io::{BufRead, BufReader, Read, Write},
+    net::{TcpListener, TcpStream},
+    process::{Child, ChildStdout, Command, Stdio},
+};
+
+use firstpass::sandbox::local_host::LocalHost;
+use serde_json::{Value, json};
+
+struct Process(Child, BufReader<ChildStdout>);
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Process {
+    fn start(arguments: &[&str], env: &[(&str, &str)]) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_firstpass"))
+            .args(arguments)
+            .envs(env.iter().copied())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap());
+        Self(child, lines)
+    }
+
+    /// Reads what it prints until a line contains `words`.
+    fn wait_for(&mut self, words: &str) -> String {
+        self.1
+            .by_ref()
+            .lines()
+            .map_while(Result::ok)
+            .find(|line| line.contains(words))
+            .unwrap_or_else(|| panic!("{words}"))
+    }
+}
+
+fn free_port() -> String {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string()
+}
+
+fn post(port: &str, path: &str, body: &Value) -> (u16, Value) {
+    let body = body.to_string();
+    let mut stream = TcpStream::connect(format!("127.0.0.1:{port}")).unwrap();
+    let length = body.len();
+    write!(stream, "POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}").unwrap();
+    let mut response = String::new();
+    stream.read_to_string(&mut response).unwrap();
+    let status = response.split(' ').nth(1).unwrap().parse().unwrap();
+    (status, serde_json::from_str(response.split_once("\r\n\r\n").unwrap().1).unwrap_or_default())
+}
+
+#[test]
+fn serve_needs_the_host_and_says_so() {
+    let output = Command::new(env!("CARGO_BIN_EXE_firstpass"))
+        .arg("serve")
+        .env_remove("FUNCTIONS_CUSTOMHANDLER_PORT")
+        .output()
+        .unwrap();
+    assert!(!output.status.success(), "exit code 0 would tell the host that the handler lives");
+    assert!(String::from_utf8(output.stderr).unwrap().contains("FUNCTIONS_CUSTOMHANDLER_PORT"));
+}
+
+#[test]
+fn serve_stays_up_with_bad_settings_and_reports_all_of_them() {
+    let port = free_port();
+    let mut serve = Process::start(
+        &["serve"],
+        &[("FUNCTIONS_CUSTOMHANDLER_PORT", &port), ("PASS_START", "someday"), ("PASS_LIVETIME", "60")],
+    );
+    let unknown = serve.wait_for("PASS_LIVETIME");
+    assert!(unknown.contains("settings.unknown"), "a misspelt setting is named: {unknown}");
+    serve.wait_for("settings.invalid");
+    for _ in 0..2 {
+        let (status, body) = post(&port, "/SweepJoiners", &json!({"Data": {"timer": {}}}));
+        assert_eq!(status, 500);
+        for name in ["MAIL_FROM", "LEDGER_URL", "PASS_START"] {
+            assert!(body["Logs"][0].as_str().unwrap().contains(name), "{body}");
+        }
+    }
+}
+
+/// Two processes, nothing else configured: a tenant, and the handler that the host would start.
+#[test]
+fn serve_beside_a_sandbox_serves_its_joiners() {
+    let (tenant, handler) = (free_port(), free_port());
+    let mut sandbox = Process::start(
+        &["sandbox", "--listen", &format!("127.0.0.1:{tenant}"), "--joiners", "30", "--seed", "7"],
+        &[],
+    );
+    sandbox.wait_for("SANDBOX_URL");
+    let url = format!("http://127.0.0.1:{tenant}");
+    let mut serve =
+        Process::start(&["serve"], &[("FUNCTIONS_CUSTOMHANDLER_PORT", &handler), ("SANDBOX_URL", &url)]);
+    serve.wait_for("start.listening");
+    // A tenant whose clock runs ahead is followed.
+    assert_eq!(post(&tenant, "/sandbox/clock", &json!({"advance_seconds": 86_400})).0, 200);
+    let (status, swept) =
+        post(&handler, "/SweepJoiners", &json!({"Data": {"timer": {"IsPastDue": false}}, "Metadata": {}}));
+    assert_eq!(status, 200, "{swept}");
+    let jobs = swept["Outputs"]["jobs"].as_array().unwrap();
+    assert!(jobs.len() > 5, "{swept}");
+    let wire = LocalHost::new(axum::Router::new(), firstpass::clock::Clock::from_fn(Default::default));
+    let mut mailed = 0;
+    for job in jobs {
+        let (status, answer) =
+            post(&handler, "/OnGroupAdd", &wire.queue_invocation(job.as_str().unwrap(), 1));
+        assert_eq!(status, 200, "{answer}");
+        mailed += usize::from(answer["Logs"][0].as_str().unwrap().contains(": mailed: "));
+    }
+    let mut stream = TcpStream::connect(format!("127.0.0.1:{tenant}")).unwrap();
+    write!(stream, "GET /sandbox/state HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+    let mut response = String::new();
+    stream.read_to_string(&mut response).unwrap();
+    let state: Value = serde_json::from_str(response.split_once("\r\n\r\n").unwrap().1).unwrap();
+    assert!(mailed > 3);
+    assert_eq!(state["mails"].as_array().unwrap().len(), mailed);
+}
