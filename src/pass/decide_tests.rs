@@ -1,1 +1,348 @@
+use chrono::{NaiveTime, SubsecRound};
+use proptest::{option, prelude::*, sample::select};
 
+use super::*;
+use crate::{
+    graph::{Manager, PassPolicy, Standing, User, roles::Role},
+    ledger::{Claim, Handed},
+};
+
+const GROUP: Uuid = Uuid::from_u128(0xC0FFEE);
+
+fn now() -> DateTime<Utc> {
+    "2026-11-22T05:00:00Z".parse().unwrap()
+}
+
+/// Facts that own what they are about.
+#[derive(Clone, Debug)]
+struct Case {
+    reason: Reason,
+    reading: Reading,
+    record: Option<Record>,
+    no_address: Option<String>,
+    pass: PassSettings,
+    now: DateTime<Utc>,
+}
+
+impl Case {
+    fn facts(&self) -> Facts<'_> {
+        Facts {
+            reason: self.reason,
+            reading: &self.reading,
+            record: self.record.as_ref(),
+            no_address: self.no_address.as_deref(),
+            pass: &self.pass,
+            lead_days: 7,
+            on_demand_group: Some(GROUP),
+            now: self.now,
+        }
+    }
+
+    fn decide(&self) -> Decision {
+        decide(&self.facts())
+    }
+}
+
+/// A joiner in five days, of whom nothing is known yet.
+fn plain() -> Case {
+    let user = User {
+        id: Uuid::from_u128(1),
+        user_principal_name: "emma@contoso.example".into(),
+        display_name: None,
+        given_name: None,
+        mail: None,
+        other_mails: vec![],
+        employee_hire_date: Some("2026-11-27T00:00:00Z".parse().unwrap()),
+        usage_location: Some("GB".into()),
+        preferred_language: None,
+        user_type: None,
+        account_enabled: Some(true),
+        on_premises_extension_attributes: Default::default(),
+    };
+    let policy = PassPolicy {
+        state: "enabled".into(),
+        minimum_lifetime_in_minutes: 60,
+        maximum_lifetime_in_minutes: 480,
+        is_usable_once: false,
+    };
+    let reading =
+        Reading { user, manager: None::<Manager>, passes: vec![], standing: Standing::default(), policy };
+    let pass = PassSettings {
+        start: PassStart::DayOne,
+        day_one_time: NaiveTime::from_hms_opt(7, 0, 0).unwrap(),
+        time_zone: Tz::UTC,
+        lifetime_minutes: None,
+        one_time: true,
+        serve_disabled: true,
+    };
+    Case { reason: Reason::Joiner, reading, record: None, no_address: None, pass, now: now() }
+}
+
+fn listed(
+    id: &str,
+    created: DateTime<Utc>,
+    start: DateTime<Utc>,
+    minutes: u32,
+    reason: Option<&str>,
+) -> Pass {
+    Pass {
+        id: id.into(),
+        created_date_time: created,
+        start_date_time: start,
+        lifetime_in_minutes: minutes,
+        is_usable_once: true,
+        method_usability_reason: reason.map(str::to_owned),
+    }
+}
+
+/// The tenant and the ledger after `plan` was carried out.
+fn carry_out(case: &Case, plan: &Plan) -> Case {
+    let mut after = case.clone();
+    let Window { opens_at, lifetime_minutes, .. } = plan.window;
+    after.reading.passes = vec![listed("made", case.now, opens_at, lifetime_minutes, None)];
+    let mut record = case.record.clone().unwrap_or_else(|| Record::new(plan.purpose, case.now));
+    record.state = State::Mailed;
+    record.purpose = plan.purpose;
+    record.day_one = plan.day_one;
+    record.reissued = plan.reissued;
+    record.enabled = case.reading.user.is_enabled();
+    record.mailed_at = Some(case.now);
+    record.pass = Some(Handed { pass_id: "made".into(), opens_at, ends_at: plan.window.ends_at() });
+    record.claim = Some(Claim {
+        job_key: "job".into(),
+        since: case.now,
+        opens_at: plan.window.as_new_pass().opens_at,
+        lifetime_minutes,
+    });
+    after.record = Some(record);
+    after
+}
+
+fn times() -> impl Strategy<Value = DateTime<Utc>> {
+    (-20_i64 * 24 * 4..20 * 24 * 4).prop_map(|quarters| now() + TimeDelta::minutes(15 * quarters))
+}
+
+fn passes() -> impl Strategy<Value = Vec<Pass>> {
+    let reason = option::of(select(vec![
+        "EnabledByPolicy",
+        "NotYetValid",
+        "Expired",
+        "OneTimeUsed",
+        "DisabledByPolicy",
+        "New",
+    ]));
+    let pass = (select(vec!["ours", "theirs"]), times(), times(), select(vec![60_u32, 480, 1440]), reason)
+        .prop_map(|(id, created, start, minutes, reason)| listed(id, created, start, minutes, reason));
+    proptest::collection::vec(pass, 0..=1)
+}
+
+fn records() -> impl Strategy<Value = Option<Record>> {
+    let state = select(vec![State::Issuing, State::Mailed, State::Blocked, State::Failed, State::Revoked]);
+    let purpose = select(vec![Purpose::Joiner, Purpose::OnDemand, Purpose::Http]);
+    let days = select(vec![None, Some("2026-11-27"), Some("2026-11-24"), Some("2025-01-01")]);
+    let claim = option::of((times(), option::of(times()), select(vec![60_u32, 480])));
+    let handed = option::of((times(), select(vec![60_i64, 480])));
+    let record = (state, purpose, days, claim, handed, option::of(times()), 0_u32..4, any::<bool>());
+    option::of(record.prop_map(|(state, purpose, day, claim, handed, mailed_at, reissued, enabled)| Record {
+        state,
+        day_one: day.map(|day| day.parse().unwrap()),
+        claim: claim.map(|(since, opens_at, lifetime_minutes)| Claim {
+            job_key: "job".into(),
+            since,
+            opens_at,
+            lifetime_minutes,
+        }),
+        pass: handed.map(|(opens_at, minutes)| Handed {
+            pass_id: "ours".into(),
+            opens_at,
+            ends_at: opens_at + TimeDelta::minutes(minutes),
+        }),
+        mailed_at,
+        reissued,
+        enabled,
+        ..Record::new(purpose, now())
+    }))
+}
+
+prop_compose! {
+    fn cases()(
+        reason in select(vec![Reason::Joiner, Reason::GroupAdd, Reason::Recheck, Reason::Http]),
+        passes in passes(), record in records(), hire in option::weighted(0.9, times()),
+        guest in prop::bool::weighted(0.1), enabled in prop::bool::weighted(0.8), serve_disabled in any::<bool>(),
+        admin in prop::bool::weighted(0.1), unknown in prop::bool::weighted(0.1), member in any::<bool>(),
+        no_address in prop::bool::weighted(0.1), on in prop::bool::weighted(0.9), start_now in any::<bool>(),
+        country in select(vec!["GB", "NZ", "US", "IN"]),
+    ) -> Case {
+        let mut case = plain();
+        case.reason = reason;
+        case.reading.passes = passes;
+        case.record = record;
+        case.reading.user.employee_hire_date = hire;
+        case.reading.user.user_type = guest.then(|| "Guest".into());
+        case.reading.user.account_enabled = Some(enabled);
+        case.reading.user.usage_location = Some(country.into());
+        case.pass.serve_disabled = serve_disabled;
+        case.pass.start = if start_now { PassStart::Now } else { PassStart::DayOne };
+        if admin {
+            case.reading.standing.active.push(Role { id: Uuid::from_u128(9), name: None });
+        }
+        case.reading.standing.unknown = unknown.then(|| "403".into());
+        if member {
+            case.reading.standing.groups.push(GROUP);
+        }
+        case.no_address = no_address.then(|| "none".into());
+        case.reading.policy.state = if on { "enabled".into() } else { "disabled".into() };
+        case
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(4_000))]
+
+    /// Invariant 2: nobody gets a pass who is not eligible by what was read.
+    #[test]
+    fn no_pass_for_a_stranger(case in cases()) {
+        if let Decision::Issue(plan) = case.decide() {
+            let Reading { user, standing, policy, .. } = &case.reading;
+            prop_assert!(!user.is_guest());
+            prop_assert!(user.is_enabled() || case.pass.serve_disabled);
+            prop_assert!(guard::power(standing).is_none());
+            prop_assert!(policy.is_enabled());
+            prop_assert!(case.no_address.is_none() || plan.purpose == Purpose::Http);
+            match plan.purpose {
+                Purpose::Joiner => {
+                    let day = day_one(user.employee_hire_date.unwrap(), case.facts().zone());
+                    prop_assert_eq!(plan.day_one, Some(day));
+                    prop_assert_eq!(distance(day, case.facts().zone(), 7, case.now), Distance::Near);
+                    prop_assert!(plan.window.ends_at() > opening(day.and_time(case.pass.day_one_time), case.facts().zone()));
+                }
+                Purpose::OnDemand => prop_assert!(standing.groups.contains(&GROUP)),
+                Purpose::Http => prop_assert_eq!(case.reason, Reason::Http),
+            }
+        }
+    }
+
+    /// Invariant 7: a job never replaces a working pass of somebody else.
+    #[test]
+    fn no_harm_to_a_pass_of_somebody_else(case in cases()) {
+        if case.reason != Reason::Http && matches!(case.decide(), Decision::Issue(_)) {
+            for pass in &case.reading.passes {
+                prop_assert!(pass.usability(case.now) != Usability::Works || case.facts().is_ours(pass));
+            }
+        }
+    }
+
+    /// Only what is ours, and was made for the same purpose, is taken back.
+    #[test]
+    fn only_our_own_passes_are_revoked(case in cases()) {
+        if let Decision::Revoke { pass_id, .. } = case.decide() {
+            let record = case.record.as_ref().unwrap();
+            let listed = case.reading.passes.iter().find(|pass| pass.id == pass_id);
+            prop_assert!(listed.is_none_or(|pass| case.facts().is_ours(pass) && pass.is_alive(case.now)));
+            prop_assert!(listed.is_some() || record.pass.as_ref().is_some_and(|handed| handed.pass_id == pass_id));
+            prop_assert!(record.purpose == Purpose::Joiner || record.state != State::Mailed);
+        }
+    }
+
+    /// Invariant 5: what was done is not done again, minutes later or after replicas agree.
+    #[test]
+    fn a_delivered_pass_is_not_made_twice(case in cases(), minutes in 0_i64..200) {
+        if let Decision::Issue(plan) = case.decide()
+            && plan.purpose != Purpose::Http
+        {
+            let mut after = carry_out(&case, &plan);
+            after.now += TimeDelta::minutes(minutes);
+            let again = after.decide();
+            prop_assert!(matches!(again, Decision::Skip(_)), "{:?} after {:?}", again, plan);
+        }
+    }
+}
+
+fn skip_of(case: &Case) -> Option<Skip> {
+    match case.decide() {
+        Decision::Skip(skip) => Some(skip),
+        _ => None,
+    }
+}
+
+fn plan_of(case: &Case) -> Plan {
+    match case.decide() {
+        Decision::Issue(plan) => plan,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// A joiner's pass, mailed an hour ago.
+fn served() -> Case {
+    let mut case = plain();
+    case.now -= TimeDelta::hours(1);
+    let mut case = carry_out(&case, &plan_of(&case));
+    case.now += TimeDelta::hours(1);
+    case
+}
+
+#[test]
+fn a_used_or_expired_pass_of_ours_settles_its_day_one() {
+    for reason in ["OneTimeUsed", "Expired", "NotYetValid"] {
+        let mut case = served();
+        case.reading.passes[0].method_usability_reason = Some(reason.into());
+        assert_eq!(skip_of(&case), Some(Skip::AlreadyServed), "{reason}");
+    }
+}
+
+#[test]
+fn a_pass_that_vanished_is_made_anew_until_its_window_opens() {
+    let mut case = served();
+    case.reading.passes.clear();
+    assert_eq!(plan_of(&case).reissued, 1);
+    case.now = "2026-11-27T07:00:00Z".parse().unwrap();
+    assert_eq!(skip_of(&case), Some(Skip::AlreadyServed));
+}
+
+#[test]
+fn a_pass_of_a_dead_worker_is_recognised_by_its_window() {
+    let mut case = served();
+    let record = case.record.as_mut().unwrap();
+    (record.state, record.pass) = (State::Issuing, None);
+    // Not delivered, so not kept: the mail may never have gone out.
+    assert!(matches!(case.decide(), Decision::Issue(_)));
+    case.reading.passes[0].method_usability_reason = Some("OneTimeUsed".into());
+    assert!(matches!(case.decide(), Decision::Settle(_)), "used: the mail had arrived");
+    // The same window, but made before the claim: somebody else's.
+    case.reading.passes[0].created_date_time -= TimeDelta::days(1);
+    assert!(matches!(case.decide(), Decision::Issue(_)));
+}
+
+#[test]
+fn an_on_demand_pass_does_not_stand_in_for_day_one_and_is_not_killed_while_it_works() {
+    let mut case = plain();
+    case.reason = Reason::GroupAdd;
+    case.reading.standing.groups.push(GROUP);
+    let mut case = carry_out(&case, &plan_of(&case));
+    case.reason = Reason::Joiner;
+    case.now += TimeDelta::hours(1);
+    assert_eq!(skip_of(&case), Some(Skip::HasWorkingPass));
+    case.now += TimeDelta::hours(24);
+    assert_eq!(plan_of(&case).day_one, Some("2026-11-27".parse().unwrap()));
+}
+
+#[test]
+fn a_helpdesk_pass_for_day_one_itself_is_left_alone() {
+    let mut case = plain();
+    let start = "2026-11-27T06:30:00Z".parse().unwrap();
+    case.reading.passes = vec![listed("theirs", case.now, start, 60, Some("NotYetValid"))];
+    assert_eq!(skip_of(&case), Some(Skip::HasWorkingPass));
+    // One for another day is no help on day one.
+    case.reading.passes[0].start_date_time = "2026-11-25T06:30:00Z".parse().unwrap();
+    assert_eq!(plan_of(&case).window.opens_at, "2026-11-27T07:00:00Z".parse::<DateTime<Utc>>().unwrap());
+}
+
+#[test]
+fn windows_have_whole_seconds_as_graph_gets_them() {
+    let mut case = plain();
+    case.reading.user.employee_hire_date = Some("2026-11-22T00:00:00Z".parse().unwrap());
+    case.now += TimeDelta::milliseconds(1_234_567_890);
+    case.reading.user.employee_hire_date = Some(case.now);
+    let window = plan_of(&case).window;
+    assert_eq!(window.opens_at, window.opens_at.trunc_subsecs(0));
+}

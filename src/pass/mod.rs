@@ -1,6 +1,6 @@
 //! The domain: who gets a pass, when it works, and the one flow that makes and delivers it.
 //!
-//! The rules are pure and take `now`: [`day_one`], [`window`], [`guard`], [`recipients`], [`decide`], [`job`].
+//! The rules are pure and take `now`: [`day_one`], [`window`], [`guard`], [`recipients`], [`mod@decide`], [`job`].
 //! [`issue`] is the flow around them; [`claim`] keeps its promises to the ledger.
 
 pub mod claim;

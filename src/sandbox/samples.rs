@@ -138,7 +138,7 @@ impl Joiners {
         );
         tenant.add_pass(working, PassSpec::opening(now - TimeDelta::hours(1)).lasting(480));
         let expired = tenant.add(
-            self.starting_in(3, "Tomás Herrera", "ES")
+            self.starting_in(3, "Tomás Herrera", "CO")
                 .private_mail("tomas.herrera@correo.example")
                 .note("expired pass"),
         );

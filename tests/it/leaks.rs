@@ -2,7 +2,6 @@
 
 use std::{
     io::{self, BufRead, BufReader, Read, Write},
-    net::TcpStream,
     process::{Command, Stdio},
     sync::{Arc, Mutex},
 };
@@ -16,7 +15,10 @@ use serde_json::Value;
 use tracing::instrument::WithSubscriber;
 use tracing_subscriber::fmt::MakeWriter;
 
-use crate::helpers::{NOW, World, escaped, time};
+use crate::{
+    helpers::{NOW, World, escaped, time},
+    process::get,
+};
 
 #[derive(Clone, Default)]
 struct Captured(Arc<Mutex<Vec<u8>>>);
@@ -141,12 +143,4 @@ fn no_code_is_printed_by_the_demo() {
         page.contains(&Value::from(escaped(code)).to_string().trim_matches('"').replace('<', "\\u003c"))
     }));
     assert_no_code(&printed, &codes);
-}
-
-fn get(address: &str, path: &str) -> String {
-    let mut stream = TcpStream::connect(address).unwrap();
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").unwrap();
-    let mut response = String::new();
-    stream.read_to_string(&mut response).unwrap();
-    response.split_once("\r\n\r\n").unwrap().1.to_owned()
 }

@@ -7,12 +7,26 @@
     reason = "a test binary: nothing is reachable, and a panic is a verdict"
 )]
 
+mod process;
+
+#[cfg(not(feature = "sandbox"))]
+mod deployed;
+
+#[cfg(feature = "sandbox")]
 mod demo;
+#[cfg(feature = "sandbox")]
 mod flow;
+#[cfg(feature = "sandbox")]
 mod functions_folder;
+#[cfg(feature = "sandbox")]
 mod helpers;
+#[cfg(feature = "sandbox")]
 mod host_contract;
+#[cfg(feature = "sandbox")]
 mod http;
+#[cfg(feature = "sandbox")]
 mod leaks;
+#[cfg(feature = "sandbox")]
 mod retries;
+#[cfg(feature = "sandbox")]
 mod setup;

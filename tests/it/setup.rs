@@ -1,60 +1,11 @@
 //! From the environment to a process that serves.
 
-use std::{
-    io::{BufRead, BufReader, Read, Write},
-    net::{TcpListener, TcpStream},
-    process::{Child, ChildStdout, Command, Stdio},
-};
+use std::process::Command;
 
 use firstpass::sandbox::local_host::LocalHost;
 use serde_json::{Value, json};
 
-struct Process(Child, BufReader<ChildStdout>);
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-impl Process {
-    fn start(arguments: &[&str], env: &[(&str, &str)]) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_firstpass"))
-            .args(arguments)
-            .envs(env.iter().copied())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let lines = BufReader::new(child.stdout.take().unwrap());
-        Self(child, lines)
-    }
-
-    /// Reads what it prints until a line contains `words`.
-    fn wait_for(&mut self, words: &str) -> String {
-        self.1
-            .by_ref()
-            .lines()
-            .map_while(Result::ok)
-            .find(|line| line.contains(words))
-            .unwrap_or_else(|| panic!("{words}"))
-    }
-}
-
-fn free_port() -> String {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string()
-}
-
-fn post(port: &str, path: &str, body: &Value) -> (u16, Value) {
-    let body = body.to_string();
-    let mut stream = TcpStream::connect(format!("127.0.0.1:{port}")).unwrap();
-    let length = body.len();
-    write!(stream, "POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}").unwrap();
-    let mut response = String::new();
-    stream.read_to_string(&mut response).unwrap();
-    let status = response.split(' ').nth(1).unwrap().parse().unwrap();
-    (status, serde_json::from_str(response.split_once("\r\n\r\n").unwrap().1).unwrap_or_default())
-}
+use crate::process::{Process, free_port, get, post};
 
 #[test]
 fn serve_needs_the_host_and_says_so() {
@@ -114,11 +65,7 @@ fn serve_beside_a_sandbox_serves_its_joiners() {
         assert_eq!(status, 200, "{answer}");
         mailed += usize::from(answer["Logs"][0].as_str().unwrap().contains(": mailed: "));
     }
-    let mut stream = TcpStream::connect(format!("127.0.0.1:{tenant}")).unwrap();
-    write!(stream, "GET /sandbox/state HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
-    let mut response = String::new();
-    stream.read_to_string(&mut response).unwrap();
-    let state: Value = serde_json::from_str(response.split_once("\r\n\r\n").unwrap().1).unwrap();
+    let state: Value = serde_json::from_str(&get(&format!("127.0.0.1:{tenant}"), "/sandbox/state")).unwrap();
     assert!(mailed > 3);
     assert_eq!(state["mails"].as_array().unwrap().len(), mailed);
 }

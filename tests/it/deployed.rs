@@ -1,0 +1,34 @@
+//! The package as it is deployed: without the sandbox, which these tests are there to miss. All other tests of
+//! this folder need it and run only where it is built in.
+
+use std::process::Command;
+
+use serde_json::json;
+
+use crate::process::{Process, free_port, get, post};
+
+#[test]
+fn its_commands_are_unknown() {
+    for command in ["demo", "sandbox"] {
+        let output = Command::new(env!("CARGO_BIN_EXE_firstpass")).arg(command).output().unwrap();
+        assert!(!output.status.success());
+        assert!(String::from_utf8(output.stderr).unwrap().contains("unrecognized subcommand"));
+    }
+}
+
+#[test]
+fn its_setting_is_unknown() {
+    let port = free_port();
+    let env = [
+        ("FUNCTIONS_CUSTOMHANDLER_PORT", port.as_str()),
+        ("MAIL_FROM", "welcome@contoso.example"),
+        ("LEDGER_URL", "https://x.blob.core.windows.net/ledger"),
+        ("SANDBOX_URL", "http://127.0.0.1:8089"),
+    ];
+    let mut serve = Process::start(&["serve"], &env);
+    serve.wait_for("start.listening");
+    assert!(get(&format!("127.0.0.1:{port}"), "/").contains("ready"), "the host's probe");
+    let (status, body) = post(&port, "/SweepJoiners", &json!({"Data": {"timer": {}}}));
+    assert_eq!(status, 500);
+    assert!(body["Logs"][0].as_str().unwrap().contains("SANDBOX_URL is an unknown setting"), "{body}");
+}
