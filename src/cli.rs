@@ -67,6 +67,7 @@ fn serve(env: &Environment) -> Result<(), String> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))
             .await
             .map_err(|error| format!("cannot listen on port {port}: {error}"))?;
+        let port = listener.local_addr().map_or(port, |address| address.port());
         tracing::info!(event = "start.listening", port, version = env!("CARGO_PKG_VERSION"));
         axum::serve(listener, handler(env)).await.map_err(|error| error.to_string())?;
         Err("the server stopped".into())

@@ -2,10 +2,16 @@
 //!
 //! The Functions host takes stdout as Information and stderr as Error, whatever a line says of itself.
 
-use tracing::{Level, Subscriber};
+use std::fmt::{self, Debug};
+
+use tracing::{Level, Subscriber, field::Field};
 use tracing_subscriber::{
+    field::MakeExt,
     filter::Targets,
-    fmt::{self, MakeWriter},
+    fmt::{
+        MakeWriter,
+        format::{Writer, debug_fn},
+    },
     layer::SubscriberExt,
     registry::LookupSpan,
     util::SubscriberInitExt,
@@ -29,11 +35,68 @@ where
 {
     let default = Targets::new().with_default(Level::INFO);
     let filter = env.get("RUST_LOG").and_then(|text| text.parse().ok()).unwrap_or(default);
-    tracing_subscriber::registry().with(filter).with(fmt::layer().with_ansi(false).with_writer(writer))
+    let layer = tracing_subscriber::fmt::layer()
+        .with_ansi(false)
+        .fmt_fields(debug_fn(write_field).delimited(" "))
+        .with_writer(writer);
+    tracing_subscriber::registry().with(filter).with(layer)
+}
+
+/// `event=alert who="Emma Brooks"`: quotes only where they are needed, so that a line can be searched for as it is
+/// written in `docs/LOGGING.md`; and never a second line, whatever a value holds.
+fn write_field(writer: &mut Writer<'_>, field: &Field, value: &dyn Debug) -> fmt::Result {
+    let text = format!("{value:?}");
+    let bare = text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).filter(|bare| is_plain(bare));
+    let escaped = Some(&text).filter(|text| text.contains(char::is_control)).map(|text| format!("{text:?}"));
+    let text = bare.or(escaped.as_deref()).unwrap_or(&text);
+    if field.name() == "message" { write!(writer, "{text}") } else { write!(writer, "{field}={text}") }
+}
+
+fn is_plain(text: &str) -> bool {
+    !text.is_empty() && !text.contains(|c: char| c.is_whitespace() || matches!(c, '"' | '=' | '\\'))
 }
 
 /// Says why a command failed, to the person who called it.
 #[expect(clippy::print_stderr, reason = "the last words of a command")]
 pub fn complain(why: &str) {
     eprintln!("firstpass: {why}");
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl std::io::Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_line_can_be_searched_for_as_it_is_documented() {
+        let lines = Lines::default();
+        let writer = lines.clone();
+        let subscriber = subscriber(&Environment::default(), move || writer.clone());
+        tracing::subscriber::with_default(subscriber, || {
+            tracing::error!(event = "alert", who = "Emma \"E\" Brooks", empty = "", why = %"a\nb", n = 3);
+        });
+        let line = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+        assert!(
+            line.contains(
+                r#"ERROR firstpass::telemetry::tests: event=alert who="Emma \"E\" Brooks" empty="""#
+            ),
+            "{line}"
+        );
+        assert!(line.trim_end().ends_with("n=3") && line.lines().count() == 1, "one event, one line: {line}");
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use uuid::Uuid;
 
 use crate::{
@@ -79,9 +79,16 @@ async fn rechecks(app: &App, served: &BTreeSet<Uuid>, now: DateTime<Utc>) -> Vec
     }
 }
 
+/// How long an unfinished record is looked at again: longer than anyone waits for a first day.
+const UNFINISHED: TimeDelta = TimeDelta::days(60);
+
 fn is_open(record: &Record, now: DateTime<Utc>) -> bool {
     match record.state {
-        State::Issuing | State::Failed => true,
+        // A caller who got no pass calls again.
+        State::Issuing | State::Failed => {
+            record.purpose != Purpose::Http
+                && record.claim.as_ref().is_none_or(|c| now - c.since < UNFINISHED)
+        }
         State::Mailed => {
             record.purpose == Purpose::Joiner && record.pass.as_ref().is_some_and(|pass| pass.ends_at > now)
         }

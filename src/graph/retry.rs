@@ -72,9 +72,8 @@ impl Policy for RetryPolicy {
                     Duration::ZERO
                 }
                 Verdict::After(wait) => wait,
-                Verdict::Again => Duration::from_secs(1 << tried.min(6)),
+                Verdict::Again => Duration::from_secs(1 << tried),
             };
-            let wait = wait.min(MAX_WAIT);
             if tried >= MAX_TRIES || Instant::now() + wait > deadline {
                 return result;
             }

@@ -68,7 +68,7 @@ pub struct Record {
     pub state: State,
     /// Why the last code was made.
     pub purpose: Purpose,
-    /// The day one that was served; none for passes on demand.
+    /// The day one that is served; none for passes on demand.
     #[serde(default)]
     pub day_one: Option<NaiveDate>,
     /// The last pass that we know we made.
@@ -80,6 +80,9 @@ pub struct Record {
     /// When the last mail went out, or the last answer of CreateTap.
     #[serde(default)]
     pub mailed_at: Option<DateTime<Utc>>,
+    /// The day one that the joiner was last told of.
+    #[serde(default)]
+    pub mailed_day_one: Option<NaiveDate>,
     /// How often a mailed pass for the same day one had to be made anew.
     #[serde(default)]
     pub reissued: u32,
@@ -118,6 +121,7 @@ impl Record {
             pass: None,
             claim: None,
             mailed_at: None,
+            mailed_day_one: None,
             reissued: 0,
             enabled: true,
             language: None,

@@ -156,6 +156,7 @@ impl<'a> Claimed<'a> {
         recipients: Vec<String>,
     ) -> Result<(), LedgerError> {
         self.record.mailed_at = Some(self.app.clock.now());
+        self.record.mailed_day_one = self.record.day_one.or(self.record.mailed_day_one);
         self.record.language = language.map(str::to_owned);
         self.record.recipients = recipients;
         self.record.reason = None;

@@ -79,6 +79,10 @@ pub struct Plan {
 
 /// How long what we read may be older than what we wrote.
 const REPLICA_LAG: TimeDelta = TimeDelta::minutes(10);
+/// How far Graph's clock and ours may be apart.
+const CLOCK_SKEW: TimeDelta = TimeDelta::minutes(1);
+/// How long after its claim a request that seemed lost may still make a pass.
+const ON_ITS_WAY: TimeDelta = TimeDelta::minutes(15);
 /// How often a vanished pass is made anew for the same day one.
 const MAX_REISSUES: u32 = 2;
 
@@ -156,8 +160,7 @@ fn joiner(facts: &Facts<'_>) -> Decision {
         window,
         purpose: Purpose::Joiner,
         day_one: Some(day),
-        moved: record
-            .is_some_and(|r| r.mailed_at.is_some() && r.day_one.is_some_and(|old| has_moved(old, day))),
+        moved: record.and_then(|r| r.mailed_day_one).is_some_and(|told| has_moved(told, day)),
         reissued: vanished.map_or_else(|| served.map_or(0, |r| r.reissued), |r| r.reissued + 1),
     })
 }
@@ -288,15 +291,16 @@ impl<'a> Facts<'a> {
 
     fn was_claimed(&self, pass: &Pass) -> bool {
         let Some(claim) = self.record.and_then(|r| r.claim.as_ref()) else { return false };
-        // Graph's clock and ours differ by seconds.
-        let skew = TimeDelta::minutes(1);
+        let since = pass.created_date_time - claim.since;
         let as_planned = match claim.opens_at {
             Some(opens_at) => pass.start_date_time == opens_at,
-            None => (pass.start_date_time - pass.created_date_time).abs() <= skew,
+            // "From now on, for as long as the policy allows" is what a helpdesk asks for too: only a pass of the
+            // minutes after the claim can be the one that it announced.
+            None => {
+                (pass.start_date_time - pass.created_date_time).abs() <= CLOCK_SKEW && since <= ON_ITS_WAY
+            }
         };
-        as_planned
-            && pass.lifetime_in_minutes == claim.lifetime_minutes
-            && pass.created_date_time >= claim.since - skew
+        as_planned && pass.lifetime_in_minutes == claim.lifetime_minutes && since >= -CLOCK_SKEW
     }
 
     /// Whether killing `pass` for a joiner's new one would take away something that somebody was given: it is not
@@ -309,7 +313,7 @@ impl<'a> Facts<'a> {
     /// A pass of an unfinished job that was used all the same: its mail had arrived.
     fn used_meanwhile(&self) -> Option<&'a Pass> {
         let record = self.record.filter(|r| matches!(r.state, State::Issuing | State::Failed))?;
-        let since = record.claim.as_ref()?.since - TimeDelta::minutes(1);
+        let since = record.claim.as_ref()?.since - CLOCK_SKEW;
         self.reading.passes.iter().find(|pass| {
             pass.usability(self.now) == Usability::Used
                 && pass.created_date_time >= since

@@ -107,6 +107,7 @@ fn carry_out(case: &Case, plan: &Plan) -> Case {
     record.reissued = plan.reissued;
     record.enabled = case.reading.user.is_enabled();
     record.mailed_at = Some(case.now);
+    record.mailed_day_one = plan.day_one;
     record.pass = Some(Handed { pass_id: "made".into(), opens_at, ends_at: plan.window.ends_at() });
     record.claim = Some(Claim {
         job_key: "job".into(),

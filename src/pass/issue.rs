@@ -78,7 +78,6 @@ pub async fn issue_to_caller(app: &App, job: &Job) -> Result<Issued, Outcome> {
     let case = Case::open(app, job, &mut None).await?;
     let plan = case.plan(&mut false).await?;
     let (claimed, pass, code) = case.claim(&plan).await?.make_pass(&plan).await?;
-    // The claim is consumed by settling it, so the pass's way back is prepared first.
     match claimed.settle(None, Vec::new()).await {
         Ok(()) => Ok(Issued { user: case.reading.user, pass, code }),
         Err(error) => {
@@ -109,14 +108,14 @@ impl<'a> Case<'a> {
             *seen = Some(reading.user.clone());
         }
         let (record, etag) = app.ledger.read(job.user_id).await?.unzip();
+        if let Some(until) = record.as_ref().and_then(|r| r.claimed_until(app.clock.now())) {
+            return Err(Outcome::Failed(Failure::Busy(Some(until))));
+        }
         let reading = match read {
             Ok(reading) => reading,
             Err(ReadError::Graph(error)) => return Err(error.into()),
             Err(ReadError::Missing) => return Err(missing(app, job, record, etag).await),
         };
-        if let Some(until) = record.as_ref().and_then(|r| r.claimed_until(app.clock.now())) {
-            return Err(Outcome::Failed(Failure::Busy(Some(until))));
-        }
         let recipients = Recipients::choose(&reading.user, reading.manager.as_ref(), &app.settings.mail);
         Ok(Self { app, job, reading, record, etag, recipients })
     }
@@ -247,15 +246,15 @@ impl<'a> Case<'a> {
         if let Some(record) = self.record.clone() {
             let handed =
                 Handed { pass_id: pass.id.clone(), opens_at: pass.start_date_time, ends_at: pass.ends_at() };
-            let mailed_at = record.mailed_at.or(Some(self.app.clock.now()));
-            self.write(Record {
+            let settled = Record {
                 state: State::Mailed,
                 pass: Some(handed),
-                mailed_at,
+                mailed_at: Some(self.app.clock.now()),
+                mailed_day_one: record.day_one,
                 reason: None,
                 ..record
-            })
-            .await?;
+            };
+            self.write(settled).await?;
         }
         Ok(super::Skip::WasUsed.into())
     }

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use serde_json::json;
 
-use crate::process::{Process, free_port, get, post};
+use crate::process::{Process, get, post};
 
 #[test]
 fn its_commands_are_unknown() {
@@ -18,15 +18,12 @@ fn its_commands_are_unknown() {
 
 #[test]
 fn its_setting_is_unknown() {
-    let port = free_port();
     let env = [
-        ("FUNCTIONS_CUSTOMHANDLER_PORT", port.as_str()),
         ("MAIL_FROM", "welcome@contoso.example"),
         ("LEDGER_URL", "https://x.blob.core.windows.net/ledger"),
         ("SANDBOX_URL", "http://127.0.0.1:8089"),
     ];
-    let mut serve = Process::start(&["serve"], &env);
-    serve.wait_for("start.listening");
+    let (_serve, port) = Process::serve(&env);
     assert!(get(&format!("127.0.0.1:{port}"), "/").contains("ready"), "the host's probe");
     let (status, body) = post(&port, "/SweepJoiners", &json!({"Data": {"timer": {}}}));
     assert_eq!(status, 500);

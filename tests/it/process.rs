@@ -2,7 +2,7 @@
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
-    net::{TcpListener, TcpStream},
+    net::TcpStream,
     process::{Child, ChildStdout, Command, Stdio},
 };
 
@@ -30,6 +30,15 @@ impl Process {
         Self(child, lines)
     }
 
+    /// Starts `serve` on a free port, and waits until it listens.
+    pub fn serve(env: &[(&str, &str)]) -> (Self, String) {
+        let mut serve = Self::start(&["serve"], &[&[("FUNCTIONS_CUSTOMHANDLER_PORT", "0")], env].concat());
+        let line = serve.wait_for("start.listening");
+        let (_, rest) = line.split_once("port=").unwrap();
+        let port = rest.split(' ').next().unwrap().to_owned();
+        (serve, port)
+    }
+
     /// Reads what it prints until a line contains `words`.
     pub fn wait_for(&mut self, words: &str) -> String {
         self.1
@@ -39,10 +48,6 @@ impl Process {
             .find(|line| line.contains(words))
             .unwrap_or_else(|| panic!("{words}"))
     }
-}
-
-pub fn free_port() -> String {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string()
 }
 
 pub fn post(port: &str, path: &str, body: &Value) -> (u16, Value) {

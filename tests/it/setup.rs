@@ -5,7 +5,7 @@ use std::process::Command;
 use firstpass::sandbox::local_host::LocalHost;
 use serde_json::{Value, json};
 
-use crate::process::{Process, free_port, get, post};
+use crate::process::{Process, get, post};
 
 #[test]
 fn serve_needs_the_host_and_says_so() {
@@ -20,11 +20,7 @@ fn serve_needs_the_host_and_says_so() {
 
 #[test]
 fn serve_stays_up_with_bad_settings_and_reports_all_of_them() {
-    let port = free_port();
-    let mut serve = Process::start(
-        &["serve"],
-        &[("FUNCTIONS_CUSTOMHANDLER_PORT", &port), ("PASS_START", "someday"), ("PASS_LIVETIME", "60")],
-    );
+    let (mut serve, port) = Process::serve(&[("PASS_START", "someday"), ("PASS_LIVETIME", "60")]);
     let unknown = serve.wait_for("PASS_LIVETIME");
     assert!(unknown.contains("settings.unknown"), "a misspelt setting is named: {unknown}");
     serve.wait_for("settings.invalid");
@@ -40,18 +36,14 @@ fn serve_stays_up_with_bad_settings_and_reports_all_of_them() {
 /// Two processes, nothing else configured: a tenant, and the handler that the host would start.
 #[test]
 fn serve_beside_a_sandbox_serves_its_joiners() {
-    let (tenant, handler) = (free_port(), free_port());
-    let mut sandbox = Process::start(
-        &["sandbox", "--listen", &format!("127.0.0.1:{tenant}"), "--joiners", "30", "--seed", "7"],
-        &[],
-    );
-    sandbox.wait_for("SANDBOX_URL");
-    let url = format!("http://127.0.0.1:{tenant}");
-    let mut serve =
-        Process::start(&["serve"], &[("FUNCTIONS_CUSTOMHANDLER_PORT", &handler), ("SANDBOX_URL", &url)]);
-    serve.wait_for("start.listening");
+    let mut sandbox =
+        Process::start(&["sandbox", "--listen", "127.0.0.1:0", "--joiners", "30", "--seed", "7"], &[]);
+    let line = sandbox.wait_for("SANDBOX_URL=");
+    let url = line.split(['=', ' ']).nth(1).unwrap();
+    let tenant = url.rsplit(':').next().unwrap();
+    let (_serve, handler) = Process::serve(&[("SANDBOX_URL", url)]);
     // A tenant whose clock runs ahead is followed.
-    assert_eq!(post(&tenant, "/sandbox/clock", &json!({"advance_seconds": 86_400})).0, 200);
+    assert_eq!(post(tenant, "/sandbox/clock", &json!({"advance_seconds": 86_400})).0, 200);
     let (status, swept) =
         post(&handler, "/SweepJoiners", &json!({"Data": {"timer": {"IsPastDue": false}}, "Metadata": {}}));
     assert_eq!(status, 200, "{swept}");
