@@ -1,6 +1,9 @@
 //! CreateTap: a pass now, for one user, in the answer to a POST.
 
+use std::time::Duration;
+
 use serde_json::{Map, Value, json};
+use tokio::time::timeout;
 
 use crate::{
     app::App,
@@ -10,6 +13,9 @@ use crate::{
         issue::{Issued, issue_to_caller},
     },
 };
+
+/// For finding the user; making the pass has its own time, and 230 seconds end the request.
+const FINDING_TIME: Duration = Duration::from_secs(30);
 
 /// An HTTP answer.
 #[derive(Clone)]
@@ -30,7 +36,8 @@ pub async fn create_tap(app: &App, body: Option<&str>, invocation: &str) -> Repl
             return problem(400, "The request cannot be understood", &problems.join("; "), invocation);
         }
     };
-    let result = match app.graph.find_user(&name).await {
+    let found = timeout(FINDING_TIME, app.graph.find_user(&name)).await;
+    let result = match found.unwrap_or_else(|_| Err(GraphError::no_time("looking for the user"))) {
         Ok(Some(user)) => issue_to_caller(app, &Job::http(user, invocation)).await,
         Ok(None) => Err(Outcome::Failed(Failure::Missing)),
         Err(error) => Err(error.into()),

@@ -1,8 +1,9 @@
 //! SweepJoiners: once a day, one job for everyone whose first day is near, and for every record that is not settled.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
+use tokio::time::timeout;
 use uuid::Uuid;
 
 use crate::{
@@ -17,19 +18,18 @@ use crate::{
     zone::zone_for,
 };
 
+/// For all pages of candidates: the host kills the process after ten minutes.
+const SEARCH_TIME: Duration = Duration::from_secs(8 * 60);
+
 /// Finds the jobs of the day, the earliest day one first.
 ///
 /// # Errors
 /// When Graph cannot be asked for joiners; the host runs the function again.
 pub async fn sweep_joiners(app: &App) -> Result<Vec<Job>, GraphError> {
     let now = app.clock.now();
-    let candidates = match app.settings.joiners {
-        JoinerSource::Group(group) => app.graph.members(group).await?,
-        JoinerSource::HireDate => {
-            let (from, to) = stamps(app.settings.lead_days, now);
-            app.graph.hired_between(from, to).await?
-        }
-    };
+    let candidates = timeout(SEARCH_TIME, candidates(app, now))
+        .await
+        .unwrap_or_else(|_| Err(GraphError::no_time("looking for joiners")))?;
     let without_date = candidates.iter().filter(|user| user.employee_hire_date.is_none()).count();
     let joiners: BTreeSet<(NaiveDate, Uuid)> =
         candidates.iter().filter_map(|user| near_day_one(app, user, now).map(|day| (day, user.id))).collect();
@@ -45,6 +45,16 @@ pub async fn sweep_joiners(app: &App) -> Result<Vec<Job>, GraphError> {
         rechecks = jobs.len() - found
     );
     Ok(jobs)
+}
+
+async fn candidates(app: &App, now: DateTime<Utc>) -> Result<Vec<Candidate>, GraphError> {
+    match app.settings.joiners {
+        JoinerSource::Group(group) => app.graph.members(group).await,
+        JoinerSource::HireDate => {
+            let (from, to) = stamps(app.settings.lead_days, now);
+            app.graph.hired_between(from, to).await
+        }
+    }
 }
 
 fn near_day_one(app: &App, user: &Candidate, now: DateTime<Utc>) -> Option<NaiveDate> {

@@ -128,6 +128,11 @@ impl GraphError {
         Self { what, kind, status: None, code: String::new(), message: chain(error), request_id: None }
     }
 
+    /// Graph took too long altogether.
+    pub fn no_time(what: &'static str) -> Self {
+        Self { kind: Kind::Unavailable, ..Self::unreadable(what, "it took too long altogether") }
+    }
+
     pub(super) fn unreadable(what: &'static str, message: &str) -> Self {
         Self {
             what,

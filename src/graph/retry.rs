@@ -43,7 +43,7 @@ pub enum Repeat {
     OnlyIfNothingHappened,
 }
 
-/// The moment after which no try starts.
+/// The moment after which no try starts, not even the first.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Deadline(pub Instant);
 
@@ -58,6 +58,9 @@ impl Policy for RetryPolicy {
         let deadline = ctx.value::<Deadline>().map_or_else(|| Instant::now() + PATIENCE, |d| d.0);
         let mut renewed_token = false;
         for tried in 1.. {
+            if Instant::now() > deadline {
+                return Err(Error::with_message(ErrorKind::Other, "not sent: there was no time left for it"));
+            }
             let result = match timeout(TRY_TIMEOUT, next[0].send(ctx, request, &next[1..])).await {
                 Ok(result) => result,
                 Err(_) => {

@@ -33,7 +33,10 @@ fn etag(version: u64) -> ETag {
 #[async_trait]
 impl Ledger for MemoryLedger {
     async fn read(&self, user: Uuid) -> Result<Option<(Record, ETag)>, LedgerError> {
-        Ok(self.store().records.get(&user).map(|(record, version)| (record.clone(), etag(*version))))
+        let found = self.store().records.get(&user).map(|(record, version)| (record.clone(), etag(*version)));
+        // Others get their turn between a read and a write, as with a store that is not in memory.
+        tokio::task::yield_now().await;
+        Ok(found)
     }
 
     async fn write(&self, user: Uuid, record: &Record, expected: Option<&ETag>) -> Result<ETag, LedgerError> {
@@ -50,5 +53,37 @@ impl Ledger for MemoryLedger {
 
     async fn list(&self) -> Result<Vec<(Uuid, Record)>, LedgerError> {
         Ok(self.store().records.iter().map(|(user, (record, _))| (*user, record.clone())).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ledger::{Purpose, State};
+
+    #[tokio::test]
+    async fn nobody_overwrites_what_they_have_not_read() {
+        let (ledger, user) = (MemoryLedger::default(), Uuid::from_u128(1));
+        let mut record = Record::new(Purpose::Joiner, "2026-11-22T05:00:00Z".parse().unwrap());
+        let first = ledger.write(user, &record, None).await.unwrap();
+        assert_eq!(
+            ledger.write(user, &record, None).await,
+            Err(LedgerError::Conflict),
+            "there is one already"
+        );
+        record.state = State::Issuing;
+        let second = ledger.write(user, &record, Some(&first)).await.unwrap();
+        assert_eq!(
+            ledger.write(user, &record, Some(&first)).await,
+            Err(LedgerError::Conflict),
+            "an old version"
+        );
+        assert_eq!(ledger.read(user).await, Ok(Some((record.clone(), second.clone()))));
+        assert_eq!(
+            ledger.write(Uuid::nil(), &record, Some(&second)).await,
+            Err(LedgerError::Conflict),
+            "no such"
+        );
+        assert_eq!(ledger.list().await, Ok(vec![(user, record)]));
     }
 }

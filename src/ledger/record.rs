@@ -138,3 +138,23 @@ impl Record {
         (self.state == State::Issuing && now < until).then_some(until)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn fields_of_a_newer_version_survive() {
+        let document = json!({
+            "schema": 2, "state": "mailed", "purpose": "on-demand", "updatedAt": "2026-11-22T05:00:00Z", "mood": "good",
+        });
+        let record: Record = serde_json::from_value(document).unwrap();
+        assert_eq!(
+            (record.state, record.purpose, record.pass.clone()),
+            (State::Mailed, Purpose::OnDemand, None)
+        );
+        assert_eq!(serde_json::to_value(record).unwrap()["mood"], "good");
+    }
+}

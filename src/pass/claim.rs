@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 use uuid::Uuid;
 
 use super::{
@@ -20,8 +20,8 @@ use crate::{
     ledger::{Claim, ETag, Handed, LedgerError, Record, State},
 };
 
-/// How long after the claim a pass may still be made or mailed; a minute less than others respect the claim.
-const WORKING_TIME: Duration = Duration::from_secs(4 * 60);
+/// How long deleting a pass that nobody was handed may take: the next job would replace it anyway.
+const CLEANING_TIME: Duration = Duration::from_secs(60);
 /// Waits before a new account that a replica does not know is tried again.
 const REPLICATION_WAITS: [u64; 4] = [2, 4, 8, 16];
 
@@ -36,7 +36,7 @@ pub struct Claimed<'a> {
 }
 
 impl<'a> Claimed<'a> {
-    /// Claims the user for `job`.
+    /// Claims the user for `job`, to be done within `working_time`.
     ///
     /// # Errors
     /// When another job was faster, or may have been: the next delivery sorts it out.
@@ -46,8 +46,9 @@ impl<'a> Claimed<'a> {
         plan: &Plan,
         facts: &Facts<'_>,
         etag: Option<&ETag>,
+        working_time: Duration,
     ) -> Result<Self, Outcome> {
-        let deadline = Instant::now() + WORKING_TIME;
+        let deadline = Instant::now() + working_time;
         let mut record = facts.record.cloned().unwrap_or_else(|| Record::new(plan.purpose, facts.now));
         record.state = State::Issuing;
         record.purpose = plan.purpose;
@@ -61,11 +62,8 @@ impl<'a> Claimed<'a> {
             opens_at: plan.window.as_new_pass().opens_at,
             lifetime_minutes: plan.window.lifetime_minutes,
         });
-        match app.ledger.write(job.user_id, &record, etag).await {
-            Ok(etag) => Ok(Self { app, user: job.user_id, record, etag, deadline }),
-            Err(LedgerError::Conflict) => Err(Outcome::Failed(Failure::Busy(None))),
-            Err(error) => Err(error.into()),
-        }
+        let etag = app.ledger.write(job.user_id, &record, etag).await?;
+        Ok(Self { app, user: job.user_id, record, etag, deadline })
     }
 
     /// Makes the pass. When it cannot be made, the claim is given back with the reason.
@@ -141,8 +139,10 @@ impl<'a> Claimed<'a> {
     /// Deletes a pass that we just made and that nobody was handed. If that fails, it is on record as ours, and
     /// the next job replaces it.
     pub async fn delete(&self, pass: &Pass) {
-        if let Err(error) = self.app.graph.delete_pass(self.user, &pass.id).await {
-            tracing::warn!(event = "pass.delete_failed", user = %self.user, %error);
+        match timeout(CLEANING_TIME, self.app.graph.delete_pass(self.user, &pass.id)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(event = "pass.delete_failed", user = %self.user, %error),
+            Err(_) => tracing::warn!(event = "pass.delete_failed", user = %self.user, error = "no time left"),
         }
     }
 
@@ -151,7 +151,7 @@ impl<'a> Claimed<'a> {
     /// # Errors
     /// When the record was changed meanwhile, or the ledger is away: the next delivery looks afresh.
     pub async fn settle(
-        mut self,
+        &mut self,
         language: Option<&str>,
         recipients: Vec<String>,
     ) -> Result<(), LedgerError> {

@@ -14,7 +14,7 @@
 
 use std::time::Duration;
 
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use super::{
     claim::Claimed,
@@ -27,7 +27,7 @@ use crate::{
     app::App,
     code::Code,
     graph::{GraphError, Kind, Message, Pass, ReadError, Reading, User},
-    ledger::{ETag, Handed, LedgerError, Record, State},
+    ledger::{ETag, Handed, Record, State},
     mail::{Draft, JoinerMail},
 };
 
@@ -36,6 +36,22 @@ const REPLICATION_WAITS: [u64; 4] = [2, 4, 8, 16];
 /// How often the same mail is sent when nobody knows whether it went out. A second copy of a good code is kinder
 /// than a dead one.
 const MAX_SENDS: u32 = 3;
+
+/// How long a run may take. Together with what may come after (the last try, a deletion, an alert) it stays below
+/// the ten minutes after which the host kills the process and everything else that it is doing.
+#[derive(Clone, Copy)]
+struct Pace {
+    /// For reading the tenant.
+    reading: Duration,
+    /// From the claim to the last moment at which a pass may be made or mailed. Others respect the claim for a
+    /// minute longer than the longest of these.
+    working: Duration,
+}
+
+/// A job from the queue.
+const JOB: Pace = Pace { reading: Duration::from_secs(150), working: Duration::from_secs(240) };
+/// A caller; the platform ends HTTP requests after 230 seconds.
+const CALL: Pace = Pace { reading: Duration::from_secs(60), working: Duration::from_secs(90) };
 
 /// How a job ended, and for whom.
 #[derive(Debug)]
@@ -51,7 +67,7 @@ pub struct Ended {
 /// Runs the flow for a job from the queue.
 pub async fn issue(app: &App, job: &Job) -> Ended {
     let mut ended = Ended { outcome: Outcome::Failed(Failure::Missing), user: None, alert: false };
-    ended.outcome = match Case::open(app, job, &mut ended.user).await {
+    ended.outcome = match Case::open(app, job, JOB, &mut ended.user).await {
         Ok(case) => case.deliver_by_mail(&mut ended.alert).await.unwrap_or_else(|outcome| outcome),
         Err(outcome) => outcome,
     };
@@ -75,25 +91,22 @@ pub struct Issued {
 /// # Errors
 /// The outcome, which is then never `Mailed`.
 pub async fn issue_to_caller(app: &App, job: &Job) -> Result<Issued, Outcome> {
-    let case = Case::open(app, job, &mut None).await?;
+    let case = Case::open(app, job, CALL, &mut None).await?;
     let plan = case.plan(&mut false).await?;
-    let (claimed, pass, code) = case.claim(&plan).await?.make_pass(&plan).await?;
-    match claimed.settle(None, Vec::new()).await {
-        Ok(()) => Ok(Issued { user: case.reading.user, pass, code }),
-        Err(error) => {
-            // Someone else may have made a newer pass: the caller must not get a code that is dead already.
-            if let Err(error) = app.graph.delete_pass(job.user_id, &pass.id).await {
-                tracing::warn!(event = "pass.delete_failed", user = %job.user_id, %error);
-            }
-            Err(error.into())
-        }
+    let (mut claimed, pass, code) = case.claim(&plan).await?.make_pass(&plan).await?;
+    if let Err(error) = claimed.settle(None, Vec::new()).await {
+        // Someone else may have made a newer pass: the caller must not get a code that is dead already.
+        claimed.delete(&pass).await;
+        return Err(error.into());
     }
+    Ok(Issued { user: case.reading.user, pass, code })
 }
 
 /// One run: the job, and all that was read for it.
 struct Case<'a> {
     app: &'a App,
     job: &'a Job,
+    pace: Pace,
     reading: Reading,
     record: Option<Record>,
     etag: Option<ETag>,
@@ -102,8 +115,11 @@ struct Case<'a> {
 
 impl<'a> Case<'a> {
     /// Steps 1 and 2.
-    async fn open(app: &'a App, job: &'a Job, seen: &mut Option<User>) -> Result<Self, Outcome> {
-        let read = read_patiently(app, job).await;
+    async fn open(app: &'a App, job: &'a Job, pace: Pace, seen: &mut Option<User>) -> Result<Self, Outcome> {
+        let read = match timeout(pace.reading, read_patiently(app, job)).await {
+            Ok(read) => read,
+            Err(_) => Err(GraphError::no_time("reading the user").into()),
+        };
         if let Ok(reading) = &read {
             *seen = Some(reading.user.clone());
         }
@@ -117,7 +133,7 @@ impl<'a> Case<'a> {
             Err(ReadError::Missing) => return Err(missing(app, job, record, etag).await),
         };
         let recipients = Recipients::choose(&reading.user, reading.manager.as_ref(), &app.settings.mail);
-        Ok(Self { app, job, reading, record, etag, recipients })
+        Ok(Self { app, job, pace, reading, record, etag, recipients })
     }
 
     fn facts(&self) -> Facts<'_> {
@@ -151,7 +167,7 @@ impl<'a> Case<'a> {
             self.recipients.as_ref().map_err(|why| Outcome::Blocked(Block::NoAddress(why.clone())))?;
         let draft = self.draft(&plan, recipients)?;
         let made = self.claim(&plan).await?.make_pass(&plan).await;
-        let (claimed, pass, code) = made.inspect_err(|outcome| *alert |= self.is_news(outcome))?;
+        let (mut claimed, pass, code) = made.inspect_err(|outcome| *alert |= self.is_news(outcome))?;
         let content = draft.with_code(&code);
         let message = Message { to: vec![recipients.to.clone()], cc: recipients.cc.clone(), content };
         if let Err(unsent) = self.send(&claimed, &message, &code).await {
@@ -165,7 +181,7 @@ impl<'a> Case<'a> {
     }
 
     async fn claim(&self, plan: &Plan) -> Result<Claimed<'a>, Outcome> {
-        Claimed::take(self.app, self.job, plan, &self.facts(), self.etag.as_ref()).await
+        Claimed::take(self.app, self.job, plan, &self.facts(), self.etag.as_ref(), self.pace.working).await
     }
 
     fn draft(&self, plan: &Plan, recipients: &Recipients) -> Result<Draft, Outcome> {
@@ -272,11 +288,8 @@ struct Unsent {
 
 async fn write(app: &App, job: &Job, mut record: Record, etag: Option<&ETag>) -> Result<(), Outcome> {
     record.updated_at = app.clock.now();
-    match app.ledger.write(job.user_id, &record, etag).await {
-        Ok(_) => Ok(()),
-        Err(LedgerError::Conflict) => Err(Outcome::Failed(Failure::Busy(None))),
-        Err(error) => Err(error.into()),
-    }
+    app.ledger.write(job.user_id, &record, etag).await?;
+    Ok(())
 }
 
 async fn read_patiently(app: &App, job: &Job) -> Result<Reading, ReadError> {

@@ -97,7 +97,7 @@ pub enum Failure {
     Missing,
     /// Graph failed.
     Graph(GraphError),
-    /// The ledger failed, or was changed by another job.
+    /// The ledger failed.
     Ledger(LedgerError),
     /// The mail could not be written.
     Mail(MailError),
@@ -284,7 +284,11 @@ impl From<GraphError> for Outcome {
 
 impl From<LedgerError> for Outcome {
     fn from(error: LedgerError) -> Self {
-        Self::Failed(Failure::Ledger(error))
+        match error {
+            // Even if the conflict is with our own write, whose answer was lost: the next delivery sorts it out.
+            LedgerError::Conflict => Self::Failed(Failure::Busy(None)),
+            LedgerError::Unavailable(_) => Self::Failed(Failure::Ledger(error)),
+        }
     }
 }
 

@@ -99,6 +99,25 @@ async fn no_code_is_logged_whatever_goes_wrong() {
     assert_no_code(&answers, &codes);
 }
 
+/// Some services quote what they do not like.
+#[tokio::test(start_paused = true)]
+async fn a_code_that_exchange_quotes_is_taken_out() {
+    let (before, emma) = World::with_emma();
+    before.deliver(emma).await;
+    let code = before.live_code(emma).unwrap();
+    // The same tenant again, which hands out the same code.
+    let (world, emma) = World::with_emma();
+    let message = format!("The content <b>{}</b> is not liked.", escaped(&code));
+    let kind = FaultKind::Fail { status: 400, code: "ErrorInvalidRequest".into(), message };
+    world.sandbox.inject(Fault::on("POST", "sendMail", kind));
+    let log = Captured::default();
+    let env = Environment::from_iter([("RUST_LOG", "trace")]);
+    let end = world.deliver(emma).with_subscriber(telemetry::subscriber(&env, log.clone())).await;
+    assert_eq!(world.sandbox.codes(), std::slice::from_ref(&code));
+    assert!(end.outcome == "failed" && end.why.contains("<b>[code]</b> is not liked"), "{end:?}");
+    assert_no_code(&String::from_utf8(log.0.lock().unwrap().clone()).unwrap(), &[code]);
+}
+
 /// The same of the real process, of which nobody can say what else in it might print.
 #[test]
 fn no_code_is_printed_by_the_demo() {

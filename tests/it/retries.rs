@@ -102,6 +102,32 @@ async fn nothing_is_sent_later_than_four_minutes_after_the_claim() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_mail_that_would_come_too_late_is_not_even_tried() {
+    let (world, emma) = World::with_emma();
+    world.sandbox.inject(Fault::on("POST", PASS, throttle(Some("118"))).times(2));
+    world.sandbox.inject(Fault::on("POST", PASS, FaultKind::DelayAfter(Duration::from_secs(10))).nth(3));
+    assert_eq!(world.deliver(emma).await.outcome, "failed");
+    assert_eq!((world.count("POST", "sendMail"), world.sandbox.passes().len()), (0, 0));
+}
+
+/// The host kills the process after ten minutes, with everything else that it is doing.
+#[tokio::test(start_paused = true)]
+async fn no_delivery_takes_ten_minutes_however_slow_graph_is() {
+    for kind in [throttle(Some("120")), fail(500), FaultKind::Delay(Duration::from_secs(3_600))] {
+        for path in ["$batch", "/manager", PASS, "sendMail", ""] {
+            let (world, emma) = World::with_emma();
+            world.sandbox.inject(Fault { method: None, ..Fault::on("", path, kind.clone()).always() });
+            let message = world.job(emma).to_message();
+            let (_, took) = seconds(&world.sandbox, world.host.deliver(&message, 5)).await;
+            assert!(took < 590, "{path} {kind:?}: {took} s");
+            let call = format!(r#"{{"UserName":"{emma}"}}"#);
+            let (_, took) = seconds(&world.sandbox, world.host.call("CreateTap", &call)).await;
+            assert!(took < 230, "{path} {kind:?}: CreateTap took {took} s");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn reads_are_repeated_whatever_went_wrong_with_them() {
     for kind in [
         fail(500),
