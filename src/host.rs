@@ -52,11 +52,11 @@ pub fn router(handler: Handler) -> Router {
 }
 
 async fn on_timer(State(handler): State<Handler>, body: Bytes) -> Response {
-    let (app, _) = match ready(&handler, &body, "timer") {
+    let (app, invocation) = match ready(&handler, &body, "timer") {
         Ok(ready) => ready,
         Err(response) => return *response,
     };
-    match sweep_joiners(app).await {
+    match sweep_joiners(app, invocation.retries_left()).await {
         Ok(jobs) => {
             let messages: Vec<String> = jobs.iter().map(|job| job.to_message()).collect();
             done(json!({"jobs": messages}), format!("queued {} jobs", jobs.len()))
@@ -175,11 +175,19 @@ impl Invocation {
     /// How often this message has been delivered, this time included. A message could overwrite it; the first
     /// delivery is then the safe guess.
     fn dequeue_count(&self) -> u32 {
-        match decoded(self.metadata.get("DequeueCount").unwrap_or(&Value::Null)) {
-            Value::Number(count) => count.as_u64().and_then(|count| u32::try_from(count).ok()).unwrap_or(1),
-            _ => 1,
-        }
+        number(self.metadata.get("DequeueCount")).unwrap_or(1)
     }
+
+    /// How often the host will run this invocation again by the function's retry policy, where it tells.
+    fn retries_left(&self) -> Option<u32> {
+        let context = decoded(self.metadata.get("RetryContext")?);
+        Some(number(context.get("MaxRetryCount"))?.saturating_sub(number(context.get("RetryCount"))?))
+    }
+}
+
+/// A number, or a string of one.
+fn number(value: Option<&Value>) -> Option<u32> {
+    decoded(value?).as_u64().and_then(|number| u32::try_from(number).ok())
 }
 
 /// A value without the encodings that the host (or a test) wrapped it in. A text that is no JSON is itself.

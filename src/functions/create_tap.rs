@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 use tokio::time::timeout;
+use uuid::Uuid;
 
 use crate::{
     app::App,
@@ -70,14 +71,17 @@ fn parse(body: Option<&str>) -> Result<String, Vec<String>> {
     let mut name = None;
     let mut problems = Vec::new();
     for (key, value) in &parameters {
-        match value.as_str().map(str::trim) {
-            Some(text) if key.eq_ignore_ascii_case("UserName") && !text.is_empty() => {
-                name = Some(text.to_owned())
-            }
-            _ if key.eq_ignore_ascii_case("UserName") => problems.push("UserName is not a text".into()),
+        if !key.eq_ignore_ascii_case("UserName") {
             // Ignoring what a caller asks for could hand out another pass than they meant.
-            _ => problems
-                .push(format!("{key:?} is not a parameter of this version, which takes UserName alone")),
+            problems.push(format!("{key:?} is not a parameter of this version, which takes UserName alone"));
+            continue;
+        }
+        match value.as_str().map(str::trim) {
+            Some(_) if name.is_some() => problems.push("UserName is given twice".into()),
+            // Anything else could be a path to somewhere else.
+            Some(text) if text.contains('@') || text.parse::<Uuid>().is_ok() => name = Some(text.to_owned()),
+            Some(_) => problems.push("UserName is neither a user principal name nor an object id".into()),
+            None => problems.push("UserName is not a text".into()),
         }
     }
     if name.is_none() && problems.is_empty() {

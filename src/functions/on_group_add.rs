@@ -6,6 +6,7 @@ use crate::{
     app::{Alert, App},
     pass::{
         Job, Outcome,
+        alert::tell_given_up,
         issue::{Ended, issue},
     },
 };
@@ -32,30 +33,12 @@ pub async fn on_group_add(app: &App, message: &Value, delivery: u32) -> Handled 
         }
     };
     let ended = issue(app, &job).await;
-    let who =
-        ended.user.as_ref().map_or_else(|| job.user_id.to_string(), |user| user.user_principal_name.clone());
-    let outcome = ended.outcome.name();
-    tracing::info!(event = "job.done", job = job.key, user = who, outcome, delivery, why = %ended.outcome);
-    let given_up = matches!(ended.outcome, Outcome::Failed(_)) && delivery >= MAX_DELIVERIES;
-    if ended.alert || given_up {
-        app.alert(&alert(&job, &ended, who, given_up)).await;
+    let Ended { outcome, who } = &ended;
+    tracing::info!(event = "job.done", job = job.key, user = who, outcome = outcome.name(), delivery, why = %outcome);
+    if matches!(outcome, Outcome::Failed(_)) && delivery >= MAX_DELIVERIES {
+        tell_given_up(app, &job, who, outcome, MAX_DELIVERIES).await;
     }
     Handled::Ran(job, Box::new(ended))
-}
-
-fn alert(job: &Job, ended: &Ended, who: String, given_up: bool) -> Alert {
-    let headline = match &ended.outcome {
-        _ if given_up => format!("Given up after {MAX_DELIVERIES} tries"),
-        Outcome::Revoked(_) => "A joiner's pass was taken back".into(),
-        _ => "A joiner gets no pass".into(),
-    };
-    Alert {
-        headline,
-        who,
-        what_happened: ended.outcome.to_string(),
-        what_to_do: ended.outcome.advice().unwrap_or_default(),
-        reference: job.key.clone(),
-    }
 }
 
 /// The message itself stays out of it: who knows what it holds.

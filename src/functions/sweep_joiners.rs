@@ -21,11 +21,32 @@ use crate::{
 /// For all pages of candidates: the host kills the process after ten minutes.
 const SEARCH_TIME: Duration = Duration::from_secs(8 * 60);
 
-/// Finds the jobs of the day, the earliest day one first.
+/// Finds the jobs of the day, the earliest day one first. `retries_left` is how often the host would run this again,
+/// where it says so.
 ///
 /// # Errors
-/// When Graph cannot be asked for joiners; the host runs the function again.
-pub async fn sweep_joiners(app: &App) -> Result<Vec<Job>, GraphError> {
+/// When Graph cannot be asked for joiners. A person is told when waiting will not help or nobody will try again.
+pub async fn sweep_joiners(app: &App, retries_left: Option<u32>) -> Result<Vec<Job>, GraphError> {
+    let result = sweep(app).await;
+    if let Err(error) = &result
+        && retries_left.map_or(!error.is_transient(), |left| left == 0)
+    {
+        app.alert(&Alert {
+            headline: "The sweep found nobody: it could not read the tenant".into(),
+            who: "every joiner of the next days".into(),
+            what_happened: error.to_string(),
+            what_to_do: format!(
+                "To do: {}. The next sweep takes up everyone who was missed.",
+                error.advice()
+            ),
+            reference: format!("sweep of {:.0}", app.clock.now()),
+        })
+        .await;
+    }
+    result
+}
+
+async fn sweep(app: &App) -> Result<Vec<Job>, GraphError> {
     let now = app.clock.now();
     let candidates = timeout(SEARCH_TIME, candidates(app, now))
         .await
@@ -92,16 +113,27 @@ async fn rechecks(app: &App, served: &BTreeSet<Uuid>, now: DateTime<Utc>) -> Vec
 /// How long an unfinished record is looked at again: longer than anyone waits for a first day.
 const UNFINISHED: TimeDelta = TimeDelta::days(60);
 
+/// How long after a pass was taken back another one is looked for.
+const STRAGGLERS: TimeDelta = TimeDelta::days(2);
+
 fn is_open(record: &Record, now: DateTime<Utc>) -> bool {
+    let delivered = record.delivered.as_ref().filter(|d| d.purpose == Purpose::Joiner);
+    let still_works = delivered.is_some_and(|d| d.pass.ends_at > now) && record.state != State::Revoked;
+    still_works || is_unfinished(record, now)
+}
+
+fn is_unfinished(record: &Record, now: DateTime<Utc>) -> bool {
     match record.state {
         // A caller who got no pass calls again.
         State::Issuing | State::Failed => {
             record.purpose != Purpose::Http
                 && record.claim.as_ref().is_none_or(|c| now - c.since < UNFINISHED)
         }
-        State::Mailed => {
-            record.purpose == Purpose::Joiner && record.pass.as_ref().is_some_and(|pass| pass.ends_at > now)
+        // A POST that was on its way may have landed since; what is deleted stays so.
+        State::Revoked => {
+            record.reason.as_deref() != Some(Record::DELETED)
+                && record.claim.as_ref().is_some_and(|c| now - c.since < STRAGGLERS)
         }
-        State::Blocked | State::Revoked => false,
+        State::Mailed | State::Blocked => false,
     }
 }

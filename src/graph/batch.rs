@@ -56,6 +56,10 @@ struct PartAnswer {
     body: Value,
 }
 
+fn is_worth_another_round(error: &GraphError) -> bool {
+    matches!(error.kind, Kind::Throttled | Kind::Unavailable)
+}
+
 impl PartAnswer {
     fn retry_after(&self) -> Option<Duration> {
         let (_, value) = self.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("retry-after"))?;
@@ -74,18 +78,18 @@ impl Graph {
             let mut wait = Duration::ZERO;
             for answer in self.batch_once(what, &open).await? {
                 let Some(part) = answer.id.parse().ok().and_then(|i: usize| open.get(i)) else { continue };
+                let retry_after = answer.retry_after();
                 let result = match answer.status {
                     200..300 => Ok(answer.body),
-                    status => {
-                        wait = wait.max(answer.retry_after().unwrap_or(Duration::from_secs(1 << round)));
-                        Err(GraphError::from_status(part.what, Repeat::Freely, status, &answer.body))
-                    }
+                    status => Err(GraphError::from_status(part.what, Repeat::Freely, status, &answer.body)),
                 };
+                if result.as_ref().is_err_and(is_worth_another_round) {
+                    wait = wait.max(retry_after.unwrap_or(Duration::from_secs(1 << round)));
+                }
                 answers.insert(part.what, result);
             }
             open.retain(|part| match answers.get(part.what) {
-                Some(Err(error)) => matches!(error.kind, Kind::Throttled | Kind::Unavailable),
-                Some(Ok(_)) => false,
+                Some(result) => result.as_ref().is_err_and(is_worth_another_round),
                 None => true,
             });
             if open.is_empty() || round == ROUNDS {

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use uuid::Uuid;
 
-use super::error::GraphError;
+use super::error::{GraphError, Kind};
 
 /// A directory role.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,10 +76,10 @@ impl Standing {
         Ok(standing)
     }
 
-    /// A passing fault is worth another try; any other means that we cannot tell.
+    /// A passing fault is worth another try, and so is a replica that lags; any other means that we cannot tell.
     fn known<T>(&mut self, read: Result<Vec<T>, GraphError>) -> Result<Vec<T>, GraphError> {
         match read {
-            Err(error) if error.is_transient() => Err(error),
+            Err(error) if error.is_transient() || error.kind == Kind::NotFound => Err(error),
             Err(error) => {
                 self.unknown = Some(error.to_string());
                 Ok(Vec::new())

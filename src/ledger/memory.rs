@@ -64,7 +64,7 @@ mod tests {
     #[tokio::test]
     async fn nobody_overwrites_what_they_have_not_read() {
         let (ledger, user) = (MemoryLedger::default(), Uuid::from_u128(1));
-        let mut record = Record::new(Purpose::Joiner, "2026-11-22T05:00:00Z".parse().unwrap());
+        let mut record = Record::new(State::Failed, Purpose::Joiner, "2026-11-22T05:00:00Z".parse().unwrap());
         let first = ledger.write(user, &record, None).await.unwrap();
         assert_eq!(
             ledger.write(user, &record, None).await,

@@ -49,7 +49,7 @@ pub struct Claim {
 /// A pass that we made.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Handed {
+pub struct Made {
     /// The pass's id in the tenant.
     pub pass_id: String,
     /// When it opens.
@@ -58,44 +58,56 @@ pub struct Handed {
     pub ends_at: DateTime<Utc>,
 }
 
+/// A pass that reached somebody: its mail was accepted, or a caller has it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Delivered {
+    /// Which.
+    #[serde(flatten)]
+    pub pass: Made,
+    /// When.
+    pub at: DateTime<Utc>,
+    /// Why it was made.
+    pub purpose: Purpose,
+    /// The day one that it is for; none for passes on demand.
+    #[serde(default)]
+    pub day_one: Option<NaiveDate>,
+    /// Whether the account was enabled then.
+    pub enabled: bool,
+    /// The language of the mail.
+    #[serde(default)]
+    pub language: Option<String>,
+    /// Who got the mail, masked.
+    #[serde(default)]
+    pub recipients: Vec<String>,
+}
+
 /// What the ledger keeps of one user.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Record {
     /// The form of this document.
     pub schema: u32,
-    /// How far we are.
+    /// How the last job stands.
     pub state: State,
-    /// Why the last code was made.
+    /// Why the last job made a pass, or meant to.
     pub purpose: Purpose,
-    /// The day one that is served; none for passes on demand.
+    /// The day one that it was for; none for passes on demand.
     #[serde(default)]
     pub day_one: Option<NaiveDate>,
-    /// The last pass that we know we made.
+    /// The last pass that we know we made, delivered or not.
     #[serde(default)]
-    pub pass: Option<Handed>,
+    pub pass: Option<Made>,
     /// The last claim; it stays, to tell a dead worker's pass from a stranger's.
     #[serde(default)]
     pub claim: Option<Claim>,
-    /// When the last mail went out, or the last answer of CreateTap.
+    /// The last pass that was delivered. A job that fails later takes nothing away from that.
     #[serde(default)]
-    pub mailed_at: Option<DateTime<Utc>>,
-    /// The day one that the joiner was last told of.
-    #[serde(default)]
-    pub mailed_day_one: Option<NaiveDate>,
-    /// How often a mailed pass for the same day one had to be made anew.
+    pub delivered: Option<Delivered>,
+    /// How often a delivered pass for the same day one had to be made anew.
     #[serde(default)]
     pub reissued: u32,
-    /// Whether the account was enabled when the pass was made.
-    #[serde(default)]
-    pub enabled: bool,
-    /// The language of the last mail.
-    #[serde(default)]
-    pub language: Option<String>,
-    /// Who got it, masked.
-    #[serde(default)]
-    pub recipients: Vec<String>,
-    /// Why the last job ended as it did, where that was not a mail; also tells whether an alert would be news.
+    /// Why the last job ended as it did, where that was not a delivery; also tells whether an alert would be news.
     #[serde(default)]
     pub reason: Option<String>,
     /// When this was written.
@@ -108,24 +120,22 @@ pub struct Record {
 impl Record {
     /// The form of record that this version writes.
     pub const SCHEMA: u32 = 1;
+    /// The reason of a record whose account is gone.
+    pub const DELETED: &str = "deleted";
     /// How long a claim is respected: longer than any worker may go on before it makes or mails a pass.
     pub const LEASE: TimeDelta = TimeDelta::minutes(5);
 
-    /// A record of nothing yet.
-    pub fn new(purpose: Purpose, now: DateTime<Utc>) -> Self {
+    /// The first record of a user.
+    pub fn new(state: State, purpose: Purpose, now: DateTime<Utc>) -> Self {
         Self {
             schema: Self::SCHEMA,
-            state: State::Failed,
+            state,
             purpose,
             day_one: None,
             pass: None,
             claim: None,
-            mailed_at: None,
-            mailed_day_one: None,
+            delivered: None,
             reissued: 0,
-            enabled: true,
-            language: None,
-            recipients: Vec::new(),
             reason: None,
             updated_at: now,
             unknown: Map::new(),

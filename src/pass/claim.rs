@@ -6,31 +6,34 @@
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout};
-use uuid::Uuid;
 
 use super::{
-    decide::{Facts, Plan},
-    job::Job,
+    alert,
+    decide::{Facts, Plan, was_announced},
+    job::{Job, Reason},
     outcome::{Block, Failure, Outcome},
 };
 use crate::{
     app::App,
     code::Code,
-    graph::{GraphError, Kind, Pass, Usability},
-    ledger::{Claim, ETag, Handed, LedgerError, Record, State},
+    graph::{GraphError, Kind, Pass, Usability, User},
+    ledger::{Claim, Delivered, ETag, LedgerError, Made, Record, State},
 };
 
+/// Waits before an account that is not there is looked for again: a new one takes seconds to reach all replicas.
+pub(super) const REPLICATION_WAITS: [u64; 4] = [2, 4, 8, 16];
 /// How long deleting a pass that nobody was handed may take: the next job would replace it anyway.
 const CLEANING_TIME: Duration = Duration::from_secs(60);
-/// Waits before a new account that a replica does not know is tried again.
-const REPLICATION_WAITS: [u64; 4] = [2, 4, 8, 16];
 
 /// A claim that we hold.
 pub struct Claimed<'a> {
     app: &'a App,
-    user: Uuid,
+    job: &'a Job,
+    user: &'a User,
     record: Record,
     etag: ETag,
+    /// The reason that a person was told of before.
+    told: Option<String>,
     /// Nothing that cannot be undone starts after this. Monotonic.
     pub deadline: Instant,
 }
@@ -42,19 +45,24 @@ impl<'a> Claimed<'a> {
     /// When another job was faster, or may have been: the next delivery sorts it out.
     pub async fn take(
         app: &'a App,
-        job: &Job,
+        job: &'a Job,
         plan: &Plan,
-        facts: &Facts<'_>,
+        facts: &Facts<'a>,
         etag: Option<&ETag>,
         working_time: Duration,
     ) -> Result<Self, Outcome> {
         let deadline = Instant::now() + working_time;
-        let mut record = facts.record.cloned().unwrap_or_else(|| Record::new(plan.purpose, facts.now));
+        let new = || Record::new(State::Issuing, plan.purpose, facts.now);
+        let mut record = facts.record.cloned().unwrap_or_else(new);
+        let told = record.reason.clone();
+        // An earlier claim may have made a pass and died: the new claim must not hide whose it is.
+        if let Some(ours) = facts.reading.passes.iter().find(|pass| facts.is_ours(pass)) {
+            record.pass = Some(made(ours));
+        }
         record.state = State::Issuing;
         record.purpose = plan.purpose;
         record.day_one = plan.day_one;
         record.reissued = plan.reissued;
-        record.enabled = facts.reading.user.is_enabled();
         record.updated_at = facts.now;
         record.claim = Some(Claim {
             job_key: job.key.clone(),
@@ -63,7 +71,7 @@ impl<'a> Claimed<'a> {
             lifetime_minutes: plan.window.lifetime_minutes,
         });
         let etag = app.ledger.write(job.user_id, &record, etag).await?;
-        Ok(Self { app, user: job.user_id, record, etag, deadline })
+        Ok(Self { app, job, user: &facts.reading.user, record, etag, told, deadline })
     }
 
     /// Makes the pass. When it cannot be made, the claim is given back with the reason.
@@ -71,34 +79,37 @@ impl<'a> Claimed<'a> {
     /// # Errors
     /// `Blocked` when Graph refuses for good, `Failed` otherwise.
     pub async fn make_pass(mut self, plan: &Plan) -> Result<(Self, Pass, Code), Outcome> {
-        match self.post(plan).await {
+        let mut answer_lost = false;
+        match self.post(plan, &mut answer_lost).await {
             Ok((pass, _)) if pass.usability(self.app.clock.now()) == Usability::Disabled => {
-                self.remember(&pass);
+                self.record.pass = Some(made(&pass));
                 self.delete(&pass).await;
                 Err(self.block(Block::DisabledByPolicy).await)
             }
             Ok((pass, code)) => {
-                self.remember(&pass);
+                self.record.pass = Some(made(&pass));
                 Ok((self, pass, code))
             }
-            Err(error) if error.kind == Kind::Refused => Err(self.block(Block::Refused(error)).await),
+            // Unless a pass may be out there that has to be looked after.
+            Err(error) if error.kind == Kind::Refused && !answer_lost => {
+                Err(self.block(Block::Refused(error)).await)
+            }
             Err(error) => Err(self.fail(Failure::Graph(error)).await),
         }
     }
 
     /// POST, with what is safe to do about its failures: it replaces, so a lost answer is met by a second POST.
-    async fn post(&self, plan: &Plan) -> Result<(Pass, Code), GraphError> {
+    async fn post(&self, plan: &Plan, answer_lost: &mut bool) -> Result<(Pass, Code), GraphError> {
+        let Self { app, user, deadline, .. } = self;
         let mut waits = REPLICATION_WAITS.iter();
-        let mut lost_answers = 0;
         let mut cleared = false;
         loop {
-            let error =
-                match self.app.graph.create_pass(self.user, plan.window.as_new_pass(), self.deadline).await {
-                    Ok(made) => return Ok(made),
-                    Err(error) => error,
-                };
+            let error = match app.graph.create_pass(user.id, plan.window.as_new_pass(), *deadline).await {
+                Ok(made) => return Ok(made),
+                Err(error) => error,
+            };
             match error.kind {
-                Kind::Ambiguous if lost_answers == 0 => lost_answers += 1,
+                Kind::Ambiguous if !*answer_lost => *answer_lost = true,
                 Kind::NotFound => match waits.next() {
                     Some(seconds) => sleep(Duration::from_secs(*seconds)).await,
                     None => return Err(error),
@@ -117,48 +128,48 @@ impl<'a> Claimed<'a> {
     /// Deletes a listed pass that is ours or dead. A working pass of somebody else stays.
     async fn delete_what_stands_in_the_way(&self) -> Result<bool, GraphError> {
         let now = self.app.clock.now();
-        let known = self.record.pass.as_ref().map(|handed| handed.pass_id.as_str());
         let mut deleted = false;
-        for pass in self.app.graph.list_passes(self.user).await? {
-            if known == Some(pass.id.as_str()) || !pass.is_alive(now) {
-                self.app.graph.delete_pass(self.user, &pass.id).await?;
+        for pass in self.app.graph.list_passes(self.user.id).await? {
+            let on_record = self.record.pass.as_ref().is_some_and(|made| made.pass_id == pass.id);
+            let announced = self.record.claim.as_ref().is_some_and(|claim| was_announced(claim, &pass));
+            if on_record || announced || !pass.is_alive(now) {
+                self.app.graph.delete_pass(self.user.id, &pass.id).await?;
                 deleted = true;
             }
         }
         Ok(deleted)
     }
 
-    fn remember(&mut self, pass: &Pass) {
-        self.record.pass = Some(Handed {
-            pass_id: pass.id.clone(),
-            opens_at: pass.start_date_time,
-            ends_at: pass.ends_at(),
-        });
-    }
-
     /// Deletes a pass that we just made and that nobody was handed. If that fails, it is on record as ours, and
     /// the next job replaces it.
     pub async fn delete(&self, pass: &Pass) {
-        match timeout(CLEANING_TIME, self.app.graph.delete_pass(self.user, &pass.id)).await {
+        let user = self.user.id;
+        match timeout(CLEANING_TIME, self.app.graph.delete_pass(user, &pass.id)).await {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::warn!(event = "pass.delete_failed", user = %self.user, %error),
-            Err(_) => tracing::warn!(event = "pass.delete_failed", user = %self.user, error = "no time left"),
+            Ok(Err(error)) => tracing::warn!(event = "pass.delete_failed", %user, %error),
+            Err(_) => tracing::warn!(event = "pass.delete_failed", %user, error = "no time left"),
         }
     }
 
-    /// Writes down that the pass was delivered.
+    /// Writes down that `pass` was delivered.
     ///
     /// # Errors
     /// When the record was changed meanwhile, or the ledger is away: the next delivery looks afresh.
     pub async fn settle(
         &mut self,
+        pass: &Pass,
         language: Option<&str>,
         recipients: Vec<String>,
     ) -> Result<(), LedgerError> {
-        self.record.mailed_at = Some(self.app.clock.now());
-        self.record.mailed_day_one = self.record.day_one.or(self.record.mailed_day_one);
-        self.record.language = language.map(str::to_owned);
-        self.record.recipients = recipients;
+        self.record.delivered = Some(Delivered {
+            pass: made(pass),
+            at: self.app.clock.now(),
+            purpose: self.record.purpose,
+            day_one: self.record.day_one,
+            enabled: self.user.is_enabled(),
+            language: language.map(str::to_owned),
+            recipients,
+        });
         self.record.reason = None;
         self.write(State::Mailed).await
     }
@@ -171,24 +182,35 @@ impl<'a> Claimed<'a> {
     }
 
     async fn block(mut self, block: Block) -> Outcome {
-        self.record.reason = Some(block.word().to_owned());
+        let word = block.word();
+        let outcome = Outcome::Blocked(block);
+        // A caller has the answer.
+        if self.told.as_deref() != Some(word) && self.job.reason != Reason::Http {
+            alert::tell(self.app, self.job, &self.user.user_principal_name, &outcome).await;
+        }
+        self.record.reason = Some(word.to_owned());
         self.give_back(State::Blocked).await;
-        Outcome::Blocked(block)
+        outcome
     }
 
     /// A claim that could not be given back ends by itself, five minutes after it was made.
     async fn give_back(&mut self, state: State) {
         if let Err(error) = self.write(state).await {
-            tracing::warn!(event = "ledger.write_failed", user = %self.user, ?state, %error);
+            tracing::warn!(event = "ledger.write_failed", user = %self.user.id, ?state, %error);
         }
     }
 
     async fn write(&mut self, state: State) -> Result<(), LedgerError> {
         self.record.state = state;
         self.record.updated_at = self.app.clock.now();
-        self.etag = self.app.ledger.write(self.user, &self.record, Some(&self.etag)).await?;
+        self.etag = self.app.ledger.write(self.user.id, &self.record, Some(&self.etag)).await?;
         Ok(())
     }
+}
+
+/// A pass as the record keeps it.
+pub(super) fn made(pass: &Pass) -> Made {
+    Made { pass_id: pass.id.clone(), opens_at: pass.start_date_time, ends_at: pass.ends_at() }
 }
 
 /// Graph's documentation says that a POST replaces; some tenants were seen to refuse while a pass exists. All 400s

@@ -3,7 +3,7 @@
 //! The first row that fits decides; the rows stand in the functions below in the order of the table in
 //! `docs/ARCHITECTURE.md`.
 
-use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
+use chrono::{DateTime, NaiveDate, NaiveTime, TimeDelta, Utc};
 use chrono_tz::Tz;
 use uuid::Uuid;
 
@@ -16,8 +16,8 @@ use super::{
 };
 use crate::{
     graph::{Pass, Reading, Usability},
-    ledger::{Purpose, Record, State},
-    settings::{PassSettings, PassStart},
+    ledger::{Claim, Delivered, Purpose, Record, State},
+    settings::PassSettings,
     zone::zone_for,
 };
 
@@ -93,12 +93,22 @@ pub fn decide(facts: &Facts<'_>) -> Decision {
         (Reason::GroupAdd, _) => on_demand(facts, false),
         (Reason::Http, _) => http(facts),
         (Reason::Recheck, None) => Decision::Skip(Skip::NothingOpen),
-        // A recheck asks the question that the record's own purpose asks.
-        (Reason::Recheck, Some(record)) => match record.purpose {
-            Purpose::Joiner => joiner(facts),
-            Purpose::OnDemand => on_demand(facts, true),
-            Purpose::Http => Decision::Skip(Skip::NothingOpen),
-        },
+        (Reason::Recheck, Some(record)) => recheck(facts, record),
+    }
+}
+
+/// A second look asks the question that the record's own purpose asks; and where that leads nowhere, whether a
+/// joiner's pass that was delivered before is still right.
+fn recheck(facts: &Facts<'_>, record: &Record) -> Decision {
+    let decision = match record.purpose {
+        Purpose::Joiner => return joiner(facts),
+        Purpose::OnDemand => on_demand(facts, true),
+        Purpose::Http => Decision::Skip(Skip::NothingOpen),
+    };
+    let day_one_stands = record.delivered.as_ref().is_some_and(|d| d.purpose == Purpose::Joiner);
+    match decision {
+        Decision::Skip(_) if day_one_stands => joiner(facts),
+        decision => decision,
     }
 }
 
@@ -125,14 +135,13 @@ fn joiner(facts: &Facts<'_>) -> Decision {
     if let Some(block) = facts.block() {
         return Decision::Block(block);
     }
-    let window = Window::for_joiner(day, zone, settings, &reading.policy, now);
-    let served = record.filter(|r| r.purpose == Purpose::Joiner && r.day_one == Some(day));
-    if facts.mailed().is_some_and(|r| r.mailed_at.is_some_and(|at| now - at < REPLICA_LAG)) {
+    if facts.was_just_mailed() {
         return Decision::Skip(Skip::JustMailed);
     }
-    if served.is_some_and(|r| r.state == State::Mailed)
-        && (reading.passes.iter().any(|pass| facts.is_delivered(pass)) || facts.window_has_opened())
-    {
+    let is_mailed = record.is_some_and(|r| r.state == State::Mailed);
+    let served = facts.delivered().filter(|d| d.purpose == Purpose::Joiner && d.day_one == Some(day));
+    let is_listed = || reading.passes.iter().any(|pass| facts.is_delivered(pass));
+    if served.is_some_and(|d| is_listed() || (is_mailed && d.pass.opens_at <= now)) {
         return Decision::Skip(Skip::AlreadyServed);
     }
     if let Some(pass) = facts.used_meanwhile() {
@@ -140,57 +149,63 @@ fn joiner(facts: &Facts<'_>) -> Decision {
     }
     let stands = |pass: &&Pass| match pass.usability(now) {
         Usability::Works => true,
-        Usability::Later => window.overlaps(pass.start_date_time, pass.ends_at()),
+        Usability::Later => works_on(pass, day, zone),
         _ => false,
     };
     if reading.passes.iter().filter(stands).any(|pass| facts.is_foreign(pass)) {
         return Decision::Skip(Skip::HasWorkingPass);
     }
-    if settings.start == PassStart::Now
-        && window.ends_at() <= opening(day.and_time(settings.day_one_time), zone)
-    {
-        return Decision::Skip(Skip::TooEarly);
-    }
-    let vanished =
-        served.filter(|r| r.mailed_at.is_some() && matches!(r.state, State::Mailed | State::Blocked));
-    if vanished.is_some_and(|r| r.reissued >= MAX_REISSUES) {
+    let vanished = served.is_some() && is_mailed;
+    let reissued = record.filter(|_| served.is_some()).map_or(0, |r| r.reissued);
+    if vanished && reissued >= MAX_REISSUES {
         return Decision::Block(Block::KeepsVanishing);
     }
     Decision::Issue(Plan {
-        window,
+        window: Window::for_joiner(day, zone, settings, &reading.policy, now),
         purpose: Purpose::Joiner,
         day_one: Some(day),
-        moved: record.and_then(|r| r.mailed_day_one).is_some_and(|told| has_moved(told, day)),
-        reissued: vanished.map_or_else(|| served.map_or(0, |r| r.reissued), |r| r.reissued + 1),
+        moved: facts
+            .delivered()
+            .and_then(|d| d.day_one)
+            .is_some_and(|told| told != day && is_move(told, day)),
+        reissued: reissued + u32::from(vanished),
     })
 }
 
-fn has_moved(old: NaiveDate, new: NaiveDate) -> bool {
-    old != new && new - old < A_MOVE
+fn is_move(old: NaiveDate, new: NaiveDate) -> bool {
+    (new - old).abs() < A_MOVE
+}
+
+/// Whether `pass` works at some moment of the calendar day `day`.
+fn works_on(pass: &Pass, day: NaiveDate, zone: Tz) -> bool {
+    let midnight = |day: NaiveDate| opening(day.and_time(NaiveTime::MIN), zone);
+    let tomorrow = day.succ_opt().unwrap_or(day);
+    pass.start_date_time < midnight(tomorrow) && midnight(day) < pass.ends_at()
 }
 
 fn on_demand(facts: &Facts<'_>, again: bool) -> Decision {
     let Facts { reading, record, now, .. } = *facts;
     let member = facts.on_demand_group.is_some_and(|group| reading.standing.groups.contains(&group));
     if !member {
-        // Only what nobody was handed: a delivered pass lives out its hours.
-        let open = record.filter(|r| r.purpose == Purpose::OnDemand && r.state != State::Mailed);
-        return match open.and_then(|_| facts.revocable_for(Purpose::OnDemand)) {
-            Some(pass_id) => Decision::Revoke { pass_id, why: Revoke::OutOfScope(Skip::NotInGroup) },
-            None => Decision::Skip(Skip::NotInGroup),
+        // What was delivered lives out its hours; only what nobody was handed goes.
+        return match facts.undelivered(Purpose::OnDemand) {
+            Some(pass) => {
+                Decision::Revoke { pass_id: pass.id.clone(), why: Revoke::OutOfScope(Skip::NotInGroup) }
+            }
+            None => match guard::unknown(&reading.standing) {
+                Some(power) if facts.on_demand_group.is_some() => Decision::Block(Block::Privileged(power)),
+                _ => Decision::Skip(Skip::NotInGroup),
+            },
         };
     }
-    let mailed = facts.mailed();
-    if again && mailed.is_some() {
+    if again && record.is_some_and(|r| r.state == State::Mailed) {
         return Decision::Skip(Skip::NothingOpen);
     }
     if let Some(skip) = facts.not_served() {
         return Decision::Skip(skip);
     }
-    let replay = mailed.is_some_and(|r| {
-        r.purpose != Purpose::Joiner && r.mailed_at.is_some_and(|at| now - at < REPLICA_LAG)
-    });
-    if replay {
+    // A joiner's pass that has not opened yet is no answer to "now".
+    if facts.was_just_mailed() && facts.delivered().is_some_and(|d| d.purpose != Purpose::Joiner) {
         return Decision::Skip(Skip::JustMailed);
     }
     if let Some(pass) = facts.used_meanwhile() {
@@ -236,11 +251,12 @@ impl<'a> Facts<'a> {
         if let Some(skip) = self.not_served() {
             return Err(skip);
         }
-        let was_enabled = self.mailed().is_some_and(|r| r.purpose == Purpose::Joiner && r.enabled);
-        if was_enabled && !self.reading.user.is_enabled() {
+        let day = day_one(self.reading.user.employee_hire_date.ok_or(Skip::NoHireDate)?, zone);
+        // Whoever was told of this day with an account that worked, and has none now, is not coming.
+        let told = self.delivered().filter(|d| d.enabled).and_then(|d| d.day_one);
+        if told.is_some_and(|told| is_move(told, day)) && !self.reading.user.is_enabled() {
             return Err(Skip::Disabled);
         }
-        let day = day_one(self.reading.user.employee_hire_date.ok_or(Skip::NoHireDate)?, zone);
         match distance(day, zone, self.lead_days, self.now) {
             Distance::Beyond => Err(Skip::BeyondHorizon(day)),
             Distance::Past | Distance::Near => Ok(day),
@@ -268,46 +284,34 @@ impl<'a> Facts<'a> {
         guard::power(&self.reading.standing).map(Block::Privileged).or_else(passes_off)
     }
 
-    fn mailed(&self) -> Option<&'a Record> {
-        self.record.filter(|r| r.state == State::Mailed)
+    fn delivered(&self) -> Option<&'a Delivered> {
+        self.record.and_then(|r| r.delivered.as_ref())
     }
 
-    fn window_has_opened(&self) -> bool {
-        self.mailed().and_then(|r| r.pass.as_ref()).is_some_and(|pass| pass.opens_at <= self.now)
+    /// Whether a delivery is so young that what we read may be older.
+    fn was_just_mailed(&self) -> bool {
+        self.record.is_some_and(|r| r.state == State::Mailed)
+            && self.delivered().is_some_and(|d| self.now - d.at < REPLICA_LAG)
     }
 
     /// Whether `pass` is the one that we delivered last.
     fn is_delivered(&self, pass: &Pass) -> bool {
-        self.mailed().and_then(|r| r.pass.as_ref()).is_some_and(|handed| handed.pass_id == pass.id)
+        self.delivered().is_some_and(|d| d.pass.pass_id == pass.id)
     }
 
-    /// Whether we made `pass`: its id is on record, or it was made since the last claim with exactly the window
-    /// that was planned (a worker died, or the answer was lost).
-    fn is_ours(&self, pass: &Pass) -> bool {
-        let Some(record) = self.record else { return false };
-        let on_record = record.pass.as_ref().is_some_and(|handed| handed.pass_id == pass.id);
-        on_record || self.was_claimed(pass)
-    }
-
-    fn was_claimed(&self, pass: &Pass) -> bool {
-        let Some(claim) = self.record.and_then(|r| r.claim.as_ref()) else { return false };
-        let since = pass.created_date_time - claim.since;
-        let as_planned = match claim.opens_at {
-            Some(opens_at) => pass.start_date_time == opens_at,
-            // "From now on, for as long as the policy allows" is what a helpdesk asks for too: only a pass of the
-            // minutes after the claim can be the one that it announced.
-            None => {
-                (pass.start_date_time - pass.created_date_time).abs() <= CLOCK_SKEW && since <= ON_ITS_WAY
-            }
-        };
-        as_planned && pass.lifetime_in_minutes == claim.lifetime_minutes && since >= -CLOCK_SKEW
+    /// Whether we made `pass`: its id is on record, or the last claim announced it.
+    pub(super) fn is_ours(&self, pass: &Pass) -> bool {
+        let on_record = |record: &Record| record.pass.as_ref().is_some_and(|made| made.pass_id == pass.id);
+        let announced =
+            |record: &Record| record.claim.as_ref().is_some_and(|claim| was_announced(claim, pass));
+        self.is_delivered(pass) || self.record.is_some_and(|record| on_record(record) || announced(record))
     }
 
     /// Whether killing `pass` for a joiner's new one would take away something that somebody was given: it is not
     /// ours, or we delivered it on demand or to a caller.
     fn is_foreign(&self, pass: &Pass) -> bool {
-        !self.is_ours(pass)
-            || (self.is_delivered(pass) && self.mailed().is_some_and(|r| r.purpose != Purpose::Joiner))
+        let on_demand = || self.delivered().is_some_and(|d| d.purpose != Purpose::Joiner);
+        !self.is_ours(pass) || (self.is_delivered(pass) && on_demand())
     }
 
     /// A pass of an unfinished job that was used all the same: its mail had arrived.
@@ -321,20 +325,47 @@ impl<'a> Facts<'a> {
         })
     }
 
-    fn revocable(&self) -> Option<String> {
-        self.revocable_for(Purpose::Joiner)
+    /// A listed pass that an unfinished job for `purpose` made, that nobody was handed and that can still work.
+    fn undelivered(&self, purpose: Purpose) -> Option<&'a Pass> {
+        let record = self.record.filter(|r| r.purpose == purpose)?;
+        let since = record.claim.as_ref()?.since - CLOCK_SKEW;
+        self.reading.passes.iter().find(|pass| {
+            pass.is_alive(self.now)
+                && self.is_ours(pass)
+                && !self.is_delivered(pass)
+                && pass.created_date_time >= since
+        })
     }
 
-    /// The id of a pass that we made for `purpose` and that can still work, listed or not: a lagging replica may
-    /// not show it yet.
-    fn revocable_for(&self, purpose: Purpose) -> Option<String> {
-        let record = self.record.filter(|r| r.purpose == purpose && r.state != State::Revoked)?;
-        let listed = self.reading.passes.iter().find(|pass| self.is_ours(pass));
-        match listed {
-            Some(pass) => pass.is_alive(self.now).then(|| pass.id.clone()),
-            None => record.pass.as_ref().filter(|p| p.ends_at > self.now).map(|p| p.pass_id.clone()),
+    /// The id of a joiner's pass of ours that can still work, listed or not: a lagging replica may not show it yet.
+    fn revocable(&self) -> Option<String> {
+        let record = self.record?;
+        let delivered = self.delivered().filter(|d| d.purpose == Purpose::Joiner).map(|d| &d.pass);
+        let made = record.pass.as_ref().filter(|_| record.purpose == Purpose::Joiner);
+        if let Some(listed) = self.reading.passes.iter().find(|pass| self.is_ours(pass)) {
+            let for_day_one = match self.is_delivered(listed) {
+                true => delivered.is_some(),
+                false => record.purpose == Purpose::Joiner,
+            };
+            return (for_day_one && listed.is_alive(self.now)).then(|| listed.id.clone());
         }
+        let unseen =
+            made.or(delivered).filter(|pass| pass.ends_at > self.now && record.state != State::Revoked);
+        unseen.map(|pass| pass.pass_id.clone())
     }
+}
+
+/// Whether `pass` is the one that `claim` announced: made since, with exactly the window that was planned. Then a
+/// worker died, or the answer to its POST was lost.
+pub(super) fn was_announced(claim: &Claim, pass: &Pass) -> bool {
+    let since = pass.created_date_time - claim.since;
+    let as_planned = match claim.opens_at {
+        Some(opens_at) => pass.start_date_time == opens_at,
+        // "From now on, for as long as the policy allows" is what a helpdesk asks for too: only a pass of the
+        // minutes after the claim can be the one that it announced.
+        None => (pass.start_date_time - pass.created_date_time).abs() <= CLOCK_SKEW && since <= ON_ITS_WAY,
+    };
+    as_planned && pass.lifetime_in_minutes == claim.lifetime_minutes && since >= -CLOCK_SKEW
 }
 
 #[cfg(test)]

@@ -4,7 +4,8 @@ use proptest::{option, prelude::*, sample::select};
 use super::*;
 use crate::{
     graph::{Manager, PassPolicy, Standing, User, roles::Role},
-    ledger::{Claim, Handed},
+    ledger::{Claim, Delivered, Made},
+    settings::PassStart,
 };
 
 const GROUP: Uuid = Uuid::from_u128(0xC0FFEE);
@@ -100,15 +101,23 @@ fn carry_out(case: &Case, plan: &Plan) -> Case {
     let mut after = case.clone();
     let Window { opens_at, lifetime_minutes, .. } = plan.window;
     after.reading.passes = vec![listed("made", case.now, opens_at, lifetime_minutes, None)];
-    let mut record = case.record.clone().unwrap_or_else(|| Record::new(plan.purpose, case.now));
+    let new = || Record::new(State::Mailed, plan.purpose, case.now);
+    let mut record = case.record.clone().unwrap_or_else(new);
     record.state = State::Mailed;
     record.purpose = plan.purpose;
     record.day_one = plan.day_one;
     record.reissued = plan.reissued;
-    record.enabled = case.reading.user.is_enabled();
-    record.mailed_at = Some(case.now);
-    record.mailed_day_one = plan.day_one;
-    record.pass = Some(Handed { pass_id: "made".into(), opens_at, ends_at: plan.window.ends_at() });
+    let made = Made { pass_id: "made".into(), opens_at, ends_at: plan.window.ends_at() };
+    record.pass = Some(made.clone());
+    record.delivered = Some(Delivered {
+        pass: made,
+        at: case.now,
+        purpose: plan.purpose,
+        day_one: plan.day_one,
+        enabled: case.reading.user.is_enabled(),
+        language: None,
+        recipients: vec![],
+    });
     record.claim = Some(Claim {
         job_key: "job".into(),
         since: case.now,
@@ -132,36 +141,57 @@ fn passes() -> impl Strategy<Value = Vec<Pass>> {
         "DisabledByPolicy",
         "New",
     ]));
-    let pass = (select(vec!["ours", "theirs"]), times(), times(), select(vec![60_u32, 480, 1440]), reason)
+    let pass = (
+        select(vec!["ours", "delivered", "theirs"]),
+        times(),
+        times(),
+        select(vec![60_u32, 480, 1440]),
+        reason,
+    )
         .prop_map(|(id, created, start, minutes, reason)| listed(id, created, start, minutes, reason));
     proptest::collection::vec(pass, 0..=1)
 }
 
+fn made(id: &'static str) -> impl Strategy<Value = Option<Made>> {
+    option::of((times(), select(vec![60_i64, 480])).prop_map(move |(opens_at, minutes)| Made {
+        pass_id: id.into(),
+        opens_at,
+        ends_at: opens_at + TimeDelta::minutes(minutes),
+    }))
+}
+
+fn purposes() -> impl Strategy<Value = Purpose> {
+    select(vec![Purpose::Joiner, Purpose::OnDemand, Purpose::Http])
+}
+
+fn days() -> impl Strategy<Value = Option<NaiveDate>> {
+    let days = vec![None, Some("2026-11-27"), Some("2026-11-24"), Some("2025-01-01")];
+    select(days).prop_map(|day| day.map(|day| day.parse().unwrap()))
+}
+
+fn delivered() -> impl Strategy<Value = Option<Delivered>> {
+    let parts = (made("delivered"), times(), purposes(), days(), any::<bool>());
+    parts.prop_map(|(pass, at, purpose, day_one, enabled)| {
+        pass.map(|pass| Delivered { pass, at, purpose, day_one, enabled, language: None, recipients: vec![] })
+    })
+}
+
 fn records() -> impl Strategy<Value = Option<Record>> {
     let state = select(vec![State::Issuing, State::Mailed, State::Blocked, State::Failed, State::Revoked]);
-    let purpose = select(vec![Purpose::Joiner, Purpose::OnDemand, Purpose::Http]);
-    let days = select(vec![None, Some("2026-11-27"), Some("2026-11-24"), Some("2025-01-01")]);
     let claim = option::of((times(), option::of(times()), select(vec![60_u32, 480])));
-    let handed = option::of((times(), select(vec![60_i64, 480])));
-    let record = (state, purpose, days, claim, handed, option::of(times()), 0_u32..4, any::<bool>());
-    option::of(record.prop_map(|(state, purpose, day, claim, handed, mailed_at, reissued, enabled)| Record {
-        state,
-        day_one: day.map(|day| day.parse().unwrap()),
+    let record = (state, purposes(), days(), claim, made("ours"), delivered(), 0_u32..4);
+    option::of(record.prop_map(|(state, purpose, day_one, claim, pass, delivered, reissued)| Record {
+        day_one,
         claim: claim.map(|(since, opens_at, lifetime_minutes)| Claim {
             job_key: "job".into(),
             since,
             opens_at,
             lifetime_minutes,
         }),
-        pass: handed.map(|(opens_at, minutes)| Handed {
-            pass_id: "ours".into(),
-            opens_at,
-            ends_at: opens_at + TimeDelta::minutes(minutes),
-        }),
-        mailed_at,
+        pass,
+        delivered,
         reissued,
-        enabled,
-        ..Record::new(purpose, now())
+        ..Record::new(state, purpose, now())
     }))
 }
 
@@ -228,7 +258,7 @@ proptest! {
     fn no_harm_to_a_pass_of_somebody_else(case in cases()) {
         if case.reason != Reason::Http && matches!(case.decide(), Decision::Issue(_)) {
             for pass in &case.reading.passes {
-                prop_assert!(pass.usability(case.now) != Usability::Works || case.facts().is_ours(pass));
+                prop_assert!(pass.usability(case.now) != Usability::Works || !case.facts().is_foreign(pass));
             }
         }
     }
@@ -238,10 +268,13 @@ proptest! {
     fn only_our_own_passes_are_revoked(case in cases()) {
         if let Decision::Revoke { pass_id, .. } = case.decide() {
             let record = case.record.as_ref().unwrap();
-            let listed = case.reading.passes.iter().find(|pass| pass.id == pass_id);
-            prop_assert!(listed.is_none_or(|pass| case.facts().is_ours(pass) && pass.is_alive(case.now)));
-            prop_assert!(listed.is_some() || record.pass.as_ref().is_some_and(|handed| handed.pass_id == pass_id));
-            prop_assert!(record.purpose == Purpose::Joiner || record.state != State::Mailed);
+            let delivered = record.delivered.as_ref().filter(|d| d.pass.pass_id == pass_id);
+            if let Some(pass) = case.reading.passes.iter().find(|pass| pass.id == pass_id) {
+                prop_assert!(case.facts().is_ours(pass) && pass.is_alive(case.now));
+            } else {
+                prop_assert!(delivered.is_some() || record.pass.as_ref().is_some_and(|made| made.pass_id == pass_id));
+            }
+            prop_assert!(delivered.is_none_or(|d| d.purpose == Purpose::Joiner), "handed out on demand or to a caller");
         }
     }
 
@@ -304,7 +337,7 @@ fn a_pass_that_vanished_is_made_anew_until_its_window_opens() {
 fn a_pass_of_a_dead_worker_is_recognised_by_its_window() {
     let mut case = served();
     let record = case.record.as_mut().unwrap();
-    (record.state, record.pass) = (State::Issuing, None);
+    (record.state, record.pass, record.delivered) = (State::Issuing, None, None);
     // Not delivered, so not kept: the mail may never have gone out.
     assert!(matches!(case.decide(), Decision::Issue(_)));
     case.reading.passes[0].method_usability_reason = Some("OneTimeUsed".into());

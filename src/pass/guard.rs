@@ -42,7 +42,12 @@ pub fn power(standing: &Standing) -> Option<Power> {
     None.or_else(|| harmful(&standing.active).map(Power::Holds))
         .or_else(|| harmful(&standing.eligible).map(Power::CanActivate))
         .or_else(|| standing.role_groups.first().cloned().map(Power::RoleGroup))
-        .or_else(|| standing.unknown.clone().map(Power::Unknown))
+        .or_else(|| unknown(standing))
+}
+
+/// That we cannot tell, if so.
+pub fn unknown(standing: &Standing) -> Option<Power> {
+    standing.unknown.clone().map(Power::Unknown)
 }
 
 impl fmt::Display for Power {

@@ -17,22 +17,21 @@ use std::time::Duration;
 use tokio::time::{sleep, timeout};
 
 use super::{
-    claim::Claimed,
+    alert,
+    claim::{Claimed, REPLICATION_WAITS, made},
     decide::{Decision, Facts, Plan, decide},
     job::{Job, Reason},
-    outcome::{Block, Failure, Mailed, Outcome, Revoke},
+    outcome::{Block, Failure, Mailed, Outcome, Revoke, Skip},
     recipients::Recipients,
 };
 use crate::{
     app::App,
     code::Code,
     graph::{GraphError, Kind, Message, Pass, ReadError, Reading, User},
-    ledger::{ETag, Handed, Record, State},
+    ledger::{Delivered, ETag, Purpose, Record, State},
     mail::{Draft, JoinerMail},
 };
 
-/// Waits before an account that is not there is looked for again: a new one takes seconds to reach all replicas.
-const REPLICATION_WAITS: [u64; 4] = [2, 4, 8, 16];
 /// How often the same mail is sent when nobody knows whether it went out. A second copy of a good code is kinder
 /// than a dead one.
 const MAX_SENDS: u32 = 3;
@@ -58,21 +57,18 @@ const CALL: Pace = Pace { reading: Duration::from_secs(60), working: Duration::f
 pub struct Ended {
     /// What became of it.
     pub outcome: Outcome,
-    /// The account, where it could be read.
-    pub user: Option<User>,
-    /// Whether a person must be told now: not again for a reason they were told before.
-    pub alert: bool,
+    /// The sign-in name, or the object id where the account could not be read.
+    pub who: String,
 }
 
 /// Runs the flow for a job from the queue.
 pub async fn issue(app: &App, job: &Job) -> Ended {
-    let mut ended = Ended { outcome: Outcome::Failed(Failure::Missing), user: None, alert: false };
-    ended.outcome = match Case::open(app, job, JOB, &mut ended.user).await {
-        Ok(case) => case.deliver_by_mail(&mut ended.alert).await.unwrap_or_else(|outcome| outcome),
+    let mut who = job.user_id.to_string();
+    let outcome = match Case::open(app, job, JOB, &mut who).await {
+        Ok(case) => case.deliver_by_mail().await.unwrap_or_else(|outcome| outcome),
         Err(outcome) => outcome,
     };
-    ended.alert |= matches!(ended.outcome, Outcome::Revoked(_));
-    ended
+    Ended { outcome, who }
 }
 
 /// A pass made for a caller who gets its code in the answer.
@@ -91,14 +87,15 @@ pub struct Issued {
 /// # Errors
 /// The outcome, which is then never `Mailed`.
 pub async fn issue_to_caller(app: &App, job: &Job) -> Result<Issued, Outcome> {
-    let case = Case::open(app, job, CALL, &mut None).await?;
-    let plan = case.plan(&mut false).await?;
+    let case = Case::open(app, job, CALL, &mut String::new()).await?;
+    let plan = case.plan().await?;
     let (mut claimed, pass, code) = case.claim(&plan).await?.make_pass(&plan).await?;
-    if let Err(error) = claimed.settle(None, Vec::new()).await {
+    if let Err(error) = claimed.settle(&pass, None, Vec::new()).await {
         // Someone else may have made a newer pass: the caller must not get a code that is dead already.
         claimed.delete(&pass).await;
         return Err(error.into());
     }
+    drop(claimed);
     Ok(Issued { user: case.reading.user, pass, code })
 }
 
@@ -114,14 +111,14 @@ struct Case<'a> {
 }
 
 impl<'a> Case<'a> {
-    /// Steps 1 and 2.
-    async fn open(app: &'a App, job: &'a Job, pace: Pace, seen: &mut Option<User>) -> Result<Self, Outcome> {
+    /// Steps 1 and 2. `who` becomes the sign-in name as soon as it is known.
+    async fn open(app: &'a App, job: &'a Job, pace: Pace, who: &mut String) -> Result<Self, Outcome> {
         let read = match timeout(pace.reading, read_patiently(app, job)).await {
             Ok(read) => read,
             Err(_) => Err(GraphError::no_time("reading the user").into()),
         };
         if let Ok(reading) = &read {
-            *seen = Some(reading.user.clone());
+            who.clone_from(&reading.user.user_principal_name);
         }
         let (record, etag) = app.ledger.read(job.user_id).await?.unzip();
         if let Some(until) = record.as_ref().and_then(|r| r.claimed_until(app.clock.now())) {
@@ -150,24 +147,23 @@ impl<'a> Case<'a> {
     }
 
     /// Step 3; all decisions but to issue are carried out here.
-    async fn plan(&self, alert: &mut bool) -> Result<Plan, Outcome> {
+    async fn plan(&self) -> Result<Plan, Outcome> {
         Err(match decide(&self.facts()) {
             Decision::Issue(plan) => return Ok(plan),
-            Decision::Skip(skip) => skip.into(),
-            Decision::Block(block) => self.block(block, alert).await?,
+            Decision::Skip(skip) => self.skip(skip).await?,
+            Decision::Block(block) => self.block(block).await?,
             Decision::Revoke { pass_id, why } => self.revoke(&pass_id, why).await?,
             Decision::Settle(pass) => self.settle_used(&pass).await?,
         })
     }
 
     /// Steps 3 to 8.
-    async fn deliver_by_mail(&self, alert: &mut bool) -> Result<Outcome, Outcome> {
-        let plan = self.plan(alert).await?;
+    async fn deliver_by_mail(&self) -> Result<Outcome, Outcome> {
+        let plan = self.plan().await?;
         let recipients =
             self.recipients.as_ref().map_err(|why| Outcome::Blocked(Block::NoAddress(why.clone())))?;
         let draft = self.draft(&plan, recipients)?;
-        let made = self.claim(&plan).await?.make_pass(&plan).await;
-        let (mut claimed, pass, code) = made.inspect_err(|outcome| *alert |= self.is_news(outcome))?;
+        let (mut claimed, pass, code) = self.claim(&plan).await?.make_pass(&plan).await?;
         let content = draft.with_code(&code);
         let message = Message { to: vec![recipients.to.clone()], cc: recipients.cc.clone(), content };
         if let Err(unsent) = self.send(&claimed, &message, &code).await {
@@ -176,11 +172,11 @@ impl<'a> Case<'a> {
             }
             return Err(claimed.fail(Failure::Graph(unsent.error)).await);
         }
-        claimed.settle(Some(draft.language()), recipients.masked()).await?;
+        claimed.settle(&pass, Some(draft.language()), recipients.masked()).await?;
         Ok(Outcome::Mailed(Mailed { window: plan.window, to: recipients.to.masked(), moved: plan.moved }))
     }
 
-    async fn claim(&self, plan: &Plan) -> Result<Claimed<'a>, Outcome> {
+    async fn claim(&self, plan: &Plan) -> Result<Claimed<'_>, Outcome> {
         Claimed::take(self.app, self.job, plan, &self.facts(), self.etag.as_ref(), self.pace.working).await
     }
 
@@ -226,53 +222,67 @@ impl<'a> Case<'a> {
         Ok(())
     }
 
-    fn is_news(&self, outcome: &Outcome) -> bool {
-        let told = self.record.as_ref().and_then(|r| r.reason.as_deref());
-        matches!(outcome, Outcome::Blocked(block) if told != Some(block.word()))
+    async fn skip(&self, skip: Skip) -> Result<Outcome, Outcome> {
+        // What stood in the way of a joiner who is served is over; if it comes back, it is news again.
+        if skip == Skip::AlreadyServed
+            && let Some(record) = self.record.clone().filter(|r| r.reason.is_some())
+        {
+            self.write(Record { reason: None, ..record }).await?;
+        }
+        Ok(skip.into())
     }
 
-    async fn block(&self, block: Block, alert: &mut bool) -> Result<Outcome, Outcome> {
-        let outcome = Outcome::Blocked(block.clone());
-        if self.job.reason == Reason::Http || !self.is_news(&outcome) {
+    async fn block(&self, block: Block) -> Result<Outcome, Outcome> {
+        let word = block.word();
+        let outcome = Outcome::Blocked(block);
+        let told = self.record.as_ref().and_then(|r| r.reason.as_deref());
+        // A caller has the answer; a person who was told knows.
+        if self.job.reason == Reason::Http || told == Some(word) {
             return Ok(outcome);
         }
-        let facts = self.facts();
-        let mut record =
-            self.record.clone().unwrap_or_else(|| Record::new(crate::ledger::Purpose::Joiner, facts.now));
+        self.tell(&outcome).await;
+        let purpose = if self.job.reason == Reason::GroupAdd { Purpose::OnDemand } else { Purpose::Joiner };
+        let new = || Record::new(State::Blocked, purpose, self.app.clock.now());
+        let mut record = self.record.clone().unwrap_or_else(new);
         // What was mailed stays mailed: the pass is still out there, and still ours to take back.
         if record.state != State::Mailed {
             record.state = State::Blocked;
         }
-        record.reason = Some(block.word().to_owned());
+        record.reason = Some(word.to_owned());
         self.write(record).await?;
-        *alert = true;
         Ok(outcome)
     }
 
     async fn revoke(&self, pass_id: &str, why: Revoke) -> Result<Outcome, Outcome> {
         self.app.graph.delete_pass(self.job.user_id, pass_id).await?;
+        let outcome = Outcome::Revoked(why);
+        self.tell(&outcome).await;
         if let Some(record) = self.record.clone() {
             self.write(Record { state: State::Revoked, reason: Some("out-of-scope".into()), ..record })
                 .await?;
         }
-        Ok(Outcome::Revoked(why))
+        Ok(outcome)
     }
 
     async fn settle_used(&self, pass: &Pass) -> Result<Outcome, Outcome> {
         if let Some(record) = self.record.clone() {
-            let handed =
-                Handed { pass_id: pass.id.clone(), opens_at: pass.start_date_time, ends_at: pass.ends_at() };
-            let settled = Record {
-                state: State::Mailed,
-                pass: Some(handed),
-                mailed_at: Some(self.app.clock.now()),
-                mailed_day_one: record.day_one,
-                reason: None,
-                ..record
+            let delivered = Delivered {
+                pass: made(pass),
+                at: self.app.clock.now(),
+                purpose: record.purpose,
+                day_one: record.day_one,
+                enabled: self.reading.user.is_enabled(),
+                language: None,
+                recipients: Vec::new(),
             };
-            self.write(settled).await?;
+            let delivered = Some(delivered);
+            self.write(Record { state: State::Mailed, delivered, reason: None, ..record }).await?;
         }
-        Ok(super::Skip::WasUsed.into())
+        Ok(Skip::WasUsed.into())
+    }
+
+    async fn tell(&self, outcome: &Outcome) {
+        alert::tell(self.app, self.job, &self.reading.user.user_principal_name, outcome).await;
     }
 
     async fn write(&self, record: Record) -> Result<(), Outcome> {
@@ -292,26 +302,29 @@ async fn write(app: &App, job: &Job, mut record: Record, etag: Option<&ETag>) ->
     Ok(())
 }
 
+/// Reads the tenant; waits out replicas that do not know the account, or all of it, yet.
 async fn read_patiently(app: &App, job: &Job) -> Result<Reading, ReadError> {
     for seconds in REPLICATION_WAITS {
         match app.graph.read(job.user_id).await {
-            Err(ReadError::Missing) => sleep(Duration::from_secs(seconds)).await,
+            Err(ReadError::Missing) => {}
+            Err(ReadError::Graph(error)) if error.kind == Kind::NotFound => {}
             read => return read,
         }
+        sleep(Duration::from_secs(seconds)).await;
     }
     app.graph.read(job.user_id).await
 }
 
-/// An account that is not there: deleted, where we have served it; not there yet, otherwise.
+/// An account that is not there: deleted, where a record asks for a second look; not there yet, otherwise.
 async fn missing(app: &App, job: &Job, record: Option<Record>, etag: Option<ETag>) -> Outcome {
-    match record {
-        Some(record) if job.reason == Reason::Recheck => {
-            let record = Record { state: State::Revoked, reason: Some("deleted".into()), ..record };
-            match write(app, job, record, etag.as_ref()).await {
-                Ok(()) => Outcome::Revoked(Revoke::Deleted),
-                Err(outcome) => outcome,
-            }
-        }
-        _ => Outcome::Failed(Failure::Missing),
+    let Some(record) = record.filter(|_| job.reason == Reason::Recheck) else {
+        return Outcome::Failed(Failure::Missing);
+    };
+    let outcome = Outcome::Revoked(Revoke::Deleted);
+    alert::tell(app, job, &job.user_id.to_string(), &outcome).await;
+    let record = Record { state: State::Revoked, reason: Some(Record::DELETED.into()), ..record };
+    match write(app, job, record, etag.as_ref()).await {
+        Ok(()) => outcome,
+        Err(outcome) => outcome,
     }
 }

@@ -1,8 +1,9 @@
 //! The domain: who gets a pass, when it works, and the one flow that makes and delivers it.
 //!
 //! The rules are pure and take `now`: [`day_one`], [`window`], [`guard`], [`recipients`], [`mod@decide`], [`job`].
-//! [`issue`] is the flow around them; [`claim`] keeps its promises to the ledger.
+//! [`issue`] is the flow around them; [`claim`] keeps its promises to the ledger, [`alert`] tells people.
 
+pub mod alert;
 pub mod claim;
 pub mod day_one;
 pub mod decide;

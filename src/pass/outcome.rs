@@ -54,8 +54,6 @@ pub enum Skip {
     HasWorkingPass,
     /// The pass was delivered and used, though an earlier job could not know.
     WasUsed,
-    /// A pass made now would be over before day one.
-    TooEarly,
     /// The user is not a member of the on-demand group (any more).
     NotInGroup,
     /// The record needs no second look.
@@ -164,7 +162,6 @@ impl fmt::Display for Skip {
             Self::AlreadyServed => f.write_str("the pass for this day one was delivered"),
             Self::HasWorkingPass => f.write_str("somebody gave them a pass that works"),
             Self::WasUsed => f.write_str("the pass was delivered and used"),
-            Self::TooEarly => f.write_str("a pass made now would end before day one; a later sweep makes it"),
             Self::NotInGroup => f.write_str("not a member of the on-demand group"),
             Self::NothingOpen => f.write_str("nothing is open"),
         }
@@ -198,8 +195,8 @@ impl Block {
                     .into()
             }
             Self::NoAddress(_) => {
-                "Put a private mail address into the account (otherMails, or what MAIL_TO names); the next sweep \
-                 serves them."
+                "Put a private mail address into the account (otherMails, or what MAIL_TO names). The next sweep \
+                 serves joiners; for others, add them to the on-demand group again."
                     .into()
             }
             Self::PassesOff => {

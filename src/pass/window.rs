@@ -38,13 +38,18 @@ impl Window {
         now: DateTime<Utc>,
     ) -> Self {
         let day_one_opening = opening(day_one.and_time(settings.day_one_time), zone);
-        let (opens_at, default_lifetime) = match settings.start {
-            PassStart::DayOne => (day_one_opening, A_DAY),
-            // It has to last from now until the end of day one.
-            PassStart::Now => (now, minutes_between(now, day_one_opening).saturating_add(A_DAY)),
+        let from = |opens_at, default_lifetime| {
+            let lifetime = settings.lifetime_minutes.unwrap_or(default_lifetime);
+            Self::from(opens_at, lifetime, settings.one_time, zone, policy, now)
         };
-        let lifetime = settings.lifetime_minutes.unwrap_or(default_lifetime);
-        Self::from(opens_at, lifetime, settings.one_time, zone, policy, now)
+        if settings.start == PassStart::Now {
+            let at_once = from(now, minutes_between(now, day_one_opening).saturating_add(A_DAY));
+            // A pass that is over when the joiner arrives helps nobody.
+            if at_once.ends_at() > day_one_opening {
+                return at_once;
+            }
+        }
+        from(day_one_opening, A_DAY)
     }
 
     /// The window of a pass that is wanted at once. `lifetime_minutes` is clamped to the policy.
@@ -78,11 +83,6 @@ impl Window {
     /// When it ends.
     pub fn ends_at(&self) -> DateTime<Utc> {
         self.opens_at + TimeDelta::minutes(self.lifetime_minutes.into())
-    }
-
-    /// Whether it works at some moment between `from` and `to`.
-    pub fn overlaps(&self, from: DateTime<Utc>, to: DateTime<Utc>) -> bool {
-        self.opens_at < to && from < self.ends_at()
     }
 
     /// The pass to ask Graph for.
@@ -173,6 +173,8 @@ mod tests {
             prop_assert_eq!(window.opens_now, window.opens_at == now);
             prop_assert!(window.lifetime_minutes >= policy.minimum_lifetime_in_minutes);
             prop_assert!(window.lifetime_minutes <= policy.maximum_lifetime_in_minutes);
+            let opening = opening(day_one.and_time(settings.day_one_time), zone);
+            prop_assert!(window.ends_at() > opening.min(now), "over before day one");
             prop_assert!(window.one_time || !(one_time || policy.is_usable_once));
             if !start_now && ahead > 1 {
                 prop_assert_eq!(window.opens_at.with_timezone(&zone).date_naive(), day_one);

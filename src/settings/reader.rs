@@ -110,11 +110,15 @@ impl<'a> Reader<'a> {
     ) -> Vec<T> {
         let Some(text) = self.env.get(name) else { return default };
         let mut values = Vec::new();
+        let problems = self.problems.len();
         for item in text.split([',', ';']).map(str::trim).filter(|item| !item.is_empty()) {
             match parse(item) {
                 Ok(value) => values.push(value),
                 Err(what) => self.problem(name, what, example).unwrap_or(()),
             }
+        }
+        if values.is_empty() && self.problems.len() == problems {
+            self.problem(name, "is a list of nothing".to_owned(), example).unwrap_or(())
         }
         values
     }

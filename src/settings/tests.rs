@@ -42,8 +42,8 @@ fn every_problem_is_in_one_report_with_its_example() {
         ("SERVE_DISABLED", "2"),
         ("LANGUAGE", "tlh"),
         ("COMPANY_NAME", "two\nlines"),
-        ("MAIL_TO", "extensionAttribute16"),
-        ("MAIL_CC", "boss"),
+        ("MAIL_TO", " , ;"),
+        ("MAIL_CC", "extensionAttribute1"),
         ("SERVICE_DESK_EMAIL", "desk"),
         ("SERVICE_DESK_PORTAL_URL", "javascript:alert(1)"),
     ];

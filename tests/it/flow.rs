@@ -42,7 +42,7 @@ async fn the_pass_opens_on_day_one_in_the_joiners_zone_and_goes_to_the_private_a
     world.assert_newest_mail_opens(emma);
     let record = world.record(emma).await.unwrap();
     assert_eq!((record.state, record.purpose), (State::Mailed, Purpose::Joiner));
-    assert_eq!(record.recipients, ["e…@mail.example", "g…@contoso.example"]);
+    assert_eq!(record.delivered.unwrap().recipients, ["e…@mail.example", "g…@contoso.example"]);
 }
 
 /// One sample per interesting case; the name of the case says what must become of it.
@@ -297,17 +297,16 @@ async fn a_tenant_that_refuses_a_second_pass_loses_only_a_dead_one() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_pass_from_now_on_waits_until_it_would_last() {
-    let (world, emma) = {
-        let (tenant, emma) = tenant_with_emma();
-        (World::new(tenant, &[("PASS_START", "now")]), emma)
-    };
-    let end = world.deliver(emma).await;
-    assert_eq!((end.outcome.as_str(), world.sandbox.passes().len()), ("skipped", 0), "{end:?}");
-    // Day one, 05:00 UTC: eight hours, the policy's maximum, now reach into it.
-    world.later(TimeDelta::days(5));
-    assert_eq!(world.deliver(emma).await.outcome, "mailed");
-    assert_eq!(world.sandbox.passes()[0].opens_at, world.sandbox.now());
+async fn a_pass_from_now_on_opens_on_day_one_where_it_would_not_last_until_then() {
+    for (maximum, opens) in [(480, "2026-11-27T07:00:00Z"), (10_080, NOW)] {
+        let (mut tenant, emma) = tenant_with_emma();
+        tenant.policy.maximum_lifetime = maximum;
+        let world = World::new(tenant, &[("PASS_START", "now")]);
+        assert_eq!(world.deliver(emma).await.outcome, "mailed");
+        let pass = world.sandbox.passes().pop().unwrap();
+        assert_eq!(pass.opens_at, time(opens));
+        assert!(pass.closes_at() > time("2026-11-27T07:00:00Z"));
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -356,8 +355,7 @@ async fn on_demand_membership_brings_a_pass_now_and_day_one_is_still_served() {
     let (mut tenant, emma) = tenant_with_emma();
     let group = tenant.add_group(Group::named("On-demand access"));
     let world = World::new(tenant, &[("ON_DEMAND_GROUP_ID", &group.to_string())]);
-    let message = format!(r#"{{"jobKey":"group-add/1","reason":"group-add","userId":"{emma}"}}"#);
-    let deliver = async || crate::helpers::End::from(&world.host.deliver(&message, 1).await);
+    let deliver = async || world.add_to_group(emma).await;
     assert_eq!(deliver().await.outcome, "skipped", "not a member: a forged message gives nobody a pass");
     world.sandbox.edit(|tenant| tenant.add_member(group, emma));
     assert_eq!(deliver().await.outcome, "mailed");

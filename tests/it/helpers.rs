@@ -6,20 +6,33 @@ use chrono::{DateTime, TimeDelta, Utc};
 use firstpass::{
     app::App,
     host,
-    ledger::{Record, memory::MemoryLedger},
+    ledger::{Ledger, Record, memory::MemoryLedger},
     pass::Job,
     sandbox::{
-        Person, Sandbox, Tenant,
+        FaultKind, Person, Sandbox, Tenant,
         local_host::{Answer, LocalHost, Settled},
         samples::{SENDER, SERVICE_DESK},
     },
     settings::{Environment, Settings},
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 /// A Sunday, five in the morning UTC.
 pub const NOW: &str = "2026-11-22T05:00:00Z";
+
+/// A part of the URLs of passes.
+pub const PASS: &str = "temporaryAccessPassMethods";
+
+/// Graph says no, or fails, before anything happens.
+pub fn refuse(status: u16) -> FaultKind {
+    FaultKind::Fail { status, code: "generalException".into(), message: "not today".into() }
+}
+
+/// Graph is too busy.
+pub fn throttle(retry_after: &str) -> FaultKind {
+    FaultKind::Throttle { retry_after: Some(retry_after.to_owned()) }
+}
 
 pub fn time(text: &str) -> DateTime<Utc> {
     text.parse().unwrap()
@@ -56,15 +69,18 @@ impl From<&Settled> for End {
 impl World {
     /// The tenant, with firstpass set up as in the demo, `settings` on top.
     pub fn new(tenant: Tenant, settings: &[(&str, &str)]) -> Self {
+        Self::on(tenant, settings, Arc::new(MemoryLedger::default()))
+    }
+
+    /// The same with a ledger of another kind.
+    pub fn on(tenant: Tenant, settings: &[(&str, &str)], ledger: Arc<dyn Ledger>) -> Self {
         let sandbox = Sandbox::new(tenant, time(NOW));
         let defaults =
             [("SANDBOX_URL", "http://127.0.0.1"), ("MAIL_FROM", SENDER), ("ALERT_TO", SERVICE_DESK)];
         let env: Environment = defaults.iter().chain(settings).copied().collect();
         let settings = Settings::read(&env).unwrap_or_else(|report| panic!("{report}"));
-        let ledger = Arc::new(MemoryLedger::default());
-        let app = Arc::new(
-            App::new(settings, sandbox.transport(), sandbox.credential(), ledger, sandbox.clock()).unwrap(),
-        );
+        let app = App::new(settings, sandbox.transport(), sandbox.credential(), ledger, sandbox.clock());
+        let app = Arc::new(app.unwrap());
         let host = LocalHost::new(host::router(Ok(app.clone())), sandbox.clock());
         Self { sandbox, host, app }
     }
@@ -87,6 +103,19 @@ impl World {
     /// One delivery of a joiner's job.
     pub async fn deliver(&self, user: Uuid) -> End {
         End::from(&self.host.deliver(&self.job(user).to_message(), 1).await)
+    }
+
+    /// One delivery of the job that follows from adding somebody to the on-demand group.
+    pub async fn add_to_group(&self, user: Uuid) -> End {
+        let message = format!(r#"{{"jobKey":"group-add/1","reason":"group-add","userId":"{user}"}}"#);
+        End::from(&self.host.deliver(&message, 1).await)
+    }
+
+    /// A call of CreateTap: the status and the body that the caller sees.
+    pub async fn create_tap(&self, name: &str) -> (u64, Value) {
+        let answer = self.host.call("CreateTap", &json!({"UserName": name}).to_string()).await;
+        let res = &answer.body["Outputs"]["res"];
+        (res["statusCode"].as_u64().unwrap(), serde_json::from_str(res["body"].as_str().unwrap()).unwrap())
     }
 
     pub fn job(&self, user: Uuid) -> Job {

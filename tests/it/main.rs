@@ -13,6 +13,8 @@ mod process;
 mod deployed;
 
 #[cfg(feature = "sandbox")]
+mod claims;
+#[cfg(feature = "sandbox")]
 mod demo;
 #[cfg(feature = "sandbox")]
 mod flow;
@@ -27,6 +29,10 @@ mod http;
 #[cfg(feature = "sandbox")]
 mod leaks;
 #[cfg(feature = "sandbox")]
+mod platform;
+#[cfg(feature = "sandbox")]
 mod retries;
+#[cfg(feature = "sandbox")]
+mod scope;
 #[cfg(feature = "sandbox")]
 mod setup;

@@ -4,17 +4,7 @@ use std::time::Duration;
 
 use firstpass::sandbox::{Fault, FaultKind};
 
-use crate::helpers::{World, seconds};
-
-const PASS: &str = "temporaryAccessPassMethods";
-
-fn fail(status: u16) -> FaultKind {
-    FaultKind::Fail { status, code: "generalException".into(), message: "not today".into() }
-}
-
-fn throttle(retry_after: Option<&str>) -> FaultKind {
-    FaultKind::Throttle { retry_after: retry_after.map(str::to_owned) }
-}
+use crate::helpers::{PASS, World, refuse, seconds, throttle};
 
 #[tokio::test(start_paused = true)]
 async fn a_pass_whose_answer_was_lost_is_posted_once_more_and_the_second_code_is_mailed() {
@@ -41,7 +31,7 @@ async fn a_pass_whose_answers_are_all_lost_is_posted_twice_and_no_more() {
 async fn gateway_errors_of_a_pass_count_as_lost_answers() {
     for status in [500, 502, 504, 408] {
         let (world, emma) = World::with_emma();
-        world.sandbox.inject(Fault::on("POST", PASS, fail(status)).always());
+        world.sandbox.inject(Fault::on("POST", PASS, refuse(status)).always());
         assert_eq!(world.deliver(emma).await.outcome, "failed");
         assert_eq!(world.count("POST", PASS), 2, "{status}");
     }
@@ -72,7 +62,11 @@ async fn a_refused_connection_is_tried_again_for_it_sent_nothing() {
 async fn retry_after_is_waited_for_rounded_up_and_capped() {
     for (header, at_least) in [(Some("47"), 47), (Some("2.128"), 3), (Some("86400"), 120), (None, 2)] {
         let (world, emma) = World::with_emma();
-        world.sandbox.inject(Fault::on("POST", PASS, throttle(header)));
+        world.sandbox.inject(Fault::on(
+            "POST",
+            PASS,
+            FaultKind::Throttle { retry_after: header.map(str::to_owned) },
+        ));
         let (end, waited) = seconds(&world.sandbox, world.deliver(emma)).await;
         assert_eq!((end.outcome.as_str(), waited), ("mailed", at_least), "{header:?}");
         assert_eq!(world.count("POST", PASS), 2);
@@ -82,7 +76,7 @@ async fn retry_after_is_waited_for_rounded_up_and_capped() {
 #[tokio::test(start_paused = true)]
 async fn a_graph_that_is_always_busy_is_asked_four_times() {
     let (world, emma) = World::with_emma();
-    world.sandbox.inject(Fault::on("POST", PASS, throttle(Some("5"))).always());
+    world.sandbox.inject(Fault::on("POST", PASS, throttle("5")).always());
     let (end, waited) = seconds(&world.sandbox, world.deliver(emma)).await;
     assert_eq!((end.outcome.as_str(), waited, world.count("POST", PASS)), ("failed", 15, 4), "{end:?}");
 }
@@ -92,8 +86,8 @@ async fn nothing_is_sent_later_than_four_minutes_after_the_claim() {
     let (world, emma) = World::with_emma();
     let start = world.sandbox.now();
     // Two waits of 110 s for the pass leave no time for a third of the mail.
-    world.sandbox.inject(Fault::on("POST", PASS, throttle(Some("110"))).times(2));
-    world.sandbox.inject(Fault::on("POST", "sendMail", throttle(Some("110"))));
+    world.sandbox.inject(Fault::on("POST", PASS, throttle("110")).times(2));
+    world.sandbox.inject(Fault::on("POST", "sendMail", throttle("110")));
     assert_eq!(world.deliver(emma).await.outcome, "failed");
     let last =
         world.sandbox.requests().into_iter().filter(|r| r.method == "POST").map(|r| r.at).max().unwrap();
@@ -104,7 +98,7 @@ async fn nothing_is_sent_later_than_four_minutes_after_the_claim() {
 #[tokio::test(start_paused = true)]
 async fn a_mail_that_would_come_too_late_is_not_even_tried() {
     let (world, emma) = World::with_emma();
-    world.sandbox.inject(Fault::on("POST", PASS, throttle(Some("118"))).times(2));
+    world.sandbox.inject(Fault::on("POST", PASS, throttle("118")).times(2));
     world.sandbox.inject(Fault::on("POST", PASS, FaultKind::DelayAfter(Duration::from_secs(10))).nth(3));
     assert_eq!(world.deliver(emma).await.outcome, "failed");
     assert_eq!((world.count("POST", "sendMail"), world.sandbox.passes().len()), (0, 0));
@@ -113,7 +107,7 @@ async fn a_mail_that_would_come_too_late_is_not_even_tried() {
 /// The host kills the process after ten minutes, with everything else that it is doing.
 #[tokio::test(start_paused = true)]
 async fn no_delivery_takes_ten_minutes_however_slow_graph_is() {
-    for kind in [throttle(Some("120")), fail(500), FaultKind::Delay(Duration::from_secs(3_600))] {
+    for kind in [throttle("120"), refuse(500), FaultKind::Delay(Duration::from_secs(3_600))] {
         for path in ["$batch", "/manager", PASS, "sendMail", ""] {
             let (world, emma) = World::with_emma();
             world.sandbox.inject(Fault { method: None, ..Fault::on("", path, kind.clone()).always() });
@@ -130,8 +124,8 @@ async fn no_delivery_takes_ten_minutes_however_slow_graph_is() {
 #[tokio::test(start_paused = true)]
 async fn reads_are_repeated_whatever_went_wrong_with_them() {
     for kind in [
-        fail(500),
-        fail(502),
+        refuse(500),
+        refuse(502),
         FaultKind::LoseAnswer,
         FaultKind::Refuse,
         FaultKind::Delay(Duration::from_secs(31)),
@@ -145,7 +139,7 @@ async fn reads_are_repeated_whatever_went_wrong_with_them() {
 #[tokio::test(start_paused = true)]
 async fn only_the_throttled_part_of_a_batch_is_asked_for_again() {
     let (world, emma) = World::with_emma();
-    world.sandbox.inject(Fault::on("GET", "/manager", throttle(Some("7.5"))));
+    world.sandbox.inject(Fault::on("GET", "/manager", throttle("7.5")));
     let (end, waited) = seconds(&world.sandbox, world.deliver(emma)).await;
     assert_eq!((end.outcome.as_str(), waited), ("mailed", 8), "{end:?}");
     let batches: Vec<usize> =
@@ -156,10 +150,10 @@ async fn only_the_throttled_part_of_a_batch_is_asked_for_again() {
 #[tokio::test(start_paused = true)]
 async fn a_refused_token_is_renewed_once() {
     let (world, emma) = World::with_emma();
-    world.sandbox.inject(Fault::on("POST", "sendMail", fail(401)));
+    world.sandbox.inject(Fault::on("POST", "sendMail", refuse(401)));
     assert_eq!(world.deliver(emma).await.outcome, "mailed");
     let (world, emma) = World::with_emma();
-    world.sandbox.inject(Fault::on("POST", "$batch", fail(401)).always());
+    world.sandbox.inject(Fault::on("POST", "$batch", refuse(401)).always());
     assert_eq!(world.deliver(emma).await.outcome, "failed");
     assert_eq!(world.count("POST", "$batch"), 2);
 }
@@ -167,7 +161,7 @@ async fn a_refused_token_is_renewed_once() {
 #[tokio::test(start_paused = true)]
 async fn a_refusal_is_not_repeated_and_names_graphs_request_id() {
     let (world, emma) = World::with_emma();
-    world.sandbox.inject(Fault::on("POST", PASS, fail(403)).always());
+    world.sandbox.inject(Fault::on("POST", PASS, refuse(403)).always());
     let end = world.deliver(emma).await;
     assert_eq!((end.outcome.as_str(), world.count("POST", PASS)), ("blocked", 1));
     assert!(end.why.contains("403") && end.why.contains("request-id"), "{end:?}");

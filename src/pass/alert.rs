@@ -1,0 +1,32 @@
+//! What a person is told, and when.
+//!
+//! An alert goes out before the record that says so is written: a worker that dies between the two tells twice, one
+//! that dies before both is followed by another. Silence is not among the cases.
+
+use super::{job::Job, outcome::Outcome};
+use crate::app::{Alert, App};
+
+/// Tells a person that `job`, for `who`, ended in `outcome`.
+pub async fn tell(app: &App, job: &Job, who: &str, outcome: &Outcome) {
+    let headline = match outcome {
+        Outcome::Revoked(_) => "A joiner's pass was taken back",
+        _ => "Someone gets no pass",
+    };
+    send(app, job, who, outcome, headline.to_owned()).await;
+}
+
+/// Tells a person that nobody will try again before the next sweep.
+pub async fn tell_given_up(app: &App, job: &Job, who: &str, outcome: &Outcome, deliveries: u32) {
+    send(app, job, who, outcome, format!("Given up after {deliveries} tries")).await;
+}
+
+async fn send(app: &App, job: &Job, who: &str, outcome: &Outcome, headline: String) {
+    app.alert(&Alert {
+        headline,
+        who: who.to_owned(),
+        what_happened: outcome.to_string(),
+        what_to_do: outcome.advice().unwrap_or_default(),
+        reference: job.key.clone(),
+    })
+    .await;
+}
