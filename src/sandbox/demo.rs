@@ -89,8 +89,10 @@ pub async fn perform(sandbox: &Sandbox, progress: &Progress) -> Result<Report, S
     progress.line(&format!("SweepJoiners queued {} jobs. OnGroupAdd takes them one by one:", jobs.len()));
     let total = jobs.len();
     let mut rows: Vec<Row> = Vec::new();
+    let mut requests = sandbox.requests().len();
     host.work(jobs, |settled: Settled| {
-        let row = Row::new(sandbox, zone, &settled);
+        let before = std::mem::replace(&mut requests, sandbox.requests().len());
+        let row = Row::new(sandbox, zone, &settled, requests - before);
         progress.line(&format!("  {:>2}/{total}  {:<8} {}", rows.len() + 1, row.outcome, row.name));
         rows.push(row);
     })

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, io::IsTerminal};
 
 use chrono_tz::Tz;
-use comfy_table::{Attribute, Cell, Color, ContentArrangement, Table, presets};
+use comfy_table::{Attribute, Cell, CellAlignment, Color, ContentArrangement, Table, presets};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -13,7 +13,7 @@ use crate::zone::zone_for;
 /// Outcomes in the order that reports list them in.
 const OUTCOMES: [&str; 5] = ["mailed", "skipped", "blocked", "revoked", "failed"];
 /// Columns of a table that is not on a terminal.
-const WIDTH: u16 = 150;
+const WIDTH: u16 = 140;
 
 /// What became of one job.
 #[derive(Clone, Debug)]
@@ -30,11 +30,13 @@ pub struct Row {
     pub why: String,
     /// When their pass opens, in their time.
     pub opens: Option<String>,
+    /// Round trips to Graph that the job took.
+    pub graph_requests: usize,
 }
 
 impl Row {
     /// Reads the outcome from the handler's answer, and the rest from the tenant.
-    pub fn new(sandbox: &Sandbox, default_zone: Tz, settled: &Settled) -> Self {
+    pub fn new(sandbox: &Sandbox, default_zone: Tz, settled: &Settled, graph_requests: usize) -> Self {
         let message: Value = serde_json::from_str(&settled.message).unwrap_or_default();
         let id: Uuid = message["userId"].as_str().and_then(|id| id.parse().ok()).unwrap_or_default();
         // The handler says "job key: outcome: why".
@@ -54,6 +56,7 @@ impl Row {
                 }),
                 outcome,
                 why,
+                graph_requests,
             }
         })
     }
@@ -107,22 +110,20 @@ impl Report {
         if !std::io::stdout().is_terminal() {
             table.set_width(WIDTH);
         }
-        table.set_header(["Joiner", "Case", "Outcome", "Opens, in their time", "Why"]);
+        table.set_header(["Joiner", "Case", "Outcome", "Opens, in their time", "Why", "Calls"]);
         for row in &self.rows {
             let outcome = Cell::new(&row.outcome).fg(color(&row.outcome)).add_attribute(Attribute::Bold);
             let opens = row.opens.as_deref().unwrap_or("–");
-            table.add_row([
-                Cell::new(&row.name),
-                Cell::new(row.case),
-                outcome,
-                Cell::new(opens),
-                Cell::new(&row.why),
-            ]);
+            let calls = Cell::new(row.graph_requests).set_alignment(CellAlignment::Right);
+            // The window has a column of its own.
+            let why = row.why.split(", open ").next().unwrap_or_default();
+            let [name, case, opens, why] = [&row.name, row.case, opens, why].map(Cell::new);
+            table.add_row([name, case, outcome, opens, why, calls]);
         }
         let outcomes = self.outcomes();
         let sums: Vec<String> = OUTCOMES.map(|word| format!("{} {word}", outcomes[word])).into();
         format!(
-            "{table}\n{} joiners: {}. {} mails with a pass, {} alerts, {} Graph requests.",
+            "{table}\n{} joiners: {}. {} mails with a pass, {} alerts, {} Graph calls.",
             self.rows.len(),
             sums.join(", "),
             self.mails,

@@ -13,6 +13,8 @@ mod process;
 mod deployed;
 
 #[cfg(feature = "sandbox")]
+mod campaign;
+#[cfg(feature = "sandbox")]
 mod claims;
 #[cfg(feature = "sandbox")]
 mod demo;
