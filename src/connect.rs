@@ -1,6 +1,6 @@
 //! From settings to an [`App`] that talks to the tenant they name.
 
-use std::{sync::Arc, time::Duration};
+use std::{error::Error, sync::Arc, time::Duration};
 
 use azure_core::{
     credentials::TokenCredential,
@@ -9,6 +9,7 @@ use azure_core::{
 use azure_identity::{
     DeveloperToolsCredential, ManagedIdentityCredential, ManagedIdentityCredentialOptions, UserAssignedId,
 };
+use reqwest::ClientBuilder;
 use uuid::Uuid;
 
 #[cfg(feature = "sandbox")]
@@ -35,17 +36,10 @@ pub struct Connection {
 /// # Errors
 /// What keeps it from working, as a report on the settings behind it.
 pub fn connect(settings: Settings) -> Result<Connection, Report> {
-    // Fails when a test did it already in this process, which is as good.
-    drop(rustls::crypto::ring::default_provider().install_default());
-    let http = reqwest::Client::builder()
-        .connect_timeout(Duration::from_secs(10))
-        .redirect(reqwest::redirect::Policy::none())
-        .build()
-        .map_err(|error| report("SSL_CERT_FILE", format!("no TLS is possible on this machine: {error}")))?;
     let ledger = ledger(settings.ledger_url.as_ref())?;
     match settings.tenant.clone() {
         TenantAccess::Graph { client_id, managed_identity } => {
-            let http: Arc<dyn HttpClient> = Arc::new(http);
+            let http: Arc<dyn HttpClient> = Arc::new(http_client(|client| client)?);
             let credential = credential(client_id, managed_identity, http.clone())?;
             let app = app(settings, http, credential, ledger, Clock::system())?;
             Ok(Connection {
@@ -56,12 +50,26 @@ pub fn connect(settings: Settings) -> Result<Connection, Report> {
         }
         #[cfg(feature = "sandbox")]
         TenantAccess::Sandbox(url) => {
+            // Plain http to this machine: no proxy has a part in it, and there need not be a certificate here.
+            let http = http_client(|client| client.no_proxy().tls_certs_only([]))?;
             let sandbox = SandboxUrl::new(http, url.as_str(), Clock::system())
                 .map_err(|error| report("SANDBOX_URL", error.to_string()))?;
             let app = app(settings, sandbox.clone(), sandbox.credential(), ledger, sandbox.clock())?;
             Ok(Connection { app, sandbox: Some(sandbox) })
         }
     }
+}
+
+fn http_client(adapt: impl FnOnce(ClientBuilder) -> ClientBuilder) -> Result<reqwest::Client, Report> {
+    // Fails where it was done before in this process, which is as good.
+    drop(rustls::crypto::ring::default_provider().install_default());
+    let client = reqwest::Client::builder()
+        .connect_timeout(Duration::from_secs(10))
+        .redirect(reqwest::redirect::Policy::none());
+    adapt(client).build().map_err(|error| {
+        let cause = error.source().map_or_else(|| error.to_string(), ToString::to_string);
+        report("SSL_CERT_FILE", format!("does not help, and without certificates there is no TLS: {cause}"))
+    })
 }
 
 fn app(
