@@ -78,7 +78,11 @@ fn serve(env: &Environment) -> Result<(), String> {
 /// up: the host would only restart it, and give up after three times without saying why.
 fn handler(env: &Environment) -> Router {
     for name in Settings::lookalikes(env) {
-        tracing::warn!(event = "settings.unknown", name, "looks like a setting of firstpass, but is none");
+        tracing::warn!(
+            event = "settings.unknown",
+            name,
+            why = "looks like a setting of firstpass, but is none"
+        );
     }
     match Settings::read(env).and_then(connect) {
         Ok(connection) => {
@@ -91,7 +95,7 @@ fn handler(env: &Environment) -> Router {
             router
         }
         Err(report) => {
-            tracing::error!(event = "settings.invalid", "{report}");
+            tracing::error!(event = "settings.invalid", %report);
             host::router(Err(report))
         }
     }

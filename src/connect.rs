@@ -102,7 +102,10 @@ fn credential(
         };
         Ok(ManagedIdentityCredential::new(Some(options)).map_err(failed)?)
     } else {
-        tracing::info!(event = "start.credential", "no managed identity here: using the one of `az login`");
+        tracing::info!(
+            event = "start.credential",
+            why = "no managed identity here: using the one of `az login`"
+        );
         Ok(DeveloperToolsCredential::new(None).map_err(failed)?)
     }
 }

@@ -46,14 +46,18 @@ where
 /// written in `docs/LOGGING.md`; and never a second line, whatever a value holds.
 fn write_field(writer: &mut Writer<'_>, field: &Field, value: &dyn Debug) -> fmt::Result {
     let text = format!("{value:?}");
-    let bare = text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).filter(|bare| is_plain(bare));
-    let escaped = Some(&text).filter(|text| text.contains(char::is_control)).map(|text| format!("{text:?}"));
-    let text = bare.or(escaped.as_deref()).unwrap_or(&text);
-    if field.name() == "message" { write!(writer, "{text}") } else { write!(writer, "{field}={text}") }
+    let quoted = text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+    let shown = match quoted {
+        Some(bare) if is_plain(bare) => bare.to_owned(),
+        None if !is_plain(&text) => format!("{text:?}"),
+        _ => text,
+    };
+    if field.name() == "message" { write!(writer, "{shown}") } else { write!(writer, "{field}={shown}") }
 }
 
 fn is_plain(text: &str) -> bool {
-    !text.is_empty() && !text.contains(|c: char| c.is_whitespace() || matches!(c, '"' | '=' | '\\'))
+    let needs_quotes = |c: char| c.is_whitespace() || c.is_control() || matches!(c, '"' | '=' | '\\');
+    !text.is_empty() && !text.contains(needs_quotes)
 }
 
 /// Says why a command failed, to the person who called it.
