@@ -38,12 +38,25 @@ pub enum Purpose {
 pub struct Claim {
     /// Which job.
     pub job_key: String,
+    /// Why it makes a pass.
+    pub purpose: Purpose,
     /// Since when.
     pub since: DateTime<Utc>,
     /// When the pass is to open; `None` for at once.
     pub opens_at: Option<DateTime<Utc>>,
     /// Minutes.
     pub lifetime_minutes: u32,
+}
+
+impl Claim {
+    /// When the pass that it announces would end.
+    pub fn ends_at(&self) -> DateTime<Utc> {
+        self.opens_at.unwrap_or(self.since) + TimeDelta::minutes(self.lifetime_minutes.into())
+    }
+
+    fn same_window(&self, other: &Self) -> bool {
+        (self.opens_at, self.lifetime_minutes) == (other.opens_at, other.lifetime_minutes)
+    }
 }
 
 /// A pass that we made.
@@ -101,6 +114,9 @@ pub struct Record {
     /// The last claim; it stays, to tell a dead worker's pass from a stranger's.
     #[serde(default)]
     pub claim: Option<Claim>,
+    /// Claims before it whose pass may still turn up: a replica may not have shown it, or it may still be on its way.
+    #[serde(default)]
+    pub earlier_claims: Vec<Claim>,
     /// The last pass that was delivered. A job that fails later takes nothing away from that.
     #[serde(default)]
     pub delivered: Option<Delivered>,
@@ -122,6 +138,8 @@ impl Record {
     pub const SCHEMA: u32 = 1;
     /// The reason of a record whose account is gone.
     pub const DELETED: &str = "deleted";
+    /// More windows than anybody plans for one user within the life of a pass.
+    const MAX_EARLIER_CLAIMS: usize = 16;
     /// How long a claim is respected: longer than any worker may go on before it makes or mails a pass.
     pub const LEASE: TimeDelta = TimeDelta::minutes(5);
 
@@ -134,12 +152,31 @@ impl Record {
             day_one: None,
             pass: None,
             claim: None,
+            earlier_claims: Vec::new(),
             delivered: None,
             reissued: 0,
             reason: None,
             updated_at: now,
             unknown: Map::new(),
         }
+    }
+
+    /// All claims that a pass may have come from.
+    pub fn claims(&self) -> impl Iterator<Item = &Claim> {
+        self.claim.iter().chain(&self.earlier_claims)
+    }
+
+    /// Puts a new claim on top, and forgets those whose pass would be over. Of several for the same window the
+    /// earliest is kept, for it may have made the pass.
+    pub fn add_claim(&mut self, claim: Claim, now: DateTime<Utc>) {
+        let earlier: Vec<Claim> = self.earlier_claims.drain(..).chain(self.claim.take()).collect();
+        for old in earlier.into_iter().filter(|old| old.ends_at() > now) {
+            let is_known = self.earlier_claims.iter().any(|c| c.opens_at.is_some() && c.same_window(&old));
+            if !is_known && self.earlier_claims.len() < Self::MAX_EARLIER_CLAIMS {
+                self.earlier_claims.push(old);
+            }
+        }
+        self.claim = Some(claim);
     }
 
     /// Until when another worker's claim must be respected, if it must.

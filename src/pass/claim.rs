@@ -64,12 +64,14 @@ impl<'a> Claimed<'a> {
         record.day_one = plan.day_one;
         record.reissued = plan.reissued;
         record.updated_at = facts.now;
-        record.claim = Some(Claim {
+        let claim = Claim {
             job_key: job.key.clone(),
+            purpose: plan.purpose,
             since: app.clock.now(),
             opens_at: plan.window.as_new_pass().opens_at,
             lifetime_minutes: plan.window.lifetime_minutes,
-        });
+        };
+        record.add_claim(claim, facts.now);
         let etag = app.ledger.write(job.user_id, &record, etag).await?;
         Ok(Self { app, job, user: &facts.reading.user, record, etag, told, deadline })
     }
@@ -131,7 +133,7 @@ impl<'a> Claimed<'a> {
         let mut deleted = false;
         for pass in self.app.graph.list_passes(self.user.id).await? {
             let on_record = self.record.pass.as_ref().is_some_and(|made| made.pass_id == pass.id);
-            let announced = self.record.claim.as_ref().is_some_and(|claim| was_announced(claim, &pass));
+            let announced = self.record.claims().any(|claim| was_announced(claim, &pass));
             if on_record || announced || !pass.is_alive(now) {
                 self.app.graph.delete_pass(self.user.id, &pass.id).await?;
                 deleted = true;
@@ -172,6 +174,12 @@ impl<'a> Claimed<'a> {
         });
         self.record.reason = None;
         self.write(State::Mailed).await
+    }
+
+    /// Whether the ledger has it that `pass` was delivered, whatever became of the answer to our writing so.
+    pub async fn is_settled(&self, pass: &Pass) -> bool {
+        let written = self.app.ledger.read(self.user.id).await.ok().flatten();
+        written.and_then(|(record, _)| record.delivered).is_some_and(|d| d.pass.pass_id == pass.id)
     }
 
     /// Gives the claim back: something went wrong.

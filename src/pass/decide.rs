@@ -299,12 +299,21 @@ impl<'a> Facts<'a> {
         self.delivered().is_some_and(|d| d.pass.pass_id == pass.id)
     }
 
-    /// Whether we made `pass`: its id is on record, or the last claim announced it.
+    /// Whether we made `pass`: its id is on record, or a claim announced it.
     pub(super) fn is_ours(&self, pass: &Pass) -> bool {
-        let on_record = |record: &Record| record.pass.as_ref().is_some_and(|made| made.pass_id == pass.id);
-        let announced =
-            |record: &Record| record.claim.as_ref().is_some_and(|claim| was_announced(claim, pass));
-        self.is_delivered(pass) || self.record.is_some_and(|record| on_record(record) || announced(record))
+        self.purpose_of(pass).is_some()
+    }
+
+    /// What we made `pass` for, if we made it.
+    fn purpose_of(&self, pass: &Pass) -> Option<Purpose> {
+        let record = self.record?;
+        if let Some(delivered) = self.delivered().filter(|d| d.pass.pass_id == pass.id) {
+            return Some(delivered.purpose);
+        }
+        let announced = record.claims().find(|claim| was_announced(claim, pass)).map(|claim| claim.purpose);
+        let on_record =
+            || record.pass.as_ref().filter(|made| made.pass_id == pass.id).map(|_| record.purpose);
+        announced.or_else(on_record)
     }
 
     /// Whether killing `pass` for a joiner's new one would take away something that somebody was given: it is not
@@ -314,41 +323,30 @@ impl<'a> Facts<'a> {
         !self.is_ours(pass) || (self.is_delivered(pass) && on_demand())
     }
 
-    /// A pass of an unfinished job that was used all the same: its mail had arrived.
+    /// The pass of an unfinished job that was used all the same: its mail had arrived.
     fn used_meanwhile(&self) -> Option<&'a Pass> {
         let record = self.record.filter(|r| matches!(r.state, State::Issuing | State::Failed))?;
-        let since = record.claim.as_ref()?.since - CLOCK_SKEW;
-        self.reading.passes.iter().find(|pass| {
-            pass.usability(self.now) == Usability::Used
-                && pass.created_date_time >= since
-                && self.is_ours(pass)
-        })
+        let claim = record.claim.as_ref()?;
+        let mut passes = self.reading.passes.iter();
+        passes.find(|pass| pass.usability(self.now) == Usability::Used && was_announced(claim, pass))
     }
 
-    /// A listed pass that an unfinished job for `purpose` made, that nobody was handed and that can still work.
+    /// A listed pass that we made for `purpose`, that nobody was handed and that can still work.
     fn undelivered(&self, purpose: Purpose) -> Option<&'a Pass> {
-        let record = self.record.filter(|r| r.purpose == purpose)?;
-        let since = record.claim.as_ref()?.since - CLOCK_SKEW;
         self.reading.passes.iter().find(|pass| {
-            pass.is_alive(self.now)
-                && self.is_ours(pass)
-                && !self.is_delivered(pass)
-                && pass.created_date_time >= since
+            pass.is_alive(self.now) && !self.is_delivered(pass) && self.purpose_of(pass) == Some(purpose)
         })
     }
 
     /// The id of a joiner's pass of ours that can still work, listed or not: a lagging replica may not show it yet.
     fn revocable(&self) -> Option<String> {
         let record = self.record?;
-        let delivered = self.delivered().filter(|d| d.purpose == Purpose::Joiner).map(|d| &d.pass);
-        let made = record.pass.as_ref().filter(|_| record.purpose == Purpose::Joiner);
-        if let Some(listed) = self.reading.passes.iter().find(|pass| self.is_ours(pass)) {
-            let for_day_one = match self.is_delivered(listed) {
-                true => delivered.is_some(),
-                false => record.purpose == Purpose::Joiner,
-            };
-            return (for_day_one && listed.is_alive(self.now)).then(|| listed.id.clone());
+        let listed = self.reading.passes.iter().find_map(|pass| Some((pass, self.purpose_of(pass)?)));
+        if let Some((pass, purpose)) = listed {
+            return (purpose == Purpose::Joiner && pass.is_alive(self.now)).then(|| pass.id.clone());
         }
+        let made = record.pass.as_ref().filter(|_| record.purpose == Purpose::Joiner);
+        let delivered = self.delivered().filter(|d| d.purpose == Purpose::Joiner).map(|d| &d.pass);
         let unseen =
             made.or(delivered).filter(|pass| pass.ends_at > self.now && record.state != State::Revoked);
         unseen.map(|pass| pass.pass_id.clone())

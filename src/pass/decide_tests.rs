@@ -120,6 +120,7 @@ fn carry_out(case: &Case, plan: &Plan) -> Case {
     });
     record.claim = Some(Claim {
         job_key: "job".into(),
+        purpose: plan.purpose,
         since: case.now,
         opens_at: plan.window.as_new_pass().opens_at,
         lifetime_minutes,
@@ -184,6 +185,7 @@ fn records() -> impl Strategy<Value = Option<Record>> {
         day_one,
         claim: claim.map(|(since, opens_at, lifetime_minutes)| Claim {
             job_key: "job".into(),
+            purpose,
             since,
             opens_at,
             lifetime_minutes,

@@ -90,7 +90,9 @@ pub async fn issue_to_caller(app: &App, job: &Job) -> Result<Issued, Outcome> {
     let case = Case::open(app, job, CALL, &mut String::new()).await?;
     let plan = case.plan().await?;
     let (mut claimed, pass, code) = case.claim(&plan).await?.make_pass(&plan).await?;
-    if let Err(error) = claimed.settle(&pass, None, Vec::new()).await {
+    if let Err(error) = claimed.settle(&pass, None, Vec::new()).await
+        && !claimed.is_settled(&pass).await
+    {
         // Someone else may have made a newer pass: the caller must not get a code that is dead already.
         claimed.delete(&pass).await;
         return Err(error.into());

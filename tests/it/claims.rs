@@ -14,13 +14,15 @@ use uuid::Uuid;
 
 use crate::helpers::{PASS, World, refuse, tenant_with_emma, throttle, time};
 
-/// A ledger in which somebody else is faster, once.
+/// A ledger in which somebody else is faster, or an answer is lost, once.
 #[derive(Debug, Default)]
 struct Contested {
     inner: MemoryLedger,
     writes: Mutex<u32>,
-    /// Which write, from 1.
+    /// Which write finds another version, from 1.
     conflict_on: u32,
+    /// Which write is done, but its answer lost.
+    lost_on: u32,
 }
 
 #[async_trait::async_trait]
@@ -38,7 +40,8 @@ impl Ledger for Contested {
         if write == self.conflict_on {
             return Err(LedgerError::Conflict);
         }
-        self.inner.write(user, record, expected).await
+        let written = self.inner.write(user, record, expected).await;
+        if write == self.lost_on { Err(LedgerError::Unavailable("no answer".into())) } else { written }
     }
 
     async fn list(&self) -> Result<Vec<(Uuid, Record)>, LedgerError> {
@@ -261,4 +264,46 @@ async fn a_failed_group_add_does_not_take_the_day_one_pass() {
     world.later(TimeDelta::minutes(3));
     let end = world.add_to_group(emma).await;
     assert_eq!((end.outcome.as_str(), world.live_code(emma)), ("skipped", day_one_code), "{end:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_caller_whose_record_was_written_gets_the_pass_though_the_ledgers_answer_was_lost() {
+    let (tenant, emma) = tenant_with_emma();
+    let world = World::on(tenant, &[], Arc::new(Contested { lost_on: 2, ..Contested::default() }));
+    let (status, body) = world.create_tap(&emma.to_string()).await;
+    assert_eq!((status, body["temporaryAccessPass"].as_str()), (201, world.live_code(emma).as_deref()));
+}
+
+/// A worker dies with its pass made; the next one is shown an old replica, and dies too. The third must know whose
+/// pass it is.
+#[tokio::test(start_paused = true)]
+async fn a_pass_is_ours_whichever_of_our_claims_it_came_from() {
+    let (world, emma) = World::with_emma();
+    world.sandbox.inject(Fault::on("POST", "sendMail", FaultKind::Delay(Duration::from_secs(86_400))));
+    let dies = || tokio::time::timeout(Duration::from_secs(1), world.deliver(emma));
+    assert!(dies().await.is_err());
+    world.later(TimeDelta::minutes(6));
+    // The old replica: no pass is shown.
+    let hidden = world.sandbox.edit(|t| t.passes.remove(&emma)).unwrap();
+    world.sandbox.inject(Fault::on("POST", PASS, FaultKind::Delay(Duration::from_secs(86_400))));
+    assert!(dies().await.is_err());
+    world.sandbox.edit(|t| t.passes.insert(emma, hidden));
+    world.later(TimeDelta::minutes(6));
+    assert_eq!(world.deliver(emma).await.outcome, "mailed");
+    world.assert_newest_mail_opens(emma);
+}
+
+/// The first of two POSTs seemed lost and lands when a caller has long been given another pass.
+#[tokio::test(start_paused = true)]
+async fn a_post_that_lands_after_somebody_elses_is_still_ours() {
+    let (world, emma) = World::with_emma();
+    world.sandbox.inject(Fault::on("POST", PASS, FaultKind::Delay(Duration::from_secs(1_800))));
+    assert_eq!(world.deliver(emma).await.outcome, "mailed");
+    assert_eq!(world.create_tap(&emma.to_string()).await.0, 201);
+    tokio::time::sleep(Duration::from_secs(1_900)).await;
+    for _ in 0..2 {
+        tokio::time::sleep(Duration::from_secs(86_400)).await;
+        world.sweep().await;
+    }
+    world.assert_newest_mail_opens(emma);
 }
