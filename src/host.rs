@@ -96,8 +96,8 @@ async fn on_request(State(handler): State<Handler>, headers: HeaderMap, body: By
     };
     let id =
         headers.get("x-azure-functions-invocationid").and_then(|id| id.to_str().ok()).unwrap_or("unknown");
-    let Reply { status, retry_after, body } =
-        create_tap(app, invocation.data["req"]["Body"].as_str(), id).await;
+    let request = decoded(&invocation.data["req"]);
+    let Reply { status, retry_after, body } = create_tap(app, request["Body"].as_str(), id).await;
     let content_type = if status < 400 { "application/json" } else { "application/problem+json" };
     let mut headers = json!({"content-type": content_type, "cache-control": "no-store"});
     if let Some(seconds) = retry_after {
@@ -156,9 +156,10 @@ impl Invocation {
             Some(Value::Object(data)) if !data.contains_key(binding) => {
                 problems.push(format!("Data.{binding} is missing"))
             }
-            Some(Value::Object(data)) => match &data[binding] {
+            Some(Value::Object(data)) => match decoded(&data[binding]) {
                 Value::Object(_) => {}
-                Value::String(_) if binding == "msg" => {}
+                // What a message should be is for its reader to say.
+                _ if binding == "msg" && !data[binding].is_null() => {}
                 _ => problems.push(format!("Data.{binding} has the wrong type")),
             },
             Some(_) => problems.push("Data is not an object".to_owned()),

@@ -171,11 +171,6 @@ impl Progress {
         Self { lines: if watched { Target::Stderr } else { Target::Nowhere } }
     }
 
-    /// No lines.
-    pub fn silent() -> Self {
-        Self { lines: Target::Nowhere }
-    }
-
     fn line(&self, text: &str) {
         // Nobody reads a closed pipe: not worth failing for.
         let _ = match self.lines {

@@ -30,6 +30,8 @@ async fn a_timer_run_by_hand_has_no_schedule_status() {
                       "Metadata": {"sys": {"MethodName": "SweepJoiners"}}});
     let answer = world.host.post("SweepJoiners", body.to_string()).await;
     assert_eq!((answer.status, answer.jobs().len()), (StatusCode::OK, 1));
+    let as_text = json!({"Data": {"timer": body["Data"]["timer"].to_string()}});
+    assert_eq!(world.host.post("SweepJoiners", as_text.to_string()).await.status, StatusCode::OK);
 }
 
 /// The host encodes strings once more; other hosts and older documents do not; a host may even parse the message.
