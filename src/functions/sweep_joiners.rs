@@ -54,16 +54,18 @@ async fn sweep(app: &App) -> Result<Vec<Job>, GraphError> {
     let without_date = candidates.iter().filter(|user| user.employee_hire_date.is_none()).count();
     let joiners: BTreeSet<(NaiveDate, Uuid)> =
         candidates.iter().filter_map(|user| near_day_one(app, user, now).map(|day| (day, user.id))).collect();
-    let served: BTreeSet<Uuid> = joiners.iter().map(|(_, user)| *user).collect();
-    let mut jobs: Vec<Job> = joiners.into_iter().map(|(day, user)| Job::joiner(user, day)).collect();
-    let found = jobs.len();
-    jobs.extend(rechecks(app, &served, now).await);
+    let found = joiners.len();
+    let rechecks = rechecks(app, &joiners, now).await;
+    let rechecked: BTreeSet<Uuid> = rechecks.iter().map(|job| job.user_id).collect();
+    let joiners = joiners.into_iter().filter(|(_, user)| !rechecked.contains(user));
+    let mut jobs: Vec<Job> = joiners.map(|(day, user)| Job::joiner(user, day)).collect();
+    jobs.extend(rechecks);
     tracing::info!(
         event = "sweep.done",
         seen = candidates.len(),
         without_date,
         joiners = found,
-        rechecks = jobs.len() - found
+        rechecks = rechecked.len()
     );
     Ok(jobs)
 }
@@ -84,13 +86,16 @@ fn near_day_one(app: &App, user: &Candidate, now: DateTime<Utc>) -> Option<Naive
     (distance(day, zone, app.settings.lead_days, now) == Distance::Near).then_some(day)
 }
 
-/// Records that need a second look: unfinished ones, and delivered passes of people who are no candidates any
-/// more. Joiners come first: without the ledger they are still queued, and the second looks wait a day.
-async fn rechecks(app: &App, served: &BTreeSet<Uuid>, now: DateTime<Utc>) -> Vec<Job> {
+/// Records that need a second look: unfinished ones, and delivered passes of people who are no candidates any more.
+/// Today's joiners are looked at anyway, but for those who were promised a pass on demand: their second look comes
+/// in place of their job, and includes it. Without the ledger joiners are still queued, and second looks wait.
+async fn rechecks(app: &App, joiners: &BTreeSet<(NaiveDate, Uuid)>, now: DateTime<Utc>) -> Vec<Job> {
+    let is_joiner = |user: &Uuid| joiners.iter().any(|(_, joiner)| joiner == user);
+    let is_promised = |record: &Record| record.purpose == Purpose::OnDemand && is_unfinished(record, now);
     match app.ledger.list().await {
         Ok(records) => records
             .into_iter()
-            .filter(|(user, record)| !served.contains(user) && is_open(record, now))
+            .filter(|(user, record)| if is_joiner(user) { is_promised(record) } else { is_open(record, now) })
             .map(|(user, _)| Job::recheck(user, now.date_naive()))
             .collect(),
         Err(error) => {
@@ -116,24 +121,22 @@ const UNFINISHED: TimeDelta = TimeDelta::days(60);
 /// How long after a pass was taken back another one is looked for.
 const STRAGGLERS: TimeDelta = TimeDelta::days(2);
 
+/// Whether a pass of ours may be out there that a joiner should not have any more, or that nobody has; or whether
+/// something that was promised was not done.
 fn is_open(record: &Record, now: DateTime<Utc>) -> bool {
-    let delivered = record.delivered.as_ref().filter(|d| d.purpose == Purpose::Joiner);
-    let still_works = delivered.is_some_and(|d| d.pass.ends_at > now) && record.state != State::Revoked;
-    still_works || is_unfinished(record, now)
+    let to_joiner = record.delivered.as_ref().filter(|d| d.purpose == Purpose::Joiner);
+    to_joiner.is_some_and(|d| d.pass.ends_at > now) || is_unfinished(record, now)
 }
 
 fn is_unfinished(record: &Record, now: DateTime<Utc>) -> bool {
+    let claimed_within = |age| record.claim.as_ref().is_some_and(|claim| now - claim.since < age);
+    let may_turn_up = || record.claims().any(|c| c.purpose != Purpose::Http && c.ends_at() > now);
     match record.state {
+        State::Mailed => false,
         // A caller who got no pass calls again.
-        State::Issuing | State::Failed => {
-            record.purpose != Purpose::Http
-                && record.claim.as_ref().is_none_or(|c| now - c.since < UNFINISHED)
-        }
+        State::Issuing | State::Failed if record.purpose != Purpose::Http => claimed_within(UNFINISHED),
+        State::Issuing | State::Failed | State::Blocked => may_turn_up(),
         // A POST that was on its way may have landed since; what is deleted stays so.
-        State::Revoked => {
-            record.reason.as_deref() != Some(Record::DELETED)
-                && record.claim.as_ref().is_some_and(|c| now - c.since < STRAGGLERS)
-        }
-        State::Mailed | State::Blocked => false,
+        State::Revoked => record.reason.as_deref() != Some(Record::DELETED) && claimed_within(STRAGGLERS),
     }
 }

@@ -11,7 +11,7 @@ use std::fmt;
 use async_trait::async_trait;
 use uuid::Uuid;
 
-pub use self::record::{Claim, Delivered, Made, Purpose, Record, State};
+pub use self::record::{Claim, Delivered, Made, Purpose, Record, State, Told};
 
 /// The version of a record, as the store names it.
 #[derive(Clone, Debug, PartialEq, Eq)]

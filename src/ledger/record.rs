@@ -85,14 +85,25 @@ pub struct Delivered {
     /// The day one that it is for; none for passes on demand.
     #[serde(default)]
     pub day_one: Option<NaiveDate>,
-    /// Whether the account was enabled then.
-    pub enabled: bool,
+    /// How often a pass for this day one had been delivered before and then vanished.
+    #[serde(default)]
+    pub reissued: u32,
     /// The language of the mail.
     #[serde(default)]
     pub language: Option<String>,
     /// Who got the mail, masked.
     #[serde(default)]
     pub recipients: Vec<String>,
+}
+
+/// What a joiner was told by mail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Told {
+    /// Their day one.
+    pub day_one: NaiveDate,
+    /// Whether the account was enabled then.
+    pub enabled: bool,
 }
 
 /// What the ledger keeps of one user.
@@ -120,9 +131,9 @@ pub struct Record {
     /// The last pass that was delivered. A job that fails later takes nothing away from that.
     #[serde(default)]
     pub delivered: Option<Delivered>,
-    /// How often a delivered pass for the same day one had to be made anew.
+    /// What the joiner was last told, whatever was delivered on demand since.
     #[serde(default)]
-    pub reissued: u32,
+    pub told: Option<Told>,
     /// Why the last job ended as it did, where that was not a delivery; also tells whether an alert would be news.
     #[serde(default)]
     pub reason: Option<String>,
@@ -154,11 +165,29 @@ impl Record {
             claim: None,
             earlier_claims: Vec::new(),
             delivered: None,
-            reissued: 0,
+            told: None,
             reason: None,
             updated_at: now,
             unknown: Map::new(),
         }
+    }
+
+    /// Writes down a delivery.
+    pub fn settle(&mut self, delivered: Delivered, enabled: bool) {
+        if let (Purpose::Joiner, Some(day_one)) = (delivered.purpose, delivered.day_one) {
+            self.told = Some(Told { day_one, enabled });
+        }
+        self.state = State::Mailed;
+        self.delivered = Some(delivered);
+        self.reason = None;
+    }
+
+    /// Writes down that the pass `pass_id` was taken back.
+    pub fn take_back(&mut self, pass_id: &str) {
+        self.state = State::Revoked;
+        self.reason = Some("out-of-scope".into());
+        self.delivered.take_if(|delivered| delivered.pass.pass_id == pass_id);
+        self.pass.take_if(|made| made.pass_id == pass_id);
     }
 
     /// All claims that a pass may have come from.

@@ -5,7 +5,8 @@
 
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep, timeout};
+use chrono::{DateTime, Utc};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::{
     alert,
@@ -56,13 +57,10 @@ impl<'a> Claimed<'a> {
         let mut record = facts.record.cloned().unwrap_or_else(new);
         let told = record.reason.clone();
         // An earlier claim may have made a pass and died: the new claim must not hide whose it is.
-        if let Some(ours) = facts.reading.passes.iter().find(|pass| facts.is_ours(pass)) {
-            record.pass = Some(made(ours));
-        }
+        record.pass = facts.listed_of_ours().map(made).or(record.pass);
         record.state = State::Issuing;
         record.purpose = plan.purpose;
         record.day_one = plan.day_one;
-        record.reissued = plan.reissued;
         record.updated_at = facts.now;
         let claim = Claim {
             job_key: job.key.clone(),
@@ -118,7 +116,9 @@ impl<'a> Claimed<'a> {
                 },
                 Kind::Refused if !cleared && says_one_exists(&error) => {
                     cleared = true;
-                    if !self.delete_what_stands_in_the_way().await? {
+                    // In time: whoever comes after us may have made what would be listed later.
+                    let deleted = timeout_at(*deadline, self.delete_what_stands_in_the_way()).await;
+                    if !deleted.unwrap_or_else(|_| Err(GraphError::no_time("making room for the pass")))? {
                         return Err(error);
                     }
                 }
@@ -163,16 +163,11 @@ impl<'a> Claimed<'a> {
         language: Option<&str>,
         recipients: Vec<String>,
     ) -> Result<(), LedgerError> {
-        self.record.delivered = Some(Delivered {
-            pass: made(pass),
-            at: self.app.clock.now(),
-            purpose: self.record.purpose,
-            day_one: self.record.day_one,
-            enabled: self.user.is_enabled(),
-            language: language.map(str::to_owned),
-            recipients,
-        });
-        self.record.reason = None;
+        let delivered = delivered(&self.record, pass, self.app.clock.now());
+        self.record.settle(
+            Delivered { language: language.map(str::to_owned), recipients, ..delivered },
+            self.user.is_enabled(),
+        );
         self.write(State::Mailed).await
     }
 
@@ -184,7 +179,7 @@ impl<'a> Claimed<'a> {
 
     /// Gives the claim back: something went wrong.
     pub async fn fail(mut self, failure: Failure) -> Outcome {
-        self.record.reason = Some(failure.word().to_owned());
+        self.record.reason = self.reason(failure.word());
         self.give_back(State::Failed).await;
         Outcome::Failed(failure)
     }
@@ -196,9 +191,14 @@ impl<'a> Claimed<'a> {
         if self.told.as_deref() != Some(word) && self.job.reason != Reason::Http {
             alert::tell(self.app, self.job, &self.user.user_principal_name, &outcome).await;
         }
-        self.record.reason = Some(word.to_owned());
+        self.record.reason = self.reason(word);
         self.give_back(State::Blocked).await;
         outcome
+    }
+
+    /// What the record gives as the reason: of a call, what it gave before, for nobody but the caller was told.
+    fn reason(&self, word: &str) -> Option<String> {
+        if self.job.reason == Reason::Http { self.told.clone() } else { Some(word.to_owned()) }
     }
 
     /// A claim that could not be given back ends by itself, five minutes after it was made.
@@ -213,6 +213,20 @@ impl<'a> Claimed<'a> {
         self.record.updated_at = self.app.clock.now();
         self.etag = self.app.ledger.write(self.user.id, &self.record, Some(&self.etag)).await?;
         Ok(())
+    }
+}
+
+/// The delivery of `pass` by the job that `record` tells of.
+pub(super) fn delivered(record: &Record, pass: &Pass, at: DateTime<Utc>) -> Delivered {
+    let again = record.delivered.as_ref().filter(|d| d.day_one.is_some() && d.day_one == record.day_one);
+    Delivered {
+        pass: made(pass),
+        at,
+        purpose: record.purpose,
+        day_one: record.day_one,
+        reissued: again.map_or(0, |d| d.reissued + 1),
+        language: None,
+        recipients: Vec::new(),
     }
 }
 

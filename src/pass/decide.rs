@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     graph::{Pass, Reading, Usability},
-    ledger::{Claim, Delivered, Purpose, Record, State},
+    ledger::{Claim, Delivered, Purpose, Record, State, Told},
     settings::PassSettings,
     zone::zone_for,
 };
@@ -73,8 +73,6 @@ pub struct Plan {
     pub day_one: Option<NaiveDate>,
     /// Whether a pass for another day one was mailed before.
     pub moved: bool,
-    /// How often a mailed pass for the same day one had to be made anew, this time included.
-    pub reissued: u32,
 }
 
 /// How long what we read may be older than what we wrote.
@@ -97,18 +95,15 @@ pub fn decide(facts: &Facts<'_>) -> Decision {
     }
 }
 
-/// A second look asks the question that the record's own purpose asks; and where that leads nowhere, whether a
-/// joiner's pass that was delivered before is still right.
+/// A second look asks the question that the record's own purpose asks; and where that leads nowhere, what is to
+/// become of a joiner, and of a pass for day one that may be out there.
 fn recheck(facts: &Facts<'_>, record: &Record) -> Decision {
-    let decision = match record.purpose {
-        Purpose::Joiner => return joiner(facts),
-        Purpose::OnDemand => on_demand(facts, true),
-        Purpose::Http => Decision::Skip(Skip::NothingOpen),
-    };
-    let day_one_stands = record.delivered.as_ref().is_some_and(|d| d.purpose == Purpose::Joiner);
-    match decision {
-        Decision::Skip(_) if day_one_stands => joiner(facts),
-        decision => decision,
+    match record.purpose {
+        Purpose::OnDemand => match on_demand(facts, true) {
+            Decision::Skip(_) => joiner(facts),
+            decision => decision,
+        },
+        Purpose::Joiner | Purpose::Http => joiner(facts),
     }
 }
 
@@ -140,8 +135,11 @@ fn joiner(facts: &Facts<'_>) -> Decision {
     }
     let is_mailed = record.is_some_and(|r| r.state == State::Mailed);
     let served = facts.delivered().filter(|d| d.purpose == Purpose::Joiner && d.day_one == Some(day));
-    let is_listed = || reading.passes.iter().any(|pass| facts.is_delivered(pass));
-    if served.is_some_and(|d| is_listed() || (is_mailed && d.pass.opens_at <= now)) {
+    let listed = reading.passes.iter().find(|pass| facts.is_delivered(pass));
+    if listed.is_some_and(|pass| served.is_some() && pass.usability(now) == Usability::Disabled) {
+        return Decision::Block(Block::DisabledByPolicy);
+    }
+    if served.is_some_and(|d| listed.is_some() || (is_mailed && d.pass.opens_at <= now)) {
         return Decision::Skip(Skip::AlreadyServed);
     }
     if let Some(pass) = facts.used_meanwhile() {
@@ -155,20 +153,14 @@ fn joiner(facts: &Facts<'_>) -> Decision {
     if reading.passes.iter().filter(stands).any(|pass| facts.is_foreign(pass)) {
         return Decision::Skip(Skip::HasWorkingPass);
     }
-    let vanished = served.is_some() && is_mailed;
-    let reissued = record.filter(|_| served.is_some()).map_or(0, |r| r.reissued);
-    if vanished && reissued >= MAX_REISSUES {
+    if served.is_some_and(|d| d.reissued >= MAX_REISSUES) {
         return Decision::Block(Block::KeepsVanishing);
     }
     Decision::Issue(Plan {
         window: Window::for_joiner(day, zone, settings, &reading.policy, now),
         purpose: Purpose::Joiner,
         day_one: Some(day),
-        moved: facts
-            .delivered()
-            .and_then(|d| d.day_one)
-            .is_some_and(|told| told != day && is_move(told, day)),
-        reissued: reissued + u32::from(vanished),
+        moved: facts.told().is_some_and(|told| told.day_one != day && is_move(told.day_one, day)),
     })
 }
 
@@ -237,7 +229,7 @@ fn at_once(facts: &Facts<'_>, purpose: Purpose, default_lifetime: u32) -> Decisi
     let lifetime = facts.pass.lifetime_minutes.unwrap_or(default_lifetime);
     let policy = &facts.reading.policy;
     let window = Window::from_now(lifetime, facts.pass.one_time, facts.zone(), policy, facts.now);
-    Decision::Issue(Plan { window, purpose, day_one: None, moved: false, reissued: 0 })
+    Decision::Issue(Plan { window, purpose, day_one: None, moved: false })
 }
 
 impl<'a> Facts<'a> {
@@ -253,8 +245,8 @@ impl<'a> Facts<'a> {
         }
         let day = day_one(self.reading.user.employee_hire_date.ok_or(Skip::NoHireDate)?, zone);
         // Whoever was told of this day with an account that worked, and has none now, is not coming.
-        let told = self.delivered().filter(|d| d.enabled).and_then(|d| d.day_one);
-        if told.is_some_and(|told| is_move(told, day)) && !self.reading.user.is_enabled() {
+        let told = self.told().filter(|told| told.enabled && is_move(told.day_one, day));
+        if told.is_some() && !self.reading.user.is_enabled() {
             return Err(Skip::Disabled);
         }
         match distance(day, zone, self.lead_days, self.now) {
@@ -288,6 +280,10 @@ impl<'a> Facts<'a> {
         self.record.and_then(|r| r.delivered.as_ref())
     }
 
+    fn told(&self) -> Option<Told> {
+        self.record.and_then(|r| r.told)
+    }
+
     /// Whether a delivery is so young that what we read may be older.
     fn was_just_mailed(&self) -> bool {
         self.record.is_some_and(|r| r.state == State::Mailed)
@@ -299,8 +295,13 @@ impl<'a> Facts<'a> {
         self.delivered().is_some_and(|d| d.pass.pass_id == pass.id)
     }
 
+    /// The listed pass that we made, if there is one.
+    pub(super) fn listed_of_ours(&self) -> Option<&'a Pass> {
+        self.reading.passes.iter().find(|pass| self.is_ours(pass))
+    }
+
     /// Whether we made `pass`: its id is on record, or a claim announced it.
-    pub(super) fn is_ours(&self, pass: &Pass) -> bool {
+    fn is_ours(&self, pass: &Pass) -> bool {
         self.purpose_of(pass).is_some()
     }
 

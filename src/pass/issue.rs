@@ -18,7 +18,7 @@ use tokio::time::{sleep, timeout};
 
 use super::{
     alert,
-    claim::{Claimed, REPLICATION_WAITS, made},
+    claim::{Claimed, REPLICATION_WAITS, delivered, made},
     decide::{Decision, Facts, Plan, decide},
     job::{Job, Reason},
     outcome::{Block, Failure, Mailed, Outcome, Revoke, Skip},
@@ -28,7 +28,7 @@ use crate::{
     app::App,
     code::Code,
     graph::{GraphError, Kind, Message, Pass, ReadError, Reading, User},
-    ledger::{Delivered, ETag, Purpose, Record, State},
+    ledger::{ETag, Purpose, Record, State},
     mail::{Draft, JoinerMail},
 };
 
@@ -250,6 +250,7 @@ impl<'a> Case<'a> {
         if record.state != State::Mailed {
             record.state = State::Blocked;
         }
+        record.pass = self.facts().listed_of_ours().map(made).or(record.pass);
         record.reason = Some(word.to_owned());
         self.write(record).await?;
         Ok(outcome)
@@ -259,26 +260,17 @@ impl<'a> Case<'a> {
         self.app.graph.delete_pass(self.job.user_id, pass_id).await?;
         let outcome = Outcome::Revoked(why);
         self.tell(&outcome).await;
-        if let Some(record) = self.record.clone() {
-            self.write(Record { state: State::Revoked, reason: Some("out-of-scope".into()), ..record })
-                .await?;
+        if let Some(mut record) = self.record.clone() {
+            record.take_back(pass_id);
+            self.write(record).await?;
         }
         Ok(outcome)
     }
 
     async fn settle_used(&self, pass: &Pass) -> Result<Outcome, Outcome> {
-        if let Some(record) = self.record.clone() {
-            let delivered = Delivered {
-                pass: made(pass),
-                at: self.app.clock.now(),
-                purpose: record.purpose,
-                day_one: record.day_one,
-                enabled: self.reading.user.is_enabled(),
-                language: None,
-                recipients: Vec::new(),
-            };
-            let delivered = Some(delivered);
-            self.write(Record { state: State::Mailed, delivered, reason: None, ..record }).await?;
+        if let Some(mut record) = self.record.clone() {
+            record.settle(delivered(&record, pass, self.app.clock.now()), self.reading.user.is_enabled());
+            self.write(record).await?;
         }
         Ok(Skip::WasUsed.into())
     }
@@ -324,7 +316,8 @@ async fn missing(app: &App, job: &Job, record: Option<Record>, etag: Option<ETag
     };
     let outcome = Outcome::Revoked(Revoke::Deleted);
     alert::tell(app, job, &job.user_id.to_string(), &outcome).await;
-    let record = Record { state: State::Revoked, reason: Some(Record::DELETED.into()), ..record };
+    let record =
+        Record { state: State::Revoked, reason: Some(Record::DELETED.into()), delivered: None, ..record };
     match write(app, job, record, etag.as_ref()).await {
         Ok(()) => outcome,
         Err(outcome) => outcome,

@@ -118,7 +118,11 @@ impl Outcome {
         match self {
             Self::Mailed(_) | Self::Skipped(_) => None,
             Self::Blocked(block) => Some(block.advice()),
-            Self::Revoked(_) => Some(
+            Self::Revoked(Revoke::OutOfScope(Skip::Disabled)) => {
+                Some("If they still start, enable the account: the next sweep makes a new pass.".into())
+            }
+            Self::Revoked(Revoke::Deleted) => Some("Nothing, if that was meant.".into()),
+            Self::Revoked(Revoke::OutOfScope(_)) => Some(
                 "If they still start, set their hire date again: the next sweep makes a new pass.".into(),
             ),
             Self::Failed(Failure::Missing) => Some("Check that the account still exists.".into()),

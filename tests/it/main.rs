@@ -38,3 +38,5 @@ mod retries;
 mod scope;
 #[cfg(feature = "sandbox")]
 mod setup;
+#[cfg(feature = "sandbox")]
+mod stories;
