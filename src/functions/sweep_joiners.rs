@@ -90,12 +90,16 @@ fn near_day_one(app: &App, user: &Candidate, now: DateTime<Utc>) -> Option<Naive
 /// Today's joiners are looked at anyway, but for those who were promised a pass on demand: their second look comes
 /// in place of their job, and includes it. Without the ledger joiners are still queued, and second looks wait.
 async fn rechecks(app: &App, joiners: &BTreeSet<(NaiveDate, Uuid)>, now: DateTime<Utc>) -> Vec<Job> {
-    let is_joiner = |user: &Uuid| joiners.iter().any(|(_, joiner)| joiner == user);
+    let joiners: BTreeSet<&Uuid> = joiners.iter().map(|(_, user)| user).collect();
     let is_promised = |record: &Record| record.purpose == Purpose::OnDemand && is_unfinished(record, now);
     match app.ledger.list().await {
         Ok(records) => records
             .into_iter()
-            .filter(|(user, record)| if is_joiner(user) { is_promised(record) } else { is_open(record, now) })
+            .filter(
+                |(user, record)| {
+                    if joiners.contains(user) { is_promised(record) } else { is_open(record, now) }
+                },
+            )
             .map(|(user, _)| Job::recheck(user, now.date_naive()))
             .collect(),
         Err(error) => {
@@ -103,10 +107,7 @@ async fn rechecks(app: &App, joiners: &BTreeSet<(NaiveDate, Uuid)>, now: DateTim
                 headline: "The sweep could not read the ledger".into(),
                 who: "every joiner whose first day moved or was cancelled".into(),
                 what_happened: error.to_string(),
-                what_to_do:
-                    "Check that the storage account can be reached and that the app's identity may read \
-                             and write its blobs. Joiners of today are served all the same."
-                        .into(),
+                what_to_do: CHECK_STORAGE.into(),
                 reference: format!("sweep of {now:.0}"),
             })
             .await;
@@ -114,6 +115,9 @@ async fn rechecks(app: &App, joiners: &BTreeSet<(NaiveDate, Uuid)>, now: DateTim
         }
     }
 }
+
+const CHECK_STORAGE: &str = "Check that the storage account can be reached and that the app's identity may read and \
+    write its blobs. Joiners of today are served all the same.";
 
 /// How long an unfinished record is looked at again: longer than anyone waits for a first day.
 const UNFINISHED: TimeDelta = TimeDelta::days(60);
