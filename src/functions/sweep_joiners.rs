@@ -9,7 +9,7 @@ use uuid::Uuid;
 use crate::{
     app::{Alert, App},
     graph::{GraphError, users::Candidate},
-    ledger::{Purpose, Record, State},
+    ledger::{Claim, Purpose, Record, State},
     pass::{
         Job,
         day_one::{Distance, day_one, distance, stamps},
@@ -122,9 +122,6 @@ const CHECK_STORAGE: &str = "Check that the storage account can be reached and t
 /// How long an unfinished record is looked at again: longer than anyone waits for a first day.
 const UNFINISHED: TimeDelta = TimeDelta::days(60);
 
-/// How long after a pass was taken back another one is looked for.
-const STRAGGLERS: TimeDelta = TimeDelta::days(2);
-
 /// Whether a pass of ours may be out there that a joiner should not have any more, or that nobody has; or whether
 /// something that was promised was not done.
 fn is_open(record: &Record, now: DateTime<Utc>) -> bool {
@@ -133,14 +130,16 @@ fn is_open(record: &Record, now: DateTime<Utc>) -> bool {
 }
 
 fn is_unfinished(record: &Record, now: DateTime<Utc>) -> bool {
-    let claimed_within = |age| record.claim.as_ref().is_some_and(|claim| now - claim.since < age);
-    let may_turn_up = || record.claims().any(|c| c.purpose != Purpose::Http && c.ends_at() > now);
+    // A POST that seemed lost may land late: until its pass would be over, somebody has to look for it.
+    let may_turn_up = |claim: &Claim| claim.purpose != Purpose::Http && claim.ends_at() > now;
     match record.state {
-        State::Mailed => false,
+        State::Mailed => record.earlier_claims.iter().any(may_turn_up),
         // A caller who got no pass calls again.
-        State::Issuing | State::Failed if record.purpose != Purpose::Http => claimed_within(UNFINISHED),
-        State::Issuing | State::Failed | State::Blocked => may_turn_up(),
-        // A POST that was on its way may have landed since; what is deleted stays so.
-        State::Revoked => record.reason.as_deref() != Some(Record::DELETED) && claimed_within(STRAGGLERS),
+        State::Issuing | State::Failed if record.purpose != Purpose::Http => {
+            record.claim.as_ref().is_some_and(|claim| now - claim.since < UNFINISHED)
+        }
+        // With the account its passes are gone.
+        State::Revoked if record.reason.as_deref() == Some(Record::DELETED) => false,
+        State::Issuing | State::Failed | State::Blocked | State::Revoked => record.claims().any(may_turn_up),
     }
 }

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use firstpass::sandbox::{PassSpec, Person, Tenant};
+use firstpass::sandbox::{Fault, FaultKind, Group, PassSpec, Person, Tenant, local_host::Answer};
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use uuid::Uuid;
 
@@ -34,7 +34,8 @@ impl Story {
             let person = Person::named(name).usage_location(country).private_mail(&mail).manager(manager);
             joiners.push(tenant.add(person.hire_date("2026-12-01T00:00:00Z".parse().unwrap())));
         }
-        let world = World::new(tenant, &[]);
+        let group = tenant.add_group(Group::named("On-demand access").members(joiners.clone()));
+        let world = World::new(tenant, &[("ON_DEMAND_GROUP_ID", &group.to_string())]);
         Self { world, joiners, rng: StdRng::seed_from_u64(seed), handed_out: vec![], told: vec![] }
     }
 
@@ -79,7 +80,7 @@ impl Story {
 
     async fn life_goes_on(&mut self) {
         let user = self.somebody();
-        let (now, roll) = (self.world.sandbox.now(), self.rng.random_range(0..8));
+        let (now, roll) = (self.world.sandbox.now(), self.rng.random_range(0..11));
         match roll {
             0 => {
                 let day = now + TimeDelta::days(self.rng.random_range(1..6));
@@ -109,7 +110,27 @@ impl Story {
                 self.note(format!("{user}: somebody deletes the pass"));
                 self.world.sandbox.edit(|t| t.delete_pass(user));
             }
+            6 | 7 => self.group_add(user).await,
+            8 => {
+                self.note(format!("{user}: the next POST lands half an hour late"));
+                let late = FaultKind::Delay(Duration::from_secs(1_800));
+                self.world.sandbox.inject(Fault::on("POST", &format!("{user}/authentication"), late));
+            }
             _ => {}
+        }
+    }
+
+    async fn group_add(&mut self, user: Uuid) {
+        let host = self.world.host.clone();
+        let message = format!(r#"{{"jobKey":"group-add/{user}","reason":"group-add","userId":"{user}"}}"#);
+        for delivery in 1..=5 {
+            let patience = if self.chance(6) { self.rng.random_range(0..4_000) } else { 600_000 };
+            let answer = limited(patience, host.deliver(&message, delivery)).await;
+            self.note(format!("group-add {delivery}: {:?}", answer.as_ref().map(Answer::log)));
+            if answer.is_some_and(|answer| answer.is_success()) {
+                return;
+            }
+            self.world.later(TimeDelta::minutes(3));
         }
     }
 
@@ -166,6 +187,7 @@ async fn after_any_story_two_quiet_sweeps_put_everything_right() {
             tokio::time::sleep(Duration::from_secs(hours * 3600)).await;
         }
         story.world.sandbox.misbehave(0.0);
+        story.world.sandbox.clear_faults();
         story.world.sandbox.edit(|t| t.policy.refuse_when_exists = false);
         for _ in 0..2 {
             tokio::time::sleep(Duration::from_secs(24 * 3600)).await;
