@@ -153,7 +153,8 @@ fn joiner(facts: &Facts<'_>) -> Decision {
     if reading.passes.iter().filter(stands).any(|pass| facts.is_foreign(pass)) {
         return Decision::Skip(Skip::HasWorkingPass);
     }
-    if served.is_some_and(|d| d.reissued >= MAX_REISSUES) {
+    // Unless it was replaced by one of our own, whose POST came late.
+    if served.is_some_and(|d| d.reissued >= MAX_REISSUES) && facts.undelivered(Purpose::Joiner).is_none() {
         return Decision::Block(Block::KeepsVanishing);
     }
     Decision::Issue(Plan {

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::helpers::{World, escaped, tenant_with_emma, to};
 
-/// More find more: 12,000 take a minute and a half in a release build.
+/// More find more: 12,000 take two minutes in a release build.
 const SEEDS: u64 = 100;
 const DAYS: usize = 6;
 
