@@ -124,8 +124,14 @@ fn joiner(facts: &Facts<'_>) -> Decision {
             };
         }
     };
+    let is_mailed = record.is_some_and(|r| r.state == State::Mailed);
     if distance(day, zone, facts.lead_days, now) == Distance::Past {
-        return Decision::Skip(Skip::DayOnePast(day));
+        let why = Skip::DayOnePast(day);
+        // A pass lives out its window, but for one that came late in place of the one that was mailed.
+        return match facts.undelivered(Purpose::Joiner).filter(|_| is_mailed) {
+            Some(pass) => Decision::Revoke { pass_id: pass.id.clone(), why: Revoke::OutOfScope(why) },
+            None => Decision::Skip(why),
+        };
     }
     if let Some(block) = facts.block() {
         return Decision::Block(block);
@@ -133,7 +139,6 @@ fn joiner(facts: &Facts<'_>) -> Decision {
     if facts.was_just_mailed() {
         return Decision::Skip(Skip::JustMailed);
     }
-    let is_mailed = record.is_some_and(|r| r.state == State::Mailed);
     let served = facts.delivered().filter(|d| d.purpose == Purpose::Joiner && d.day_one == Some(day));
     let listed = reading.passes.iter().find(|pass| facts.is_delivered(pass));
     if listed.is_some_and(|pass| served.is_some() && pass.usability(now) == Usability::Disabled) {

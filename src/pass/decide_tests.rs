@@ -392,3 +392,16 @@ fn windows_have_whole_seconds_as_graph_gets_them() {
     let window = plan_of(&case).window;
     assert_eq!(window.opens_at, window.opens_at.trunc_subsecs(0));
 }
+
+#[test]
+fn a_late_pass_that_nobody_holds_goes_when_day_one_is_past() {
+    let mut case = served();
+    case.pass.lifetime_minutes = Some(480);
+    case.now = "2026-11-28T05:00:00Z".parse().unwrap();
+    case.reading.passes[0].lifetime_in_minutes = 1_440;
+    assert!(matches!(skip_of(&case), Some(Skip::DayOnePast(_))), "a pass lives out its window");
+    case.reading.passes[0].id = "late".into();
+    assert!(matches!(skip_of(&case), Some(Skip::DayOnePast(_))), "not ours by its window");
+    case.record.as_mut().unwrap().claim.as_mut().unwrap().lifetime_minutes = 1_440;
+    assert!(matches!(case.decide(), Decision::Revoke { pass_id, .. } if pass_id == "late"));
+}
