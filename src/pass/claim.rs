@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::{
     alert,
-    decide::{Facts, Plan, was_announced},
+    decide::{Facts, Plan, purpose_of},
     job::{Job, Reason},
     outcome::{Block, Failure, Outcome},
 };
@@ -132,9 +132,7 @@ impl<'a> Claimed<'a> {
         let now = self.app.clock.now();
         let mut deleted = false;
         for pass in self.app.graph.list_passes(self.user.id).await? {
-            let on_record = self.record.pass.as_ref().is_some_and(|made| made.pass_id == pass.id);
-            let announced = self.record.claims().any(|claim| was_announced(claim, &pass));
-            if on_record || announced || !pass.is_alive(now) {
+            if purpose_of(&self.record, &pass).is_some() || !pass.is_alive(now) {
                 self.app.graph.delete_pass(self.user.id, &pass.id).await?;
                 deleted = true;
             }

@@ -306,21 +306,12 @@ impl<'a> Facts<'a> {
         self.reading.passes.iter().find(|pass| self.is_ours(pass))
     }
 
-    /// Whether we made `pass`: its id is on record, or a claim announced it.
     fn is_ours(&self, pass: &Pass) -> bool {
         self.purpose_of(pass).is_some()
     }
 
-    /// What we made `pass` for, if we made it.
     fn purpose_of(&self, pass: &Pass) -> Option<Purpose> {
-        let record = self.record?;
-        if let Some(delivered) = self.delivered().filter(|d| d.pass.pass_id == pass.id) {
-            return Some(delivered.purpose);
-        }
-        let announced = record.claims().find(|claim| was_announced(claim, pass)).map(|claim| claim.purpose);
-        let on_record =
-            || record.pass.as_ref().filter(|made| made.pass_id == pass.id).map(|_| record.purpose);
-        announced.or_else(on_record)
+        purpose_of(self.record?, pass)
     }
 
     /// Whether killing `pass` for a joiner's new one would take away something that somebody was given: it is not
@@ -360,9 +351,19 @@ impl<'a> Facts<'a> {
     }
 }
 
+/// What we made `pass` for, if it is ours: its id is on record, or a claim announced it.
+pub(super) fn purpose_of(record: &Record, pass: &Pass) -> Option<Purpose> {
+    if let Some(delivered) = record.delivered.as_ref().filter(|d| d.pass.pass_id == pass.id) {
+        return Some(delivered.purpose);
+    }
+    let announced = record.claims().find(|claim| was_announced(claim, pass)).map(|claim| claim.purpose);
+    let on_record = || record.pass.as_ref().filter(|made| made.pass_id == pass.id).map(|_| record.purpose);
+    announced.or_else(on_record)
+}
+
 /// Whether `pass` is the one that `claim` announced: made since, with exactly the window that was planned. Then a
 /// worker died, or the answer to its POST was lost.
-pub(super) fn was_announced(claim: &Claim, pass: &Pass) -> bool {
+fn was_announced(claim: &Claim, pass: &Pass) -> bool {
     let since = pass.created_date_time - claim.since;
     let as_planned = match claim.opens_at {
         Some(opens_at) => pass.start_date_time == opens_at,

@@ -187,11 +187,7 @@ async fn post_lost_then_refused_leaves_no_orphan() {
     world.sandbox.inject(Fault::on("POST", PASS, refuse(400)).nth(2));
     let end = world.deliver(emma).await;
     world.sandbox.edit(|t| t.change(emma, |p| p.hire_date = None));
-    let mut ends = vec![];
-    for _ in 0..2 {
-        world.later(TimeDelta::days(1));
-        ends.extend(world.sweep().await);
-    }
+    let ends = world.sweep_daily(2).await;
     assert_eq!(
         world.live_code(emma),
         None,
@@ -228,11 +224,7 @@ async fn late_post_after_a_revoke_is_revoked_too() {
     tokio::time::sleep(Duration::from_secs(310)).await;
     let first = world.sweep().await;
     tokio::time::sleep(Duration::from_secs(200)).await;
-    let mut ends = vec![];
-    for _ in 0..2 {
-        world.later(TimeDelta::days(1));
-        ends.extend(world.sweep().await);
-    }
+    let ends = world.sweep_daily(2).await;
     assert_eq!(world.live_code(emma), None, "{first:?} {ends:?}");
 }
 

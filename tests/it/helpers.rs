@@ -100,6 +100,16 @@ impl World {
         ends
     }
 
+    /// The sweeps of the next days.
+    pub async fn sweep_daily(&self, days: usize) -> Vec<End> {
+        let mut ends = Vec::new();
+        for _ in 0..days {
+            self.later(TimeDelta::days(1));
+            ends.extend(self.sweep().await);
+        }
+        ends
+    }
+
     /// One delivery of a joiner's job.
     pub async fn deliver(&self, user: Uuid) -> End {
         End::from(&self.host.deliver(&self.job(user).to_message(), 1).await)

@@ -5,8 +5,18 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use firstpass::sandbox::{Fault, FaultKind, Group, PassSpec, Untargeted, roles};
+use uuid::Uuid;
 
 use crate::helpers::{PASS, World, refuse, seconds, tenant_with_emma, throttle, time};
+
+/// A tenant that refuses a pass while there is one, and in it a joiner with a pass long over.
+fn world_with_a_dead_pass_in_the_way() -> (World, Uuid) {
+    let (mut tenant, emma) = tenant_with_emma();
+    tenant.policy.refuse_when_exists = true;
+    tenant.add_pass(emma, PassSpec::opening(time("2026-10-01T00:00:00Z")));
+    let world = World::new(tenant, &[]);
+    (world, emma)
+}
 
 #[tokio::test(start_paused = true)]
 async fn a_refused_call_does_not_silence_the_joiners_alert() {
@@ -28,11 +38,7 @@ async fn a_block_does_not_hide_an_orphan() {
     world.sandbox.edit(|t| t.assign_role(emma, roles::GLOBAL_ADMINISTRATOR));
     assert_eq!(world.deliver(emma).await.outcome, "blocked");
     world.sandbox.edit(|t| t.change(emma, |p| p.hire_date = None));
-    let mut ends = vec![];
-    for _ in 0..2 {
-        world.later(TimeDelta::days(1));
-        ends.extend(world.sweep().await);
-    }
+    let ends = world.sweep_daily(2).await;
     assert_eq!(world.live_code(emma), None, "{ends:?} {:?}", world.record(emma).await);
 }
 
@@ -70,11 +76,7 @@ async fn a_failed_call_does_not_hide_an_orphan() {
     world.sandbox.inject(Fault::on("POST", PASS, throttle("1")).times(4));
     assert_eq!(world.create_tap(&emma.to_string()).await.0, 429);
     world.sandbox.edit(|t| t.change(emma, |p| p.hire_date = None));
-    let mut ends = vec![];
-    for _ in 0..2 {
-        world.later(TimeDelta::days(1));
-        ends.extend(world.sweep().await);
-    }
+    let ends = world.sweep_daily(2).await;
     assert_eq!(world.live_code(emma), None, "{ends:?} {:?}", world.record(emma).await);
 }
 
@@ -96,10 +98,7 @@ async fn a_failed_group_add_of_a_served_joiner_is_taken_up_by_the_next_sweep() {
 #[tokio::test(start_paused = true)]
 async fn what_stands_in_the_way_takes_no_ten_minutes() {
     for kind in [throttle("120"), FaultKind::Delay(Duration::from_secs(3_600))] {
-        let (mut tenant, emma) = tenant_with_emma();
-        tenant.policy.refuse_when_exists = true;
-        tenant.add_pass(emma, PassSpec::opening(time("2026-10-01T00:00:00Z")));
-        let world = World::new(tenant, &[]);
+        let (world, emma) = world_with_a_dead_pass_in_the_way();
         // Graph slows down when the batch is read.
         world.sandbox.inject(Fault::on("GET", PASS, kind.clone()).nth(2).always());
         world.sandbox.inject(Fault::on("DELETE", PASS, kind.clone()).always());
@@ -111,10 +110,7 @@ async fn what_stands_in_the_way_takes_no_ten_minutes() {
 
 #[tokio::test(start_paused = true)]
 async fn a_job_takes_no_ten_minutes_in_the_way() {
-    let (mut tenant, emma) = tenant_with_emma();
-    tenant.policy.refuse_when_exists = true;
-    tenant.add_pass(emma, PassSpec::opening(time("2026-10-01T00:00:00Z")));
-    let world = World::new(tenant, &[]);
+    let (world, emma) = world_with_a_dead_pass_in_the_way();
     world.sandbox.inject(Fault::on("POST", "$batch", throttle("70")).times(2));
     world.sandbox.inject(Fault::on("POST", PASS, throttle("110")).times(2));
     world.sandbox.inject(Fault::on("GET", PASS, throttle("45")).nth(2).times(3));
@@ -126,10 +122,7 @@ async fn a_job_takes_no_ten_minutes_in_the_way() {
 
 #[tokio::test(start_paused = true)]
 async fn a_slow_cleaner_never_kills_what_another_has_mailed() {
-    let (mut tenant, emma) = tenant_with_emma();
-    tenant.policy.refuse_when_exists = true;
-    tenant.add_pass(emma, PassSpec::opening(time("2026-10-01T00:00:00Z")));
-    let world = World::new(tenant, &[]);
+    let (world, emma) = world_with_a_dead_pass_in_the_way();
     world.sandbox.inject(Fault::on("POST", PASS, throttle("110")).times(2));
     // Its list of passes: 2nd GET that fits (the first is in its batch)
     world.sandbox.inject(Fault::on("GET", PASS, throttle("100")).nth(2));
@@ -164,15 +157,10 @@ async fn a_delivered_pass_that_the_policy_switched_off_is_not_silent() {
         t.policy.untargeted = Untargeted::Refused;
         t.passes.get_mut(&emma).unwrap().disabled_by_policy = true;
     });
-    let mut ends = vec![];
-    for _ in 0..3 {
-        world.later(TimeDelta::days(1));
-        ends.extend(world.sweep().await);
-    }
+    let ends = world.sweep_daily(3).await;
     assert_eq!(world.alerts().len(), 1, "{ends:?}");
 }
 
-// H47: the opening passes while Graph is busy
 #[tokio::test(start_paused = true)]
 async fn a_window_that_opens_while_graph_is_busy_is_served() {
     let (world, emma) = World::with_emma();
@@ -182,7 +170,6 @@ async fn a_window_that_opens_while_graph_is_busy_is_served() {
     assert_eq!((end.outcome.as_str(), world.pass_mails().len()), ("mailed", 1), "{end:?}");
 }
 
-// H42: a failed call takes the lag protection away
 #[tokio::test(start_paused = true)]
 async fn a_late_pass_for_an_older_day_is_known_as_ours() {
     let (mut tenant, emma) = tenant_with_emma();
@@ -195,16 +182,11 @@ async fn a_late_pass_for_an_older_day_is_known_as_ours() {
     tokio::time::sleep(Duration::from_secs(310)).await;
     assert_eq!(world.deliver(emma).await.outcome, "mailed");
     tokio::time::sleep(Duration::from_secs(200)).await;
-    let mut ends = vec![];
-    for _ in 0..4 {
-        world.later(TimeDelta::days(1));
-        ends.extend(world.sweep().await);
-    }
+    let ends = world.sweep_daily(4).await;
     world.later(TimeDelta::hours(3));
     assert!(world.live_code(emma).is_some(), "{} {ends:?}", world.sandbox.now());
 }
 
-// refused then: reused name to keep imports
 #[tokio::test(start_paused = true)]
 async fn a_refused_call_after_being_served_keeps_all() {
     let (world, emma) = World::with_emma();
@@ -217,13 +199,9 @@ async fn a_refused_call_after_being_served_keeps_all() {
     assert_eq!((world.live_code(emma), world.pass_mails().len()), (code, 1), "{ends:?}");
 }
 
-// covered by unit rule; here: CreateTap's time
 #[tokio::test(start_paused = true)]
 async fn a_call_ends_in_time_in_the_way() {
-    let (mut tenant, emma) = tenant_with_emma();
-    tenant.policy.refuse_when_exists = true;
-    tenant.add_pass(emma, PassSpec::opening(time("2026-10-01T00:00:00Z")));
-    let world = World::new(tenant, &[]);
+    let (world, emma) = world_with_a_dead_pass_in_the_way();
     world.sandbox.inject(Fault::on("POST", PASS, throttle("60")));
     world.sandbox.inject(Fault::on("GET", PASS, throttle("45")).nth(2).times(3));
     world.sandbox.inject(Fault::on("DELETE", PASS, throttle("45")).times(3));
