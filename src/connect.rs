@@ -17,7 +17,11 @@ use crate::sandbox::loopback::SandboxUrl;
 use crate::{
     app::App,
     clock::Clock,
-    ledger::{Ledger, memory::MemoryLedger},
+    ledger::{
+        Ledger,
+        blob::{BlobLedger, has_sas},
+        memory::MemoryLedger,
+    },
     settings::{Problem, Report, Settings, TenantAccess},
 };
 
@@ -36,11 +40,12 @@ pub struct Connection {
 /// # Errors
 /// What keeps it from working, as a report on the settings behind it.
 pub fn connect(settings: Settings) -> Result<Connection, Report> {
-    let ledger = ledger(settings.ledger_url.as_ref())?;
+    let ledger_url = settings.ledger_url.clone();
     match settings.tenant.clone() {
         TenantAccess::Graph { client_id, managed_identity } => {
             let http: Arc<dyn HttpClient> = Arc::new(http_client(|client| client)?);
             let credential = credential(client_id, managed_identity, http.clone())?;
+            let ledger = ledger(ledger_url, Some(credential.clone()))?;
             let app = app(settings, http, credential, ledger, Clock::system())?;
             Ok(Connection {
                 app,
@@ -54,6 +59,8 @@ pub fn connect(settings: Settings) -> Result<Connection, Report> {
             let http = http_client(|client| client.no_proxy().tls_certs_only([]))?;
             let sandbox = SandboxUrl::new(http, url.as_str(), Clock::system())
                 .map_err(|error| report("SANDBOX_URL", error.to_string()))?;
+            // What signs in to the sandbox is nobody to a real storage account.
+            let ledger = ledger(ledger_url, None)?;
             let app = app(settings, sandbox.clone(), sandbox.credential(), ledger, sandbox.clock())?;
             Ok(Connection { app, sandbox: Some(sandbox) })
         }
@@ -110,15 +117,26 @@ fn credential(
     }
 }
 
-/// The ledger. Workers in Azure share no memory, so a ledger in memory would lose joiners there: better not to
-/// start at all.
-fn ledger(url: Option<&Url>) -> Result<Arc<dyn Ledger>, Report> {
-    match url {
-        None => Ok(Arc::new(MemoryLedger::default())),
-        Some(_) => {
-            Err(report("LEDGER_URL", "cannot be used: this version keeps its ledger in memory only".into()))
-        }
+/// How long one request to blob storage may take; answers take milliseconds.
+const LEDGER_TRY: Duration = Duration::from_secs(5);
+
+/// The ledger in blob storage; in memory where no URL is set, which only a sandbox may do without. A URL with a SAS
+/// says itself who is asking.
+fn ledger(url: Option<Url>, credential: Option<Arc<dyn TokenCredential>>) -> Result<Arc<dyn Ledger>, Report> {
+    let Some(url) = url else { return Ok(Arc::new(MemoryLedger::default())) };
+    let credential = credential.filter(|_| !has_sas(&url));
+    if credential.is_none() && !has_sas(&url) {
+        return Err(report("LEDGER_URL", "needs a SAS beside SANDBOX_URL".into()));
     }
+    // Plain http is to this machine, see `settings`: as with a sandbox.
+    let is_local = url.scheme() == "http";
+    let http = http_client(|client| {
+        let client = client.timeout(LEDGER_TRY).no_gzip();
+        if is_local { client.no_proxy().tls_certs_only([]) } else { client }
+    })?;
+    let ledger = BlobLedger::new(url, credential, Arc::new(http))
+        .map_err(|error| report("LEDGER_URL", error.to_string()))?;
+    Ok(Arc::new(ledger))
 }
 
 fn report(name: &'static str, what: String) -> Report {

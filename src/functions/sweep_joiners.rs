@@ -2,14 +2,14 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use tokio::time::timeout;
 use uuid::Uuid;
 
 use crate::{
     app::{Alert, App},
     graph::{GraphError, users::Candidate},
-    ledger::{Claim, Purpose, Record, State},
+    ledger::{Purpose, Record},
     pass::{
         Job,
         day_one::{Distance, day_one, distance, stamps},
@@ -91,15 +91,12 @@ fn near_day_one(app: &App, user: &Candidate, now: DateTime<Utc>) -> Option<Naive
 /// in place of their job, and includes it. Without the ledger joiners are still queued, and second looks wait.
 async fn rechecks(app: &App, joiners: &BTreeSet<(NaiveDate, Uuid)>, now: DateTime<Utc>) -> Vec<Job> {
     let joiners: BTreeSet<&Uuid> = joiners.iter().map(|(_, user)| user).collect();
-    let is_promised = |record: &Record| record.purpose == Purpose::OnDemand && is_unfinished(record, now);
-    match app.ledger.list().await {
+    let is_promised =
+        |record: &Record| record.purpose == Purpose::OnDemand && record.unfinished_until() > Some(now);
+    match app.ledger.open(now).await {
         Ok(records) => records
             .into_iter()
-            .filter(
-                |(user, record)| {
-                    if joiners.contains(user) { is_promised(record) } else { is_open(record, now) }
-                },
-            )
+            .filter(|(user, record)| !joiners.contains(user) || is_promised(record))
             .map(|(user, _)| Job::recheck(user, now.date_naive()))
             .collect(),
         Err(error) => {
@@ -118,28 +115,3 @@ async fn rechecks(app: &App, joiners: &BTreeSet<(NaiveDate, Uuid)>, now: DateTim
 
 const CHECK_STORAGE: &str = "Check that the storage account can be reached and that the app's identity may read and \
     write its blobs. Joiners of today are served all the same.";
-
-/// How long an unfinished record is looked at again: longer than anyone waits for a first day.
-const UNFINISHED: TimeDelta = TimeDelta::days(60);
-
-/// Whether a pass of ours may be out there that a joiner should not have any more, or that nobody has; or whether
-/// something that was promised was not done.
-fn is_open(record: &Record, now: DateTime<Utc>) -> bool {
-    let to_joiner = record.delivered.as_ref().filter(|d| d.purpose == Purpose::Joiner);
-    to_joiner.is_some_and(|d| d.pass.ends_at > now) || is_unfinished(record, now)
-}
-
-fn is_unfinished(record: &Record, now: DateTime<Utc>) -> bool {
-    // A POST that seemed lost may land late: until its pass would be over, somebody has to look for it.
-    let may_turn_up = |claim: &Claim| claim.purpose != Purpose::Http && claim.ends_at() > now;
-    match record.state {
-        State::Mailed => record.earlier_claims.iter().any(may_turn_up),
-        // A caller who got no pass calls again.
-        State::Issuing | State::Failed if record.purpose != Purpose::Http => {
-            record.claim.as_ref().is_some_and(|claim| now - claim.since < UNFINISHED)
-        }
-        // With the account its passes are gone.
-        State::Revoked if record.reason.as_deref() == Some(Record::DELETED) => false,
-        State::Issuing | State::Failed | State::Blocked | State::Revoked => record.claims().any(may_turn_up),
-    }
-}

@@ -55,35 +55,3 @@ impl Ledger for MemoryLedger {
         Ok(self.store().records.iter().map(|(user, (record, _))| (*user, record.clone())).collect())
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::ledger::{Purpose, State};
-
-    #[tokio::test]
-    async fn nobody_overwrites_what_they_have_not_read() {
-        let (ledger, user) = (MemoryLedger::default(), Uuid::from_u128(1));
-        let mut record = Record::new(State::Failed, Purpose::Joiner, "2026-11-22T05:00:00Z".parse().unwrap());
-        let first = ledger.write(user, &record, None).await.unwrap();
-        assert_eq!(
-            ledger.write(user, &record, None).await,
-            Err(LedgerError::Conflict),
-            "there is one already"
-        );
-        record.state = State::Issuing;
-        let second = ledger.write(user, &record, Some(&first)).await.unwrap();
-        assert_eq!(
-            ledger.write(user, &record, Some(&first)).await,
-            Err(LedgerError::Conflict),
-            "an old version"
-        );
-        assert_eq!(ledger.read(user).await, Ok(Some((record.clone(), second.clone()))));
-        assert_eq!(
-            ledger.write(Uuid::nil(), &record, Some(&second)).await,
-            Err(LedgerError::Conflict),
-            "no such"
-        );
-        assert_eq!(ledger.list().await, Ok(vec![(user, record)]));
-    }
-}

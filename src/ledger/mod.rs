@@ -1,14 +1,16 @@
 //! What we did for whom: one small record per user, never the code.
 //!
 //! Every write is conditional, so that two workers with the same user cannot both believe that they made the
-//! pass. A store is anything that keeps the conditions of [`Ledger`]; [`memory`] is the first.
+//! pass. A store is anything that keeps the conditions of [`Ledger`]: [`blob`] storage, or [`memory`].
 
+pub mod blob;
 pub mod memory;
 mod record;
 
 use std::fmt;
 
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 pub use self::record::{Claim, Delivered, Made, Purpose, Record, State, Told};
@@ -32,6 +34,11 @@ pub trait Ledger: fmt::Debug + Send + Sync {
 
     /// All records.
     async fn list(&self) -> Result<Vec<(Uuid, Record)>, LedgerError>;
+
+    /// The records that are open at `now` ([`Record::open_until`]): few, however many there are.
+    async fn open(&self, now: DateTime<Utc>) -> Result<Vec<(Uuid, Record)>, LedgerError> {
+        Ok(self.list().await?.into_iter().filter(|(_, record)| record.open_until() > Some(now)).collect())
+    }
 }
 
 /// Why the ledger did not do it.
@@ -39,15 +46,18 @@ pub trait Ledger: fmt::Debug + Send + Sync {
 pub enum LedgerError {
     /// The record is not in the expected version any more.
     Conflict,
-    /// The store could not be reached or did not understand.
+    /// The store could not be reached, or refused.
     Unavailable(String),
+    /// What the store has of the user is no record.
+    Unreadable(String),
 }
 
 impl fmt::Display for LedgerError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Conflict => f.write_str("another job changed the user's record meanwhile"),
-            Self::Unavailable(why) => write!(f, "the ledger cannot be reached: {why}"),
+            Self::Unavailable(why) => write!(f, "the ledger cannot be used: {why}"),
+            Self::Unreadable(why) => write!(f, "the ledger holds something that is no record: {why}"),
         }
     }
 }

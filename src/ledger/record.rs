@@ -149,6 +149,8 @@ impl Record {
     pub const SCHEMA: u32 = 1;
     /// The reason of a record whose account is gone.
     pub const DELETED: &str = "deleted";
+    /// How long an unfinished record is looked at again: longer than anyone waits for a first day.
+    const UNFINISHED: TimeDelta = TimeDelta::days(60);
     /// More windows than anybody plans for one user within the life of a pass.
     const MAX_EARLIER_CLAIMS: usize = 16;
     /// How long a claim is respected: longer than any worker may go on before it makes or mails a pass.
@@ -206,6 +208,32 @@ impl Record {
             }
         }
         self.claim = Some(claim);
+    }
+
+    /// Until when a sweep looks at it again even if its user is no candidate any more; `None` where nothing is open.
+    /// Until then a pass of ours may be out there that a joiner should not have any more, or that nobody has; or
+    /// something that was promised was not done.
+    pub fn open_until(&self) -> Option<DateTime<Utc>> {
+        let to_joiner = self.delivered.as_ref().filter(|d| d.purpose == Purpose::Joiner);
+        to_joiner.map(|d| d.pass.ends_at).max(self.unfinished_until())
+    }
+
+    /// Until when a sweep finishes what a job left behind.
+    pub fn unfinished_until(&self) -> Option<DateTime<Utc>> {
+        // A POST that seemed lost may land late: until its pass would be over, somebody has to look for it.
+        let may_turn_up = |claim: &Claim| (claim.purpose != Purpose::Http).then(|| claim.ends_at());
+        match self.state {
+            State::Mailed => self.earlier_claims.iter().filter_map(may_turn_up).max(),
+            // A caller who got no pass calls again.
+            State::Issuing | State::Failed if self.purpose != Purpose::Http => {
+                self.claim.as_ref().map(|claim| claim.since + Self::UNFINISHED)
+            }
+            // With the account its passes are gone.
+            State::Revoked if self.reason.as_deref() == Some(Self::DELETED) => None,
+            State::Issuing | State::Failed | State::Blocked | State::Revoked => {
+                self.claims().filter_map(may_turn_up).max()
+            }
+        }
     }
 
     /// Until when another worker's claim must be respected, if it must.

@@ -288,7 +288,7 @@ impl From<LedgerError> for Outcome {
         match error {
             // Even if the conflict is with our own write, whose answer was lost: the next delivery sorts it out.
             LedgerError::Conflict => Self::Failed(Failure::Busy(None)),
-            LedgerError::Unavailable(_) => Self::Failed(Failure::Ledger(error)),
+            LedgerError::Unavailable(_) | LedgerError::Unreadable(_) => Self::Failed(Failure::Ledger(error)),
         }
     }
 }

@@ -8,7 +8,7 @@ use chrono_tz::Tz;
 use uuid::Uuid;
 
 use super::{Environment, MailCc, MailTo, PassStart};
-use crate::address::Address;
+use crate::{address::Address, ledger::blob::has_sas};
 
 pub(super) const GUID_EXAMPLE: &str = "0f9d6c1e-5b1a-4a53-9a40-3f5f2f0f7b11";
 pub(super) const LEDGER_EXAMPLE: &str = "https://mystorage.blob.core.windows.net/ledger";
@@ -235,6 +235,9 @@ pub(super) fn ledger_url(text: &str) -> Parsed<Url> {
     let url = Url::parse(text).map_err(|_| "is not a URL".to_owned())?;
     if url.scheme() != "https" && !is_loopback(&url) {
         return Err("must start with https:// (plain http only to this machine, for Azurite)".to_owned());
+    }
+    if url.scheme() == "http" && !has_sas(&url) {
+        return Err("needs a SAS: a token must not go over plain http".to_owned());
     }
     if url.path().trim_matches('/').is_empty() {
         return Err("names no container: add its name as the path".to_owned());

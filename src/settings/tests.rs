@@ -24,6 +24,20 @@ fn the_required_two_are_enough() {
 }
 
 #[test]
+fn a_ledger_over_plain_http_is_on_this_machine_and_has_a_sas() {
+    let with = |url| read(&[("LEDGER_URL", url)]).map_err(|report| report.to_string());
+    assert!(with("http://127.0.0.1:10000/account/ledger?sv=1&sig=SECRET").is_ok());
+    for (url, what) in [
+        ("http://127.0.0.1:10000/account/ledger", "needs a SAS"),
+        ("http://x.blob.core.windows.net/ledger?sig=SECRET", "must start with https://"),
+        ("https://x.blob.core.windows.net/?sig=SECRET", "names no container"),
+    ] {
+        let said = with(url).unwrap_err();
+        assert!(said.contains(what) && !said.contains("SECRET"), "{said}");
+    }
+}
+
+#[test]
 fn every_problem_is_in_one_report_with_its_example() {
     let bad = [
         ("SWEEP_SCHEDULE", "daily"),

@@ -13,6 +13,10 @@ mod process;
 mod deployed;
 
 #[cfg(feature = "sandbox")]
+mod azurite;
+#[cfg(feature = "sandbox")]
+mod blob_service;
+#[cfg(feature = "sandbox")]
 mod campaign;
 #[cfg(feature = "sandbox")]
 mod claims;
@@ -30,6 +34,8 @@ mod host_contract;
 mod http;
 #[cfg(feature = "sandbox")]
 mod leaks;
+#[cfg(feature = "sandbox")]
+mod ledgers;
 #[cfg(feature = "sandbox")]
 mod platform;
 #[cfg(feature = "sandbox")]

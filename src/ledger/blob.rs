@@ -1,0 +1,281 @@
+//! Records in blob storage: one document `joiners/<object id>.json` per user, in a container of its own.
+//!
+//! What the store promises ([Put Blob], [conditional headers]) is what [`Ledger`] asks for: `If-None-Match: *` for a
+//! first record, `If-Match` for every other, and exactly one winner. A write whose answer was lost is sent again by the
+//! client library, and then meets itself: that is a [`LedgerError::Conflict`] like any other.
+//!
+//! [Put Blob]: https://learn.microsoft.com/rest/api/storageservices/put-blob
+//! [conditional headers]: https://learn.microsoft.com/rest/api/storageservices/specifying-conditional-headers-for-blob-service-operations
+
+use std::{collections::HashMap, error::Error as _, fmt, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use azure_core::{
+    Error,
+    credentials::TokenCredential,
+    error::ErrorKind,
+    http::{
+        ClientOptions, Etag, ExponentialRetryOptions, HttpClient, RequestContent, RetryOptions, StatusCode,
+        Transport, Url, headers::HeaderName,
+    },
+};
+use azure_storage_blob::{
+    BlobClient, BlobContainerClient, BlobContainerClientOptions,
+    models::{
+        BlobContainerClientListBlobsOptions, BlobItem, BlockBlobClientUploadOptions, ListBlobsIncludeItem,
+    },
+};
+use chrono::{DateTime, SecondsFormat, Utc};
+use futures::{StreamExt, TryStreamExt, stream};
+use tokio::time::timeout;
+use uuid::Uuid;
+
+use super::{ETag, Ledger, LedgerError, Record};
+
+/// How long reading or writing one record may take, tries and waits included. A job does this three times, and all of
+/// it has to fit into the ten minutes after which the host kills the process.
+const ONE_RECORD: Duration = Duration::from_secs(15);
+/// How long looking through all records may take: what the sweep has left when its search took as long as it may.
+const ALL_RECORDS: Duration = Duration::from_secs(90);
+/// How often a request is sent again at most. The library's own eight retries last over a minute.
+const MAX_RETRIES: u32 = 3;
+/// How many records are read at the same time.
+const AT_ONCE: usize = 16;
+
+const FOLDER: &str = "joiners/";
+/// The name of the metadata that says until when a sweep has to look at the record, so that a listing tells which
+/// records to read; see [`Record::open_until`].
+const OPEN_UNTIL: &str = "open_until";
+const NEVER: &str = "never";
+
+/// A ledger in a blob container. The container is made when the first record is written.
+pub struct BlobLedger {
+    container: BlobContainerClient,
+    /// The SAS in the container's URL, which must not appear in words.
+    secret: Option<String>,
+}
+
+impl BlobLedger {
+    /// The ledger in `container`. Without a `credential` the URL carries a SAS.
+    ///
+    /// # Errors
+    /// When the library refuses the URL: with a credential it has to be `https`.
+    pub fn new(
+        container: Url,
+        credential: Option<Arc<dyn TokenCredential>>,
+        transport: Arc<dyn HttpClient>,
+    ) -> Result<Self, LedgerError> {
+        let secret = container.query().filter(|_| has_sas(&container)).map(str::to_owned);
+        let retry =
+            ExponentialRetryOptions { max_retries: MAX_RETRIES, ..ExponentialRetryOptions::default() };
+        let client_options = ClientOptions {
+            retry: RetryOptions::exponential(retry),
+            transport: Some(Transport::new(transport)),
+            ..ClientOptions::default()
+        };
+        let options = BlobContainerClientOptions { client_options, ..BlobContainerClientOptions::default() };
+        match BlobContainerClient::new(container, credential, Some(options)) {
+            Ok(container) => Ok(Self { container, secret }),
+            Err(error) => Err(LedgerError::Unavailable(words(&error, secret.as_deref()))),
+        }
+    }
+
+    fn blob(&self, user: Uuid) -> BlobClient {
+        self.container.blob_client(&format!("{FOLDER}{user}.json"))
+    }
+
+    fn unavailable(&self, error: &Error) -> LedgerError {
+        LedgerError::Unavailable(words(error, self.secret.as_deref()))
+    }
+
+    async fn download(&self, user: Uuid) -> Result<Option<(Record, ETag)>, LedgerError> {
+        let found = match self.blob(user).download(None).await {
+            Ok(found) => found,
+            Err(error) if says(&error, &["BlobNotFound", "ContainerNotFound"]) => return Ok(None),
+            Err(error) => return Err(self.unavailable(&error)),
+        };
+        let etag = found.properties.etag.map(|etag| ETag(etag.to_string()));
+        let bytes = found.body.collect().await.map_err(|error| self.unavailable(&error))?;
+        let record = serde_json::from_slice(&bytes)
+            .map_err(|error| LedgerError::Unreadable(format!("{FOLDER}{user}.json: {error}")))?;
+        let etag = etag.ok_or_else(|| LedgerError::Unavailable("an answer without an ETag".into()))?;
+        Ok(Some((record, etag)))
+    }
+
+    async fn upload(
+        &self,
+        user: Uuid,
+        record: &Record,
+        expected: Option<&ETag>,
+    ) -> Result<ETag, LedgerError> {
+        let document = serde_json::to_vec_pretty(record)
+            .map_err(|error| LedgerError::Unavailable(format!("the record cannot be written: {error}")))?;
+        let mut made_container = false;
+        loop {
+            let options = BlockBlobClientUploadOptions {
+                blob_content_type: Some("application/json".to_owned()),
+                metadata: Some(HashMap::from([(OPEN_UNTIL.to_owned(), open_until(record))])),
+                if_match: expected.map(|etag| Etag::from(etag.0.clone())),
+                if_none_match: expected.is_none().then(|| Etag::from("*")),
+                ..BlockBlobClientUploadOptions::default()
+            };
+            let content = RequestContent::from(document.clone());
+            let error = match self.blob(user).upload(content, Some(options)).await {
+                Ok(written) => {
+                    let etag = written.etag.map(|etag| ETag(etag.to_string()));
+                    return etag.ok_or_else(|| LedgerError::Unavailable("an answer without an ETag".into()));
+                }
+                Err(error) => error,
+            };
+            if says(&error, &["BlobAlreadyExists", "ConditionNotMet", "BlobNotFound"]) {
+                return Err(LedgerError::Conflict);
+            }
+            if made_container || !says(&error, &["ContainerNotFound"]) {
+                return Err(self.unavailable(&error));
+            }
+            made_container = true;
+            if let Err(error) = self.container.create(None).await
+                && !says(&error, &["ContainerAlreadyExists"])
+            {
+                return Err(self.unavailable(&error));
+            }
+        }
+    }
+
+    /// Users whose record may be open at `now`; all of them without it.
+    async fn users(&self, now: Option<DateTime<Utc>>) -> Result<Vec<Uuid>, LedgerError> {
+        let options = BlobContainerClientListBlobsOptions {
+            prefix: Some(FOLDER.to_owned()),
+            include: Some(vec![ListBlobsIncludeItem::Metadata]),
+            ..BlobContainerClientListBlobsOptions::default()
+        };
+        let pages = self.container.list_blobs(Some(options)).map_err(|error| self.unavailable(&error))?;
+        let listed: Result<Vec<BlobItem>, Error> = pages.try_collect().await;
+        match listed {
+            Ok(blobs) => Ok(blobs
+                .iter()
+                .filter(|blob| now.is_none_or(|now| may_be_open(blob, now)))
+                .filter_map(|blob| {
+                    blob.name.as_deref()?.strip_prefix(FOLDER)?.strip_suffix(".json")?.parse().ok()
+                })
+                .collect()),
+            Err(error) if says(&error, &["ContainerNotFound"]) => Ok(Vec::new()),
+            Err(error) => Err(self.unavailable(&error)),
+        }
+    }
+
+    /// The records of `users`. One that cannot be understood is left out with an ERROR line: the others must not wait
+    /// for it.
+    async fn records(&self, users: Vec<Uuid>) -> Result<Vec<(Uuid, Record)>, LedgerError> {
+        let mut reads = stream::iter(users)
+            .map(|user| async move { (user, within(ONE_RECORD, self.download(user)).await) })
+            .buffered(AT_ONCE);
+        let mut records = Vec::new();
+        while let Some((user, read)) = reads.next().await {
+            match read {
+                Ok(found) => records.extend(found.map(|(record, _)| (user, record))),
+                Err(LedgerError::Unreadable(why)) => tracing::error!(event = "ledger.unreadable", why),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(records)
+    }
+}
+
+#[async_trait]
+impl Ledger for BlobLedger {
+    async fn read(&self, user: Uuid) -> Result<Option<(Record, ETag)>, LedgerError> {
+        within(ONE_RECORD, self.download(user)).await
+    }
+
+    async fn write(&self, user: Uuid, record: &Record, expected: Option<&ETag>) -> Result<ETag, LedgerError> {
+        within(ONE_RECORD, self.upload(user, record, expected)).await
+    }
+
+    async fn list(&self) -> Result<Vec<(Uuid, Record)>, LedgerError> {
+        within(ALL_RECORDS, async { self.records(self.users(None).await?).await }).await
+    }
+
+    async fn open(&self, now: DateTime<Utc>) -> Result<Vec<(Uuid, Record)>, LedgerError> {
+        let records = within(ALL_RECORDS, async { self.records(self.users(Some(now)).await?).await }).await?;
+        Ok(records.into_iter().filter(|(_, record)| record.open_until() > Some(now)).collect())
+    }
+}
+
+impl fmt::Debug for BlobLedger {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BlobLedger").finish_non_exhaustive()
+    }
+}
+
+async fn within<T>(
+    limit: Duration,
+    work: impl Future<Output = Result<T, LedgerError>>,
+) -> Result<T, LedgerError> {
+    let late = |_| Err(LedgerError::Unavailable(format!("no answer within {} s", limit.as_secs())));
+    timeout(limit, work).await.unwrap_or_else(late)
+}
+
+/// Whether the URL carries a shared access signature, which says by itself who is asking.
+pub fn has_sas(url: &Url) -> bool {
+    url.query_pairs().any(|(name, _)| name == "sig")
+}
+
+fn open_until(record: &Record) -> String {
+    // Rounded up: the listing may promise too much, never too little.
+    let up = |until: DateTime<Utc>| {
+        (until + chrono::TimeDelta::seconds(1)).to_rfc3339_opts(SecondsFormat::Secs, true)
+    };
+    record.open_until().map_or_else(|| NEVER.to_owned(), up)
+}
+
+/// Whether the listed record has to be read to know; it has where the metadata is missing or was written by hand.
+fn may_be_open(blob: &BlobItem, now: DateTime<Utc>) -> bool {
+    let metadata = blob.metadata.as_ref().and_then(|metadata| metadata.values.as_ref());
+    match metadata.and_then(|values| values.get(OPEN_UNTIL)).map(String::as_str) {
+        Some(NEVER) => false,
+        Some(until) => until.parse().map_or(true, |until: DateTime<Utc>| until > now),
+        None => true,
+    }
+}
+
+/// Whether the store's answer has one of these error codes.
+fn says(error: &Error, codes: &[&str]) -> bool {
+    matches!(error.kind(), ErrorKind::HttpResponse { error_code: Some(code), .. } if codes.contains(&code.as_str()))
+}
+
+/// What went wrong, and what to do where [the codes] tell; without the SAS, which words of the HTTP client may quote.
+///
+/// [the codes]: https://learn.microsoft.com/rest/api/storageservices/common-rest-api-error-codes
+fn words(error: &Error, secret: Option<&str>) -> String {
+    let ErrorKind::HttpResponse { status, error_code, raw_response } = error.kind() else {
+        let mut words = error.to_string();
+        let mut cause = error.source();
+        while let Some(error) = cause {
+            words = format!("{words}: {error}");
+            cause = error.source();
+        }
+        return secret
+            .filter(|secret| !secret.is_empty())
+            .map_or(words.clone(), |secret| words.replace(secret, "…"));
+    };
+    let code = error_code.as_deref().unwrap_or("no error code");
+    let request_id = raw_response
+        .as_ref()
+        .and_then(|response| {
+            response.headers().get_optional_string(&HeaderName::from_static("x-ms-request-id"))
+        })
+        .unwrap_or_else(|| "none".to_owned());
+    let advice = match (code, secret) {
+        _ if !matches!(status, StatusCode::Forbidden | StatusCode::Unauthorized) => "",
+        (_, Some(_)) => {
+            "; check the SAS in LEDGER_URL (its end; that it may list, read, create and write), and the storage \
+             account's network rules"
+        }
+        ("AuthorizationFailure", None) => "; check the storage account's network rules",
+        (_, None) => {
+            "; give the app's identity the role Storage Blob Data Contributor on the storage account"
+        }
+    };
+    format!("blob storage answered {} {code} (request-id {request_id}){advice}", u16::from(*status))
+}
