@@ -33,6 +33,8 @@ mod host_contract;
 #[cfg(feature = "sandbox")]
 mod http;
 #[cfg(feature = "sandbox")]
+mod kill;
+#[cfg(feature = "sandbox")]
 mod leaks;
 #[cfg(feature = "sandbox")]
 mod ledgers;

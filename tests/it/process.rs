@@ -1,7 +1,7 @@
 //! The binary as a process of its own, and just enough HTTP to talk to it.
 
 use std::{
-    io::{BufRead, BufReader, Read, Write},
+    io::{self, BufRead, BufReader, Read, Write},
     net::TcpStream,
     process::{Child, ChildStdout, Command, Stdio},
 };
@@ -51,14 +51,24 @@ impl Process {
 }
 
 pub fn post(port: &str, path: &str, body: &Value) -> (u16, Value) {
+    try_post(port, path, body).unwrap()
+}
+
+/// The same where the process may die meanwhile.
+pub fn try_post(port: &str, path: &str, body: &Value) -> io::Result<(u16, Value)> {
     let body = body.to_string();
-    let mut stream = TcpStream::connect(format!("127.0.0.1:{port}")).unwrap();
+    let mut stream = TcpStream::connect(format!("127.0.0.1:{port}"))?;
     let length = body.len();
-    write!(stream, "POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}").unwrap();
+    write!(
+        stream,
+        "POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+    )?;
     let mut response = String::new();
-    stream.read_to_string(&mut response).unwrap();
-    let status = response.split(' ').nth(1).unwrap().parse().unwrap();
-    (status, serde_json::from_str(response.split_once("\r\n\r\n").unwrap().1).unwrap_or_default())
+    stream.read_to_string(&mut response)?;
+    let cut = || io::Error::from(io::ErrorKind::UnexpectedEof);
+    let status = response.split(' ').nth(1).and_then(|status| status.parse().ok()).ok_or_else(cut)?;
+    let body = response.split_once("\r\n\r\n").ok_or_else(cut)?.1;
+    Ok((status, serde_json::from_str(body).unwrap_or_default()))
 }
 
 pub fn get(address: &str, path: &str) -> String {
