@@ -81,7 +81,7 @@ async fn exchange(sandbox: &Sandbox, call: &Call) -> Answer {
     if fault == Some(FaultKind::Refuse) {
         return Answer::refused();
     }
-    let entry = sandbox.lock().requests.open(sandbox.now(), call.method.as_str(), &call.url);
+    let entry = sandbox.lock().requests.open(sandbox.now(), call);
     let mut parts = Vec::new();
     let answer = if call.is_batch() {
         meet(sandbox, call, fault, batch::run(sandbox, call, &mut parts)).await

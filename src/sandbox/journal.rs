@@ -1,8 +1,13 @@
 //! What the tenant remembers of the traffic: requests and mails, in typed form for tests.
 
+use std::{collections::BTreeMap, fmt};
+
+use axum::{body::Bytes, http::HeaderMap};
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::{Value, json};
+
+use super::wire::Call;
 
 /// A request that reached the tenant.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -18,6 +23,35 @@ pub struct Request {
     /// The parts of a batch.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub parts: Vec<Part>,
+    /// What it said beside that.
+    #[serde(skip)]
+    pub content: Content,
+}
+
+/// The headers and the body of a request. Neither shown nor served: a mail has a code in it.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Content {
+    /// The headers that change what a request means, by name in lower case.
+    pub headers: BTreeMap<String, String>,
+    /// The body, as sent.
+    pub body: Bytes,
+}
+
+impl Content {
+    /// The headers that are kept.
+    const HEADERS: [&str; 3] = ["content-type", "consistencylevel", "prefer"];
+
+    pub(super) fn new(headers: &HeaderMap, body: &Bytes) -> Self {
+        let text = |name| Some(headers.get(name)?.to_str().ok()?.to_owned());
+        let kept = Self::HEADERS.into_iter().filter_map(|name| Some((name.to_owned(), text(name)?)));
+        Self { headers: kept.collect(), body: body.clone() }
+    }
+}
+
+impl fmt::Debug for Content {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Content({} bytes)", self.body.len())
+    }
 }
 
 /// A part of a batch.
@@ -40,10 +74,15 @@ pub(super) struct Journal(Vec<Option<Request>>);
 pub(super) struct Entry(usize);
 
 impl Journal {
-    pub(super) fn open(&mut self, at: DateTime<Utc>, method: &str, url: &str) -> Entry {
-        let request =
-            Request { at, method: method.to_owned(), url: url.to_owned(), status: None, parts: Vec::new() };
-        self.0.push(Some(request));
+    pub(super) fn open(&mut self, at: DateTime<Utc>, call: &Call) -> Entry {
+        self.0.push(Some(Request {
+            at,
+            method: call.method.to_string(),
+            url: call.url.clone(),
+            status: None,
+            parts: Vec::new(),
+            content: Content::new(&call.headers, &call.body),
+        }));
         Entry(self.0.len() - 1)
     }
 

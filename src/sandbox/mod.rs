@@ -56,7 +56,7 @@ use crate::clock::Clock;
 pub use self::{
     directory::{Contact, Device, Group, Membership, RoleHeld},
     faults::{Fault, FaultKind},
-    journal::{Mail, Part, Request},
+    journal::{Content, Mail, Part, Request},
     pass::{Pass, PassSpec, Policy, Target, Untargeted},
     person::Person,
     tenant::Tenant,

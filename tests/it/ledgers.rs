@@ -144,7 +144,7 @@ fn blob_ledger(service: &Arc<BlobService>) -> BlobLedger {
 
 /// As in Azure: no SAS, but a token.
 fn ledger_of_an_identity(service: &Arc<BlobService>) -> BlobLedger {
-    let sandbox = World::with_emma().0.sandbox;
+    let sandbox = World::with_emma().0.sandbox.clone();
     BlobLedger::new(CONTAINER.parse().unwrap(), Some(sandbox.credential()), service.clone()).unwrap()
 }
 
@@ -198,7 +198,7 @@ async fn a_busy_or_lost_store_is_asked_again_and_given_up_soon() {
         service.inject("GET", passing);
         assert!(ledger.read(user).await.unwrap().is_some());
     }
-    let clock = World::with_emma().0.sandbox;
+    let clock = World::with_emma().0.sandbox.clone();
     for lasting in [Fault::Fail(503, "ServerBusy"), Fault::Refuse, Fault::Hang] {
         service.always(lasting.clone());
         let (read, took) = seconds(&clock, ledger.read(user)).await;

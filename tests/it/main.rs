@@ -41,7 +41,11 @@ mod ledgers;
 #[cfg(feature = "sandbox")]
 mod platform;
 #[cfg(feature = "sandbox")]
+mod raw;
+#[cfg(feature = "sandbox")]
 mod retries;
+#[cfg(feature = "sandbox")]
+mod schema;
 #[cfg(feature = "sandbox")]
 mod scope;
 #[cfg(feature = "sandbox")]

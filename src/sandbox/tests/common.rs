@@ -156,3 +156,18 @@ async fn the_journal_keeps_requests_as_they_were_sent() {
         [get(format!("/v1.0/users/{emma}?%24select=id"), 200), get("/v1.0/users/nobody".to_owned(), 404)]
     );
 }
+
+#[tokio::test]
+async fn the_journal_keeps_bodies_to_itself() {
+    let (caller, emma) = caller_of_one();
+    let body = json!({"lifetimeInMinutes": 60, "isUsableOnce": true});
+    let url = format!("/v1.0/users/{emma}/authentication/temporaryAccessPassMethods");
+    caller.post(&url, body.clone()).await.expect(201);
+    let requests = caller.sandbox.requests();
+    assert_eq!(serde_json::from_slice::<serde_json::Value>(&requests[0].content.body).unwrap(), body);
+    let headers: Vec<_> = requests[0].content.headers.iter().collect();
+    assert_eq!(headers, [(&"content-type".to_owned(), &"application/json".to_owned())], "no token");
+    assert!(!format!("{requests:?}").contains("lifetime"));
+    let state = caller.sandbox.state();
+    assert_eq!(properties(&state["requests"][0]), ["at", "method", "status", "url"]);
+}
