@@ -39,6 +39,8 @@ mod leaks;
 #[cfg(feature = "sandbox")]
 mod ledgers;
 #[cfg(feature = "sandbox")]
+mod logic_app;
+#[cfg(feature = "sandbox")]
 mod platform;
 #[cfg(feature = "sandbox")]
 mod raw;
