@@ -98,7 +98,8 @@ impl LogicApp {
     }
 }
 
-/// `ComposeEmailBody`.
+/// `ComposeEmailBody`. Without an address `first(otherMails)` is taken to be empty text, which the mail is refused for;
+/// if it is an error, the run ends one action earlier, and `CreateTAP` has run in either case.
 fn compose(user: &Value, manager: &Value, pass: &Value) -> Value {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let content = format!(
