@@ -1,5 +1,16 @@
-//! The package as it is deployed: without the sandbox, which these tests are there to miss. All other tests of
-//! this folder need it and run only where it is built in.
+//! The package as it is deployed: without the sandbox, which these tests are there to miss. All others are in `it` and
+//! need it.
+
+#![cfg(not(feature = "sandbox"))]
+#![allow(
+    unreachable_pub,
+    clippy::unwrap_used,
+    reason = "a test binary: nothing is reachable, and a panic is a verdict"
+)]
+
+#[allow(dead_code, reason = "shared with `it`")]
+#[path = "it/process.rs"]
+mod process;
 
 use std::process::Command;
 
