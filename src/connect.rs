@@ -55,9 +55,7 @@ pub fn connect(settings: Settings) -> Result<Connection, Report> {
         }
         #[cfg(feature = "sandbox")]
         TenantAccess::Sandbox(url) => {
-            // Plain http to this machine: no proxy has a part in it, and there need not be a certificate here.
-            let http = http_client(|client| client.no_proxy().tls_certs_only([]))?;
-            let sandbox = SandboxUrl::new(http, url.as_str(), Clock::system())
+            let sandbox = SandboxUrl::new(local_client()?, url.as_str(), Clock::system())
                 .map_err(|error| report("SANDBOX_URL", error.to_string()))?;
             // What signs in to the sandbox is nobody to a real storage account.
             let ledger = ledger(ledger_url, None)?;
@@ -65,6 +63,12 @@ pub fn connect(settings: Settings) -> Result<Connection, Report> {
             Ok(Connection { app, sandbox: Some(sandbox) })
         }
     }
+}
+
+/// For plain http to this machine: no proxy has a part in it, and there need not be a certificate here.
+#[cfg(feature = "sandbox")]
+pub(crate) fn local_client() -> Result<reqwest::Client, Report> {
+    http_client(|client| client.no_proxy().tls_certs_only([]))
 }
 
 fn http_client(adapt: impl FnOnce(ClientBuilder) -> ClientBuilder) -> Result<reqwest::Client, Report> {

@@ -6,17 +6,18 @@
 use std::{
     io::{IsTerminal, Write},
     net::SocketAddr,
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use chrono::{DateTime, NaiveTime, Utc};
+use chrono_tz::Tz;
 use clap::Args;
 use tokio::net::TcpListener;
 
 use super::{
     Sandbox,
+    functions_host::{Cause, Embedded, FunctionApp, FunctionsHost, Invocation, Storage},
     inbox::{self, Page},
-    local_host::{LocalHost, Settled},
     report::{Report, Row},
     samples::{self, SENDER, SERVICE_DESK},
 };
@@ -78,26 +79,58 @@ pub async fn perform(sandbox: &Sandbox, progress: &Progress) -> Result<Report, S
     let ledger = Arc::new(MemoryLedger::default());
     let app = App::new(settings, sandbox.transport(), sandbox.credential(), ledger, sandbox.clock())
         .map_err(|error| error.to_string())?;
-    let host = LocalHost::new(host::router(Ok(Arc::new(app))), sandbox.clock());
+    // One message at a time, so that each row's requests are its own.
+    let app_settings = Environment::from_iter([
+        ("SWEEP_SCHEDULE", "0 0 5 * * *"),
+        ("AzureWebJobsStorage", "UseDevelopmentStorage=true"),
+        ("AzureFunctionsJobHost__extensions__queues__batchSize", "1"),
+        ("AzureFunctionsJobHost__extensions__queues__newBatchThreshold", "0"),
+    ]);
+    let functions = FunctionApp::embedded(&app_settings).map_err(|problems| problems.to_string())?;
+    let queue = functions.queue_of("OnGroupAdd").unwrap_or_default().to_owned();
+    let worker = Arc::new(Embedded::new(host::router(Ok(Arc::new(app)))));
+    let host = FunctionsHost::start(functions, worker, Storage::new(sandbox.clock()));
 
     progress.line("The timer fires: who starts within the next days?");
-    let swept = host.fire_timer().await;
-    if !swept.is_success() {
-        return Err(swept.log().to_owned());
+    let story = Arc::new(Mutex::new(Story::default()));
+    host.log().observe({
+        let (sandbox, progress, story) = (sandbox.clone(), progress.clone(), story.clone());
+        move |invocation| {
+            let mut story = story.lock().unwrap_or_else(PoisonError::into_inner);
+            story.goes_on(invocation, &sandbox, zone, &progress);
+        }
+    });
+    let swept = host.run("SweepJoiners").await?;
+    if let Some(answer) = swept.answer.filter(|answer| !answer.is_success()) {
+        return Err(answer.log().to_owned());
     }
-    let jobs = swept.jobs();
-    progress.line(&format!("SweepJoiners queued {} jobs. OnGroupAdd takes them one by one:", jobs.len()));
-    let total = jobs.len();
-    let mut rows: Vec<Row> = Vec::new();
-    let mut requests = sandbox.requests().len();
-    host.work(jobs, |settled: Settled| {
-        let before = std::mem::replace(&mut requests, sandbox.requests().len());
-        let row = Row::new(sandbox, zone, &settled, requests - before);
-        progress.line(&format!("  {:>2}/{total}  {:<8} {}", rows.len() + 1, row.outcome, row.name));
-        rows.push(row);
-    })
-    .await;
+    host.storage().drained(&queue).await;
+    let rows = std::mem::take(&mut story.lock().unwrap_or_else(PoisonError::into_inner).rows);
     Ok(Report::new(sandbox, rows))
+}
+
+/// What the demo tells while it happens.
+#[derive(Default)]
+struct Story {
+    jobs: usize,
+    requests: usize,
+    rows: Vec<Row>,
+}
+
+impl Story {
+    fn goes_on(&mut self, invocation: &Invocation, sandbox: &Sandbox, zone: Tz, progress: &Progress) {
+        let before = std::mem::replace(&mut self.requests, sandbox.requests().len());
+        if let Cause::Admin = invocation.cause {
+            self.jobs = invocation.answer.as_ref().map_or(0, |answer| answer.jobs().len());
+            let jobs = self.jobs;
+            progress.line(&format!("SweepJoiners queued {jobs} jobs. OnGroupAdd takes them one by one:"));
+        } else if let Some(settled) = invocation.settled() {
+            let row = Row::new(sandbox, zone, &settled, self.requests - before);
+            let number = self.rows.len() + 1;
+            progress.line(&format!("  {number:>2}/{}  {:<8} {}", self.jobs, row.outcome, row.name));
+            self.rows.push(row);
+        }
+    }
 }
 
 async fn serve(
@@ -147,12 +180,12 @@ fn quiet(env: &Environment) -> Environment {
 }
 
 /// Where the demo says what it is doing.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Progress {
     lines: Target,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 enum Target {
     Stdout,
     Stderr,

@@ -1,18 +1,18 @@
-//! What the Functions host sends and does, as far as a demo and tests need it: invocations in its exact form, and
-//! a queue that delivers again what failed.
+//! The shortest way to a handler: single invocations in the host's exact form, and a list of messages worked
+//! through one by one. For all else that the host does, see [`functions_host`](super::functions_host).
 
 use std::{collections::VecDeque, time::Duration};
 
-use axum::{
-    Router,
-    body::{self, Body},
-    http::{Request, StatusCode},
-};
-use chrono::{DateTime, SecondsFormat, Utc};
-use serde_json::{Map, Value, json};
+use axum::{Router, body, http::StatusCode};
+use serde_json::{Value, json};
 use tower::ServiceExt;
 use uuid::Uuid;
 
+use super::functions_host::{
+    payload,
+    storage::{Message, ScheduleStatus},
+    worker,
+};
 use crate::{clock::Clock, functions::on_group_add::MAX_DELIVERIES};
 
 /// How long a message stays hidden after a failed delivery: `visibilityTimeout` in host.json.
@@ -72,13 +72,8 @@ impl LocalHost {
     /// Fires the timer.
     pub async fn fire_timer(&self) -> Answer {
         let now = self.clock.now();
-        let timer = json!({
-            "Schedule": {"AdjustForDST": true},
-            "ScheduleStatus": {"Last": offset_time(now), "Next": offset_time(now), "LastUpdated": offset_time(now)},
-            "IsPastDue": false,
-        });
-        let metadata = json!({"sys": self.sys("SweepJoiners")});
-        self.invoke("SweepJoiners", &json!({"Data": {"timer": timer}, "Metadata": metadata})).await
+        let status = ScheduleStatus { last: Some(now), next: now, updated: now };
+        self.invoke("SweepJoiners", &payload::timer("SweepJoiners", "timer", Some(status), false, now)).await
     }
 
     /// Delivers `message` for the `delivery`th time.
@@ -97,8 +92,7 @@ impl LocalHost {
             "Identities": [{"AuthenticationType": null, "IsAuthenticated": false, "Claims": []}],
             "Body": request_body,
         });
-        let metadata = json!({"Query": {}, "Headers": {}, "sys": self.sys(function)});
-        self.invoke(function, &json!({"Data": {"req": req}, "Metadata": metadata})).await
+        self.invoke(function, &payload::http(function, "req", req, self.clock.now())).await
     }
 
     /// Works through `messages`; what fails comes back after the visibility timeout, and is given up after the
@@ -122,12 +116,7 @@ impl LocalHost {
 
     /// Sends any body to a function, well-formed or not.
     pub async fn post(&self, function: &str, request_body: String) -> Answer {
-        let request = Request::post(format!("/{function}"))
-            .header("content-type", "application/json; charset=utf-8")
-            .header("user-agent", "Azure-Functions-Host/4.x")
-            .header("x-azure-functions-invocationid", Uuid::new_v4().to_string())
-            .body(Body::from(request_body))
-            .unwrap_or_default();
+        let request = worker::request(function, Uuid::new_v4(), request_body);
         let response = match self.handler.clone().oneshot(request).await {
             Ok(response) => response,
             Err(never) => match never {},
@@ -141,43 +130,9 @@ impl LocalHost {
         self.post(function, invocation.to_string()).await
     }
 
-    /// The invocation for a queue message: the message as an encoded string, and the top-level fields of its JSON
-    /// copied over the metadata.
+    /// The invocation for a queue message.
     pub fn queue_invocation(&self, message: &str, delivery: u32) -> Value {
         let now = self.clock.now();
-        let mut metadata = Map::new();
-        for (name, value) in [
-            ("DequeueCount", delivery.to_string()),
-            ("Id", encoded(&Uuid::new_v4().to_string())),
-            ("PopReceipt", encoded("MThGZWIyMDI2")),
-            ("InsertionTime", offset_time(now)),
-            ("ExpirationTime", offset_time(now + chrono::TimeDelta::days(7))),
-            ("NextVisibleTime", offset_time(now + chrono::TimeDelta::minutes(10))),
-        ] {
-            metadata.insert(name.to_owned(), value.into());
-        }
-        metadata.insert("sys".to_owned(), self.sys("OnGroupAdd"));
-        if let Ok(Value::Object(fields)) = serde_json::from_str(message) {
-            for (name, value) in fields.into_iter().filter(|(_, value)| !value.is_array()) {
-                metadata.retain(|known, _| !known.eq_ignore_ascii_case(&name));
-                let value = if value.is_object() { value } else { Value::from(value.to_string()) };
-                metadata.insert(name, value);
-            }
-        }
-        json!({"Data": {"msg": encoded(message)}, "Metadata": metadata})
+        payload::queue("OnGroupAdd", "msg", message, &Message::received(message, delivery, now), now)
     }
-
-    fn sys(&self, function: &str) -> Value {
-        let now = self.clock.now().to_rfc3339_opts(SecondsFormat::Micros, true);
-        json!({"MethodName": function, "UtcNow": now, "RandGuid": Uuid::new_v4()})
-    }
-}
-
-/// A string as the host sends it: JSON-encoded once more.
-fn encoded(text: &str) -> String {
-    Value::from(text).to_string()
-}
-
-fn offset_time(time: DateTime<Utc>) -> String {
-    time.format("%Y-%m-%dT%H:%M:%S+00:00").to_string()
 }

@@ -6,7 +6,8 @@
 //!
 //! Reading order: [`Tenant`] is the directory as plain data, [`Person`] and [`Pass`] its chief nouns; `wire` is a
 //! request and its answer; `door` is where requests come in, [`faults`] go off and the [`journal`] is kept; `calls`
-//! answers each Graph call; `control` is `/sandbox/*` and the identity endpoint.
+//! answers each Graph call; `control` is `/sandbox/*` and the identity endpoint. [`functions_host`] is apart: not a
+//! tenant but the platform, which runs the three functions.
 
 mod calls;
 mod clock;
@@ -17,6 +18,7 @@ mod directory;
 mod door;
 pub mod faults;
 mod filter;
+pub mod functions_host;
 pub mod generate;
 pub mod inbox;
 pub mod journal;

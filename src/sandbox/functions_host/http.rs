@@ -1,0 +1,240 @@
+//! The HTTP trigger: routes, keys, and the host's own answers, on a real listener or in-process.
+
+use std::{io, sync::Arc, time::Duration};
+
+use axum::{
+    Router,
+    body::{self, Body},
+    extract::{Request, State},
+    http::{HeaderMap, Method, StatusCode, Uri, header, request::Parts},
+    response::{IntoResponse, Response},
+};
+use base64::{Engine, engine::general_purpose::STANDARD};
+use percent_encoding::percent_decode_str;
+use serde_json::{Map, Value, json};
+use tokio::net::TcpListener;
+
+use super::{
+    FunctionsHost, Instance,
+    function::{AuthLevel, Function, Http, Trigger},
+    log::Cause,
+    outputs::HttpAnswer,
+    payload, timer,
+};
+
+/// The platform's front end ends a call that takes longer; the function goes on.
+const FRONT_END: Duration = Duration::from_secs(230);
+/// As much as the platform lets in.
+const MAX_BODY: usize = 100 * 1024 * 1024;
+
+impl FunctionsHost {
+    /// The HTTP functions by their routes, and `/admin/functions/…`.
+    pub fn router(&self) -> Router {
+        Router::new().fallback(answer).with_state(self.0.clone())
+    }
+
+    /// Serves [`router`](Self::router) until the process ends.
+    ///
+    /// # Errors
+    /// When others than this machine could call, or the listener fails.
+    pub async fn serve(&self, listener: TcpListener) -> io::Result<()> {
+        if !listener.local_addr()?.ip().is_loopback() {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "the local host listens on loopback addresses only",
+            ));
+        }
+        axum::serve(listener, self.router()).await
+    }
+}
+
+async fn answer(State(host): State<Arc<Instance>>, request: Request) -> Response {
+    if host.supervisor.has_given_up() {
+        return StatusCode::SERVICE_UNAVAILABLE.into_response();
+    }
+    let (parts, body) = request.into_parts();
+    let Ok(body) = body::to_bytes(body, MAX_BODY).await else {
+        return StatusCode::PAYLOAD_TOO_LARGE.into_response();
+    };
+    let path = parts.uri.path().trim_matches('/').to_owned();
+    if path.is_empty() {
+        // The host's welcome page.
+        return StatusCode::OK.into_response();
+    }
+    if let Some(function) = path.strip_prefix("admin/functions/") {
+        return run_by_hand(host, function, &parts, &body);
+    }
+    let routed = host.app.functions.values().filter(|function| !function.is_disabled).find_map(|function| {
+        let Trigger::Http(http) = &function.trigger else { return None };
+        Some((function, http, matched(&host, http, &parts.method, &path)?))
+    });
+    // A method that the function does not have is a route that does not match, so this is no 405
+    // (WebScriptHostHttpRoutesManager.cs).
+    let Some((function, http, parameters)) = routed else { return StatusCode::NOT_FOUND.into_response() };
+    if !is_open(&host, function, http.auth_level, &parts) {
+        return StatusCode::UNAUTHORIZED.into_response();
+    }
+    let payload =
+        payload::http(&function.name, &function.input, input(&parts, &body, parameters), host.storage.now());
+    let (instance, function) = (host.clone(), function.clone());
+    let (send, receive) = tokio::sync::oneshot::channel();
+    // The function goes on when its caller does not wait any more.
+    host.spawn(async move {
+        let ran = instance.invoke(&function, &payload).await;
+        let (invocation, outputs) = ran.into_invocation(&function, Cause::Http, 1);
+        instance.log.write(invocation);
+        drop(send.send(outputs.map(|outputs| outputs.answer)));
+    });
+    match tokio::time::timeout(FRONT_END, receive).await {
+        Ok(Ok(Some(answer))) => response(answer),
+        Ok(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+        Err(_) => StatusCode::GATEWAY_TIMEOUT.into_response(),
+    }
+}
+
+/// `POST /admin/functions/{function}` answers before the function has run (FunctionsController.cs).
+fn run_by_hand(host: Arc<Instance>, function: &str, parts: &Parts, body: &[u8]) -> Response {
+    if key(parts).as_deref() != Some(&*host.keys.master) {
+        return StatusCode::UNAUTHORIZED.into_response();
+    }
+    match parts.method {
+        Method::POST => {}
+        Method::GET | Method::PUT | Method::DELETE => {
+            return (StatusCode::NOT_IMPLEMENTED, "not simulated").into_response();
+        }
+        _ => return StatusCode::METHOD_NOT_ALLOWED.into_response(),
+    }
+    if !is_json(&parts.headers) {
+        return StatusCode::UNSUPPORTED_MEDIA_TYPE.into_response();
+    }
+    if !serde_json::from_slice::<Value>(body).is_ok_and(|body| body.is_object()) {
+        return StatusCode::BAD_REQUEST.into_response();
+    }
+    let Some(function) = host.app.functions.values().find(|f| f.name.eq_ignore_ascii_case(function)).cloned()
+    else {
+        return StatusCode::NOT_FOUND.into_response();
+    };
+    if !matches!(function.trigger, Trigger::Timer(_)) {
+        return (StatusCode::NOT_IMPLEMENTED, "not simulated").into_response();
+    }
+    let instance = host.clone();
+    host.spawn(async move {
+        drop(timer::run_by_hand(&instance, &function).await);
+    });
+    StatusCode::ACCEPTED.into_response()
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .is_some_and(|text| text.contains("json"))
+}
+
+/// The route's parameters, if it is the one that was called. Routes match in any case.
+fn matched(host: &Instance, http: &Http, method: &Method, path: &str) -> Option<Map<String, Value>> {
+    if !http.methods.is_empty() && !http.methods.iter().any(|known| known == method.as_str()) {
+        return None;
+    }
+    let route = format!("{}/{}", host.app.host.route_prefix, http.route);
+    let (expected, called) = (route.trim_start_matches('/').split('/'), path.split('/'));
+    if expected.clone().count() != called.clone().count() {
+        return None;
+    }
+    let mut parameters = Map::new();
+    for (expected, called) in expected.zip(called) {
+        let called = decoded(called);
+        match expected.strip_prefix('{').and_then(|name| name.strip_suffix('}')) {
+            Some(name) => drop(parameters.insert(name.to_owned(), called.into())),
+            None if expected.eq_ignore_ascii_case(&called) => {}
+            None => return None,
+        }
+    }
+    Some(parameters)
+}
+
+fn decoded(text: &str) -> String {
+    percent_decode_str(text).decode_utf8_lossy().into_owned()
+}
+
+fn is_open(host: &Instance, function: &Function, level: AuthLevel, parts: &Parts) -> bool {
+    let keys = &host.keys;
+    let Some(key) = key(parts) else { return level == AuthLevel::Anonymous };
+    match level {
+        AuthLevel::Anonymous => true,
+        AuthLevel::Function => {
+            [Some(&keys.master), Some(&keys.host), keys.functions.get(&function.name)].contains(&Some(&key))
+        }
+        AuthLevel::Admin => key == keys.master,
+    }
+}
+
+/// The key in its header, or else in the query.
+fn key(parts: &Parts) -> Option<String> {
+    match parts.headers.get("x-functions-key") {
+        Some(key) => key.to_str().ok().map(str::to_owned),
+        None => query(&parts.uri).into_iter().find(|(name, _)| name == "code").map(|(_, value)| value),
+    }
+}
+
+fn query(uri: &Uri) -> Vec<(String, String)> {
+    let pairs = uri.query().unwrap_or_default().split('&').filter(|pair| !pair.is_empty());
+    pairs
+        .map(|pair| {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            (decoded(&name.replace('+', " ")), decoded(&value.replace('+', " ")))
+        })
+        .collect()
+}
+
+/// The request as the handler sees it, keys and all (HttpRequestExtensions.cs).
+fn input(parts: &Parts, body: &[u8], parameters: Map<String, Value>) -> Value {
+    let query: Map<String, Value> = query(&parts.uri).into_iter().map(|(k, v)| (k, v.into())).collect();
+    let mut headers: Map<String, Value> = Map::new();
+    for (name, value) in &parts.headers {
+        let values = headers.entry(canonical(name.as_str())).or_insert_with(|| Value::Array(Vec::new()));
+        if let (Value::Array(values), Ok(value)) = (values, value.to_str()) {
+            values.push(value.into());
+        }
+    }
+    let authority =
+        parts.headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("localhost");
+    let mut request = json!({
+        "Url": format!("http://{authority}{}", parts.uri),
+        "Method": parts.method.as_str(),
+        "Query": query,
+        "Headers": headers,
+        "Params": parameters,
+        "Identities": [{"AuthenticationType": null, "IsAuthenticated": false, "Claims": []}],
+    });
+    // A caller who sends in chunks gives no length, and the host drops what they send.
+    let has_length = parts.headers.get(header::CONTENT_LENGTH).is_some_and(|length| length != "0");
+    if has_length {
+        let media =
+            parts.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let is_binary = media.starts_with("application/octet-stream") || media.starts_with("multipart/");
+        let text = if is_binary { STANDARD.encode(body) } else { String::from_utf8_lossy(body).into_owned() };
+        request["Body"] = text.into();
+    }
+    request
+}
+
+/// `content-type` as `Content-Type`: what Kestrel calls it.
+fn canonical(name: &str) -> String {
+    let words = name.split('-').map(|word| {
+        let (first, rest) = word.split_at(word.len().min(1));
+        format!("{}{rest}", first.to_ascii_uppercase())
+    });
+    words.collect::<Vec<_>>().join("-")
+}
+
+fn response(answer: HttpAnswer) -> Response {
+    let mut response = Response::builder().status(answer.status);
+    for (name, value) in &answer.headers {
+        response = response.header(name, value);
+    }
+    // A header that is none.
+    response
+        .body(Body::from(answer.body))
+        .unwrap_or_else(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response())
+}

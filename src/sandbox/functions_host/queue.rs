@@ -1,0 +1,127 @@
+//! The queue trigger: at least once, several at a time, a few times, then the poison queue (azure-webjobs-sdk
+//! `QueueListener.cs`, `QueueProcessor.cs`; the real host polls, here a message is seen at once).
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use chrono::TimeDelta;
+
+use super::{
+    Instance,
+    function::Function,
+    log::{Cause, Fate},
+    payload,
+    storage::Message,
+};
+
+const POISON: &str = "-poison";
+
+/// A message's text as it must stand in a queue whose `messageEncoding` is base64.
+pub fn encoded(text: &str) -> String {
+    STANDARD.encode(text)
+}
+
+pub(super) fn stored(message: &[u8], base64: bool) -> String {
+    if base64 { STANDARD.encode(message) } else { String::from_utf8_lossy(message).into_owned() }
+}
+
+/// Messages that an instance is working on.
+struct InFlight {
+    count: Arc<AtomicUsize>,
+    host: Arc<Instance>,
+}
+
+impl InFlight {
+    fn new(count: &Arc<AtomicUsize>, host: &Arc<Instance>) -> Self {
+        count.fetch_add(1, Ordering::SeqCst);
+        Self { count: count.clone(), host: host.clone() }
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.count.fetch_sub(1, Ordering::SeqCst);
+        self.host.storage.time().ring();
+    }
+}
+
+/// Fetches messages and works on them, for as long as there is a handler to be hoped for.
+pub(super) async fn listen(host: Arc<Instance>, function: Function, queue: String) {
+    tokio::select! {
+        () = host.supervisor.gave_up() => {}
+        () = take_messages(&host, &function, &queue) => {}
+    }
+}
+
+async fn take_messages(host: &Arc<Instance>, function: &Function, queue: &str) {
+    let options = host.app.host.queues;
+    let at_work = Arc::new(AtomicUsize::new(0));
+    loop {
+        let batch = host.storage.time().find(|_| {
+            if at_work.load(Ordering::SeqCst) > options.new_batch_threshold {
+                return Err(None);
+            }
+            let messages = host.storage.receive(queue, options.batch_size, host.id);
+            if messages.is_empty() { Err(host.storage.next_visible(queue)) } else { Ok(messages) }
+        });
+        for message in batch.await {
+            let in_flight = InFlight::new(&at_work, host);
+            let (host, function, queue) = (host.clone(), function.clone(), queue.to_owned());
+            host.clone().spawn(async move {
+                handle(&host, &function, &queue, &message).await;
+                drop(in_flight);
+            });
+        }
+    }
+}
+
+async fn handle(host: &Instance, function: &Function, queue: &str, message: &Message) {
+    let options = host.app.host.queues;
+    let storage = &host.storage;
+    // A worker that dies with its host never says that it failed: the count goes on, and here it ends.
+    let is_spent = message.dequeue_count > options.max_dequeue_count;
+    let Some(text) = plain(message, options.base64).filter(|_| !is_spent) else {
+        give_up(host, queue, message);
+        return;
+    };
+    let payload = payload::queue(&function.name, &function.input, &text, message, storage.now());
+    let ran = host.invoke(function, &payload).await;
+    let fate = match &ran.result {
+        Ok(_) => Fate::Done,
+        Err(_) if message.dequeue_count >= options.max_dequeue_count => Fate::Poison,
+        Err(_) => Fate::Back,
+    };
+    let cause = Cause::Queue { queue: queue.to_owned(), message: message.id, text, fate };
+    let (invocation, _) = ran.into_invocation(function, cause, message.dequeue_count);
+    host.log.write(invocation);
+    match fate {
+        Fate::Done => storage.delete(queue, message.receipt),
+        Fate::Poison => give_up(host, queue, message),
+        Fate::Back => {
+            let delay = TimeDelta::from_std(options.visibility_timeout).unwrap_or_default();
+            storage.release(queue, message.receipt, delay);
+        }
+    }
+}
+
+/// `None` for a message that does not have the encoding that host.json speaks of.
+fn plain(message: &Message, base64: bool) -> Option<String> {
+    if base64 {
+        String::from_utf8(STANDARD.decode(&message.text).ok()?).ok()
+    } else {
+        Some(message.text.clone())
+    }
+}
+
+/// Into the poison queue; what fails there is gone.
+fn give_up(host: &Instance, queue: &str, message: &Message) {
+    let poison = format!("{queue}{POISON}");
+    if !queue.ends_with(POISON) && poison.len() <= 63 {
+        // It fitted before, and so it does now.
+        drop(host.storage.put(&poison, message.text.clone()));
+    }
+    host.storage.delete(queue, message.receipt);
+}

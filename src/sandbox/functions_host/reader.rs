@@ -1,0 +1,166 @@
+//! Reading JSON strictly: every problem is remembered with its file and its place, and reading goes on.
+
+use std::{cell::RefCell, collections::BTreeMap, fmt, ops::RangeInclusive, time::Duration};
+
+use serde_json::Value;
+
+/// Something that the host would refuse, or silently understand in another way than it reads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// The file, or the setting that overrides it.
+    pub file: String,
+    /// Where in it, as a JSON pointer (RFC 6901).
+    pub place: String,
+    /// What is wrong.
+    pub what: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}#{}: {}", self.file, self.place, self.what)
+    }
+}
+
+/// All problems, one in each line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problems(pub Vec<Problem>);
+
+impl fmt::Display for Problems {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let lines: Vec<String> = self.0.iter().map(Problem::to_string).collect();
+        f.write_str(&lines.join("\n"))
+    }
+}
+
+impl std::error::Error for Problems {}
+
+/// Where problems go.
+#[derive(Default)]
+pub(super) struct Reader {
+    problems: RefCell<Vec<Problem>>,
+    /// Places that settings override, and the settings.
+    overridden: BTreeMap<(String, String), String>,
+}
+
+impl Reader {
+    pub(super) fn problem(&self, file: &str, place: &str, what: impl Into<String>) {
+        let file = self.overridden.get(&(file.to_owned(), place.to_owned())).map_or(file, String::as_str);
+        let problem = Problem { file: file.to_owned(), place: place.to_owned(), what: what.into() };
+        self.problems.borrow_mut().push(problem);
+    }
+
+    /// From now on `setting` is to blame for what stands in this place.
+    pub(super) fn overrides(&mut self, file: &str, place: &str, setting: &str) {
+        self.overridden.insert((file.to_owned(), place.to_owned()), setting.to_owned());
+    }
+
+    pub(super) fn root<'a>(&'a self, file: &'a str, value: &'a Value) -> Node<'a> {
+        Node { reader: self, file, place: String::new(), value }
+    }
+
+    pub(super) fn finish(self) -> Vec<Problem> {
+        self.problems.into_inner()
+    }
+}
+
+/// A value, and where it stands.
+#[derive(Clone)]
+pub(super) struct Node<'a> {
+    reader: &'a Reader,
+    file: &'a str,
+    place: String,
+    value: &'a Value,
+}
+
+impl<'a> Node<'a> {
+    pub(super) fn problem<T>(&self, what: impl Into<String>) -> Option<T> {
+        self.reader.problem(self.file, &self.place, what);
+        None
+    }
+
+    fn wrong<T>(&self, what: &str) -> Option<T> {
+        self.problem(format!("is not {what}: {}", self.value))
+    }
+
+    fn child(&self, name: &str, value: &'a Value) -> Node<'a> {
+        let name = name.replace('~', "~0").replace('/', "~1");
+        Node { value, place: format!("{}/{name}", self.place), ..*self }
+    }
+
+    /// An object with no other properties than these: the host ignores others, whatever their author meant.
+    pub(super) fn object(self, known: &[&str]) -> Option<Self> {
+        let Some(properties) = self.value.as_object() else { return self.wrong("an object") };
+        for (name, value) in properties.iter().filter(|(name, _)| !known.contains(&name.as_str())) {
+            let meant = known.iter().find(|known| known.eq_ignore_ascii_case(name));
+            let meant = meant.map(|known| format!(" (it is written {known})")).unwrap_or_default();
+            self.child(name, value).problem::<()>(format!("is no property that the host knows here{meant}"));
+        }
+        Some(self)
+    }
+
+    pub(super) fn get(&self, name: &str) -> Option<Node<'a>> {
+        self.value.get(name).map(|value| self.child(name, value))
+    }
+
+    pub(super) fn required(&self, name: &str) -> Option<Node<'a>> {
+        self.get(name).or_else(|| self.child(name, &Value::Null).problem("is missing"))
+    }
+
+    pub(super) fn items(&self) -> Option<Vec<Node<'a>>> {
+        let Some(items) = self.value.as_array() else { return self.wrong("an array") };
+        Some(items.iter().enumerate().map(|(i, item)| self.child(&i.to_string(), item)).collect())
+    }
+
+    pub(super) fn text(&self) -> Option<&'a str> {
+        self.value.as_str().or_else(|| self.wrong("a text"))
+    }
+
+    pub(super) fn boolean(&self) -> Option<bool> {
+        self.value.as_bool().or_else(|| self.wrong("true or false"))
+    }
+
+    pub(super) fn integer(&self, range: RangeInclusive<i64>) -> Option<i64> {
+        match self.value.as_i64() {
+            Some(number) if range.contains(&number) => Some(number),
+            _ => self.wrong(&format!("a whole number from {} to {}", range.start(), range.end())),
+        }
+    }
+
+    pub(super) fn one_of<T: Copy>(&self, words: &[(&str, T)]) -> Option<T> {
+        let text = self.text()?;
+        words.iter().find(|(word, _)| *word == text).map(|(_, value)| *value).or_else(|| {
+            let words: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
+            self.wrong(&format!("one of {}", words.join(", ")))
+        })
+    }
+
+    pub(super) fn time_span(&self) -> Option<Duration> {
+        time_span(self.text()?).map_or_else(|what| self.problem(format!("{what}: {}", self.value)), Some)
+    }
+}
+
+/// A .NET TimeSpan as people mean it: `[days.]hours:minutes:seconds`.
+///
+/// `TimeSpan.Parse` also takes a lone number, as *days*, and an hours part of 24 and more, as days too: whoever
+/// writes that means something else.
+fn time_span(text: &str) -> Result<Duration, String> {
+    const FORM: &str = "is no TimeSpan of the form [d.]hh:mm:ss";
+    let (days, clock) = match text.split_once('.') {
+        Some((days, clock)) if clock.contains(':') => (days, clock),
+        _ => ("0", text),
+    };
+    let number =
+        |part: &str| part.bytes().all(|b| b.is_ascii_digit()).then(|| part.parse::<u64>().ok()).flatten();
+    let parts: Vec<&str> = clock.split(':').collect();
+    let [hours, minutes, seconds] = parts[..] else { return Err(FORM.to_owned()) };
+    match (number(days), number(hours), number(minutes), number(seconds)) {
+        (Some(days @ 0..=10_000), Some(hours @ 0..24), Some(minutes @ 0..60), Some(seconds @ 0..60)) => {
+            Ok(Duration::from_secs(((days * 24 + hours) * 60 + minutes) * 60 + seconds))
+        }
+        (Some(_), Some(24..), Some(_), Some(_)) => {
+            Err("has 24 hours or more, which .NET reads as days; write d.hh:mm:ss".to_owned())
+        }
+        (Some(_), Some(_), Some(_), Some(_)) => Err("has more than 59 minutes or seconds".to_owned()),
+        _ => Err(FORM.to_owned()),
+    }
+}

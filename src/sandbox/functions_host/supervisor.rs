@@ -1,0 +1,169 @@
+//! Keeps the handler alive, and knows when to stop trying (`HttpFunctionInvocationDispatcher.cs`,
+//! `WorkerProcess.cs`).
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use tokio::{
+    sync::{Notify, watch},
+    time::{Instant, sleep, timeout},
+};
+
+use super::{
+    config::FunctionApp,
+    log::{Level, Log},
+    worker::{Running, Worker},
+};
+
+/// Between two probes of a handler that starts.
+const PROBE: Duration = Duration::from_millis(25);
+/// How long it may take to start.
+const START: Duration = Duration::from_secs(30);
+/// How long an invocation waits for it; then the host stops.
+const PATIENCE: Duration = Duration::from_secs(120);
+/// Failures that end the host, unless it was quiet for long between them.
+const FAILURES: usize = 3;
+const QUIET: Duration = Duration::from_secs(30 * 60);
+
+/// The exit code of a handler that wants to be started again.
+const WANTS_RESTART: i32 = 200;
+
+pub(super) struct Supervisor {
+    state: watch::Sender<State>,
+    restart: Notify,
+    /// The handler, ready or not.
+    worker: Mutex<Option<Arc<dyn Running>>>,
+}
+
+#[derive(Clone)]
+enum State {
+    Starting,
+    Ready(Arc<dyn Running>),
+    GivenUp,
+}
+
+/// How a handler's life ended.
+enum End {
+    Failure,
+    Restart,
+}
+
+impl Default for Supervisor {
+    fn default() -> Self {
+        Self { state: watch::Sender::new(State::Starting), restart: Notify::new(), worker: Mutex::default() }
+    }
+}
+
+impl Supervisor {
+    /// Starts the handler, and again whenever it ends, until it has failed too often.
+    pub(super) async fn run(&self, worker: &dyn Worker, app: &FunctionApp, log: &Log) {
+        let mut failures: Vec<Instant> = Vec::new();
+        while failures.len() < FAILURES {
+            self.set(State::Starting);
+            if let End::Failure = self.live(worker, app, log).await {
+                if failures.last().is_some_and(|last| last.elapsed() > QUIET) {
+                    failures.clear();
+                }
+                failures.push(Instant::now());
+            }
+        }
+        log.print(Level::Error, "The handler failed three times; the host stops.");
+        self.end();
+    }
+
+    async fn live(&self, worker: &dyn Worker, app: &FunctionApp, log: &Log) -> End {
+        let running = match worker.start(app, log).await {
+            Ok(running) => running,
+            Err(error) => {
+                log.print(Level::Error, format!("The handler cannot be started: {error}"));
+                return End::Failure;
+            }
+        };
+        *self.worker.lock().unwrap_or_else(PoisonError::into_inner) = Some(running.clone());
+        let probe = async {
+            while !running.is_ready().await {
+                sleep(PROBE).await;
+            }
+        };
+        tokio::select! {
+            started = timeout(START, probe) => if started.is_err() {
+                log.print(Level::Error, "The handler did not answer GET / within 30 seconds.");
+                running.kill();
+                return End::Failure;
+            },
+            end = self.ended(&*running, log) => return end,
+        }
+        self.set(State::Ready(running.clone()));
+        self.ended(&*running, log).await
+    }
+
+    /// Exit code 0 is no end to the host: it believes that the handler lives, and every invocation fails.
+    async fn ended(&self, running: &dyn Running, log: &Log) -> End {
+        let code = tokio::select! {
+            code = running.ended() => code,
+            () = self.restart.notified() => {
+                running.kill();
+                return End::Restart;
+            }
+        };
+        log.print(Level::Error, format!("The handler ended with exit code {code}."));
+        match code {
+            0 => {
+                self.restart.notified().await;
+                End::Restart
+            }
+            WANTS_RESTART => End::Restart,
+            _ => End::Failure,
+        }
+    }
+
+    /// Kills the handler and starts it again; this is no failure of its own.
+    pub(super) fn restart(&self) {
+        self.restart.notify_one();
+    }
+
+    /// Ends the handler for good.
+    pub(super) fn end(&self) {
+        self.set(State::GivenUp);
+        if let Some(worker) = self.worker.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            worker.kill();
+        }
+    }
+
+    /// The handler, as soon as it is ready; `None` when there will be none.
+    pub(super) async fn ready(&self) -> Option<Arc<dyn Running>> {
+        let mut state = self.state.subscribe();
+        let settled = timeout(PATIENCE, state.wait_for(|state| !matches!(state, State::Starting))).await;
+        match settled {
+            Ok(Ok(state)) => match &*state {
+                State::Ready(running) => Some(running.clone()),
+                State::Starting | State::GivenUp => None,
+            },
+            _ => {
+                self.end();
+                None
+            }
+        }
+    }
+
+    /// The handler, ready or not.
+    pub(super) fn worker(&self) -> Option<Arc<dyn Running>> {
+        self.worker.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn has_given_up(&self) -> bool {
+        matches!(*self.state.borrow(), State::GivenUp)
+    }
+
+    pub(super) async fn gave_up(&self) {
+        let mut state = self.state.subscribe();
+        // The sender is ours, and so is alive.
+        drop(state.wait_for(|state| matches!(state, State::GivenUp)).await);
+    }
+
+    fn set(&self, state: State) {
+        self.state.send_replace(state);
+    }
+}

@@ -1,0 +1,92 @@
+//! The timer trigger: on one host only, by its schedule, and again by its retry policy
+//! (azure-webjobs-sdk-extensions, `TimerListener.cs`).
+
+use std::sync::Arc;
+
+use super::{
+    Instance,
+    function::{Function, Retry, Timer, Trigger},
+    log::{Cause, Invocation},
+    payload,
+    storage::ScheduleStatus,
+};
+
+/// Runs the function whenever its time has come.
+pub(super) async fn listen(host: Arc<Instance>, function: Function, timer: Timer) {
+    tokio::select! {
+        () = host.supervisor.gave_up() => return,
+        () = host.storage.lock_timer(&function.name, host.id) => {}
+    }
+    let now = host.storage.now();
+    let missed =
+        host.storage.status(&function.name).is_some_and(|status| timer.use_monitor && status.next < now);
+    if missed || timer.run_on_startup {
+        fire(&host, &function, &timer, missed).await;
+    }
+    while let Some(next) = timer.schedule.after(host.storage.now()) {
+        let last = host.storage.status(&function.name).and_then(|status| status.last);
+        remember(&host, &function, &timer, ScheduleStatus { last, next, updated: host.storage.now() });
+        tokio::select! {
+            () = host.supervisor.gave_up() => return,
+            () = host.storage.time().sleep_until(next) => {}
+        }
+        fire(&host, &function, &timer, false).await;
+    }
+}
+
+fn remember(host: &Instance, function: &Function, timer: &Timer, status: ScheduleStatus) {
+    if timer.use_monitor {
+        host.storage.set_status(&function.name, status);
+    }
+}
+
+/// One occurrence, with its repetitions. A failure advances the schedule too.
+async fn fire(host: &Instance, function: &Function, timer: &Timer, is_past_due: bool) {
+    let began = host.storage.now();
+    let status = host.storage.status(&function.name).filter(|_| timer.use_monitor);
+    let mut failed: Option<String> = None;
+    for attempt in 1.. {
+        let now = host.storage.now();
+        let mut payload = payload::timer(&function.name, &function.input, status, is_past_due, now);
+        if let (Some(exception), Some(retry)) = (&failed, function.retry) {
+            let most = retry.most.map_or(-1, i64::from);
+            payload["Metadata"]["RetryContext"] = payload::retry_context(attempt - 1, most, exception);
+        }
+        let ran = host.invoke(function, &payload).await;
+        failed = ran.result.as_ref().err().map(ToString::to_string);
+        let (invocation, _) = ran.into_invocation(function, Cause::Timer { is_past_due }, attempt);
+        host.log.write(invocation);
+        let again = function.retry.filter(|retry| failed.is_some() && may_repeat(retry, attempt));
+        match again {
+            Some(retry) if !host.supervisor.has_given_up() => {
+                host.storage.time().sleep(retry.wait(attempt)).await
+            }
+            _ => break,
+        }
+    }
+    if let Some(next) = timer.schedule.after(host.storage.now()) {
+        remember(
+            host,
+            function,
+            timer,
+            ScheduleStatus { last: Some(began), next, updated: host.storage.now() },
+        );
+    }
+}
+
+fn may_repeat(retry: &Retry, attempt: u32) -> bool {
+    retry.most.is_none_or(|most| attempt <= most)
+}
+
+/// What `POST /admin/functions/{function}` sets off.
+pub(super) async fn run_by_hand(host: &Instance, function: &Function) -> Result<Invocation, String> {
+    let Trigger::Timer(timer) = &function.trigger else {
+        return Err(format!("{} is not run by a timer", function.name));
+    };
+    let status = host.storage.status(&function.name).filter(|_| timer.use_monitor);
+    let payload = payload::timer(&function.name, &function.input, status, false, host.storage.now());
+    let ran = host.invoke(function, &payload).await;
+    let (invocation, _) = ran.into_invocation(function, Cause::Admin, 1);
+    host.log.write(invocation.clone());
+    Ok(invocation)
+}
