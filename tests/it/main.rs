@@ -16,11 +16,19 @@ mod flow;
 mod functions_folder;
 mod helpers;
 mod host_contract;
+#[cfg(feature = "sandbox")]
+mod host_files;
+#[cfg(feature = "sandbox")]
 mod http;
 mod kill;
 mod leaks;
 mod ledgers;
 mod logic_app;
+#[cfg(feature = "sandbox")]
+mod local_host;
+#[cfg(feature = "sandbox")]
+mod local_process;
+#[cfg(feature = "sandbox")]
 mod platform;
 mod process;
 mod raw;

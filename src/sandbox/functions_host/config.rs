@@ -192,14 +192,9 @@ fn override_with(host_json: &mut Value, settings: &Environment, reader: &mut Rea
         let Some((path, value)) = name.strip_prefix(OVERRIDE).zip(settings.get(name)) else { continue };
         let (mut place, mut target) = (String::new(), &mut *host_json);
         for part in path.split("__") {
-            if !target.is_object() {
-                *target = Value::Object(Map::new());
-            }
-            let Some(object) = target.as_object_mut() else { return };
-            let known = object.keys().find(|known| known.eq_ignore_ascii_case(part)).cloned();
-            let part = known.unwrap_or_else(|| part.to_owned());
+            let (part, next) = step(target, part);
             place = format!("{place}/{part}");
-            target = object.entry(part).or_insert(Value::Null);
+            target = next;
         }
         // A setting is a text; what is a number or true in it becomes one.
         *target = match serde_json::from_str(value) {
@@ -207,6 +202,27 @@ fn override_with(host_json: &mut Value, settings: &Environment, reader: &mut Rea
             _ => Value::from(value),
         };
         reader.overrides(HOST_JSON, &place, name);
+    }
+}
+
+/// What `part` leads to, made if it is missing: an item of an array by its number, else a property.
+fn step<'a>(target: &'a mut Value, part: &str) -> (String, &'a mut Value) {
+    let index = part.parse::<usize>().ok().filter(|index| *index < 100 && target.is_array());
+    if index.is_none() && !target.is_object() {
+        *target = Value::Object(Map::new());
+    }
+    match (target, index) {
+        (Value::Array(items), Some(index)) => {
+            items.resize(items.len().max(index + 1), Value::Null);
+            (part.to_owned(), &mut items[index])
+        }
+        (target, _) => {
+            let mut names = target.as_object().into_iter().flat_map(Map::keys);
+            let known = names.find(|known| known.eq_ignore_ascii_case(part)).cloned();
+            let part = known.unwrap_or_else(|| part.to_owned());
+            let next = &mut target[&part];
+            (part, next)
+        }
     }
 }
 

@@ -140,11 +140,10 @@ impl FunctionsHost {
         timer::run_by_hand(&self.0, found).await
     }
 
-    /// SIGKILL for the handler, from outside: what it was working on fails, and it is started again, twice.
-    pub fn kill_worker(&self) {
-        if let Some(worker) = self.0.supervisor.worker() {
-            worker.kill();
-        }
+    /// SIGKILL for the handler, from outside, and waits until the host has noticed: what the handler was working on
+    /// fails, and it is started again, unless this was the third time.
+    pub async fn kill_worker(&self) {
+        self.0.supervisor.kill_worker().await;
     }
 
     /// The process of the handler, where it is one.

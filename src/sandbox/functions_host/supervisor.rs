@@ -108,6 +108,9 @@ impl Supervisor {
                 return End::Restart;
             }
         };
+        if code != 0 {
+            self.set(State::Starting);
+        }
         log.print(Level::Error, format!("The handler ended with exit code {code}."));
         match code {
             0 => {
@@ -122,6 +125,17 @@ impl Supervisor {
     /// Kills the handler and starts it again; this is no failure of its own.
     pub(super) fn restart(&self) {
         self.restart.notify_one();
+    }
+
+    /// Kills the handler as somebody else would.
+    pub(super) async fn kill_worker(&self) {
+        let Some(worker) = self.worker() else { return };
+        worker.kill();
+        if worker.ended().await != 0 {
+            let is_it = |state: &State| matches!(state, State::Ready(ready) if Arc::ptr_eq(ready, &worker));
+            // The sender is ours, and so is alive.
+            drop(self.state.subscribe().wait_for(|state| !is_it(state)).await);
+        }
     }
 
     /// Ends the handler for good.

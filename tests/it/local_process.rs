@@ -1,0 +1,168 @@
+//! The local host with firstpass as a process of its own, beside a tenant on loopback. The tenant's time is set ahead
+//! where something has to wait; nothing here sleeps.
+
+use std::{sync::Arc, time::Duration};
+
+use chrono::{TimeDelta, Timelike};
+use firstpass::{
+    sandbox::{
+        Fault, FaultKind, Sandbox, Tenant,
+        functions_host::{Failure, FunctionApp, FunctionsHost, Process, Storage, log::Level},
+        generate::generate,
+        loopback,
+    },
+    settings::Environment,
+};
+use serde_json::json;
+use tokio::{net::TcpListener, time::timeout};
+
+use crate::{
+    helpers::{NOW, tenant_with_emma, time},
+    process::post,
+};
+
+const QUEUE: &str = "pass-jobs";
+
+/// A tenant on loopback, and a storage account in its time.
+struct Stage {
+    sandbox: Sandbox,
+    storage: Storage,
+    url: String,
+}
+
+impl Stage {
+    async fn new(tenant: Tenant) -> Self {
+        let sandbox = Sandbox::new(tenant, time(NOW));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(loopback::serve(sandbox.clone(), listener));
+        let storage = Storage::new(sandbox.clock());
+        Self { sandbox, storage, url }
+    }
+
+    /// One more instance of the app, with a process of its own.
+    fn host(&self, settings: &[(&str, &str)]) -> FunctionsHost {
+        let defaults = [
+            ("SANDBOX_URL", self.url.as_str()),
+            ("AzureWebJobsStorage", "UseDevelopmentStorage=true"),
+            ("SWEEP_SCHEDULE", "0 0 6 * * *"),
+            ("NO_COLOR", "1"),
+        ];
+        let settings: Environment = defaults.iter().chain(settings).copied().collect();
+        let app = FunctionApp::embedded(&settings).unwrap_or_else(|problems| panic!("{problems}"));
+        let executable = env!("CARGO_BIN_EXE_firstpass").into();
+        let process = Process::new(env!("CARGO_MANIFEST_DIR"), Some(executable)).unwrap();
+        FunctionsHost::start(app, Arc::new(process), self.storage.clone())
+    }
+
+    fn advance(&self, by: TimeDelta) {
+        self.sandbox.advance(by);
+        self.storage.clock_was_set();
+    }
+
+    /// Lets it be six, and waits for the sweep.
+    async fn sweep(&self, host: &FunctionsHost) -> usize {
+        assert!(soon(host.is_ready()).await, "{:?}", host.log().lines());
+        self.advance(TimeDelta::minutes(61 - i64::from(self.sandbox.now().minute())));
+        let swept = soon(host.log().invocation(|i| i.function == "SweepJoiners")).await;
+        assert!(swept.is_success(), "{swept:?}");
+        swept.answer.unwrap().jobs().len()
+    }
+
+    /// Waits until a request has reached the tenant that nobody has answered.
+    async fn request(&self, part: &str) {
+        soon(async {
+            while !self.sandbox.requests().iter().any(|request| request.url.contains(part)) {
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        })
+        .await;
+    }
+}
+
+/// A process may hang where it must not; then the test says so in the end.
+async fn soon<T>(work: impl Future<Output = T>) -> T {
+    timeout(Duration::from_secs(60), work).await.expect("this takes too long")
+}
+
+#[tokio::test]
+async fn the_timer_starts_a_sweep_and_every_joiner_is_served() {
+    let stage = Stage::new(generate(20, 7, time(NOW))).await;
+    let host = stage.host(&[]);
+    let jobs = stage.sweep(&host).await;
+    soon(stage.storage.drained(QUEUE)).await;
+    let settled: Vec<_> = host.log().invocations().iter().filter_map(|i| i.settled()).collect();
+    assert_eq!((settled.len(), settled.iter().all(|s| s.answer.is_success())), (jobs, true));
+    let mailed = settled.iter().filter(|s| s.answer.log().contains(": mailed: ")).count();
+    assert!(mailed > 3 && stage.sandbox.passes().len() >= mailed, "{mailed}");
+    assert_eq!(host.log().line("start.listening").await.level, Level::Information);
+    assert!(host.log().lines().iter().all(|line| line.level == Level::Information), "stdout is for the log");
+}
+
+#[tokio::test]
+async fn a_handler_that_is_killed_at_work_is_started_again_and_the_joiner_gets_a_pass() {
+    let (tenant, emma) = tenant_with_emma();
+    let stage = Stage::new(tenant).await;
+    stage.sandbox.inject(Fault::on("POST", "$batch", FaultKind::Delay(Duration::from_secs(50))));
+    let host = stage.host(&[]);
+    assert_eq!(stage.sweep(&host).await, 1);
+    stage.request("$batch").await;
+    let first = host.worker_pid();
+    host.kill_worker().await;
+    let lost = soon(host.log().invocation(|i| i.function == "OnGroupAdd")).await;
+    assert!(matches!(lost.result, Err(Failure::Lost(_))), "{lost:?}");
+    assert!(soon(host.is_ready()).await);
+    assert_ne!(host.worker_pid(), first);
+    assert_eq!(stage.storage.messages(QUEUE).len(), 1);
+    stage.advance(TimeDelta::minutes(3));
+    soon(stage.storage.drained(QUEUE)).await;
+    let again = host.log().invocations().pop().unwrap();
+    assert_eq!((again.attempt, again.is_success()), (2, true), "{again:?}");
+    assert_eq!(stage.sandbox.passes().iter().map(|pass| pass.user).collect::<Vec<_>>(), [emma]);
+}
+
+#[tokio::test]
+async fn a_host_that_dies_with_its_handler_leaves_its_work_to_another() {
+    let (tenant, emma) = tenant_with_emma();
+    let stage = Stage::new(tenant).await;
+    stage.sandbox.inject(Fault::on("POST", "$batch", FaultKind::Delay(Duration::from_secs(50))));
+    let one = stage.host(&[]);
+    stage.sweep(&one).await;
+    stage.request("$batch").await;
+    one.kill();
+    let other = stage.host(&[]);
+    assert!(soon(other.is_ready()).await);
+    assert_eq!(stage.storage.messages(QUEUE)[0].dequeue_count, 1, "hidden as long as its lease");
+    stage.advance(TimeDelta::minutes(10));
+    soon(stage.storage.drained(QUEUE)).await;
+    assert_eq!(other.log().invocations().pop().unwrap().attempt, 2);
+    assert_eq!(stage.sandbox.passes().iter().map(|pass| pass.user).collect::<Vec<_>>(), [emma]);
+}
+
+#[tokio::test]
+async fn a_handler_that_cannot_start_is_tried_three_times_and_what_it_says_is_kept() {
+    let stage = Stage::new(Tenant::new(1)).await;
+    let host = stage.host(&[("AzureFunctionsJobHost__customHandler__description__arguments__0", "swerve")]);
+    soon(host.gave_up()).await;
+    let line = soon(host.log().line("unrecognized subcommand")).await;
+    assert_eq!(line.level, Level::Error, "stderr");
+    let ends = host.log().lines().iter().filter(|line| line.text.contains("exit code 2")).count();
+    assert_eq!(ends, 3);
+}
+
+#[tokio::test]
+async fn create_tap_can_be_called_from_outside() {
+    let (tenant, emma) = tenant_with_emma();
+    let stage = Stage::new(tenant).await;
+    let host = Arc::new(stage.host(&[]));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port().to_string();
+    let serving = host.clone();
+    tokio::spawn(async move { serving.serve(listener).await });
+    let path = format!("/api/CreateTap?code={}", host.keys().host);
+    let call = move |path: &str| post(&port, path, &json!({"UserName": emma}));
+    let (made, refused) =
+        soon(tokio::task::spawn_blocking(move || (call(&path), call("/api/CreateTap")))).await.unwrap();
+    assert_eq!((made.0, refused.0), (201, 401), "{}", made.1);
+    assert_eq!(made.1["temporaryAccessPass"], stage.sandbox.passes()[0].code.reveal());
+}
