@@ -197,6 +197,25 @@ mod timer {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn a_host_that_gave_up_leaves_it_to_another() {
+        let stage = Stage::new();
+        let gone = stage.start(&Embedded::starting_with(|_| None));
+        gone.gave_up().await;
+        let _other = stage.start(&stage.handler(async |_, _| done(json!({}))));
+        minutes(61).await;
+        assert_eq!(stage.calls().len(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_function_that_a_setting_switches_off_is_left_alone() {
+        let stage = Stage::new();
+        let worker = stage.handler(async |_, _| done(json!({})));
+        let _host = stage.start_with(&worker, &[("AzureWebJobs.SweepJoiners.Disabled", "true")]);
+        minutes(61).await;
+        assert_eq!(stage.calls().len(), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_clock_that_is_set_ahead_sets_it_off() {
         let stage = Stage::new();
         let host = stage.start(&stage.handler(async |_, _| done(json!({}))));
@@ -228,10 +247,11 @@ mod queue {
     #[tokio::test(start_paused = true)]
     async fn what_is_not_base64_is_poison_at_once() {
         let stage = Stage::new();
-        let _host = stage.start(&stage.handler(async |_, _| done(json!({}))));
+        let host = stage.start(&stage.handler(async |_, _| done(json!({}))));
         stage.storage.put(QUEUE, r#"{"plain": "text"}"#.into()).unwrap();
         stage.storage.drained(QUEUE).await;
         assert_eq!((stage.calls().len(), stage.storage.messages(POISON).len()), (0, 1));
+        assert!(host.log().lines()[0].text.contains("not base64"));
     }
 
     #[tokio::test(start_paused = true)]

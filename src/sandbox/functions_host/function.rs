@@ -132,7 +132,9 @@ pub(super) fn read(name: &str, root: Node<'_>, settings: &Environment, plan: Pla
         root.problem::<()>(format!("{name:?} is no name for a function"));
     }
     let root = root.object(&["bindings", "retry", "disabled"])?;
-    let is_disabled = root.get("disabled").is_some_and(|node| node.boolean() == Some(true));
+    let is_switched_off = settings.get(&format!("AzureWebJobs.{name}.Disabled"));
+    let is_disabled = root.get("disabled").is_some_and(|node| node.boolean() == Some(true))
+        || is_switched_off.is_some_and(|value| value.eq_ignore_ascii_case("true") || value == "1");
     let bindings = root.required("bindings")?;
     let mut names: Vec<String> = Vec::new();
     let (mut triggers, mut outputs, mut answers, mut is_whole) = (Vec::new(), Vec::new(), 0, true);

@@ -12,7 +12,7 @@ use chrono::TimeDelta;
 use super::{
     Instance,
     function::Function,
-    log::{Cause, Fate},
+    log::{Cause, Fate, Level},
     payload,
     storage::Message,
 };
@@ -82,10 +82,14 @@ async fn handle(host: &Instance, function: &Function, queue: &str, message: &Mes
     let options = host.app.host.queues;
     let storage = &host.storage;
     // A worker that dies with its host never says that it failed: the count goes on, and here it ends.
-    let is_spent = message.dequeue_count > options.max_dequeue_count;
-    let Some(text) = plain(message, options.base64).filter(|_| !is_spent) else {
-        give_up(host, queue, message);
-        return;
+    let text = match plain(message, options.base64) {
+        Some(text) if message.dequeue_count <= options.max_dequeue_count => text,
+        text => {
+            let why = if text.is_some() { "it was tried often enough" } else { "it is not base64" };
+            host.log.print(Level::Error, format!("Message {} of {queue} is poison: {why}.", message.id));
+            give_up(host, queue, message);
+            return;
+        }
     };
     let payload = payload::queue(&function.name, &function.input, &text, message, storage.now());
     let ran = host.invoke(function, &payload).await;

@@ -231,6 +231,13 @@ impl Storage {
         self.time().find(take).await;
     }
 
+    pub(super) fn unlock_timer(&self, timer: &str, host: Uuid) {
+        if let Some(timer) = self.lock().timers.get_mut(timer).filter(|timer| timer.locked_by == Some(host)) {
+            timer.locked_by = None;
+        }
+        self.time().ring();
+    }
+
     /// `host` died: what it worked on shows again when the last lease that it renewed is over.
     pub(super) fn lose(&self, host: Uuid) {
         let now = self.now();

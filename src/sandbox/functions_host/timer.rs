@@ -11,26 +11,33 @@ use super::{
     storage::ScheduleStatus,
 };
 
-/// Runs the function whenever its time has come.
+/// Runs the function whenever its time has come, as long as there is a handler to be hoped for.
 pub(super) async fn listen(host: Arc<Instance>, function: Function, timer: Timer) {
+    let run = async {
+        host.storage.lock_timer(&function.name, host.id).await;
+        follow(&host, &function, &timer).await;
+    };
     tokio::select! {
-        () = host.supervisor.gave_up() => return,
-        () = host.storage.lock_timer(&function.name, host.id) => {}
+        // First, so that a run that the end of the handler cuts short is still written down.
+        biased;
+        () = run => {}
+        () = host.supervisor.gave_up() => {}
     }
+    host.storage.unlock_timer(&function.name, host.id);
+}
+
+async fn follow(host: &Instance, function: &Function, timer: &Timer) {
     let now = host.storage.now();
     let missed =
         host.storage.status(&function.name).is_some_and(|status| timer.use_monitor && status.next < now);
     if missed || timer.run_on_startup {
-        fire(&host, &function, &timer, missed).await;
+        fire(host, function, timer, missed).await;
     }
     while let Some(next) = timer.schedule.after(host.storage.now()) {
         let last = host.storage.status(&function.name).and_then(|status| status.last);
-        remember(&host, &function, &timer, ScheduleStatus { last, next, updated: host.storage.now() });
-        tokio::select! {
-            () = host.supervisor.gave_up() => return,
-            () = host.storage.time().sleep_until(next) => {}
-        }
-        fire(&host, &function, &timer, false).await;
+        remember(host, function, timer, ScheduleStatus { last, next, updated: host.storage.now() });
+        host.storage.time().sleep_until(next).await;
+        fire(host, function, timer, false).await;
     }
 }
 
