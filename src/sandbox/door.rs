@@ -91,7 +91,7 @@ async fn exchange(sandbox: &Sandbox, call: &Call) -> Answer {
     let requests = &mut sandbox.lock().requests;
     match answer.broken {
         Some(Broken::Refused) => requests.strike(entry),
-        _ => requests.close(entry, answer.status.as_u16(), parts),
+        broken => requests.close(entry, answer.status.as_u16(), broken.is_some(), parts),
     }
     answer
 }

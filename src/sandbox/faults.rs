@@ -145,6 +145,12 @@ impl Faults {
         self.armed.push(Armed { fault, seen: 0 });
     }
 
+    /// Those that can still hit a request.
+    pub(super) fn waiting(&self) -> impl Iterator<Item = &Fault> {
+        let is_waiting = |armed: &&Armed| armed.seen < armed.fault.nth.saturating_add(armed.fault.times) - 1;
+        self.armed.iter().filter(is_waiting).map(|armed| &armed.fault)
+    }
+
     pub(super) fn clear(&mut self) {
         self.armed.clear();
         self.rate = 0.0;

@@ -20,6 +20,9 @@ pub struct Request {
     pub url: String,
     /// The status of the answer, even of one that got lost; none while the tenant is still at it.
     pub status: Option<u16>,
+    /// Whether the answer got lost on its way.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub lost: bool,
     /// The parts of a batch.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub parts: Vec<Part>,
@@ -80,15 +83,17 @@ impl Journal {
             method: call.method.to_string(),
             url: call.url.clone(),
             status: None,
+            lost: false,
             parts: Vec::new(),
             content: Content::new(&call.headers, &call.body),
         }));
         Entry(self.0.len() - 1)
     }
 
-    pub(super) fn close(&mut self, Entry(at): Entry, status: u16, parts: Vec<Part>) {
+    pub(super) fn close(&mut self, Entry(at): Entry, status: u16, lost: bool, parts: Vec<Part>) {
         if let Some(Some(request)) = self.0.get_mut(at) {
             request.status = Some(status);
+            request.lost = lost;
             request.parts = parts;
         }
     }

@@ -20,7 +20,6 @@ pub mod faults;
 mod filter;
 pub mod functions_host;
 pub mod generate;
-pub mod inbox;
 pub mod journal;
 pub mod local_host;
 pub mod loopback;
@@ -139,6 +138,11 @@ impl Sandbox {
     /// Disarms every fault.
     pub fn clear_faults(&self) {
         self.lock().faults.clear();
+    }
+
+    /// The faults that have yet to go off.
+    pub fn armed_faults(&self) -> Vec<Fault> {
+        self.lock().faults.waiting().cloned().collect()
     }
 
     /// From now on `rate` of all requests (0 to 1) meet a fault drawn from the tenant's seed.

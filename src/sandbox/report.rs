@@ -18,6 +18,8 @@ const WIDTH: u16 = 140;
 /// What became of one job.
 #[derive(Clone, Debug)]
 pub struct Row {
+    /// The object id.
+    pub id: Uuid,
     /// The sign-in name.
     pub user: String,
     /// The display name.
@@ -48,6 +50,7 @@ impl Row {
             let zone = zone_for(person.and_then(|p| p.usage_location.as_deref()), default_zone);
             let city = zone.name().rsplit('/').next().unwrap_or("UTC").replace('_', " ");
             Self {
+                id,
                 user: person.map_or_else(|| id.to_string(), |p| p.user_principal_name.clone()),
                 name: person.map_or_else(String::new, |p| p.display_name.clone()),
                 case: tenant.notes.get(&id).copied().unwrap_or_default(),

@@ -1,6 +1,6 @@
 //! The tenant that the demo shows: a week of joiners at Contoso, one for each case.
 
-use chrono::{DateTime, NaiveTime, TimeDelta, TimeZone, Utc};
+use chrono::{DateTime, NaiveDate, NaiveTime, TimeDelta, TimeZone, Utc};
 use chrono_tz::Tz;
 use uuid::Uuid;
 
@@ -46,7 +46,11 @@ pub(super) fn add_office(tenant: &mut Tenant, now: DateTime<Utc>) {
 
 /// Midnight in `zone` on the day that is `days` after today's date there.
 pub(super) fn midnight_in(zone: Tz, now: DateTime<Utc>, days: i64) -> DateTime<Utc> {
-    let day = (now + TimeDelta::days(days)).with_timezone(&zone).date_naive();
+    midnight((now + TimeDelta::days(days)).with_timezone(&zone).date_naive(), zone)
+}
+
+/// When `day` begins in `zone`.
+pub(super) fn midnight(day: NaiveDate, zone: Tz) -> DateTime<Utc> {
     let midnight = zone.from_local_datetime(&day.and_time(NaiveTime::MIN)).earliest();
     midnight.map_or(day.and_time(NaiveTime::MIN).and_utc(), |midnight| midnight.to_utc())
 }

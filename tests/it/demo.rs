@@ -2,7 +2,20 @@
 
 use std::process::Command;
 
-use serde_json::Value;
+use axum::{
+    Router,
+    body::{Body, to_bytes},
+    http::{self, Request},
+};
+use firstpass::sandbox::{
+    Sandbox,
+    demo::{Progress, stage::Stage, web},
+    samples::samples,
+};
+use serde_json::{Value, json};
+use tower::ServiceExt;
+
+use super::helpers::{NOW, time};
 
 fn demo(arguments: &[&str]) -> (bool, String) {
     let output = Command::new(env!("CARGO_BIN_EXE_firstpass")).arg("demo").args(arguments).output().unwrap();
@@ -56,4 +69,265 @@ fn it_prints_one_json_object_whose_sums_add_up() {
 fn it_does_not_serve_its_page_to_others() {
     let (success, _) = demo(&["--listen", "0.0.0.0:0"]);
     assert!(!success);
+}
+
+/// The page's server, driven as a browser drives it.
+struct Visitor {
+    router: Router,
+}
+
+impl Visitor {
+    /// After the first sweep.
+    async fn new() -> Self {
+        let now = time(NOW);
+        let stage = Stage::new(Sandbox::new(samples(now), now)).unwrap();
+        stage.open(&Progress::silent()).await.unwrap();
+        Self { router: web::router(stage) }
+    }
+
+    async fn send(&self, request: http::request::Builder, body: &str) -> (u16, String) {
+        let request = request.body(Body::from(body.to_owned())).unwrap();
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        let status = response.status().as_u16();
+        let bytes = to_bytes(response.into_body(), usize::MAX).await.unwrap();
+        (status, String::from_utf8(bytes.to_vec()).unwrap())
+    }
+
+    async fn get(&self, path: &str) -> (u16, String) {
+        self.send(Request::get(path).header("host", "127.0.0.1:8088"), "").await
+    }
+
+    async fn post(&self, action: &str, body: Value) -> (u16, Value) {
+        let request = Request::post(format!("/demo/{action}"))
+            .header("host", "127.0.0.1:8088")
+            .header("origin", "http://127.0.0.1:8088")
+            .header("sec-fetch-site", "same-origin")
+            .header("content-type", "application/json");
+        let (status, answer) = self.send(request, &body.to_string()).await;
+        (status, serde_json::from_str(&answer).unwrap())
+    }
+
+    /// All that there is to see.
+    async fn look(&self) -> Value {
+        serde_json::from_str(&self.get("/demo/state").await.1).unwrap()
+    }
+
+    /// All that there is to see after an action.
+    async fn act(&self, action: &str, body: Value) -> Value {
+        let (status, state) = self.post(action, body).await;
+        assert_eq!(status, 200, "{state}");
+        state
+    }
+}
+
+/// How a list of the state narrows down.
+fn those<'a>(list: &'a Value, field: &str, value: impl Into<Value>) -> Vec<&'a Value> {
+    let value = value.into();
+    list.as_array().unwrap().iter().filter(|item| item[field] == value).collect()
+}
+
+fn person<'a>(state: &'a Value, name: &str) -> &'a Value {
+    those(&state["people"], "name", name)[0]
+}
+
+fn passes_of<'a>(state: &'a Value, name: &str) -> Vec<&'a Value> {
+    those(&state["passes"], "user", person(state, name)["id"].clone())
+}
+
+fn mails_about<'a>(state: &'a Value, name: &str) -> Vec<&'a Value> {
+    those(&state["mails"], "user", person(state, name)["id"].clone())
+}
+
+/// What the last action did for somebody.
+fn outcome<'a>(state: &'a Value, name: &str) -> &'a str {
+    let lines = &state["events"].as_array().unwrap().last().unwrap()["lines"];
+    those(lines, "user", person(state, name)["id"].clone())[0]["outcome"].as_str().unwrap()
+}
+
+#[tokio::test]
+async fn a_second_sweep_mails_nobody_twice() {
+    let visitor = Visitor::new().await;
+    let before = visitor.look().await;
+    let after = visitor.act("sweep", json!({})).await;
+    assert_eq!(before["mails"].as_array().unwrap().len(), 19);
+    assert_eq!(before["mails"], after["mails"]);
+    assert_eq!(outcome(&after, "Emma Brooks"), "skipped");
+}
+
+#[tokio::test]
+async fn a_moved_first_day_gets_a_new_mail_and_the_old_pass_is_gone() {
+    let visitor = Visitor::new().await;
+    let state =
+        visitor.act("move", json!({"user": "emma.brooks@contoso.example", "date": "2026-11-26"})).await;
+    assert_eq!(person(&state, "Emma Brooks")["dayOne"]["date"], "2026-11-26");
+    assert_eq!(outcome(&state, "Emma Brooks"), "mailed");
+    let subjects: Vec<_> = mails_about(&state, "Emma Brooks").iter().map(|mail| &mail["subject"]).collect();
+    assert_eq!(subjects.len(), 2);
+    assert_ne!(subjects[0], subjects[1]);
+    let passes = passes_of(&state, "Emma Brooks");
+    assert_eq!((&passes[0]["state"], &passes[1]["state"]), (&json!("replaced"), &json!("later")));
+    assert_eq!(passes[1]["opensAt"], "2026-11-26T07:00:00Z");
+    assert_eq!(state["mails"].as_array().unwrap().len(), 20, "nobody else hears of it");
+}
+
+#[tokio::test]
+async fn a_cancelled_joiner_loses_the_pass_and_the_service_desk_hears_of_it() {
+    let visitor = Visitor::new().await;
+    let state = visitor.act("cancel", json!({"user": "emma.brooks@contoso.example"})).await;
+    assert_eq!(outcome(&state, "Emma Brooks"), "revoked");
+    assert_eq!(passes_of(&state, "Emma Brooks")[0]["state"], "deleted");
+    assert_eq!(mails_about(&state, "Emma Brooks")[1]["kind"], "alert");
+}
+
+#[tokio::test]
+async fn somebody_added_to_the_group_gets_a_pass_that_works_now_and_can_sign_in_once() {
+    let visitor = Visitor::new().await;
+    let state = visitor.act("on-demand", json!({"user": "alex.morgan@contoso.example"})).await;
+    assert_eq!(outcome(&state, "Alex Morgan"), "blocked", "there is no private address");
+    let state = visitor.act("on-demand", json!({"user": "noah.fischer@contoso.example"})).await;
+    assert_eq!(outcome(&state, "Noah Fischer"), "mailed");
+    let pass = passes_of(&state, "Noah Fischer")[0];
+    assert_eq!((&pass["state"], &pass["by"]), (&json!("works"), &json!("firstpass")));
+
+    let sign_in = json!({"pass": pass["id"]});
+    let state = visitor.act("sign-in", sign_in.clone()).await;
+    assert_eq!(passes_of(&state, "Noah Fischer")[0]["state"], "used");
+    let state = visitor.act("sign-in", sign_in).await;
+    let said = &state["events"].as_array().unwrap().last().unwrap()["lines"][0]["note"];
+    assert_eq!(said, "Refused: the pass was used, and works only once.");
+}
+
+#[tokio::test]
+async fn a_day_goes_by_with_its_sweep_and_passes_open_and_end() {
+    let visitor = Visitor::new().await;
+    let opened = |state: &Value| passes_of(state, "Oliver Hughes")[0]["state"].clone();
+    let first = visitor.look().await;
+    let next = visitor.act("forward", json!({})).await;
+    let lines = &next["events"].as_array().unwrap().last().unwrap()["lines"];
+    assert_eq!(lines[0]["note"], "Mon 23 Nov, 05:00 UTC: the daily sweep ran.");
+    let at = |state: &Value| time(state["now"].as_str().unwrap());
+    assert!((at(&next) - at(&first) - chrono::TimeDelta::days(1)).num_minutes() == 0);
+    // A slow start: no more than seconds were left of this day.
+    assert_eq!(first["nextSweep"], "2026-11-23T05:00:00Z");
+    assert_eq!((opened(&first), opened(&next)), (json!("later"), json!("later")));
+    visitor.act("forward", json!({})).await;
+    let third = visitor.act("forward", json!({})).await;
+    assert_eq!(opened(&third), "expired", "on the day after day one");
+}
+
+#[tokio::test]
+async fn a_fault_goes_off_once_and_costs_nobody_their_pass() {
+    let visitor = Visitor::new().await;
+    for (request, kind, status, lost) in
+        [("mail", "throttled", 429, Value::Null), ("pass", "lost", 201, json!(true))]
+    {
+        let state = visitor.act("fault", json!({"request": request, "kind": kind})).await;
+        assert_eq!(state["faults"].as_array().unwrap().len(), 1);
+        let before = state["requests"].as_array().unwrap().len();
+        let user =
+            if request == "mail" { "noah.fischer@contoso.example" } else { "arjun.nair@contoso.example" };
+        let state = visitor.act("on-demand", json!({"user": user})).await;
+        assert_eq!(state["faults"], json!([]));
+        let met = |r: &&Value| r["status"] == status && r["lost"] == lost;
+        assert_eq!(
+            state["requests"].as_array().unwrap()[before..].iter().filter(met).count(),
+            1,
+            "{request}"
+        );
+        assert_eq!(state["events"].as_array().unwrap().last().unwrap()["lines"][0]["outcome"], "mailed");
+    }
+}
+
+#[tokio::test]
+async fn each_request_belongs_to_the_invocation_that_sent_it() {
+    let state = Visitor::new().await.look().await;
+    let (invocations, requests) =
+        (state["invocations"].as_array().unwrap(), state["requests"].as_array().unwrap());
+    assert_eq!(invocations[0]["function"], "SweepJoiners");
+    let mut next = 0;
+    for invocation in invocations {
+        assert_eq!(invocation["first"], next, "no gap, and nothing twice");
+        next = invocation["end"].as_u64().unwrap();
+    }
+    assert_eq!(next, requests.len() as u64);
+    assert!(requests.iter().any(|r| r["parts"].as_array().is_some_and(|parts| parts.len() > 2)));
+}
+
+#[tokio::test]
+async fn codes_are_shown_one_by_one_and_never_in_the_overview() {
+    let visitor = Visitor::new().await;
+    let (_, overview) = visitor.get("/demo/state").await;
+    let state: Value = serde_json::from_str(&overview).unwrap();
+    for pass in state["passes"].as_array().unwrap() {
+        let (status, answer) =
+            visitor.get(&format!("/demo/passes/{}/code", pass["id"].as_str().unwrap())).await;
+        let answer: Value = serde_json::from_str(&answer).unwrap();
+        let code = answer["code"].as_str().unwrap();
+        assert!(status == 200 && code.len() >= 8);
+        assert!(!overview.contains(&Value::from(code).to_string()), "the overview shows a code");
+    }
+}
+
+#[tokio::test]
+async fn bad_input_is_answered_with_all_its_problems_and_changes_nothing() {
+    let visitor = Visitor::new().await;
+    let before = visitor.look().await;
+    let emma = "emma.brooks@contoso.example";
+    for (action, body, problems) in [
+        ("sweep", json!([]), vec!["the body is not a JSON object"]),
+        ("sweep", json!({"when": "now"}), vec!["\"when\" is no field of this action"]),
+        ("move", json!({}), vec!["user is missing", "date is missing"]),
+        (
+            "move",
+            json!({"user": emma, "date": "2026-11-31"}),
+            vec!["date is not a calendar date such as 2026-11-30"],
+        ),
+        (
+            "move",
+            json!({"user": emma, "date": "2026-11-21"}),
+            vec!["date must be from 2026-11-22 to 2027-01-21"],
+        ),
+        (
+            "on-demand",
+            json!({"user": "welcome@contoso.example"}),
+            vec!["user is nobody in this tenant: give an object id or a sign-in name"],
+        ),
+        ("cancel", json!({"user": 7}), vec!["user is not a text"]),
+        ("sign-in", json!({"pass": "x"}), vec!["pass is not the id of a pass in this tenant"]),
+        ("fault", json!({"request": "mail", "kind": "fire"}), vec!["kind is neither throttled nor lost"]),
+    ] {
+        let (status, answer) = visitor.post(action, body).await;
+        assert_eq!((status, &answer["problems"]), (400, &json!(problems)), "{action}");
+    }
+    assert_eq!(visitor.post("dance", json!({})).await.0, 404);
+    let after = visitor.look().await;
+    assert_eq!((&before["events"], &before["requests"]), (&after["events"], &after["requests"]));
+}
+
+#[tokio::test]
+async fn other_pages_and_other_names_are_refused() {
+    let visitor = Visitor::new().await;
+    let post = |host: &str| {
+        Request::post("/demo/sweep").header("host", host).header("content-type", "application/json")
+    };
+    for (request, expected) in [
+        (post("localhost:8088"), 200),
+        (post("[::1]:8088").header("origin", "http://[::1]:8088"), 200),
+        (post("127.0.0.1:8088").header("origin", "https://shop.example"), 403),
+        (post("127.0.0.1:8088").header("origin", "http://127.0.0.1:9000"), 403),
+        (post("127.0.0.1:8088").header("origin", "null"), 403),
+        (post("127.0.0.1:8088").header("sec-fetch-site", "cross-site"), 403),
+        (post("127.0.0.1:8088").header("sec-fetch-site", "same-site"), 403),
+        (post("rebound.example:8088"), 403),
+        (post("127.0.0.1.rebound.example"), 403),
+        (post(""), 403),
+        (Request::post("/demo/sweep").header("host", "localhost").header("content-type", "text/plain"), 415),
+        (Request::get("/demo/state").header("host", "rebound.example"), 403),
+        (Request::get("/sandbox/state").header("host", "rebound.example"), 403),
+        (Request::get("/demo/state").header("host", "localhost").header("sec-fetch-site", "cross-site"), 403),
+        (Request::get("/").header("host", "localhost").header("sec-fetch-site", "cross-site"), 200),
+    ] {
+        let shown = format!("{request:?}");
+        assert_eq!(visitor.send(request, "{}").await.0, expected, "{shown}");
+    }
 }

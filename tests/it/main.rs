@@ -23,11 +23,11 @@ mod http;
 mod kill;
 mod leaks;
 mod ledgers;
-mod logic_app;
 #[cfg(feature = "sandbox")]
 mod local_host;
 #[cfg(feature = "sandbox")]
 mod local_process;
+mod logic_app;
 #[cfg(feature = "sandbox")]
 mod platform;
 mod process;

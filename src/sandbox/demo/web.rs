@@ -1,0 +1,161 @@
+//! The page and what it talks to. Only for this machine, and not for other pages in the same browser.
+
+use std::net::IpAddr;
+
+use axum::{
+    Json, Router,
+    body::Bytes,
+    extract::{Path, Request, State},
+    http::{HeaderMap, HeaderName, StatusCode, header, uri::Authority},
+    middleware::{self, Next},
+    response::{IntoResponse, Response},
+    routing::{get, post},
+};
+use serde_json::json;
+use uuid::Uuid;
+
+use super::{
+    actions::{Action, Refusal},
+    stage::Stage,
+    views,
+};
+
+/// Nothing from elsewhere is loaded, and nobody frames the page.
+const PAGE_POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; \
+    frame-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+/// A mail can run, load and send nothing, and only the page shows it.
+const MAIL_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; \
+    form-action 'none'; sandbox; frame-ancestors 'self'";
+
+const PAGE: &str = include_str!("page/page.html");
+const ASSETS: [(&str, &str, &str); 8] = [
+    ("page.css", "text/css", include_str!("page/page.css")),
+    ("views.css", "text/css", include_str!("page/views.css")),
+    ("main.js", "text/javascript", include_str!("page/main.js")),
+    ("dom.js", "text/javascript", include_str!("page/dom.js")),
+    ("timeline.js", "text/javascript", include_str!("page/timeline.js")),
+    ("inbox.js", "text/javascript", include_str!("page/inbox.js")),
+    ("passes.js", "text/javascript", include_str!("page/passes.js")),
+    ("requests.js", "text/javascript", include_str!("page/requests.js")),
+];
+
+/// The page at `/`, its data and actions under `/demo`, and the tenant beside them.
+pub fn router(stage: Stage) -> Router {
+    let tenant = stage.sandbox.router();
+    Router::new()
+        .route("/", get(|| async { content("text/html", PAGE_POLICY, PAGE.to_owned()) }))
+        .route("/demo/assets/{name}", get(asset))
+        .route("/demo/state", get(|State(stage): State<Stage>| async move { Json(views::state(&stage)) }))
+        .route("/demo/mails/{index}", get(mail))
+        .route("/demo/passes/{id}/code", get(code))
+        .route("/demo/{action}", post(act))
+        .with_state(stage)
+        .merge(tenant)
+        .layer(middleware::from_fn(guard))
+}
+
+async fn asset(Path(name): Path<String>) -> Response {
+    match ASSETS.iter().find(|(known, ..)| *known == name) {
+        Some((_, kind, text)) => content(kind, PAGE_POLICY, (*text).to_owned()),
+        None => refuse(StatusCode::NOT_FOUND, ["there is no such file"]),
+    }
+}
+
+/// A mail as its reader sees it.
+async fn mail(State(stage): State<Stage>, Path(index): Path<usize>) -> Response {
+    match stage.sandbox.mails().get(index) {
+        // A link in it opens nothing: the sandbox allows no new window, and no other place to open it.
+        Some(mail) => {
+            let html = mail.content().replacen("<head>", "<head><base target=\"_blank\">", 1);
+            content("text/html", MAIL_POLICY, html)
+        }
+        None => refuse(StatusCode::NOT_FOUND, ["there is no such mail"]),
+    }
+}
+
+/// The code of one pass, for whoever asks for just that.
+async fn code(State(stage): State<Stage>, Path(id): Path<Uuid>) -> Response {
+    let code = stage.history().passes.iter().find(|seen| seen.pass.id == id).map(|s| s.pass.code.clone());
+    match code {
+        Some(code) => {
+            ([(header::CACHE_CONTROL, "no-store")], Json(json!({"code": code.reveal()}))).into_response()
+        }
+        None => refuse(StatusCode::NOT_FOUND, ["there is no such pass"]),
+    }
+}
+
+/// Does it, and answers with all that there is to see then.
+async fn act(
+    State(stage): State<Stage>,
+    Path(name): Path<String>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    // A form on another page cannot send this type; a script there would have to ask first, and nobody answers.
+    if !header(&headers, header::CONTENT_TYPE).is_some_and(|kind| kind.starts_with("application/json")) {
+        return refuse(StatusCode::UNSUPPORTED_MEDIA_TYPE, ["the content type must be application/json"]);
+    }
+    let action = match Action::parse(&name, &body, &stage) {
+        Ok(action) => action,
+        Err(Refusal::Unknown) => return refuse(StatusCode::NOT_FOUND, ["there is no such action"]),
+        Err(Refusal::Problems(problems)) => return refuse(StatusCode::BAD_REQUEST, problems),
+    };
+    // In a task of its own: somebody who closes the page half-way does not leave a job half done.
+    let actor = stage.clone();
+    match tokio::spawn(async move { actor.act(action).await }).await {
+        Ok(()) => Json(views::state(&stage)).into_response(),
+        Err(_) => refuse(StatusCode::INTERNAL_SERVER_ERROR, ["the demo failed"]),
+    }
+}
+
+/// Other pages in the browser can send requests here, too. They are known by where they say that they come from; and
+/// a name that somebody points at this machine is none of this machine's own.
+async fn guard(request: Request, next: Next) -> Response {
+    match stranger(request.uri().path(), request.headers()) {
+        Some(why) => refuse(StatusCode::FORBIDDEN, [why]),
+        None => next.run(request).await,
+    }
+}
+
+fn stranger(path: &str, headers: &HeaderMap) -> Option<&'static str> {
+    let host = header(headers, header::HOST).unwrap_or_default();
+    if !is_this_machine(host) {
+        return Some("the Host must be this machine");
+    }
+    if header(headers, header::ORIGIN).is_some_and(|origin| origin != format!("http://{host}")) {
+        return Some("the Origin is another one");
+    }
+    // The page itself may be linked to from anywhere: it does nothing on its own.
+    let site = header(headers, HeaderName::from_static("sec-fetch-site"));
+    if path != "/" && site.is_some_and(|site| site != "same-origin" && site != "none") {
+        return Some("another site asks");
+    }
+    None
+}
+
+fn is_this_machine(host: &str) -> bool {
+    let Ok(authority) = host.parse::<Authority>() else { return false };
+    let name = authority.host().trim_matches(['[', ']']);
+    name.eq_ignore_ascii_case("localhost")
+        || name.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+fn header(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
+    headers.get(name).map(|value| value.to_str().unwrap_or("?"))
+}
+
+fn content(kind: &str, policy: &'static str, text: String) -> Response {
+    let headers = [
+        (header::CONTENT_TYPE, format!("{kind}; charset=utf-8")),
+        (header::CONTENT_SECURITY_POLICY, policy.to_owned()),
+        (header::CACHE_CONTROL, "no-store".to_owned()),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff".to_owned()),
+        (header::REFERRER_POLICY, "no-referrer".to_owned()),
+    ];
+    (headers, text).into_response()
+}
+
+fn refuse<P: Into<String>>(status: StatusCode, problems: impl IntoIterator<Item = P>) -> Response {
+    let problems: Vec<String> = problems.into_iter().map(Into::into).collect();
+    (status, Json(json!({"problems": problems}))).into_response()
+}
