@@ -78,7 +78,8 @@ export function rove(list) {
     const next = { ArrowDown: here + 1, ArrowUp: here - 1, Home: 0, End: links.length - 1 }[event.key];
     if (here < 0 || !links[next] || event.ctrlKey || event.altKey || event.metaKey) return;
     event.preventDefault();
-    links[next].click();
+    links[next].focus();
+    location.replace(links[next].hash);
   });
   return list;
 }

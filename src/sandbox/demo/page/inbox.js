@@ -22,7 +22,7 @@ export function inbox(state, key) {
 
 /** Fills the pane beside the list: the mail, or why there is none. */
 export function letter(pane, state, view, key) {
-  const asked = state.people.find(person => person.user === key);
+  const asked = state.people.find(person => person.user === key && person.status);
   const fallback = () => document.querySelector("[aria-current=true]")?.getAttribute("href").split("/")[1];
   const person = view === "timeline" ? asked ?? state.people.find(person => person.user === fallback()) : null;
   const mail = view === "inbox" ? chosenMail(state, key) : person?.mails.at(-1);

@@ -87,7 +87,7 @@ on("do-fault", () => act("fault", { request: at("fault-request").value, kind: at
 at("person").addEventListener("change", () => {
   const person = state.person(chosen());
   setDate(person);
-  if (route().view === "timeline") go(`#timeline/${person.user}`);
+  if (route().view === "timeline" && person.status) go(`#timeline/${person.user}`);
 });
 
 // ---- the address -------------------------------------------------------------------------------------------
@@ -111,7 +111,7 @@ document.addEventListener("click", event => {
   if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
   event.preventDefault();
   go(link.getAttribute("href"));
-  if (link.dataset.reads && !matchMedia("(min-width: 66rem)").matches) showLetter();
+  if ("reads" in link.dataset && !matchMedia("(min-width: 66rem)").matches) showLetter();
 });
 
 /** On a narrow screen the mail is below the list. */
