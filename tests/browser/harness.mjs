@@ -85,7 +85,7 @@ export async function runAll() {
   const wanted = process.argv.slice(2).join(" ");
   const flags = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync"];
-  const browser = await chromium.launch({ executablePath: "/usr/bin/chromium", args: flags });
+  const browser = await chromium.launch({ executablePath: process.env.CHROMIUM, args: flags });
   let [passed, failed] = [0, 0];
   for (const test of tests.filter(({ name }) => name.includes(wanted))) {
     for (const width of Object.entries(WIDTHS)) {

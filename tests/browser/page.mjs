@@ -142,6 +142,7 @@ test("a day goes by with its sweep, and today moves on", async ({ page }) => {
   await press(page, "#do-forward", "A day went by");
   ok((await news(page)).includes("the daily sweep ran"), await news(page));
   ok(before !== (await today()), "another day");
+  await press(page, "#do-wait", "3 hours went by");
 });
 
 test("bad input is explained where it can be seen", async ({ page, troubles }) => {

@@ -73,6 +73,7 @@ fn it_does_not_serve_its_page_to_others() {
 
 /// The page's server, driven as a browser drives it.
 struct Visitor {
+    stage: Stage,
     router: Router,
 }
 
@@ -82,7 +83,7 @@ impl Visitor {
         let now = time(NOW);
         let stage = Stage::new(Sandbox::new(samples(now), now)).unwrap();
         stage.open(&Progress::silent()).await.unwrap();
-        Self { router: web::router(stage) }
+        Self { router: web::router(stage.clone()), stage }
     }
 
     async fn send(&self, request: http::request::Builder, body: &str) -> (u16, String) {
@@ -202,17 +203,18 @@ async fn a_day_goes_by_with_its_sweep_and_passes_open_and_end() {
     let visitor = Visitor::new().await;
     let opened = |state: &Value| passes_of(state, "Oliver Hughes")[0]["state"].clone();
     let first = visitor.look().await;
-    let next = visitor.act("forward", json!({})).await;
+    let next = visitor.act("forward", json!({"hours": 24})).await;
     let lines = &next["events"].as_array().unwrap().last().unwrap()["lines"];
     assert_eq!(lines[0]["note"], "Mon 23 Nov, 05:00 UTC: the daily sweep ran.");
     let at = |state: &Value| time(state["now"].as_str().unwrap());
     assert!((at(&next) - at(&first) - chrono::TimeDelta::days(1)).num_minutes() == 0);
-    // A slow start: no more than seconds were left of this day.
     assert_eq!(first["nextSweep"], "2026-11-23T05:00:00Z");
     assert_eq!((opened(&first), opened(&next)), (json!("later"), json!("later")));
-    visitor.act("forward", json!({})).await;
-    let third = visitor.act("forward", json!({})).await;
-    assert_eq!(opened(&third), "expired", "on the day after day one");
+    visitor.act("forward", json!({"hours": 24})).await;
+    let day_one = visitor.act("forward", json!({"hours": 3})).await;
+    assert_eq!(opened(&day_one), "works", "at eight o'clock in London");
+    let day_two = visitor.act("forward", json!({"hours": 24})).await;
+    assert_eq!(opened(&day_two), "expired");
 }
 
 #[tokio::test]
@@ -236,6 +238,18 @@ async fn a_fault_goes_off_once_and_costs_nobody_their_pass() {
         );
         assert_eq!(state["events"].as_array().unwrap().last().unwrap()["lines"][0]["outcome"], "mailed");
     }
+}
+
+#[tokio::test]
+async fn the_waits_for_redeliveries_pass_in_the_tenant_and_not_at_the_page() {
+    let visitor = Visitor::new().await;
+    visitor.stage.sandbox.edit(|tenant| tenant.send_denied = true);
+    let before = visitor.look().await;
+    let after = visitor.act("on-demand", json!({"user": "noah.fischer@contoso.example"})).await;
+    assert_eq!(outcome(&after, "Noah Fischer"), "failed");
+    assert_eq!(after["invocations"].as_array().unwrap().last().unwrap()["delivery"], 5);
+    let at = |state: &Value| time(state["now"].as_str().unwrap());
+    assert!(at(&after) - at(&before) >= chrono::TimeDelta::minutes(12), "four visibility timeouts");
 }
 
 #[tokio::test]
@@ -292,6 +306,8 @@ async fn bad_input_is_answered_with_all_its_problems_and_changes_nothing() {
             json!({"user": "welcome@contoso.example"}),
             vec!["user is nobody in this tenant: give an object id or a sign-in name"],
         ),
+        ("forward", json!({}), vec!["hours is missing"]),
+        ("forward", json!({"hours": 0}), vec!["hours must be from 1 to 168"]),
         ("cancel", json!({"user": 7}), vec!["user is not a text"]),
         ("sign-in", json!({"pass": "x"}), vec!["pass is not the id of a pass in this tenant"]),
         ("fault", json!({"request": "mail", "kind": "fire"}), vec!["kind is neither throttled nor lost"]),

@@ -41,8 +41,8 @@ pub enum Action {
         /// Whether it is throttled; else its answer gets lost.
         throttled: bool,
     },
-    /// A day goes by, with its sweep.
-    Forward,
+    /// So many hours go by, with the sweeps among them.
+    Forward(i64),
 }
 
 /// Why there is no such action.
@@ -56,6 +56,8 @@ pub enum Refusal {
 
 /// How far ahead a first day may be moved.
 const FARTHEST: TimeDelta = TimeDelta::days(60);
+/// How many hours can be skipped at once.
+const HOURS: std::ops::RangeInclusive<i64> = 1..=7 * 24;
 /// Between a change by HR and the sweep that meets it: replicas may lag for ten minutes, and the app allows for that.
 const A_WHILE: TimeDelta = TimeDelta::minutes(15);
 
@@ -68,7 +70,7 @@ impl Action {
         let mut fields = Fields::read(body, stage).map_err(|problem| Refusal::Problems(vec![problem]))?;
         let action = match name {
             "sweep" => Some(Self::Sweep),
-            "forward" => Some(Self::Forward),
+            "forward" => fields.hours().map(Self::Forward),
             "on-demand" => fields.user().map(Self::OnDemand),
             "cancel" => fields.user().map(Self::Cancel),
             "sign-in" => fields.pass().map(Self::SignIn),
@@ -145,6 +147,14 @@ impl<'a> Fields<'a> {
         self.problem(format!("date must be from {today} to {}", today + FARTHEST))
     }
 
+    fn hours(&mut self) -> Option<i64> {
+        match self.fields.remove("hours").map(|hours| hours.as_i64()) {
+            Some(Some(hours)) if HOURS.contains(&hours) => Some(hours),
+            Some(_) => self.problem(format!("hours must be from {} to {}", HOURS.start(), HOURS.end())),
+            None => self.problem("hours is missing"),
+        }
+    }
+
     /// Whether it is the first of the two words.
     fn choice(&mut self, name: &str, words: [&str; 2]) -> Option<bool> {
         let word = self.text(name)?;
@@ -177,7 +187,11 @@ impl Stage {
         let at = self.sandbox.now();
         let (title, user, lines) = match action {
             Action::Sweep => ("The sweep was run by hand".to_owned(), None, self.sweep().await),
-            Action::Forward => ("A day went by".to_owned(), None, self.a_day().await),
+            Action::Forward(hours) => {
+                let title =
+                    if hours == 24 { "A day went by".to_owned() } else { format!("{hours} hours went by") };
+                (title, None, self.let_pass(TimeDelta::hours(hours)).await)
+            }
             Action::OnDemand(user) => {
                 let title = format!("{} was added to the group “{ON_DEMAND_GROUP}”", self.name(user));
                 (title, Some(user), self.on_demand(user).await)
@@ -225,10 +239,10 @@ impl Stage {
         lines
     }
 
-    /// Skips a day, but for the sweeps on its way.
-    async fn a_day(&self) -> Vec<Line> {
+    /// Skips some time, but for the sweeps on its way.
+    async fn let_pass(&self, time: TimeDelta) -> Vec<Line> {
         let now = self.sandbox.now();
-        let end = now + TimeDelta::days(1);
+        let end = now + time;
         let mut next = next_sweep(now);
         let mut lines = Vec::new();
         while next <= end {
@@ -238,6 +252,9 @@ impl Stage {
             next += TimeDelta::days(1);
         }
         self.skip_to(end);
+        if lines.is_empty() {
+            lines.push(Line::Note("No sweep was due on the way.".to_owned()));
+        }
         lines
     }
 

@@ -27,6 +27,10 @@ export const chip = outcome => el("span", { class: "chip", "data-outcome": outco
 /** A capital to begin with, but not on a name such as sendMail. */
 export const capital = text => (/^[a-z]+(?![\w.])/.test(text) ? text[0].toUpperCase() + text.slice(1) : text);
 
+/** Why something happened. Dates and masked addresses in it do not break. */
+export const reason = why => capital(why).split(/(\d{4}-\d\d-\d\d|\S*…@\S+)/)
+  .map((part, index) => (index % 2 ? el("span", { class: "whole-word" }, part) : part));
+
 export const hidden = text => el("span", { class: "visually-hidden" }, text);
 
 const formats = new Map();

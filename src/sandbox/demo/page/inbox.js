@@ -1,6 +1,6 @@
 // Every mail that was sent, and one of them as its reader sees it.
 
-import { capital, chip, el, icon, language, moment, outcomeIcon, rove, utc } from "./dom.js";
+import { chip, el, icon, language, moment, outcomeIcon, reason, rove, utc } from "./dom.js";
 
 const chosenMail = (state, key) => state.mails[Number(key)] ?? state.mails.at(-1);
 
@@ -54,7 +54,7 @@ function head(mail, state) {
     el("p", { class: "small soft" }, whose, person?.case && ` · case: ${person.case}`),
     el("h2", { id: "letter-title", tabindex: -1, lang: mail.language }, mail.subject),
     el("dl", {}, lines.filter(([, value]) => value).map(([label, value]) => [el("dt", {}, label), el("dd", {}, value)])),
-    person?.status && el("p", { class: "small why" }, chip(person.status.outcome), " ", capital(person.status.why)),
+    person?.status && el("p", { class: "small why" }, chip(person.status.outcome), " ", reason(person.status.why)),
     others.length > 0 && el("p", { class: "small" }, "Also: ", others.map(other =>
       el("a", { class: "other", href: `#inbox/${other.index}` }, `${moment(other.at)}, ${other.kind === "alert" ? "alert" : other.subject}`))));
 }
@@ -64,6 +64,6 @@ function nothing(person) {
   const { outcome, why } = person.status;
   return el("div", { class: "none", "data-outcome": outcome }, outcomeIcon(outcome),
     el("h2", { id: "letter-title", tabindex: -1 }, `No mail for ${person.name}`),
-    el("p", {}, chip(outcome), " ", capital(why), "."),
+    el("p", {}, chip(outcome), " ", reason(why), "."),
     person.case && el("p", { class: "soft" }, `The case: ${person.case}.`));
 }

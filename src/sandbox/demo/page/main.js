@@ -4,7 +4,7 @@
 // from it. What is shown stands in the fragment of the address, so that a view can be linked and reloaded:
 // #timeline/<sign-in name>, #inbox/<number>, #passes, #requests.
 
-import { at, capital, chip, el, moment, outcomeIcon, utc } from "./dom.js";
+import { at, chip, el, moment, outcomeIcon, reason, utc } from "./dom.js";
 import { inbox, letter } from "./inbox.js";
 import { passes } from "./passes.js";
 import { requests } from "./requests.js";
@@ -79,7 +79,8 @@ function complain(error) {
 const chosen = () => at("person").value;
 const on = (id, action) => at(id).addEventListener("click", action);
 on("do-sweep", () => act("sweep"));
-on("do-forward", () => act("forward"));
+on("do-forward", () => act("forward", { hours: 24 }));
+on("do-wait", () => act("forward", { hours: 3 }));
 on("do-on-demand", () => act("on-demand", { user: chosen() }));
 on("do-cancel", () => act("cancel", { user: chosen() }));
 on("do-move", () => at("date").reportValidity() && act("move", { user: chosen(), date: at("date").value }));
@@ -162,7 +163,7 @@ function drawHead() {
 /** One event: first the person that it is about, then whom it changed, and the rest as a number. */
 function drawEvent(event) {
   // The window has the timeline to itself.
-  const why = line => capital(line.why.split(", open ")[0]);
+  const why = line => reason(line.why.split(", open ")[0]);
   const job = line => el("li", {}, chip(line.outcome), " ", el("b", {}, state.person(line.user)?.name ?? line.user), " ", why(line));
   const isNews = line => line.note || line.user === event.user || line.outcome !== "skipped" && event.user == null
     || !["skipped", "blocked"].includes(line.outcome);

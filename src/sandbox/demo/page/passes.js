@@ -7,7 +7,7 @@ const ORDER = ["works", "later", "disabled", "used", "expired", "replaced", "del
 export function passes(state, _key, act) {
   const rank = pass => ORDER.indexOf(pass.state);
   const sorted = [...state.passes].sort((a, b) => rank(a) - rank(b) || a.opensAt.localeCompare(b.opensAt));
-  const head = ["Whose", "State", "Window, in their time", "Good for", "Made by", "Code", "Sign in"];
+  const head = ["Whose", "State", "Window, in their time", "Works", "Made by", "Code", "Sign in"];
   return [el("table", { role: "table", class: "passes", "aria-labelledby": "view-title" },
     el("thead", { role: "rowgroup" }, el("tr", { role: "row" }, head.map(title => el("th", { role: "columnheader", scope: "col" }, title)))),
     el("tbody", { role: "rowgroup" }, sorted.map(pass => row(pass, state, act))))];
@@ -23,7 +23,7 @@ function row(pass, state, act) {
     el("th", { role: "rowheader", scope: "row" }, el("b", {}, name), el("span", { class: "soft small" }, address(person?.user))),
     cell("state", el("span", { class: "badge", "data-state": pass.state }, words(pass, state.now))),
     cell("when", span(pass, zone), " ", el("span", { class: "soft" }, city(zone))),
-    cell("times soft", pass.oneTime ? "one sign-in" : "many sign-ins"),
+    cell("times soft", pass.oneTime ? "once" : "many times"),
     cell("by", pass.by, el("br"), el("span", { class: "soft small" }, moment(pass.madeAt))),
     cell("code", code(pass, name)),
     cell("sign-in", el("button", { type: "button", class: "small", click: signIn, "data-key": `sign-in-${pass.id}` }, "Sign in", hidden(` as ${name}`))));

@@ -1,6 +1,6 @@
 // What firstpass asked of Graph: each call of a function with its requests, the newest first, batches unfolded.
 
-import { capital, chip, el, hidden, icon, moment, seconds } from "./dom.js";
+import { chip, el, hidden, icon, moment, reason, seconds } from "./dom.js";
 
 const GUID = /[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}/gi;
 /** Which calls somebody has opened: they stay open when the page is drawn afresh. */
@@ -32,7 +32,7 @@ function drawCall(call, state) {
   return fold(`call-${call.index}`, { class: "call", "data-failed": call.status >= 300 }, [
     el("span", { class: "soft when" }, moment(call.at)),
     el("span", { class: "function" }, el("b", {}, call.function), name && ` ${name}`),
-    el("span", { class: "said" }, outcome && chip(outcome), ` ${why ? capital(why) : ""}`),
+    el("span", { class: "said" }, outcome && chip(outcome), ` `, reason(why)),
     el("span", { class: "tags" },
       call.delivery > 1 && el("span", { class: "tag" }, `delivery ${call.delivery}`),
       faults.map(fault => el("span", { class: "tag", "data-outcome": "failed" }, icon("failed"), fault)),

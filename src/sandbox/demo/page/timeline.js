@@ -1,6 +1,6 @@
 // Two weeks around today: when each joiner was mailed, and when their pass works.
 
-import { capital, city, day, el, hidden, icon, moment, month, outcomeIcon, rove, span, weekday } from "./dom.js";
+import { capital, city, day, el, hidden, icon, moment, month, outcomeIcon, reason, rove, span, weekday } from "./dom.js";
 
 const DAY = 864e5;
 const DAYS = 14;
@@ -31,7 +31,7 @@ export function timeline(state, key) {
     const { outcome, why } = person.status;
     const pass = person.passes.filter(pass => !["deleted", "replaced"].includes(pass.state)).at(-1);
     const ours = pass?.by === "firstpass";
-    const line = ours ? `${span(pass, person.zone)} ${city(person.zone)}` : capital(why);
+    const line = ours ? `${span(pass, person.zone)} ${city(person.zone)}` : reason(why);
     const mail = person.mails.filter(mail => mail.kind === "pass").at(-1);
     const isCurrent = person === current;
     return el("li", { class: "row", "data-outcome": outcome, "data-chosen": isCurrent },
@@ -48,8 +48,7 @@ export function timeline(state, key) {
         person.passes.map(pass => put(el("i", { class: "window", "data-state": pass.state, "data-by": pass.by,
           title: `${pass.by === "firstpass" ? "A pass" : "The helpdesk’s pass"} that ${WORDS[pass.state]}: ${span(pass, person.zone)} ${city(person.zone)}` }),
           pass.opensAt, pass.closesAt)),
-        person.mails.map(mail => put(el("i", { class: "mail", "data-kind": mail.kind,
-          title: `${mail.kind === "alert" ? "Alert" : "Mail"}: ${moment(mail.at)} UTC` }, icon(mail.kind === "alert" ? "alert" : "mail")), mail.at))));
+        person.mails.map(mail => put(mark(mail, person), mail.at))));
   };
 
   const days = Array.from({ length: DAYS }, (_, index) => new Date(start + index * DAY));
@@ -64,9 +63,18 @@ export function timeline(state, key) {
     el("div", { class: "timeline" }, scale, rove(list)),
     el("ul", { class: "legend small soft" },
       [["mail", "mail sent", icon("mail")], ["mail", "alert", icon("alert"), "alert"], ["day-one", "day one where they are"], ["window", "pass to come", null, "later"],
-        ["window", "works now", null, "works"], ["window", "used or over", null, "expired"], ["window", "taken back", null, "deleted"]]
+        ["window", "works now", null, "works"], ["window", "used", null, "used"], ["window", "over", null, "expired"], ["window", "taken back", null, "deleted"]]
         .map(([kind, text, content, state]) => el("li", {}, el("i", { class: kind, "data-state": state, "data-kind": state, "aria-hidden": "true" }, content), text))),
   ];
+}
+
+/** A mail or an alert. Younger ones of the same half day lie on top of it. */
+function mark(mail, person) {
+  const kind = mail.kind === "alert" ? "Alert" : "Mail";
+  const made = el("i", { class: "mail", "data-kind": mail.kind, title: `${kind}: ${moment(mail.at)} UTC` }, icon(kind.toLowerCase()));
+  const younger = person.mails.filter(other => other.index > mail.index && new Date(other.at) - new Date(mail.at) < DAY / 2);
+  made.style.setProperty("--pile", younger.length);
+  return made;
 }
 
 /** The shade of Saturdays and Sundays, as a background. */
