@@ -213,6 +213,32 @@ fn a_setting_overrides_host_json_and_is_blamed_for_what_it_says() {
 }
 
 #[test]
+fn the_example_of_local_settings_is_enough_for_the_host() {
+    let text = include_str!("../../local.settings.json.example");
+    let file: Value = serde_json::from_str(text).unwrap();
+    let values = file["Values"].as_object().unwrap();
+    let settings = values.iter().map(|(name, value)| (name.as_str(), value.as_str().unwrap())).collect();
+    let app = FunctionApp::embedded(&settings);
+    let app = app.unwrap_or_else(|problems| panic!("{problems}"));
+    assert_eq!(app.host.executable, "target/debug/firstpass");
+}
+
+#[test]
+fn without_a_storage_account_neither_timer_nor_queue_would_run() {
+    let problems =
+        FunctionApp::embedded(&Environment::from_iter([("SWEEP_SCHEDULE", "0 5 * * *")])).unwrap_err();
+    let places: Vec<String> = problems.0.iter().map(|p| format!("{}{}", p.file, p.place)).collect();
+    assert_eq!(
+        places,
+        [
+            "OnGroupAdd/function.json/bindings/0/connection",
+            "SweepJoiners/function.json/bindings/0",
+            "SweepJoiners/function.json/bindings/1/connection",
+        ]
+    );
+}
+
+#[test]
 fn the_schedule_comes_from_the_setting_and_may_have_five_or_six_fields() {
     for (schedule, is_good) in
         [("0 5 * * 1-5", true), ("0 0 5 * * 1-5", true), ("5 o'clock", false), ("", false)]

@@ -20,7 +20,9 @@ use firstpass::{
     sandbox::{
         Sandbox, Tenant,
         functions_host::{
-            Cause, Embedded, Failure, FunctionApp, FunctionsHost, Keys, Storage, queue::encoded,
+            Cause, Embedded, Failure, FunctionApp, FunctionsHost, Keys, Storage,
+            function::{AuthLevel, Trigger},
+            queue::encoded,
         },
     },
     settings::Environment,
@@ -552,6 +554,30 @@ mod http {
             400
         );
         assert!(stage.calls().iter().all(|(function, ..)| function == "CreateTap"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn levels_open_to_everybody_or_to_the_master_key_alone() {
+        for (level, key, status) in [
+            (AuthLevel::Anonymous, "wrong", 200),
+            (AuthLevel::Admin, "tap", 401),
+            (AuthLevel::Admin, "host", 401),
+            (AuthLevel::Admin, "master", 200),
+        ] {
+            let stage = Stage::new();
+            let mut app = app(&[]);
+            if let Some(Trigger::Http(http)) = app.functions.get_mut("CreateTap").map(|f| &mut f.trigger) {
+                http.auth_level = level;
+            }
+            let keys = Keys { master: "master".into(), host: "host".into(), functions: [].into() };
+            let worker = stage.handler(async |_, _| done(json!({"res": {}})));
+            let host = FunctionsHost::start_with_keys(app, Arc::new(worker), stage.storage.clone(), keys);
+            assert_eq!(
+                send(&host, "POST", &format!("/api/CreateTap?code={key}"), &[], "").await.0,
+                status,
+                "{level:?} {key}"
+            );
+        }
     }
 
     #[tokio::test(start_paused = true)]

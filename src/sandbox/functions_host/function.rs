@@ -240,6 +240,10 @@ fn binding_name(node: &Node<'_>, direction: &str, names: &mut Vec<String>) -> Op
 }
 
 fn schedule(node: &Node<'_>, settings: &Environment, plan: Plan) -> Option<Schedule> {
+    if !is_connection("AzureWebJobsStorage", settings) {
+        // Where the lock is that makes it run once.
+        return node.problem("a timer needs the setting AzureWebJobsStorage");
+    }
     let node = node.required("schedule")?;
     let text = resolved(&node, node.text()?, settings)?;
     if text.contains(':') {
@@ -266,14 +270,19 @@ pub(super) fn resolved(node: &Node<'_>, text: &str, settings: &Environment) -> O
     Some(resolved)
 }
 
+/// A connection is a setting, or several that begin with its name.
+fn is_connection(name: &str, settings: &Environment) -> bool {
+    let prefix = format!("{name}__");
+    settings.get(name).is_some() || settings.names().any(|setting| setting.starts_with(&prefix))
+}
+
 fn queue(node: &Node<'_>, settings: &Environment) -> Option<String> {
     let connection = node.get("connection");
     let name = match &connection {
         Some(node) => node.text()?,
         None => "AzureWebJobsStorage",
     };
-    let prefix = format!("{name}__");
-    let is_set = settings.get(name).is_some() || settings.names().any(|setting| setting.starts_with(&prefix));
+    let is_set = is_connection(name, settings);
     if !is_set {
         connection.unwrap_or_else(|| node.clone()).problem::<()>(format!(
             "{name:?} is no setting: it must be one, or begin the name of one such as {name}__accountName"
