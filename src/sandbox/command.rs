@@ -1,11 +1,17 @@
-//! `firstpass sandbox`: a simulated tenant on this machine, for a `serve` beside SANDBOX_URL.
+//! `firstpass sandbox`: a simulated tenant on this machine, for a `serve` beside SANDBOX_URL; and on request the whole
+//! function app beside it, without the Functions host's own tools.
 
-use std::{io::Write, net::SocketAddr};
+use std::{io::Write, net::SocketAddr, sync::Arc, time::Duration};
 
 use clap::Args;
 use tokio::net::TcpListener;
 
-use super::{Sandbox, generate::generate, loopback};
+use super::{
+    Sandbox,
+    functions_host::{FunctionApp, FunctionsHost, Process, Storage},
+    generate::generate,
+    loopback,
+};
 use crate::{
     clock::Clock,
     settings::{Environment, sign_of_azure},
@@ -30,6 +36,9 @@ pub struct Options {
     /// The share of requests that meet a fault, from 0 to 1
     #[arg(long, default_value_t = 0.0, value_name = "RATE")]
     faults: f64,
+    /// Also run the function app on this tenant, as the Functions host would: timer, queue, and HTTP here
+    #[arg(long, value_name = "ADDRESS")]
+    functions: Option<SocketAddr>,
 }
 
 /// Serves until Ctrl+C.
@@ -38,11 +47,12 @@ pub struct Options {
 /// In words, when the address is not loopback or cannot be listened on.
 pub fn run(options: &Options, env: &Environment) -> Result<(), String> {
     telemetry::init(env, std::io::stderr);
-    if !options.listen.ip().is_loopback() {
-        return Err(format!(
-            "{} is not an address of this machine alone: a sandbox hands out passes",
-            options.listen
-        ));
+    for address in [Some(options.listen), options.functions].into_iter().flatten() {
+        if !address.ip().is_loopback() {
+            return Err(format!(
+                "{address} is not an address of this machine alone: a sandbox hands out passes"
+            ));
+        }
     }
     if let Some(sign) = sign_of_azure(env) {
         return Err(format!("{sign} says that this is Azure: a sandbox has no place there"));
@@ -55,17 +65,68 @@ pub fn run(options: &Options, env: &Environment) -> Result<(), String> {
         tenant.latency = std::time::Duration::from_millis(options.latency);
         let sandbox = Sandbox::new(tenant, now);
         sandbox.misbehave(options.faults);
-        let listener = TcpListener::bind(options.listen)
-            .await
-            .map_err(|error| format!("cannot listen on {}: {error}", options.listen))?;
-        let address = listener.local_addr().map_err(|error| error.to_string())?;
-        let _ = writeln!(
-            std::io::stdout(),
-            "SANDBOX_URL=http://{address}   state: http://{address}/sandbox/state"
-        );
+        let (listener, address) = listen(options.listen).await?;
+        say(&format!("SANDBOX_URL=http://{address}   state: http://{address}/sandbox/state"));
+        let functions = functions(options.functions, address, sandbox.clone(), env);
         tokio::select! {
             ended = loopback::serve(sandbox, listener) => ended.map_err(|error| error.to_string()),
+            failed = functions => failed,
             _ = tokio::signal::ctrl_c() => Ok(()),
         }
     })
+}
+
+async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), String> {
+    let listener =
+        TcpListener::bind(address).await.map_err(|error| format!("cannot listen on {address}: {error}"))?;
+    let address = listener.local_addr().map_err(|error| error.to_string())?;
+    Ok((listener, address))
+}
+
+fn say(line: &str) {
+    // Nobody reads a closed pipe: not worth failing for.
+    let _ = writeln!(std::io::stdout(), "{line}");
+}
+
+/// Runs this build's function app on the tenant at `sandbox_address` until it fails; for ever, if nobody asked.
+async fn functions(
+    address: Option<SocketAddr>,
+    sandbox_address: SocketAddr,
+    sandbox: Sandbox,
+    env: &Environment,
+) -> Result<(), String> {
+    let Some(address) = address else { return std::future::pending().await };
+    let url = format!("http://{sandbox_address}");
+    let defaults = [("SWEEP_SCHEDULE", "0 0 5 * * *"), ("AzureWebJobsStorage", "UseDevelopmentStorage=true")];
+    let set = env.names().filter_map(|name| Some((name, env.get(name)?)));
+    let settings: Environment =
+        defaults.into_iter().chain(set).chain([("SANDBOX_URL", url.as_str())]).collect();
+    let app = FunctionApp::embedded(&settings).map_err(|problems| problems.to_string())?;
+    let executable = std::env::current_exe().map_err(|error| error.to_string())?;
+    let worker = Process::new(".", Some(executable))?;
+    let storage = Storage::new(sandbox.clock());
+    let host = FunctionsHost::start(app, Arc::new(worker), storage.clone());
+    host.log().observe(|ran| {
+        let result = ran.result.as_ref().map_or_else(ToString::to_string, |()| "done".to_owned());
+        let (function, attempt, took) = (&ran.function, ran.attempt, ran.took.as_millis());
+        tracing::info!(event = "function.ran", function, attempt, took_ms = took, result, said = ?ran.logs);
+    });
+    let (listener, address) = listen(address).await?;
+    let master = &host.keys().master;
+    say(&format!("curl -d '{{\"UserName\": \"…\"}}' 'http://{address}/api/CreateTap?code={master}'"));
+    say(&format!(
+        "curl -H 'Content-Type: application/json' -d '{{\"input\": \"\"}}' 'http://{address}/admin/functions/SweepJoiners?code={master}'"
+    ));
+    // The tenant's clock can be set from outside, which nobody hears of.
+    let watch_clock = async {
+        loop {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            storage.clock_was_set();
+        }
+    };
+    tokio::select! {
+        served = host.serve(listener) => served.map_err(|error| error.to_string()),
+        () = host.gave_up() => Err("the handler failed three times".to_owned()),
+        () = watch_clock => Ok(()),
+    }
 }

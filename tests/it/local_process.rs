@@ -7,18 +7,18 @@ use chrono::{TimeDelta, Timelike};
 use firstpass::{
     sandbox::{
         Fault, FaultKind, Sandbox, Tenant,
-        functions_host::{Failure, FunctionApp, FunctionsHost, Process, Storage, log::Level},
+        functions_host::{self, Failure, FunctionApp, FunctionsHost, Storage, log::Level},
         generate::generate,
         loopback,
     },
     settings::Environment,
 };
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::{net::TcpListener, time::timeout};
 
 use crate::{
     helpers::{NOW, tenant_with_emma, time},
-    process::post,
+    process::{Process, get, post},
 };
 
 const QUEUE: &str = "pass-jobs";
@@ -51,7 +51,7 @@ impl Stage {
         let settings: Environment = defaults.iter().chain(settings).copied().collect();
         let app = FunctionApp::embedded(&settings).unwrap_or_else(|problems| panic!("{problems}"));
         let executable = env!("CARGO_BIN_EXE_firstpass").into();
-        let process = Process::new(env!("CARGO_MANIFEST_DIR"), Some(executable)).unwrap();
+        let process = functions_host::Process::new(env!("CARGO_MANIFEST_DIR"), Some(executable)).unwrap();
         FunctionsHost::start(app, Arc::new(process), self.storage.clone())
     }
 
@@ -165,4 +165,33 @@ async fn create_tap_can_be_called_from_outside() {
         soon(tokio::task::spawn_blocking(move || (call(&path), call("/api/CreateTap")))).await.unwrap();
     assert_eq!((made.0, refused.0), (201, 401), "{}", made.1);
     assert_eq!(made.1["temporaryAccessPass"], stage.sandbox.passes()[0].code.reveal());
+}
+
+/// Ends the handler with the host, also when the test fails.
+struct Interrupted(Process);
+
+impl Drop for Interrupted {
+    fn drop(&mut self) {
+        self.0.interrupt();
+    }
+}
+
+#[test]
+fn a_person_can_run_the_whole_app_beside_a_tenant_and_call_it() {
+    let arguments = ["sandbox", "--listen", "127.0.0.1:0", "--functions", "127.0.0.1:0"];
+    let mut running = Interrupted(Process::start(&arguments, &[]));
+    let tenant = running.0.wait_for("SANDBOX_URL=http://");
+    let tenant = tenant.split(['/', ' ']).nth(2).unwrap();
+    let call = running.0.wait_for("/api/CreateTap");
+    let (port, path) = call.rsplit_once(':').unwrap().1.trim_end_matches('\'').split_once('/').unwrap();
+    let state: Value = serde_json::from_str(&get(tenant, "/sandbox/state")).unwrap();
+    let plain = |user: &&Value| {
+        user["privileged"] == false && user["accountEnabled"] == true && user["userType"] == "Member"
+    };
+    let user = state["users"].as_array().unwrap().iter().find(plain).unwrap();
+    let (status, body) = post(port, &format!("/{path}"), &json!({"UserName": user["id"]}));
+    assert_eq!(status, 201, "{body}");
+    let state: Value = serde_json::from_str(&get(tenant, "/sandbox/state")).unwrap();
+    let passes = state["passes"].as_array().unwrap();
+    assert!(passes.iter().any(|pass| pass["temporaryAccessPass"] == body["temporaryAccessPass"]));
 }

@@ -39,6 +39,13 @@ impl Process {
         (serve, port)
     }
 
+    /// Ends it as Ctrl+C does, so that it can end what it started itself.
+    #[cfg(feature = "sandbox")]
+    pub fn interrupt(&mut self) {
+        let _ = Command::new("kill").args(["-INT", &self.0.id().to_string()]).status();
+        let _ = self.0.wait();
+    }
+
     /// Reads what it prints until a line contains `words`.
     pub fn wait_for(&mut self, words: &str) -> String {
         self.1
