@@ -133,7 +133,11 @@ mod timer {
         });
         let host = stage.start(&worker);
         minutes(59).await;
-        assert_eq!(stage.calls().len(), 0);
+        assert_eq!(
+            (stage.calls().len(), stage.storage.queues()),
+            (0, vec![]),
+            "the first message makes the queue"
+        );
         minutes(2).await;
         stage.storage.drained(QUEUE).await;
         let calls = stage.calls();

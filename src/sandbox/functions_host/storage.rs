@@ -166,7 +166,8 @@ impl Storage {
     pub(super) fn receive(&self, queue: &str, count: usize, host: Uuid) -> Vec<Message> {
         let now = self.now();
         let mut state = self.lock();
-        let messages = state.queues.entry(queue.to_owned()).or_default();
+        // A queue that is only listened to is not made.
+        let Some(messages) = state.queues.get_mut(queue) else { return Vec::new() };
         messages.retain(|message| message.holder.is_some() || message.expires > now);
         let visible =
             messages.iter_mut().filter(|message| message.holder.is_none() && message.visible <= now);
