@@ -1,0 +1,178 @@
+//! HTTP: routes, keys, bodies and answers.
+
+use super::*;
+
+async fn send(
+    host: &FunctionsHost,
+    method: &str,
+    uri: &str,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> (u16, Value, String) {
+    let mut request = Request::builder().method(method).uri(uri).header("content-length", body.len());
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let response = host.router().oneshot(request.body(Body::from(body.to_owned())).unwrap()).await.unwrap();
+    let status = response.status().as_u16();
+    let kind = response.headers().get("content-type").map(|v| v.to_str().unwrap().to_owned());
+    let bytes = axum::body::to_bytes(response.into_body(), usize::MAX).await.unwrap();
+    (status, json!(kind), String::from_utf8(bytes.to_vec()).unwrap())
+}
+
+const JSON: (&str, &str) = ("content-type", "application/json");
+
+#[tokio::test(start_paused = true)]
+async fn keys_routes_and_methods_are_the_hosts() {
+    let stage = Stage::new();
+    let host =
+        stage.start(&stage.handler(async |_, _| done(json!({"res": {"status": "201", "body": "made"}}))));
+    for (method, uri, headers, status) in [
+        ("POST", "/api/CreateTap?code=tap", vec![], 201),
+        ("POST", "/API/createtap?code=host", vec![], 201),
+        ("POST", "/api/CreateTap", vec![("x-functions-key", "master")], 201),
+        ("POST", "/api/CreateTap", vec![], 401),
+        ("POST", "/api/CreateTap?code=wrong", vec![], 401),
+        ("POST", "/api/CreateTap?code=tap", vec![("x-functions-key", "wrong")], 401),
+        ("GET", "/api/CreateTap?code=tap", vec![], 404),
+        ("POST", "/api/DeleteTap?code=tap", vec![], 404),
+        ("POST", "/CreateTap?code=tap", vec![], 404),
+        ("POST", "/api/SweepJoiners?code=master", vec![], 404),
+        ("GET", "/", vec![], 200),
+        ("POST", "/admin/functions/SweepJoiners", vec![JSON], 401),
+        ("POST", "/admin/functions/SweepJoiners?code=tap", vec![JSON], 401),
+        ("POST", "/admin/functions/SweepMovers?code=master", vec![JSON], 404),
+        ("PATCH", "/admin/functions/SweepJoiners?code=master", vec![JSON], 405),
+        ("POST", "/admin/functions/SweepJoiners?code=master", vec![], 415),
+    ] {
+        let (got, ..) = send(&host, method, uri, &headers, r#"{"input":""}"#).await;
+        assert_eq!(got, status, "{method} {uri} {headers:?}");
+    }
+    assert_eq!(send(&host, "POST", "/admin/functions/SweepJoiners?code=master", &[JSON], "").await.0, 400);
+    assert!(stage.calls().iter().all(|(function, ..)| function == "CreateTap"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn levels_open_to_everybody_or_to_the_master_key_alone() {
+    for (level, key, status) in [
+        (AuthLevel::Anonymous, "wrong", 200),
+        (AuthLevel::Admin, "tap", 401),
+        (AuthLevel::Admin, "host", 401),
+        (AuthLevel::Admin, "master", 200),
+    ] {
+        let stage = Stage::new();
+        let mut app = app(&[]);
+        if let Some(Trigger::Http(http)) = app.functions.get_mut("CreateTap").map(|f| &mut f.trigger) {
+            http.auth_level = level;
+        }
+        let keys = Keys { master: "master".into(), host: "host".into(), functions: [].into() };
+        let worker = stage.handler(async |_, _| done(json!({"res": {}})));
+        let host = FunctionsHost::start_with_keys(app, Arc::new(worker), stage.storage.clone(), keys);
+        assert_eq!(
+            send(&host, "POST", &format!("/api/CreateTap?code={key}"), &[], "").await.0,
+            status,
+            "{level:?} {key}"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_timer_is_run_by_hand_and_the_caller_does_not_wait() {
+    let stage = Stage::new();
+    let host = stage.start(&stage.handler(async |_, _| {
+        minutes(5).await;
+        done(json!({}))
+    }));
+    let headers = [JSON, ("x-functions-key", "master")];
+    assert_eq!(
+        send(&host, "POST", "/admin/functions/SweepJoiners", &headers, r#"{"input":""}"#).await.0,
+        202
+    );
+    assert_eq!(stage.sandbox.now(), time(NOW));
+    let ran = host.log().invocation(|_| true).await;
+    assert!(ran.is_success() && matches!(ran.cause, Cause::Admin));
+    assert_eq!(stage.calls()[0].1["Data"]["timer"]["IsPastDue"], false);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_handler_sees_the_request_and_the_caller_what_it_answers() {
+    let stage = Stage::new();
+    let host = stage.start(&stage.handler(async |_, count| {
+        done(match count {
+            1 => json!({"res": {"statusCode": 409, "headers": {"content-type": "application/json", "retry-after": 5}, "body": "{}"}}),
+            2 => json!({"res": {"body": {"a": 1}}}),
+            3 => json!({"res": {}}),
+            _ => json!({}),
+        })
+    }));
+    let uri = "/api/CreateTap?code=tap&why=new%20phone";
+    let (status, kind, body) =
+        send(&host, "POST", uri, &[JSON, ("x-tag", "1"), ("x-tag", "2")], r#"{"UserName":"x"}"#).await;
+    assert_eq!((status, kind, body.as_str()), (409, json!("application/json"), "{}"));
+    let request = stage.calls()[0].1["Data"]["req"].clone();
+    assert_eq!(request["Body"], r#"{"UserName":"x"}"#);
+    assert_eq!(
+        (&request["Query"]["why"], &request["Headers"]["X-Tag"]),
+        (&json!("new phone"), &json!(["1", "2"]))
+    );
+    let text = json!("text/plain; charset=utf-8");
+    assert_eq!(send(&host, "POST", uri, &[], "").await, (200, text.clone(), "{\n  \"a\": 1\n}".into()));
+    assert_eq!(stage.calls()[1].1["Data"]["req"].get("Body"), None);
+    assert_eq!(send(&host, "POST", uri, &[], "").await, (200, text, String::new()));
+    assert_eq!(send(&host, "POST", uri, &[], "").await.2, "{}", "there was no res");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_host_cannot_use_is_a_500_without_words() {
+    let stage = Stage::new();
+    let host = stage.start(&stage.handler(async |_, count| match count {
+        1 => failed(),
+        2 => "fine".into_response(),
+        3 => ([("content-type", "application/json")], "{\"Outputs\":").into_response(),
+        4 => done(json!({"response": {"body": "a code"}})),
+        5 => done(json!({"res": "a code"})),
+        _ => done(json!({"res": {"statusCode": "often", "body": "a code"}})),
+    }));
+    for _ in 0..6 {
+        let (status, _, body) = send(&host, "POST", "/api/CreateTap?code=tap", &[], "").await;
+        assert_eq!((status, body.as_str()), (500, ""));
+    }
+    let failures: Vec<Failure> =
+        host.log().invocations().into_iter().filter_map(|i| i.result.err()).collect();
+    assert_eq!(failures[0], Failure::Status(StatusCode::INTERNAL_SERVER_ERROR));
+    assert!(
+        failures[1..].iter().all(|f| matches!(f, Failure::Unreadable(why) if !why.contains("a code"))),
+        "{failures:?}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_is_over_after_230_seconds_and_the_function_goes_on() {
+    let stage = Stage::new();
+    let host = stage.start(&stage.handler(async |_, _| {
+        minutes(5).await;
+        done(json!({"res": {"body": "late"}}))
+    }));
+    assert_eq!(send(&host, "POST", "/api/CreateTap?code=tap", &[], "").await.0, 504);
+    assert_eq!((stage.sandbox.now() - time(NOW)).num_seconds(), 230);
+    assert!(host.log().invocation(|_| true).await.is_success());
+}
+
+#[tokio::test(start_paused = true)]
+async fn firstpass_itself_sweeps_mails_and_answers_through_it() {
+    let (tenant, emma) = tenant_with_emma();
+    let world = World::new(tenant, &[]);
+    let storage = Storage::new(world.sandbox.clock());
+    let worker = Arc::new(Embedded::new(host::router(Ok(world.app.clone()))));
+    let host = FunctionsHost::start(app(&[("SWEEP_SCHEDULE", "0 30 5 * * *")]), worker, storage.clone());
+    let swept = host.log().invocation(|i| i.function == "SweepJoiners").await;
+    assert!(swept.is_success(), "{swept:?}");
+    storage.drained(QUEUE).await;
+    world.assert_newest_mail_opens(emma);
+    let uri = format!("/api/CreateTap?code={}", host.keys().master);
+    let (status, kind, body) =
+        send(&host, "POST", &uri, &[JSON], &json!({"UserName": emma}).to_string()).await;
+    assert_eq!((status, kind), (201, json!("application/json")));
+    let body: Value = serde_json::from_str(&body).unwrap();
+    assert_eq!(body["temporaryAccessPass"], world.live_code(emma).unwrap());
+}
