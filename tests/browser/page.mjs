@@ -34,6 +34,7 @@ test("the timeline shows each joiner's pass, and who got none and why", async ({
   const row = name => page.locator(".row", { hasText: name });
   equal(await page.locator(".row").count(), 21, "rows");
   ok(await row("Aroha Ngata").innerText().then(text => text.includes("07:00–15:00 Auckland")), "the window in their time");
+  ok(await row("Fatima Zahra Benali").innerText().then(text => text.includes("07:00–15:00 Casablanca")), "by the app's zones, not the browser's");
   equal(await row("Aroha Ngata").locator("i.window, i.day-one, .track i.mail").count(), 3, "marks in the track");
   ok(await row("Kwame Mensah").innerText().then(text => text.includes("no usable private address")), "the reason");
   const [window, dayOne] = await Promise.all(["i.window", "i.day-one"].map(mark => row("Aroha Ngata").locator(mark).boundingBox()));

@@ -268,6 +268,18 @@ async fn each_request_belongs_to_the_invocation_that_sent_it() {
 }
 
 #[tokio::test]
+async fn windows_are_told_in_the_time_of_whose_they_are() {
+    let state = Visitor::new().await.look().await;
+    for (name, opens) in [
+        ("Aroha Ngata", "2026-11-27T07:00:00Z"),
+        ("Jordan Rivera", "2026-11-25T07:00:00Z"),
+        ("Fatima Zahra Benali", "2026-11-28T07:00:00Z"),
+    ] {
+        assert_eq!(passes_of(&state, name)[0]["opensLocal"], opens, "{name}");
+    }
+}
+
+#[tokio::test]
 async fn codes_are_shown_one_by_one_and_never_in_the_overview() {
     let visitor = Visitor::new().await;
     let (_, overview) = visitor.get("/demo/state").await;

@@ -1,6 +1,7 @@
 //! The page's data: one document, without any code.
 
 use chrono::{DateTime, Days, Utc};
+use chrono_tz::Tz;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -37,7 +38,7 @@ pub(super) fn state(stage: &Stage) -> Value {
         "nextSweep": next_sweep(now),
         "people": people,
         "mails": mails,
-        "passes": history.passes.iter().map(|seen| pass_view(seen, now)).collect::<Value>(),
+        "passes": history.passes.iter().map(|seen| pass_view(stage, seen)).collect::<Value>(),
         "events": history.events.iter().map(event_view).collect::<Value>(),
         "invocations": history.invocations.iter().map(invocation_view).collect::<Value>(),
         "requests": sandbox.requests(),
@@ -46,7 +47,7 @@ pub(super) fn state(stage: &Stage) -> Value {
 }
 
 fn person_view(stage: &Stage, tenant: &Tenant, person: &Person) -> Value {
-    let zone = zone_for(person.usage_location.as_deref(), stage.settings.pass.time_zone);
+    let zone = zone(stage, person);
     let day = person.hire_date.map(|stamp| day_one(stamp, zone));
     let on_demand = tenant.find_group(ON_DEMAND_GROUP).map(|group| group.id);
     let is_member = |group| tenant.members(group, stage.sandbox.now()).contains(&person.id);
@@ -64,6 +65,10 @@ fn person_view(stage: &Stage, tenant: &Tenant, person: &Person) -> Value {
             "to": midnight(day.checked_add_days(Days::new(1)).unwrap_or(day), zone),
         })),
     })
+}
+
+fn zone(stage: &Stage, person: &Person) -> Tz {
+    zone_for(person.usage_location.as_deref(), stage.settings.pass.time_zone)
 }
 
 fn mail_view(mail: &Mail, people: &[Person]) -> Value {
@@ -91,8 +96,11 @@ fn is_about(mail: &Mail, person: &Person) -> bool {
     mail.content().contains(&minijinja::HtmlEscape(&person.user_principal_name).to_string())
 }
 
-fn pass_view(seen: &SeenPass, now: DateTime<Utc>) -> Value {
-    let pass = &seen.pass;
+fn pass_view(stage: &Stage, seen: &SeenPass) -> Value {
+    let (pass, now) = (&seen.pass, stage.sandbox.now());
+    let zone = stage.sandbox.edit(|tenant| tenant.users.get(&pass.user).map(|person| zone(stage, person)));
+    // As a clock there shows it. Said to be UTC, so that a browser leaves it as it is.
+    let local = |at: DateTime<Utc>| at.with_timezone(&zone.unwrap_or(Tz::UTC)).naive_local().and_utc();
     let state = match (seen.gone, pass.usability(now)) {
         (Some(Gone::Deleted), _) => "deleted",
         (Some(Gone::Replaced), _) => "replaced",
@@ -108,6 +116,8 @@ fn pass_view(seen: &SeenPass, now: DateTime<Utc>) -> Value {
         "madeAt": pass.created_at,
         "opensAt": pass.opens_at,
         "closesAt": pass.closes_at(),
+        "opensLocal": local(pass.opens_at),
+        "closesLocal": local(pass.closes_at()),
         "oneTime": pass.one_time,
         "used": pass.used,
         "state": state,

@@ -34,30 +34,29 @@ export const reason = why => capital(why).split(/(\d{4}-\d\d-\d\d|\S*…@\S+)/)
 export const hidden = text => el("span", { class: "visually-hidden" }, text);
 
 const formats = new Map();
-function format(options, timeZone, when) {
-  const key = timeZone + JSON.stringify(options);
-  if (!formats.has(key)) formats.set(key, new Intl.DateTimeFormat("en-GB", { ...options, timeZone }));
+function format(options, when) {
+  const key = JSON.stringify(options);
+  if (!formats.has(key)) formats.set(key, new Intl.DateTimeFormat("en-GB", { ...options, timeZone: "UTC" }));
   return formats.get(key).format(new Date(when));
 }
 
 const DAY = { weekday: "short", day: "numeric", month: "short" };
 const CLOCK = { hour: "2-digit", minute: "2-digit" };
-export const day = (when, zone = "UTC") => format(DAY, zone, when);
-export const clock = (when, zone = "UTC") => format(CLOCK, zone, when);
-export const seconds = when => format({ ...CLOCK, second: "2-digit" }, "UTC", when);
-export const moment = (when, zone = "UTC") => `${day(when, zone)}, ${clock(when, zone)}`;
+export const day = when => format(DAY, when);
+export const clock = when => format(CLOCK, when);
+export const seconds = when => format({ ...CLOCK, second: "2-digit" }, when);
+export const moment = when => `${day(when)}, ${clock(when)}`;
 export const utc = when => el("time", { datetime: when }, `${moment(when)} UTC`);
-export const weekday = when => format({ weekday: "narrow" }, "UTC", when);
-export const month = when => format({ month: "long" }, "UTC", when);
+export const weekday = when => format({ weekday: "narrow" }, when);
+export const month = when => format({ month: "long" }, when);
 /** A sign-in name breaks before its @, if it has to. */
 export const address = user => user?.split(/(?=@)/).flatMap((part, index) => (index ? [el("wbr"), part] : [part]));
 export const city = zone => zone.split("/").pop().replaceAll("_", " ");
 
-/** A window as its owner reads it. */
-export function span(pass, zone) {
-  const [from, to] = [day(pass.opensAt, zone), day(pass.closesAt, zone)];
-  const end = from === to ? clock(pass.closesAt, zone) : moment(pass.closesAt, zone);
-  return `${from}, ${clock(pass.opensAt, zone)}–${end}`;
+/** A window as its owner reads it: by the app's table of time zones, for the browser's may be of another year. */
+export function span({ opensLocal, closesLocal }) {
+  const isOneDay = day(opensLocal) === day(closesLocal);
+  return `${moment(opensLocal)}–${isOneDay ? clock(closesLocal) : moment(closesLocal)}`;
 }
 
 /** How long until then: "in 3 days", "in 5 hours". */

@@ -22,7 +22,7 @@ function row(pass, state, act) {
   return el("tr", { role: "row", "data-state": pass.state },
     el("th", { role: "rowheader", scope: "row" }, el("b", {}, name), el("span", { class: "soft small" }, address(person?.user))),
     cell("state", el("span", { class: "badge", "data-state": pass.state }, words(pass, state.now))),
-    cell("when", span(pass, zone), " ", el("span", { class: "soft" }, city(zone))),
+    cell("when", span(pass), " ", el("span", { class: "soft" }, city(zone))),
     cell("times soft", pass.oneTime ? "once" : "many times"),
     cell("by", pass.by, el("br"), el("span", { class: "soft small" }, moment(pass.madeAt))),
     cell("code", code(pass, name)),

@@ -31,7 +31,7 @@ export function timeline(state, key) {
     const { outcome, why } = person.status;
     const pass = person.passes.filter(pass => !["deleted", "replaced"].includes(pass.state)).at(-1);
     const ours = pass?.by === "firstpass";
-    const line = ours ? `${span(pass, person.zone)} ${city(person.zone)}` : reason(why);
+    const line = ours ? `${span(pass)} ${city(person.zone)}` : reason(why);
     const mail = person.mails.filter(mail => mail.kind === "pass").at(-1);
     const isCurrent = person === current;
     return el("li", { class: "row", "data-outcome": outcome, "data-chosen": isCurrent },
@@ -46,7 +46,7 @@ export function timeline(state, key) {
           person.dayOne.from, person.dayOne.to),
         ours && mail && new Date(pass.opensAt) > new Date(mail.at) && put(el("i", { class: "wait" }), mail.at, pass.opensAt),
         person.passes.map(pass => put(el("i", { class: "window", "data-state": pass.state, "data-by": pass.by,
-          title: `${pass.by === "firstpass" ? "A pass" : "The helpdesk’s pass"} that ${WORDS[pass.state]}: ${span(pass, person.zone)} ${city(person.zone)}` }),
+          title: `${pass.by === "firstpass" ? "A pass" : "The helpdesk’s pass"} that ${WORDS[pass.state]}: ${span(pass)} ${city(person.zone)}` }),
           pass.opensAt, pass.closesAt)),
         person.mails.map(mail => put(mark(mail, person), mail.at))));
   };
@@ -96,6 +96,6 @@ function spoken(person) {
   const place = city(person.zone);
   const parts = person.dayOne ? [`First day ${day(person.dayOne.date)} in ${place}`] : [];
   for (const mail of person.mails) parts.push(`${mail.kind === "alert" ? "alert" : "mail"} sent ${moment(mail.at)} UTC`);
-  for (const pass of person.passes) parts.push(`a pass for ${span(pass, person.zone)} ${place} ${WORDS[pass.state]}`);
+  for (const pass of person.passes) parts.push(`a pass for ${span(pass)} ${place} ${WORDS[pass.state]}`);
   return ` ${parts.join("; ")}.`;
 }
