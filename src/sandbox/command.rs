@@ -41,7 +41,7 @@ pub struct Options {
     functions: Option<SocketAddr>,
 }
 
-/// Serves until Ctrl+C.
+/// Serves until it is stopped.
 ///
 /// # Errors
 /// In words, when the address is not loopback or cannot be listened on.
@@ -71,9 +71,22 @@ pub fn run(options: &Options, env: &Environment) -> Result<(), String> {
         tokio::select! {
             ended = loopback::serve(sandbox, listener) => ended.map_err(|error| error.to_string()),
             failed = functions => failed,
-            _ = tokio::signal::ctrl_c() => Ok(()),
+            () = stopped() => Ok(()),
         }
     })
+}
+
+/// Waits for Ctrl+C, or for whoever stops services politely: a handler that was started here ends with this process.
+async fn stopped() {
+    #[cfg(unix)]
+    if let Ok(mut terminate) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = tokio::signal::ctrl_c() => {}
+        }
+        return;
+    }
+    drop(tokio::signal::ctrl_c().await);
 }
 
 async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), String> {

@@ -12,8 +12,8 @@ mod blob_service;
 mod campaign;
 mod claims;
 mod demo;
+mod examples;
 mod flow;
-mod functions_folder;
 mod helpers;
 mod host_contract;
 #[cfg(feature = "sandbox")]

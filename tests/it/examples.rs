@@ -1,0 +1,29 @@
+//! What an admin copies and reads agrees with what the handler does.
+
+use firstpass::settings;
+use serde_json::Value;
+
+#[test]
+fn the_example_of_local_settings_works_once_copied() {
+    let example = concat!(env!("CARGO_MANIFEST_DIR"), "/local.settings.json.example");
+    let values = serde_json::from_str::<Value>(&std::fs::read_to_string(example).unwrap()).unwrap();
+    let env = values["Values"]
+        .as_object()
+        .unwrap()
+        .iter()
+        .map(|(name, value)| (name.clone(), value.as_str().unwrap().to_owned()));
+    let env: settings::Environment = env.collect();
+    settings::Settings::read(&env).unwrap_or_else(|report| panic!("{report}"));
+    assert_eq!(settings::Settings::lookalikes(&env), Vec::<String>::new());
+}
+
+#[test]
+fn every_setting_is_explained_and_nothing_else_is() {
+    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/SETTINGS.md")).unwrap();
+    let explained: Vec<&str> = page
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `")?.split_once('`'))
+        .map(|(name, _)| name)
+        .collect();
+    assert_eq!(explained, settings::NAMES);
+}
