@@ -32,7 +32,7 @@ use tokio::{
 
 use super::{
     Sandbox,
-    transport::{SandboxCredential, check_is_graph},
+    transport::{GRAPH_HOST, SandboxCredential, check_is_graph},
     wire::Broken,
 };
 use crate::clock::Clock;
@@ -151,7 +151,7 @@ impl error::Error for NotLoopback {}
 impl SandboxUrl {
     /// A transport to the sandbox at `url`, which must be `http` and loopback. `local` is this process's own clock.
     pub fn new(client: reqwest::Client, url: &str, local: Clock) -> Result<Arc<Self>, NotLoopback> {
-        let base = Url::parse(url).ok().filter(is_loopback).ok_or_else(|| NotLoopback(url.to_owned()))?;
+        let base = Url::parse(url).ok().filter(is_local).ok_or_else(|| NotLoopback(url.to_owned()))?;
         Ok(Arc::new(Self { client, base, local, ahead: Arc::default() }))
     }
 
@@ -212,6 +212,8 @@ impl SandboxUrl {
     fn redirect(&self, request: &azure_core::http::Request) -> azure_core::Result<azure_core::http::Request> {
         check_is_graph(request.url())?;
         let mut request = request.clone();
+        // Graph answers with links to the host that was asked for.
+        request.insert_header("host", GRAPH_HOST);
         let url = request.url_mut();
         let moved = url.set_scheme(self.base.scheme()).is_ok()
             && url.set_host(self.base.host_str()).is_ok()
@@ -224,10 +226,14 @@ impl SandboxUrl {
     }
 }
 
-fn is_loopback(url: &Url) -> bool {
-    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
-    let is_local = host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
-    url.scheme() == "http" && is_local
+fn is_local(url: &Url) -> bool {
+    url.scheme() == "http" && url.host_str().is_some_and(is_loopback)
+}
+
+/// Whether `host` names this machine.
+pub(super) fn is_loopback(host: &str) -> bool {
+    let host = host.trim_matches(['[', ']']);
+    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 #[async_trait]

@@ -10,8 +10,6 @@ use super::{
     wire::{Answer, Call, GraphError},
 };
 
-const ROOT: &str = "https://graph.microsoft.com/v1.0";
-
 /// The page of `ids` that the request asks for, each item as `render` shows it. `ids` are in order.
 ///
 /// A link to the next page carries every option of the request; its token is good for that request only.
@@ -30,7 +28,7 @@ pub(super) fn page(
     let shown = &rest[..rest.len().min(size)];
 
     let mut body = Map::new();
-    body.insert("@odata.context".to_owned(), context_url(context).into());
+    body.insert("@odata.context".to_owned(), context_url(call, context).into());
     if query.count()? && after.is_none() {
         body.insert("@odata.count".to_owned(), json!(ids.len()));
     }
@@ -42,8 +40,8 @@ pub(super) fn page(
 }
 
 /// `object` as the whole of an answer.
-pub(super) fn entity(context: &str, mut object: Map<String, Value>) -> Value {
-    object.insert("@odata.context".to_owned(), context_url(context).into());
+pub(super) fn entity(call: &Call, context: &str, mut object: Map<String, Value>) -> Value {
+    object.insert("@odata.context".to_owned(), context_url(call, context).into());
     Value::Object(object)
 }
 
@@ -52,14 +50,15 @@ pub(super) fn selected(select: Option<&[String]>) -> String {
     select.map_or_else(String::new, |names| format!("({})", names.join(",")))
 }
 
-fn context_url(context: &str) -> String {
-    format!("{ROOT}/$metadata#{context}")
+pub(super) fn context_url(call: &Call, context: &str) -> String {
+    format!("{}/$metadata#{context}", call.root())
 }
 
 fn next_link(call: &Call, query: &Query, fingerprint: u64, last: Uuid) -> String {
     let options = query.encode_without("$skiptoken");
     let separator = if options.is_empty() { "" } else { "&" };
-    format!("{ROOT}{}?{options}{separator}$skiptoken={}{fingerprint:016x}", call.path(), last.simple())
+    let (root, path, last) = (call.root(), call.path(), last.simple());
+    format!("{root}{path}?{options}{separator}$skiptoken={last}{fingerprint:016x}")
 }
 
 fn fingerprint(call: &Call, query: &Query) -> u64 {

@@ -2,12 +2,14 @@
 
 use axum::{
     body::{Body, Bytes},
-    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header, uri::Authority},
     response::Response,
 };
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
+
+use super::{loopback::is_loopback, transport::GRAPH_HOST};
 
 /// A request, alone or as a part of a batch.
 #[derive(Clone)]
@@ -38,6 +40,15 @@ impl Call {
     /// Whether the caller asks for advanced queries.
     pub(super) fn is_advanced(&self) -> bool {
         self.header("consistencylevel").is_some_and(|level| level.eq_ignore_ascii_case("eventual"))
+    }
+
+    /// Where links in the answer lead: to the host that was asked, as Graph's do. A `Host` that is not this machine
+    /// gets the real Graph's name.
+    pub(super) fn root(&self) -> String {
+        match self.header(header::HOST).and_then(|host| host.parse::<Authority>().ok()) {
+            Some(authority) if is_loopback(authority.host()) => format!("http://{authority}/v1.0"),
+            _ => format!("https://{GRAPH_HOST}/v1.0"),
+        }
     }
 
     pub(super) fn check_bearer(&self) -> Result<(), GraphError> {

@@ -31,7 +31,11 @@ struct PartRequest {
     #[serde(default)]
     headers: Map<String, Value>,
     body: Option<Value>,
-    depends_on: Option<Value>,
+    #[serde(default)]
+    depends_on: Vec<String>,
+    /// What Microsoft's SDK for Python writes instead, into every part. Graph does not know it and lets it pass.
+    #[serde(default, rename = "depends_on")]
+    misspelt_depends_on: Vec<String>,
 }
 
 /// Runs the parts side by side. What each came to is noted in `journal`, in the order they were sent.
@@ -98,8 +102,8 @@ fn parse(call: &Call) -> Result<Vec<(String, Call)>, GraphError> {
 
 impl PartRequest {
     fn into_call(self, batch: &Call) -> Result<(String, Call), GraphError> {
-        let Self { id, method, url, headers, body, depends_on } = self;
-        if depends_on.is_some() {
+        let Self { id, method, url, headers, body, depends_on, misspelt_depends_on } = self;
+        if !(depends_on.is_empty() && misspelt_depends_on.is_empty()) {
             return Err(GraphError::not_implemented("'dependsOn' in a batch"));
         }
         if !url.starts_with('/') {
@@ -112,19 +116,24 @@ impl PartRequest {
             .map_err(|_| GraphError::bad_request(format!("Invalid method in request '{id}'.")))?;
         let headers = part_headers(&headers, batch)?;
         let writes = matches!(method, Method::POST | Method::PUT | Method::PATCH);
-        if (writes && body.is_none()) || (body.is_some() && !headers.contains_key(header::CONTENT_TYPE)) {
-            let message = format!("Write request id : {id} does not contain Content-Type header or body.");
+        if (writes || body.is_some()) && !headers.contains_key(header::CONTENT_TYPE) {
+            let message = format!("Write request with id '{id}' does not contain a Content-Type header.");
             return Err(GraphError::bad_request(message));
+        }
+        if writes && body.is_none() {
+            return Err(GraphError::bad_request(format!(
+                "Write request with id '{id}' does not contain a body."
+            )));
         }
         let body = body.map_or_else(Bytes::new, |body| Bytes::from(body.to_string()));
         Ok((id, Call { method, target: url.clone(), url, headers, body }))
     }
 }
 
-/// A part has its own headers; who asks is said once, by the batch.
+/// A part has its own headers; who asks, and whom, is said once, by the batch.
 fn part_headers(own: &Map<String, Value>, batch: &Call) -> Result<HeaderMap, GraphError> {
     let mut headers = HeaderMap::new();
-    for name in [header::AUTHORIZATION, HeaderName::from_static("client-request-id")] {
+    for name in [header::AUTHORIZATION, header::HOST, HeaderName::from_static("client-request-id")] {
         if let Some(value) = batch.headers.get(&name) {
             headers.insert(name, value.clone());
         }

@@ -17,7 +17,7 @@ pub(super) fn get(scene: &Scene<'_>, key: &str) -> Result<Answer, GraphError> {
     let select = scene.query.select(&[&schema::GROUP])?;
     let group = find(scene, key)?.to_graph();
     let context = format!("groups{}/$entity", selected(select.as_deref()));
-    Ok(Answer::ok(entity(&context, schema::GROUP.cut(group, select.as_deref()))))
+    Ok(Answer::ok(entity(scene.call, &context, schema::GROUP.cut(group, select.as_deref()))))
 }
 
 /// `GET /groups/{key}/members`: users, nested groups and devices, direct members only.

@@ -3,7 +3,7 @@
 use axum::http::StatusCode;
 use email_address::EmailAddress;
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::Scene;
 use crate::sandbox::{
@@ -124,8 +124,9 @@ pub(super) fn send(scene: Scene<'_>, sender: &str) -> Result<Answer, GraphError>
     scene.query.allow(&[])?;
     let from = mailbox(&scene, sender)?;
     let mut body = scene.call.json()?;
-    let save_to_sent_items = save_to_sent_items(body.remove("saveToSentItems"))?;
-    let message = body.remove("message").ok_or_else(|| invalid("The parameter 'message' is missing."))?;
+    let save_to_sent_items = save_to_sent_items(parameter(&mut body, "saveToSentItems")?)?;
+    let message =
+        parameter(&mut body, "message")?.ok_or_else(|| invalid("The parameter 'message' is missing."))?;
     if let Some(name) = body.keys().next() {
         return Err(invalid(format!(
             "The parameter '{name}' in the request payload is not a valid parameter."
@@ -134,6 +135,17 @@ pub(super) fn send(scene: Scene<'_>, sender: &str) -> Result<Answer, GraphError>
     check(&scene, &message, &from)?;
     scene.mails.push(Mail { at: scene.now, from, save_to_sent_items, message });
     Ok(Answer::accepted())
+}
+
+/// Takes a parameter out of the body. Microsoft's schema and SDKs begin their names with a capital, its pages do not,
+/// and Graph takes both.
+fn parameter(body: &mut Map<String, Value>, name: &str) -> Result<Option<Value>, GraphError> {
+    let names: Vec<String> = body.keys().filter(|key| key.eq_ignore_ascii_case(name)).cloned().collect();
+    match names.as_slice() {
+        [] => Ok(None),
+        [one] => Ok(body.remove(one)),
+        _ => Err(invalid(format!("The parameter '{name}' is in the request payload more than once."))),
+    }
 }
 
 /// The address of the mailbox that `sender` names.
@@ -161,7 +173,11 @@ fn save_to_sent_items(value: Option<Value>) -> Result<bool, GraphError> {
 }
 
 fn check(scene: &Scene<'_>, message: &Value, from: &str) -> Result<(), GraphError> {
-    for name in message.as_object().into_iter().flat_map(|message| message.keys()) {
+    for (name, value) in message.as_object().into_iter().flatten() {
+        if name == "@odata.type" {
+            check_type(value)?;
+            continue;
+        }
         if NOT_HERE.contains(&name.as_str()) {
             return Err(GraphError::not_implemented(&format!("the message property '{name}'")));
         }
@@ -175,6 +191,14 @@ fn check(scene: &Scene<'_>, message: &Value, from: &str) -> Result<(), GraphErro
     check_form(&message)?;
     check_sender(&message, from)?;
     check_recipients(scene, &message)
+}
+
+/// Microsoft's SDKs say of what type a message is.
+fn check_type(name: &Value) -> Result<(), GraphError> {
+    match name.as_str().map(|name| name.trim_start_matches('#')) {
+        Some("microsoft.graph.message") => Ok(()),
+        _ => Err(invalid(format!("A type named {name} is not expected here."))),
+    }
 }
 
 fn check_form(message: &Message) -> Result<(), GraphError> {

@@ -33,7 +33,7 @@ struct NewPass {
 pub(super) fn policy(scene: &Scene<'_>) -> Result<Answer, GraphError> {
     scene.query.allow(&[])?;
     let context = "authenticationMethodConfigurations/$entity";
-    Ok(Answer::ok(entity(context, scene.tenant.policy.to_graph())))
+    Ok(Answer::ok(entity(scene.call, context, scene.tenant.policy.to_graph())))
 }
 
 /// `GET /users/{key}/authentication/temporaryAccessPassMethods`: at most one, dead or alive.
@@ -43,14 +43,14 @@ pub(super) fn list(scene: &Scene<'_>, key: &str) -> Result<Answer, GraphError> {
     let pass = scene.tenant.passes.get(&user).map(|pass| pass.to_graph(scene.now));
     let value: Value = pass.into_iter().map(Value::Object).collect();
     let body = crate::sandbox::schema::object(json!({ "value": value }));
-    Ok(Answer::ok(entity(&collection(key), body)))
+    Ok(Answer::ok(entity(scene.call, &collection(key), body)))
 }
 
 /// `GET /users/{key}/authentication/temporaryAccessPassMethods/{id}`
 pub(super) fn get(scene: &Scene<'_>, key: &str, id: &str) -> Result<Answer, GraphError> {
     scene.query.allow_none()?;
     let pass = find(scene, key, id)?;
-    Ok(Answer::ok(entity(&format!("{}/$entity", collection(key)), pass.to_graph(scene.now))))
+    Ok(Answer::ok(entity(scene.call, &format!("{}/$entity", collection(key)), pass.to_graph(scene.now))))
 }
 
 /// `DELETE /users/{key}/authentication/temporaryAccessPassMethods/{id}`
@@ -71,7 +71,7 @@ pub(super) fn create(scene: Scene<'_>, key: &str) -> Result<Answer, GraphError> 
     scene.tenant.add_pass(user, spec);
     let made =
         scene.tenant.passes.get(&user).map(|pass| pass.to_graph_with_code(scene.now)).unwrap_or_default();
-    Ok(Answer::created(entity(&format!("{}/$entity", collection(key)), made)))
+    Ok(Answer::created(entity(scene.call, &format!("{}/$entity", collection(key)), made)))
 }
 
 fn read(scene: &Scene<'_>) -> Result<NewPass, GraphError> {

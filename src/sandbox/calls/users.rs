@@ -45,7 +45,7 @@ pub(super) fn get(scene: &Scene<'_>, key: &str) -> Result<Answer, GraphError> {
     let select = scene.query.select(&[&schema::USER])?;
     let person = scene.user(key)?.to_graph();
     let context = format!("users{}/$entity", selected(select.as_deref()));
-    Ok(Answer::ok(entity(&context, schema::USER.cut(person, select.as_deref()))))
+    Ok(Answer::ok(entity(scene.call, &context, schema::USER.cut(person, select.as_deref()))))
 }
 
 /// `GET /users/{key}/manager`
@@ -60,7 +60,7 @@ pub(super) fn manager(scene: &Scene<'_>, key: &str) -> Result<Answer, GraphError
         (None, None) => return Err(GraphError::not_found("manager")),
     };
     let context = format!("directoryObjects{}/$entity", selected(select));
-    Ok(Answer::ok(entity(&context, schema::object(object))))
+    Ok(Answer::ok(entity(scene.call, &context, schema::object(object))))
 }
 
 /// `GET /users/{key}/transitiveMemberOf`: groups at any depth, and the roles held directly or through them.
