@@ -54,12 +54,18 @@ pub fn connect(settings: Settings) -> Result<Connection, Report> {
             })
         }
         #[cfg(feature = "sandbox")]
-        TenantAccess::Sandbox(url) => {
-            let sandbox = SandboxUrl::new(local_client()?, url.as_str(), Clock::system())
+        TenantAccess::Sandbox { url, client_id, managed_identity } => {
+            let http = local_client()?;
+            let sandbox = SandboxUrl::new(http.clone(), url.as_str(), Clock::system())
                 .map_err(|error| report("SANDBOX_URL", error.to_string()))?;
+            let credential = if managed_identity {
+                credential(client_id, managed_identity, Arc::new(http))?
+            } else {
+                sandbox.credential()
+            };
             // What signs in to the sandbox is nobody to a real storage account.
             let ledger = ledger(ledger_url, None)?;
-            let app = app(settings, sandbox.clone(), sandbox.credential(), ledger, sandbox.clock())?;
+            let app = app(settings, sandbox.clone(), credential, ledger, sandbox.clock())?;
             Ok(Connection { app, sandbox: Some(sandbox) })
         }
     }

@@ -110,7 +110,14 @@ pub enum TenantAccess {
     },
     /// A sandbox in another process of this machine.
     #[cfg(feature = "sandbox")]
-    Sandbox(Url),
+    Sandbox {
+        /// Where it listens.
+        url: Url,
+        /// As with Graph.
+        client_id: Option<Uuid>,
+        /// Whether IDENTITY_ENDPOINT is the sandbox's own. A token from elsewhere is none of its business.
+        managed_identity: bool,
+    },
 }
 
 /// Where joiners are found.
@@ -227,7 +234,11 @@ impl Settings {
         let client_id = read.optional("AZURE_CLIENT_ID", reader::GUID_EXAMPLE, reader::guid);
         let tenant = match sandbox {
             #[cfg(feature = "sandbox")]
-            Some(url) => TenantAccess::Sandbox(url),
+            Some(url) => {
+                let identity = env.get("IDENTITY_ENDPOINT").and_then(|text| Url::parse(text).ok());
+                let managed_identity = identity.is_some_and(|identity| identity.origin() == url.origin());
+                TenantAccess::Sandbox { url, client_id, managed_identity }
+            }
             _ => TenantAccess::Graph { client_id, managed_identity: env.get("IDENTITY_ENDPOINT").is_some() },
         };
         let joiners = match read.optional("JOINER_GROUP_ID", reader::GUID_EXAMPLE, reader::guid) {

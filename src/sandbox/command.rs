@@ -5,9 +5,10 @@ use std::{io::Write, net::SocketAddr, sync::Arc, time::Duration};
 
 use clap::Args;
 use tokio::net::TcpListener;
+use uuid::Uuid;
 
 use super::{
-    Sandbox,
+    Identity, Sandbox,
     functions_host::{FunctionApp, FunctionsHost, Process, Storage},
     generate::generate,
     loopback,
@@ -39,6 +40,12 @@ pub struct Options {
     /// Also run the function app on this tenant, as the Functions host would: timer, queue, and HTTP here
     #[arg(long, value_name = "ADDRESS")]
     functions: Option<SocketAddr>,
+    /// What IDENTITY_HEADER holds where the identity endpoint is asked, which then takes no other
+    #[arg(long, value_name = "SECRET")]
+    identity_header: Option<String>,
+    /// The app's identity is this user-assigned one, and no other
+    #[arg(long, value_name = "GUID")]
+    client_id: Option<Uuid>,
 }
 
 /// Serves until it is stopped.
@@ -65,6 +72,7 @@ pub fn run(options: &Options, env: &Environment) -> Result<(), String> {
         tenant.latency = std::time::Duration::from_millis(options.latency);
         let sandbox = Sandbox::new(tenant, now);
         sandbox.misbehave(options.faults);
+        sandbox.identify(Identity { header: options.identity_header.clone(), client_id: options.client_id });
         let (listener, address) = listen(options.listen).await?;
         say(&format!("SANDBOX_URL=http://{address}   state: http://{address}/sandbox/state"));
         let functions = functions(options.functions, address, sandbox.clone(), env);

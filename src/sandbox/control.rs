@@ -1,21 +1,22 @@
 //! The sandbox's own endpoints, and the one that App Service has for managed identities.
 
+use std::collections::BTreeSet;
+
 use axum::{
     Router,
     body::Bytes,
-    extract::{RawQuery, State},
+    extract::{Path, State},
     http::{HeaderMap, StatusCode},
     response::Response,
-    routing::{get, post},
+    routing::{get, post, put},
 };
 use chrono::TimeDelta;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
-    Fault, Sandbox,
-    query::Query,
-    transport::{TOKEN, TOKEN_EXPIRES_ON},
+    Fault, Permission, Sandbox,
+    identity::hand_out_token,
     wire::{Answer, GraphError},
 };
 
@@ -25,6 +26,8 @@ pub(super) fn routes() -> Router<Sandbox> {
         .route("/sandbox/clock", get(show_clock).post(advance_clock))
         .route("/sandbox/faults", post(arm_fault).delete(clear_faults))
         .route("/msi/token", get(hand_out_token))
+        .route("/sandbox/permissions", get(show_permissions))
+        .route("/sandbox/permissions/{name}", put(grant).delete(revoke))
 }
 
 /// The whole tenant as JSON: what tests in other processes look at.
@@ -55,6 +58,7 @@ pub(super) fn state(sandbox: &Sandbox) -> Value {
         "groups": groups.collect::<Value>(),
         "mails": state.mails.iter().map(|mail| mail.to_state()).collect::<Value>(),
         "requests": state.requests.list(),
+        "tokens": state.tokens,
     })
 }
 
@@ -98,33 +102,32 @@ async fn clear_faults(State(sandbox): State<Sandbox>) -> Response {
     Answer::no_content().into_response()
 }
 
-/// What `IDENTITY_ENDPOINT` points at in App Service. The expiry is a string there, and so it is here.
-async fn hand_out_token(
-    State(sandbox): State<Sandbox>,
-    RawQuery(query): RawQuery,
-    headers: HeaderMap,
+/// What the app may do.
+async fn show_permissions(State(sandbox): State<Sandbox>) -> Response {
+    let granted: Vec<_> = sandbox.lock().tenant.granted.iter().map(|permission| permission.name()).collect();
+    Answer::ok(json!({ "granted": granted })).into_response()
+}
+
+async fn grant(State(sandbox): State<Sandbox>, Path(name): Path<String>) -> Response {
+    change_permission(&sandbox, &name, |granted, permission| granted.insert(permission))
+}
+
+async fn revoke(State(sandbox): State<Sandbox>, Path(name): Path<String>) -> Response {
+    change_permission(&sandbox, &name, |granted, permission| granted.remove(&permission))
+}
+
+fn change_permission(
+    sandbox: &Sandbox,
+    name: &str,
+    change: fn(&mut BTreeSet<Permission>, Permission) -> bool,
 ) -> Response {
-    let target = format!("?{}", query.unwrap_or_default());
-    let query = match Query::parse(&target) {
-        Ok(query) => query,
-        Err(error) => return error.into_answer(sandbox.now(), &sandbox.ids(&headers)).into_response(),
-    };
-    if !headers.contains_key("x-identity-header") {
-        return refuse(&sandbox, "The header X-IDENTITY-HEADER is missing.");
+    match Permission::named(name) {
+        Some(permission) => {
+            change(&mut sandbox.lock().tenant.granted, permission);
+            Answer::no_content().into_response()
+        }
+        None => refuse(sandbox, format!("The sandbox knows no permission '{name}'.")),
     }
-    if query.get("api-version") != Some("2019-08-01") {
-        return refuse(&sandbox, "The api-version must be 2019-08-01.");
-    }
-    let Some(resource) = query.get("resource") else {
-        return refuse(&sandbox, "The resource is missing.");
-    };
-    let token = json!({
-        "access_token": TOKEN,
-        "expires_on": TOKEN_EXPIRES_ON.to_string(),
-        "resource": resource,
-        "token_type": "Bearer",
-    });
-    Answer::ok(token).into_response()
 }
 
 fn refuse(sandbox: &Sandbox, problem: impl Into<String>) -> Response {

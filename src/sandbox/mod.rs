@@ -6,8 +6,8 @@
 //!
 //! Reading order: [`Tenant`] is the directory as plain data, [`Person`] and [`Pass`] its chief nouns; `wire` is a
 //! request and its answer; `door` is where requests come in, [`faults`] go off and the [`journal`] is kept; `calls`
-//! answers each Graph call; `control` is `/sandbox/*` and the identity endpoint. [`functions_host`] is apart: not a
-//! tenant but the platform, which runs the three functions.
+//! answers each Graph call, as far as the app's `permissions` go; `control` is `/sandbox/*`; `identity` hands out
+//! tokens. [`functions_host`] is apart: not a tenant but the platform, which runs the three functions.
 
 mod calls;
 mod clock;
@@ -20,11 +20,13 @@ pub mod faults;
 mod filter;
 pub mod functions_host;
 pub mod generate;
+mod identity;
 pub mod journal;
 pub mod local_host;
 pub mod loopback;
 mod page;
 mod pass;
+mod permissions;
 mod person;
 mod query;
 pub mod report;
@@ -32,6 +34,7 @@ pub mod roles;
 mod route;
 pub mod samples;
 mod schema;
+mod segments;
 mod tenant;
 mod transport;
 mod wire;
@@ -57,8 +60,10 @@ use crate::clock::Clock;
 pub use self::{
     directory::{Contact, Device, Group, Membership, RoleHeld},
     faults::{Fault, FaultKind},
+    identity::{Identity, TokenRequest},
     journal::{Content, Mail, Part, Request},
     pass::{Pass, PassSpec, Policy, Target, Untargeted},
+    permissions::Permission,
     person::Person,
     tenant::Tenant,
 };
@@ -78,6 +83,9 @@ struct State {
     mails: Vec<Mail>,
     requests: journal::Journal,
     faults: faults::Faults,
+    identity: Identity,
+    /// The requests that reached the identity endpoint.
+    tokens: Vec<TokenRequest>,
     /// Requests under way at each mailbox.
     busy: BTreeMap<Uuid, usize>,
     /// Of its own, so that the number of requests does not change which ids and codes the tenant hands out.
@@ -93,6 +101,8 @@ impl Sandbox {
             tenant,
             mails: Vec::new(),
             requests: journal::Journal::default(),
+            identity: Identity::default(),
+            tokens: Vec::new(),
             busy: BTreeMap::new(),
             request_ids,
         };
@@ -158,6 +168,16 @@ impl Sandbox {
     /// The requests that reached the tenant, in the order of their arrival.
     pub fn requests(&self) -> Vec<Request> {
         self.lock().requests.list()
+    }
+
+    /// Gives the app a managed identity of its own.
+    pub fn identify(&self, identity: Identity) {
+        self.lock().identity = identity;
+    }
+
+    /// The requests for tokens, in the order of their arrival.
+    pub fn token_requests(&self) -> Vec<TokenRequest> {
+        self.lock().tokens.clone()
     }
 
     /// The mails that were accepted for delivery, oldest first.

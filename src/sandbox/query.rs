@@ -1,13 +1,38 @@
 //! Percent encoding and OData's query options.
 
-use super::{schema::Schema, schema::check_select, wire::GraphError};
+use super::{
+    schema::{Schema, check_select},
+    wire::{Call, GraphError},
+};
 
 /// The most items that `$top` may ask for.
 const TOP_MAX: usize = 999;
 /// How many items a page has unless `$top` says otherwise.
 const TOP_DEFAULT: usize = 100;
 
+/// OData's system query options, and Graph's. Others that begin with a dollar sign do not exist.
+const SYSTEM_OPTIONS: &[&str] = &[
+    "$apply",
+    "$compute",
+    "$count",
+    "$deltatoken",
+    "$expand",
+    "$filter",
+    "$format",
+    "$index",
+    "$levels",
+    "$orderby",
+    "$schemaversion",
+    "$search",
+    "$select",
+    "$skip",
+    "$skiptoken",
+    "$top",
+    "$whatif",
+];
+
 /// The query options of a request, decoded, in the order they were sent.
+#[derive(Default)]
 pub(super) struct Query(Vec<(String, String)>);
 
 impl Query {
@@ -33,13 +58,28 @@ impl Query {
         self.0.iter().find(|(option, _)| option == name).map(|(_, value)| value.as_str())
     }
 
-    /// Refuses any option but these, by name.
-    pub(super) fn allow(&self, names: &[&str]) -> Result<(), GraphError> {
+    /// Refuses any option but these: in Graph's words what Graph refuses, and else by name.
+    pub(super) fn allow(&self, call: &Call, names: &[&str]) -> Result<(), GraphError> {
         match self.0.iter().find(|(option, _)| !names.contains(&option.as_str())) {
             None => Ok(()),
-            Some((option, _)) => {
-                Err(GraphError::not_implemented(&format!("the query option '{option}' here")))
+            Some((option, _)) => Err(self.refusal(call, option)),
+        }
+    }
+
+    fn refusal(&self, call: &Call, option: &str) -> GraphError {
+        match option {
+            "$skip" => GraphError::request_bad_request("'$skip' is not supported by the service."),
+            "$search" if !call.is_advanced() => GraphError::unsupported_query(
+                "Request with $search query parameter only works through MSGraph with a special request header: \
+                 'ConsistencyLevel: eventual'",
+            ),
+            "$orderby" if self.get("$filter").is_some() && !call.is_advanced() => {
+                GraphError::unsupported_query("Sorting not supported for current query.")
             }
+            _ if option.starts_with('$') && !SYSTEM_OPTIONS.contains(&option) => {
+                GraphError::bad_request(format!("The query parameter '{option}' is not known."))
+            }
+            _ => GraphError::not_implemented(&format!("the query option '{option}' here")),
         }
     }
 
@@ -75,7 +115,7 @@ impl Query {
                 let message = format!(
                     "Invalid page size specified: '{text}'. Must be between 1 and {TOP_MAX} inclusive."
                 );
-                Err(GraphError::new(axum::http::StatusCode::BAD_REQUEST, "Request_BadRequest", message))
+                Err(GraphError::request_bad_request(message))
             }
         }
     }

@@ -1,7 +1,10 @@
 //! From a path to what it names.
 
+use axum::http::Method;
+
 use super::{
     query::decode,
+    segments,
     wire::{Call, GraphError},
 };
 
@@ -22,8 +25,19 @@ pub(super) enum Route {
 }
 
 impl Route {
+    /// Whether Graph has this method here and only the sandbox lacks it.
+    pub(super) fn is_known_to_graph(&self, method: &Method) -> bool {
+        match self {
+            Self::Users | Self::RoleAssignments => method == Method::POST,
+            Self::User(_) | Self::Group(_) | Self::PassPolicy => {
+                [Method::PATCH, Method::DELETE].contains(method)
+            }
+            _ => false,
+        }
+    }
+
     pub(super) fn parse(call: &Call) -> Result<Self, GraphError> {
-        let segments = segments(call.path())?;
+        let segments = split(call.path())?;
         let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
         Ok(match segments.as_slice() {
             ["users"] => Self::Users,
@@ -49,45 +63,27 @@ impl Route {
                     "/me request is only valid with delegated authentication flow.",
                 ));
             }
-            [.., last] if last.starts_with("microsoft.graph.") => {
-                return Err(GraphError::not_implemented(&format!("the path segment '{last}'")));
-            }
-            [first, ..] if KNOWN_ROOTS.contains(first) => {
-                return Err(GraphError::not_implemented(&format!("the path '{}'", call.path())));
-            }
-            [first, ..] => {
-                return Err(GraphError::bad_request(format!(
-                    "Resource not found for the segment '{first}'."
-                )));
-            }
             [] => return Err(GraphError::not_implemented("the service document")),
+            unknown => return Err(refusal(call, unknown)),
         })
     }
 }
 
-/// Where Graph has more than the sandbox.
-const KNOWN_ROOTS: &[&str] = &[
-    "applications",
-    "auditLogs",
-    "contacts",
-    "devices",
-    "directory",
-    "directoryObjects",
-    "directoryRoles",
-    "groups",
-    "identity",
-    "identityGovernance",
-    "organization",
-    "policies",
-    "reports",
-    "roleManagement",
-    "servicePrincipals",
-    "subscriptions",
-    "users",
-];
+/// Tells a path that Graph does not have from one that the sandbox lacks.
+fn refusal(call: &Call, path: &[&str]) -> GraphError {
+    if let Some(segment) = segments::unknown(path) {
+        return GraphError::bad_request(format!("Resource not found for the segment '{segment}'."));
+    }
+    match path.last() {
+        Some(last) if last.starts_with("microsoft.graph.") && !segments::is_cast(last) => {
+            GraphError::unsupported_query("Unsupported Query.")
+        }
+        _ => GraphError::not_implemented(&format!("the path '{}'", call.path())),
+    }
+}
 
 /// The path's segments, with `users('key')` taken apart into `users` and `key`.
-fn segments(path: &str) -> Result<Vec<String>, GraphError> {
+fn split(path: &str) -> Result<Vec<String>, GraphError> {
     let mut segments = Vec::new();
     // Split first, decode then: an encoded slash is part of a key.
     for segment in path.split('/').filter(|segment| !segment.is_empty()) {

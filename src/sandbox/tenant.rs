@@ -10,8 +10,8 @@ use rand::{RngExt, SeedableRng, rngs::StdRng};
 use uuid::Uuid;
 
 use super::{
-    Contact, Device, Group, Membership, Pass, PassSpec, Person, Policy, RoleHeld, Target, person::DOMAIN,
-    roles,
+    Contact, Device, Group, Membership, Pass, PassSpec, Permission, Person, Policy, RoleHeld, Target,
+    person::DOMAIN, roles,
 };
 use crate::code::Code;
 
@@ -48,6 +48,8 @@ pub struct Tenant {
     pub mailboxes: BTreeSet<Uuid>,
     /// Addresses that the mail service refuses.
     pub undeliverable: BTreeSet<String>,
+    /// What the app may do in Graph.
+    pub granted: BTreeSet<Permission>,
     /// Whether the app is kept from sending mail.
     pub send_denied: bool,
     /// Whether the tenant has a licence for Privileged Identity Management.
@@ -78,6 +80,7 @@ impl Tenant {
             policy: Policy::default(),
             mailboxes: BTreeSet::new(),
             undeliverable: BTreeSet::new(),
+            granted: Permission::ASKED_FOR.into(),
             send_denied: false,
             pim_licensed: true,
             latency: Duration::ZERO,

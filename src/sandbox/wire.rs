@@ -9,7 +9,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use super::{loopback::is_loopback, transport::GRAPH_HOST};
+use super::{identity::FOREIGN_TOKEN, loopback::is_loopback, transport::GRAPH_HOST};
 
 /// A request, alone or as a part of a batch.
 #[derive(Clone)]
@@ -53,21 +53,29 @@ impl Call {
 
     pub(super) fn check_bearer(&self) -> Result<(), GraphError> {
         let token = self.header(header::AUTHORIZATION).and_then(|value| value.strip_prefix("Bearer "));
-        if token.is_some_and(|token| !token.trim().is_empty()) {
-            return Ok(());
+        match token.map(str::trim).unwrap_or_default() {
+            "" => Err(GraphError::unauthenticated("Access token is empty.")),
+            token if token.starts_with(FOREIGN_TOKEN) => {
+                Err(GraphError::unauthenticated("Access token validation failure. Invalid audience."))
+            }
+            _ => Ok(()),
         }
-        Err(GraphError::new(StatusCode::UNAUTHORIZED, "InvalidAuthenticationToken", "Access token is empty."))
+    }
+
+    /// What the body is said to be, without parameters.
+    pub(super) fn content_type(&self) -> Option<&str> {
+        self.header(header::CONTENT_TYPE)?.split(';').next().map(str::trim)
     }
 
     /// The body, which must be a JSON object and say so.
     pub(super) fn json(&self) -> Result<Map<String, Value>, GraphError> {
-        let is_json = self.header(header::CONTENT_TYPE).is_some_and(|kind| {
-            kind.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("application/json")
-        });
-        if !is_json {
+        let Some(kind) = self.content_type() else {
             let message =
-                "Write requests must contain the Content-Type header declaration: application/json.";
+                "Write requests (excluding DELETE) must contain the Content-Type header declaration.";
             return Err(GraphError::bad_request(message));
+        };
+        if !kind.eq_ignore_ascii_case("application/json") {
+            return Err(GraphError::bad_request(format!("The content type '{kind}' is not supported here.")));
         }
         let unreadable = || GraphError::bad_request("Unable to read JSON request payload.");
         match serde_json::from_slice(&self.body).map_err(|_| unreadable())? {
@@ -174,6 +182,11 @@ impl GraphError {
         Self::new(StatusCode::BAD_REQUEST, "BadRequest", message)
     }
 
+    /// 400 in the words of the directory.
+    pub(super) fn request_bad_request(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "Request_BadRequest", message)
+    }
+
     /// 404 for an object, or a relationship, that is not there.
     pub(super) fn not_found(key: &str) -> Self {
         let message = format!(
@@ -197,6 +210,11 @@ impl GraphError {
     pub(super) fn method_not_allowed() -> Self {
         let message = "Specified HTTP method is not allowed for the request target.";
         Self::new(StatusCode::METHOD_NOT_ALLOWED, "Request_BadRequest", message)
+    }
+
+    /// 401.
+    fn unauthenticated(message: &str) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "InvalidAuthenticationToken", message)
     }
 
     /// 429.

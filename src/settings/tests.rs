@@ -95,7 +95,7 @@ fn a_misspelt_setting_is_noticed() {
 #[test]
 fn a_sandbox_needs_nothing_else_and_must_be_here() {
     let only = |url: &str| Settings::read(&Environment::from_iter([("SANDBOX_URL", url)]));
-    assert!(matches!(only("http://127.0.0.1:8089").unwrap().tenant, TenantAccess::Sandbox(_)));
+    assert!(matches!(only("http://127.0.0.1:8089").unwrap().tenant, TenantAccess::Sandbox { .. }));
     for elsewhere in
         ["https://127.0.0.1:8089", "http://10.0.0.1:8089", "http://127.0.0.1.evil.example", "8089"]
     {

@@ -20,7 +20,9 @@ mod host_contract;
 mod host_files;
 #[cfg(feature = "sandbox")]
 mod http;
+mod judge;
 mod kill;
+#[cfg(feature = "sandbox")]
 mod leaks;
 mod ledgers;
 #[cfg(feature = "sandbox")]
@@ -37,3 +39,9 @@ mod schema;
 mod scope;
 mod setup;
 mod stories;
+#[cfg(feature = "sandbox")]
+mod strict;
+#[cfg(feature = "sandbox")]
+mod strict_access;
+#[cfg(feature = "sandbox")]
+mod strict_page;

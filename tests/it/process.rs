@@ -3,13 +3,18 @@
 use std::{
     io::{self, BufRead, BufReader, Read, Write},
     net::TcpStream,
-    process::{Child, ChildStdout, Command, Stdio},
+    process::{Child, Command, Stdio},
+    sync::{
+        Mutex,
+        mpsc::{Receiver, channel},
+    },
+    thread,
 };
 
 use serde_json::Value;
 
 /// A running firstpass; it ends with the test.
-pub struct Process(Child, BufReader<ChildStdout>);
+pub struct Process(Child, Mutex<Receiver<String>>);
 
 impl Drop for Process {
     fn drop(&mut self) {
@@ -20,27 +25,44 @@ impl Drop for Process {
 
 impl Process {
     pub fn start(arguments: &[&str], env: &[(&str, &str)]) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_firstpass"))
-            .args(arguments)
-            .envs(env.iter().copied())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let lines = BufReader::new(child.stdout.take().unwrap());
-        Self(child, lines)
+        Self::spawn(Command::new(env!("CARGO_BIN_EXE_firstpass")).args(arguments).envs(env.iter().copied()))
+    }
+
+    /// Starts it with this environment and nothing else.
+    pub fn clean(arguments: &[&str], env: &[(&str, &str)]) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_firstpass"));
+        Self::spawn(command.args(arguments).env_clear().envs(env.iter().copied()))
+    }
+
+    fn spawn(command: &mut Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+        let (sender, lines) = channel();
+        let stdout = BufReader::new(child.stdout.take().unwrap());
+        // Read to the end whoever listens: a full pipe would stop the process.
+        thread::spawn(move || {
+            stdout.lines().map_while(Result::ok).for_each(|line| drop(sender.send(line)));
+        });
+        Self(child, Mutex::new(lines))
     }
 
     /// Starts `serve` on a free port, and waits until it listens.
     pub fn serve(env: &[(&str, &str)]) -> (Self, String) {
-        let mut serve = Self::start(&["serve"], &[&[("FUNCTIONS_CUSTOMHANDLER_PORT", "0")], env].concat());
-        let line = serve.wait_for("start.listening");
+        Self::start(&["serve"], &[&[("FUNCTIONS_CUSTOMHANDLER_PORT", "0")], env].concat()).listening()
+    }
+
+    /// The same with this environment and nothing else.
+    pub fn serve_clean(env: &[(&str, &str)]) -> (Self, String) {
+        Self::clean(&["serve"], &[&[("FUNCTIONS_CUSTOMHANDLER_PORT", "0")], env].concat()).listening()
+    }
+
+    fn listening(mut self) -> (Self, String) {
+        let line = self.wait_for("start.listening");
         let (_, rest) = line.split_once("port=").unwrap();
         let port = rest.split(' ').next().unwrap().to_owned();
-        (serve, port)
+        (self, port)
     }
 
     /// Ends it as Ctrl+C does, so that it can end what it started itself.
-    #[cfg(feature = "sandbox")]
     pub fn interrupt(&mut self) {
         let _ = Command::new("kill").args(["-INT", &self.0.id().to_string()]).status();
         let _ = self.0.wait();
@@ -49,9 +71,9 @@ impl Process {
     /// Reads what it prints until a line contains `words`.
     pub fn wait_for(&mut self, words: &str) -> String {
         self.1
-            .by_ref()
-            .lines()
-            .map_while(Result::ok)
+            .get_mut()
+            .unwrap()
+            .iter()
             .find(|line| line.contains(words))
             .unwrap_or_else(|| panic!("{words}"))
     }

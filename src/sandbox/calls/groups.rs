@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::Scene;
 use crate::sandbox::{
-    Group,
+    Group, Permission,
     page::{entity, page, selected},
     schema,
     wire::{Answer, GraphError},
@@ -13,7 +13,7 @@ use crate::sandbox::{
 
 /// `GET /groups/{key}`
 pub(super) fn get(scene: &Scene<'_>, key: &str) -> Result<Answer, GraphError> {
-    scene.query.allow(&["$select"])?;
+    scene.query.allow(scene.call, &["$select"])?;
     let select = scene.query.select(&[&schema::GROUP])?;
     let group = find(scene, key)?.to_graph();
     let context = format!("groups{}/$entity", selected(select.as_deref()));
@@ -23,7 +23,7 @@ pub(super) fn get(scene: &Scene<'_>, key: &str) -> Result<Answer, GraphError> {
 /// `GET /groups/{key}/members`: users, nested groups and devices, direct members only.
 pub(super) fn members(scene: &Scene<'_>, key: &str) -> Result<Answer, GraphError> {
     let Scene { tenant, query, call, now, .. } = scene;
-    query.allow(&["$select", "$top", "$skiptoken"])?;
+    query.allow(call, &["$select", "$top", "$skiptoken"])?;
     let select = query.select(&[&schema::USER, &schema::GROUP, &schema::DEVICE])?;
     let group = find(scene, key)?.id;
     let known = |id: &Uuid| !render(scene, *id, None).is_null();
@@ -33,7 +33,10 @@ pub(super) fn members(scene: &Scene<'_>, key: &str) -> Result<Answer, GraphError
 }
 
 fn render(scene: &Scene<'_>, id: Uuid, select: Option<&[String]>) -> Value {
-    let user = || scene.tenant.users.get(&id).map(|user| schema::USER.cut_and_name(user.to_graph(), select));
+    let user = || {
+        let user = schema::USER.cut_and_name(scene.tenant.users.get(&id)?.to_graph(), select);
+        Some(scene.limit(Permission::UserRead, user))
+    };
     let group =
         || scene.tenant.groups.get(&id).map(|group| schema::GROUP.cut_and_name(group.to_graph(), select));
     let device =

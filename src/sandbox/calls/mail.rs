@@ -121,8 +121,9 @@ struct ExtendedProperty {
 
 /// Accepts a mail for delivery. Graph's 202 promises no more than that.
 pub(super) fn send(scene: Scene<'_>, sender: &str) -> Result<Answer, GraphError> {
-    scene.query.allow(&[])?;
+    scene.query.allow(scene.call, &[])?;
     let from = mailbox(&scene, sender)?;
+    check_is_not_mime(&scene)?;
     let mut body = scene.call.json()?;
     let save_to_sent_items = save_to_sent_items(parameter(&mut body, "saveToSentItems")?)?;
     let message =
@@ -135,6 +136,19 @@ pub(super) fn send(scene: Scene<'_>, sender: &str) -> Result<Answer, GraphError>
     check(&scene, &message, &from)?;
     scene.mails.push(Mail { at: scene.now, from, save_to_sent_items, message });
     Ok(Answer::accepted())
+}
+
+/// Plain text is a mail in MIME, in base64.
+fn check_is_not_mime(scene: &Scene<'_>) -> Result<(), GraphError> {
+    if scene.call.content_type() != Some("text/plain") {
+        return Ok(());
+    }
+    let is_base64 = |byte: &u8| byte.is_ascii_alphanumeric() || b"+/=\r\n".contains(byte);
+    if !scene.call.body.is_empty() && scene.call.body.iter().all(is_base64) {
+        return Err(GraphError::not_implemented("mails in MIME"));
+    }
+    let message = "Invalid base64 string for MIME content.";
+    Err(GraphError::new(StatusCode::BAD_REQUEST, "ErrorMimeContentInvalidBase64String", message))
 }
 
 /// Takes a parameter out of the body. Microsoft's schema and SDKs begin their names with a capital, its pages do not,

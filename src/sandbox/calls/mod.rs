@@ -9,9 +9,10 @@ mod users;
 
 use axum::http::Method;
 use chrono::{DateTime, Utc};
+use serde_json::Value;
 
 use super::{
-    Mail, Person, State, Tenant,
+    Mail, Permission, Person, State, Tenant, permissions,
     query::Query,
     route::Route,
     wire::{Answer, Call, GraphError},
@@ -30,6 +31,7 @@ struct Scene<'a> {
 pub(super) fn answer(state: &mut State, now: DateTime<Utc>, call: &Call) -> Result<Answer, GraphError> {
     let route = Route::parse(call)?;
     let query = Query::parse(&call.target)?;
+    permissions::check(state, &route, call, &query)?;
     let State { tenant, mails, .. } = state;
     let scene = Scene { tenant, mails, now, call, query };
     match (&call.method, route) {
@@ -47,11 +49,19 @@ pub(super) fn answer(state: &mut State, now: DateTime<Utc>, call: &Call) -> Resu
         (&Method::GET, Route::Pass(key, id)) => passes::get(&scene, &key, &id),
         (&Method::DELETE, Route::Pass(key, id)) => passes::delete(scene, &key, &id),
         (&Method::POST, Route::SendMail(key)) => mail::send(scene, &key),
+        (method, route) if route.is_known_to_graph(method) => {
+            Err(GraphError::not_implemented(&format!("{method} at the path '{}'", call.path())))
+        }
         _ => Err(GraphError::method_not_allowed()),
     }
 }
 
 impl Scene<'_> {
+    /// `object`, or as much of it as a list shows to whom `permission` is missing.
+    fn limit(&self, permission: Permission, object: Value) -> Value {
+        if self.tenant.granted.contains(&permission) { object } else { permissions::hide(object) }
+    }
+
     /// The user that a path names. A replica that does not have them yet answers as if they did not exist.
     fn user(&self, key: &str) -> Result<&Person, GraphError> {
         self.tenant

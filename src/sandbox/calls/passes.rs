@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::Scene;
 use crate::sandbox::{
     Pass, PassSpec, Person, Untargeted,
-    page::entity,
+    page::{context_url, entity},
     wire::{Answer, GraphError},
 };
 
@@ -31,9 +31,13 @@ struct NewPass {
 
 /// `GET /policies/authenticationMethodsPolicy/authenticationMethodConfigurations/temporaryAccessPass`
 pub(super) fn policy(scene: &Scene<'_>) -> Result<Answer, GraphError> {
-    scene.query.allow(&[])?;
+    scene.query.allow(scene.call, &[])?;
     let context = "authenticationMethodConfigurations/$entity";
-    Ok(Answer::ok(entity(scene.call, context, scene.tenant.policy.to_graph())))
+    let mut policy = scene.tenant.policy.to_graph();
+    let targets = "policies/authenticationMethodsPolicy/authenticationMethodConfigurations('TemporaryAccessPass')\
+                   /microsoft.graph.temporaryAccessPassAuthenticationMethodConfiguration/includeTargets";
+    policy.insert("includeTargets@odata.context".to_owned(), context_url(scene.call, targets).into());
+    Ok(Answer::ok(entity(scene.call, context, policy)))
 }
 
 /// `GET /users/{key}/authentication/temporaryAccessPassMethods`: at most one, dead or alive.

@@ -37,7 +37,7 @@ fn of_principal(
     to_graph: fn(&RoleHeld) -> Map<String, Value>,
 ) -> Result<Answer, GraphError> {
     let Scene { tenant, query, call, .. } = scene;
-    query.allow(&["$filter", "$select", "$top", "$skiptoken"])?;
+    query.allow(call, &["$filter", "$select", "$top", "$skiptoken"])?;
     let select = query.select(&[schema])?;
     let text = query
         .get("$filter")

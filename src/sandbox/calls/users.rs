@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use super::Scene;
 use crate::sandbox::{
+    Permission,
     directory::{role_object_id, role_to_graph},
     filter::UserFilter,
     page::{entity, page, selected},
@@ -17,7 +18,7 @@ use crate::sandbox::{
 /// `GET /users`
 pub(super) fn list(scene: &Scene<'_>) -> Result<Answer, GraphError> {
     let Scene { tenant, query, call, .. } = scene;
-    query.allow(&["$filter", "$count", "$select", "$top", "$skiptoken"])?;
+    query.allow(call, &["$filter", "$count", "$select", "$top", "$skiptoken"])?;
     let select = query.select(&[&schema::USER])?;
     let filter = query.get("$filter").map(UserFilter::parse).transpose()?;
     let counts = query.count()?;
@@ -41,7 +42,7 @@ pub(super) fn list(scene: &Scene<'_>) -> Result<Answer, GraphError> {
 
 /// `GET /users/{key}`
 pub(super) fn get(scene: &Scene<'_>, key: &str) -> Result<Answer, GraphError> {
-    scene.query.allow(&["$select"])?;
+    scene.query.allow(scene.call, &["$select"])?;
     let select = scene.query.select(&[&schema::USER])?;
     let person = scene.user(key)?.to_graph();
     let context = format!("users{}/$entity", selected(select.as_deref()));
@@ -50,7 +51,7 @@ pub(super) fn get(scene: &Scene<'_>, key: &str) -> Result<Answer, GraphError> {
 
 /// `GET /users/{key}/manager`
 pub(super) fn manager(scene: &Scene<'_>, key: &str) -> Result<Answer, GraphError> {
-    scene.query.allow(&["$select"])?;
+    scene.query.allow(scene.call, &["$select"])?;
     let select = scene.query.select(&[&schema::USER, &schema::CONTACT])?;
     let select = select.as_deref();
     let manager = scene.user(key)?.manager.ok_or_else(|| GraphError::not_found("manager"))?;
@@ -66,7 +67,7 @@ pub(super) fn manager(scene: &Scene<'_>, key: &str) -> Result<Answer, GraphError
 /// `GET /users/{key}/transitiveMemberOf`: groups at any depth, and the roles held directly or through them.
 pub(super) fn transitive_member_of(scene: &Scene<'_>, key: &str) -> Result<Answer, GraphError> {
     let Scene { tenant, query, call, now, .. } = scene;
-    query.allow(&["$select", "$top", "$skiptoken"])?;
+    query.allow(call, &["$select", "$top", "$skiptoken"])?;
     let select = query.select(&[&schema::GROUP, &schema::DIRECTORY_ROLE])?;
     let select = select.as_deref();
     let user = scene.user(key)?.id;
@@ -78,8 +79,15 @@ pub(super) fn transitive_member_of(scene: &Scene<'_>, key: &str) -> Result<Answe
     let context = format!("directoryObjects{}", selected(select));
     page(call, query, tenant.page_size_cap, &context, &ids, |id| {
         match (roles.get(&id), tenant.groups.get(&id)) {
-            (Some(role), _) => schema::DIRECTORY_ROLE.cut_and_name(role_to_graph(*role), select),
-            (None, group) => group.map(|group| schema::GROUP.cut_and_name(group.to_graph(), select)).into(),
+            (Some(role), _) => {
+                let role = schema::DIRECTORY_ROLE.cut_and_name(role_to_graph(*role), select);
+                scene.limit(Permission::RoleManagementRead, role)
+            }
+            (None, Some(group)) => {
+                let group = schema::GROUP.cut_and_name(group.to_graph(), select);
+                scene.limit(Permission::GroupMemberRead, group)
+            }
+            (None, None) => Value::Null,
         }
     })
 }

@@ -1,0 +1,119 @@
+//! The endpoint that App Service has for managed identities, at `/msi/token`.
+//!
+//! It refuses in the words of App Service, whose errors are not Graph's: `statusCode`, `message`, `correlationId`.
+
+use axum::{
+    extract::{RawQuery, State},
+    http::{HeaderMap, StatusCode},
+    response::Response,
+};
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use serde_json::json;
+use uuid::Uuid;
+
+use super::{
+    Sandbox,
+    query::Query,
+    transport::{GRAPH_HOST, TOKEN, TOKEN_EXPIRES_ON},
+    wire::Answer,
+};
+
+/// The one version of the protocol that is current.
+const API_VERSION: &str = "2019-08-01";
+
+/// What a token for another resource than Graph begins with. Graph refuses it.
+pub(super) const FOREIGN_TOKEN: &str = "sandbox-for-";
+
+/// Which identity the app has.
+#[derive(Clone, Debug, Default)]
+pub struct Identity {
+    /// What IDENTITY_HEADER holds. Without it any value does that is not empty: the sandbox made none up.
+    pub header: Option<String>,
+    /// The client id of the app's one identity, a user-assigned one. Without it the app has a system-assigned
+    /// identity, and every user-assigned one that is asked for.
+    pub client_id: Option<Uuid>,
+}
+
+/// A request for a token.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct TokenRequest {
+    /// When it arrived.
+    pub at: DateTime<Utc>,
+    /// The resource that the token is for.
+    pub resource: Option<String>,
+    /// The user-assigned identity that was asked for.
+    pub client_id: Option<String>,
+    /// The status of the answer.
+    pub status: u16,
+}
+
+pub(super) async fn hand_out_token(
+    State(sandbox): State<Sandbox>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Response {
+    let query = Query::parse(&format!("?{}", query.unwrap_or_default())).unwrap_or_default();
+    let identity = sandbox.lock().identity.clone();
+    let answer = identity.answer(&query, &headers).unwrap_or_else(|(status, message)| {
+        let correlation = sandbox.ids(&headers).request;
+        let body = json!({ "statusCode": status.as_u16(), "message": message, "correlationId": correlation });
+        Answer { status, ..Answer::ok(body) }
+    });
+    let request = TokenRequest {
+        at: sandbox.now(),
+        resource: query.get("resource").map(str::to_owned),
+        client_id: query.get("client_id").map(str::to_owned),
+        status: answer.status.as_u16(),
+    };
+    sandbox.lock().tokens.push(request);
+    answer.into_response()
+}
+
+impl Identity {
+    fn answer(&self, query: &Query, headers: &HeaderMap) -> Result<Answer, (StatusCode, &'static str)> {
+        let bad = |message| (StatusCode::BAD_REQUEST, message);
+        let header = headers.get("x-identity-header").and_then(|value| value.to_str().ok());
+        match (header.unwrap_or_default(), &self.header) {
+            ("", _) => return Err(bad("The header X-IDENTITY-HEADER is missing.")),
+            (sent, Some(own)) if sent != own => {
+                return Err((
+                    StatusCode::UNAUTHORIZED,
+                    "The header X-IDENTITY-HEADER is not IDENTITY_HEADER.",
+                ));
+            }
+            _ => {}
+        }
+        if query.get("api-version") != Some(API_VERSION) {
+            return Err(bad("The api-version must be 2019-08-01."));
+        }
+        let resource = query.get("resource").filter(|resource| !resource.is_empty());
+        let resource = resource.ok_or_else(|| bad("The resource is missing."))?;
+        if !self.has(query.get("client_id")) {
+            let message = "No User Assigned or Delegated Managed Identity found for specified ClientId/ResourceId/PrincipalId.";
+            return Err(bad(message));
+        }
+        // The expiry is a string in App Service, and so it is here.
+        Ok(Answer::ok(json!({
+            "access_token": token(resource),
+            "client_id": query.get("client_id"),
+            "expires_on": TOKEN_EXPIRES_ON.to_string(),
+            "resource": resource,
+            "token_type": "Bearer",
+        })))
+    }
+
+    /// Whether the app has the identity that is asked for: without a client id the system-assigned one.
+    fn has(&self, client_id: Option<&str>) -> bool {
+        let asked = client_id.map(|id| id.parse::<Uuid>().ok());
+        match (asked, self.client_id) {
+            (None, own) => own.is_none(),
+            (Some(asked), own) => asked.is_some() && (own.is_none() || asked == own),
+        }
+    }
+}
+
+fn token(resource: &str) -> String {
+    let host = resource.trim_start_matches("https://").trim_end_matches('/');
+    if host == GRAPH_HOST { TOKEN.to_owned() } else { format!("{FOREIGN_TOKEN}{host}") }
+}

@@ -1,0 +1,132 @@
+//! What the app may do in Microsoft Graph.
+//!
+//! It starts with what docs/PERMISSIONS.md asks for. Taking one away shows what an admin sees who forgot it.
+
+use axum::http::{Method, StatusCode};
+use serde_json::{Map, Value};
+
+use super::{
+    State,
+    query::Query,
+    route::Route,
+    wire::{Call, GraphError},
+};
+
+/// An application permission, by the name that it has in Entra ID.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Permission {
+    /// `GroupMember.Read.All`
+    GroupMemberRead,
+    /// `Policy.Read.AuthenticationMethod`
+    PolicyReadAuthenticationMethod,
+    /// `RoleManagement.Read.Directory`
+    RoleManagementRead,
+    /// `User.Read.All`
+    UserRead,
+    /// `User-LifeCycleInfo.Read.All`, which firstpass does not ask for.
+    UserLifeCycleInfoRead,
+    /// `UserAuthMethod-TAP.ReadWrite.All`
+    PassReadWrite,
+}
+
+impl Permission {
+    /// What docs/PERMISSIONS.md asks for. Sending mail is not among it: Exchange grants that.
+    pub const ASKED_FOR: [Self; 5] = [
+        Self::UserRead,
+        Self::GroupMemberRead,
+        Self::RoleManagementRead,
+        Self::PolicyReadAuthenticationMethod,
+        Self::PassReadWrite,
+    ];
+
+    const ALL: [Self; 6] = [
+        Self::UserRead,
+        Self::GroupMemberRead,
+        Self::RoleManagementRead,
+        Self::PolicyReadAuthenticationMethod,
+        Self::PassReadWrite,
+        Self::UserLifeCycleInfoRead,
+    ];
+
+    /// Its name in Entra ID.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::GroupMemberRead => "GroupMember.Read.All",
+            Self::PolicyReadAuthenticationMethod => "Policy.Read.AuthenticationMethod",
+            Self::RoleManagementRead => "RoleManagement.Read.Directory",
+            Self::UserRead => "User.Read.All",
+            Self::UserLifeCycleInfoRead => "User-LifeCycleInfo.Read.All",
+            Self::PassReadWrite => "UserAuthMethod-TAP.ReadWrite.All",
+        }
+    }
+
+    /// The permission with that name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|permission| permission.name() == name)
+    }
+
+    /// What stands in for the answer where the permission is missing.
+    fn refusal(self) -> GraphError {
+        let (code, message) = match self {
+            Self::PassReadWrite | Self::PolicyReadAuthenticationMethod => {
+                ("accessDenied", "Request Authorization failed".to_owned())
+            }
+            _ => (
+                "Authorization_RequestDenied",
+                "Insufficient privileges to complete the operation.".to_owned(),
+            ),
+        };
+        GraphError::new(StatusCode::FORBIDDEN, code, message)
+    }
+}
+
+/// Refuses what the app has no permission for. A method that nobody has is refused later, as such.
+pub(super) fn check(state: &State, route: &Route, call: &Call, query: &Query) -> Result<(), GraphError> {
+    let needed = match route {
+        Route::Users | Route::User(_) | Route::Manager(_) | Route::TransitiveMemberOf(_) => {
+            Permission::UserRead
+        }
+        Route::Group(_) | Route::Members(_) => Permission::GroupMemberRead,
+        Route::Passes(_) | Route::Pass(..) => Permission::PassReadWrite,
+        Route::PassPolicy => Permission::PolicyReadAuthenticationMethod,
+        Route::RoleAssignments | Route::RoleEligibility => Permission::RoleManagementRead,
+        // Exchange decides.
+        Route::SendMail(_) => return Ok(()),
+    };
+    let granted = &state.tenant.granted;
+    if !granted.contains(&needed) {
+        return Err(match route {
+            Route::RoleEligibility => eligibility_refusal(),
+            _ => needed.refusal(),
+        });
+    }
+    let selects_leave_date =
+        query.get("$select").is_some_and(|names| names.contains("employeeLeaveDateTime"));
+    if selects_leave_date
+        && call.method == Method::GET
+        && !granted.contains(&Permission::UserLifeCycleInfoRead)
+    {
+        return Err(Permission::UserLifeCycleInfoRead.refusal());
+    }
+    Ok(())
+}
+
+/// Privileged Identity Management wraps its own error into a message.
+fn eligibility_refusal() -> GraphError {
+    let inner = r#"{"errorCode":"PermissionScopeNotGranted","message":"Authorization failed due to missing permission scope RoleEligibilitySchedule.Read.Directory,RoleManagement.Read.Directory.","instanceAnnotations":[]}"#;
+    GraphError::new(StatusCode::FORBIDDEN, "UnknownError", inner)
+}
+
+/// An object of a type that the app may not read, as a list shows it all the same: its id and type, and null for what
+/// else was asked for.
+pub(super) fn hide(object: Value) -> Value {
+    let Value::Object(members) = object else { return object };
+    let hidden: Map<String, Value> = members
+        .into_iter()
+        .map(|(name, value)| {
+            let is_shown = name == "id" || name.starts_with('@');
+            (name, if is_shown { value } else { Value::Null })
+        })
+        .collect();
+    Value::Object(hidden)
+}

@@ -1,0 +1,40 @@
+//! docs/SANDBOX.md and the tests that it names.
+
+/// Every row of the page names tests that exist, and says whether it is confirmed.
+#[test]
+fn every_strictness_on_the_page_has_a_test() {
+    let page = include_str!("../../docs/SANDBOX.md");
+    let rows: Vec<Vec<&str>> = page
+        .lines()
+        .skip_while(|line| !line.starts_with("| behaviour |"))
+        .filter(|line| {
+            line.starts_with('|') && !line.starts_with("| behaviour |") && !line.starts_with("|--")
+        })
+        .map(|line| line.trim_matches('|').split(" | ").map(str::trim).collect())
+        .collect();
+    assert!(rows.len() > 40, "{}", rows.len());
+    let sources = sources();
+    for row in &rows {
+        let [behaviour, source, standing, tests] = row.as_slice() else { panic!("four columns: {row:?}") };
+        assert!(["confirmed", "reported", "assumed"].contains(standing), "{behaviour}: {standing}");
+        assert!(!source.is_empty() && !tests.is_empty(), "{behaviour}");
+        for test in tests.split(", ").map(|test| test.trim_matches('`')) {
+            let is_there = sources.iter().any(|text| text.contains(&format!("fn {test}(")));
+            assert!(is_there, "{behaviour}: there is no test {test}");
+        }
+    }
+    for standing in ["confirmed", "reported", "assumed"] {
+        assert!(rows.iter().any(|row| row[2] == standing), "{standing}");
+    }
+}
+
+/// The texts of all tests of the sandbox.
+fn sources() -> Vec<String> {
+    ["tests/it", "src/sandbox", "src/sandbox/tests"]
+        .iter()
+        .flat_map(|folder| std::fs::read_dir(format!("{}/{folder}", env!("CARGO_MANIFEST_DIR"))).unwrap())
+        .map(|file| file.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "rs"))
+        .map(|path| std::fs::read_to_string(path).unwrap())
+        .collect()
+}
