@@ -260,6 +260,13 @@ test("without a token nothing is told", async () => {
   assert.deepEqual([error.statusCode, error.code], [401, "InvalidAuthenticationToken"]);
 });
 
+test("a permission that was taken away", async () => {
+  const granted = "/sandbox/permissions/User.Read.All";
+  await sandbox("DELETE", granted);
+  const error = await failure(graph.api(`/users/${plainJoiner().id}`).get()).finally(() => sandbox("PUT", granted));
+  assert.deepEqual([error.statusCode, error.code], [403, "Authorization_RequestDenied"]);
+});
+
 test("a throttled call is repeated by the client", async () => {
   const joiner = plainJoiner();
   const fault = { method: "GET", path_contains: joiner.id, times: 2, kind: { throttle: { retry_after: "1" } } };

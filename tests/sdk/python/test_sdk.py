@@ -374,6 +374,18 @@ class Sdk(unittest.IsolatedAsyncioTestCase):
         error = await self.failure(GraphServiceClient(request_adapter=adapter).users.get())
         self.assertEqual((error.response_status_code, error.error.code), (401, "InvalidAuthenticationToken"))
 
+    async def test_a_permission_that_was_taken_away(self):
+        joiner = self.plain_joiner()["id"]
+        passes = self.graph.users.by_user_id(joiner).authentication.temporary_access_pass_methods
+        granted = "/sandbox/permissions/UserAuthMethod-TAP.ReadWrite.All"
+        sandbox("DELETE", granted)
+        try:
+            error = await self.failure(passes.post(Pass(is_usable_once=True)))
+        finally:
+            sandbox("PUT", granted)
+        self.assertEqual((error.response_status_code, error.error.code), (403, "accessDenied"))
+        self.assertEqual((await passes.get()).value, [])
+
     # Throttling.
 
     async def test_a_throttled_call_is_repeated_by_the_sdk(self):
