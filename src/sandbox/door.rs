@@ -18,7 +18,7 @@ use super::{
     Sandbox,
     calls::{self, batch},
     control,
-    faults::FaultKind,
+    faults::{Drawn, FaultKind},
     route::Route,
     wire::{Answer, Broken, Call, GraphError, Ids},
 };
@@ -77,14 +77,14 @@ fn target(url: &str) -> Result<&str, GraphError> {
 
 /// One request over the wire, journalled, with whatever fault it meets.
 async fn exchange(sandbox: &Sandbox, call: &Call) -> Answer {
-    let fault = sandbox.lock().faults.draw(&call.method, &call.url);
-    if fault == Some(FaultKind::Refuse) {
+    let fault = sandbox.lock().faults.draw(call, sandbox.now());
+    if fault.as_ref().is_some_and(|fault| fault.kind == FaultKind::Refuse) {
         return Answer::refused();
     }
     let entry = sandbox.lock().requests.open(sandbox.now(), call);
     let mut parts = Vec::new();
     let answer = if call.is_batch() {
-        meet(sandbox, call, fault, batch::run(sandbox, call, &mut parts)).await
+        meet(sandbox, call, fault.map(|fault| fault.kind), batch::run(sandbox, call, &mut parts)).await
     } else {
         dispatch(sandbox, call, fault).await
     };
@@ -97,10 +97,18 @@ async fn exchange(sandbox: &Sandbox, call: &Call) -> Answer {
 }
 
 /// One call, alone or as a part of a batch.
-pub(super) async fn dispatch(sandbox: &Sandbox, call: &Call, fault: Option<FaultKind>) -> Answer {
+pub(super) async fn dispatch(sandbox: &Sandbox, call: &Call, fault: Option<Drawn>) -> Answer {
+    let (fault, replica) = fault.map(|drawn| (drawn.kind, drawn.replica)).unzip();
+    let replica = replica.flatten().filter(|_| call.method == Method::GET);
     let effect = async {
         let now = sandbox.now();
-        calls::answer(&mut sandbox.lock(), now, call)
+        let mut state = sandbox.lock();
+        let current = replica.map(|replica| replica.step_in(&mut state.tenant));
+        let answer = calls::answer(&mut state, now, call);
+        if let Some(current) = current {
+            current.step_out(&mut state.tenant);
+        }
+        answer
     };
     meet(sandbox, call, fault, effect).await
 }
@@ -119,6 +127,12 @@ async fn meet(
     match fault {
         Some(FaultKind::DelayAfter(wait)) => sleep(wait).await,
         Some(FaultKind::LoseAnswer) => answer.broken = Some(Broken::Lost),
+        Some(FaultKind::FailAfter { status }) => {
+            let ids = sandbox.ids(&call.headers);
+            let status = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY);
+            let error = GraphError::new(status, "UnknownError", "");
+            answer = error.into_answer(sandbox.now(), &ids);
+        }
         _ => {}
     }
     answer

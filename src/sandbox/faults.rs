@@ -1,12 +1,17 @@
 //! What can go wrong between a caller and Graph, on demand.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, mem, sync::Arc, time::Duration};
 
-use axum::http::{Method, StatusCode};
+use axum::http::StatusCode;
+use chrono::{DateTime, TimeDelta, Utc};
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use serde::{Deserialize, Deserializer};
+use uuid::Uuid;
 
-use super::wire::GraphError;
+use super::{
+    Pass, Person, Tenant,
+    wire::{Call, GraphError},
+};
 
 /// A fault that goes off when the `nth` request that it fits arrives, and at the `times - 1` after it.
 ///
@@ -21,12 +26,18 @@ pub struct Fault {
     /// What the path and query, as sent, contain somewhere.
     #[serde(default)]
     pub path_contains: String,
+    /// What the body, as sent, contains somewhere: an address, or the user that a batch asks about.
+    #[serde(default)]
+    pub body_contains: String,
     /// Which of the requests that fit is the first to be hit, from 1.
     #[serde(default = "one")]
     pub nth: u32,
     /// How many are hit.
     #[serde(default = "one")]
     pub times: u32,
+    /// How long after it was armed it can still go off; for ever if not said.
+    #[serde(default, rename = "for_seconds", deserialize_with = "some_seconds")]
+    pub lasts: Option<Duration>,
     /// What happens to them.
     pub kind: FaultKind,
 }
@@ -52,6 +63,12 @@ pub enum FaultKind {
         #[serde(default)]
         message: String,
     },
+    /// The effect, and then an error instead of its answer: a gateway that lost patience. Who asked cannot tell this
+    /// from [`FaultKind::Fail`].
+    FailAfter {
+        /// The HTTP status.
+        status: u16,
+    },
     /// The effect, and then a cut connection instead of the answer.
     LoseAnswer,
     /// No connection, no effect. On loopback, where the connection stands already, it is cut.
@@ -62,6 +79,9 @@ pub enum FaultKind {
     /// A wait between the effect and the answer.
     #[serde(deserialize_with = "seconds")]
     DelayAfter(Duration),
+    /// The answer of a replica that stands still since the fault was armed: accounts and passes are read as they were
+    /// then. Changes are made to the tenant as it is.
+    Stale,
 }
 
 fn one() -> u32 {
@@ -72,16 +92,34 @@ fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Er
     Duration::try_from_secs_f64(f64::deserialize(deserializer)?).map_err(serde::de::Error::custom)
 }
 
+fn some_seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+    seconds(deserializer).map(Some)
+}
+
 impl Fault {
     /// A fault that goes off once, at the first request with this method and these words in its URL.
     pub fn on(method: &str, path_contains: &str, kind: FaultKind) -> Self {
         Self {
             method: Some(method.to_owned()),
             path_contains: path_contains.to_owned(),
+            body_contains: String::new(),
             nth: 1,
             times: 1,
+            lasts: None,
             kind,
         }
+    }
+
+    /// The fault, at requests with these words in their body.
+    pub fn body(mut self, contains: &str) -> Self {
+        self.body_contains = contains.to_owned();
+        self
+    }
+
+    /// The fault, until that long after it was armed.
+    pub fn lasting(mut self, time: Duration) -> Self {
+        self.lasts = Some(time);
+        self
     }
 
     /// The fault, sparing the requests before the `nth`.
@@ -101,10 +139,13 @@ impl Fault {
         self.times(u32::MAX)
     }
 
-    fn fits(&self, method: &Method, url: &str) -> bool {
+    fn fits(&self, call: &Call) -> bool {
         let method_fits =
-            self.method.as_deref().is_none_or(|wanted| wanted.eq_ignore_ascii_case(method.as_str()));
-        method_fits && url.contains(&self.path_contains)
+            self.method.as_deref().is_none_or(|wanted| wanted.eq_ignore_ascii_case(call.method.as_str()));
+        let body_fits = || {
+            self.body_contains.is_empty() || String::from_utf8_lossy(&call.body).contains(&self.body_contains)
+        };
+        method_fits && call.url.contains(&self.path_contains) && body_fits()
     }
 }
 
@@ -119,8 +160,53 @@ impl FaultKind {
                 let status = StatusCode::from_u16(*status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
                 Some(GraphError::new(status, code, message.clone()))
             }
-            Self::LoseAnswer | Self::Refuse | Self::Delay(_) | Self::DelayAfter(_) => None,
+            Self::FailAfter { .. }
+            | Self::LoseAnswer
+            | Self::Refuse
+            | Self::Delay(_)
+            | Self::DelayAfter(_)
+            | Self::Stale => None,
         }
+    }
+}
+
+/// A fault that goes off.
+#[derive(Clone)]
+pub(super) struct Drawn {
+    pub(super) kind: FaultKind,
+    /// What a stale read is answered from.
+    pub(super) replica: Option<Arc<Replica>>,
+}
+
+impl From<FaultKind> for Drawn {
+    fn from(kind: FaultKind) -> Self {
+        Self { kind, replica: None }
+    }
+}
+
+/// Accounts and passes, as they were.
+pub(super) struct Replica {
+    users: BTreeMap<Uuid, Person>,
+    passes: BTreeMap<Uuid, Pass>,
+}
+
+impl Replica {
+    fn of(tenant: &Tenant) -> Self {
+        Self { users: tenant.users.clone(), passes: tenant.passes.clone() }
+    }
+
+    /// The tenant that reads see, put in the place of `tenant`, which is handed back.
+    pub(super) fn step_in(&self, tenant: &mut Tenant) -> Self {
+        Self {
+            users: mem::replace(&mut tenant.users, self.users.clone()),
+            passes: mem::replace(&mut tenant.passes, self.passes.clone()),
+        }
+    }
+
+    /// Puts back what was there.
+    pub(super) fn step_out(self, tenant: &mut Tenant) {
+        tenant.users = self.users;
+        tenant.passes = self.passes;
     }
 }
 
@@ -134,6 +220,8 @@ pub(super) struct Faults {
 struct Armed {
     fault: Fault,
     seen: u32,
+    until: Option<DateTime<Utc>>,
+    replica: Option<Arc<Replica>>,
 }
 
 impl Faults {
@@ -141,8 +229,11 @@ impl Faults {
         Self { armed: Vec::new(), rate: 0.0, rng: StdRng::seed_from_u64(seed) }
     }
 
-    pub(super) fn arm(&mut self, fault: Fault) {
-        self.armed.push(Armed { fault, seen: 0 });
+    pub(super) fn arm(&mut self, fault: Fault, tenant: &Tenant, now: DateTime<Utc>) {
+        let until =
+            fault.lasts.map(|time| now + TimeDelta::from_std(time).unwrap_or(TimeDelta::days(36_500)));
+        let replica = (fault.kind == FaultKind::Stale).then(|| Arc::new(Replica::of(tenant)));
+        self.armed.push(Armed { fault, seen: 0, until, replica });
     }
 
     /// Those that can still hit a request.
@@ -161,58 +252,114 @@ impl Faults {
     }
 
     /// What happens to a request that has just arrived.
-    pub(super) fn draw(&mut self, method: &Method, url: &str) -> Option<FaultKind> {
-        self.draw_armed(method, url).or_else(|| self.chance(6))
+    pub(super) fn draw(&mut self, call: &Call, now: DateTime<Utc>) -> Option<Drawn> {
+        self.draw_armed(call, now).or_else(|| self.chance(BY_CHANCE.len()))
     }
 
     /// What happens to a part of a batch. By chance it meets errors only: what happens to connections by chance, the
     /// batch has had its draw for.
-    pub(super) fn draw_for_part(&mut self, method: &Method, url: &str) -> Option<FaultKind> {
-        self.draw_armed(method, url).or_else(|| self.chance(4))
+    pub(super) fn draw_for_part(&mut self, call: &Call, now: DateTime<Utc>) -> Option<Drawn> {
+        self.draw_armed(call, now).or_else(|| self.chance(ERRORS))
     }
 
-    fn draw_armed(&mut self, method: &Method, url: &str) -> Option<FaultKind> {
+    fn draw_armed(&mut self, call: &Call, now: DateTime<Utc>) -> Option<Drawn> {
         let mut drawn = None;
-        for armed in self.armed.iter_mut().filter(|armed| armed.fault.fits(method, url)) {
+        self.armed.retain(|armed| armed.until.is_none_or(|until| now < until));
+        for armed in self.armed.iter_mut().filter(|armed| armed.fault.fits(call)) {
             armed.seen = armed.seen.saturating_add(1);
             let Fault { nth, times, kind, .. } = &armed.fault;
             let is_hit = armed.seen >= *nth && armed.seen - nth < *times;
             if is_hit && drawn.is_none() {
-                drawn = Some(kind.clone());
+                drawn = Some(Drawn { kind: kind.clone(), replica: armed.replica.clone() });
             }
         }
         drawn
     }
 
-    /// At the set rate one of the first `kinds` kinds.
-    fn chance(&mut self, kinds: u32) -> Option<FaultKind> {
+    /// At the set rate one of the first `kinds` of [`BY_CHANCE`].
+    fn chance(&mut self, kinds: usize) -> Option<Drawn> {
         if self.rate == 0.0 || !self.rng.random_bool(self.rate) {
             return None;
         }
-        let fail =
-            |status, code: &str| FaultKind::Fail { status, code: code.to_owned(), message: String::new() };
-        Some(match self.rng.random_range(0..kinds) {
-            0 => FaultKind::Throttle { retry_after: Some("2.128".to_owned()) },
-            1 => FaultKind::Throttle { retry_after: None },
-            2 => fail(503, "serviceNotAvailable"),
-            3 => fail(504, "UnknownError"),
-            4 => FaultKind::LoseAnswer,
-            _ => FaultKind::Refuse,
-        })
+        BY_CHANCE.get(self.rng.random_range(0..kinds)).map(|kind| kind().into())
     }
+}
+
+/// What happens by chance: what passes if one waits. The first [`ERRORS`] of them can happen to a part of a batch.
+const BY_CHANCE: [fn() -> FaultKind; 14] = [
+    || FaultKind::Throttle { retry_after: Some("2.128".to_owned()) },
+    || FaultKind::Throttle { retry_after: Some("7".to_owned()) },
+    || FaultKind::Throttle { retry_after: None },
+    || fail(503, "serviceNotAvailable"),
+    || fail(504, "UnknownError"),
+    || fail(500, "InternalServerError"),
+    || fail(502, "UnknownError"),
+    || fail(401, "InvalidAuthenticationToken"),
+    || FaultKind::FailAfter { status: 502 },
+    || FaultKind::FailAfter { status: 504 },
+    || FaultKind::LoseAnswer,
+    || FaultKind::Refuse,
+    || FaultKind::Delay(LONGER_THAN_ANYONE_WAITS),
+    || FaultKind::DelayAfter(LONGER_THAN_ANYONE_WAITS),
+];
+const ERRORS: usize = 7;
+const LONGER_THAN_ANYONE_WAITS: Duration = Duration::from_secs(45);
+
+fn fail(status: u16, code: &str) -> FaultKind {
+    FaultKind::Fail { status, code: code.to_owned(), message: String::new() }
 }
 
 #[cfg(test)]
 mod tests {
+    use axum::http::{HeaderMap, Method};
+
     use super::*;
+
+    fn call(method: Method, url: &str, body: &'static str) -> Call {
+        Call {
+            method,
+            url: url.to_owned(),
+            target: url.to_owned(),
+            headers: HeaderMap::new(),
+            body: body.into(),
+        }
+    }
 
     #[test]
     fn a_fault_hits_the_nth_request_and_as_many_as_it_says() {
-        let mut faults = Faults::new(1);
-        faults.arm(Fault::on("POST", "sendMail", FaultKind::Refuse).nth(2).times(2));
-        let hit: Vec<_> = (0..5).map(|_| faults.draw(&Method::POST, "/users/1/sendMail").is_some()).collect();
+        let (mut faults, tenant, now) = (Faults::new(1), Tenant::new(1), DateTime::UNIX_EPOCH);
+        faults.arm(Fault::on("POST", "sendMail", FaultKind::Refuse).nth(2).times(2), &tenant, now);
+        let post = call(Method::POST, "/users/1/sendMail", "");
+        let hit: Vec<_> = (0..5).map(|_| faults.draw(&post, now).is_some()).collect();
         assert_eq!(hit, [false, true, true, false, false]);
-        assert_eq!(faults.draw(&Method::GET, "/users/1/sendMail"), None);
+        faults.arm(Fault::on("POST", "sendMail", FaultKind::Refuse), &tenant, now);
+        assert!(faults.draw(&call(Method::GET, "/users/1/sendMail", ""), now).is_none());
+    }
+
+    #[test]
+    fn a_fault_can_be_meant_for_one_recipient_and_for_a_while() {
+        let (mut faults, tenant, now) = (Faults::new(1), Tenant::new(1), DateTime::UNIX_EPOCH);
+        let fault = Fault::on("POST", "sendMail", FaultKind::Refuse).body("emma@").always();
+        faults.arm(fault.lasting(Duration::from_secs(60)), &tenant, now);
+        let [to_emma, to_noah] = ["to emma@mail.example", "to noah@mail.example"]
+            .map(|body| call(Method::POST, "/users/1/sendMail", body));
+        assert!(faults.draw(&to_noah, now).is_none());
+        assert!(faults.draw(&to_emma, now + TimeDelta::seconds(59)).is_some());
+        assert!(faults.draw(&to_emma, now + TimeDelta::seconds(60)).is_none());
+    }
+
+    #[test]
+    fn by_chance_every_kind_happens_and_to_parts_errors_only() {
+        let mut faults = Faults::new(1);
+        faults.set_rate(1.0);
+        let get = call(Method::GET, "/users", "");
+        for kind in BY_CHANCE.map(|kind| kind()) {
+            let happens = (0..1_000).any(|_| faults.draw(&get, DateTime::UNIX_EPOCH).unwrap().kind == kind);
+            assert!(happens, "{kind:?}");
+        }
+        assert!((0..1_000).all(|_| {
+            faults.draw_for_part(&get, DateTime::UNIX_EPOCH).unwrap().kind.as_error().is_some()
+        }));
     }
 
     #[test]
@@ -227,6 +374,16 @@ mod tests {
             FaultKind::Delay(Duration::from_millis(1500))
         );
         assert_eq!(fault(r#"{"kind":"lose_answer"}"#).unwrap().kind, FaultKind::LoseAnswer);
+        assert_eq!(
+            fault(r#"{"kind":{"fail_after":{"status":504}}}"#).unwrap().kind,
+            FaultKind::FailAfter { status: 504 }
+        );
+        let stale =
+            fault(r#"{"method":"GET","body_contains":"emma","for_seconds":240,"kind":"stale"}"#).unwrap();
+        assert_eq!((&stale.kind, stale.body_contains.as_str()), (&FaultKind::Stale, "emma"));
+        assert_eq!(stale.lasts, Some(Duration::from_secs(240)));
+        assert!(fault(r#"{"kind":"stale","for_seconds":null}"#).is_err(), "no end is said by saying nothing");
+        assert!(fault(r#"{"kind":{"fail_after":{"code":"x"}}}"#).is_err());
         assert!(fault(r#"{"kind":"refuse","path":"/users"}"#).is_err(), "a misspelt field is not ignored");
         assert!(fault(r#"{"kind":{"throttle":{"after":"1"}}}"#).is_err());
         assert!(fault(r#"{"kind":{"delay":-1}}"#).is_err());

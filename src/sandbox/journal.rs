@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::wire::Call;
+use super::{Pass, wire::Call};
 
 /// A request that reached the tenant.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -108,6 +108,19 @@ impl Journal {
     pub(super) fn list(&self) -> Vec<Request> {
         self.0.iter().flatten().cloned().collect()
     }
+}
+
+/// A request that made or deleted a pass, noted at the moment it did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PassEvent {
+    /// When.
+    pub at: DateTime<Utc>,
+    /// The `client-request-id` that the request named.
+    pub by: Option<String>,
+    /// The pass that it made.
+    pub made: Option<Pass>,
+    /// The pass that was gone afterwards, replaced or deleted.
+    pub gone: Option<Pass>,
 }
 
 /// A mail that was accepted for delivery.

@@ -61,7 +61,7 @@ pub use self::{
     directory::{Contact, Device, Group, Membership, RoleHeld},
     faults::{Fault, FaultKind},
     identity::{Identity, TokenRequest},
-    journal::{Content, Mail, Part, Request},
+    journal::{Content, Mail, Part, PassEvent, Request},
     pass::{Pass, PassSpec, Policy, Target, Untargeted},
     permissions::Permission,
     person::Person,
@@ -81,6 +81,7 @@ struct Inner {
 struct State {
     tenant: Tenant,
     mails: Vec<Mail>,
+    pass_events: Vec<PassEvent>,
     requests: journal::Journal,
     faults: faults::Faults,
     identity: Identity,
@@ -100,6 +101,7 @@ impl Sandbox {
             faults: faults::Faults::new(tenant.seed().wrapping_add(2)),
             tenant,
             mails: Vec::new(),
+            pass_events: Vec::new(),
             requests: journal::Journal::default(),
             identity: Identity::default(),
             tokens: Vec::new(),
@@ -142,7 +144,9 @@ impl Sandbox {
 
     /// Arms a fault.
     pub fn inject(&self, fault: Fault) {
-        self.lock().faults.arm(fault);
+        let now = self.now();
+        let State { faults, tenant, .. } = &mut *self.lock();
+        faults.arm(fault, tenant, now);
     }
 
     /// Disarms every fault.
@@ -183,6 +187,11 @@ impl Sandbox {
     /// The mails that were accepted for delivery, oldest first.
     pub fn mails(&self) -> Vec<Mail> {
         self.lock().mails.clone()
+    }
+
+    /// The requests that made or deleted a pass, oldest first, even if nobody heard their answer.
+    pub fn pass_events(&self) -> Vec<PassEvent> {
+        self.lock().pass_events.clone()
     }
 
     /// The passes that are listed now, dead ones included, at most one for each user.

@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 
 use crate::sandbox::{
     Part, Sandbox, door,
-    faults::FaultKind,
+    faults::{Drawn, FaultKind},
     wire::{Answer, Broken, Call, GraphError},
 };
 
@@ -49,7 +49,7 @@ pub(in crate::sandbox) async fn run(
     }
     let parts = parse(call)?;
     let faults = draw(sandbox, &parts);
-    if faults.contains(&Some(FaultKind::Refuse)) {
+    if faults.iter().flatten().any(|fault| fault.kind == FaultKind::Refuse) {
         return Ok(Answer::refused());
     }
     let mut at_work = Vec::new();
@@ -77,9 +77,10 @@ pub(in crate::sandbox) async fn run(
 }
 
 /// The faults are drawn before anything happens: one of them may be that the batch never arrived.
-fn draw(sandbox: &Sandbox, parts: &[(String, Call)]) -> Vec<Option<FaultKind>> {
+fn draw(sandbox: &Sandbox, parts: &[(String, Call)]) -> Vec<Option<Drawn>> {
+    let now = sandbox.now();
     let faults = &mut sandbox.lock().faults;
-    parts.iter().map(|(_, part)| faults.draw_for_part(&part.method, &part.url)).collect()
+    parts.iter().map(|(_, part)| faults.draw_for_part(part, now)).collect()
 }
 
 fn parse(call: &Call) -> Result<Vec<(String, Call)>, GraphError> {

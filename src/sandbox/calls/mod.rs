@@ -12,7 +12,7 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 
 use super::{
-    Mail, Permission, Person, State, Tenant, permissions,
+    Mail, Pass, PassEvent, Permission, Person, State, Tenant, permissions,
     query::Query,
     route::Route,
     wire::{Answer, Call, GraphError},
@@ -22,6 +22,7 @@ use super::{
 struct Scene<'a> {
     tenant: &'a mut Tenant,
     mails: &'a mut Vec<Mail>,
+    pass_events: &'a mut Vec<PassEvent>,
     now: DateTime<Utc>,
     call: &'a Call,
     query: Query,
@@ -32,8 +33,8 @@ pub(super) fn answer(state: &mut State, now: DateTime<Utc>, call: &Call) -> Resu
     let route = Route::parse(call)?;
     let query = Query::parse(&call.target)?;
     permissions::check(state, &route, call, &query)?;
-    let State { tenant, mails, .. } = state;
-    let scene = Scene { tenant, mails, now, call, query };
+    let State { tenant, mails, pass_events, .. } = state;
+    let scene = Scene { tenant, mails, pass_events, now, call, query };
     match (&call.method, route) {
         (&Method::GET, Route::Users) => users::list(&scene),
         (&Method::GET, Route::User(key)) => users::get(&scene, &key),
@@ -60,6 +61,11 @@ impl Scene<'_> {
     /// `object`, or as much of it as a list shows to whom `permission` is missing.
     fn limit(&self, permission: Permission, object: Value) -> Value {
         if self.tenant.granted.contains(&permission) { object } else { permissions::hide(object) }
+    }
+
+    fn note_passes(&mut self, made: Option<Pass>, gone: Option<Pass>) {
+        let by = self.call.header("client-request-id").map(str::to_owned);
+        self.pass_events.push(PassEvent { at: self.now, by, made, gone });
     }
 
     /// The user that a path names. A replica that does not have them yet answers as if they did not exist.

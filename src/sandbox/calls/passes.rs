@@ -58,24 +58,28 @@ pub(super) fn get(scene: &Scene<'_>, key: &str, id: &str) -> Result<Answer, Grap
 }
 
 /// `DELETE /users/{key}/authentication/temporaryAccessPassMethods/{id}`
-pub(super) fn delete(scene: Scene<'_>, key: &str, id: &str) -> Result<Answer, GraphError> {
-    let user = find(&scene, key, id)?.user;
-    scene.tenant.delete_pass(user);
+pub(super) fn delete(mut scene: Scene<'_>, key: &str, id: &str) -> Result<Answer, GraphError> {
+    let pass = find(&scene, key, id)?.clone();
+    scene.tenant.delete_pass(pass.user);
+    scene.note_passes(None, Some(pass));
     Ok(Answer::no_content())
 }
 
 /// `POST /users/{key}/authentication/temporaryAccessPassMethods`: makes a pass, in place of the one there was.
-pub(super) fn create(scene: Scene<'_>, key: &str) -> Result<Answer, GraphError> {
+pub(super) fn create(mut scene: Scene<'_>, key: &str) -> Result<Answer, GraphError> {
     scene.query.allow_none()?;
     let wanted = read(&scene)?;
     let person = scene.user(key)?;
     let user = person.id;
     check_person(&scene, person)?;
     let spec = plan(&scene, &wanted)?;
+    let replaced = scene.tenant.passes.get(&user).cloned();
     scene.tenant.add_pass(user, spec);
-    let made =
-        scene.tenant.passes.get(&user).map(|pass| pass.to_graph_with_code(scene.now)).unwrap_or_default();
-    Ok(Answer::created(entity(scene.call, &format!("{}/$entity", collection(key)), made)))
+    let made = scene.tenant.passes.get(&user).cloned();
+    let shown = made.as_ref().map(|pass| pass.to_graph_with_code(scene.now)).unwrap_or_default();
+    let answer = entity(scene.call, &format!("{}/$entity", collection(key)), shown);
+    scene.note_passes(made, replaced);
+    Ok(Answer::created(answer))
 }
 
 fn read(scene: &Scene<'_>) -> Result<NewPass, GraphError> {

@@ -61,6 +61,52 @@ async fn losing_the_answer_after_the_effect() {
 }
 
 #[tokio::test]
+async fn failing_after_the_effect() {
+    let (caller, _) = caller_of_one();
+    inject(&caller, FaultKind::FailAfter { status: 504 });
+    assert_eq!(caller.post(PASSES, json!({})).await.status, 504);
+    assert_eq!(caller.sandbox.passes().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lagging_replica_shows_what_was() {
+    let (caller, emma) = caller_of_one();
+    caller.post(PASSES, json!({})).await.expect(201);
+    let stale =
+        Fault { method: None, path_contains: emma.to_string(), ..Fault::on("", "", FaultKind::Stale) };
+    caller.sandbox.inject(stale.always().lasting(Duration::from_secs(300)));
+    let first = caller.sandbox.passes()[0].id.to_string();
+    let passes = format!("/v1.0/users/{emma}/authentication/temporaryAccessPassMethods");
+    caller.post(&passes, json!({})).await.expect(201);
+    caller.sandbox.edit(|tenant| tenant.change(emma, |person| person.hire_date = None));
+    let shown = async || caller.get(&passes).await.body["value"][0]["id"].as_str().unwrap().to_owned();
+    let hired = async || caller.get(format!("/v1.0/users/{emma}?$select=employeeHireDate")).await.body;
+    assert_eq!(shown().await, first);
+    assert!(hired().await["employeeHireDate"].is_string());
+    let second = caller.sandbox.passes()[0].id.to_string();
+    assert_ne!(first, second, "changes are made to the tenant as it is");
+    tokio::time::sleep(Duration::from_secs(300)).await;
+    assert_eq!(shown().await, second);
+    assert!(hired().await["employeeHireDate"].is_null());
+}
+
+#[tokio::test]
+async fn what_became_of_passes_is_noted_whoever_hears_of_it() {
+    let (caller, _) = caller_of_one();
+    inject(&caller, FaultKind::LoseAnswer);
+    assert!(make_pass(&caller).await.is_err());
+    let first = caller.sandbox.passes()[0].clone();
+    caller.post(PASSES, json!({})).await.expect(201);
+    let second = caller.sandbox.passes()[0].clone();
+    caller.delete(format!("{PASSES}/{}", second.id)).await.expect(204);
+    let events: Vec<_> = caller.sandbox.pass_events().into_iter().map(|e| (e.made, e.gone)).collect();
+    assert_eq!(
+        events,
+        [(Some(first.clone()), None), (Some(second.clone()), Some(first)), (None, Some(second))]
+    );
+}
+
+#[tokio::test]
 async fn refusing_the_connection() {
     let (caller, _) = caller_of_one();
     inject(&caller, FaultKind::Refuse);
@@ -131,17 +177,17 @@ async fn a_part_takes_the_whole_batch_with_it() {
     assert_eq!(start.elapsed(), Duration::from_secs(45));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn misbehaviour_is_drawn_from_the_seed_and_ends() {
     let statuses = async || {
         let (caller, emma) = caller_of_one();
         caller.sandbox.misbehave(0.5);
         let mut statuses = Vec::new();
-        for _ in 0..40 {
+        for _ in 0..160 {
             statuses.push(caller.get(format!("/v1.0/users/{emma}")).await.status);
         }
         caller.sandbox.clear_faults();
-        for _ in 0..40 {
+        for _ in 0..160 {
             caller.get(format!("/v1.0/users/{emma}")).await.expect(200);
         }
         statuses

@@ -1,0 +1,84 @@
+//! What can be said at once: of every pass that is made or deleted, and of every run that ends.
+
+use chrono::{DateTime, Utc};
+use firstpass::{ledger::Purpose, sandbox::Pass};
+
+use super::oracle::{reading_allows, values};
+use crate::{
+    evidence::{End, Evidence, Known, Maker, Run},
+    stage::Stage,
+};
+
+/// Takes in what happened to passes since, and judges it by invariants 2 and 7.
+pub fn look(stage: &Stage) {
+    let evidence = &mut *stage.evidence();
+    for (by, event) in evidence.take_in(&stage.sandbox) {
+        let Maker::Run(id) = by else {
+            evidence.violated(2, "a request made or deleted a pass outside of any run".into());
+            continue;
+        };
+        let run = &evidence.runs[id];
+        if event.made.is_some()
+            && let Err(why) = reading_allows(run, &stage.plan.house, stage.group, event.at)
+        {
+            let what = format!("{} made a pass, though {why}", run.key);
+            evidence.violated(2, what);
+        }
+        let run = &evidence.runs[id];
+        if let Some(gone) = event.gone.as_ref().filter(|gone| is_alive(gone, event.at))
+            && let Some(known) = evidence.known(gone.id)
+            && let Some(what) = harm(evidence, run, known, event.made.is_some())
+        {
+            let what = format!("{} {what}", run.key);
+            evidence.violated(7, what);
+        }
+    }
+}
+
+/// Whether somebody can sign in with the pass, now or later.
+pub fn is_alive(pass: &Pass, now: DateTime<Utc>) -> bool {
+    matches!(pass.usability(now), "EnabledByPolicy" | "NotYetValid")
+}
+
+/// Invariant 7: what `run` has done to somebody's working code, if it is harm. A code that it could not see, because
+/// it was made after the reading or a replica did not show it, does not count.
+fn harm(evidence: &Evidence, run: &Run, gone: &Known, replaced: bool) -> Option<String> {
+    if !replaced {
+        return match gone.maker {
+            Maker::Person => Some("deleted a pass of the helpdesk".into()),
+            Maker::Run(_) if gone.handed => Some("deleted a pass that a caller had been handed".into()),
+            Maker::Run(_) => None,
+        };
+    }
+    // A caller decides for themselves.
+    if run.reason == "http" {
+        return None;
+    }
+    let listed =
+        run.reading.get("me/authentication/temporaryAccessPassMethods").map(|(_, body)| values(body));
+    let seen = listed.into_iter().flatten().find(|pass| pass["id"] == gone.pass.id.to_string())?;
+    if seen["methodUsabilityReason"] != "EnabledByPolicy" {
+        return None;
+    }
+    if gone.maker == Maker::Person {
+        return Some("replaced a working pass of the helpdesk that it had been shown".into());
+    }
+    // Ours, but given to somebody at once: on record as delivered before the run read its record.
+    let settled = evidence.settled_for(gone.pass.id).filter(|settled| settled.order < run.record_read)?;
+    let is_theirs = run.reason == "group-add" || settled.purpose != Purpose::Joiner;
+    is_theirs.then(|| format!("replaced a working pass that had been delivered ({:?})", settled.purpose))
+}
+
+/// Invariant 6, the part about the record: who says "mailed", or hands over a code, has written it down.
+pub fn after_run(stage: &Stage, id: usize) {
+    let evidence = &mut *stage.evidence();
+    let run = &evidence.runs[id];
+    let delivers = matches!(&run.end, End::Ended(outcome, _) if outcome == "mailed" || outcome == "201");
+    let made = |pass: &Known| pass.maker == Maker::Run(id);
+    let is_written =
+        evidence.passes.iter().any(|pass| made(pass) && evidence.settled_for(pass.pass.id).is_some());
+    if delivers && !is_written {
+        let what = format!("{} delivered a pass that the ledger does not know of", run.key);
+        evidence.violated(6, what);
+    }
+}
