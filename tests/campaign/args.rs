@@ -5,7 +5,7 @@ use std::thread;
 use clap::Parser;
 
 /// As many stories as a debug build plays in fifteen seconds of one core.
-const SEEDS: u64 = 100;
+const SEEDS: u64 = 200;
 
 /// Plays stories full of faults, and checks the seven invariants of docs/CAMPAIGN.md.
 #[derive(Debug, Parser)]
@@ -19,6 +19,9 @@ pub struct Args {
     /// The first of them.
     #[arg(long, default_value_t = 0)]
     pub from: u64,
+    /// Stops at the first story that fails.
+    #[arg(long)]
+    pub fail_fast: bool,
     /// On how many threads; all cores if not said.
     #[arg(long, alias = "test-threads")]
     pub threads: Option<usize>,

@@ -38,6 +38,8 @@ pub struct Run {
     pub crash: Option<Crash>,
     pub calls: Vec<Call>,
     pub die: Arc<Notify>,
+    /// When in the order of things it last began to POST a pass.
+    pub posted: u64,
     pub end: End,
 }
 
@@ -118,7 +120,11 @@ impl Watch {
         let Some(run) = Self::this_run() else { return };
         let dies = {
             let mut evidence = self.lock();
+            let order = evidence.next_order();
             let run = &mut evidence.runs[run];
+            if call == Call::Make && !done {
+                run.posted = order;
+            }
             if !done {
                 run.calls.push(call);
             }

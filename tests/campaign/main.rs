@@ -41,7 +41,7 @@ fn main() -> ExitCode {
             true
         }
         Some(seed) => run::replay(seed),
-        None => run::many(args.from, args.seeds, args.threads()),
+        None => run::many(args.from, args.seeds, args.threads(), args.fail_fast),
     };
     if is_green { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

@@ -147,6 +147,8 @@ impl Step {
     pub fn fault(&self) -> Option<(Option<Who>, u32)> {
         match &self.what {
             What::Life(..) | What::Sweep => None,
+            // However many reads meet it, a replica that lags is one fault.
+            What::Graph(who, GraphFault { kind: FaultKind::Stale, .. }) => Some((Some(*who), 1)),
             What::Graph(who, fault) => Some((Some(*who), fault.times)),
             What::Ledger(_, LedgerFault::NoList) => Some((None, 1)),
             What::Ledger(who, _) | What::Crash(who, _) | What::Queue(who, _) => Some((Some(*who), 1)),
@@ -164,11 +166,11 @@ impl Plan {
             one_time: !one_in(&mut rng, 4),
             serve_disabled: !one_in(&mut rng, 6),
             refuse_when_exists: one_in(&mut rng, 5),
-            latency: Duration::from_millis(*pick(&mut rng, &[0, 20, 300, 1_500])),
+            latency: Duration::from_millis(*pick(&mut rng, &[0, 100, 700, 2_000])),
             workers: *pick(&mut rng, &[1, 2, 2, 4]),
         };
         let cast = draw_cast(&mut rng);
-        let mut steps = daily_life(&cast, &house);
+        let mut steps = daily_life(&cast);
         if !quiet {
             let (focus, day) = (rng.random_range(0..cast.len()), rng.random_range(0..DAYS));
             for _ in 0..rng.random_range(3..16) {
@@ -192,7 +194,7 @@ pub fn pick<'a, T>(rng: &mut StdRng, from: &'a [T]) -> &'a T {
 }
 
 /// What joiners and their departments do anyway: accounts are enabled in the morning of day one, and people sign in.
-fn daily_life(cast: &[Actor], _house: &House) -> Vec<Step> {
+fn daily_life(cast: &[Actor]) -> Vec<Step> {
     let mut steps = Vec::new();
     for (who, actor) in cast.iter().enumerate() {
         let Some(day) = actor.day_one.and_then(|day| u64::try_from(day).ok()) else { continue };
@@ -218,7 +220,7 @@ fn draw_steps(rng: &mut StdRng, who: Who, day: u64) -> Vec<Step> {
     // Faults lie in wait from before the sweep.
     let armed = Duration::from_millis(day * DAY + rng.random_range(0..9_000));
     let step = |at, what| vec![Step { at, what }];
-    match rng.random_range(0..20) {
+    match rng.random_range(0..21) {
         0..9 => {
             let life = draw_life(rng);
             // Faults that meet what a person asks for, too.
@@ -236,11 +238,13 @@ fn draw_steps(rng: &mut StdRng, who: Who, day: u64) -> Vec<Step> {
         9..14 => step(armed, What::Graph(who, draw_graph_fault(rng))),
         14..16 => step(armed, What::Ledger(who, draw_ledger_fault(rng))),
         16..18 => step(armed, What::Crash(who, draw_crash(rng))),
-        18 => {
+        18 | 19 => {
             let trick = match rng.random_range(0..3) {
                 0 => Trick::Twice,
                 1 => Trick::Late(Duration::from_secs(rng.random_range(1..5_400))),
-                _ => Trick::Overlap(Duration::from_millis(rng.random_range(0..400_000))),
+                // Soon, while it is at work; or when it should long be done.
+                _ if one_in(rng, 3) => Trick::Overlap(Duration::from_millis(rng.random_range(0..400_000))),
+                _ => Trick::Overlap(Duration::from_millis(rng.random_range(0..10_000))),
             };
             step(armed, What::Queue(who, trick))
         }

@@ -92,7 +92,7 @@ fn print_story(plan: &Plan, verdict: &Verdict) {
 }
 
 /// Many stories; the failing ones in few words, the first of them made small.
-pub fn many(from: u64, seeds: u64, threads: usize) -> bool {
+pub fn many(from: u64, seeds: u64, threads: usize, fail_fast: bool) -> bool {
     let (next, done, start) = (AtomicU64::new(from), AtomicU64::new(0), Instant::now());
     let failures: Mutex<Vec<(u64, Violation)>> = Mutex::default();
     let bar = bar(seeds);
@@ -106,6 +106,10 @@ pub fn many(from: u64, seeds: u64, threads: usize) -> bool {
                     }
                     if let Some(violation) = first_violation(seed) {
                         failures.lock().unwrap().push((seed, violation));
+                        if fail_fast {
+                            // Whoever plays an earlier one still ends it, so that it is always the same that is first.
+                            next.store(u64::MAX / 2, Ordering::Relaxed);
+                        }
                     }
                     let played = done.fetch_add(1, Ordering::Relaxed) + 1;
                     progress(bar.as_ref(), played, seeds, failures.lock().unwrap().len(), start);
@@ -129,7 +133,7 @@ pub fn many(from: u64, seeds: u64, threads: usize) -> bool {
     );
     println!(
         "campaign: {} passed, {} failed",
-        seeds - u64::try_from(failures.len()).unwrap(),
+        done.into_inner() - u64::try_from(failures.len()).unwrap(),
         failures.len()
     );
     failures.is_empty()

@@ -33,7 +33,7 @@ use uuid::Uuid;
 use crate::{
     cast::{self, DEFAULT_ZONE, EPOCH},
     checks::during,
-    evidence::{End, Evidence, RUN, Run, Watch},
+    evidence::{End, Evidence, Maker, RUN, Run, Watch},
     ledger::FaultyLedger,
     plan::{Crash, Plan, Trick, Who},
     wire::{Wire, say},
@@ -275,7 +275,8 @@ impl Stage {
             None => evidence.violated(1, "CreateTap answered with a code that nobody made".into()),
             Some(known) => {
                 known.handed = true;
-                if known.gone.is_some() {
+                // A person can be faster than the answer; no other run may.
+                if matches!(known.gone, Some(Maker::Run(_))) {
                     evidence.violated(1, "CreateTap answered with the code of a pass that was gone".into());
                 }
             }
@@ -308,6 +309,7 @@ impl Stage {
                 crash,
                 calls: Vec::new(),
                 die: die.clone(),
+                posted: 0,
                 end: End::Open,
             });
             evidence.runs.len() - 1

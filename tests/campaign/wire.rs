@@ -9,6 +9,7 @@ use firstpass::sandbox::{Sandbox, samples::SERVICE_DESK};
 use serde_json::Value;
 
 use crate::{
+    checks::during,
     evidence::{Evidence, Watch},
     plan::Call,
 };
@@ -32,6 +33,9 @@ impl HttpClient for Wire {
         let call = call_of(request, &body);
         if let Some(call) = call {
             self.watch.crash_point(call, false).await;
+        }
+        if call == Some(Call::Mail) {
+            during::mailing(&self.sandbox, &mut self.watch.lock(), &body);
         }
         let mut request = request.clone();
         if let Some(run) = Watch::this_run() {

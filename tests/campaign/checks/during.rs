@@ -1,11 +1,15 @@
 //! What can be said at once: of every pass that is made or deleted, and of every run that ends.
 
 use chrono::{DateTime, Utc};
-use firstpass::{ledger::Purpose, sandbox::Pass};
+use firstpass::{
+    ledger::Purpose,
+    sandbox::{Pass, Sandbox},
+};
+use serde_json::Value;
 
 use super::oracle::{reading_allows, values};
 use crate::{
-    evidence::{End, Evidence, Known, Maker, Run},
+    evidence::{End, Evidence, Known, Maker, Run, Watch, escaped},
     stage::Stage,
 };
 
@@ -35,6 +39,25 @@ pub fn look(stage: &Stage) {
     }
 }
 
+/// Invariant 1, as a worker sees it: no run begins to mail a code that a worker who came after it has replaced. (A
+/// request of an earlier worker that lands late can be in between; nobody can know.)
+pub fn mailing(sandbox: &Sandbox, evidence: &mut Evidence, body: &str) {
+    let Some(this) = Watch::this_run() else { return };
+    for event in sandbox.pass_events() {
+        let by = event.by.as_deref().and_then(|run| run.parse::<usize>().ok());
+        let (Some(gone), Some(_), Some(by)) = (event.gone, event.made, by) else { continue };
+        let code = Value::from(escaped(gone.code.reveal())).to_string();
+        let came_after = evidence.runs[by].posted > evidence.runs[this].posted;
+        if by != this && came_after && body.contains(code.trim_matches('"')) {
+            let what = format!(
+                "{} mails a code that {} has replaced",
+                evidence.runs[this].key, evidence.runs[by].key
+            );
+            evidence.violated(1, what);
+        }
+    }
+}
+
 /// Whether somebody can sign in with the pass, now or later.
 pub fn is_alive(pass: &Pass, now: DateTime<Utc>) -> bool {
     matches!(pass.usability(now), "EnabledByPolicy" | "NotYetValid")
@@ -43,15 +66,19 @@ pub fn is_alive(pass: &Pass, now: DateTime<Utc>) -> bool {
 /// Invariant 7: what `run` has done to somebody's working code, if it is harm. A code that it could not see, because
 /// it was made after the reading or a replica did not show it, does not count.
 fn harm(evidence: &Evidence, run: &Run, gone: &Known, replaced: bool) -> Option<String> {
+    let by_a_caller = run.reason == "http";
     if !replaced {
         return match gone.maker {
             Maker::Person => Some("deleted a pass of the helpdesk".into()),
-            Maker::Run(_) if gone.handed => Some("deleted a pass that a caller had been handed".into()),
+            // In a tenant that refuses a second pass the first one has to go.
+            Maker::Run(_) if gone.handed && !by_a_caller => {
+                Some("deleted a pass that a caller had been handed".into())
+            }
             Maker::Run(_) => None,
         };
     }
     // A caller decides for themselves.
-    if run.reason == "http" {
+    if by_a_caller {
         return None;
     }
     let listed =
