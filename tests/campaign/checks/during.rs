@@ -1,11 +1,12 @@
 //! What can be said at once: of every pass that is made or deleted, and of every run that ends.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use firstpass::{
     ledger::Purpose,
     sandbox::{Pass, Sandbox},
 };
 use serde_json::Value;
+use uuid::Uuid;
 
 use super::oracle::{reading_allows, values};
 use crate::{
@@ -104,8 +105,34 @@ pub fn after_run(stage: &Stage, id: usize) {
     let made = |pass: &Known| pass.maker == Maker::Run(id);
     let is_written =
         evidence.passes.iter().any(|pass| made(pass) && evidence.settled_for(pass.pass.id).is_some());
+    let is_content = matches!(&run.end, End::Ended(_, why) if why.starts_with("somebody gave them a pass"));
+    let made_do = is_content.then(|| nobodys(evidence, run)).flatten();
     if delivers && !is_written {
         let what = format!("{} delivered a pass that the ledger does not know of", run.key);
         evidence.violated(6, what);
     }
+    if let Some(pass) = made_do {
+        let what =
+            format!("{} made do with {pass}, a pass of our own that nobody has", evidence.runs[id].key);
+        evidence.violated(1, what);
+    }
+}
+
+/// A request may seem lost for that long and still make a pass that is known to be ours.
+const ON_ITS_WAY: TimeDelta = TimeDelta::minutes(15);
+
+/// Invariant 1, for who is skipped because they hold a pass: somebody gave it to them. Hands back the pass that
+/// nobody did.
+fn nobodys(evidence: &Evidence, run: &Run) -> Option<Uuid> {
+    let listed =
+        run.reading.get("me/authentication/temporaryAccessPassMethods").map(|(_, body)| values(body))?;
+    let ids = listed.iter().filter_map(|pass| pass["id"].as_str()?.parse().ok());
+    let known = ids.filter_map(|id| evidence.known(id)).find(|known| match known.maker {
+        Maker::Person => false,
+        Maker::Run(maker) => {
+            let way = known.pass.created_at - evidence.runs[maker].read_at;
+            way < ON_ITS_WAY && evidence.settled_for(known.pass.id).is_none()
+        }
+    });
+    known.map(|known| known.pass.id)
 }
