@@ -130,8 +130,10 @@ fn nobodys(evidence: &Evidence, run: &Run) -> Option<Uuid> {
     let known = ids.filter_map(|id| evidence.known(id)).find(|known| match known.maker {
         Maker::Person => false,
         Maker::Run(maker) => {
-            let way = known.pass.created_at - evidence.runs[maker].read_at;
-            way < ON_ITS_WAY && evidence.settled_for(known.pass.id).is_none()
+            // From then on a pass that was to open at once looks like anybody's.
+            let is_at_once = known.pass.opens_at - known.pass.created_at < TimeDelta::minutes(1);
+            let is_late = known.pass.created_at - evidence.runs[maker].read_at > ON_ITS_WAY;
+            !(is_at_once && is_late) && evidence.settled_for(known.pass.id).is_none()
         }
     });
     known.map(|known| known.pass.id)
