@@ -331,9 +331,12 @@ impl<'a> Facts<'a> {
 
     /// A listed pass that we made for `purpose`, that nobody was handed and that can still work.
     fn undelivered(&self, purpose: Purpose) -> Option<&'a Pass> {
-        self.reading.passes.iter().find(|pass| {
-            pass.is_alive(self.now) && !self.is_delivered(pass) && self.purpose_of(pass) == Some(purpose)
-        })
+        self.listed_undelivered().filter(|pass| self.purpose_of(pass) == Some(purpose))
+    }
+
+    /// The listed pass of ours, whatever it was made for, that nobody was handed and that can still work.
+    pub(super) fn listed_undelivered(&self) -> Option<&'a Pass> {
+        self.listed_of_ours().filter(|pass| pass.is_alive(self.now) && !self.is_delivered(pass))
     }
 
     /// The id of a joiner's pass of ours that can still work, listed or not: a lagging replica may not show it yet.

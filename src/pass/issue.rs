@@ -236,6 +236,13 @@ impl<'a> Case<'a> {
 
     async fn block(&self, block: Block) -> Result<Outcome, Outcome> {
         let word = block.word();
+        // Whoever came into power meanwhile must not keep a pass that came late: its code may be anybody's.
+        if matches!(block, Block::Privileged(_))
+            && self.job.reason != Reason::Http
+            && let Some(pass) = self.facts().listed_undelivered()
+        {
+            self.app.graph.delete_pass(self.job.user_id, &pass.id).await?;
+        }
         let outcome = Outcome::Blocked(block);
         let told = self.record.as_ref().and_then(|r| r.reason.as_deref());
         // A caller has the answer; a person who was told knows.

@@ -211,6 +211,22 @@ async fn blocked_is_alerted_even_if_the_worker_dies_after_the_write() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_came_into_power_keeps_no_pass_that_came_late() {
+    let (world, emma) = World::with_emma();
+    // The POST lands 400 s late; its worker is gone by then.
+    world.sandbox.inject(Fault::on("POST", PASS, FaultKind::Delay(Duration::from_secs(400))));
+    assert!(tokio::time::timeout(Duration::from_secs(2), world.deliver(emma)).await.is_err());
+    world.sandbox.edit(|t| t.assign_role(emma, roles::GLOBAL_ADMINISTRATOR));
+    tokio::time::sleep(Duration::from_secs(310)).await;
+    assert_eq!(world.sweep().await[0].outcome, "blocked");
+    tokio::time::sleep(Duration::from_secs(300)).await;
+    assert!(world.live_code(emma).is_some(), "it came");
+    let end = &world.sweep_daily(1).await[0];
+    assert_eq!((end.outcome.as_str(), world.live_code(emma)), ("blocked", None), "{}", end.why);
+    assert_eq!(world.alerts().len(), 1, "a person hears of the power, once");
+}
+
+#[tokio::test(start_paused = true)]
 async fn late_post_after_a_revoke_is_revoked_too() {
     let (world, emma) = World::with_emma();
     world.sweep().await;
