@@ -8,7 +8,6 @@ use std::collections::BTreeMap;
 
 use azure_core::http::Url;
 use chrono::NaiveTime;
-use chrono_tz::Tz;
 use uuid::Uuid;
 
 use self::reader::Reader;
@@ -16,6 +15,7 @@ pub use self::reader::{Problem, Report};
 use crate::{
     address::Address,
     mail::{Mailer, ServiceDesk},
+    zone::Tz,
 };
 
 /// The environment as a value, so that tests never touch the process's own.

@@ -12,7 +12,6 @@ mod templates;
 mod tests;
 
 use chrono::{DateTime, NaiveDate, Utc};
-use chrono_tz::Tz;
 use minijinja::{Value, context, value::Serde};
 use serde::Serialize;
 
@@ -24,6 +23,7 @@ pub use self::{
     draft::{Draft, Rendered},
     error::MailError,
 };
+use crate::zone::Tz;
 
 /// Admins read each other's alerts: one language for all of them.
 const ALERT_LANGUAGE: &str = "en";

@@ -4,7 +4,6 @@
 //! `docs/ARCHITECTURE.md`.
 
 use chrono::{DateTime, NaiveDate, NaiveTime, TimeDelta, Utc};
-use chrono_tz::Tz;
 use uuid::Uuid;
 
 use super::{
@@ -18,7 +17,7 @@ use crate::{
     graph::{Pass, Reading, Usability},
     ledger::{Claim, Delivered, Purpose, Record, State, Told},
     settings::PassSettings,
-    zone::zone_for,
+    zone::{Tz, zone_for},
 };
 
 /// All that a decision rests on.

@@ -1,7 +1,6 @@
 //! A tenant of any size, the same for the same seed.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use chrono_tz::Tz;
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use uuid::Uuid;
 
@@ -9,6 +8,7 @@ use super::{
     Contact, Group, PassSpec, Person, Tenant, roles,
     samples::{ON_DEMAND_GROUP, add_office, midnight_in},
 };
+use crate::zone::{Tz, zone};
 
 /// How many plain members the on-demand group has.
 const ON_DEMAND_MEMBERS: usize = 16;
@@ -68,19 +68,19 @@ const KINDS: &[(Kind, &str)] = &[
 ];
 
 /// Country, language, zone. Without a language the reader has to go by the country.
-const PLACES: &[(&str, Option<&str>, Tz)] = &[
-    ("GB", Some("en-GB"), Tz::Europe__London),
-    ("DE", Some("de-DE"), Tz::Europe__Berlin),
-    ("CH", None, Tz::Europe__Zurich),
-    ("FR", Some("fr-FR"), Tz::Europe__Paris),
-    ("ES", None, Tz::Europe__Madrid),
-    ("NL", Some("nl-NL"), Tz::Europe__Amsterdam),
-    ("US", Some("en-US"), Tz::America__Los_Angeles),
-    ("BR", Some("pt-BR"), Tz::America__Sao_Paulo),
-    ("IN", None, Tz::Asia__Kolkata),
-    ("JP", Some("ja-JP"), Tz::Asia__Tokyo),
-    ("NZ", None, Tz::Pacific__Auckland),
-    ("AU", Some("en-AU"), Tz::Australia__Sydney),
+const PLACES: &[(&str, Option<&str>, &str)] = &[
+    ("GB", Some("en-GB"), "Europe/London"),
+    ("DE", Some("de-DE"), "Europe/Berlin"),
+    ("CH", None, "Europe/Zurich"),
+    ("FR", Some("fr-FR"), "Europe/Paris"),
+    ("ES", None, "Europe/Madrid"),
+    ("NL", Some("nl-NL"), "Europe/Amsterdam"),
+    ("US", Some("en-US"), "America/Los_Angeles"),
+    ("BR", Some("pt-BR"), "America/Sao_Paulo"),
+    ("IN", None, "Asia/Kolkata"),
+    ("JP", Some("ja-JP"), "Asia/Tokyo"),
+    ("NZ", None, "Pacific/Auckland"),
+    ("AU", Some("en-AU"), "Australia/Sydney"),
 ];
 
 const GIVEN: &[&str] = &[
@@ -155,12 +155,12 @@ impl Maker {
     }
 
     fn joiner(&mut self) -> Person {
-        let (country, language, zone) = PLACES[self.rng.random_range(0..PLACES.len())];
+        let (country, language, place) = PLACES[self.rng.random_range(0..PLACES.len())];
         let days = self.rng.random_range(0..=6);
         let hire_date = match self.rng.random_range(0..10) {
             0..=6 => midnight_in(Tz::UTC, self.now, days),
             7 | 8 => midnight_in(Tz::UTC, self.now, days) + TimeDelta::hours(1),
-            _ => midnight_in(zone, self.now, days),
+            _ => midnight_in(zone(place), self.now, days),
         };
         let mut person = self.person().usage_location(country).hire_date(hire_date).manager(self.manager);
         person.preferred_language = language.map(str::to_owned);
@@ -279,6 +279,12 @@ mod tests {
                     && member.hire_date.is_none()
                     && member.other_mails.len() == 1
             );
+        }
+    }
+    #[test]
+    fn every_place_has_a_zone_by_which_its_day_begins() {
+        for (country, _, place) in PLACES {
+            assert!(midnight_in(zone(place), now(), 3) > now(), "{country}");
         }
     }
 }

@@ -2,13 +2,12 @@
 
 use std::{collections::BTreeMap, io::IsTerminal};
 
-use chrono_tz::Tz;
 use comfy_table::{Attribute, Cell, CellAlignment, Color, ContentArrangement, Table, presets};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{Sandbox, local_host::Settled, samples::SERVICE_DESK};
-use crate::zone::zone_for;
+use crate::zone::{Tz, zone_for};
 
 /// Outcomes in the order that reports list them in.
 const OUTCOMES: [&str; 5] = ["mailed", "skipped", "blocked", "revoked", "failed"];

@@ -1,10 +1,10 @@
 //! The tenant that the demo shows: a week of joiners at Contoso, one for each case.
 
 use chrono::{DateTime, NaiveDate, NaiveTime, TimeDelta, TimeZone, Utc};
-use chrono_tz::Tz;
 use uuid::Uuid;
 
 use super::{Group, PassSpec, Person, Tenant, roles};
+use crate::zone::{Tz, zone};
 
 /// The mailbox that mails are sent from.
 pub const SENDER: &str = "welcome@contoso.example";
@@ -106,14 +106,14 @@ impl Joiners {
     fn add_ones_from_elsewhere(&self, tenant: &mut Tenant) {
         tenant.add(
             self.starting_in(4, "Jordan Rivera", "US")
-                .hire_date(midnight_in(Tz::America__Los_Angeles, self.now, 4))
+                .hire_date(midnight_in(zone("America/Los_Angeles"), self.now, 4))
                 .private_mail("jordan.rivera@icloud.example")
                 .job("Solutions Engineer", "Sales")
                 .note("Los Angeles: a country of many zones"),
         );
         tenant.add(
             self.starting_in(5, "Aroha Ngata", "NZ")
-                .hire_date(midnight_in(Tz::Pacific__Auckland, self.now, 5))
+                .hire_date(midnight_in(zone("Pacific/Auckland"), self.now, 5))
                 .private_mail("aroha.ngata@xtra.example")
                 .job("Customer Success Manager", "Support")
                 .note("Auckland: the day begins early"),

@@ -4,11 +4,10 @@ use std::{fmt, ops::RangeInclusive, str::FromStr};
 
 use azure_core::http::Url;
 use chrono::NaiveTime;
-use chrono_tz::Tz;
 use uuid::Uuid;
 
 use super::{Environment, MailCc, MailTo, PassStart};
-use crate::{address::Address, ledger::blob::has_sas};
+use crate::{address::Address, ledger::blob::has_sas, zone::Tz};
 
 pub(super) const GUID_EXAMPLE: &str = "0f9d6c1e-5b1a-4a53-9a40-3f5f2f0f7b11";
 pub(super) const LEDGER_EXAMPLE: &str = "https://mystorage.blob.core.windows.net/ledger";

@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Days, NaiveDate, NaiveTime, TimeZone, Utc};
-use chrono_tz::Tz;
-use firstpass::sandbox::{
-    Group, Person, Tenant, roles,
-    samples::{SENDER, SERVICE_DESK},
+use firstpass::{
+    sandbox::{
+        Group, Person, Tenant, roles,
+        samples::{SENDER, SERVICE_DESK},
+    },
+    zone::{Tz, zone},
 };
 use rand::{RngExt, rngs::StdRng};
 use uuid::Uuid;
@@ -16,16 +18,16 @@ use crate::plan::{House, Plan, one_in, pick};
 /// A Sunday, five in the morning UTC.
 pub const EPOCH: &str = "2026-11-22T05:00:00Z";
 /// TIME_ZONE, which holds where a country has several.
-pub const DEFAULT_ZONE: Tz = Tz::America__Los_Angeles;
+pub const DEFAULT_ZONE: &str = "America/Los_Angeles";
 
 const NAMES: [&str; 6] =
     ["Emma Brooks", "Jonas Weber", "Aroha Ngata", "Jordan Rivera", "Haruto Sato", "Priya Sharma"];
-const COUNTRIES: [(&str, Tz); 5] = [
-    ("GB", Tz::Europe__London),
-    ("DE", Tz::Europe__Berlin),
-    ("NZ", Tz::Pacific__Auckland),
+const COUNTRIES: [(&str, &str); 5] = [
+    ("GB", "Europe/London"),
+    ("DE", "Europe/Berlin"),
+    ("NZ", "Pacific/Auckland"),
     ("US", DEFAULT_ZONE),
-    ("JP", Tz::Asia__Tokyo),
+    ("JP", "Asia/Tokyo"),
 ];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,9 +89,10 @@ fn midnight(day: NaiveDate, zone: Tz) -> DateTime<Utc> {
 pub fn draw_cast(rng: &mut StdRng) -> Vec<Actor> {
     let size = rng.random_range(2..NAMES.len());
     let draw = |(i, name): (usize, &'static str)| {
-        let (country, zone) = *pick(rng, &COUNTRIES);
+        let (country, place) = *pick(rng, &COUNTRIES);
         let kind = if i < 2 { Kind::Plain } else { draw_kind(rng) };
         let day_one = (kind != Kind::Colleague).then(|| rng.random_range(0..7));
+        let zone = zone(place);
         Actor { name, kind, country, zone, day_one, local_midnight: one_in(rng, 2), absent: false }
     };
     NAMES.into_iter().enumerate().take(size).map(draw).collect()

@@ -345,7 +345,7 @@ fn settings(plan: &Plan, group: Uuid) -> Settings {
         ("MAIL_FROM", SENDER),
         ("ALERT_TO", SERVICE_DESK),
         ("ON_DEMAND_GROUP_ID", &group),
-        ("TIME_ZONE", DEFAULT_ZONE.name()),
+        ("TIME_ZONE", DEFAULT_ZONE),
         ("PASS_START", if house.start_now { "now" } else { "day-one" }),
         ("PASS_ONE_TIME", if house.one_time { "true" } else { "false" }),
         ("SERVE_DISABLED", if house.serve_disabled { "true" } else { "false" }),

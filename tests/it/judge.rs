@@ -5,8 +5,11 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
-use chrono_tz::Tz;
-use firstpass::{clock::Clock, sandbox::local_host::LocalHost, zone::zone_for};
+use firstpass::{
+    clock::Clock,
+    sandbox::local_host::LocalHost,
+    zone::{Tz, zone_for},
+};
 use serde_json::{Value, json};
 
 use crate::{

@@ -35,3 +35,4 @@ mod stories;
 mod strict;
 mod strict_access;
 mod strict_page;
+mod zones;

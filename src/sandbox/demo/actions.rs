@@ -19,6 +19,7 @@ use crate::{
         report::Report,
         samples::{ON_DEMAND_GROUP, midnight},
     },
+    zone::Tz,
 };
 
 /// Something to do.
@@ -198,7 +199,7 @@ impl Stage {
             }
             Action::Move(user, date) => {
                 let title = format!("HR moved {}’s first day to {}", self.name(user), date.format("%-d %B"));
-                self.change_hire_date(user, Some(midnight(date, chrono_tz::UTC)));
+                self.change_hire_date(user, Some(midnight(date, Tz::UTC)));
                 (title, Some(user), self.sweep_later().await)
             }
             Action::Cancel(user) => {

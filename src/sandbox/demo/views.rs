@@ -1,7 +1,6 @@
 //! The page's data: one document, without any code.
 
 use chrono::{DateTime, Days, Utc};
-use chrono_tz::Tz;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -17,7 +16,7 @@ use crate::{
         report::is_alert,
         samples::{ON_DEMAND_GROUP, midnight},
     },
-    zone::zone_for,
+    zone::{Tz, zone_for},
 };
 
 /// Everything that the page shows.

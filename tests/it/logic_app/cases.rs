@@ -3,8 +3,10 @@
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, NaiveDate, NaiveTime, TimeDelta, TimeZone, Utc};
-use chrono_tz::Tz;
-use firstpass::sandbox::{Fault, Group, PassSpec, Person, Tenant, samples::SENDER};
+use firstpass::{
+    sandbox::{Fault, Group, PassSpec, Person, Tenant, samples::SENDER},
+    zone::{Tz, zone},
+};
 use uuid::Uuid;
 
 use super::{Got, Silence, model::LogicApp};
@@ -124,9 +126,9 @@ impl Case {
 
     fn zone(self) -> Tz {
         match self {
-            Self::LosAngeles => Tz::America__Los_Angeles,
-            Self::Auckland => Tz::Pacific__Auckland,
-            _ => Tz::Europe__London,
+            Self::LosAngeles => zone("America/Los_Angeles"),
+            Self::Auckland => zone("Pacific/Auckland"),
+            _ => zone("Europe/London"),
         }
     }
 
