@@ -7,6 +7,7 @@ use tokio::time::Instant;
 
 use crate::{
     clock::Clock,
+    functions::create_tap::CallerLimits,
     graph::{Graph, Message},
     ledger::Ledger,
     mail::{AlertMail, MailError, MailOptions, Mailer},
@@ -26,6 +27,8 @@ pub struct App {
     pub mailer: Mailer,
     /// The time.
     pub clock: Clock,
+    /// How often each caller of CreateTap called this instance.
+    pub callers: CallerLimits,
 }
 
 /// Something that a person must see to.
@@ -63,7 +66,8 @@ impl App {
             default_language: settings.mail.language.clone(),
             service_desk: settings.mail.service_desk.clone(),
         })?;
-        Ok(Self { settings, graph: Graph::new(transport, credential), ledger, mailer, clock })
+        let graph = Graph::new(transport, credential);
+        Ok(Self { settings, graph, ledger, mailer, clock, callers: CallerLimits::default() })
     }
 
     /// Tells a person: one ERROR line, and a mail where ALERT_TO is set. Never fails; a mail that cannot be sent

@@ -24,7 +24,7 @@ use serde_json::{Map, Value, json};
 use crate::{
     app::App,
     functions::{
-        create_tap::{Reply, create_tap},
+        create_tap::{Headers, Reply, Request, create_tap},
         on_group_add::{Handled, on_group_add},
         sweep_joiners::sweep_joiners,
     },
@@ -97,7 +97,9 @@ async fn on_request(State(handler): State<Handler>, headers: HeaderMap, body: By
     let id =
         headers.get("x-azure-functions-invocationid").and_then(|id| id.to_str().ok()).unwrap_or("unknown");
     let request = decoded(&invocation.data["req"]);
-    let Reply { status, retry_after, body } = create_tap(app, request["Body"].as_str(), id).await;
+    let headers = callers_headers(&request["Headers"]);
+    let request = Request { body: request["Body"].as_str(), headers: &headers, invocation: id };
+    let Reply { status, retry_after, body } = create_tap(app, request).await;
     let content_type = if status < 400 { "application/json" } else { "application/problem+json" };
     let mut headers = json!({"content-type": content_type, "cache-control": "no-store"});
     if let Some(seconds) = retry_after {
@@ -106,6 +108,16 @@ async fn on_request(State(handler): State<Handler>, headers: HeaderMap, body: By
     // The body as a string goes out as it is; as an object the host would write it anew.
     let res = json!({"statusCode": status, "headers": headers, "body": body.to_string()});
     done(json!({ "res": res }), format!("answered {status}"))
+}
+
+/// The headers of the caller's own request: arrays of values, under names in the caller's case. One that came
+/// twice is both, and so neither.
+fn callers_headers(headers: &Value) -> Headers {
+    let joined = |value: &Value| match value {
+        Value::Array(values) => values.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(", "),
+        value => value.as_str().unwrap_or_default().to_owned(),
+    };
+    headers.as_object().into_iter().flatten().map(|(name, value)| (name.clone(), joined(value))).collect()
 }
 
 /// The App and the invocation, or the answer that says why there is none.

@@ -2,6 +2,7 @@
 //!
 //! `docs/SETTINGS.md` is the page for admins; a test keeps the two in step.
 
+mod create_tap;
 mod reader;
 
 use std::collections::BTreeMap;
@@ -11,7 +12,11 @@ use chrono::NaiveTime;
 use uuid::Uuid;
 
 use self::reader::Reader;
-pub use self::reader::{Problem, Report};
+pub(crate) use self::reader::https_page;
+pub use self::{
+    create_tap::{CreateTapSettings, Deliver, Kind, Parameter},
+    reader::{Problem, Report},
+};
 use crate::{
     address::Address,
     mail::{Mailer, ServiceDesk},
@@ -75,6 +80,15 @@ pub const NAMES: &[&str] = &[
     "SERVICE_DESK_EMAIL",
     "SERVICE_DESK_PHONE",
     "SERVICE_DESK_PORTAL_URL",
+    "CREATE_TAP_OPEN_PARAMETERS",
+    "CREATE_TAP_DEFAULT_LIFETIME_MINUTES",
+    "CREATE_TAP_DEFAULT_ONE_TIME_USE_ONLY",
+    "CREATE_TAP_DEFAULT_NOTIFY_USER",
+    "CREATE_TAP_DEFAULT_DELIVER",
+    "CREATE_TAP_ALLOWED_GROUP_ID",
+    "CREATE_TAP_ALLOWED_CALLERS",
+    "CREATE_TAP_LIMIT_PER_USER",
+    "CREATE_TAP_LIMIT_PER_CALLER",
     #[cfg(feature = "sandbox")]
     "SANDBOX_URL",
 ];
@@ -96,6 +110,8 @@ pub struct Settings {
     pub pass: PassSettings,
     /// Who writes to whom, in what words.
     pub mail: MailSettings,
+    /// Who may ask CreateTap for what.
+    pub create_tap: CreateTapSettings,
 }
 
 /// Which tenant, and how to sign in to it.
@@ -277,6 +293,7 @@ impl Settings {
             Some(none) if none.eq_ignore_ascii_case("none") => vec![],
             _ => read.list("MAIL_CC", "manager", vec![MailCc::Manager], reader::mail_cc),
         };
+        let create_tap = CreateTapSettings::read(&mut read, env);
         match (from, read.finish()) {
             (Some(from), None) => Ok(Self {
                 tenant,
@@ -286,6 +303,7 @@ impl Settings {
                 lead_days,
                 pass,
                 mail: MailSettings { from, alert_to, to, cc, language, company, service_desk },
+                create_tap,
             }),
             (_, report) => Err(report.unwrap_or_default()),
         }

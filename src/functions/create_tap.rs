@@ -1,135 +1,239 @@
-//! CreateTap: a pass now, for one user, in the answer to a POST.
+//! CreateTap: a pass on demand, for one user, in the answer to a POST. `docs/CREATE-TAP.md` is the page for callers.
+//!
+//! Authorise, parse, find, limit, issue, notify, answer. Whatever the end, one audit line tells of the call.
 
-use std::time::Duration;
+mod caller;
+mod limits;
+mod parameters;
+mod reply;
 
-use serde_json::{Map, Value, json};
-use tokio::time::timeout;
+use std::{collections::BTreeMap, time::Duration};
+
+use chrono::{DateTime, Utc};
+use tokio::time::{Instant, timeout, timeout_at};
 use uuid::Uuid;
 
+use self::{
+    caller::Caller,
+    parameters::Call,
+    reply::{Notification, Problem},
+};
+pub use self::{limits::CallerLimits, reply::Reply};
 use crate::{
+    address::Address,
     app::App,
-    graph::{GraphError, Kind},
+    graph::{GraphError, Message},
+    mail::{NoticeMail, ServiceDesk},
     pass::{
-        Block, Failure, Job, Outcome,
-        issue::{Issued, issue_to_caller},
+        Job,
+        issue::{Handed, Issued, issue_to_caller},
     },
 };
 
-/// For finding the user; making the pass has its own time, and 230 seconds end the request.
+/// For finding the user; making the pass has its own time.
 const FINDING_TIME: Duration = Duration::from_secs(30);
+/// From the call to the last moment at which anything may be made or mailed. What may come after (an answer that
+/// is waited for, the ledger, a deletion) takes 80 seconds at most, and 230 seconds end the request.
+const WORKING_TIME: Duration = Duration::from_secs(140);
 
-/// An HTTP answer.
-#[derive(Clone)]
-pub struct Reply {
-    /// The status.
-    pub status: u16,
-    /// Seconds after which trying again makes sense.
-    pub retry_after: Option<u32>,
-    /// The body; of a 201 it holds a code, which is why this has no `Debug`.
-    pub body: Value,
+/// The headers of a call; names are found in any case.
+#[derive(Clone, Debug, Default)]
+pub struct Headers(BTreeMap<String, String>);
+
+impl Headers {
+    fn get(&self, name: &str) -> Option<&str> {
+        self.0.get(&name.to_ascii_lowercase()).map(String::as_str)
+    }
 }
 
-/// Makes a pass for the user that `body` names.
-pub async fn create_tap(app: &App, body: Option<&str>, invocation: &str) -> Reply {
-    let name = match parse(body) {
-        Ok(name) => name,
-        Err(problems) => {
-            return problem(400, "The request cannot be understood", &problems.join("; "), invocation);
+impl FromIterator<(String, String)> for Headers {
+    fn from_iter<I: IntoIterator<Item = (String, String)>>(pairs: I) -> Self {
+        Self(pairs.into_iter().map(|(name, value)| (name.to_ascii_lowercase(), value)).collect())
+    }
+}
+
+/// A call.
+#[derive(Clone, Copy, Debug)]
+pub struct Request<'a> {
+    /// The body, as it was sent.
+    pub body: Option<&'a str>,
+    /// The headers.
+    pub headers: &'a Headers,
+    /// The host's name for this invocation.
+    pub invocation: &'a str,
+}
+
+/// Makes a pass for the user that the call names, and answers.
+pub async fn create_tap(app: &App, request: Request<'_>) -> Reply {
+    let mut audit = Audit::default();
+    match serve(app, request, &mut audit).await {
+        Ok(made) => {
+            audit.success(&made.issued, request.invocation);
+            reply::created(&made.issued, &made.notification, &made.warnings, app.clock.now())
         }
-    };
-    let found = timeout(FINDING_TIME, app.graph.find_user(&name)).await;
-    let result = match found.unwrap_or_else(|_| Err(GraphError::no_time("looking for the user"))) {
-        Ok(Some(user)) => issue_to_caller(app, &Job::http(user, invocation)).await,
-        Ok(None) => Err(Outcome::Failed(Failure::Missing)),
-        Err(error) => Err(error.into()),
-    };
-    match result {
-        Ok(issued) => {
-            let (user, pass) = (&issued.user.user_principal_name, &issued.pass.id);
-            tracing::info!(event = "create_tap.done", user, pass, invocation);
-            created(&issued)
-        }
-        Err(outcome) => {
-            tracing::warn!(event = "create_tap.refused", user = name, invocation, why = %outcome);
-            refusal(&outcome, invocation)
+        Err(problem) => {
+            audit.failure(&problem, request.invocation);
+            problem.reply(request.invocation)
         }
     }
 }
 
-/// The `UserName`, or all that is wrong with the body.
-fn parse(body: Option<&str>) -> Result<String, Vec<String>> {
-    let Some(body) = body.filter(|body| !body.trim().is_empty()) else {
-        return Err(vec![
-            "the body is empty; send {\"UserName\": \"…\"} with a Content-Length (the Functions host drops bodies \
-             that are sent in chunks)"
-                .into(),
-        ]);
-    };
-    let Ok(parameters) = serde_json::from_str::<Map<String, Value>>(body) else {
-        return Err(vec!["the body is not a JSON object".into()]);
-    };
-    let mut name = None;
-    let mut problems = Vec::new();
-    for (key, value) in &parameters {
-        if !key.eq_ignore_ascii_case("UserName") {
-            // Ignoring what a caller asks for could hand out another pass than they meant.
-            problems.push(format!("{key:?} is not a parameter of this version, which takes UserName alone"));
-            continue;
+/// What a call brought about.
+struct Made {
+    issued: Issued,
+    notification: Notification,
+    warnings: Vec<String>,
+}
+
+async fn serve(app: &App, request: Request<'_>, audit: &mut Audit) -> Result<Made, Problem> {
+    let Request { body, headers, invocation } = request;
+    let settings = &app.settings.create_tap;
+    let (now, deadline) = (app.clock.now(), Instant::now() + WORKING_TIME);
+
+    audit.caller = Caller::of(headers, settings);
+    audit.caller.authorise(settings).map_err(Problem::not_allowed)?;
+    let call = parameters::parse(body, headers.get("Idempotency-Key"), settings, now)
+        .map_err(Problem::bad_request)?;
+    audit.call(&call);
+    let limit = settings.limit_per_caller;
+    app.callers
+        .admit(audit.caller.key(), limit, now)
+        .map_err(|again_at| Problem::too_many_calls(limit, again_at, now))?;
+    let user = find(app, &call.user_name).await?;
+    let order = call.order(user, settings, now, deadline);
+    let issued = issue_to_caller(app, &Job::http(user, invocation), &order, &mut audit.user)
+        .await
+        .map_err(|why| Problem::of(&why, app.clock.now()))?;
+    let notification = notify(app, &call, &issued).await;
+    let warnings = warnings(&call, &issued, &notification, now);
+    Ok(Made { issued, notification, warnings })
+}
+
+async fn find(app: &App, name: &str) -> Result<Uuid, Problem> {
+    let found = timeout(FINDING_TIME, app.graph.find_user(name)).await;
+    found
+        .unwrap_or_else(|_| Err(GraphError::no_time("looking for the user")))
+        .map_err(|error| Problem::graph(&error))?
+        .ok_or_else(Problem::no_such_user)
+}
+
+/// Tells the user, where that is wanted. The pass is made: nothing that goes wrong here takes it away.
+async fn notify(app: &App, call: &Call, issued: &Issued) -> Notification {
+    let mut notification = Notification::default();
+    if let Handed::ByMail(to) = &issued.handed {
+        notification.to.clone_from(to);
+    }
+    if call.notify_user.unwrap_or(app.settings.create_tap.notify_user) {
+        match send_notice(app, call, issued).await {
+            Ok(to) => notification.to.push(to),
+            Err(error) => notification.error = Some(error),
         }
-        match value.as_str().map(str::trim) {
-            Some(_) if name.is_some() => problems.push("UserName is given twice".into()),
-            // Anything else could be a path to somewhere else.
-            Some(text) if text.contains('@') || text.parse::<Uuid>().is_ok() => name = Some(text.to_owned()),
-            Some(_) => problems.push("UserName is neither a user principal name nor an object id".into()),
-            None => problems.push("UserName is not a text".into()),
-        }
     }
-    if name.is_none() && problems.is_empty() {
-        problems.push("UserName is missing: the user principal name or object id".into());
-    }
-    name.filter(|_| problems.is_empty()).ok_or(problems)
+    notification
 }
 
-fn created(issued: &Issued) -> Reply {
-    let Issued { user, pass, code } = issued;
-    let body = json!({
-        "userId": user.id,
-        "userPrincipalName": user.user_principal_name,
-        "temporaryAccessPass": code.reveal(),
-        "startDateTime": pass.start_date_time,
-        "validUntil": pass.ends_at(),
-        "lifetimeInMinutes": pass.lifetime_in_minutes,
-        "isUsableOnce": pass.is_usable_once,
-    });
-    Reply { status: 201, retry_after: None, body }
-}
-
-fn refusal(outcome: &Outcome, invocation: &str) -> Reply {
-    let (status, title, retry_after) = match outcome {
-        Outcome::Skipped(_) => (403, "This account gets no pass", None),
-        Outcome::Blocked(Block::Privileged(_)) => (403, "This account is too powerful for a pass", None),
-        Outcome::Blocked(_) => (409, "The tenant does not allow this pass", None),
-        Outcome::Failed(Failure::Missing) => (404, "No such user", None),
-        Outcome::Failed(Failure::Busy(_)) => (409, "A pass is being made for this user", Some(300)),
-        Outcome::Failed(Failure::Graph(error)) => graph_status(error),
-        _ => (503, "The pass could not be made", Some(60)),
+/// Sends the notice: to the account's own mailbox, for whoever reads that should know.
+async fn send_notice(app: &App, call: &Call, issued: &Issued) -> Result<String, String> {
+    let (user, window) = (&issued.user, &issued.window);
+    let own = user.mail.iter().chain([&user.user_principal_name]);
+    let to =
+        own.filter_map(|text| Address::parse(text).ok()).next().ok_or("the account has no mail address")?;
+    let (mailer, settings) = (&app.mailer, &app.settings.mail);
+    let language = mailer.language_for(user.preferred_language.as_deref(), user.usage_location.as_deref());
+    let notice = NoticeMail {
+        language: &language,
+        usage_location: user.usage_location.as_deref(),
+        given_name: user.given_name.as_deref(),
+        display_name: user.name(),
+        user_principal_name: &user.user_principal_name,
+        opens_at: issued.pass.start_date_time,
+        opens_now: window.opens_now,
+        closes_at: issued.pass.ends_at(),
+        zone: window.zone,
+        one_time: issued.pass.is_usable_once,
+        made_at: issued.pass.created_date_time,
+        service_desk: service_desk(&call.service_desk, &settings.service_desk),
+        ticket_url: call.ticket_url.as_deref(),
     };
-    let advice = outcome.advice().map(|advice| format!(" {advice}")).unwrap_or_default();
-    Reply { retry_after, ..problem(status, title, &format!("{outcome}.{advice}"), invocation) }
-}
-
-fn graph_status(error: &GraphError) -> (u16, &'static str, Option<u32>) {
-    match error.kind {
-        Kind::Throttled => (429, "Microsoft Graph is busy", Some(60)),
-        Kind::Ambiguous | Kind::Unavailable => (504, "Microsoft Graph did not answer", Some(60)),
-        _ => (502, "Microsoft Graph refused", None),
+    let content = mailer.notice(&notice).map_err(|error| error.to_string())?;
+    let message = Message { to: vec![to.clone()], cc: vec![], content };
+    let from = call.email_from.as_ref().unwrap_or(&settings.from);
+    match timeout_at(issued.deadline, app.graph.send_mail(from, &message, issued.deadline)).await {
+        Ok(Ok(())) => Ok(to.masked()),
+        Ok(Err(error)) => Err(error.to_string()),
+        Err(_) => Err("there was no time left; it may have gone out".to_owned()),
     }
 }
 
-/// A problem by RFC 9457.
-fn problem(status: u16, title: &str, detail: &str, invocation: &str) -> Reply {
-    let body = json!({
-        "type": "about:blank", "title": title, "status": status, "detail": detail, "instance": invocation,
-    });
-    Reply { status, retry_after: None, body }
+/// What the call says of the service desk, the settings for the rest.
+fn service_desk(call: &ServiceDesk, settings: &ServiceDesk) -> ServiceDesk {
+    let or = |given: &Option<String>, set: &Option<String>| given.as_ref().or(set.as_ref()).cloned();
+    ServiceDesk {
+        name: or(&call.name, &settings.name),
+        email: or(&call.email, &settings.email),
+        phone: or(&call.phone, &settings.phone),
+        portal_url: or(&call.portal_url, &settings.portal_url),
+    }
+}
+
+fn warnings(call: &Call, issued: &Issued, notification: &Notification, now: DateTime<Utc>) -> Vec<String> {
+    let mut warnings = call.warnings(now);
+    for beyond in &issued.bent {
+        let name = reply::parameter(beyond).name();
+        warnings.push(format!("the default for {name} was changed: {beyond}"));
+    }
+    if let Some(error) = &notification.error {
+        warnings.push(format!("the notice to the user was not sent: {error}"));
+    }
+    warnings
+}
+
+/// What the one line about a call tells.
+#[derive(Default)]
+struct Audit {
+    caller: Caller,
+    caller_name: String,
+    ticket: String,
+    reason: String,
+    user: String,
+}
+
+impl Audit {
+    fn call(&mut self, call: &Call) {
+        self.caller_name = call.caller_name.clone().unwrap_or_default();
+        self.ticket = call.ticket_url.clone().unwrap_or_default();
+        self.reason = call.reason.clone().unwrap_or_default();
+        self.user.clone_from(&call.user_name);
+    }
+
+    // Texts are written quoted and escaped: no value can break the line, or look like another field.
+    fn success(&self, issued: &Issued, invocation: &str) {
+        let Self { caller_name, ticket, reason, user, .. } = self;
+        let (caller, pass) = (self.caller.words(), &issued.pass.id);
+        let deliver = match issued.handed {
+            Handed::ToCaller(_) => "response",
+            Handed::ByMail(_) => "mail",
+        };
+        let (from, until) = (issued.pass.start_date_time, issued.pass.ends_at());
+        tracing::info!(
+            event = "create_tap.audit", outcome = "made", caller, caller_name, ticket, reason, user, deliver, pass,
+            %from, %until, invocation
+        );
+    }
+
+    fn failure(&self, problem: &Problem, invocation: &str) {
+        let Self { caller_name, ticket, reason, user, .. } = self;
+        let (caller, outcome, why) = (self.caller.words(), problem.word, &problem.detail);
+        tracing::warn!(
+            event = "create_tap.audit",
+            outcome,
+            caller,
+            caller_name,
+            ticket,
+            reason,
+            user,
+            why,
+            invocation
+        );
+    }
 }

@@ -81,7 +81,10 @@ impl Graph {
                 let retry_after = answer.retry_after();
                 let result = match answer.status {
                     200..300 => Ok(answer.body),
-                    status => Err(GraphError::from_status(part.what, Repeat::Freely, status, &answer.body)),
+                    status => Err(GraphError {
+                        retry_after,
+                        ..GraphError::from_status(part.what, Repeat::Freely, status, &answer.body)
+                    }),
                 };
                 if result.as_ref().is_err_and(is_worth_another_round) {
                     wait = wait.max(retry_after.unwrap_or(Duration::from_secs(1 << round)));

@@ -1,13 +1,13 @@
 //! What Graph refuses or fails to do, in words an admin can act on.
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use azure_core::{error::ErrorKind, http::RawResponse};
 use serde::Deserialize;
 
 use super::{
     client::request_id,
-    retry::{Repeat, is_ambiguous},
+    retry::{Repeat, is_ambiguous, retry_after},
 };
 
 /// A call that did not succeed.
@@ -25,6 +25,8 @@ pub struct GraphError {
     pub message: String,
     /// Graph's `request-id`, which Microsoft's support asks for.
     pub request_id: Option<String>,
+    /// When Graph wants to be asked again.
+    pub retry_after: Option<Duration>,
 }
 
 /// What a failed call means for its caller.
@@ -95,6 +97,7 @@ impl GraphError {
         let body = serde_json::from_slice(response.body().as_ref()).unwrap_or_default();
         let mut error = Self::from_status(what, repeat, status, &body);
         error.request_id = error.request_id.or_else(|| request_id(response));
+        error.retry_after = retry_after(response.headers());
         error
     }
 
@@ -115,7 +118,8 @@ impl GraphError {
         };
         let envelope = Envelope::deserialize(body).ok().map(|envelope| envelope.error);
         let (code, message, inner) = envelope.map_or_else(Default::default, |b| (b.code, b.message, b.inner));
-        Self { what, kind, status: Some(status), code, message, request_id: inner.and_then(|i| i.request_id) }
+        let request_id = inner.and_then(|inner| inner.request_id);
+        Self { what, kind, status: Some(status), code, message, request_id, retry_after: None }
     }
 
     pub(super) fn from_transport(what: &'static str, repeat: Repeat, error: &azure_core::Error) -> Self {
@@ -125,7 +129,7 @@ impl GraphError {
             ErrorKind::Credential => Kind::SignIn,
             _ => Kind::Unavailable,
         };
-        Self { what, kind, status: None, code: String::new(), message: chain(error), request_id: None }
+        Self { kind, message: chain(error), ..Self::unreadable(what, "") }
     }
 
     /// Graph took too long altogether.
@@ -141,6 +145,7 @@ impl GraphError {
             code: String::new(),
             message: message.to_owned(),
             request_id: None,
+            retry_after: None,
         }
     }
 }

@@ -121,7 +121,7 @@ pub(super) fn is_ambiguous(status: StatusCode) -> bool {
     matches!(u16::from(status), 408 | 500 | 502 | 504)
 }
 
-fn retry_after(headers: &Headers) -> Option<Duration> {
+pub(super) fn retry_after(headers: &Headers) -> Option<Duration> {
     let text = headers.get_optional_str(&HeaderName::from_static("retry-after"))?;
     parse_retry_after(text, headers.get_optional_str(&HeaderName::from_static("date")))
 }

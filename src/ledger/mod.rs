@@ -13,7 +13,9 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-pub use self::record::{Claim, Delivered, Made, Purpose, Record, State, Told};
+pub use self::record::{
+    CallEnd, Claim, Delivered, Fingerprint, Made, PastCall, Purpose, Record, State, Told,
+};
 
 /// The version of a record, as the store names it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -106,6 +106,41 @@ pub struct Told {
     pub enabled: bool,
 }
 
+/// A call of CreateTap that came as far as making a pass.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PastCall {
+    /// Which job.
+    pub job_key: String,
+    /// Since when.
+    pub since: DateTime<Utc>,
+    /// What tells a repetition from a new call, where the caller sent a key.
+    #[serde(default)]
+    pub fingerprint: Option<Fingerprint>,
+    /// What became of it; none while it is at work, and for ever if its worker died.
+    #[serde(default)]
+    pub end: Option<CallEnd>,
+}
+
+/// What an idempotency key and the body that came with it leave behind: nobody can read either from it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fingerprint {
+    /// SHA-256 of the key.
+    pub key: String,
+    /// SHA-256 of what was asked for.
+    pub body: String,
+}
+
+/// What became of a call.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum CallEnd {
+    /// This pass was handed over, or a mail with its code may have arrived.
+    Made(Made),
+    /// Nobody was handed anything.
+    Nothing,
+}
+
 /// What the ledger keeps of one user.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -134,6 +169,9 @@ pub struct Record {
     /// What the joiner was last told, whatever was delivered on demand since.
     #[serde(default)]
     pub told: Option<Told>,
+    /// Calls of CreateTap within the last hour, the oldest first.
+    #[serde(default)]
+    pub calls: Vec<PastCall>,
     /// Why the last job ended as it did, where that was not a delivery; also tells whether an alert would be news.
     #[serde(default)]
     pub reason: Option<String>,
@@ -155,6 +193,8 @@ impl Record {
     const MAX_EARLIER_CLAIMS: usize = 16;
     /// How long a claim is respected: longer than any worker may go on before it makes or mails a pass.
     pub const LEASE: TimeDelta = TimeDelta::minutes(5);
+    /// How long calls of CreateTap are remembered.
+    pub const CALLS_KEPT: TimeDelta = TimeDelta::hours(1);
 
     /// The first record of a user.
     pub fn new(state: State, purpose: Purpose, now: DateTime<Utc>) -> Self {
@@ -168,6 +208,7 @@ impl Record {
             earlier_claims: Vec::new(),
             delivered: None,
             told: None,
+            calls: Vec::new(),
             reason: None,
             updated_at: now,
             unknown: Map::new(),
@@ -208,6 +249,19 @@ impl Record {
             }
         }
         self.claim = Some(claim);
+    }
+
+    /// Writes down that a caller is about to be made a pass, and forgets the calls of more than an hour ago.
+    pub fn add_call(&mut self, call: PastCall, now: DateTime<Utc>) {
+        self.calls.retain(|old| now - old.since < Self::CALLS_KEPT);
+        self.calls.push(call);
+    }
+
+    /// Writes down what became of the call that is the job `job_key`, if that is a call.
+    pub fn end_call(&mut self, job_key: &str, end: CallEnd) {
+        if let Some(call) = self.calls.iter_mut().find(|call| call.job_key == job_key) {
+            call.end = Some(end);
+        }
     }
 
     /// Until when a sweep looks at it again even if its user is no candidate any more; `None` where nothing is open.

@@ -1,4 +1,4 @@
-//! The mails: a joiner's, in their language, and the alerts for admins.
+//! The mails: a joiner's and the notice of a pass, in their language, and the alerts for admins.
 //!
 //! The words are in `templates/`, the rest is here: choosing the language ([`Mailer::language_for`]), writing
 //! dates for the reader, and keeping the code away from the template engine ([`Draft`]).
@@ -91,6 +91,37 @@ pub struct JoinerMail<'a> {
     pub moved: bool,
 }
 
+/// What goes into the mail that tells somebody of a pass for their account. It has no place for a code.
+#[derive(Debug, Clone)]
+pub struct NoticeMail<'a> {
+    /// One of [`Mailer::languages`], as [`Mailer::language_for`] chose it.
+    pub language: &'a str,
+    /// The country (ISO 3166-1). It decides how dates look.
+    pub usage_location: Option<&'a str>,
+    /// For the greeting.
+    pub given_name: Option<&'a str>,
+    /// For the greeting, if there is no given name.
+    pub display_name: &'a str,
+    /// The account that the pass is for.
+    pub user_principal_name: &'a str,
+    /// When the pass begins to work.
+    pub opens_at: DateTime<Utc>,
+    /// Whether it works already.
+    pub opens_now: bool,
+    /// When it stops working.
+    pub closes_at: DateTime<Utc>,
+    /// The reader's time zone.
+    pub zone: Tz,
+    /// Whether it works only once.
+    pub one_time: bool,
+    /// When it was made.
+    pub made_at: DateTime<Utc>,
+    /// Whom to call if it was not the reader who asked for it.
+    pub service_desk: ServiceDesk,
+    /// The ticket that it was made for; an `https:` address.
+    pub ticket_url: Option<&'a str>,
+}
+
 /// What goes into a mail to the admins. Never a code.
 #[derive(Debug, Clone)]
 pub struct AlertMail<'a> {
@@ -159,6 +190,32 @@ impl Mailer {
         Ok(Draft::new(subject, mail.language, body))
     }
 
+    /// The mail that tells of a pass and cannot hold its code.
+    pub fn notice(&self, notice: &NoticeMail<'_>) -> Result<Rendered, MailError> {
+        let language = notice.language;
+        let locale = language::locale(language, notice.usage_location);
+        let direction = language::direction(&locale);
+        let dates = Dates::new(locale, notice.zone)?;
+        let values = Value::from(Serde(NoticeValues {
+            language,
+            direction,
+            company: self.company.as_deref(),
+            name: greeted(notice.given_name, notice.display_name),
+            user_principal_name: notice.user_principal_name,
+            opens: dates.moment(notice.opens_at)?,
+            opens_now: notice.opens_now,
+            closes: dates.moment(notice.closes_at)?,
+            made: dates.moment(notice.made_at)?,
+            one_time: notice.one_time,
+            service_desk: notice.service_desk.is_set().then_some(&notice.service_desk),
+            ticket_url: notice.ticket_url,
+        }));
+        Ok(Rendered {
+            subject: templates::subject(language, "notice", values.clone())?,
+            html: templates::html(language, "notice", values)?,
+        })
+    }
+
     /// A mail to the admins, in English.
     pub fn alert(&self, alert: &AlertMail<'_>) -> Result<Rendered, MailError> {
         let &AlertMail { headline, who, what_happened, what_to_do, reference, at } = alert;
@@ -182,7 +239,7 @@ impl Mailer {
             language: mail.language,
             direction,
             company: self.company.as_deref(),
-            name: mail.given_name.filter(|name| !name.trim().is_empty()).unwrap_or(mail.display_name),
+            name: greeted(mail.given_name, mail.display_name),
             user_principal_name: mail.user_principal_name,
             manager: mail.manager,
             first_day: day_one.map(|day| dates.day(day)).transpose()?,
@@ -194,6 +251,28 @@ impl Mailer {
             service_desk: self.service_desk.is_set().then_some(&self.service_desk),
         })
     }
+}
+
+/// How the reader is greeted.
+fn greeted<'a>(given_name: Option<&'a str>, display_name: &'a str) -> &'a str {
+    given_name.filter(|name| !name.trim().is_empty()).unwrap_or(display_name)
+}
+
+/// The names that a notice's template can use.
+#[derive(Serialize)]
+struct NoticeValues<'a> {
+    language: &'a str,
+    direction: &'a str,
+    company: Option<&'a str>,
+    name: &'a str,
+    user_principal_name: &'a str,
+    opens: Moment,
+    opens_now: bool,
+    closes: Moment,
+    made: Moment,
+    one_time: bool,
+    service_desk: Option<&'a ServiceDesk>,
+    ticket_url: Option<&'a str>,
 }
 
 /// The names that a joiner's template can use, besides `code`. `docs/TRANSLATING.md` explains them.

@@ -134,6 +134,54 @@ fn a_moved_first_day_comes_with_a_reason_for_the_second_mail() {
     assert_snapshot!("de_moved", read_joiner(&contoso(), &moved("de")));
 }
 
+fn notice(language: &str) -> NoticeMail<'_> {
+    NoticeMail {
+        language,
+        usage_location: Some("DE"),
+        given_name: Some("Ada"),
+        display_name: "Ada Lovelace",
+        user_principal_name: "ada.lovelace@contoso.example",
+        opens_at: utc("2026-11-23T05:00:12Z"),
+        opens_now: true,
+        closes_at: utc("2026-11-23T09:00:12Z"),
+        zone: zone("Europe/Berlin"),
+        one_time: true,
+        made_at: utc("2026-11-23T05:00:12Z"),
+        service_desk: full_desk(),
+        ticket_url: Some("https://help.contoso.example/tickets/4711?a=1&b=2"),
+    }
+}
+
+#[test]
+fn a_notice_tells_of_a_pass_and_whom_to_call() {
+    for language in ["en", "de"] {
+        assert_snapshot!(format!("{language}_notice"), read(contoso().notice(&notice(language)).unwrap()));
+    }
+}
+
+#[test]
+fn a_notice_renders_in_every_language_with_whatever_is_known() {
+    for language in Mailer::languages() {
+        for bits in 0..16 {
+            let is = |bit: u32| bits & (1 << bit) != 0;
+            let full = notice(language);
+            let notice = NoticeMail {
+                opens_now: is(0),
+                one_time: is(1),
+                service_desk: if is(2) { full_desk() } else { ServiceDesk::default() },
+                ticket_url: full.ticket_url.filter(|_| is(3)),
+                ..full
+            };
+            for mailer in [contoso(), mailer(None, full_desk())] {
+                let mail = mailer.notice(&notice).unwrap_or_else(|error| panic!("{error}\n{notice:?}"));
+                // Whom to call is what the call says, not what the mailer is set to.
+                assert_eq!(mail.html.contains("help@contoso.example"), is(2));
+                assert_eq!(mail.html.contains("4711?a=1&amp;b=2"), is(3));
+            }
+        }
+    }
+}
+
 #[test]
 fn the_html_is_what_mail_clients_can_show() {
     let html = contoso().joiner(&ada("en")).unwrap().with_code(&code()).html;
@@ -187,7 +235,7 @@ fn every_folder_is_a_language_with_all_its_mails() {
     for language in Mailer::languages() {
         let canonical = icu_locale::LanguageIdentifier::try_from_str(language).unwrap().to_string();
         assert_eq!(language, canonical, "the folder's name is no BCP 47 tag in its usual spelling");
-        for mail in ["joiner", "moved"] {
+        for mail in ["joiner", "moved", "notice"] {
             for kind in ["html", "subject.txt"] {
                 TEMPLATES.get_template(&format!("{language}/{mail}.{kind}.j2")).unwrap();
             }
@@ -201,6 +249,7 @@ fn templates_use_no_name_that_we_do_not_give() {
     let joiner = serde_json::to_value(mailer.joiner_values(&ada("en")).unwrap()).unwrap();
     let mut known: BTreeSet<_> = joiner.as_object().unwrap().keys().cloned().collect();
     known.insert("code".to_owned());
+    known.insert("ticket_url".to_owned());
     for (name, template) in TEMPLATES.templates() {
         let mut unknown = template.undeclared_variables(false);
         unknown.retain(|variable| !known.contains(variable));

@@ -18,13 +18,15 @@ use crate::{
     app::App,
     code::Code,
     graph::{GraphError, Kind, Pass, Usability, User},
-    ledger::{Claim, Delivered, ETag, LedgerError, Made, Record, State},
+    ledger::{CallEnd, Claim, Delivered, ETag, LedgerError, Made, PastCall, Record, State},
 };
 
 /// Waits before an account that is not there is looked for again: a new one takes seconds to reach all replicas.
 pub(super) const REPLICATION_WAITS: [u64; 4] = [2, 4, 8, 16];
 /// How long deleting a pass that nobody was handed may take: the next job would replace it anyway.
 const CLEANING_TIME: Duration = Duration::from_secs(60);
+/// The same while a caller waits.
+const CALLERS_CLEANING_TIME: Duration = Duration::from_secs(20);
 
 /// A claim that we hold.
 pub struct Claimed<'a> {
@@ -40,7 +42,7 @@ pub struct Claimed<'a> {
 }
 
 impl<'a> Claimed<'a> {
-    /// Claims the user for `job`, to be done within `working_time`.
+    /// Claims the user for `job`. Nothing that cannot be undone is to start after `deadline`.
     ///
     /// # Errors
     /// When another job was faster, or may have been: the next delivery sorts it out.
@@ -50,9 +52,8 @@ impl<'a> Claimed<'a> {
         plan: &Plan,
         facts: &Facts<'a>,
         etag: Option<&ETag>,
-        working_time: Duration,
+        deadline: Instant,
     ) -> Result<Self, Outcome> {
-        let deadline = Instant::now() + working_time;
         let new = || Record::new(State::Issuing, plan.purpose, facts.now);
         let mut record = facts.record.cloned().unwrap_or_else(new);
         let told = record.reason.clone();
@@ -69,6 +70,15 @@ impl<'a> Claimed<'a> {
             opens_at: plan.window.as_new_pass().opens_at,
             lifetime_minutes: plan.window.lifetime_minutes,
         };
+        if let Some(order) = facts.order {
+            let call = PastCall {
+                job_key: job.key.clone(),
+                since: claim.since,
+                fingerprint: order.fingerprint.clone(),
+                end: None,
+            };
+            record.add_call(call, claim.since);
+        }
         record.add_claim(claim, facts.now);
         let etag = app.ledger.write(job.user_id, &record, etag).await?;
         Ok(Self { app, job, user: &facts.reading.user, record, etag, told, deadline })
@@ -94,7 +104,7 @@ impl<'a> Claimed<'a> {
             Err(error) if error.kind == Kind::Refused && !answer_lost => {
                 Err(self.block(Block::Refused(error)).await)
             }
-            Err(error) => Err(self.fail(Failure::Graph(error)).await),
+            Err(error) => Err(self.fail(Failure::Graph(error), false).await),
         }
     }
 
@@ -144,7 +154,8 @@ impl<'a> Claimed<'a> {
     /// the next job replaces it.
     pub async fn delete(&self, pass: &Pass) {
         let user = self.user.id;
-        match timeout(CLEANING_TIME, self.app.graph.delete_pass(user, &pass.id)).await {
+        let time = if self.job.reason == Reason::Http { CALLERS_CLEANING_TIME } else { CLEANING_TIME };
+        match timeout(time, self.app.graph.delete_pass(user, &pass.id)).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::warn!(event = "pass.delete_failed", %user, %error),
             Err(_) => tracing::warn!(event = "pass.delete_failed", %user, error = "no time left"),
@@ -166,6 +177,7 @@ impl<'a> Claimed<'a> {
             Delivered { language: language.map(str::to_owned), recipients, ..delivered },
             self.user.is_enabled(),
         );
+        self.record.end_call(&self.job.key, CallEnd::Made(made(pass)));
         self.write(State::Mailed).await
     }
 
@@ -175,8 +187,10 @@ impl<'a> Claimed<'a> {
         written.and_then(|(record, _)| record.delivered).is_some_and(|d| d.pass.pass_id == pass.id)
     }
 
-    /// Gives the claim back: something went wrong.
-    pub async fn fail(mut self, failure: Failure) -> Outcome {
+    /// Gives the claim back: something went wrong. The code `may_have_arrived` all the same.
+    pub async fn fail(mut self, failure: Failure, may_have_arrived: bool) -> Outcome {
+        let made = self.record.pass.clone().filter(|_| may_have_arrived);
+        self.record.end_call(&self.job.key, made.map_or(CallEnd::Nothing, CallEnd::Made));
         self.record.reason = self.reason(failure.word());
         self.give_back(State::Failed).await;
         Outcome::Failed(failure)
@@ -189,6 +203,7 @@ impl<'a> Claimed<'a> {
         if self.told.as_deref() != Some(word) && self.job.reason != Reason::Http {
             alert::tell(self.app, self.job, &self.user.user_principal_name, &outcome).await;
         }
+        self.record.end_call(&self.job.key, CallEnd::Nothing);
         self.record.reason = self.reason(word);
         self.give_back(State::Blocked).await;
         outcome

@@ -10,6 +10,7 @@ use super::{
     day_one::{Distance, day_one, distance},
     guard,
     job::Reason,
+    order::Order,
     outcome::{Block, Revoke, Skip},
     window::{A_DAY, Window, opening},
 };
@@ -31,6 +32,8 @@ pub struct Facts<'a> {
     pub record: Option<&'a Record>,
     /// Why there is nobody to write to, if so.
     pub no_address: Option<&'a str>,
+    /// What the caller asks for, if there is one.
+    pub order: Option<&'a Order>,
     /// What a pass is like.
     pub pass: &'a PassSettings,
     /// How far ahead joiners are served, in days.
@@ -75,7 +78,7 @@ pub struct Plan {
 }
 
 /// How long what we read may be older than what we wrote.
-const REPLICA_LAG: TimeDelta = TimeDelta::minutes(10);
+pub(super) const REPLICA_LAG: TimeDelta = TimeDelta::minutes(10);
 /// How far Graph's clock and ours may be apart.
 const CLOCK_SKEW: TimeDelta = TimeDelta::minutes(1);
 /// How long after its claim a request that seemed lost may still make a pass.
@@ -85,12 +88,13 @@ const MAX_REISSUES: u32 = 2;
 
 /// Decides.
 pub fn decide(facts: &Facts<'_>) -> Decision {
-    match (facts.reason, facts.record) {
-        (Reason::Joiner, _) => joiner(facts),
-        (Reason::GroupAdd, _) => on_demand(facts, false),
-        (Reason::Http, _) => http(facts),
-        (Reason::Recheck, None) => Decision::Skip(Skip::NothingOpen),
-        (Reason::Recheck, Some(record)) => recheck(facts, record),
+    match facts.reason {
+        Reason::Joiner => joiner(facts),
+        Reason::GroupAdd => on_demand(facts, false),
+        Reason::Http => facts.order.map_or(Decision::Skip(Skip::NothingOpen), |order| http(facts, order)),
+        Reason::Recheck => {
+            facts.record.map_or(Decision::Skip(Skip::NothingOpen), |record| recheck(facts, record))
+        }
     }
 }
 
@@ -106,8 +110,6 @@ fn recheck(facts: &Facts<'_>, record: &Record) -> Decision {
     }
 }
 
-/// Minutes that a caller's pass lives where nobody set it: half a working day.
-const CALL_LIFETIME: u32 = 240;
 /// How long after a day one a new one is still told as a move; later it is a new start.
 const A_MOVE: TimeDelta = TimeDelta::days(30);
 
@@ -215,26 +217,21 @@ fn on_demand(facts: &Facts<'_>, again: bool) -> Decision {
     if let Some(block) = facts.block() {
         return Decision::Block(block);
     }
-    at_once(facts, Purpose::OnDemand, A_DAY)
+    let lifetime = facts.pass.lifetime_minutes.unwrap_or(A_DAY);
+    let window = Window::from(now, lifetime, facts.pass.one_time, facts.zone(), &reading.policy, now);
+    Decision::Issue(Plan { window, purpose: Purpose::OnDemand, day_one: None, moved: false })
 }
 
 /// A caller decides for themselves; what stays is who may have a pass at all.
-fn http(facts: &Facts<'_>) -> Decision {
+fn http(facts: &Facts<'_>, order: &Order) -> Decision {
     if let Some(skip) = facts.not_served() {
         Decision::Skip(skip)
     } else if let Some(block) = facts.cannot_have_one() {
         Decision::Block(block)
     } else {
-        at_once(facts, Purpose::Http, CALL_LIFETIME)
+        let window = order.window(facts.zone(), &facts.reading.policy, facts.now);
+        Decision::Issue(Plan { window, purpose: Purpose::Http, day_one: None, moved: false })
     }
-}
-
-/// A pass that works from now on.
-fn at_once(facts: &Facts<'_>, purpose: Purpose, default_lifetime: u32) -> Decision {
-    let lifetime = facts.pass.lifetime_minutes.unwrap_or(default_lifetime);
-    let policy = &facts.reading.policy;
-    let window = Window::from_now(lifetime, facts.pass.one_time, facts.zone(), policy, facts.now);
-    Decision::Issue(Plan { window, purpose, day_one: None, moved: false })
 }
 
 impl<'a> Facts<'a> {
@@ -365,7 +362,7 @@ pub(super) fn purpose_of(record: &Record, pass: &Pass) -> Option<Purpose> {
 
 /// Whether `pass` is the one that `claim` announced: made since, with exactly the window that was planned. Then a
 /// worker died, or the answer to its POST was lost.
-fn was_announced(claim: &Claim, pass: &Pass) -> bool {
+pub(super) fn was_announced(claim: &Claim, pass: &Pass) -> bool {
     let since = pass.created_date_time - claim.since;
     let as_planned = match claim.opens_at {
         Some(opens_at) => pass.start_date_time == opens_at,

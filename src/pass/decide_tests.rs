@@ -5,6 +5,7 @@ use super::*;
 use crate::{
     graph::{Manager, PassPolicy, Standing, User, roles::Role},
     ledger::{Claim, Delivered, Made, Told},
+    pass::order::Wish,
     settings::PassStart,
 };
 
@@ -21,6 +22,7 @@ struct Case {
     reading: Reading,
     record: Option<Record>,
     no_address: Option<String>,
+    order: Order,
     pass: PassSettings,
     now: DateTime<Utc>,
 }
@@ -32,6 +34,7 @@ impl Case {
             reading: &self.reading,
             record: self.record.as_ref(),
             no_address: self.no_address.as_deref(),
+            order: Some(&self.order),
             pass: &self.pass,
             lead_days: 7,
             on_demand_group: Some(GROUP),
@@ -76,7 +79,15 @@ fn plain() -> Case {
         one_time: true,
         serve_disabled: true,
     };
-    Case { reason: Reason::Joiner, reading, record: None, no_address: None, pass, now: now() }
+    let order = Order {
+        opens_at: None,
+        lifetime_minutes: Wish::Default(240),
+        one_time: Wish::Default(true),
+        by_mail: false,
+        fingerprint: None,
+        deadline: tokio::time::Instant::now(),
+    };
+    Case { reason: Reason::Joiner, reading, record: None, no_address: None, order, pass, now: now() }
 }
 
 fn listed(

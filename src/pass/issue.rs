@@ -14,15 +14,17 @@
 
 use std::time::Duration;
 
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::{
     alert,
     claim::{Claimed, REPLICATION_WAITS, delivered, made},
     decide::{Decision, Facts, Plan, decide},
     job::{Job, Reason},
+    order::{Beyond, NotIssued, Order},
     outcome::{Block, Failure, Mailed, Outcome, Revoke, Skip},
     recipients::Recipients,
+    window::Window,
 };
 use crate::{
     app::App,
@@ -64,47 +66,96 @@ pub struct Ended {
 /// Runs the flow for a job from the queue.
 pub async fn issue(app: &App, job: &Job) -> Ended {
     let mut who = job.user_id.to_string();
-    let outcome = match Case::open(app, job, JOB, &mut who).await {
+    let outcome = match Case::open(app, job, &mut who).await {
         Ok(case) => case.deliver_by_mail().await.unwrap_or_else(|outcome| outcome),
         Err(outcome) => outcome,
     };
     Ended { outcome, who }
 }
 
-/// A pass made for a caller who gets its code in the answer.
+/// A pass made for a caller.
 #[derive(Debug)]
 pub struct Issued {
     /// The account.
     pub user: User,
     /// The pass.
     pub pass: Pass,
-    /// Its code.
-    pub code: Code,
+    /// When it works, as planned.
+    pub window: Window,
+    /// Where its code went.
+    pub handed: Handed,
+    /// The pass that was listed before, if any: whether it still worked, or would have.
+    pub replaced: Option<bool>,
+    /// What the policy made of the defaults.
+    pub bent: Vec<Beyond>,
+    /// The caller is waiting: nothing more is to start after this.
+    pub deadline: Instant,
 }
 
-/// Runs the flow for a caller.
+/// Where a code went.
+#[derive(Debug)]
+pub enum Handed {
+    /// It is for the caller.
+    ToCaller(Code),
+    /// The joiner's mail is on its way to these addresses, masked.
+    ByMail(Vec<String>),
+}
+
+/// Runs the flow for a caller. `who` becomes the sign-in name as soon as it is known.
 ///
 /// # Errors
-/// The outcome, which is then never `Mailed`.
-pub async fn issue_to_caller(app: &App, job: &Job) -> Result<Issued, Outcome> {
-    let case = Case::open(app, job, CALL, &mut String::new()).await?;
+/// Why there is no pass; of the outcomes, it is never `Mailed`.
+pub async fn issue_to_caller(
+    app: &App,
+    job: &Job,
+    order: &Order,
+    who: &mut String,
+) -> Result<Issued, NotIssued> {
+    let read = Read::both(app, job, CALL, who).await?;
+    order.is_new(read.record.as_ref(), read.reading.as_ref().ok(), app.clock.now())?;
+    let case = Case { order: Some(order), ..Case::of(app, job, CALL, read).await? };
     let plan = case.plan().await?;
-    let (mut claimed, pass, code) = case.claim(&plan).await?.make_pass(&plan).await?;
-    if let Err(error) = claimed.settle(&pass, None, Vec::new()).await
-        && !claimed.is_settled(&pass).await
-    {
-        // Someone else may have made a newer pass: the caller must not get a code that is dead already.
-        claimed.delete(&pass).await;
-        return Err(error.into());
+    order.admit(&app.settings.create_tap, &case.reading, case.record.as_ref(), app.clock.now())?;
+    let (pass, handed, deadline) =
+        if order.by_mail { case.mail(&plan).await? } else { case.hand_to_caller(&plan).await? };
+    Ok(Issued {
+        window: plan.window,
+        pass,
+        handed,
+        replaced: case.reading.passes.first().map(|pass| pass.is_alive(app.clock.now())),
+        bent: order.bent(&case.reading.policy),
+        deadline,
+        user: case.reading.user,
+    })
+}
+
+/// What was read: the tenant, then the record.
+struct Read {
+    reading: Result<Reading, ReadError>,
+    record: Option<Record>,
+    etag: Option<ETag>,
+}
+
+impl Read {
+    /// Step 1. `who` becomes the sign-in name as soon as it is known.
+    async fn both(app: &App, job: &Job, pace: Pace, who: &mut String) -> Result<Self, Outcome> {
+        let reading = match timeout(pace.reading, read_patiently(app, job)).await {
+            Ok(reading) => reading,
+            Err(_) => Err(GraphError::no_time("reading the user").into()),
+        };
+        if let Ok(reading) = &reading {
+            who.clone_from(&reading.user.user_principal_name);
+        }
+        let (record, etag) = app.ledger.read(job.user_id).await?.unzip();
+        Ok(Self { reading, record, etag })
     }
-    drop(claimed);
-    Ok(Issued { user: case.reading.user, pass, code })
 }
 
 /// One run: the job, and all that was read for it.
 struct Case<'a> {
     app: &'a App,
     job: &'a Job,
+    order: Option<&'a Order>,
     pace: Pace,
     reading: Reading,
     record: Option<Record>,
@@ -113,26 +164,23 @@ struct Case<'a> {
 }
 
 impl<'a> Case<'a> {
-    /// Steps 1 and 2. `who` becomes the sign-in name as soon as it is known.
-    async fn open(app: &'a App, job: &'a Job, pace: Pace, who: &mut String) -> Result<Self, Outcome> {
-        let read = match timeout(pace.reading, read_patiently(app, job)).await {
-            Ok(read) => read,
-            Err(_) => Err(GraphError::no_time("reading the user").into()),
-        };
-        if let Ok(reading) = &read {
-            who.clone_from(&reading.user.user_principal_name);
-        }
-        let (record, etag) = app.ledger.read(job.user_id).await?.unzip();
+    async fn open(app: &'a App, job: &'a Job, who: &mut String) -> Result<Self, Outcome> {
+        Self::of(app, job, JOB, Read::both(app, job, JOB, who).await?).await
+    }
+
+    /// Step 2.
+    async fn of(app: &'a App, job: &'a Job, pace: Pace, read: Read) -> Result<Self, Outcome> {
+        let Read { reading, record, etag } = read;
         if let Some(until) = record.as_ref().and_then(|r| r.claimed_until(app.clock.now())) {
             return Err(Outcome::Failed(Failure::Busy(Some(until))));
         }
-        let reading = match read {
+        let reading = match reading {
             Ok(reading) => reading,
             Err(ReadError::Graph(error)) => return Err(error.into()),
             Err(ReadError::Missing) => return Err(missing(app, job, record, etag).await),
         };
         let recipients = Recipients::choose(&reading.user, reading.manager.as_ref(), &app.settings.mail);
-        Ok(Self { app, job, pace, reading, record, etag, recipients })
+        Ok(Self { app, job, order: None, pace, reading, record, etag, recipients })
     }
 
     fn facts(&self) -> Facts<'_> {
@@ -141,6 +189,7 @@ impl<'a> Case<'a> {
             reading: &self.reading,
             record: self.record.as_ref(),
             no_address: self.recipients.as_ref().err().map(String::as_str),
+            order: self.order,
             pass: &self.app.settings.pass,
             lead_days: self.app.settings.lead_days,
             on_demand_group: self.app.settings.on_demand_group,
@@ -162,24 +211,50 @@ impl<'a> Case<'a> {
     /// Steps 3 to 8.
     async fn deliver_by_mail(&self) -> Result<Outcome, Outcome> {
         let plan = self.plan().await?;
+        self.mail(&plan).await?;
+        let to = self.recipients.as_ref().map_or_else(|_| String::new(), |r| r.to.masked());
+        Ok(Outcome::Mailed(Mailed { window: plan.window, to, moved: plan.moved }))
+    }
+
+    /// Steps 4 to 8.
+    async fn mail(&self, plan: &Plan) -> Result<(Pass, Handed, Instant), Outcome> {
         let recipients =
             self.recipients.as_ref().map_err(|why| Outcome::Blocked(Block::NoAddress(why.clone())))?;
-        let draft = self.draft(&plan, recipients)?;
-        let (mut claimed, pass, code) = self.claim(&plan).await?.make_pass(&plan).await?;
+        let draft = self.draft(plan, recipients)?;
+        let (mut claimed, pass, code) = self.claim(plan).await?.make_pass(plan).await?;
         let content = draft.with_code(&code);
         let message = Message { to: vec![recipients.to.clone()], cc: recipients.cc.clone(), content };
         if let Err(unsent) = self.send(&claimed, &message, &code).await {
             if !unsent.maybe_sent {
                 claimed.delete(&pass).await;
             }
-            return Err(claimed.fail(Failure::Graph(unsent.error)).await);
+            return Err(claimed.fail(Failure::Graph(unsent.error), unsent.maybe_sent).await);
         }
-        claimed.settle(&pass, Some(draft.language()), recipients.masked()).await?;
-        Ok(Outcome::Mailed(Mailed { window: plan.window, to: recipients.to.masked(), moved: plan.moved }))
+        if let Err(error) = claimed.settle(&pass, Some(draft.language()), recipients.masked()).await
+            && !claimed.is_settled(&pass).await
+        {
+            return Err(error.into());
+        }
+        Ok((pass, Handed::ByMail(recipients.masked()), claimed.deadline))
+    }
+
+    /// Steps 5 to 8 where the code goes into an answer.
+    async fn hand_to_caller(&self, plan: &Plan) -> Result<(Pass, Handed, Instant), Outcome> {
+        let (mut claimed, pass, code) = self.claim(plan).await?.make_pass(plan).await?;
+        if let Err(error) = claimed.settle(&pass, None, Vec::new()).await
+            && !claimed.is_settled(&pass).await
+        {
+            // Someone else may have made a newer pass: the caller must not get a code that is dead already.
+            claimed.delete(&pass).await;
+            return Err(error.into());
+        }
+        Ok((pass, Handed::ToCaller(code), claimed.deadline))
     }
 
     async fn claim(&self, plan: &Plan) -> Result<Claimed<'_>, Outcome> {
-        Claimed::take(self.app, self.job, plan, &self.facts(), self.etag.as_ref(), self.pace.working).await
+        let deadline = Instant::now() + self.pace.working;
+        let deadline = self.order.map_or(deadline, |order| deadline.min(order.deadline));
+        Claimed::take(self.app, self.job, plan, &self.facts(), self.etag.as_ref(), deadline).await
     }
 
     fn draft(&self, plan: &Plan, recipients: &Recipients) -> Result<Draft, Outcome> {

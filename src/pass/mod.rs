@@ -1,6 +1,7 @@
 //! The domain: who gets a pass, when it works, and the one flow that makes and delivers it.
 //!
-//! The rules are pure and take `now`: [`day_one`], [`window`], [`guard`], [`recipients`], [`mod@decide`], [`job`].
+//! The rules are pure and take `now`: [`day_one`], [`window`], [`guard`], [`recipients`], [`mod@decide`], [`order`],
+//! [`job`].
 //! [`issue`] is the flow around them; [`claim`] keeps its promises to the ledger, [`alert`] tells people.
 
 pub mod alert;
@@ -10,6 +11,7 @@ pub mod decide;
 pub mod guard;
 pub mod issue;
 pub mod job;
+pub mod order;
 pub mod outcome;
 pub mod recipients;
 pub mod window;
@@ -17,6 +19,7 @@ pub mod window;
 pub use self::{
     decide::{Decision, Facts, Plan, decide},
     job::{Job, Reason},
+    order::{NotIssued, Order, Refusal},
     outcome::{Block, Failure, Mailed, Outcome, Revoke, Skip},
     window::Window,
 };

@@ -52,18 +52,8 @@ impl Window {
         from(day_one_opening, A_DAY)
     }
 
-    /// The window of a pass that is wanted at once. `lifetime_minutes` is clamped to the policy.
-    pub fn from_now(
-        lifetime_minutes: u32,
-        one_time: bool,
-        zone: Tz,
-        policy: &PassPolicy,
-        now: DateTime<Utc>,
-    ) -> Self {
-        Self::from(now, lifetime_minutes, one_time, zone, policy, now)
-    }
-
-    fn from(
+    /// The window from `opens_at`, but not in the past, within the policy.
+    pub fn from(
         opens_at: DateTime<Utc>,
         lifetime_minutes: u32,
         one_time: bool,

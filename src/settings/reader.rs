@@ -223,10 +223,17 @@ pub(super) fn schedule(text: &str) -> Parsed<()> {
 }
 
 pub(super) fn web_page(text: &str) -> Parsed<String> {
-    match Url::parse(text) {
-        Ok(url) if matches!(url.scheme(), "https") => Ok(text.to_owned()),
-        _ => Err(format!("is not an https:// address: \"{text}\"")),
+    if https_page(text) {
+        Ok(text.to_owned())
+    } else {
+        Err(format!("is not an https:// address: \"{text}\""))
     }
+}
+
+/// Whether `text` is an address that a mail may link to: what stands before an `@` looks like a host and is none.
+pub(crate) fn https_page(text: &str) -> bool {
+    Url::parse(text)
+        .is_ok_and(|url| url.scheme() == "https" && url.username().is_empty() && url.password().is_none())
 }
 
 /// The URL may carry a SAS: it is never repeated in words.

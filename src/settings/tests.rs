@@ -60,6 +60,15 @@ fn every_problem_is_in_one_report_with_its_example() {
         ("MAIL_CC", "extensionAttribute1"),
         ("SERVICE_DESK_EMAIL", "desk"),
         ("SERVICE_DESK_PORTAL_URL", "javascript:alert(1)"),
+        ("CREATE_TAP_OPEN_PARAMETERS", "Reason, Password"),
+        ("CREATE_TAP_DEFAULT_LIFETIME_MINUTES", "5"),
+        ("CREATE_TAP_DEFAULT_ONE_TIME_USE_ONLY", "once"),
+        ("CREATE_TAP_DEFAULT_NOTIFY_USER", "perhaps"),
+        ("CREATE_TAP_DEFAULT_DELIVER", "pigeon"),
+        ("CREATE_TAP_ALLOWED_GROUP_ID", "helpdesk"),
+        ("CREATE_TAP_ALLOWED_CALLERS", "the portal"),
+        ("CREATE_TAP_LIMIT_PER_USER", "0"),
+        ("CREATE_TAP_LIMIT_PER_CALLER", "many"),
     ];
     let report = read(&bad).unwrap_err();
     let named: Vec<&str> = report.0.iter().map(|problem| problem.name).collect();

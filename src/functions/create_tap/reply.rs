@@ -1,0 +1,290 @@
+//! The answers: 201 with a pass, or a problem by RFC 9457.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use serde_json::{Value, json};
+
+use super::parameters::Wrong;
+use crate::{
+    graph::{GraphError, Kind, Pass, Usability},
+    ledger::Made,
+    pass::{
+        Block, Failure, NotIssued, Outcome, Refusal,
+        guard::Power,
+        issue::{Handed, Issued},
+        order::Beyond,
+    },
+    settings::Parameter,
+};
+
+/// An HTTP answer.
+#[derive(Clone)]
+pub struct Reply {
+    /// The status.
+    pub status: u16,
+    /// Seconds after which trying again makes sense.
+    pub retry_after: Option<u64>,
+    /// The body; of a 201 it holds a code, which is why this has no `Debug`.
+    pub body: Value,
+}
+
+/// What became of the mails that a call brought about.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Notification {
+    /// Whom a mail went to, masked.
+    pub to: Vec<String>,
+    /// Why the notice did not go out.
+    pub error: Option<String>,
+}
+
+/// The answer to a call that made a pass.
+pub(super) fn created(
+    issued: &Issued,
+    notification: &Notification,
+    warnings: &[String],
+    now: DateTime<Utc>,
+) -> Reply {
+    let Issued { user, pass, handed, replaced, .. } = issued;
+    let code = match handed {
+        Handed::ToCaller(code) => Some(code.reveal()),
+        Handed::ByMail(_) => None,
+    };
+    let to = Some(notification.to.join(", ")).filter(|to| !to.is_empty());
+    let body = json!({
+        "userId": user.id,
+        "userPrincipalName": user.user_principal_name,
+        "temporaryAccessPass": code,
+        "passId": pass.id,
+        "startDateTime": pass.start_date_time,
+        "validUntil": pass.ends_at(),
+        "lifetimeInMinutes": pass.lifetime_in_minutes,
+        "isUsableOnce": pass.is_usable_once,
+        "usable": pass.usability(now) == Usability::Works,
+        "usabilityReason": usability_reason(pass, now),
+        "replaced": u8::from(replaced.is_some()),
+        "replacedStillWorked": replaced.unwrap_or(false),
+        "notification": {"sent": to.is_some(), "to": to, "error": notification.error},
+        "warnings": warnings,
+    });
+    Reply { status: 201, retry_after: None, body }
+}
+
+/// Graph's word, where it has one.
+fn usability_reason(pass: &Pass, now: DateTime<Utc>) -> &str {
+    pass.method_usability_reason.as_deref().unwrap_or(match pass.usability(now) {
+        Usability::Later => "NotYetValid",
+        _ => "EnabledByPolicy",
+    })
+}
+
+/// Why a call made no pass.
+#[derive(Clone, Debug)]
+pub(super) struct Problem {
+    status: u16,
+    /// One word for machines and the audit line.
+    pub word: &'static str,
+    title: &'static str,
+    /// For people; never with a code.
+    pub detail: String,
+    retry_after: Option<u64>,
+    request_id: Option<String>,
+    errors: Vec<Wrong>,
+    made: Option<(Made, DateTime<Utc>)>,
+}
+
+impl Problem {
+    fn new(status: u16, word: &'static str, title: &'static str, detail: &str) -> Self {
+        let detail = detail.to_owned();
+        let (retry_after, request_id, errors, made) = (None, None, Vec::new(), None);
+        Self { status, word, title, detail, retry_after, request_id, errors, made }
+    }
+
+    pub(super) fn bad_request(errors: Vec<Wrong>) -> Self {
+        let detail = errors.iter().map(Wrong::to_string).collect::<Vec<_>>().join("; ");
+        Self { errors, ..Self::new(400, "invalid-request", "The request cannot be carried out", &detail) }
+    }
+
+    pub(super) fn no_such_user() -> Self {
+        let detail = "There is no such user in the tenant; an account that was just made takes some seconds.";
+        Self::new(404, "no-such-user", "No such user", detail)
+    }
+
+    pub(super) fn not_allowed(why: &str) -> Self {
+        Self::new(403, "caller-not-allowed", "This caller may not make passes", why)
+    }
+
+    pub(super) fn too_many_calls(limit: usize, again_at: DateTime<Utc>, now: DateTime<Utc>) -> Self {
+        let why = format!(
+            "This caller has made the {limit} calls that an hour allows; the next one at {again_at:.0}."
+        );
+        Self::new(429, "too-many-calls", "Too many calls by this caller", &why).retry_at(again_at, now)
+    }
+
+    fn retry_at(mut self, at: DateTime<Utc>, now: DateTime<Utc>) -> Self {
+        // Rounded up: a second too early would be refused again.
+        let seconds = ((at - now).num_milliseconds().max(0) as u64).div_ceil(1_000);
+        self.retry_after = Some(seconds.max(1));
+        self
+    }
+
+    fn retry_in(mut self, wait: Option<Duration>, otherwise: u64) -> Self {
+        self.retry_after = Some(wait.map_or(otherwise, |wait| wait.as_secs().max(1)));
+        self
+    }
+
+    /// The problem behind a call that Graph refused or failed.
+    pub(super) fn graph(error: &GraphError) -> Self {
+        let of =
+            |status, word, title, to_do: &str| Self::new(status, word, title, &format!("{error}. {to_do}"));
+        let problem = match error.kind {
+            Kind::Throttled => of(429, "graph-busy", "Microsoft Graph is busy", "Try again later.")
+                .retry_in(error.retry_after, 60),
+            Kind::Ambiguous | Kind::Unavailable => {
+                let to_do = "Try again; a pass that may have been made is replaced.";
+                of(504, "graph-no-answer", "Microsoft Graph did not answer", to_do)
+                    .retry_in(error.retry_after, 60)
+            }
+            Kind::Refused | Kind::NotFound | Kind::SignIn | Kind::Unreadable => {
+                let to_do = format!("To do for an admin: {}.", error.advice());
+                of(502, "graph-refused", "Microsoft Graph refused", &to_do)
+            }
+        };
+        Self { request_id: error.request_id.clone(), ..problem }
+    }
+
+    /// Why the flow made no pass.
+    pub(super) fn of(why: &NotIssued, now: DateTime<Utc>) -> Self {
+        match why {
+            NotIssued::Refused(refusal) => Self::refused(refusal, now),
+            NotIssued::Outcome(Outcome::Failed(failure)) => Self::failed(failure, now),
+            NotIssued::Outcome(Outcome::Blocked(block)) => Self::blocked(block, why),
+            NotIssued::Outcome(outcome) => {
+                Self::new(403, "account-not-served", "This account gets no pass", &format!("{outcome}."))
+            }
+        }
+    }
+
+    fn refused(refusal: &Refusal, now: DateTime<Utc>) -> Self {
+        let of = |status, word, title| Self::new(status, word, title, &format!("{refusal}."));
+        match refusal {
+            Refusal::BeyondPolicy(beyond) => Self::bad_request(beyond.iter().map(wrong).collect()),
+            Refusal::NotInGroup => of(403, "not-in-group", "This account gets no pass"),
+            Refusal::TooMany { again_at } => {
+                of(429, "too-many-passes", "Too many passes for this user").retry_at(*again_at, now)
+            }
+            Refusal::KeyReused => of(422, "key-reused", "The Idempotency-Key belongs to another call"),
+            Refusal::Repeated { made, at } => {
+                let detail = format!(
+                    "{refusal}. The code is not kept anywhere: if it did not arrive, call again with another \
+                     Idempotency-Key."
+                );
+                let made = Some((made.clone(), *at));
+                Self { made, ..Self::new(409, "already-made", "This call made its pass before", &detail) }
+            }
+        }
+    }
+
+    fn failed(failure: &Failure, now: DateTime<Utc>) -> Self {
+        match failure {
+            Failure::Missing => Self::no_such_user(),
+            Failure::Graph(error) => Self::graph(error),
+            Failure::Busy(until) => {
+                let detail = format!("{failure}. Nothing was made; try again later.");
+                let problem = Self::new(409, "busy", "A pass is being made for this user", &detail);
+                match until {
+                    Some(until) => problem.retry_at(*until, now),
+                    None => problem.retry_in(None, 60),
+                }
+            }
+            Failure::Ledger(_) => {
+                let detail = format!("{failure}. Nothing that works was left behind; try again later.");
+                Self::new(503, "ledger-away", "The pass could not be made", &detail).retry_in(None, 60)
+            }
+            Failure::Mail(_) => {
+                let detail =
+                    format!("{failure}. To do for an admin: mend the mail templates and deploy again.");
+                Self::new(500, "broken-template", "The mail cannot be written", &detail)
+            }
+        }
+    }
+
+    fn blocked(block: &Block, why: &NotIssued) -> Self {
+        let of =
+            |status, word, title, to_do: &str| Self::new(status, word, title, &format!("{why}. {to_do}"));
+        let policy = "The tenant does not allow this pass";
+        match block {
+            Block::Privileged(Power::Unknown(_)) => {
+                let to_do = "To do for an admin: grant the app the permissions of docs/PERMISSIONS.md; until then \
+                             nobody whose power is unknown gets a pass.";
+                of(403, "power-unknown", "Nobody can tell how powerful this account is", to_do)
+            }
+            Block::Privileged(_) => {
+                let to_do = "Give this person their sign-in yourself, face to face.";
+                of(403, "privileged-account", "This account is too powerful for a pass", to_do)
+            }
+            Block::PassesOff => {
+                let to_do =
+                    "To do for an admin: enable the method in the tenant's authentication methods policy.";
+                of(409, "passes-off", policy, to_do)
+            }
+            Block::DisabledByPolicy => {
+                let to_do = "To do for an admin: include this user in the Temporary Access Pass method of the \
+                             authentication methods policy.";
+                of(409, "not-in-policy", policy, to_do)
+            }
+            // A permission that is missing is nothing that the caller or the user could change.
+            Block::Refused(error) if error.status == Some(403) => Self::graph(error),
+            Block::Refused(error) => {
+                let to_do = "To do for an admin: look at the Temporary Access Pass method of the tenant's \
+                             authentication methods policy, and whether it includes this user.";
+                let request_id = error.request_id.clone();
+                Self { request_id, ..of(409, "refused-by-policy", policy, to_do) }
+            }
+            Block::NoAddress(_) => {
+                let to_do = "Put a private mail address into the account, or call with Deliver: response.";
+                of(409, "no-address", "There is nobody to write to", to_do)
+            }
+            Block::KeepsVanishing => of(409, "keeps-vanishing", policy, ""),
+        }
+    }
+
+    /// The answer.
+    pub(super) fn reply(&self, invocation: &str) -> Reply {
+        let Self { status, word, title, detail, .. } = self;
+        let mut body = json!({
+            "type": format!("urn:firstpass:{word}"),
+            "title": title,
+            "status": status,
+            "detail": detail,
+            "instance": invocation,
+            "invocationId": invocation,
+        });
+        if let Some(id) = &self.request_id {
+            body["requestId"] = id.as_str().into();
+        }
+        if !self.errors.is_empty() {
+            let error = |wrong: &Wrong| json!({"parameter": wrong.parameter, "detail": wrong.what});
+            body["errors"] = self.errors.iter().map(error).collect();
+        }
+        if let Some((made, at)) = &self.made {
+            body["made"] = json!({
+                "passId": made.pass_id, "startDateTime": made.opens_at, "validUntil": made.ends_at, "calledAt": at,
+            });
+        }
+        Reply { status: *status, retry_after: self.retry_after, body }
+    }
+}
+
+/// What the policy has against a parameter.
+fn wrong(beyond: &Beyond) -> Wrong {
+    Wrong { parameter: parameter(beyond).name(), what: format!("cannot be this: {beyond}") }
+}
+
+/// The parameter that something the policy does not allow is about.
+pub(super) fn parameter(beyond: &Beyond) -> Parameter {
+    match beyond {
+        Beyond::Lifetime { .. } => Parameter::LifetimeInMinutes,
+        Beyond::SeveralTimes => Parameter::OneTimeUseOnly,
+    }
+}
