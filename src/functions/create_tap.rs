@@ -9,7 +9,7 @@ mod reply;
 
 use std::{collections::BTreeMap, time::Duration};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SecondsFormat, Utc};
 use tokio::time::{Instant, timeout, timeout_at};
 use uuid::Uuid;
 
@@ -214,10 +214,21 @@ impl Audit {
             Handed::ToCaller(_) => "response",
             Handed::ByMail(_) => "mail",
         };
-        let (from, until) = (issued.pass.start_date_time, issued.pass.ends_at());
+        let [opens, closes] = [issued.pass.start_date_time, issued.pass.ends_at()]
+            .map(|time| time.to_rfc3339_opts(SecondsFormat::Secs, true));
         tracing::info!(
-            event = "create_tap.audit", outcome = "made", caller, caller_name, ticket, reason, user, deliver, pass,
-            %from, %until, invocation
+            event = "create_tap.audit",
+            outcome = "made",
+            caller,
+            caller_name,
+            ticket,
+            reason,
+            user,
+            deliver,
+            pass,
+            opens,
+            closes,
+            invocation
         );
     }
 

@@ -94,10 +94,19 @@ impl World {
             [("SANDBOX_URL", "http://127.0.0.1"), ("MAIL_FROM", SENDER), ("ALERT_TO", SERVICE_DESK)];
         let env: Environment = defaults.iter().chain(settings).copied().collect();
         let settings = Settings::read(&env).unwrap_or_else(|report| panic!("{report}"));
+        Self::with(sandbox, settings, ledger)
+    }
+
+    fn with(sandbox: Sandbox, settings: Settings, ledger: Arc<dyn Ledger>) -> Self {
         let app = App::new(settings, sandbox.transport(), sandbox.credential(), ledger, sandbox.clock());
         let app = Arc::new(app.unwrap());
         let host = LocalHost::new(host::router(Ok(app.clone())), sandbox.clock());
         Self { sandbox, host, app, forgiven: Vec::new() }
+    }
+
+    /// Another instance of the same app: the same tenant, the same ledger, nothing else in common.
+    pub fn another_instance(&self) -> Self {
+        Self::with(self.sandbox.clone(), self.app.settings.clone(), self.app.ledger.clone())
     }
 
     /// The same, sending requests on purpose that do not fit Graph's schema: problems with these words in them.

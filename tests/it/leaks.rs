@@ -48,7 +48,7 @@ impl<'w> MakeWriter<'w> for Captured {
     }
 }
 
-fn assert_no_code(printed: &str, codes: &[String]) {
+pub fn assert_no_code(printed: &str, codes: &[String]) {
     for code in codes {
         for form in [code.clone(), escaped(code), Value::from(code.as_str()).to_string()] {
             let form = form.trim_matches('"');
