@@ -19,6 +19,7 @@ mod host_files;
 mod http;
 mod http_answers;
 mod http_connector;
+mod http_docs;
 mod http_limits;
 mod http_mails;
 mod http_thousand;

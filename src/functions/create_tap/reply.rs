@@ -245,7 +245,7 @@ impl Problem {
                 let to_do = "Put a private mail address into the account, or call with Deliver: response.";
                 of(409, "no-address", "There is nobody to write to", to_do)
             }
-            Block::KeepsVanishing => of(409, "keeps-vanishing", policy, ""),
+            Block::KeepsVanishing => of(403, "account-not-served", "This account gets no pass", ""),
         }
     }
 
