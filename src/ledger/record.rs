@@ -259,7 +259,7 @@ impl Record {
 
     /// Writes down what became of the call that is the job `job_key`, if that is a call.
     pub fn end_call(&mut self, job_key: &str, end: CallEnd) {
-        if let Some(call) = self.calls.iter_mut().find(|call| call.job_key == job_key) {
+        if let Some(call) = self.calls.iter_mut().rfind(|call| call.job_key == job_key) {
             call.end = Some(end);
         }
     }

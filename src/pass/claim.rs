@@ -178,11 +178,15 @@ impl<'a> Claimed<'a> {
             self.user.is_enabled(),
         );
         self.record.end_call(&self.job.key, CallEnd::Made(made(pass)));
-        self.write(State::Mailed).await
+        match self.write(State::Mailed).await {
+            // Written, and only the answer was lost.
+            Err(_) if self.is_settled(pass).await => Ok(()),
+            result => result,
+        }
     }
 
-    /// Whether the ledger has it that `pass` was delivered, whatever became of the answer to our writing so.
-    pub async fn is_settled(&self, pass: &Pass) -> bool {
+    /// Whether the ledger has it that `pass` was delivered.
+    async fn is_settled(&self, pass: &Pass) -> bool {
         let written = self.app.ledger.read(self.user.id).await.ok().flatten();
         written.and_then(|(record, _)| record.delivered).is_some_and(|d| d.pass.pass_id == pass.id)
     }

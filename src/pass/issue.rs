@@ -230,20 +230,14 @@ impl<'a> Case<'a> {
             }
             return Err(claimed.fail(Failure::Graph(unsent.error), unsent.maybe_sent).await);
         }
-        if let Err(error) = claimed.settle(&pass, Some(draft.language()), recipients.masked()).await
-            && !claimed.is_settled(&pass).await
-        {
-            return Err(error.into());
-        }
+        claimed.settle(&pass, Some(draft.language()), recipients.masked()).await?;
         Ok((pass, Handed::ByMail(recipients.masked()), claimed.deadline))
     }
 
     /// Steps 5 to 8 where the code goes into an answer.
     async fn hand_to_caller(&self, plan: &Plan) -> Result<(Pass, Handed, Instant), Outcome> {
         let (mut claimed, pass, code) = self.claim(plan).await?.make_pass(plan).await?;
-        if let Err(error) = claimed.settle(&pass, None, Vec::new()).await
-            && !claimed.is_settled(&pass).await
-        {
+        if let Err(error) = claimed.settle(&pass, None, Vec::new()).await {
             // Someone else may have made a newer pass: the caller must not get a code that is dead already.
             claimed.delete(&pass).await;
             return Err(error.into());

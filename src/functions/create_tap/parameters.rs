@@ -80,10 +80,9 @@ pub(super) fn parse(
 ) -> Result<Call, Vec<Wrong>> {
     let mut wrong = Vec::new();
     let mut note = |parameter, what: &str| wrong.push(Wrong { parameter, what: what.to_owned() });
+    let key = key.map(str::trim).filter(|key| !key.is_empty());
     let mut call = Call { key: key.map(str::to_owned), ..Call::default() };
-    if key.is_some_and(|key| {
-        key.len() > MAX_KEY || key.is_empty() || !key.bytes().all(|b| b.is_ascii_graphic())
-    }) {
+    if key.is_some_and(|key| key.len() > MAX_KEY || !key.bytes().all(|b| b.is_ascii_graphic())) {
         note("Idempotency-Key", "is not 1 to 255 visible ASCII characters");
     }
     let fields = match body.map(str::trim).filter(|body| !body.is_empty()).map(serde_json::from_str) {

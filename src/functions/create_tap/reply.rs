@@ -190,7 +190,7 @@ impl Problem {
             Failure::Missing => Self::no_such_user(),
             Failure::Graph(error) => Self::graph(error),
             Failure::Busy(until) => {
-                let detail = format!("{failure}. Nothing was made; try again later.");
+                let detail = format!("{failure}. Try again later.");
                 let problem = Self::new(409, "busy", "A pass is being made for this user", &detail);
                 match until {
                     Some(until) => problem.retry_at(*until, now),
@@ -198,7 +198,9 @@ impl Problem {
                 }
             }
             Failure::Ledger(_) => {
-                let detail = format!("{failure}. Nothing that works was left behind; try again later.");
+                let detail = format!(
+                    "{failure}. Try again later; with the same Idempotency-Key nothing is made twice."
+                );
                 Self::new(503, "ledger-away", "The pass could not be made", &detail).retry_in(None, 60)
             }
             Failure::Mail(_) => {
