@@ -1,6 +1,6 @@
 //! What a caller asks for, and why they may not have it.
 //!
-//! [`decide`](super::decide) says whether a user may have a pass at all, whoever asks; here stands what is about the
+//! [`decide`](fn@super::decide) says whether a user may have a pass at all, whoever asks; here stands what is about the
 //! call: that it was made before, that it asks for more than the policy allows, that it is one too many.
 
 use std::fmt;

@@ -140,6 +140,7 @@ async fn bad_requests_name_every_problem() {
         ("", vec!["Content-Length"]),
         ("not json", vec!["not a JSON object"]),
         ("{}", vec!["UserName is missing"]),
+        (r#"{"UserName": "a@b.example", "UserName": "a@b.example"}"#, vec!["UserName is given twice"]),
         (
             r#"{"UserName": 7, "NotifyUser": "perhaps"}"#,
             vec!["UserName is not a text", "NotifyUser is neither"],

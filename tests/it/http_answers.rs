@@ -1,6 +1,12 @@
 //! Every answer of CreateTap that is not a pass: which status, in which words, and that nothing was changed.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
 
 use firstpass::{
     ledger::{ETag, Ledger, LedgerError, Record, memory::MemoryLedger},
@@ -127,25 +133,37 @@ async fn a_job_at_work_on_the_user_is_a_409_that_says_how_long() {
 }
 
 /// A ledger that is slow, and then is away.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Slow {
     inner: MemoryLedger,
     takes: Duration,
-    is_away: bool,
+    /// So many times it answers.
+    answers: AtomicU32,
+}
+
+impl Slow {
+    fn new(seconds: u64, answers: u32) -> Arc<Self> {
+        let (inner, answers) = (MemoryLedger::default(), AtomicU32::new(answers));
+        Arc::new(Self { inner, takes: Duration::from_secs(seconds), answers })
+    }
+
+    async fn answer(&self) -> Result<(), LedgerError> {
+        tokio::time::sleep(self.takes).await;
+        let left =
+            self.answers.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1));
+        left.map(|_| ()).map_err(|_| LedgerError::Unavailable("no answer within 15 s".into()))
+    }
 }
 
 #[async_trait::async_trait]
 impl Ledger for Slow {
     async fn read(&self, user: Uuid) -> Result<Option<(Record, ETag)>, LedgerError> {
-        tokio::time::sleep(self.takes).await;
+        self.answer().await?;
         self.inner.read(user).await
     }
 
     async fn write(&self, user: Uuid, record: &Record, expected: Option<&ETag>) -> Result<ETag, LedgerError> {
-        tokio::time::sleep(self.takes).await;
-        if self.is_away {
-            return Err(LedgerError::Unavailable("no answer within 15 s".into()));
-        }
+        self.answer().await?;
         self.inner.write(user, record, expected).await
     }
 
@@ -157,7 +175,7 @@ impl Ledger for Slow {
 #[tokio::test(start_paused = true)]
 async fn without_a_ledger_there_is_no_pass() {
     let (tenant, emma) = tenant_with_emma();
-    let world = World::on(tenant, &[], Arc::new(Slow { is_away: true, ..Slow::default() }));
+    let world = World::on(tenant, &[], Slow::new(0, 1));
     let answer = ask_for(&world, emma, json!({})).await;
     assert_eq!((answer.problem(), world.sandbox.passes().len()), ((503, "ledger-away", Some(60)), 0));
     assert_is_problem(&answer);
@@ -174,8 +192,7 @@ async fn every_call_is_answered_in_time_with_ledger_and_graph_as_slow_as_can_be(
                     let (mut tenant, emma) = tenant_with_emma();
                     tenant.policy.refuse_when_exists = exists;
                     tenant.add_pass(emma, PassSpec::opening(time("2026-10-01T00:00:00Z")));
-                    let ledger = Slow { takes: Duration::from_secs(15), ..Slow::default() };
-                    let world = World::on(tenant, &[], Arc::new(ledger));
+                    let world = World::on(tenant, &[], Slow::new(15, u32::MAX));
                     world
                         .sandbox
                         .inject(Fault { method: None, ..Fault::on("", path, kind.clone()).always() });
@@ -183,6 +200,38 @@ async fn every_call_is_answered_in_time_with_ledger_and_graph_as_slow_as_can_be(
                     let (answer, took) = seconds(&world.sandbox, ask_for(&world, emma, body)).await;
                     assert!(took < 230, "{deliver} {path} {kind:?}: {} after {took} s", answer.status);
                 }
+            }
+        }
+    }
+}
+
+/// Every step takes nearly as long as it may, and works; and at the end the ledger is away.
+#[tokio::test(start_paused = true)]
+async fn a_call_is_answered_in_time_if_every_step_uses_up_its_time() {
+    let delayed = |seconds| FaultKind::DelayAfter(Duration::from_secs(seconds));
+    let never = FaultKind::Delay(Duration::from_secs(3_600));
+    for (posts, answers, status) in [
+        // The POST that waits longest and still comes; then the ledger does not take it, and the pass has to go.
+        (vec![throttle("20"), delayed(29)], 2, 503),
+        // One that would wait longer.
+        (vec![throttle("80"), delayed(29)], u32::MAX, 429),
+        (vec![throttle("20"), delayed(29)], u32::MAX, 201),
+    ] {
+        for deliver in ["response", "mail"] {
+            let (tenant, emma) = tenant_with_emma();
+            let world = World::on(tenant, &[], Slow::new(15, answers));
+            world.sandbox.inject(Fault::on("GET", "/users/", delayed(28)));
+            world.sandbox.inject(Fault::on("POST", "$batch", never.clone()));
+            world.sandbox.inject(Fault::on("POST", "$batch", delayed(27)).nth(2));
+            for (n, kind) in (1..).zip(posts.clone()) {
+                world.sandbox.inject(Fault::on("POST", PASS, kind).nth(n));
+            }
+            world.sandbox.inject(Fault::on("DELETE", PASS, never.clone()).always());
+            let body = json!({"Deliver": deliver, "NotifyUser": true});
+            let (answer, took) = seconds(&world.sandbox, ask_for(&world, emma, body)).await;
+            assert!((120..230).contains(&took), "{deliver} {posts:?}: {} after {took} s", answer.status);
+            if deliver == "response" {
+                assert_eq!(answer.status, status, "{answer:?}");
             }
         }
     }
