@@ -214,7 +214,7 @@ async fn a_call_is_answered_in_time_if_every_step_uses_up_its_time() {
         // The POST that waits longest and still comes; then the ledger does not take it, and the pass has to go.
         (vec![throttle("20"), delayed(29)], 2, 503),
         // One that would wait longer.
-        (vec![throttle("80"), delayed(29)], u32::MAX, 429),
+        (vec![throttle("70"), delayed(29)], u32::MAX, 429),
         (vec![throttle("20"), delayed(29)], u32::MAX, 201),
     ] {
         for deliver in ["response", "mail"] {

@@ -85,7 +85,9 @@ impl Helpdesk {
                 self.note(user, &answer);
                 if answer.status == 201 {
                     let now = self.world.sandbox.now();
-                    assert!(self.holds_what_works(user), "{user} {now}: handed a code that does not work");
+                    // What went by mail is looked at in the end: there are many mails.
+                    let is_fine = answer.code().is_none() || self.holds_what_works(user);
+                    assert!(is_fine, "{user} {now}: handed a code that does not work");
                     let again = call(&self.world, &body, &key).await;
                     assert!(again.code().is_none(), "the same call made two passes: {again:?}");
                     self.note(user, &again);
