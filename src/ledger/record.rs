@@ -304,6 +304,34 @@ mod tests {
     use super::*;
 
     #[test]
+    fn calls_survive_the_store_and_an_old_record_has_none() {
+        let now: DateTime<Utc> = "2026-11-22T05:00:00Z".parse().unwrap();
+        let call = |n: u32, end| PastCall {
+            job_key: format!("http/{n}"),
+            since: now - TimeDelta::minutes(25 * i64::from(n)),
+            fingerprint: Some(Fingerprint { key: "a".into(), body: "b".into() }),
+            end,
+        };
+        let made = Made { pass_id: "p".into(), opens_at: now, ends_at: now + TimeDelta::hours(1) };
+        let mut record = Record::new(State::Mailed, Purpose::Http, now);
+        for (n, end) in [(3, None), (2, Some(CallEnd::Nothing)), (1, None), (0, None)] {
+            record.add_call(call(n, end), now);
+        }
+        record.end_call("http/1", CallEnd::Made(made.clone()));
+        let ends: Vec<_> = record.calls.iter().map(|call| call.end.clone()).collect();
+        assert_eq!(
+            ends,
+            [Some(CallEnd::Nothing), Some(CallEnd::Made(made)), None],
+            "the one of an hour ago is gone"
+        );
+        let document = serde_json::to_value(&record).unwrap();
+        assert_eq!(serde_json::from_value::<Record>(document.clone()).unwrap(), record);
+        let mut old = document;
+        old.as_object_mut().unwrap().remove("calls");
+        assert_eq!(serde_json::from_value::<Record>(old).unwrap().calls, []);
+    }
+
+    #[test]
     fn fields_of_a_newer_version_survive() {
         let document = json!({
             "schema": 2, "state": "mailed", "purpose": "on-demand", "updatedAt": "2026-11-22T05:00:00Z", "mood": "good",

@@ -10,8 +10,10 @@ use serde_json::{Value, json};
 use tracing::{Dispatch, instrument::WithSubscriber};
 use uuid::Uuid;
 
-use crate::helpers::{NOW, PASS, World, refuse, tenant_with_emma, throttle, time};
-use crate::leaks::Captured;
+use crate::{
+    helpers::{NOW, PASS, World, refuse, tenant_with_emma, throttle, time},
+    leaks::Captured,
+};
 
 /// What a caller sees.
 #[derive(Clone, Debug)]
