@@ -41,6 +41,11 @@ test("the timeline shows each joiner's pass, and who got none and why", async ({
   ok(window.x >= dayOne.x && window.x + window.width <= dayOne.x + dayOne.width, "the pass opens and ends on day one");
 });
 
+test("the row that is marked at first has its mail beside it", async ({ page }) => {
+  equal(await page.locator(".row [aria-current=true]").innerText(), "Marek Kowalski", "the first who was mailed");
+  await page.frameLocator("#letter iframe").locator("text=Hello Marek").waitFor();
+});
+
 test("a joiner leads to their mail, and the address remembers it", async ({ page, width }) => {
   await page.click(".row a >> text=Jonas Weber");
   await page.frameLocator("#letter iframe").locator("text=Guten Tag Jonas").waitFor();

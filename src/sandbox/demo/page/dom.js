@@ -9,7 +9,7 @@ export const at = id => document.getElementById(id);
 export function el(tag, attributes = {}, ...children) {
   const made = document.createElementNS(/^(svg|use)$/.test(tag) ? SVG : HTML, tag);
   for (const [name, value] of Object.entries(attributes)) {
-    if (value === true) made.setAttribute(name, "");
+    if (value === true) made.setAttribute(name, name.startsWith("aria-") ? "true" : "");
     else if (typeof value === "function") made.addEventListener(name, value);
     else if (value != null && value !== false) made.setAttribute(name, value);
   }

@@ -1,6 +1,7 @@
 // Every mail that was sent, and one of them as its reader sees it.
 
 import { chip, el, icon, language, moment, outcomeIcon, reason, rove, utc } from "./dom.js";
+import { personShown } from "./timeline.js";
 
 const chosenMail = (state, key) => state.mails[Number(key)] ?? state.mails.at(-1);
 
@@ -22,9 +23,7 @@ export function inbox(state, key) {
 
 /** Fills the pane beside the list: the mail, or why there is none. */
 export function letter(pane, state, view, key) {
-  const asked = state.people.find(person => person.user === key && person.status);
-  const fallback = () => document.querySelector("[aria-current=true]")?.getAttribute("href").split("/")[1];
-  const person = view === "timeline" ? asked ?? state.people.find(person => person.user === fallback()) : null;
+  const person = view === "timeline" ? personShown(state, key) : null;
   const mail = view === "inbox" ? chosenMail(state, key) : person?.mails.at(-1);
   const shown = mail ? `mail-${mail.index}-${mail.at}` : `none-${person?.user}-${state.events.length}`;
   const bar = mail ? head(mail, state) : null;

@@ -11,6 +11,15 @@ const WORDS = {
   deleted: "was deleted", replaced: "was replaced", disabled: "is switched off by policy",
 };
 
+const peopleShown = state => state.people.filter(person => person.status)
+  .sort((a, b) => (a.dayOne?.from ?? "9").localeCompare(b.dayOne?.from ?? "9") || a.name.localeCompare(b.name));
+
+/** Whose row is marked, and whose mail stands beside it: who was asked for, or else the first who has one. */
+export function personShown(state, key) {
+  const people = peopleShown(state);
+  return people.find(person => person.user === key) ?? people.find(person => person.mails.length) ?? people[0];
+}
+
 export function timeline(state, key) {
   const start = Math.floor(new Date(state.now) / DAY) * DAY - PAST * DAY;
   const end = start + DAYS * DAY;
@@ -23,9 +32,8 @@ export function timeline(state, key) {
     return element;
   };
 
-  const shown = state.people.filter(person => person.status)
-    .sort((a, b) => (a.dayOne?.from ?? "9").localeCompare(b.dayOne?.from ?? "9") || a.name.localeCompare(b.name));
-  const current = shown.find(person => person.user === key) ?? shown.find(person => person.mails.length) ?? shown[0];
+  const shown = peopleShown(state);
+  const current = personShown(state, key);
 
   const row = person => {
     const { outcome, why } = person.status;
