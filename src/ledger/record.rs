@@ -243,10 +243,17 @@ impl Record {
     pub fn add_claim(&mut self, claim: Claim, now: DateTime<Utc>) {
         let earlier: Vec<Claim> = self.earlier_claims.drain(..).chain(self.claim.take()).collect();
         for old in earlier.into_iter().filter(|old| old.ends_at() > now) {
-            let is_known = self.earlier_claims.iter().any(|c| c.opens_at.is_some() && c.same_window(&old));
-            if !is_known && self.earlier_claims.len() < Self::MAX_EARLIER_CLAIMS {
-                self.earlier_claims.push(old);
+            if self.earlier_claims.iter().any(|c| c.opens_at.is_some() && c.same_window(&old)) {
+                continue;
             }
+            // However often somebody calls, what others claimed is not forgotten for it.
+            if self.earlier_claims.len() >= Self::MAX_EARLIER_CLAIMS {
+                let Some(call) = self.earlier_claims.iter().position(|c| c.purpose == Purpose::Http) else {
+                    continue;
+                };
+                self.earlier_claims.remove(call);
+            }
+            self.earlier_claims.push(old);
         }
         self.claim = Some(claim);
     }

@@ -18,7 +18,7 @@ use crate::{
     app::App,
     code::Code,
     graph::{GraphError, Kind, Pass, Usability, User},
-    ledger::{CallEnd, Claim, Delivered, ETag, LedgerError, Made, PastCall, Record, State},
+    ledger::{CallEnd, Claim, Delivered, ETag, LedgerError, Made, PastCall, Purpose, Record, State},
 };
 
 /// Waits before an account that is not there is looked for again: a new one takes seconds to reach all replicas.
@@ -35,8 +35,10 @@ pub struct Claimed<'a> {
     user: &'a User,
     record: Record,
     etag: ETag,
-    /// The reason that a person was told of before.
-    told: Option<String>,
+    /// The record before the claim.
+    before: Option<&'a Record>,
+    /// Whether a pass was made or deleted, or may have been: then what was there before may be gone.
+    touched: bool,
     /// Nothing that cannot be undone starts after this. Monotonic.
     pub deadline: Instant,
 }
@@ -56,7 +58,6 @@ impl<'a> Claimed<'a> {
     ) -> Result<Self, Outcome> {
         let new = || Record::new(State::Issuing, plan.purpose, facts.now);
         let mut record = facts.record.cloned().unwrap_or_else(new);
-        let told = record.reason.clone();
         // An earlier claim may have made a pass and died: the new claim must not hide whose it is.
         record.pass = facts.listed_of_ours().map(made).or(record.pass);
         record.state = State::Issuing;
@@ -81,7 +82,8 @@ impl<'a> Claimed<'a> {
         }
         record.add_claim(claim, facts.now);
         let etag = app.ledger.write(job.user_id, &record, etag).await?;
-        Ok(Self { app, job, user: &facts.reading.user, record, etag, told, deadline })
+        let (before, user) = (facts.record, &facts.reading.user);
+        Ok(Self { app, job, user, record, etag, before, touched: false, deadline })
     }
 
     /// Makes the pass. When it cannot be made, the claim is given back with the reason.
@@ -90,7 +92,15 @@ impl<'a> Claimed<'a> {
     /// `Blocked` when Graph refuses for good, `Failed` otherwise.
     pub async fn make_pass(mut self, plan: &Plan) -> Result<(Self, Pass, Code), Outcome> {
         let mut answer_lost = false;
-        match self.post(plan, &mut answer_lost).await {
+        let posted = self.post(plan, &mut answer_lost).await;
+        // What a pass for somebody else's purpose replaced did not vanish.
+        if self.touched
+            && plan.purpose != Purpose::Joiner
+            && let Some(delivered) = &mut self.record.delivered
+        {
+            delivered.reissued = 0;
+        }
+        match posted {
             Ok((pass, _)) if pass.usability(self.app.clock.now()) == Usability::Disabled => {
                 self.record.pass = Some(made(&pass));
                 self.delete(&pass).await;
@@ -109,25 +119,28 @@ impl<'a> Claimed<'a> {
     }
 
     /// POST, with what is safe to do about its failures: it replaces, so a lost answer is met by a second POST.
-    async fn post(&self, plan: &Plan, answer_lost: &mut bool) -> Result<(Pass, Code), GraphError> {
-        let Self { app, user, deadline, .. } = self;
+    async fn post(&mut self, plan: &Plan, answer_lost: &mut bool) -> Result<(Pass, Code), GraphError> {
+        let (app, user, deadline) = (self.app, self.user, self.deadline);
         let mut waits = REPLICATION_WAITS.iter();
         let mut cleared = false;
         loop {
-            let error = match app.graph.create_pass(user.id, plan.window.as_new_pass(), *deadline).await {
-                Ok(made) => return Ok(made),
+            let error = match app.graph.create_pass(user.id, plan.window.as_new_pass(), deadline).await {
+                Ok(made) => {
+                    self.touched = true;
+                    return Ok(made);
+                }
                 Err(error) => error,
             };
             match error.kind {
-                Kind::Ambiguous if !*answer_lost => *answer_lost = true,
+                Kind::Ambiguous if !*answer_lost => (*answer_lost, self.touched) = (true, true),
                 Kind::NotFound => match waits.next() {
                     Some(seconds) => sleep(Duration::from_secs(*seconds)).await,
                     None => return Err(error),
                 },
                 Kind::Refused if !cleared && says_one_exists(&error) => {
-                    cleared = true;
+                    (cleared, self.touched) = (true, true);
                     // In time: whoever comes after us may have made what would be listed later.
-                    let deleted = timeout_at(*deadline, self.delete_what_stands_in_the_way()).await;
+                    let deleted = timeout_at(deadline, self.delete_what_stands_in_the_way()).await;
                     if !deleted.unwrap_or_else(|_| Err(GraphError::no_time("making room for the pass")))? {
                         return Err(error);
                     }
@@ -204,7 +217,7 @@ impl<'a> Claimed<'a> {
         let word = block.word();
         let outcome = Outcome::Blocked(block);
         // A caller has the answer.
-        if self.told.as_deref() != Some(word) && self.job.reason != Reason::Http {
+        if self.told() != Some(word) && self.job.reason != Reason::Http {
             alert::tell(self.app, self.job, &self.user.user_principal_name, &outcome).await;
         }
         self.record.end_call(&self.job.key, CallEnd::Nothing);
@@ -215,14 +228,35 @@ impl<'a> Claimed<'a> {
 
     /// What the record gives as the reason: of a call, what it gave before, for nobody but the caller was told.
     fn reason(&self, word: &str) -> Option<String> {
-        if self.job.reason == Reason::Http { self.told.clone() } else { Some(word.to_owned()) }
+        if self.job.reason == Reason::Http { self.told() } else { Some(word) }.map(str::to_owned)
+    }
+
+    /// The reason that a person was told of before.
+    fn told(&self) -> Option<&'a str> {
+        self.before.and_then(|record| record.reason.as_deref())
     }
 
     /// A claim that could not be given back ends by itself, five minutes after it was made.
     async fn give_back(&mut self, state: State) {
+        let state = self.after_a_call(state);
         if let Err(error) = self.write(state).await {
             tracing::warn!(event = "ledger.write_failed", user = %self.user.id, ?state, %error);
         }
+    }
+
+    /// A caller who got no pass calls again. What others were promised must not be forgotten for that: a call that
+    /// changed nothing leaves the record as it was, and one that did leaves a pass on demand that is still to come.
+    fn after_a_call(&mut self, state: State) -> State {
+        let Some(before) = self.before.filter(|_| self.job.reason == Reason::Http) else { return state };
+        if !self.touched {
+            let calls = std::mem::take(&mut self.record.calls);
+            self.record = Record { calls, ..before.clone() };
+            return before.state;
+        }
+        if before.purpose == Purpose::OnDemand && before.state != State::Mailed {
+            self.record.purpose = Purpose::OnDemand;
+        }
+        state
     }
 
     async fn write(&mut self, state: State) -> Result<(), LedgerError> {

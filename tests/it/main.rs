@@ -22,6 +22,7 @@ mod http_connector;
 mod http_docs;
 mod http_limits;
 mod http_mails;
+mod http_misuse;
 mod http_thousand;
 mod judge;
 mod kill;

@@ -1,0 +1,90 @@
+//! What a caller must not be able to do, by mistake or on purpose: mislead whoever reads a mail or a log, take what
+//! a joiner was promised, or have words of their own believed.
+
+use chrono::TimeDelta;
+use firstpass::sandbox::{Fault, FaultKind, Group, Person};
+use serde_json::json;
+
+use crate::{
+    helpers::{PASS, World, refuse, tenant_with_emma, throttle, time},
+    http::ask_for,
+};
+
+#[tokio::test(start_paused = true)]
+async fn calls_that_fail_halfway_do_not_use_up_a_joiners_passes() {
+    let (world, emma) = World::with_emma();
+    for _ in 0..4 {
+        world.sweep().await;
+        world.assert_newest_mail_opens(emma);
+        world.later(TimeDelta::minutes(20));
+        world.sandbox.inject(Fault::on("POST", "sendMail", refuse(403)));
+        assert_eq!(ask_for(&world, emma, json!({"Deliver": "mail"})).await.status, 502);
+        assert_eq!(world.live_code(emma), None);
+        world.later(TimeDelta::hours(1));
+    }
+    world.sweep().await;
+    world.assert_newest_mail_opens(emma);
+    assert_eq!(world.alerts().len(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_was_refused_does_not_bring_back_a_joiners_pass_that_somebody_deleted() {
+    for fault in [refuse(400), throttle("1")] {
+        let (world, emma) = World::with_emma();
+        world.sweep().await;
+        world.later(time("2026-11-27T08:00:00Z") - world.sandbox.now());
+        world.sandbox.edit(|t| t.delete_pass(emma));
+        assert_eq!(world.sweep().await[0].outcome, "skipped", "the window has opened");
+        world.sandbox.inject(Fault::on("POST", PASS, fault).times(4));
+        assert!(ask_for(&world, emma, json!({})).await.status > 201);
+        world.sandbox.clear_faults();
+        world.later(TimeDelta::minutes(20));
+        assert_eq!(world.sweep().await[0].outcome, "skipped", "the call changed nothing");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_failed_does_not_make_the_sweep_forget_who_waits_for_a_pass_on_demand() {
+    for (asked, path, fault) in [
+        (json!({}), PASS, refuse(400)),
+        (json!({}), PASS, throttle("1")),
+        (json!({"Deliver": "mail"}), "sendMail", refuse(403)),
+    ] {
+        let (mut tenant, emma) = tenant_with_emma();
+        tenant.change(emma, |p| p.hire_date = None);
+        let user = tenant.add(Person::named("Max Muster").private_mail("max@mail.example"));
+        let group = tenant.add_group(Group::named("On-demand access").members([user]));
+        let world = World::new(tenant, &[("ON_DEMAND_GROUP_ID", &group.to_string())]);
+        world.sandbox.inject(Fault::on("POST", "sendMail", refuse(403)));
+        assert_eq!(world.add_to_group(user).await.outcome, "failed");
+        world.later(TimeDelta::minutes(10));
+        world.sandbox.inject(Fault::on("POST", path, fault).times(4));
+        assert!(ask_for(&world, user, asked).await.status > 201);
+        world.sandbox.clear_faults();
+        world.later(TimeDelta::hours(1));
+        let ends = world.sweep().await;
+        assert_eq!(world.pass_mails().len(), 1, "{path} {ends:?}");
+        world.assert_newest_mail_opens(user);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_calls_do_not_push_a_joiners_claim_out_of_the_record() {
+    let (world, emma) = World::with_emma();
+    world.sandbox.inject(Fault::on("POST", "sendMail", refuse(403)).always());
+    for _ in 0..20 {
+        assert_eq!(ask_for(&world, emma, json!({"Deliver": "mail"})).await.status, 502);
+    }
+    world.sandbox.clear_faults();
+    world.sandbox.inject(Fault::on("POST", PASS, FaultKind::LoseAnswer).times(2));
+    assert_eq!(world.deliver(emma).await.outcome, "failed");
+    // Their POST lands late, after that of one more call.
+    let hidden = world.sandbox.edit(|t| t.passes.remove(&emma)).unwrap();
+    world.sandbox.inject(Fault::on("POST", "sendMail", refuse(403)));
+    assert_eq!(ask_for(&world, emma, json!({"Deliver": "mail"})).await.status, 502);
+    world.sandbox.edit(|t| t.passes.insert(emma, hidden));
+    world.later(TimeDelta::hours(1));
+    let ends = world.sweep().await;
+    assert_eq!(ends[0].outcome, "mailed", "{ends:?}");
+    world.assert_newest_mail_opens(emma);
+}
