@@ -230,10 +230,13 @@ pub(super) fn web_page(text: &str) -> Parsed<String> {
     }
 }
 
-/// Whether `text` is an address that a mail may link to: what stands before an `@` looks like a host and is none.
+/// Whether `text` is an address that a mail may link to and show as it stands. What is before an `@` looks like a
+/// host and is none; a `\\` is read as `/` by some and not by others; and blanks make room for words.
 pub(crate) fn https_page(text: &str) -> bool {
-    Url::parse(text)
-        .is_ok_and(|url| url.scheme() == "https" && url.username().is_empty() && url.password().is_none())
+    let is_plain =
+        text.to_ascii_lowercase().strip_prefix("https://").is_some_and(|rest| !rest.starts_with('/'))
+            && !text.contains(|c: char| c.is_whitespace() || c == '\\');
+    is_plain && Url::parse(text).is_ok_and(|url| url.username().is_empty() && url.password().is_none())
 }
 
 /// The URL may carry a SAS: it is never repeated in words.

@@ -88,3 +88,25 @@ async fn many_calls_do_not_push_a_joiners_claim_out_of_the_record() {
     assert_eq!(ends[0].outcome, "mailed", "{ends:?}");
     world.assert_newest_mail_opens(emma);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_ticket_is_an_address_and_not_a_place_for_other_words() {
+    let (world, emma) = World::with_emma();
+    for ticket in [
+        "https://help.contoso.example/ Your account is locked: call +1 900 5550100",
+        "https://help.contoso.example/\u{a0}call\u{2003}us",
+        "https://help.contoso.example\\@evil.example/",
+        "https:evil.example",
+        "https:\\\\evil.example",
+        "https:///evil.example",
+        "javascript:alert(1)",
+        "https://desk@evil.example",
+    ] {
+        let answer = ask_for(&world, emma, json!({"NotifyUser": true, "ServiceDeskTicketUrl": ticket})).await;
+        assert_eq!(answer.status, 400, "{ticket}: {answer:?}");
+    }
+    assert_eq!(world.sandbox.passes().len(), 0);
+    let fine = "https://help.contoso.example/t?id=4711&q=%20#c";
+    let answer = ask_for(&world, emma, json!({"NotifyUser": true, "ServiceDeskTicketUrl": fine})).await;
+    assert_eq!(answer.status, 201);
+}
