@@ -36,7 +36,7 @@ const FINDING_TIME: Duration = Duration::from_secs(30);
 /// is waited for, the ledger, a deletion) takes 80 seconds at most, and 230 seconds end the request.
 const WORKING_TIME: Duration = Duration::from_secs(140);
 
-/// The headers of a call; names are found in any case.
+/// The headers of a call; names are found in any case. One that came twice is both, and so neither.
 #[derive(Clone, Debug, Default)]
 pub struct Headers(BTreeMap<String, String>);
 
@@ -48,7 +48,14 @@ impl Headers {
 
 impl FromIterator<(String, String)> for Headers {
     fn from_iter<I: IntoIterator<Item = (String, String)>>(pairs: I) -> Self {
-        Self(pairs.into_iter().map(|(name, value)| (name.to_ascii_lowercase(), value)).collect())
+        let mut headers = BTreeMap::<String, String>::new();
+        for (name, value) in pairs {
+            headers
+                .entry(name.to_ascii_lowercase())
+                .and_modify(|known| *known = format!("{known}, {value}"))
+                .or_insert(value);
+        }
+        Self(headers)
     }
 }
 

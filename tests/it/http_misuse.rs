@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::{
     helpers::{PASS, World, refuse, tenant_with_emma, throttle, time},
-    http::ask_for,
+    http::{ask_for, send},
 };
 
 #[tokio::test(start_paused = true)]
@@ -109,4 +109,22 @@ async fn a_ticket_is_an_address_and_not_a_place_for_other_words() {
     let fine = "https://help.contoso.example/t?id=4711&q=%20#c";
     let answer = ask_for(&world, emma, json!({"NotifyUser": true, "ServiceDeskTicketUrl": fine})).await;
     assert_eq!(answer.status, 201);
+}
+
+const OID: &str = "0f9d6c1e-5b1a-4a53-9a40-3f5f2f0f7b11";
+const OTHER: &str = "22222222-2222-2222-2222-222222222222";
+
+#[tokio::test(start_paused = true)]
+async fn an_identity_that_is_said_twice_is_none() {
+    let (tenant, emma) = tenant_with_emma();
+    let world = World::new(tenant, &[("CREATE_TAP_ALLOWED_CALLERS", OID), ("WEBSITE_AUTH_ENABLED", "True")]);
+    let body = json!({"UserName": emma}).to_string();
+    for headers in [
+        [("X-MS-CLIENT-PRINCIPAL-ID", OTHER), ("x-ms-client-principal-id", OID)],
+        [("X-MS-CLIENT-PRINCIPAL-ID", OID), ("x-ms-client-principal-id", OTHER)],
+        [("X-Ms-Client-Principal-Id", OID), ("X-MS-CLIENT-PRINCIPAL-ID", OTHER)],
+    ] {
+        let answer = send(&world, &body, &headers).await;
+        assert_eq!(answer.status, 403, "{headers:?} {answer:?}");
+    }
 }
