@@ -1,6 +1,8 @@
 //! What a caller must not be able to do, by mistake or on purpose: mislead whoever reads a mail or a log, take what
 //! a joiner was promised, or have words of their own believed.
 
+use std::time::Duration;
+
 use chrono::TimeDelta;
 use firstpass::sandbox::{Fault, FaultKind, Group, Person};
 use serde_json::json;
@@ -127,4 +129,58 @@ async fn an_identity_that_is_said_twice_is_none() {
         let answer = send(&world, &body, &headers).await;
         assert_eq!(answer.status, 403, "{headers:?} {answer:?}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_start_within_this_second_or_in_a_leap_second_is_asked_for_as_graph_understands_it() {
+    for (start, opens) in [
+        ("2026-11-22T05:00:00Z", "2026-11-22T05:00:00Z"),
+        ("2026-11-22T05:00:00.300Z", "2026-11-22T05:00:00Z"),
+        ("2026-11-22T05:59:60Z", "2026-11-22T05:59:59Z"),
+        ("2026-11-22T05:59:60.5Z", "2026-11-22T05:59:59Z"),
+        ("2026-11-23T04:59:00+23:59", "2026-11-22T05:00:00Z"),
+        ("2026-11-21T05:02:00-23:59", "2026-11-22T05:01:00Z"),
+    ] {
+        let (world, emma) = World::with_emma();
+        let answer = ask_for(&world, emma, json!({"StartDateTime": start})).await;
+        assert_eq!(answer.status, 201, "{start} {answer:?}");
+        assert_eq!(answer.body["startDateTime"], opens, "{start} {answer:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_start_that_passes_while_the_call_waits_is_now() {
+    let (world, emma) = World::with_emma();
+    world.sandbox.inject(Fault::on("POST", "$batch", FaultKind::Delay(Duration::from_secs(10))));
+    let answer = ask_for(&world, emma, json!({"StartDateTime": "2026-11-22T05:00:05Z"})).await;
+    assert_eq!(answer.status, 201, "{answer:?}");
+    assert_eq!(answer.body["usable"], true);
+}
+
+#[tokio::test(start_paused = true)]
+async fn whatever_json_holds_it_is_a_pass_or_a_problem() {
+    let (world, emma) = World::with_emma();
+    let deep = format!("{{\"UserName\": {}1{}}}", "[".repeat(5_000), "]".repeat(5_000));
+    let bodies = [
+        deep,
+        format!("{{\"UserName\": \"{emma}\", \"LifetimeInMinutes\": 1e400}}"),
+        format!("{{\"UserName\": \"{emma}\", \"LifetimeInMinutes\": NaN}}"),
+        format!("{{\"UserName\": \"{emma}\", \"LifetimeInMinutes\": -60}}"),
+        format!("{{\"UserName\": \"{emma}\", \"LifetimeInMinutes\": 60.5}}"),
+        format!("{{\"UserName\": \"{emma}\", \"LifetimeInMinutes\": 18446744073709551676}}"),
+        format!("{{\"UserName\": \"{emma}\", \"LifetimeInMinutes\": \"4294967356\"}}"),
+        format!("{{\"UserName\": \"{emma}\", \"username\": \"{emma}\"}}"),
+        format!("{{\"UserName\": [\"{emma}\"]}}"),
+        format!("{{\"UserName\": \"{emma}\", \"NotifyUser\": {{\"a\": true}}}}"),
+        format!("{{\"UserName\": \"{emma}\", \"Deliver\": [\"mail\"]}}"),
+        format!("[{{\"UserName\": \"{emma}\"}}]"),
+        format!("{{\"UserName\": \"{emma}\"}} {{}}"),
+        "null".into(),
+        "\"text\"".into(),
+        "\u{0}".into(),
+    ];
+    for body in bodies {
+        assert_eq!(send(&world, &body, &[]).await.status, 400, "{}", &body[..body.len().min(200)]);
+    }
+    assert_eq!(world.sandbox.requests(), []);
 }
