@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// How long an idempotency key is remembered.
-const KEY_KEPT: TimeDelta = TimeDelta::minutes(15);
+pub const KEY_KEPT: TimeDelta = TimeDelta::minutes(15);
 
 /// What a caller asks for.
 #[derive(Clone, Debug)]

@@ -184,3 +184,37 @@ async fn whatever_json_holds_it_is_a_pass_or_a_problem() {
     }
     assert_eq!(world.sandbox.requests(), []);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_is_made_again_is_known_though_its_start_is_over() {
+    let (world, emma) = World::with_emma();
+    let body = json!({"UserName": emma, "StartDateTime": "2026-11-22T04:56:00Z"}).to_string();
+    let keyed = async || send(&world, &body, &[("Idempotency-Key", "k")]).await;
+    assert_eq!(keyed().await.status, 201);
+    world.later(TimeDelta::minutes(14));
+    assert_eq!(keyed().await.problem().1, "already-made");
+    assert_eq!(send(&world, &body, &[]).await.problem().1, "invalid-request");
+    world.later(TimeDelta::minutes(6));
+    assert_eq!(keyed().await.problem().1, "invalid-request");
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_two_calls_at_once_on_two_instances_one_makes_the_pass_that_works() {
+    for keys in [["a", "a"], ["a", "b"]] {
+        for deliver in ["response", "mail"] {
+            let (world, emma) = World::with_emma();
+            let other = world.another_instance();
+            let body = json!({"UserName": emma, "Deliver": deliver}).to_string();
+            let call =
+                async |instance: &World, key: &str| send(instance, &body, &[("Idempotency-Key", key)]).await;
+            let (one, two) = tokio::join!(call(&world, keys[0]), call(&other, keys[1]));
+            let (made, refused): (Vec<_>, Vec<_>) = [one, two].into_iter().partition(|a| a.status == 201);
+            assert_eq!((made.len(), refused[0].problem().1), (1, "busy"), "{made:?} {refused:?}");
+            assert_eq!(world.count("POST", PASS), 1);
+            match made[0].code() {
+                Some(code) => assert_eq!(world.live_code(emma).as_deref(), Some(code)),
+                None => world.assert_newest_mail_opens(emma),
+            }
+        }
+    }
+}

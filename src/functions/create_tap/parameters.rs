@@ -16,7 +16,7 @@ use crate::{
     address::Address,
     ledger::Fingerprint,
     mail::ServiceDesk,
-    pass::order::{Order, Wish},
+    pass::order::{KEY_KEPT, Order, Wish},
     settings::{CreateTapSettings, Deliver, Parameter, https_page},
 };
 
@@ -145,7 +145,7 @@ impl Call {
             Parameter::ServiceDeskPortalUrl => self.service_desk.portal_url = Some(web_page(value)?),
             Parameter::ServiceDeskTicketUrl => self.ticket_url = Some(web_page(value)?),
             Parameter::CallerName => self.caller_name = Some(text(value)?),
-            Parameter::StartDateTime => self.start = Some(start(value, now)?),
+            Parameter::StartDateTime => self.start = Some(start(value, now, self.key.is_some())?),
             Parameter::Reason => self.reason = Some(text(value)?),
             Parameter::Deliver => self.deliver = Some(Deliver::parse(&text(value)?)?),
         }
@@ -278,7 +278,7 @@ fn web_page(value: &Value) -> Result<String, String> {
     if https_page(&page) { Ok(page) } else { Err("is not an https:// address".to_owned()) }
 }
 
-fn start(value: &Value, now: DateTime<Utc>) -> Result<DateTime<Utc>, String> {
+fn start(value: &Value, now: DateTime<Utc>, may_be_a_repetition: bool) -> Result<DateTime<Utc>, String> {
     let text = text(value)?;
     let Ok(start) = DateTime::parse_from_rfc3339(&text) else {
         let is_local = ["%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M"]
@@ -292,7 +292,9 @@ fn start(value: &Value, now: DateTime<Utc>) -> Result<DateTime<Utc>, String> {
     };
     // Whole seconds: Graph is told no others, and a leap second is none that it knows.
     let start = start.to_utc().with_nanosecond(0).unwrap_or(start.to_utc());
-    if start < now - JUST_OVER {
+    // A call that is made again asks for what was in time then.
+    let just_over = if may_be_a_repetition { JUST_OVER + KEY_KEPT } else { JUST_OVER };
+    if start < now - just_over {
         Err("is in the past".to_owned())
     } else if start > now + AHEAD {
         Err(format!("is more than {} days ahead", AHEAD.num_days()))
