@@ -129,7 +129,7 @@ impl fmt::Display for Refusal {
             }
             Self::KeyReused => f.write_str("this Idempotency-Key came minutes ago with another body"),
             Self::Repeated { made, .. } => {
-                write!(f, "this call was made before, and its pass handed over: {}", made.pass_id)
+                write!(f, "this call came before, and made the pass {}", made.pass_id)
             }
         }
     }

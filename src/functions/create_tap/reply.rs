@@ -201,7 +201,7 @@ impl Problem {
                 let detail = format!(
                     "{failure}. Try again later; with the same Idempotency-Key nothing is made twice."
                 );
-                Self::new(503, "ledger-away", "The pass could not be made", &detail).retry_in(None, 60)
+                Self::new(503, "ledger-away", "The ledger cannot be used", &detail).retry_in(None, 60)
             }
             Failure::Mail(_) => {
                 let detail =
@@ -239,7 +239,8 @@ impl Problem {
             Block::Refused(error) if error.status == Some(403) => Self::graph(error),
             Block::Refused(error) => {
                 let to_do = "To do for an admin: look at the Temporary Access Pass method of the tenant's \
-                             authentication methods policy, and whether it includes this user.";
+                             authentication methods policy, and whether it includes this user. Where Graph says that \
+                             one exists already, delete that one first.";
                 let request_id = error.request_id.clone();
                 Self { request_id, ..of(409, "refused-by-policy", policy, to_do) }
             }
