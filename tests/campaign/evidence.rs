@@ -38,6 +38,8 @@ pub struct Run {
     pub crash: Option<Crash>,
     pub calls: Vec<Call>,
     pub die: Arc<Notify>,
+    /// When it last claimed the user, or tried to.
+    pub claimed_at: Option<DateTime<Utc>>,
     /// When in the order of things it last began to POST a pass.
     pub posted: u64,
     pub end: End,

@@ -4,7 +4,7 @@ use std::sync::Mutex;
 
 use async_trait::async_trait;
 use firstpass::{
-    ledger::{ETag, Ledger, LedgerError, Record},
+    ledger::{ETag, Ledger, LedgerError, Record, State},
     sandbox::Sandbox,
 };
 use uuid::Uuid;
@@ -94,6 +94,9 @@ impl<L: Ledger> Ledger for FaultyLedger<L> {
 
     async fn write(&self, user: Uuid, record: &Record, expected: Option<&ETag>) -> Result<ETag, LedgerError> {
         self.watch.crash_point(Call::Write, false).await;
+        if let Some(run) = Watch::this_run().filter(|_| record.state == State::Issuing) {
+            self.watch.lock().runs[run].claimed_at = Some(self.sandbox.now());
+        }
         let fault = self.draw(Some(user), true);
         let done = match fault {
             Some(LedgerFault::NoWrite(_)) => Err(unavailable()),

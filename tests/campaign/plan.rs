@@ -6,14 +6,17 @@ use std::{fmt, time::Duration};
 use firstpass::sandbox::FaultKind;
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 
-use crate::cast::{Actor, draw_cast};
+use crate::{
+    cast::{Actor, draw_cast},
+    plots::draw_plot,
+};
 
 /// A place in the cast.
 pub type Who = usize;
 
 /// How many days a story has before it turns calm.
 pub const DAYS: u64 = 5;
-const DAY: u64 = 24 * 3_600_000;
+pub const DAY: u64 = 24 * 3_600_000;
 
 #[derive(Clone, Debug)]
 pub struct Plan {
@@ -220,7 +223,7 @@ fn draw_steps(rng: &mut StdRng, who: Who, day: u64) -> Vec<Step> {
     // Faults lie in wait from before the sweep.
     let armed = Duration::from_millis(day * DAY + rng.random_range(0..9_000));
     let step = |at, what| vec![Step { at, what }];
-    match rng.random_range(0..21) {
+    match rng.random_range(0..23) {
         0..9 => {
             let life = draw_life(rng);
             // Faults that meet what a person asks for, too.
@@ -248,6 +251,7 @@ fn draw_steps(rng: &mut StdRng, who: Who, day: u64) -> Vec<Step> {
             };
             step(armed, What::Queue(who, trick))
         }
+        20 | 21 => draw_plot(rng, who, day),
         _ if one_in(rng, 2) => {
             let kind = draw_kind(rng, Call::Read);
             step(armed, What::SweepFault(kind, rng.random_range(1..6)))

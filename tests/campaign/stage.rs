@@ -309,6 +309,7 @@ impl Stage {
                 crash,
                 calls: Vec::new(),
                 die: die.clone(),
+                claimed_at: None,
                 posted: 0,
                 end: End::Open,
             });

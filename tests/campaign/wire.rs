@@ -34,6 +34,9 @@ impl HttpClient for Wire {
         if let Some(call) = call {
             self.watch.crash_point(call, false).await;
         }
+        if matches!(call, Some(Call::Make | Call::Mail)) {
+            during::in_time(&self.sandbox, &mut self.watch.lock());
+        }
         if call == Some(Call::Mail) {
             during::mailing(&self.sandbox, &mut self.watch.lock(), &body);
         }

@@ -64,11 +64,6 @@ impl<'a> Case<'a> {
     /// Invariant 3: every working pass that we made is recorded and was delivered.
     fn orphan(&self, evidence: &Evidence) -> Result<(), String> {
         let Some(live) = self.live_of_ours(evidence) else { return Ok(()) };
-        // The alert about somebody who became powerful asks a person to delete what still works: the flow makes and
-        // ends no passes of such an account, not even one that came late or whose delivery it never learnt of.
-        if self.is_guarded() && self.record.and_then(|r| r.reason.as_deref()) == Some("privileged") {
-            return Ok(());
-        }
         if !self.is_delivered(&live) {
             return Err(format!("the live pass {} was never delivered", live.pass.id));
         }

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use firstpass::{
-    ledger::Purpose,
+    ledger::{Purpose, State},
     sandbox::{Pass, Sandbox},
 };
 use serde_json::Value;
@@ -29,6 +29,16 @@ pub fn look(stage: &Stage) {
             let what = format!("{} made a pass, though {why}", run.key);
             evidence.violated(2, what);
         }
+        if event.made.is_some()
+            && let Some(what) = just_mailed(&evidence.runs[id], event.at)
+        {
+            evidence.violated(5, what);
+        }
+        if let Some(gone) = event.gone.as_ref().filter(|_| event.made.is_none())
+            && let Some(what) = spoilt_mail(stage, evidence, id, gone)
+        {
+            evidence.violated(1, what);
+        }
         let run = &evidence.runs[id];
         if let Some(gone) = event.gone.as_ref().filter(|gone| is_alive(gone, event.at))
             && let Some(known) = evidence.known(gone.id)
@@ -38,6 +48,44 @@ pub fn look(stage: &Stage) {
             evidence.violated(7, what);
         }
     }
+}
+
+/// For as long a claim is respected.
+const LEASE: TimeDelta = TimeDelta::minutes(5);
+/// Within that of a delivery there is none for a joiner: what is read may be as old.
+const JUST_NOW: TimeDelta = TimeDelta::minutes(10);
+
+/// Invariant 1, as those see it who come after a slow worker: nothing is made or mailed under a claim that is over.
+pub fn in_time(sandbox: &Sandbox, evidence: &mut Evidence) {
+    let Some(run) = Watch::this_run().map(|run| &evidence.runs[run]) else { return };
+    let Some(since) = run.claimed_at.map(|at| sandbox.now() - at) else { return };
+    if since > LEASE {
+        let what =
+            format!("{} still makes or mails a pass {} s after its claim", run.key, since.num_seconds());
+        evidence.violated(1, what);
+    }
+}
+
+/// Invariant 5: a joiner's job that has read in the record that they were mailed minutes ago mails nothing.
+fn just_mailed(run: &Run, at: DateTime<Utc>) -> Option<String> {
+    let record = run.record.as_ref().filter(|record| record.state == State::Mailed)?;
+    let since = at - record.delivered.as_ref()?.at;
+    let is_for_joiner = matches!(run.reason.as_str(), "joiner" | "recheck");
+    (is_for_joiner && since < JUST_NOW).then(|| {
+        format!(
+            "{} makes a pass, though it had read that one was mailed {} s ago",
+            run.key,
+            since.num_seconds()
+        )
+    })
+}
+
+/// Invariant 1: no run deletes its own pass when the mail with its code has arrived, whatever the answer was.
+fn spoilt_mail(stage: &Stage, evidence: &Evidence, id: usize, gone: &Pass) -> Option<String> {
+    let known = evidence.known(gone.id).filter(|known| known.maker == Maker::Run(id))?;
+    let code = escaped(known.pass.code.reveal());
+    let has_arrived = stage.sandbox.mails().iter().any(|mail| mail.content().contains(&code));
+    has_arrived.then(|| format!("{} deleted a pass whose mail had arrived", evidence.runs[id].key))
 }
 
 /// Invariant 1, as a worker sees it: no run begins to mail a code that a worker who came after it has replaced. (A
