@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Proves that the tests notice: applies one-line mistakes, one at a time, and expects the named command to fail.
 
-    tests/sabotage/run.py tests/sabotage/flow.toml [--only NAME] [--list]
+    tests/sabotage/run.py tests/sabotage/flow.toml [--only NAME]... [--list]
 
 Each entry of the list says which text of which file becomes which other text, what to run, and what the output must
 then contain. It works on a copy of the tree; the build is shared between entries, and kept under target/sabotage.
@@ -96,14 +96,15 @@ def run(tree, entry):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("list", type=pathlib.Path, help="the list of mistakes, a TOML file")
-    parser.add_argument("--only", metavar="NAME", help="only the mistake of this name")
+    parser.add_argument("--only", metavar="NAME", action="append", help="only the mistake of this name; can be repeated")
     parser.add_argument("--list", dest="show", action="store_true", help="name the mistakes and make none")
     arguments = parser.parse_args()
     entries = read_list(arguments.list)
     if arguments.only:
-        entries = [entry for entry in entries if entry["name"] == arguments.only]
-        if not entries:
-            sys.exit(f"there is no mistake called {arguments.only}")
+        unknown = set(arguments.only) - {entry["name"] for entry in entries}
+        if unknown:
+            sys.exit(f"there is no mistake called {', '.join(sorted(unknown))}")
+        entries = [entry for entry in entries if entry["name"] in arguments.only]
     width = max(len(entry["name"]) for entry in entries)
     if arguments.show:
         for entry in entries:
