@@ -32,7 +32,7 @@ pub struct Run {
     /// The parts of the last batch that it was answered, by path: the flow's own reading.
     pub reading: BTreeMap<String, (u16, Value)>,
     pub read_at: DateTime<Utc>,
-    /// The record that it read, and when in the order of things.
+    /// The record that it decided on, and when it read that in the order of things.
     pub record: Option<Record>,
     pub record_read: u64,
     pub crash: Option<Crash>,

@@ -86,6 +86,10 @@ impl<L: Ledger> Ledger for FaultyLedger<L> {
             let mut evidence = self.watch.lock();
             let order = evidence.next_order();
             let run = &mut evidence.runs[run];
+            // Once it has claimed, it only looks whether a write of its own was done: nothing to decide on.
+            if run.claimed_at.is_some() {
+                return read;
+            }
             run.record = read.as_ref().ok().and_then(|read| read.as_ref().map(|(record, _)| record.clone()));
             run.record_read = order;
         }
