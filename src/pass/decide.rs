@@ -128,8 +128,10 @@ fn joiner(facts: &Facts<'_>) -> Decision {
     let is_mailed = record.is_some_and(|r| r.state == State::Mailed);
     if distance(day, zone, facts.lead_days, now) == Distance::Past {
         let why = Skip::DayOnePast(day);
-        // A pass lives out its window, but for one that came late in place of the one that was mailed.
-        return match facts.undelivered(Purpose::Joiner).filter(|_| is_mailed) {
+        // A pass lives out its window, but for one that came late in place of the one that was mailed, or was meant for
+        // another day: nobody is on record as having it.
+        let is_stray = |pass: &&Pass| is_mailed || !works_on(pass, day, zone);
+        return match facts.undelivered(Purpose::Joiner).filter(is_stray) {
             Some(pass) => Decision::Revoke { pass_id: pass.id.clone(), why: Revoke::OutOfScope(why) },
             None => Decision::Skip(why),
         };

@@ -211,6 +211,25 @@ async fn blocked_is_alerted_even_if_the_worker_dies_after_the_write() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_late_pass_for_a_day_that_is_no_more_goes_though_day_one_is_past() {
+    let (world, emma) = World::with_emma();
+    world.sweep().await;
+    world.later(TimeDelta::days(3));
+    let starts = |day: &str| world.sandbox.edit(|t| t.change(emma, |p| p.hire_date = Some(time(day))));
+    starts("2026-11-29T00:00:00Z");
+    // Both POSTs land half an hour late; in the meantime the day moves again, into the past.
+    let late = FaultKind::Delay(Duration::from_secs(1_800));
+    world.sandbox.inject(Fault::on("POST", PASS, late).times(2));
+    assert_eq!(world.deliver(emma).await.outcome, "failed");
+    starts("2026-11-23T00:00:00Z");
+    tokio::time::sleep(Duration::from_secs(2_000)).await;
+    assert!(world.live_code(emma).is_some(), "it came");
+    let end = &world.sweep().await[0];
+    assert_eq!((end.outcome.as_str(), world.live_code(emma)), ("revoked", None), "{}", end.why);
+    assert_eq!(world.alerts().len(), 1, "a person hears of it");
+}
+
+#[tokio::test(start_paused = true)]
 async fn who_came_into_power_keeps_no_pass_that_came_late() {
     let (world, emma) = World::with_emma();
     // The POST lands 400 s late; its worker is gone by then.
