@@ -71,10 +71,14 @@ pub fn connect(settings: Settings) -> Result<Connection, Report> {
     }
 }
 
-/// For plain http to this machine: no proxy has a part in it, and there need not be a certificate here.
 #[cfg(feature = "sandbox")]
 pub(crate) fn local_client() -> Result<reqwest::Client, Report> {
-    http_client(|client| client.no_proxy().tls_certs_only([]))
+    http_client(to_this_machine)
+}
+
+/// For plain http to this machine: no proxy has a part in it, and there need not be a certificate here.
+fn to_this_machine(client: ClientBuilder) -> ClientBuilder {
+    client.no_proxy().tls_certs_only([])
 }
 
 fn http_client(adapt: impl FnOnce(ClientBuilder) -> ClientBuilder) -> Result<reqwest::Client, Report> {
@@ -142,7 +146,7 @@ fn ledger(url: Option<Url>, credential: Option<Arc<dyn TokenCredential>>) -> Res
     let is_local = url.scheme() == "http";
     let http = http_client(|client| {
         let client = client.timeout(LEDGER_TRY).no_gzip();
-        if is_local { client.no_proxy().tls_certs_only([]) } else { client }
+        if is_local { to_this_machine(client) } else { client }
     })?;
     let ledger = BlobLedger::new(url, credential, Arc::new(http))
         .map_err(|error| report("LEDGER_URL", error.to_string()))?;

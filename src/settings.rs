@@ -12,7 +12,7 @@ use chrono::NaiveTime;
 use uuid::Uuid;
 
 use self::reader::Reader;
-pub(crate) use self::reader::https_page;
+pub(crate) use self::reader::{LIFETIMES, https_page};
 pub use self::{
     create_tap::{CreateTapSettings, Deliver, Kind, Parameter},
     reader::{Problem, Report},
@@ -268,7 +268,7 @@ impl Settings {
             day_one_time: read.or("DAY_ONE_TIME", "07:00", reader::SEVEN, reader::time_of_day),
             time_zone: read.or("TIME_ZONE", "Europe/Berlin", Tz::UTC, reader::time_zone),
             lifetime_minutes: read
-                .optional("PASS_LIFETIME_MINUTES", "480", |text| reader::number(text, 10..=43_200)),
+                .optional("PASS_LIFETIME_MINUTES", "480", |text| reader::number(text, reader::LIFETIMES)),
             one_time: read.or("PASS_ONE_TIME", "true", true, reader::yes_or_no),
             serve_disabled: read.or("SERVE_DISABLED", "true", true, reader::yes_or_no),
         };

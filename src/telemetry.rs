@@ -60,6 +60,14 @@ fn is_plain(text: &str) -> bool {
     !text.is_empty() && !text.contains(needs_quotes)
 }
 
+/// An error with its causes: the outermost alone often says only "failed to execute request".
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    std::iter::successors(error.source(), |e| e.source()).fold(error.to_string(), |text, cause| {
+        let cause = cause.to_string();
+        if text.contains(&cause) { text } else { format!("{text}: {cause}") }
+    })
+}
+
 /// Says why a command failed, to the person who called it.
 #[expect(clippy::print_stderr, reason = "the last words of a command")]
 pub fn complain(why: &str) {

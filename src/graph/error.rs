@@ -9,6 +9,7 @@ use super::{
     client::request_id,
     retry::{Repeat, is_ambiguous, retry_after},
 };
+use crate::telemetry::chain;
 
 /// A call that did not succeed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -155,14 +156,6 @@ fn unknown(repeat: Repeat) -> Kind {
         Repeat::Freely => Kind::Unavailable,
         Repeat::OnlyIfNothingHappened => Kind::Ambiguous,
     }
-}
-
-/// An error with its causes: the outermost alone often says only "failed to execute request".
-fn chain(error: &dyn std::error::Error) -> String {
-    std::iter::successors(error.source(), |e| e.source()).fold(error.to_string(), |text, cause| {
-        let cause = cause.to_string();
-        if text.contains(&cause) { text } else { format!("{text}: {cause}") }
-    })
 }
 
 impl fmt::Display for GraphError {

@@ -7,7 +7,7 @@
 //! [Put Blob]: https://learn.microsoft.com/rest/api/storageservices/put-blob
 //! [conditional headers]: https://learn.microsoft.com/rest/api/storageservices/specifying-conditional-headers-for-blob-service-operations
 
-use std::{collections::HashMap, error::Error as _, fmt, sync::Arc, time::Duration};
+use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use azure_core::{
@@ -31,6 +31,7 @@ use tokio::time::timeout;
 use uuid::Uuid;
 
 use super::{ETag, Ledger, LedgerError, Record};
+use crate::telemetry::chain;
 
 /// How long reading or writing one record may take, tries and waits included. A job does this three times, and all of
 /// it has to fit into the ten minutes after which the host kills the process.
@@ -198,7 +199,7 @@ impl Ledger for BlobLedger {
 
     async fn open(&self, now: DateTime<Utc>) -> Result<Vec<(Uuid, Record)>, LedgerError> {
         let records = within(ALL_RECORDS, async { self.records(self.users(Some(now)).await?).await }).await?;
-        Ok(records.into_iter().filter(|(_, record)| record.open_until() > Some(now)).collect())
+        Ok(records.into_iter().filter(|(_, record)| record.is_open(now)).collect())
     }
 }
 
@@ -249,15 +250,8 @@ fn says(error: &Error, codes: &[&str]) -> bool {
 /// [the codes]: https://learn.microsoft.com/rest/api/storageservices/common-rest-api-error-codes
 fn words(error: &Error, secret: Option<&str>) -> String {
     let ErrorKind::HttpResponse { status, error_code, raw_response } = error.kind() else {
-        let mut words = error.to_string();
-        let mut cause = error.source();
-        while let Some(error) = cause {
-            words = format!("{words}: {error}");
-            cause = error.source();
-        }
-        return secret
-            .filter(|secret| !secret.is_empty())
-            .map_or(words.clone(), |secret| words.replace(secret, "…"));
+        let words = chain(error);
+        return secret.map_or(words.clone(), |secret| words.replace(secret, "…"));
     };
     let code = error_code.as_deref().unwrap_or("no error code");
     let request_id = raw_response

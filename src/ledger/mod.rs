@@ -39,7 +39,7 @@ pub trait Ledger: fmt::Debug + Send + Sync {
 
     /// The records that are open at `now` ([`Record::open_until`]): few, however many there are.
     async fn open(&self, now: DateTime<Utc>) -> Result<Vec<(Uuid, Record)>, LedgerError> {
-        Ok(self.list().await?.into_iter().filter(|(_, record)| record.open_until() > Some(now)).collect())
+        Ok(self.list().await?.into_iter().filter(|(_, record)| record.is_open(now)).collect())
     }
 }
 

@@ -279,6 +279,11 @@ impl Record {
         to_joiner.map(|d| d.pass.ends_at).max(self.unfinished_until())
     }
 
+    /// Whether a sweep at `now` has to look at it again; see [`Self::open_until`].
+    pub fn is_open(&self, now: DateTime<Utc>) -> bool {
+        self.open_until() > Some(now)
+    }
+
     /// Until when a sweep finishes what a job left behind.
     pub fn unfinished_until(&self) -> Option<DateTime<Utc>> {
         // A POST that seemed lost may land late: until its pass would be over, somebody has to look for it.

@@ -4,7 +4,7 @@ use uuid::Uuid;
 
 use super::{
     Environment,
-    reader::{GUID_EXAMPLE, Reader, guid, number, yes_or_no},
+    reader::{GUID_EXAMPLE, LIFETIMES, Reader, guid, number, yes_or_no},
 };
 
 /// A parameter of CreateTap. The first eleven are those of RealmJoin's runbook, whose users can move over.
@@ -165,7 +165,7 @@ impl CreateTapSettings {
         Self {
             open,
             lifetime_minutes: read
-                .or("CREATE_TAP_DEFAULT_LIFETIME_MINUTES", "240", 240, |text| number(text, 10..=43_200)),
+                .or("CREATE_TAP_DEFAULT_LIFETIME_MINUTES", "240", 240, |text| number(text, LIFETIMES)),
             one_time: read.or("CREATE_TAP_DEFAULT_ONE_TIME_USE_ONLY", "true", true, yes_or_no),
             notify_user: read.or("CREATE_TAP_DEFAULT_NOTIFY_USER", "false", false, yes_or_no),
             deliver: read.or("CREATE_TAP_DEFAULT_DELIVER", "response", Deliver::Response, |text| {

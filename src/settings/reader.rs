@@ -9,6 +9,9 @@ use uuid::Uuid;
 use super::{Environment, MailCc, MailTo, PassStart};
 use crate::{address::Address, ledger::blob::has_sas, zone::Tz};
 
+/// Minutes that Graph takes for a pass; a tenant's policy is narrower, and has the last word.
+pub(crate) const LIFETIMES: RangeInclusive<u32> = 10..=43_200;
+
 pub(super) const GUID_EXAMPLE: &str = "0f9d6c1e-5b1a-4a53-9a40-3f5f2f0f7b11";
 pub(super) const LEDGER_EXAMPLE: &str = "https://mystorage.blob.core.windows.net/ledger";
 pub(super) const SEVEN: NaiveTime = match NaiveTime::from_hms_opt(7, 0, 0) {

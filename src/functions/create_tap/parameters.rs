@@ -17,11 +17,9 @@ use crate::{
     ledger::Fingerprint,
     mail::ServiceDesk,
     pass::order::{KEY_KEPT, Order, Wish},
-    settings::{CreateTapSettings, Deliver, Parameter, https_page},
+    settings::{CreateTapSettings, Deliver, LIFETIMES, Parameter, https_page},
 };
 
-/// Graph's own range; a tenant's policy is narrower, and has the last word.
-const LIFETIMES: std::ops::RangeInclusive<u32> = 10..=43_200;
 /// How long ago a start may be and still mean "now": callers' clocks differ.
 const JUST_OVER: TimeDelta = TimeDelta::minutes(5);
 /// How far ahead a pass may open.
