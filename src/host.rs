@@ -18,6 +18,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{get, post},
 };
+use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -25,7 +26,7 @@ use crate::{
     app::App,
     functions::{
         create_tap::{Headers, Reply, Request, create_tap},
-        on_group_add::{Handled, on_group_add},
+        on_group_add::{Delivery, Handled, on_group_add},
         sweep_joiners::sweep_joiners,
     },
     pass::Outcome,
@@ -57,9 +58,9 @@ async fn on_timer(State(handler): State<Handler>, body: Bytes) -> Response {
         Err(response) => return *response,
     };
     match sweep_joiners(app, invocation.retries_left()).await {
-        Ok(jobs) => {
-            let messages: Vec<String> = jobs.iter().map(|job| job.to_message()).collect();
-            done(json!({"jobs": messages}), format!("queued {} jobs", jobs.len()))
+        Ok(found) => {
+            let messages: Vec<String> = found.to_messages().collect();
+            done(json!({"jobs": messages}), format!("queued {} jobs", found.jobs.len()))
         }
         Err(error) => {
             let advice = error.advice();
@@ -74,15 +75,21 @@ async fn on_message(State(handler): State<Handler>, body: Bytes) -> Response {
         Ok(ready) => ready,
         Err(response) => return *response,
     };
-    let message = decoded(&invocation.data["msg"]);
-    match on_group_add(app, &message, invocation.dequeue_count()).await {
-        Handled::Ran(job, ended) => {
-            let said = format!("{}: {}: {}", job.key, ended.outcome.name(), ended.outcome);
+    let delivery = Delivery {
+        message: decoded(&invocation.data["msg"]),
+        raw: raw(&invocation.data["msg"]),
+        inserted: invocation.inserted().unwrap_or_else(|| app.clock.now()),
+        count: invocation.dequeue_count(),
+    };
+    match on_group_add(app, &delivery).await {
+        Handled::Ran(reference, ended) => {
+            let said = format!("{reference}: {}: {}", ended.outcome.name(), ended.outcome);
             match ended.outcome {
                 Outcome::Failed(_) => failure(StatusCode::INTERNAL_SERVER_ERROR, said),
                 _ => done(json!({}), said),
             }
         }
+        Handled::Queued(messages, said) => done(json!({ "jobs": messages }), said),
         Handled::Unreadable(problems) => {
             done(json!({}), format!("message not understood: {}", problems.join("; ")))
         }
@@ -191,6 +198,12 @@ impl Invocation {
         number(self.metadata.get("DequeueCount")).unwrap_or(1)
     }
 
+    /// When the message was put into the queue. A message could overwrite this, too, and nothing depends on it but
+    /// what counts as told before.
+    fn inserted(&self) -> Option<DateTime<Utc>> {
+        DateTime::deserialize(decoded(self.metadata.get("InsertionTime")?)).ok()
+    }
+
     /// How often the host will run this invocation again by the function's retry policy, where it tells.
     fn retries_left(&self) -> Option<u32> {
         let context = decoded(self.metadata.get("RetryContext")?);
@@ -201,6 +214,12 @@ impl Invocation {
 /// A number, or a string of one.
 fn number(value: Option<&Value>) -> Option<u32> {
     decoded(value?).as_u64().and_then(|number| u32::try_from(number).ok())
+}
+
+/// A message as it lay in the queue: without the host's encoding, and with its own.
+fn raw(value: &Value) -> String {
+    let text = value.as_str().map(|text| serde_json::from_str(text).unwrap_or_else(|_| text.to_owned()));
+    text.unwrap_or_else(|| value.to_string())
 }
 
 /// A value without the encodings that the host (or a test) wrapped it in. A text that is no JSON is itself.

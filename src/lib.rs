@@ -17,7 +17,7 @@
 )]
 //!
 //! Small words used everywhere: [`code::Code`] is the secret of a pass, [`address::Address`] a checked mail
-//! address, [`clock::Clock`] the time, [`zone::zone_for`] a joiner's time zone.
+//! address, [`clock::Clock`] the time, [`zone::zone_for`] a joiner's time zone, [`hash::sha256`] a text's fingerprint.
 
 pub mod address;
 pub mod app;
@@ -27,6 +27,7 @@ pub mod code;
 pub mod connect;
 pub mod functions;
 pub mod graph;
+pub mod hash;
 pub mod host;
 pub mod ledger;
 pub mod mail;

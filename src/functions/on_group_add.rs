@@ -1,54 +1,205 @@
-//! OnGroupAdd: one queue message, one user, one run of the issue flow.
+//! OnGroupAdd: one queue message. A job runs; what somebody else wrote becomes jobs first.
 
+mod message;
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
 use serde_json::Value;
+use tokio::time::{sleep, timeout};
+use uuid::Uuid;
 
+pub use self::message::{Message, News};
 use crate::{
     app::{Alert, App},
+    graph::GraphError,
+    hash::sha256,
     pass::{
-        Job, Outcome,
+        Event, Failure, Job, Newcomers, Outcome,
         alert::tell_given_up,
         issue::{Ended, issue},
+        newcomers::{arrived, newcomers},
+        patience::REPLICATION_WAITS,
     },
 };
 
 /// How often the host delivers a message before it gives it up; `maxDequeueCount` in host.json.
 pub const MAX_DELIVERIES: u32 = 5;
 
+/// For finding a user by name, with the patience for a new one.
+const FINDING_TIME: Duration = Duration::from_secs(90);
+/// For reading the on-demand group.
+const READING_TIME: Duration = Duration::from_secs(240);
+
+/// A message that is being delivered.
+#[derive(Clone, Debug)]
+pub struct Delivery {
+    /// The message.
+    pub message: Value,
+    /// The same as it lay in the queue.
+    pub raw: String,
+    /// When it was put there.
+    pub inserted: DateTime<Utc>,
+    /// For how often it is delivered, this time included.
+    pub count: u32,
+}
+
 /// What became of a message.
 #[derive(Debug)]
 pub enum Handled {
-    /// The job ran.
-    Ran(Job, Box<Ended>),
-    /// The message is none of ours; these are its problems. Delivering it again would not help.
+    /// A job ran, or what was to become jobs could not be read; with what to search the log for.
+    Ran(String, Box<Ended>),
+    /// It became these messages; and why, in words.
+    Queued(Vec<String>, String),
+    /// Nothing in it can be understood; these are its problems. Delivering it again would not help.
     Unreadable(Vec<String>),
 }
 
-/// Handles the message that is being delivered for the `delivery`th time.
-pub async fn on_group_add(app: &App, message: &Value, delivery: u32) -> Handled {
-    let job = match Job::parse(message) {
-        Ok(job) => job,
+/// Handles a message.
+pub async fn on_group_add(app: &App, delivery: &Delivery) -> Handled {
+    match Message::understand(&delivery.message, app.settings.on_demand_group, delivery.inserted) {
+        Ok(Message::Job(job)) => run(app, &job, delivery).await,
+        Ok(Message::GroupRead(read)) => match arrived(app, &read).await {
+            Ok(true) => {
+                queued(Vec::new(), "the jobs of all whom the reading found are in the queue".to_owned())
+            }
+            Ok(false) => queued(Vec::new(), "a later reading took its place".to_owned()),
+            Err(outcome) => {
+                let who = "new members of the on-demand group, who have their jobs".to_owned();
+                finish(app, delivery, &read.reading.to_string(), Ended { outcome, who }).await
+            }
+        },
+        Ok(Message::News(news)) => hear(app, delivery, news).await,
         Err(problems) => {
-            app.alert(&unreadable(message, &problems)).await;
-            return Handled::Unreadable(problems);
+            app.alert(&unreadable(delivery, &problems)).await;
+            Handled::Unreadable(problems)
         }
-    };
-    let ended = issue(app, &job).await;
-    let Ended { outcome, who } = &ended;
-    tracing::info!(event = "job.done", job = job.key, user = who, outcome = outcome.name(), delivery, why = %outcome);
-    if matches!(outcome, Outcome::Failed(_)) && delivery >= MAX_DELIVERIES {
-        tell_given_up(app, &job, who, outcome, MAX_DELIVERIES).await;
     }
-    Handled::Ran(job, Box::new(ended))
+}
+
+async fn run(app: &App, job: &Job, delivery: &Delivery) -> Handled {
+    let ended = issue(app, job).await;
+    finish(app, delivery, &job.key, ended).await
+}
+
+/// Tells the log, and on the last delivery a person.
+async fn finish(app: &App, delivery: &Delivery, reference: &str, ended: Ended) -> Handled {
+    let Ended { outcome, who } = &ended;
+    let count = delivery.count;
+    tracing::info!(event = "job.done", job = reference, user = who, outcome = outcome.name(), delivery = count, why = %outcome);
+    if matches!(outcome, Outcome::Failed(_)) && count >= MAX_DELIVERIES {
+        tell_given_up(app, reference, who, outcome, MAX_DELIVERIES).await;
+    }
+    Handled::Ran(reference.to_owned(), Box::new(ended))
+}
+
+/// What somebody else says becomes jobs: one is run at once, several are queued, so that each is tried by itself.
+async fn hear(app: &App, delivery: &Delivery, news: News) -> Handled {
+    let Some(group) = app.settings.on_demand_group else {
+        app.alert(&no_group(delivery)).await;
+        return queued(Vec::new(), "nothing done: ON_DEMAND_GROUP_ID is not set".to_owned());
+    };
+    let News { added, named, changed, ignored, problems } = news;
+    let jobs: Vec<Job> =
+        added.iter().map(|(user, event)| Job::group_add(*user, event.at, &event.key)).collect();
+    if changed.is_none() && problems.is_empty() {
+        match (jobs.as_slice(), named.first_key_value()) {
+            ([job], None) => return run(app, job, delivery).await,
+            ([], Some((name, event))) if named.len() == 1 => {
+                return run_for(app, name, event, delivery).await;
+            }
+            _ => {}
+        }
+    }
+    let mut found = match &changed {
+        None => Newcomers::default(),
+        Some(event) => match look(app, group, event).await {
+            Ok(found) => found,
+            Err(outcome) => {
+                let who = format!("whoever is new in the on-demand group {group}");
+                return finish(app, delivery, &event.key, Ended { outcome, who }).await;
+            }
+        },
+    };
+    found.jobs.extend(jobs);
+    if !problems.is_empty() {
+        app.alert(&unreadable(delivery, &problems)).await;
+    }
+    let count = found.jobs.len() + named.len();
+    let nobody = (changed.is_some() && count == 0).then_some("nobody is new in the on-demand group");
+    let queued_jobs = (count > 0).then(|| format!("queued {count} jobs"));
+    let words = nobody.into_iter().chain(ignored).map(str::to_owned).chain(problems);
+    let said: Vec<String> = queued_jobs.into_iter().chain(words).collect();
+    // A name becomes a message of its own, and a job when that is delivered.
+    queued(named.into_keys().chain(found.to_messages()).collect(), said.join("; "))
+}
+
+async fn run_for(app: &App, name: &str, event: &Event, delivery: &Delivery) -> Handled {
+    match timeout(FINDING_TIME, find(app, name))
+        .await
+        .unwrap_or_else(|_| Err(no_time("looking for the user")))
+    {
+        Ok(user) => run(app, &Job::group_add(user, event.at, &event.key), delivery).await,
+        Err(outcome) => finish(app, delivery, &event.key, Ended { outcome, who: name.to_owned() }).await,
+    }
+}
+
+async fn find(app: &App, name: &str) -> Result<Uuid, Outcome> {
+    for seconds in REPLICATION_WAITS {
+        if let Some(user) = app.graph.find_user(name).await? {
+            return Ok(user);
+        }
+        sleep(Duration::from_secs(seconds)).await;
+    }
+    app.graph.find_user(name).await?.ok_or(Outcome::Failed(Failure::Missing))
+}
+
+async fn look(app: &App, group: Uuid, event: &Event) -> Result<Newcomers, Outcome> {
+    let found = timeout(READING_TIME, newcomers(app, group, Some(event))).await;
+    found.unwrap_or_else(|_| Err(no_time("reading the on-demand group")))
+}
+
+fn no_time(what: &'static str) -> Outcome {
+    GraphError::no_time(what).into()
+}
+
+fn queued(messages: Vec<String>, said: String) -> Handled {
+    tracing::info!(event = "message.done", queued = messages.len(), why = said);
+    Handled::Queued(messages, said)
 }
 
 /// The message itself stays out of it: who knows what it holds.
-fn unreadable(message: &Value, problems: &[String]) -> Alert {
+fn unreadable(delivery: &Delivery, problems: &[String]) -> Alert {
     Alert {
         headline: "A message on the queue pass-jobs cannot be understood".into(),
-        who: "nobody: the message names no user that we can read".into(),
-        what_happened: format!("{} ({} characters)", problems.join("; "), message.to_string().len()),
-        what_to_do: "Find out who writes to the queue; the message was removed and will not come back."
-            .into(),
+        who: "nobody: the message, or a part of it, names no user that we can read".into(),
+        what_happened: format!("{} ({})", problems.join("; "), looks(delivery)),
+        what_to_do:
+            "Find out who writes to the queue; docs/ON-DEMAND.md lists what is understood. The message was \
+            removed and will not come back."
+                .into(),
         reference: "OnGroupAdd".into(),
     }
+}
+
+fn no_group(delivery: &Delivery) -> Alert {
+    Alert {
+        headline: "Somebody asks for a pass on demand, and there is no on-demand group".into(),
+        who: "nobody: without ON_DEMAND_GROUP_ID nobody may have one".into(),
+        what_happened: format!(
+            "A message about a group was put onto the queue pass-jobs ({})",
+            looks(delivery)
+        ),
+        what_to_do:
+            "Set ON_DEMAND_GROUP_ID to the group's object id, or find out who writes to the queue. The \
+            message was removed; whoever is meant has to be added again."
+                .into(),
+        reference: "OnGroupAdd".into(),
+    }
+}
+
+/// Enough to recognise a message by, without a word of it.
+fn looks(delivery: &Delivery) -> String {
+    let Delivery { raw, inserted, .. } = delivery;
+    format!("{} bytes, SHA-256 {}, put there {inserted:.0}", raw.len(), sha256(raw))
 }

@@ -11,22 +11,26 @@ use crate::{
     graph::{GraphError, users::Candidate},
     ledger::{Purpose, Record},
     pass::{
-        Job,
+        Job, Newcomers,
         day_one::{Distance, day_one, distance, stamps},
+        newcomers::newcomers,
     },
     settings::JoinerSource,
     zone::zone_for,
 };
 
-/// For all pages of candidates: the host kills the process after ten minutes.
-const SEARCH_TIME: Duration = Duration::from_secs(8 * 60);
+/// For all pages of candidates. With what else a sweep looks at, it has to stay below the ten minutes after which the
+/// host kills the process.
+const SEARCH_TIME: Duration = Duration::from_secs(5 * 60);
+/// For the on-demand group.
+const GROUP_TIME: Duration = Duration::from_secs(60);
 
 /// Finds the jobs of the day, the earliest day one first. `retries_left` is how often the host would run this again,
 /// where it says so.
 ///
 /// # Errors
 /// When Graph cannot be asked for joiners. A person is told when waiting will not help or nobody will try again.
-pub async fn sweep_joiners(app: &App, retries_left: Option<u32>) -> Result<Vec<Job>, GraphError> {
+pub async fn sweep_joiners(app: &App, retries_left: Option<u32>) -> Result<Newcomers, GraphError> {
     let result = sweep(app).await;
     if let Err(error) = &result
         && retries_left.map_or(!error.is_transient(), |left| left == 0)
@@ -46,7 +50,7 @@ pub async fn sweep_joiners(app: &App, retries_left: Option<u32>) -> Result<Vec<J
     result
 }
 
-async fn sweep(app: &App) -> Result<Vec<Job>, GraphError> {
+async fn sweep(app: &App) -> Result<Newcomers, GraphError> {
     let now = app.clock.now();
     let candidates = timeout(SEARCH_TIME, candidates(app, now))
         .await
@@ -60,14 +64,41 @@ async fn sweep(app: &App) -> Result<Vec<Job>, GraphError> {
     let joiners = joiners.into_iter().filter(|(_, user)| !rechecked.contains(user));
     let mut jobs: Vec<Job> = joiners.map(|(day, user)| Job::joiner(user, day)).collect();
     jobs.extend(rechecks);
+    let Newcomers { jobs: newcomers, read } = new_in_group(app).await;
     tracing::info!(
         event = "sweep.done",
         seen = candidates.len(),
         without_date,
         joiners = found,
-        rechecks = rechecked.len()
+        rechecks = rechecked.len(),
+        newcomers = newcomers.len()
     );
-    Ok(jobs)
+    jobs.extend(newcomers);
+    Ok(Newcomers { jobs, read })
+}
+
+/// Who came into the on-demand group without anybody telling: notifications get lost, and connectors are switched off.
+/// The first time, it only sees who is there.
+async fn new_in_group(app: &App) -> Newcomers {
+    let Some(group) = app.settings.on_demand_group else { return Newcomers::default() };
+    let late = |_| Err(GraphError::no_time("reading the on-demand group").into());
+    match timeout(GROUP_TIME, newcomers(app, group, None)).await.unwrap_or_else(late) {
+        Ok(found) => found,
+        Err(outcome) => {
+            app.alert(&Alert {
+                headline: "The sweep could not look into the on-demand group".into(),
+                who: "whoever was added since the last sweep, where no message said so".into(),
+                what_happened: outcome.to_string(),
+                what_to_do: format!(
+                    "{} Joiners of today are served all the same.",
+                    outcome.advice().unwrap_or_default()
+                ),
+                reference: format!("sweep of {:.0}", app.clock.now()),
+            })
+            .await;
+            Newcomers::default()
+        }
+    }
 }
 
 async fn candidates(app: &App, now: DateTime<Utc>) -> Result<Vec<Candidate>, GraphError> {

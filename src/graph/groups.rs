@@ -1,5 +1,7 @@
 //! Members of a group.
 
+use std::collections::BTreeSet;
+
 use serde::Deserialize;
 use uuid::Uuid;
 
@@ -8,6 +10,15 @@ use super::{
     error::GraphError,
     users::{CANDIDATE_PROPERTIES, Candidate},
 };
+
+const USER: &str = "#microsoft.graph.user";
+
+#[derive(Deserialize)]
+struct Id {
+    #[serde(rename = "@odata.type")]
+    kind: String,
+    id: Uuid,
+}
 
 #[derive(Deserialize)]
 struct Member {
@@ -28,12 +39,18 @@ impl Graph {
             query(&[("$select", CANDIDATE_PROPERTIES), ("$top", "999")])
         );
         let members: Vec<Member> = self.list(WHAT, &path, false).await?;
-        let users: Vec<Candidate> =
-            members.into_iter().filter(|m| m.kind == "#microsoft.graph.user").map(|m| m.user).collect();
+        let users: Vec<Candidate> = members.into_iter().filter(|m| m.kind == USER).map(|m| m.user).collect();
         // Without the right to read users, Graph answers 200 with nothing but ids.
         if users.iter().any(|user| user.user_principal_name.is_none()) {
             return Err(GraphError::unreadable(WHAT, "members without properties: grant User.Read.All"));
         }
         Ok(users)
+    }
+
+    /// The object ids of the users among the direct members of `group`.
+    pub async fn users_in(&self, group: Uuid) -> Result<BTreeSet<Uuid>, GraphError> {
+        let path = format!("/groups/{group}/members{}", query(&[("$select", "id"), ("$top", "999")]));
+        let members: Vec<Id> = self.list("reading the members of the on-demand group", &path, false).await?;
+        Ok(members.into_iter().filter(|member| member.kind == USER).map(|member| member.id).collect())
     }
 }

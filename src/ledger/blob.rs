@@ -1,4 +1,5 @@
-//! Records in blob storage: one document `joiners/<object id>.json` per user, in a container of its own.
+//! Records in blob storage: one document `joiners/<object id>.json` per user, and `groups/<object id>.json` for the
+//! on-demand group, in a container of its own.
 //!
 //! What the store promises ([Put Blob], [conditional headers]) is what [`Ledger`] asks for: `If-None-Match: *` for a
 //! first record, `If-Match` for every other, and exactly one winner. A write whose answer was lost is sent again by the
@@ -20,17 +21,18 @@ use azure_core::{
     },
 };
 use azure_storage_blob::{
-    BlobClient, BlobContainerClient, BlobContainerClientOptions,
+    BlobContainerClient, BlobContainerClientOptions,
     models::{
         BlobContainerClientListBlobsOptions, BlobItem, BlockBlobClientUploadOptions, ListBlobsIncludeItem,
     },
 };
 use chrono::{DateTime, SecondsFormat, Utc};
 use futures::{StreamExt, TryStreamExt, stream};
+use serde::{Serialize, de::DeserializeOwned};
 use tokio::time::timeout;
 use uuid::Uuid;
 
-use super::{ETag, Ledger, LedgerError, Record};
+use super::{ETag, Ledger, LedgerError, Record, Roster};
 use crate::telemetry::chain;
 
 /// How long reading or writing one record may take, tries and waits included. A job does this three times, and all of
@@ -44,6 +46,7 @@ const MAX_RETRIES: u32 = 3;
 const AT_ONCE: usize = 16;
 
 const FOLDER: &str = "joiners/";
+const GROUPS: &str = "groups/";
 /// The name of the metadata that says until when a sweep has to look at the record, so that a listing tells which
 /// records to read; see [`Record::open_until`].
 const OPEN_UNTIL: &str = "open_until";
@@ -81,47 +84,45 @@ impl BlobLedger {
         }
     }
 
-    fn blob(&self, user: Uuid) -> BlobClient {
-        self.container.blob_client(&format!("{FOLDER}{user}.json"))
-    }
-
     fn unavailable(&self, error: &Error) -> LedgerError {
         LedgerError::Unavailable(words(error, self.secret.as_deref()))
     }
 
-    async fn download(&self, user: Uuid) -> Result<Option<(Record, ETag)>, LedgerError> {
-        let found = match self.blob(user).download(None).await {
+    async fn download<T: DeserializeOwned>(&self, name: &str) -> Result<Option<(T, ETag)>, LedgerError> {
+        let found = match self.container.blob_client(name).download(None).await {
             Ok(found) => found,
             Err(error) if says(&error, &["BlobNotFound", "ContainerNotFound"]) => return Ok(None),
             Err(error) => return Err(self.unavailable(&error)),
         };
         let etag = found.properties.etag.map(|etag| ETag(etag.to_string()));
         let bytes = found.body.collect().await.map_err(|error| self.unavailable(&error))?;
-        let record = serde_json::from_slice(&bytes)
-            .map_err(|error| LedgerError::Unreadable(format!("{FOLDER}{user}.json: {error}")))?;
+        let document = serde_json::from_slice(&bytes)
+            .map_err(|error| LedgerError::Unreadable(format!("{name}: {error}")))?;
         let etag = etag.ok_or_else(|| LedgerError::Unavailable("an answer without an ETag".into()))?;
-        Ok(Some((record, etag)))
+        Ok(Some((document, etag)))
     }
 
-    async fn upload(
+    async fn upload<T: Serialize>(
         &self,
-        user: Uuid,
-        record: &Record,
+        name: &str,
+        document: &T,
+        metadata: Option<(&str, String)>,
         expected: Option<&ETag>,
     ) -> Result<ETag, LedgerError> {
-        let document = serde_json::to_vec_pretty(record)
-            .map_err(|error| LedgerError::Unavailable(format!("the record cannot be written: {error}")))?;
+        let document = serde_json::to_vec_pretty(document)
+            .map_err(|error| LedgerError::Unavailable(format!("{name} cannot be written: {error}")))?;
+        let metadata = metadata.map(|(name, value)| HashMap::from([(name.to_owned(), value)]));
         let mut made_container = false;
         loop {
             let options = BlockBlobClientUploadOptions {
                 blob_content_type: Some("application/json".to_owned()),
-                metadata: Some(HashMap::from([(OPEN_UNTIL.to_owned(), open_until(record))])),
+                metadata: metadata.clone(),
                 if_match: expected.map(|etag| Etag::from(etag.0.clone())),
                 if_none_match: expected.is_none().then(|| Etag::from("*")),
                 ..BlockBlobClientUploadOptions::default()
             };
             let content = RequestContent::from(document.clone());
-            let error = match self.blob(user).upload(content, Some(options)).await {
+            let error = match self.container.blob_client(name).upload(content, Some(options)).await {
                 Ok(written) => {
                     let etag = written.etag.map(|etag| ETag(etag.to_string()));
                     return etag.ok_or_else(|| LedgerError::Unavailable("an answer without an ETag".into()));
@@ -168,9 +169,8 @@ impl BlobLedger {
     /// The records of `users`. One that cannot be understood is left out with an ERROR line: the others must not wait
     /// for it.
     async fn records(&self, users: Vec<Uuid>) -> Result<Vec<(Uuid, Record)>, LedgerError> {
-        let mut reads = stream::iter(users)
-            .map(|user| async move { (user, within(ONE_RECORD, self.download(user)).await) })
-            .buffered(AT_ONCE);
+        let mut reads =
+            stream::iter(users).map(|user| async move { (user, self.read(user).await) }).buffered(AT_ONCE);
         let mut records = Vec::new();
         while let Some((user, read)) = reads.next().await {
             match read {
@@ -186,11 +186,25 @@ impl BlobLedger {
 #[async_trait]
 impl Ledger for BlobLedger {
     async fn read(&self, user: Uuid) -> Result<Option<(Record, ETag)>, LedgerError> {
-        within(ONE_RECORD, self.download(user)).await
+        within(ONE_RECORD, self.download(&blob(FOLDER, user))).await
     }
 
     async fn write(&self, user: Uuid, record: &Record, expected: Option<&ETag>) -> Result<ETag, LedgerError> {
-        within(ONE_RECORD, self.upload(user, record, expected)).await
+        let metadata = Some((OPEN_UNTIL, open_until(record)));
+        within(ONE_RECORD, self.upload(&blob(FOLDER, user), record, metadata, expected)).await
+    }
+
+    async fn roster(&self, group: Uuid) -> Result<Option<(Roster, ETag)>, LedgerError> {
+        within(ONE_RECORD, self.download(&blob(GROUPS, group))).await
+    }
+
+    async fn write_roster(
+        &self,
+        group: Uuid,
+        roster: &Roster,
+        expected: Option<&ETag>,
+    ) -> Result<ETag, LedgerError> {
+        within(ONE_RECORD, self.upload(&blob(GROUPS, group), roster, None, expected)).await
     }
 
     async fn list(&self) -> Result<Vec<(Uuid, Record)>, LedgerError> {
@@ -207,6 +221,10 @@ impl fmt::Debug for BlobLedger {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("BlobLedger").finish_non_exhaustive()
     }
+}
+
+fn blob(folder: &str, id: Uuid) -> String {
+    format!("{folder}{id}.json")
 }
 
 async fn within<T>(

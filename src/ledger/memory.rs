@@ -8,7 +8,7 @@ use std::{
 use async_trait::async_trait;
 use uuid::Uuid;
 
-use super::{ETag, Ledger, LedgerError, Record};
+use super::{ETag, Ledger, LedgerError, Record, Roster};
 
 /// A ledger that forgets everything when the process ends.
 #[derive(Debug, Default)]
@@ -16,8 +16,34 @@ pub struct MemoryLedger(Mutex<Store>);
 
 #[derive(Debug, Default)]
 struct Store {
-    records: BTreeMap<Uuid, (Record, u64)>,
-    writes: u64,
+    records: Documents<Record>,
+    rosters: Documents<Roster>,
+}
+
+/// Documents and their versions.
+#[derive(Debug)]
+struct Documents<T>(BTreeMap<Uuid, (T, u64)>);
+
+impl<T> Default for Documents<T> {
+    fn default() -> Self {
+        Self(BTreeMap::new())
+    }
+}
+
+impl<T: Clone> Documents<T> {
+    fn read(&self, id: Uuid) -> Option<(T, ETag)> {
+        self.0.get(&id).map(|(document, version)| (document.clone(), etag(*version)))
+    }
+
+    fn write(&mut self, id: Uuid, document: &T, expected: Option<&ETag>) -> Result<ETag, LedgerError> {
+        let version = self.0.get(&id).map_or(0, |(_, version)| *version);
+        let current = (version > 0).then(|| etag(version));
+        if current.as_ref() != expected {
+            return Err(LedgerError::Conflict);
+        }
+        self.0.insert(id, (document.clone(), version + 1));
+        Ok(etag(version + 1))
+    }
 }
 
 impl MemoryLedger {
@@ -33,25 +59,32 @@ fn etag(version: u64) -> ETag {
 #[async_trait]
 impl Ledger for MemoryLedger {
     async fn read(&self, user: Uuid) -> Result<Option<(Record, ETag)>, LedgerError> {
-        let found = self.store().records.get(&user).map(|(record, version)| (record.clone(), etag(*version)));
+        let found = self.store().records.read(user);
         // Others get their turn between a read and a write, as with a store that is not in memory.
         tokio::task::yield_now().await;
         Ok(found)
     }
 
     async fn write(&self, user: Uuid, record: &Record, expected: Option<&ETag>) -> Result<ETag, LedgerError> {
-        let mut store = self.store();
-        let current = store.records.get(&user).map(|(_, version)| etag(*version));
-        if current.as_ref() != expected {
-            return Err(LedgerError::Conflict);
-        }
-        store.writes += 1;
-        let version = store.writes;
-        store.records.insert(user, (record.clone(), version));
-        Ok(etag(version))
+        self.store().records.write(user, record, expected)
     }
 
     async fn list(&self) -> Result<Vec<(Uuid, Record)>, LedgerError> {
-        Ok(self.store().records.iter().map(|(user, (record, _))| (*user, record.clone())).collect())
+        Ok(self.store().records.0.iter().map(|(user, (record, _))| (*user, record.clone())).collect())
+    }
+
+    async fn roster(&self, group: Uuid) -> Result<Option<(Roster, ETag)>, LedgerError> {
+        let found = self.store().rosters.read(group);
+        tokio::task::yield_now().await;
+        Ok(found)
+    }
+
+    async fn write_roster(
+        &self,
+        group: Uuid,
+        roster: &Roster,
+        expected: Option<&ETag>,
+    ) -> Result<ETag, LedgerError> {
+        self.store().rosters.write(group, roster, expected)
     }
 }

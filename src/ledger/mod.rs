@@ -1,4 +1,4 @@
-//! What we did for whom: one small record per user, never the code.
+//! What we did for whom: one small record per user, never the code; and who is in the on-demand group.
 //!
 //! Every write is conditional, so that two workers with the same user cannot both believe that they made the
 //! pass. A store is anything that keeps the conditions of [`Ledger`]: [`blob`] storage, or [`memory`].
@@ -6,6 +6,7 @@
 pub mod blob;
 pub mod memory;
 mod record;
+mod roster;
 
 use std::fmt;
 
@@ -13,8 +14,9 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-pub use self::record::{
-    CallEnd, Claim, Delivered, Fingerprint, Made, PastCall, Purpose, Record, State, Told,
+pub use self::{
+    record::{CallEnd, Claim, Delivered, Fingerprint, Made, PastCall, Purpose, Record, State, Told},
+    roster::Roster,
 };
 
 /// The version of a record, as the store names it.
@@ -41,6 +43,20 @@ pub trait Ledger: fmt::Debug + Send + Sync {
     async fn open(&self, now: DateTime<Utc>) -> Result<Vec<(Uuid, Record)>, LedgerError> {
         Ok(self.list().await?.into_iter().filter(|(_, record)| record.is_open(now)).collect())
     }
+
+    /// The roster of `group`, with its version.
+    async fn roster(&self, group: Uuid) -> Result<Option<(Roster, ETag)>, LedgerError>;
+
+    /// Writes the roster of `group` under the conditions of [`Self::write`].
+    ///
+    /// # Errors
+    /// As there.
+    async fn write_roster(
+        &self,
+        group: Uuid,
+        roster: &Roster,
+        expected: Option<&ETag>,
+    ) -> Result<ETag, LedgerError>;
 }
 
 /// Why the ledger did not do it.

@@ -302,6 +302,12 @@ impl Record {
         }
     }
 
+    /// Whether a pass on demand was delivered at `since` or later.
+    pub fn was_served_on_demand_since(&self, since: DateTime<Utc>) -> bool {
+        let on_demand = self.delivered.as_ref().filter(|d| d.purpose == Purpose::OnDemand);
+        on_demand.is_some_and(|delivered| delivered.at >= since)
+    }
+
     /// Until when another worker's claim must be respected, if it must.
     pub fn claimed_until(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
         let until = self.claim.as_ref()?.since + Self::LEASE;

@@ -12,21 +12,21 @@ pub async fn tell(app: &App, job: &Job, who: &str, outcome: &Outcome) {
         Outcome::Revoked(_) => "A joiner's pass was taken back",
         _ => "Someone gets no pass",
     };
-    send(app, job, who, outcome, headline.to_owned()).await;
+    send(app, &job.key, who, outcome, headline.to_owned()).await;
 }
 
-/// Tells a person that nobody will try again before the next sweep.
-pub async fn tell_given_up(app: &App, job: &Job, who: &str, outcome: &Outcome, deliveries: u32) {
-    send(app, job, who, outcome, format!("Given up after {deliveries} tries")).await;
+/// Tells a person that nobody will try again before the next sweep. `reference` is what to search the log for.
+pub async fn tell_given_up(app: &App, reference: &str, who: &str, outcome: &Outcome, deliveries: u32) {
+    send(app, reference, who, outcome, format!("Given up after {deliveries} tries")).await;
 }
 
-async fn send(app: &App, job: &Job, who: &str, outcome: &Outcome, headline: String) {
+async fn send(app: &App, reference: &str, who: &str, outcome: &Outcome, headline: String) {
     app.alert(&Alert {
         headline,
         who: who.to_owned(),
         what_happened: outcome.to_string(),
         what_to_do: outcome.advice().unwrap_or_default(),
-        reference: job.key.clone(),
+        reference: reference.to_owned(),
     })
     .await;
 }

@@ -13,6 +13,7 @@ use super::{
     decide::{Facts, Plan, purpose_of},
     job::{Job, Reason},
     outcome::{Block, Failure, Outcome},
+    patience::REPLICATION_WAITS,
 };
 use crate::{
     app::App,
@@ -21,8 +22,6 @@ use crate::{
     ledger::{CallEnd, Claim, Delivered, ETag, LedgerError, Made, PastCall, Purpose, Record, State},
 };
 
-/// Waits before an account that is not there is looked for again: a new one takes seconds to reach all replicas.
-pub(super) const REPLICATION_WAITS: [u64; 4] = [2, 4, 8, 16];
 /// How long deleting a pass that nobody was handed may take: the next job would replace it anyway.
 const CLEANING_TIME: Duration = Duration::from_secs(60);
 /// The same while a caller waits.

@@ -26,6 +26,8 @@ use crate::{
 pub struct Facts<'a> {
     /// Why the job exists.
     pub reason: Reason,
+    /// When the user was added to the on-demand group, at the earliest, where the job knows.
+    pub since: Option<DateTime<Utc>>,
     /// The tenant, as read.
     pub reading: &'a Reading,
     /// The ledger's record, read after the tenant.
@@ -205,6 +207,10 @@ fn on_demand(facts: &Facts<'_>, again: bool) -> Decision {
     if let Some(skip) = facts.not_served() {
         return Decision::Skip(skip);
     }
+    // However often, and however late, the same event is told.
+    if facts.was_served_since() {
+        return Decision::Skip(Skip::ServedSince);
+    }
     // A joiner's pass that has not opened yet is no answer to "now".
     if facts.was_just_mailed() && facts.delivered().is_some_and(|d| d.purpose != Purpose::Joiner) {
         return Decision::Skip(Skip::JustMailed);
@@ -292,6 +298,11 @@ impl<'a> Facts<'a> {
     fn was_just_mailed(&self) -> bool {
         self.record.is_some_and(|r| r.state == State::Mailed)
             && self.delivered().is_some_and(|d| self.now - d.at < REPLICA_LAG)
+    }
+
+    /// Whether a pass on demand was delivered since the user was added to the group.
+    fn was_served_since(&self) -> bool {
+        self.record.zip(self.since).is_some_and(|(record, since)| record.was_served_on_demand_since(since))
     }
 
     /// Whether `pass` is the one that we delivered last.

@@ -19,6 +19,7 @@ fn now() -> DateTime<Utc> {
 #[derive(Clone, Debug)]
 struct Case {
     reason: Reason,
+    since: Option<DateTime<Utc>>,
     reading: Reading,
     record: Option<Record>,
     no_address: Option<String>,
@@ -31,6 +32,7 @@ impl Case {
     fn facts(&self) -> Facts<'_> {
         Facts {
             reason: self.reason,
+            since: self.since,
             reading: &self.reading,
             record: self.record.as_ref(),
             no_address: self.no_address.as_deref(),
@@ -87,7 +89,16 @@ fn plain() -> Case {
         fingerprint: None,
         deadline: tokio::time::Instant::now(),
     };
-    Case { reason: Reason::Joiner, reading, record: None, no_address: None, order, pass, now: now() }
+    Case {
+        reason: Reason::Joiner,
+        since: None,
+        reading,
+        record: None,
+        no_address: None,
+        order,
+        pass,
+        now: now(),
+    }
 }
 
 fn listed(

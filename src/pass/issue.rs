@@ -14,15 +14,16 @@
 
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, timeout};
 
 use super::{
     alert,
-    claim::{Claimed, REPLICATION_WAITS, delivered, made},
+    claim::{Claimed, delivered, made},
     decide::{Decision, Facts, Plan, decide},
     job::{Job, Reason},
     order::{Beyond, NotIssued, Order},
     outcome::{Block, Failure, Mailed, Outcome, Revoke, Skip},
+    patience,
     recipients::Recipients,
     window::Window,
 };
@@ -139,7 +140,7 @@ struct Read {
 impl Read {
     /// Step 1. `who` becomes the sign-in name as soon as it is known.
     async fn both(app: &App, job: &Job, pace: Pace, who: &mut String) -> Result<Self, Outcome> {
-        let reading = match timeout(pace.reading, read_patiently(app, job)).await {
+        let reading = match timeout(pace.reading, patience::read(app, job)).await {
             Ok(reading) => reading,
             Err(_) => Err(GraphError::no_time("reading the user").into()),
         };
@@ -186,6 +187,7 @@ impl<'a> Case<'a> {
     fn facts(&self) -> Facts<'_> {
         Facts {
             reason: self.job.reason,
+            since: self.job.since,
             reading: &self.reading,
             record: self.record.as_ref(),
             no_address: self.recipients.as_ref().err().map(String::as_str),
@@ -370,19 +372,6 @@ async fn write(app: &App, job: &Job, mut record: Record, etag: Option<&ETag>) ->
     record.updated_at = app.clock.now();
     app.ledger.write(job.user_id, &record, etag).await?;
     Ok(())
-}
-
-/// Reads the tenant; waits out replicas that do not know the account, or all of it, yet.
-async fn read_patiently(app: &App, job: &Job) -> Result<Reading, ReadError> {
-    for seconds in REPLICATION_WAITS {
-        match app.graph.read(job.user_id).await {
-            Err(ReadError::Missing) => {}
-            Err(ReadError::Graph(error)) if error.kind == Kind::NotFound => {}
-            read => return read,
-        }
-        sleep(Duration::from_secs(seconds)).await;
-    }
-    app.graph.read(job.user_id).await
 }
 
 /// An account that is not there: deleted, where a record asks for a second look; not there yet, otherwise.

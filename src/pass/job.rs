@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use chrono::NaiveDate;
+use chrono::{DateTime, NaiveDate, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
@@ -46,22 +46,33 @@ pub struct Job {
     pub reason: Reason,
     /// For whom: the object id.
     pub user_id: Uuid,
+    /// When the user was added to the on-demand group, at the earliest, where that is known. Whoever was given a pass
+    /// on demand since needs no other.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub since: Option<DateTime<Utc>>,
 }
 
 impl Job {
     /// A joiner's job.
     pub fn joiner(user_id: Uuid, day_one: NaiveDate) -> Self {
-        Self { key: format!("joiner/{user_id}/{day_one}"), reason: Reason::Joiner, user_id }
+        Self { key: format!("joiner/{user_id}/{day_one}"), reason: Reason::Joiner, user_id, since: None }
+    }
+
+    /// The job of a user who was added to the on-demand group not before `since`; `event` is what tells it from
+    /// another time that they were added.
+    pub fn group_add(user_id: Uuid, since: DateTime<Utc>, event: &str) -> Self {
+        let key = format!("group-add/{user_id}/{event}");
+        Self { key, reason: Reason::GroupAdd, user_id, since: Some(since) }
     }
 
     /// A second look at an unsettled record.
     pub fn recheck(user_id: Uuid, today: NaiveDate) -> Self {
-        Self { key: format!("recheck/{user_id}/{today}"), reason: Reason::Recheck, user_id }
+        Self { key: format!("recheck/{user_id}/{today}"), reason: Reason::Recheck, user_id, since: None }
     }
 
     /// A call of CreateTap.
     pub fn http(user_id: Uuid, invocation: &str) -> Self {
-        Self { key: format!("http/{user_id}/{invocation}"), reason: Reason::Http, user_id }
+        Self { key: format!("http/{user_id}/{invocation}"), reason: Reason::Http, user_id, since: None }
     }
 
     /// The message.
@@ -105,8 +116,17 @@ impl Job {
                 None
             }
         });
+        let since = match fields.get("since") {
+            None | Some(Value::Null) => None,
+            Some(since) => DateTime::deserialize(since).map(Some).unwrap_or_else(|_| {
+                problems.push("since is not a time".to_owned());
+                None
+            }),
+        };
         match (key, reason, user_id) {
-            (Some(key), Some(reason), Some(user_id)) => Ok(Self { key: key.to_owned(), reason, user_id }),
+            (Some(key), Some(reason), Some(user_id)) if problems.is_empty() => {
+                Ok(Self { key: key.to_owned(), reason, user_id, since })
+            }
             _ => Err(problems),
         }
     }
@@ -121,11 +141,14 @@ mod tests {
 
     #[test]
     fn a_job_survives_the_queue() {
-        let job = Job::joiner(Uuid::from_u128(7), NaiveDate::from_ymd_opt(2026, 11, 30).unwrap());
-        let message = job.to_message();
-        assert_eq!(Job::parse(&serde_json::from_str(&message).unwrap()), Ok(job));
-        for taken in ["\"id\"", "\"dequeueCount\"", "\"sys\""] {
-            assert!(!message.contains(taken), "the host would overwrite its own {taken}");
+        let (user, day) = (Uuid::from_u128(7), NaiveDate::from_ymd_opt(2026, 11, 30).unwrap());
+        let since = "2026-11-22T05:00:00.25Z".parse().unwrap();
+        for job in [Job::joiner(user, day), Job::recheck(user, day), Job::group_add(user, since, "e1")] {
+            let message = job.to_message();
+            assert_eq!(Job::parse(&serde_json::from_str(&message).unwrap()), Ok(job));
+            for taken in ["\"id\"", "\"dequeueCount\"", "\"sys\"", "\"insertionTime\""] {
+                assert!(!message.contains(taken), "the host would overwrite its own {taken}");
+            }
         }
     }
 
@@ -138,6 +161,8 @@ mod tests {
         );
         assert_eq!(Job::parse(&json!("x")).unwrap_err(), ["the message is not a JSON object"]);
         assert!(Job::parse(&json!({"jobKey": "k", "reason": "http", "userId": Uuid::nil()})).is_err());
+        let job = json!({"jobKey": "k", "reason": "group-add", "userId": Uuid::nil(), "since": "yesterday"});
+        assert_eq!(Job::parse(&job).unwrap_err(), ["since is not a time"]);
     }
 
     proptest! {

@@ -2,7 +2,8 @@
 //!
 //! The rules are pure and take `now`: [`day_one`], [`window`], [`guard`], [`recipients`], [`mod@decide`], [`order`],
 //! [`job`].
-//! [`issue`] is the flow around them; [`claim`] keeps its promises to the ledger, [`alert`] tells people.
+//! [`issue`] is the flow around them; [`patience`] waits for replicas, [`claim`] keeps its promises to the ledger,
+//! [`alert`] tells people. [`newcomers`] is who is new in the on-demand group.
 
 pub mod alert;
 pub mod claim;
@@ -11,14 +12,17 @@ pub mod decide;
 pub mod guard;
 pub mod issue;
 pub mod job;
+pub mod newcomers;
 pub mod order;
 pub mod outcome;
+pub mod patience;
 pub mod recipients;
 pub mod window;
 
 pub use self::{
     decide::{Decision, Facts, Plan, decide},
     job::{Job, Reason},
+    newcomers::{Event, GroupRead, Newcomers},
     order::{NotIssued, Order, Refusal},
     outcome::{Block, Failure, Mailed, Outcome, Revoke, Skip},
     window::Window,

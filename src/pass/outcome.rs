@@ -50,6 +50,8 @@ pub enum Skip {
     JustMailed,
     /// The pass for this day one was delivered.
     AlreadyServed,
+    /// A pass on demand was delivered since they were added to the group.
+    ServedSince,
     /// A pass of somebody else works.
     HasWorkingPass,
     /// The pass was delivered and used, though an earlier job could not know.
@@ -164,6 +166,7 @@ impl fmt::Display for Skip {
             Self::Disabled => f.write_str("the account is disabled"),
             Self::JustMailed => f.write_str("a pass was delivered minutes ago"),
             Self::AlreadyServed => f.write_str("the pass for this day one was delivered"),
+            Self::ServedSince => f.write_str("a pass was delivered since they were added to the group"),
             Self::HasWorkingPass => f.write_str("somebody gave them a pass that works"),
             Self::WasUsed => f.write_str("the pass was delivered and used"),
             Self::NotInGroup => f.write_str("not a member of the on-demand group"),

@@ -4,7 +4,7 @@ use std::sync::Mutex;
 
 use async_trait::async_trait;
 use firstpass::{
-    ledger::{ETag, Ledger, LedgerError, Record, State},
+    ledger::{ETag, Ledger, LedgerError, Record, Roster, State},
     sandbox::Sandbox,
 };
 use uuid::Uuid;
@@ -138,5 +138,18 @@ impl<L: Ledger> Ledger for FaultyLedger<L> {
             Some(_) => Err(unavailable()),
             None => self.inner.list().await,
         }
+    }
+
+    async fn roster(&self, group: Uuid) -> Result<Option<(Roster, ETag)>, LedgerError> {
+        self.inner.roster(group).await
+    }
+
+    async fn write_roster(
+        &self,
+        group: Uuid,
+        roster: &Roster,
+        expected: Option<&ETag>,
+    ) -> Result<ETag, LedgerError> {
+        self.inner.write_roster(group, roster, expected).await
     }
 }

@@ -3,7 +3,10 @@
 use std::{sync::Arc, time::Duration};
 
 use chrono::TimeDelta;
-use firstpass::sandbox::{Fault, FaultKind, PassSpec, roles, samples::SERVICE_DESK};
+use firstpass::{
+    pass::Job,
+    sandbox::{Fault, FaultKind, PassSpec, roles, samples::SERVICE_DESK},
+};
 use uuid::Uuid;
 
 use crate::{
@@ -164,10 +167,10 @@ fn happens(stage: &Arc<Stage>, who: Who, life: &Life) {
         Life::CreateTap => stage.spawn(stage.clone().create_tap(user)),
         Life::JoinsGroup => {
             stage.sandbox.edit(|tenant| tenant.add_member(stage.group, user));
-            let key = format!("group-add/{user}/{}", now.timestamp());
-            stage.enqueue(
-                serde_json::json!({"jobKey": key, "reason": "group-add", "userId": user}).to_string(),
-            );
+            // Now and then the notification is lost: the next sweep finds out.
+            if now.timestamp() % 4 > 0 {
+                stage.enqueue(Job::group_add(user, now, &now.timestamp().to_string()).to_message());
+            }
         }
         Life::LeavesGroup => stage.sandbox.edit(|tenant| tenant.remove_member(stage.group, user)),
         Life::BecomesAdmin => {

@@ -7,7 +7,7 @@ use std::{
 
 use chrono::TimeDelta;
 use firstpass::{
-    ledger::{ETag, Ledger, LedgerError, Record, memory::MemoryLedger},
+    ledger::{ETag, Ledger, LedgerError, Record, Roster, memory::MemoryLedger},
     sandbox::{Fault, FaultKind, Group, roles},
 };
 use uuid::Uuid;
@@ -46,6 +46,19 @@ impl Ledger for Contested {
 
     async fn list(&self) -> Result<Vec<(Uuid, Record)>, LedgerError> {
         self.inner.list().await
+    }
+
+    async fn roster(&self, group: Uuid) -> Result<Option<(Roster, ETag)>, LedgerError> {
+        self.inner.roster(group).await
+    }
+
+    async fn write_roster(
+        &self,
+        group: Uuid,
+        roster: &Roster,
+        expected: Option<&ETag>,
+    ) -> Result<ETag, LedgerError> {
+        self.inner.write_roster(group, roster, expected).await
     }
 }
 

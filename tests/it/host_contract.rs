@@ -3,6 +3,7 @@
 use axum::http::StatusCode;
 use firstpass::{
     clock::Clock,
+    hash::sha256,
     host,
     sandbox::local_host::LocalHost,
     settings::{Environment, Settings},
@@ -85,9 +86,9 @@ async fn fields_of_a_message_in_the_metadata_do_no_harm() {
 async fn a_message_nobody_can_read_ends_at_once_with_every_problem_and_an_alert() {
     for (message, problems) in [
         (r#"{"reason":"because","userId":"me"}"#, vec!["jobKey", "reason", "userId"]),
-        ("emma@contoso.example", vec!["not a JSON object"]),
-        ("", vec!["not a JSON object"]),
-        ("[1,2]", vec!["not a JSON object"]),
+        ("emma", vec!["neither a user principal name nor an object id"]),
+        ("", vec!["neither a user principal name nor an object id"]),
+        ("[1,2]", vec!["neither a text nor an object"]),
     ] {
         let (world, emma) = World::with_emma();
         let answer = world.host.deliver(message, 1).await;
@@ -95,7 +96,13 @@ async fn a_message_nobody_can_read_ends_at_once_with_every_problem_and_an_alert(
         for problem in problems {
             assert!(answer.log().contains(problem), "{problem}: {}", answer.log());
         }
-        assert_eq!(world.alerts().len(), 1);
+        assert_eq!(answer.jobs(), [] as [&str; 0]);
+        let [alert] = world.alerts().try_into().expect("one alert");
+        let told = alert["body"]["content"].as_str().unwrap();
+        for known in [format!("{} bytes", message.len()), format!("SHA-256 {}", sha256(message))] {
+            assert!(told.contains(&known), "{known}: {told}");
+        }
+        assert!(message.len() < 4 || !told.contains(message), "{told}");
         assert_eq!(world.deliver(emma).await.outcome, "mailed", "the process is well");
     }
 }

@@ -232,6 +232,7 @@ fn without_a_storage_account_neither_timer_nor_queue_would_run() {
         places,
         [
             "OnGroupAdd/function.json/bindings/0/connection",
+            "OnGroupAdd/function.json/bindings/1/connection",
             "SweepJoiners/function.json/bindings/0",
             "SweepJoiners/function.json/bindings/1/connection",
         ]

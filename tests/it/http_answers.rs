@@ -9,7 +9,7 @@ use std::{
 };
 
 use firstpass::{
-    ledger::{ETag, Ledger, LedgerError, Record, memory::MemoryLedger},
+    ledger::{ETag, Ledger, LedgerError, Record, Roster, memory::MemoryLedger},
     sandbox::{Fault, FaultKind, Group, PassSpec, Person, Untargeted, roles},
 };
 use serde_json::{Value, json};
@@ -169,6 +169,21 @@ impl Ledger for Slow {
 
     async fn list(&self) -> Result<Vec<(Uuid, Record)>, LedgerError> {
         self.inner.list().await
+    }
+
+    async fn roster(&self, group: Uuid) -> Result<Option<(Roster, ETag)>, LedgerError> {
+        self.answer().await?;
+        self.inner.roster(group).await
+    }
+
+    async fn write_roster(
+        &self,
+        group: Uuid,
+        roster: &Roster,
+        expected: Option<&ETag>,
+    ) -> Result<ETag, LedgerError> {
+        self.answer().await?;
+        self.inner.write_roster(group, roster, expected).await
     }
 }
 

@@ -7,7 +7,7 @@ use std::{
 };
 
 use firstpass::{
-    ledger::{ETag, Ledger, LedgerError, Record},
+    ledger::{ETag, Ledger, LedgerError, Record, Roster},
     sandbox::{Fault, FaultKind, Person, roles},
     settings::{Kind, Parameter},
 };
@@ -195,6 +195,14 @@ impl Ledger for Away {
     }
 
     async fn list(&self) -> Result<Vec<(Uuid, Record)>, LedgerError> {
+        Err(LedgerError::Unavailable("away".into()))
+    }
+
+    async fn roster(&self, _: Uuid) -> Result<Option<(Roster, ETag)>, LedgerError> {
+        Err(LedgerError::Unavailable("away".into()))
+    }
+
+    async fn write_roster(&self, _: Uuid, _: &Roster, _: Option<&ETag>) -> Result<ETag, LedgerError> {
         Err(LedgerError::Unavailable("away".into()))
     }
 }

@@ -8,7 +8,7 @@ use std::{
 
 use chrono::TimeDelta;
 use firstpass::{
-    ledger::{ETag, Ledger, LedgerError, Record, memory::MemoryLedger},
+    ledger::{ETag, Ledger, LedgerError, Record, Roster, memory::MemoryLedger},
     sandbox::{Fault, FaultKind, Person},
 };
 use serde_json::{Value, json};
@@ -246,6 +246,19 @@ impl Ledger for Lossy {
 
     async fn list(&self) -> Result<Vec<(Uuid, Record)>, LedgerError> {
         self.inner.list().await
+    }
+
+    async fn roster(&self, group: Uuid) -> Result<Option<(Roster, ETag)>, LedgerError> {
+        self.inner.roster(group).await
+    }
+
+    async fn write_roster(
+        &self,
+        group: Uuid,
+        roster: &Roster,
+        expected: Option<&ETag>,
+    ) -> Result<ETag, LedgerError> {
+        self.inner.write_roster(group, roster, expected).await
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use chrono::TimeDelta;
 use firstpass::{
     ledger::{
-        Claim, Delivered, Ledger, LedgerError, Made, Purpose, Record, State, blob::BlobLedger,
+        Claim, Delivered, Ledger, LedgerError, Made, Purpose, Record, Roster, State, blob::BlobLedger,
         memory::MemoryLedger,
     },
     settings::Environment,
@@ -29,6 +29,7 @@ pub async fn keeps_every_promise(ledger: &dyn Ledger) {
     of_many_at_once_one_wins(ledger).await;
     what_is_written_is_read(ledger).await;
     many_records_are_listed_and_few_are_open(ledger).await;
+    rosters_are_kept_under_the_same_conditions_and_apart(ledger).await;
 }
 
 async fn nothing_is_there_at_first(ledger: &dyn Ledger) {
@@ -100,6 +101,21 @@ async fn many_records_are_listed_and_few_are_open(ledger: &dyn Ledger) {
         ledger.open(time(NOW)).await.unwrap().into_iter().map(|(user, _)| user).collect();
     open.retain(|user| users.contains(user));
     assert_eq!(open, [100, 110, 120, 130].map(Uuid::from_u128));
+}
+
+async fn rosters_are_kept_under_the_same_conditions_and_apart(ledger: &dyn Ledger) {
+    // An id that is also a user's.
+    let group = Uuid::from_u128(4);
+    let records = ledger.list().await.unwrap();
+    assert_eq!(ledger.roster(group).await, Ok(None));
+    let mut roster = Roster::new((0..3_000).map(Uuid::from_u128).collect(), time(NOW));
+    let first = ledger.write_roster(group, &roster, None).await.unwrap();
+    assert_eq!(ledger.write_roster(group, &roster, None).await, Err(LedgerError::Conflict));
+    roster.unknown.insert("mood".into(), json!("good"));
+    let second = ledger.write_roster(group, &roster, Some(&first)).await.unwrap();
+    assert_eq!(ledger.write_roster(group, &roster, Some(&first)).await, Err(LedgerError::Conflict));
+    assert_eq!(ledger.roster(group).await, Ok(Some((roster, second))));
+    assert_eq!(ledger.list().await, Ok(records), "a roster is no record");
 }
 
 fn record(state: State) -> Record {

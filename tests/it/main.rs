@@ -31,6 +31,7 @@ mod ledgers;
 mod local_host;
 mod local_process;
 mod logic_app;
+mod on_demand;
 mod platform;
 mod process;
 mod raw;

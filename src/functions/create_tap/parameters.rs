@@ -3,7 +3,6 @@
 use std::fmt;
 
 use chrono::{DateTime, NaiveDateTime, TimeDelta, Timelike, Utc};
-use ring::digest::{SHA256, digest};
 use serde::{
     Deserialize, Deserializer,
     de::{MapAccess, Visitor},
@@ -14,6 +13,8 @@ use uuid::Uuid;
 
 use crate::{
     address::Address,
+    graph::users::names_a_user,
+    hash::sha256,
     ledger::Fingerprint,
     mail::ServiceDesk,
     pass::order::{KEY_KEPT, Order, Wish},
@@ -208,10 +209,6 @@ fn wish<T>(asked: Option<T>, default: T) -> Wish<T> {
     asked.map_or(Wish::Default(default), Wish::Asked)
 }
 
-fn sha256(text: &str) -> String {
-    digest(&SHA256, text.as_bytes()).as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 /// One line that a person can read, and that is what it looks like.
 fn text(value: &Value) -> Result<String, String> {
     let text = value.as_str().ok_or("is not a text")?.trim();
@@ -232,8 +229,7 @@ fn is_unseen(c: char) -> bool {
 
 fn user_name(value: &Value) -> Result<String, String> {
     let name = text(value)?;
-    // Anything else could be a path to somewhere else.
-    if name.contains('@') || name.parse::<Uuid>().is_ok() {
+    if names_a_user(&name) {
         return Ok(name);
     }
     Err("is neither a user principal name nor an object id".to_owned())

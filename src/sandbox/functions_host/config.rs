@@ -45,7 +45,7 @@ pub struct Contract {
 /// What firstpass's handler takes and gives.
 pub const CONTRACTS: &[Contract] = &[
     Contract { function: "SweepJoiners", trigger: ("timer", "timerTrigger"), outputs: &[("jobs", "queue")] },
-    Contract { function: "OnGroupAdd", trigger: ("msg", "queueTrigger"), outputs: &[] },
+    Contract { function: "OnGroupAdd", trigger: ("msg", "queueTrigger"), outputs: &[("jobs", "queue")] },
     Contract { function: "CreateTap", trigger: ("req", "httpTrigger"), outputs: &[("res", "http")] },
 ];
 

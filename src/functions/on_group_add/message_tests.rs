@@ -1,0 +1,306 @@
+use proptest::prelude::*;
+use serde_json::json;
+
+use super::*;
+
+const GROUP_ID: Uuid = Uuid::from_u128(0xC0FFEE);
+const ADA: Uuid = Uuid::from_u128(0xADA);
+const BOB: Uuid = Uuid::from_u128(0xB0B);
+
+fn inserted() -> DateTime<Utc> {
+    "2026-11-22T05:00:00Z".parse().unwrap()
+}
+
+fn understand(message: &Value) -> Result<Message, Vec<String>> {
+    Message::understand(message, Some(GROUP_ID), inserted())
+}
+
+fn news(message: &Value) -> News {
+    match understand(message) {
+        Ok(Message::News(news)) => news,
+        other => panic!("{message} is {other:?}"),
+    }
+}
+
+/// Who was added, and whether the group has to be read.
+fn said(message: &Value) -> (Vec<Uuid>, bool) {
+    let news = news(message);
+    assert_eq!(news.problems, [] as [&str; 0], "{message}");
+    (news.added.into_keys().collect(), news.changed.is_some())
+}
+
+/// A notification with this `members@delta`, if any.
+fn notification(delta: Option<Value>) -> Value {
+    let mut notification = json!({
+        "changeType": "updated", "clientState": "secret", "resource": format!("Groups/{GROUP_ID}"),
+        "resourceData": {
+            "@odata.type": "#Microsoft.Graph.Group", "@odata.id": format!("Groups/{GROUP_ID}"), "id": GROUP_ID,
+            "organizationId": Uuid::nil(),
+        },
+        "subscriptionExpirationDateTime": "2026-12-20T05:00:00Z", "subscriptionId": Uuid::nil(), "tenantId": Uuid::nil(),
+    });
+    if let Some(delta) = delta {
+        notification["resourceData"]["members@delta"] = delta;
+    }
+    notification
+}
+
+fn cloud_event(kind: &str, data: &Value) -> Value {
+    json!({
+        "id": "e-1", "type": kind, "source": "/tenants/t/applications/a", "subject": format!("Groups/{GROUP_ID}"),
+        "time": "2026-11-22T04:59:30.306Z", "datacontenttype": "application/json", "specversion": "1.0", "data": data,
+    })
+}
+
+const UPDATED: &str = "Microsoft.Graph.GroupUpdated";
+
+#[test]
+fn a_person_can_be_named_by_id_or_by_sign_in_name() {
+    assert_eq!(said(&json!(format!(" {ADA}\n"))), (vec![ADA], false));
+    let named = news(&json!("Ada@Contoso.example"));
+    assert_eq!(named.named.keys().collect::<Vec<_>>(), ["ada@contoso.example"]);
+    assert_eq!(named.named["ada@contoso.example"].at, inserted());
+    let guest = news(&json!("ann_x.example#EXT#@contoso.example"));
+    assert_eq!((guest.named.len(), guest.added.len()), (1, 0));
+}
+
+#[test]
+fn the_connectors_items_are_members_who_came_or_left() {
+    assert_eq!(said(&json!({"id": ADA})), (vec![ADA], false));
+    assert_eq!(
+        said(&json!({"@odata.type": "#microsoft.graph.user", "id": ADA, "@removed": null})),
+        (vec![ADA], false)
+    );
+    for removed in [json!({"reason": "deleted"}), json!("deleted")] {
+        assert_eq!(said(&json!({"id": ADA, "@removed": removed})), (vec![], false));
+    }
+    let items = json!([{"id": BOB}, {"id": ADA}, {"id": ADA, "@removed": {"reason": "deleted"}}]);
+    assert_eq!(said(&items), (vec![ADA, BOB], false), "who left again is found out when the job runs");
+    assert_eq!(said(&json!({"value": items})), (vec![ADA, BOB], false));
+}
+
+#[test]
+fn a_notification_tells_who_or_only_that_something_changed() {
+    let changes = json!([{"id": ADA}, {"id": BOB, "@removed": "deleted"}]);
+    let cases = [
+        (Some(changes.clone()), (vec![ADA], false)),
+        (Some(json!([{"id": BOB, "@removed": "deleted"}])), (vec![], false)),
+        (Some(json!([{"id": BOB, "@removed": {"reason": "deleted"}}])), (vec![], false)),
+        (Some(json!([{"id": ADA}, {"id": BOB}])), (vec![ADA, BOB], false)),
+        (Some(json!([])), (vec![], true)),
+        (None, (vec![], true)),
+    ];
+    for (delta, expected) in cases {
+        let notification = notification(delta);
+        assert_eq!(said(&json!({"value": [&notification]})), expected, "webhook: {notification}");
+        for form in [cloud_event(UPDATED, &notification), json!([cloud_event(UPDATED, &notification)])] {
+            assert_eq!(said(&form), expected, "Event Grid: {form}");
+        }
+    }
+    let several = json!({"value": [notification(Some(changes)), notification(None), notification(Some(json!([{"id": BOB}])))]});
+    assert_eq!(said(&several), (vec![ADA, BOB], true));
+}
+
+#[test]
+fn however_a_notification_names_the_group_it_is_the_group() {
+    let cases =
+        ["Groups/{}", "groups/{}/members", "/groups/{}", "groups('{}')", "/v1.0/groups('{}')/members"];
+    for resource in cases.map(|form| form.replace("{}", &GROUP_ID.to_string())) {
+        let mut notification = notification(None);
+        notification["resource"] = resource.as_str().into();
+        assert_eq!(said(&json!({"value": [notification]})), (vec![], true), "{resource}");
+    }
+    let bare = json!({"specversion": "1.0", "type": UPDATED, "subject": format!("Groups/{GROUP_ID}")});
+    assert_eq!(said(&bare), (vec![], true), "the subject is enough");
+    // No documentation says which type a change of members has.
+    assert_eq!(said(&cloud_event("Microsoft.Graph.SomethingElse", &notification(None))), (vec![], true));
+}
+
+#[test]
+fn what_is_no_business_of_ours_is_passed_over() {
+    let mut elsewhere = notification(Some(json!([{"id": ADA}])));
+    elsewhere["resource"] = format!("Groups/{ADA}").into();
+    let mut deleted = notification(None);
+    deleted["changeType"] = "deleted".into();
+    let user =
+        json!({"changeType": "updated", "resource": format!("Users/{ADA}"), "resourceData": {"id": ADA}});
+    let lifecycle = json!({"lifecycleEvent": "reauthorizationRequired", "subscriptionId": Uuid::nil()});
+    let mut bare = cloud_event("microsoft.graph.subscriptionReauthorizationRequired", &json!({}));
+    bare["subject"] = "".into();
+    for (message, why) in [
+        (json!({"value": [&elsewhere]}), "another group"),
+        (cloud_event(UPDATED, &elsewhere), "another group"),
+        (cloud_event("Microsoft.Graph.GroupDeleted", &deleted), "deleted"),
+        (cloud_event("Microsoft.Graph.GroupDeleted", &json!(null)), "deleted"),
+        (cloud_event("Microsoft.Graph.UserUpdated", &user), "something else"),
+        (cloud_event("Com.Example.Thing", &json!({})), "something else"),
+        (json!({"value": [&lifecycle]}), "life of a subscription"),
+        (
+            cloud_event("Microsoft.Graph.SubscriptionReauthorizationRequired", &lifecycle),
+            "life of a subscription",
+        ),
+        (bare, "life of a subscription"),
+        (json!([]), "empty"),
+        (json!({"value": []}), "empty"),
+    ] {
+        let news = news(&message);
+        assert!(news.ignored.iter().any(|words| words.contains(why)), "{message}: {news:?}");
+        assert_eq!((news.added.len(), news.changed, news.problems.len()), (0, None, 0), "{message}");
+    }
+}
+
+#[test]
+fn an_event_keeps_its_name_and_its_time_however_often_it_is_told() {
+    let told = |message: Value| news(&message).added[&ADA].clone();
+    let delta = notification(Some(json!([{"id": ADA}])));
+    let event = told(cloud_event(UPDATED, &delta));
+    assert_eq!((event.key.as_str(), event.at), ("e-1", "2026-11-22T04:59:30.306Z".parse().unwrap()));
+    let told_when = Event { key: "2026-11-22T05:00:00Z".into(), at: inserted() };
+    assert_eq!(told(json!(ADA)), told_when);
+    // The connector repeats itself for a while.
+    assert_eq!(told(json!({"id": ADA})), Event { at: inserted() - TimeDelta::hours(1), ..told_when });
+    let mut named = delta.clone();
+    named["id"] = "n-7".into();
+    named["resourceData"]["eventTime"] = "2026-11-22T04:58:00Z".into();
+    let event = told(json!({"value": [named]}));
+    assert_eq!((event.key.as_str(), event.at), ("n-7", "2026-11-22T04:58:00Z".parse().unwrap()));
+    // An event cannot have happened after it was told, and its name goes into logs.
+    let mut odd = cloud_event(UPDATED, &delta);
+    odd["time"] = "2031-01-01T00:00:00Z".into();
+    odd["id"] = "x\n/../ y".into();
+    let event = told(odd);
+    assert_eq!(event.at, inserted());
+    assert!(event.key.len() == 32 && event.key.bytes().all(|b| b.is_ascii_hexdigit()), "{event:?}");
+}
+
+#[test]
+fn our_own_messages_are_told_from_all_others() {
+    let job = Job::group_add(ADA, inserted(), "e-1");
+    let message: Value = serde_json::from_str(&job.to_message()).unwrap();
+    assert_eq!(understand(&message), Ok(Message::Job(job)));
+    let read = GroupRead { group_read: GROUP_ID, reading: BOB };
+    let message: Value = serde_json::from_str(&read.to_message()).unwrap();
+    assert_eq!(understand(&message), Ok(Message::GroupRead(read)));
+    // A damaged job is none of a member's items.
+    let damaged = json!({"reason": "group-add", "id": ADA, "userId": ADA});
+    assert_eq!(understand(&damaged), Err(vec!["jobKey is missing".to_owned()]));
+}
+
+#[test]
+fn what_was_encoded_once_too_often_is_understood() {
+    for text in [format!("{ADA}"), format!("{{\"id\":\"{ADA}\"}}"), format!("\"{ADA}\"")] {
+        assert_eq!(said(&json!(base64::encode(&text))), (vec![ADA], false), "{text}");
+    }
+    let job = Job::group_add(ADA, inserted(), "e-1");
+    assert_eq!(understand(&json!(base64::encode(job.to_message()))), Ok(Message::Job(job)));
+    assert!(understand(&json!(base64::encode("hello there"))).is_err());
+}
+
+#[test]
+fn what_cannot_be_understood_is_said_without_repeating_it() {
+    for message in [
+        json!("top secret"),
+        json!(""),
+        json!(42),
+        json!(null),
+        json!({"secret": "x"}),
+        json!({"id": "secret"}),
+        json!({"value": "secret"}),
+        json!({"value": [{"resource": "", "resourceData": {}}]}),
+        json!([["secret"], 7]),
+        json!("secret user@contoso.example"),
+        json!(format!("{}@contoso.example", "secret".repeat(80))),
+    ] {
+        let problems = understand(&message).expect_err(&message.to_string());
+        assert!(!problems.is_empty() && !problems.concat().contains("secret"), "{message}: {problems:?}");
+    }
+    // What can be understood beside it is.
+    let mixed = news(&json!([{"id": ADA}, {"id": "?"}, {"id": "!"}, "user@contoso.example"]));
+    assert_eq!((mixed.added.len(), mixed.named.len(), mixed.problems.len()), (1, 1, 1));
+}
+
+/// Values like those that are understood, and worse.
+fn any_message() -> impl Strategy<Value = Value> {
+    let names = proptest::sample::select(vec![
+        "id",
+        "@removed",
+        "value",
+        "resource",
+        "resourceData",
+        "members@delta",
+        "specversion",
+        "type",
+        "subject",
+        "time",
+        "data",
+        "lifecycleEvent",
+        "changeType",
+        "jobKey",
+        "reason",
+        "userId",
+        "since",
+        "groupRead",
+        "reading",
+        "eventTime",
+        "@odata.type",
+    ]);
+    let leaf = prop_oneof![
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        Just(Value::Null),
+        ".{0,12}".prop_map(Value::from),
+        "[A-Za-z0-9+/]{0,24}={0,2}".prop_map(Value::from),
+        proptest::sample::select(vec![
+            ADA.to_string(),
+            format!("Groups/{GROUP_ID}"),
+            "Groups/".into(),
+            "#Microsoft.Graph.Group".into(),
+            UPDATED.into(),
+            "2026-11-22T04:59:30Z".into(),
+            "a@b".into(),
+            "group-add".into(),
+            "deleted".into(),
+        ])
+        .prop_map(Value::from),
+    ];
+    leaf.prop_recursive(5, 48, 6, move |inner| {
+        prop_oneof![
+            proptest::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+            proptest::collection::vec((names.clone(), inner), 0..6).prop_map(|fields| fields
+                .into_iter()
+                .map(|(name, value)| (name.to_owned(), value))
+                .collect()),
+        ]
+    })
+}
+
+proptest! {
+    #[test]
+    fn no_message_makes_it_panic_and_none_is_passed_over_in_silence(message in any_message()) {
+        match understand(&message) {
+            Ok(Message::News(news)) => prop_assert!(!news.is_empty(), "{} says nothing", message),
+            Ok(_) => {}
+            Err(problems) => prop_assert!(!problems.is_empty()),
+        }
+        // What cannot be understood costs nobody the pass of the others.
+        let among = json!([{"id": ADA}, message]);
+        if let Ok(Message::News(news)) = understand(&among) {
+            prop_assert!(news.added.contains_key(&ADA));
+        }
+    }
+
+    #[test]
+    fn no_text_makes_it_panic(text in "(?s).*") {
+        let message = serde_json::from_str(&text).unwrap_or(Value::from(text));
+        let _ = understand(&message);
+    }
+
+    #[test]
+    fn nobody_is_added_who_is_not_named(message in any_message()) {
+        if let Ok(Message::News(news)) = understand(&message) {
+            for user in news.added.keys() {
+                prop_assert!(message.to_string().contains(&user.to_string()));
+            }
+        }
+    }
+}

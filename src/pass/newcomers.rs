@@ -1,0 +1,161 @@
+//! Who is new in the on-demand group, where nobody says who: it is read, and compared with what the ledger knows.
+//!
+//! The roster is written before the jobs go out, and says that they may be missing; a last message behind the jobs
+//! says that they are not. So nobody is lost between the two, whatever dies.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
+use futures::{StreamExt, TryStreamExt, stream};
+use serde::{Deserialize, Serialize};
+use tokio::time::sleep;
+use uuid::Uuid;
+
+use super::{Failure, Job, Outcome, patience::MEMBERSHIP_LAG};
+use crate::{
+    app::App,
+    ledger::{LedgerError, Roster},
+};
+
+/// Something that happened in the on-demand group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// What tells it from others.
+    pub key: String,
+    /// When it happened, or when it was told of: never later.
+    pub at: DateTime<Utc>,
+}
+
+/// The message behind the jobs of all who were found in a reading of the group.
+///
+/// As with a [`Job`], no field may be called `id`, `dequeueCount` or `sys`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct GroupRead {
+    /// The group.
+    pub group_read: Uuid,
+    /// Which reading.
+    pub reading: Uuid,
+}
+
+impl GroupRead {
+    /// The message.
+    pub fn to_message(self) -> String {
+        serde_json::json!(self).to_string()
+    }
+}
+
+/// Those who are new, as messages for the queue.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Newcomers {
+    /// A job for each.
+    pub jobs: Vec<Job>,
+    /// What goes into the queue behind the jobs.
+    pub read: Option<GroupRead>,
+}
+
+impl Newcomers {
+    /// In the order in which they have to go out.
+    pub fn to_messages(&self) -> impl Iterator<Item = String> {
+        let read = self.read.map(|read| read.to_message());
+        self.jobs.iter().map(Job::to_message).chain(read)
+    }
+}
+
+/// Seconds to wait before a group that shows nothing new just after an event is read again. Few, for the event may
+/// have been about something else; what comes to light later is the next sweep's.
+const WAITS: [u64; 2] = [2, 4];
+/// How often a reading starts afresh when another was faster.
+const TRIES: u32 = 4;
+/// How many records are read at the same time.
+const AT_ONCE: usize = 8;
+
+/// Reads `group` because of `event`, or, without one, because it is time for a sweep. Whoever is there when the first
+/// sweep looks was there before; whoever is there at a first event may be new.
+///
+/// # Errors
+/// `Failed`: nobody is lost by trying again.
+pub async fn newcomers(app: &App, group: Uuid, event: Option<&Event>) -> Result<Newcomers, Outcome> {
+    for _ in 1..TRIES {
+        match read(app, group, event).await {
+            Err(Outcome::Failed(Failure::Busy(_))) => {}
+            done => return done,
+        }
+    }
+    read(app, group, event).await
+}
+
+async fn read(app: &App, group: Uuid, event: Option<&Event>) -> Result<Newcomers, Outcome> {
+    // The roster first: whoever writes it meanwhile has read the group later, or makes us start afresh.
+    let (roster, etag) = app.ledger.roster(group).await?.unzip();
+    let mut waits = WAITS.iter().filter(|_| event.is_some_and(|event| is_young(app, event)));
+    let next = loop {
+        let members = app.graph.users_in(group).await?;
+        let next = following(roster.as_ref(), members, event, app.clock.now());
+        let is_news = !roster.as_ref().is_some_and(|roster| roster.says_the_same(&next));
+        if is_news || !next.arriving.is_empty() {
+            break next;
+        }
+        match waits.next() {
+            Some(seconds) => sleep(Duration::from_secs(*seconds)).await,
+            None => return Ok(Newcomers::default()),
+        }
+    };
+    app.ledger.write_roster(group, &next, etag.as_ref()).await?;
+    let jobs: Vec<Option<Job>> = stream::iter(next.arriving)
+        .map(|(user, since)| job(app, user, since, event))
+        .buffered(AT_ONCE)
+        .try_collect()
+        .await?;
+    let read = next.reading.map(|reading| GroupRead { group_read: group, reading });
+    Ok(Newcomers { jobs: jobs.into_iter().flatten().collect(), read })
+}
+
+fn following(
+    roster: Option<&Roster>,
+    members: BTreeSet<Uuid>,
+    event: Option<&Event>,
+    now: DateTime<Utc>,
+) -> Roster {
+    let at_event = event.map(|event| event.at);
+    match (roster, at_event) {
+        (None, None) => Roster::new(members, now),
+        (None, Some(at)) => Roster::new(BTreeSet::new(), now).after(&members, at, Uuid::new_v4(), now),
+        (Some(roster), at) => roster.after(&members, at.unwrap_or(roster.read_at), Uuid::new_v4(), now),
+    }
+}
+
+/// The job of somebody who is new, unless they were given a pass since: another message may have named them.
+async fn job(
+    app: &App,
+    user: Uuid,
+    since: DateTime<Utc>,
+    event: Option<&Event>,
+) -> Result<Option<Job>, LedgerError> {
+    let record = app.ledger.read(user).await?;
+    if record.is_some_and(|(record, _)| record.was_served_on_demand_since(since)) {
+        return Ok(None);
+    }
+    let key =
+        event.map_or_else(|| since.to_rfc3339_opts(SecondsFormat::Secs, true), |event| event.key.clone());
+    Ok(Some(Job::group_add(user, since, &key)))
+}
+
+fn is_young(app: &App, event: &Event) -> bool {
+    let age: TimeDelta = app.clock.now() - event.at;
+    age < MEMBERSHIP_LAG
+}
+
+/// Writes down that the jobs of all whom a reading found are in the queue. One that was followed by another is left to
+/// that.
+///
+/// # Errors
+/// `Failed`: until it succeeds, the same people are found again, and those who were served are left out.
+pub async fn arrived(app: &App, read: &GroupRead) -> Result<bool, Outcome> {
+    let Some((mut roster, etag)) = app.ledger.roster(read.group_read).await? else { return Ok(false) };
+    let is_last = roster.arrived(read.reading);
+    if is_last {
+        app.ledger.write_roster(read.group_read, &roster, Some(&etag)).await?;
+    }
+    Ok(is_last)
+}
