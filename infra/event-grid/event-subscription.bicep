@@ -1,0 +1,111 @@
+// Step 4 of Event Grid: what Graph says about the on-demand group goes onto the queue pass-jobs, with the topic's own
+// identity. The topic must exist, be activated and have a system-assigned identity by now: see the README.
+
+targetScope = 'resourceGroup'
+
+@description('The partner topic that Graph made, in this resource group.')
+param partnerTopicName string
+
+@description('The storage account of the function app (AzureWebJobsStorage), in this resource group.')
+param storageAccountName string
+
+// The queue of OnGroupAdd/function.json.
+var queueName = 'pass-jobs'
+var undeliveredContainerName = 'pass-jobs-undelivered'
+
+var storageQueueDataMessageSender = subscriptionResourceId('Microsoft.Authorization/roleDefinitions', 'c6a89b2d-59bc-44d0-9896-0f6e12d7b80a')
+var storageBlobDataContributor = subscriptionResourceId('Microsoft.Authorization/roleDefinitions', 'ba92f5b4-2d11-453d-a403-e96b0029c9fe')
+
+resource partnerTopic 'Microsoft.EventGrid/partnerTopics@2025-02-15' existing = {
+  name: partnerTopicName
+}
+
+resource storageAccount 'Microsoft.Storage/storageAccounts@2023-05-01' existing = {
+  name: storageAccountName
+}
+
+resource queueService 'Microsoft.Storage/storageAccounts/queueServices@2023-05-01' existing = {
+  parent: storageAccount
+  name: 'default'
+}
+
+resource queue 'Microsoft.Storage/storageAccounts/queueServices/queues@2023-05-01' = {
+  parent: queueService
+  name: queueName
+}
+
+resource blobService 'Microsoft.Storage/storageAccounts/blobServices@2023-05-01' existing = {
+  parent: storageAccount
+  name: 'default'
+}
+
+resource undelivered 'Microsoft.Storage/storageAccounts/blobServices/containers@2023-05-01' = {
+  parent: blobService
+  name: undeliveredContainerName
+  properties: {
+    publicAccess: 'None'
+  }
+}
+
+// The topic may add messages to this one queue: neither read them nor write to another.
+resource mayAddMessages 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
+  scope: queue
+  name: guid(queue.id, partnerTopic.id, storageQueueDataMessageSender)
+  properties: {
+    roleDefinitionId: storageQueueDataMessageSender
+    principalId: partnerTopic.identity.principalId
+    principalType: 'ServicePrincipal'
+  }
+}
+
+resource mayKeepUndelivered 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
+  scope: undelivered
+  name: guid(undelivered.id, partnerTopic.id, storageBlobDataContributor)
+  properties: {
+    roleDefinitionId: storageBlobDataContributor
+    principalId: partnerTopic.identity.principalId
+    principalType: 'ServicePrincipal'
+  }
+}
+
+resource toPassJobs 'Microsoft.EventGrid/partnerTopics/eventSubscriptions@2025-02-15' = {
+  parent: partnerTopic
+  name: 'to-pass-jobs'
+  properties: {
+    // No filter: the topic carries this one group, and OnGroupAdd knows what concerns it.
+    eventDeliverySchema: 'CloudEventSchemaV1_0'
+    deliveryWithResourceIdentity: {
+      identity: {
+        type: 'SystemAssigned'
+      }
+      destination: {
+        endpointType: 'StorageQueue'
+        properties: {
+          resourceId: storageAccount.id
+          queueName: queue.name
+        }
+      }
+    }
+    // A day: after that the sweep has found whom a lost event was about.
+    retryPolicy: {
+      maxDeliveryAttempts: 30
+      eventTimeToLiveInMinutes: 1440
+    }
+    deadLetterWithResourceIdentity: {
+      identity: {
+        type: 'SystemAssigned'
+      }
+      deadLetterDestination: {
+        endpointType: 'StorageBlob'
+        properties: {
+          resourceId: storageAccount.id
+          blobContainerName: undelivered.name
+        }
+      }
+    }
+  }
+  dependsOn: [
+    mayAddMessages
+    mayKeepUndelivered
+  ]
+}

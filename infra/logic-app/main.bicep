@@ -1,0 +1,102 @@
+// The low-tech way: a Logic App (Consumption) that asks for changes of the on-demand group every three minutes and puts
+// whoever was added onto the queue pass-jobs.
+
+targetScope = 'resourceGroup'
+
+@description('The name of the Logic App.')
+param name string = 'firstpass-on-demand'
+
+@description('The region of the Logic App and its connection.')
+param location string = resourceGroup().location
+
+@description('The object id of the on-demand group: the same as ON_DEMAND_GROUP_ID. Role-assignable groups do not work with this connector.')
+@minLength(36)
+@maxLength(36)
+param groupId string
+
+@description('The storage account of the function app (AzureWebJobsStorage), in this resource group.')
+param storageAccountName string
+
+@description('Who reads the group: a person, who signs in to the connection once by hand, or the identity of the Logic App.')
+@allowed([
+  'user'
+  'managedIdentity'
+])
+param readGroupAs string = 'user'
+
+// The queue of OnGroupAdd/function.json.
+var queueName = 'pass-jobs'
+var storageQueueDataMessageSender = subscriptionResourceId('Microsoft.Authorization/roleDefinitions', 'c6a89b2d-59bc-44d0-9896-0f6e12d7b80a')
+var groupsApi = subscriptionResourceId('Microsoft.Web/locations/managedApis', location, 'office365groups')
+var withIdentity = readGroupAs == 'managedIdentity'
+
+resource storageAccount 'Microsoft.Storage/storageAccounts@2023-05-01' existing = {
+  name: storageAccountName
+}
+
+resource queueService 'Microsoft.Storage/storageAccounts/queueServices@2023-05-01' existing = {
+  parent: storageAccount
+  name: 'default'
+}
+
+resource queue 'Microsoft.Storage/storageAccounts/queueServices/queues@2023-05-01' = {
+  parent: queueService
+  name: queueName
+}
+
+resource groupsConnection 'Microsoft.Web/connections@2016-06-01' = {
+  name: '${name}-groups'
+  location: location
+  properties: union({
+    displayName: '${name}: Office 365 Groups'
+    api: {
+      id: groupsApi
+    }
+  }, withIdentity ? { parameterValueType: 'Alternative' } : {})
+}
+
+resource workflow 'Microsoft.Logic/workflows@2019-05-01' = {
+  name: name
+  location: location
+  identity: {
+    type: 'SystemAssigned'
+  }
+  properties: {
+    state: 'Enabled'
+    definition: loadJsonContent('workflow.json')
+    parameters: {
+      '$connections': {
+        value: {
+          office365groups: union({
+            id: groupsApi
+            connectionId: groupsConnection.id
+            connectionName: groupsConnection.name
+          }, withIdentity ? { connectionProperties: { authentication: { type: 'ManagedServiceIdentity' } } } : {})
+        }
+      }
+      groupId: {
+        value: groupId
+      }
+      queueUrl: {
+        value: '${storageAccount.properties.primaryEndpoints.queue}${queueName}'
+      }
+    }
+  }
+}
+
+// The Logic App may add messages to this one queue: neither read them nor write to another.
+resource mayAddMessages 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
+  scope: queue
+  name: guid(queue.id, workflow.id, storageQueueDataMessageSender)
+  properties: {
+    roleDefinitionId: storageQueueDataMessageSender
+    principalId: workflow.identity.principalId
+    principalType: 'ServicePrincipal'
+  }
+}
+
+@description('The object id of the identity of the Logic App: with readGroupAs managedIdentity it must be allowed to read the group.')
+output principalId string = workflow.identity.principalId
+
+@description('The name of the connection: with readGroupAs user a person signs in to it, by hand.')
+output connectionName string = groupsConnection.name
