@@ -2,6 +2,8 @@
 //!
 //! It starts with what docs/PERMISSIONS.md asks for. Taking one away shows what an admin sees who forgot it.
 
+use std::collections::BTreeSet;
+
 use axum::http::{Method, StatusCode};
 use serde_json::{Map, Value};
 
@@ -17,6 +19,8 @@ use super::{
 pub enum Permission {
     /// `GroupMember.Read.All`
     GroupMemberRead,
+    /// `GroupMember.ReadWrite.All`, which firstpass does not ask for.
+    GroupMemberReadWrite,
     /// `Policy.Read.AuthenticationMethod`
     PolicyReadAuthenticationMethod,
     /// `RoleManagement.Read.Directory`
@@ -39,12 +43,13 @@ impl Permission {
         Self::PassReadWrite,
     ];
 
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 7] = [
         Self::UserRead,
         Self::GroupMemberRead,
         Self::RoleManagementRead,
         Self::PolicyReadAuthenticationMethod,
         Self::PassReadWrite,
+        Self::GroupMemberReadWrite,
         Self::UserLifeCycleInfoRead,
     ];
 
@@ -52,6 +57,7 @@ impl Permission {
     pub fn name(self) -> &'static str {
         match self {
             Self::GroupMemberRead => "GroupMember.Read.All",
+            Self::GroupMemberReadWrite => "GroupMember.ReadWrite.All",
             Self::PolicyReadAuthenticationMethod => "Policy.Read.AuthenticationMethod",
             Self::RoleManagementRead => "RoleManagement.Read.Directory",
             Self::UserRead => "User.Read.All",
@@ -65,8 +71,14 @@ impl Permission {
         Self::ALL.into_iter().find(|permission| permission.name() == name)
     }
 
+    /// Whether somebody who was granted these may do it: who may change memberships may read them.
+    pub(super) fn is_among(self, granted: &BTreeSet<Self>) -> bool {
+        granted.contains(&self)
+            || self == Self::GroupMemberRead && granted.contains(&Self::GroupMemberReadWrite)
+    }
+
     /// What stands in for the answer where the permission is missing.
-    fn refusal(self) -> GraphError {
+    pub(super) fn refusal(self) -> GraphError {
         let (code, message) = match self {
             Self::PassReadWrite | Self::PolicyReadAuthenticationMethod => {
                 ("accessDenied", "Request Authorization failed".to_owned())
@@ -87,6 +99,7 @@ pub(super) fn check(state: &State, route: &Route, call: &Call, query: &Query) ->
             Permission::UserRead
         }
         Route::Group(_) | Route::Members(_) => Permission::GroupMemberRead,
+        Route::MemberRefs(_) | Route::MemberRef(..) => Permission::GroupMemberReadWrite,
         Route::Passes(_) | Route::Pass(..) => Permission::PassReadWrite,
         Route::PassPolicy => Permission::PolicyReadAuthenticationMethod,
         Route::RoleAssignments | Route::RoleEligibility => Permission::RoleManagementRead,
@@ -94,7 +107,7 @@ pub(super) fn check(state: &State, route: &Route, call: &Call, query: &Query) ->
         Route::SendMail(_) => return Ok(()),
     };
     let granted = &state.tenant.granted;
-    if !granted.contains(&needed) {
+    if !needed.is_among(granted) {
         return Err(match route {
             Route::RoleEligibility => eligibility_refusal(),
             _ => needed.refusal(),

@@ -19,6 +19,8 @@ pub(super) enum Route {
     SendMail(String),
     Group(String),
     Members(String),
+    MemberRefs(String),
+    MemberRef(String, String),
     RoleAssignments,
     RoleEligibility,
     PassPolicy,
@@ -29,6 +31,7 @@ impl Route {
     pub(super) fn is_known_to_graph(&self, method: &Method) -> bool {
         match self {
             Self::Users | Self::RoleAssignments => method == Method::POST,
+            Self::MemberRefs(_) => [Method::GET, Method::DELETE].contains(method),
             Self::User(_) | Self::Group(_) | Self::PassPolicy => {
                 [Method::PATCH, Method::DELETE].contains(method)
             }
@@ -40,6 +43,11 @@ impl Route {
         let segments = split(call.path())?;
         let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
         Ok(match segments.as_slice() {
+            ["groups", key, "members", "$ref"] => Self::MemberRefs(key.to_string()),
+            ["groups", key, "members", member, "$ref"] => {
+                Self::MemberRef(key.to_string(), member.to_string())
+            }
+            [path @ .., "$ref"] => return Err(refusal(call, path)),
             ["users"] => Self::Users,
             ["users", key] => Self::User(key.to_string()),
             ["users", key, "manager"] => Self::Manager(key.to_string()),
@@ -96,7 +104,7 @@ fn split(path: &str) -> Result<Vec<String>, GraphError> {
                     "Resource not found for the segment '{segment}'."
                 )));
             }
-            None if segment.starts_with('$') => {
+            None if segment.starts_with('$') && segment != "$ref" => {
                 return Err(GraphError::not_implemented(&format!("the path segment '{segment}'")));
             }
             None => segments.push(segment),

@@ -42,6 +42,8 @@ pub(super) fn answer(state: &mut State, now: DateTime<Utc>, call: &Call) -> Resu
         (&Method::GET, Route::TransitiveMemberOf(key)) => users::transitive_member_of(&scene, &key),
         (&Method::GET, Route::Group(key)) => groups::get(&scene, &key),
         (&Method::GET, Route::Members(key)) => groups::members(&scene, &key),
+        (&Method::POST, Route::MemberRefs(key)) => groups::add_member(scene, &key),
+        (&Method::DELETE, Route::MemberRef(key, member)) => groups::remove_member(scene, &key, &member),
         (&Method::GET, Route::RoleAssignments) => roles::assignments(&scene),
         (&Method::GET, Route::RoleEligibility) => roles::eligibility(&scene),
         (&Method::GET, Route::PassPolicy) => passes::policy(&scene),
@@ -60,7 +62,7 @@ pub(super) fn answer(state: &mut State, now: DateTime<Utc>, call: &Call) -> Resu
 impl Scene<'_> {
     /// `object`, or as much of it as a list shows to whom `permission` is missing.
     fn limit(&self, permission: Permission, object: Value) -> Value {
-        if self.tenant.granted.contains(&permission) { object } else { permissions::hide(object) }
+        if permission.is_among(&self.tenant.granted) { object } else { permissions::hide(object) }
     }
 
     fn note_passes(&mut self, made: Option<Pass>, gone: Option<Pass>) {

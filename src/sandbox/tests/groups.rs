@@ -1,10 +1,13 @@
 //! Groups, members, and what a user is in.
 
+use std::fmt::Display;
+
 use chrono::TimeDelta;
 use serde_json::{Value, json};
+use uuid::Uuid;
 
-use super::{Person, Tenant, at, caller, column, now, properties};
-use crate::sandbox::{Group, roles};
+use super::{Caller, Person, Tenant, at, caller, column, now, properties};
+use crate::sandbox::{Group, Permission, roles};
 
 #[tokio::test]
 async fn members_come_with_their_types() {
@@ -101,6 +104,94 @@ async fn membership_is_transitive_and_shows_roles() {
     assert_ne!(role["id"], role["roleTemplateId"]);
     assert_eq!(properties(role), ["displayName", "id", "roleTemplateId"]);
     assert!(caller.sandbox.edit(|tenant| tenant.is_privileged(emma, now())));
+}
+
+/// A caller who may change memberships, a group with nobody in it, and somebody to add.
+fn caller_with_group() -> (Caller, Uuid, Uuid) {
+    let mut tenant = Tenant::new(7);
+    tenant.granted.insert(Permission::GroupMemberReadWrite);
+    let emma = tenant.add(Person::named("Emma Brooks"));
+    let group = tenant.add_group(Group::named("On-demand access"));
+    (caller(tenant), group, emma)
+}
+
+fn link(kind: &str, id: impl Display) -> Value {
+    json!({ "@odata.id": format!("https://graph.microsoft.com/v1.0/{kind}/{id}") })
+}
+
+#[tokio::test]
+async fn a_member_is_added_and_removed_by_a_link() {
+    let (caller, group, emma) = caller_with_group();
+    let refs = format!("/v1.0/groups/{group}/members/$ref");
+    let emmas = format!("/v1.0/groups/{group}/members/{emma}/$ref");
+    for kind in ["directoryObjects", "users"] {
+        assert!(caller.post(&refs, link(kind, emma)).await.expect(204).is_null());
+        let members = caller.get(format!("/v1.0/groups/{group}/members")).await.expect(200);
+        assert_eq!(column(&members, "displayName"), ["Emma Brooks"]);
+        let again = caller.post(&refs, link(kind, emma)).await;
+        let message = "One or more added object references already exist for the following modified properties: 'members'.";
+        assert_eq!(again.error(), (400, "Request_BadRequest", message));
+        assert!(caller.delete(&emmas).await.expect(204).is_null());
+        let message = format!(
+            "Resource '{emma}' does not exist or one of its queried reference-property objects are not present."
+        );
+        assert_eq!(caller.delete(&emmas).await.error(), (404, "Request_ResourceNotFound", message.as_str()));
+    }
+}
+
+#[tokio::test]
+async fn a_link_that_leads_nowhere_adds_nobody() {
+    let (caller, group, emma) = caller_with_group();
+    let (device, inner) = caller.sandbox.edit(|t| (t.add_device("PC-1"), t.add_group(Group::named("Inner"))));
+    let refs = format!("/v1.0/groups/{group}/members/$ref");
+    let nobody = Uuid::from_u128(1);
+    for (url, body, status) in [
+        (&refs, link("directoryObjects", nobody), 404),
+        (&refs, link("directoryObjects", "emma.brooks@contoso.example"), 400),
+        (&refs, link("people", emma), 400),
+        (&refs, json!({ "@odata.id": emma }), 400),
+        (&refs, json!({ "id": emma }), 400),
+        (&refs, json!({ "@odata.id": link("users", emma)["@odata.id"], "role": "member" }), 400),
+        (&refs, link("directoryObjects", device), 501),
+        (&refs, link("groups", inner), 501),
+        (&format!("/v1.0/groups/{nobody}/members/$ref"), link("users", emma), 404),
+        (&"/v1.0/groups/On-demand/members/$ref".to_owned(), link("users", emma), 400),
+        (&format!("/v1.0/groups/{group}/members"), link("users", emma), 405),
+        (&format!("/v1.0/groups/{group}/owners/$ref"), link("users", emma), 501),
+        (&format!("/v1.0/groups/{group}/membres/$ref"), link("users", emma), 400),
+    ] {
+        let reply = caller.post(url, body.clone()).await;
+        assert_eq!(reply.status, status, "{url} {body}: {}", reply.body);
+    }
+    assert_eq!(caller.get(&refs).await.status, 501);
+    assert_eq!(caller.get(format!("/v1.0/groups/{group}/members/{emma}/$ref")).await.status, 405);
+    assert_eq!(caller.sandbox.edit(|tenant| tenant.members(group, now()).len()), 0);
+}
+
+#[tokio::test]
+async fn memberships_are_changed_with_a_permission_that_firstpass_lacks() {
+    let (caller, group, emma) = caller_with_group();
+    let refs = format!("/v1.0/groups/{group}/members/$ref");
+    let revoked = caller.sandbox.edit(|tenant| tenant.granted.remove(&Permission::GroupMemberReadWrite));
+    assert!(revoked);
+    let refused = (403, "Authorization_RequestDenied", "Insufficient privileges to complete the operation.");
+    assert_eq!(caller.post(&refs, link("users", emma)).await.error(), refused);
+    assert_eq!(caller.delete(format!("/v1.0/groups/{group}/members/{emma}/$ref")).await.error(), refused);
+    caller.sandbox.edit(|t| t.granted = [Permission::GroupMemberReadWrite].into());
+    caller.post(&refs, link("users", emma)).await.expect(204);
+    caller.get(format!("/v1.0/groups/{group}/members")).await.expect(200);
+}
+
+#[tokio::test]
+async fn nobody_is_added_to_a_dynamic_or_a_role_assignable_group() {
+    let (caller, _, emma) = caller_with_group();
+    let dynamic = Group::named("New joiners").joiners_within(TimeDelta::days(7));
+    for group in [dynamic, Group::named("Tier 0").role_assignable().members([emma])] {
+        let group = caller.sandbox.edit(|tenant| tenant.add_group(group));
+        let added = caller.post(format!("/v1.0/groups/{group}/members/$ref"), link("users", emma)).await;
+        assert_eq!((added.error().0, added.error().1), (403, "Authorization_RequestDenied"));
+        assert_eq!(caller.delete(format!("/v1.0/groups/{group}/members/{emma}/$ref")).await.status, 403);
+    }
 }
 
 #[tokio::test]
