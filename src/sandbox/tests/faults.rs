@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, timeout};
 
 use super::{Caller, caller_of_one};
-use crate::sandbox::{Fault, FaultKind};
+use crate::sandbox::{Fault, FaultKind, Group};
 
 const PASSES: &str = "/v1.0/users/emma.brooks@contoso.example/authentication/temporaryAccessPassMethods";
 
@@ -88,6 +88,27 @@ async fn a_lagging_replica_shows_what_was() {
     tokio::time::sleep(Duration::from_secs(300)).await;
     assert_eq!(shown().await, second);
     assert!(hired().await["employeeHireDate"].is_null());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lagging_replica_shows_memberships_as_they_were() {
+    let (caller, emma) = caller_of_one();
+    let group = caller.sandbox.edit(|tenant| tenant.add_group(Group::named("On-demand access")));
+    let of_emma = format!("/v1.0/users/{emma}/transitiveMemberOf");
+    let of_group = format!("/v1.0/groups/{group}/members");
+    let stale =
+        |path: &str| Fault { path_contains: path.to_owned(), ..Fault::on("GET", "", FaultKind::Stale) };
+    for path in [&of_emma, &of_group] {
+        caller.sandbox.inject(stale(path).always().lasting(Duration::from_secs(60)));
+    }
+    caller.sandbox.edit(|tenant| tenant.add_member(group, emma));
+    let counts = async || {
+        let count = async |url: &str| caller.get(url).await.expect(200)["value"].as_array().unwrap().len();
+        (count(&of_emma).await, count(&of_group).await)
+    };
+    assert_eq!(counts().await, (0, 0));
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(counts().await, (1, 1), "the tenant itself had the change all the time");
 }
 
 #[tokio::test]
