@@ -8,7 +8,7 @@ use tokio::net::TcpListener;
 use uuid::Uuid;
 
 use super::{
-    Identity, Sandbox,
+    EventGrid, Identity, Sandbox,
     functions_host::{FunctionApp, FunctionsHost, Process, Storage},
     generate::generate,
     loopback,
@@ -126,6 +126,9 @@ async fn functions(
     let executable = std::env::current_exe().map_err(|error| error.to_string())?;
     let worker = Process::new(".", Some(executable))?;
     let storage = Storage::new(sandbox.clock());
+    if let Some(queue) = app.queue_of("OnGroupAdd") {
+        sandbox.connect_event_grid(EventGrid::to_queue(&storage, queue));
+    }
     let host = FunctionsHost::start(app, Arc::new(worker), storage.clone());
     host.log().observe(|ran| {
         let result = ran.result.as_ref().map_or_else(ToString::to_string, |()| "done".to_owned());

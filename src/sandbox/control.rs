@@ -13,9 +13,10 @@ use axum::{
 use chrono::TimeDelta;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use super::{
-    Fault, Permission, Sandbox,
+    Fault, Permission, Sandbox, Tenant,
     identity::hand_out_token,
     wire::{Answer, GraphError},
 };
@@ -26,6 +27,7 @@ pub(super) fn routes() -> Router<Sandbox> {
         .route("/sandbox/clock", get(show_clock).post(advance_clock))
         .route("/sandbox/faults", post(arm_fault).delete(clear_faults))
         .route("/msi/token", get(hand_out_token))
+        .route("/sandbox/groups/{group}/members/{user}", put(add_member).delete(remove_member))
         .route("/sandbox/permissions", get(show_permissions))
         .route("/sandbox/permissions/{name}", put(grant).delete(revoke))
 }
@@ -51,11 +53,13 @@ pub(super) fn state(sandbox: &Sandbox) -> Value {
         shown.insert("members".to_owned(), json!(tenant.members(group.id, now)));
         Value::Object(shown)
     });
+    let subscriptions = tenant.live_subscriptions(now).into_values();
     json!({
         "now": now,
         "users": users.collect::<Value>(),
         "passes": passes.collect::<Value>(),
         "groups": groups.collect::<Value>(),
+        "subscriptions": subscriptions.map(|subscription| Value::Object(subscription.to_graph())).collect::<Value>(),
         "mails": state.mails.iter().map(|mail| mail.to_state()).collect::<Value>(),
         "requests": state.requests.list(),
         "tokens": state.tokens,
@@ -100,6 +104,37 @@ async fn arm_fault(State(sandbox): State<Sandbox>, body: Bytes) -> Response {
 async fn clear_faults(State(sandbox): State<Sandbox>) -> Response {
     sandbox.clear_faults();
     Answer::no_content().into_response()
+}
+
+async fn add_member(State(sandbox): State<Sandbox>, Path((group, user)): Path<(String, String)>) -> Response {
+    change_member(&sandbox, &group, &user, Tenant::add_member)
+}
+
+async fn remove_member(
+    State(sandbox): State<Sandbox>,
+    Path((group, user)): Path<(String, String)>,
+) -> Response {
+    change_member(&sandbox, &group, &user, Tenant::remove_member)
+}
+
+/// As an admin in the portal, with the group's id or name and the user's.
+fn change_member(
+    sandbox: &Sandbox,
+    group: &str,
+    user: &str,
+    change: fn(&mut Tenant, Uuid, Uuid),
+) -> Response {
+    let is_done = sandbox.edit(|tenant| {
+        let by_id = group.parse().ok().and_then(|id| tenant.groups.get(&id));
+        let group = by_id.or_else(|| tenant.find_group(group)).filter(|group| !group.is_dynamic())?.id;
+        let user = tenant.find_user(user)?.id;
+        change(tenant, group, user);
+        Some(())
+    });
+    match is_done {
+        Some(()) => Answer::no_content().into_response(),
+        None => refuse(sandbox, "There is no such user, or no such group that takes members."),
+    }
 }
 
 /// What the app may do.

@@ -59,6 +59,11 @@ impl Group {
         self
     }
 
+    /// Whether a rule says who is in it.
+    pub fn is_dynamic(&self) -> bool {
+        !matches!(self.membership, Membership::Assigned(_))
+    }
+
     pub(super) fn to_graph(&self) -> Map<String, Value> {
         let rule = match &self.membership {
             Membership::Assigned(_) => None,

@@ -108,6 +108,7 @@ pub(super) async fn dispatch(sandbox: &Sandbox, call: &Call, fault: Option<Drawn
         if let Some(current) = current {
             current.step_out(&mut state.tenant);
         }
+        state.notify(now);
         answer
     };
     meet(sandbox, call, fault, effect).await

@@ -7,7 +7,7 @@
 //! Reading order: [`Tenant`] is the directory as plain data, [`Person`] and [`Pass`] its chief nouns; `wire` is a
 //! request and its answer; `door` is where requests come in, [`faults`] go off and the [`journal`] is kept; `calls`
 //! answers each Graph call, as far as the app's `permissions` go; `control` is `/sandbox/*`; `identity` hands out
-//! tokens. [`functions_host`] is apart: not a tenant but the platform, which runs the three functions.
+//! tokens; `event_grid` tells of changes. [`functions_host`] is apart: not a tenant but the platform, which runs the three functions.
 
 mod calls;
 mod clock;
@@ -16,6 +16,7 @@ mod control;
 pub mod demo;
 mod directory;
 mod door;
+mod event_grid;
 pub mod faults;
 mod filter;
 pub mod functions_host;
@@ -35,6 +36,7 @@ mod route;
 pub mod samples;
 mod schema;
 mod segments;
+mod subscription;
 mod tenant;
 mod transport;
 mod wire;
@@ -59,12 +61,14 @@ use crate::clock::Clock;
 
 pub use self::{
     directory::{Contact, Device, Group, Membership, RoleHeld},
+    event_grid::{EventGrid, Removed},
     faults::{Fault, FaultKind},
     identity::{Identity, TokenRequest},
     journal::{Content, Mail, Part, PassEvent, Request},
     pass::{Pass, PassSpec, Policy, Target, Untargeted},
     permissions::Permission,
     person::Person,
+    subscription::{APPLICATION_ID, LONGEST, Subscription, TENANT_ID},
     tenant::Tenant,
 };
 
@@ -84,6 +88,7 @@ struct State {
     pass_events: Vec<PassEvent>,
     requests: journal::Journal,
     faults: faults::Faults,
+    event_grid: Option<EventGrid>,
     identity: Identity,
     /// The requests that reached the identity endpoint.
     tokens: Vec<TokenRequest>,
@@ -100,6 +105,7 @@ impl Sandbox {
         let state = State {
             faults: faults::Faults::new(tenant.seed().wrapping_add(2)),
             tenant,
+            event_grid: None,
             mails: Vec::new(),
             pass_events: Vec::new(),
             requests: journal::Journal::default(),
@@ -125,6 +131,9 @@ impl Sandbox {
     /// Lets time pass in the tenant at once: nothing sleeps, nothing wakes up.
     pub fn advance(&self, by: TimeDelta) {
         self.0.time.advance(by);
+        // A dynamic group may have changed.
+        let now = self.now();
+        self.lock().notify(now);
     }
 
     /// Graph under `/v1.0`, the identity endpoint at `/msi/token`, and `/sandbox/*`.
@@ -206,7 +215,11 @@ impl Sandbox {
 
     /// Changes the tenant as an admin in the portal would, and hands back what `change` returns.
     pub fn edit<R>(&self, change: impl FnOnce(&mut Tenant) -> R) -> R {
-        change(&mut self.lock().tenant)
+        let now = self.now();
+        let mut state = self.lock();
+        let result = change(&mut state.tenant);
+        state.notify(now);
+        result
     }
 
     /// The one lock. Held for a moment only, never across an await. A test that panics while it holds the lock has

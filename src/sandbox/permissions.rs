@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 
 use super::{
     State,
+    calls::subscriptions,
     query::Query,
     route::Route,
     wire::{Call, GraphError},
@@ -21,6 +22,8 @@ pub enum Permission {
     GroupMemberRead,
     /// `GroupMember.ReadWrite.All`, which firstpass does not ask for.
     GroupMemberReadWrite,
+    /// `Group.Read.All`, which firstpass asks for where EVENT_GRID_PARTNER_TOPIC is set.
+    GroupRead,
     /// `Policy.Read.AuthenticationMethod`
     PolicyReadAuthenticationMethod,
     /// `RoleManagement.Read.Directory`
@@ -43,13 +46,14 @@ impl Permission {
         Self::PassReadWrite,
     ];
 
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
         Self::UserRead,
         Self::GroupMemberRead,
         Self::RoleManagementRead,
         Self::PolicyReadAuthenticationMethod,
         Self::PassReadWrite,
         Self::GroupMemberReadWrite,
+        Self::GroupRead,
         Self::UserLifeCycleInfoRead,
     ];
 
@@ -58,6 +62,7 @@ impl Permission {
         match self {
             Self::GroupMemberRead => "GroupMember.Read.All",
             Self::GroupMemberReadWrite => "GroupMember.ReadWrite.All",
+            Self::GroupRead => "Group.Read.All",
             Self::PolicyReadAuthenticationMethod => "Policy.Read.AuthenticationMethod",
             Self::RoleManagementRead => "RoleManagement.Read.Directory",
             Self::UserRead => "User.Read.All",
@@ -71,10 +76,14 @@ impl Permission {
         Self::ALL.into_iter().find(|permission| permission.name() == name)
     }
 
-    /// Whether somebody who was granted these may do it: who may change memberships may read them.
+    /// Whether somebody who was granted these may do it. Who may change memberships, or read all of a group, may
+    /// read memberships.
     pub(super) fn is_among(self, granted: &BTreeSet<Self>) -> bool {
-        granted.contains(&self)
-            || self == Self::GroupMemberRead && granted.contains(&Self::GroupMemberReadWrite)
+        let greater: &[Self] = match self {
+            Self::GroupMemberRead => &[Self::GroupMemberReadWrite, Self::GroupRead],
+            _ => &[],
+        };
+        granted.contains(&self) || greater.iter().any(|permission| granted.contains(permission))
     }
 
     /// What stands in for the answer where the permission is missing.
@@ -100,6 +109,7 @@ pub(super) fn check(state: &State, route: &Route, call: &Call, query: &Query) ->
         }
         Route::Group(_) | Route::Members(_) => Permission::GroupMemberRead,
         Route::MemberRefs(_) | Route::MemberRef(..) => Permission::GroupMemberReadWrite,
+        Route::Subscriptions | Route::Subscription(_) => Permission::GroupRead,
         Route::Passes(_) | Route::Pass(..) => Permission::PassReadWrite,
         Route::PassPolicy => Permission::PolicyReadAuthenticationMethod,
         Route::RoleAssignments | Route::RoleEligibility => Permission::RoleManagementRead,
@@ -110,6 +120,7 @@ pub(super) fn check(state: &State, route: &Route, call: &Call, query: &Query) ->
     if !needed.is_among(granted) {
         return Err(match route {
             Route::RoleEligibility => eligibility_refusal(),
+            Route::Subscriptions | Route::Subscription(_) => subscriptions::refusal(),
             _ => needed.refusal(),
         });
     }

@@ -24,6 +24,8 @@ pub(super) enum Route {
     RoleAssignments,
     RoleEligibility,
     PassPolicy,
+    Subscriptions,
+    Subscription(String),
 }
 
 impl Route {
@@ -61,6 +63,8 @@ impl Route {
             ["groups", key, "members"] => Self::Members(key.to_string()),
             ["roleManagement", "directory", "roleAssignments"] => Self::RoleAssignments,
             ["roleManagement", "directory", "roleEligibilityScheduleInstances"] => Self::RoleEligibility,
+            ["subscriptions"] => Self::Subscriptions,
+            ["subscriptions", key] => Self::Subscription(key.to_string()),
             ["policies", "authenticationMethodsPolicy", "authenticationMethodConfigurations", id]
                 if id.eq_ignore_ascii_case("temporaryAccessPass") =>
             {

@@ -10,8 +10,8 @@ use rand::{RngExt, SeedableRng, rngs::StdRng};
 use uuid::Uuid;
 
 use super::{
-    Contact, Device, Group, Membership, Pass, PassSpec, Permission, Person, Policy, RoleHeld, Target,
-    person::DOMAIN, roles,
+    Contact, Device, Group, Membership, Pass, PassSpec, Permission, Person, Policy, RoleHeld, Subscription,
+    Target, person::DOMAIN, roles,
 };
 use crate::code::Code;
 
@@ -42,6 +42,8 @@ pub struct Tenant {
     pub roles: Vec<RoleHeld>,
     /// Roles that can be activated with Privileged Identity Management.
     pub eligible: Vec<RoleHeld>,
+    /// Subscriptions to change notifications.
+    pub subscriptions: BTreeMap<Uuid, Subscription>,
     /// The Temporary Access Pass policy.
     pub policy: Policy,
     /// Users who have a mailbox.
@@ -77,6 +79,7 @@ impl Tenant {
             passes: BTreeMap::new(),
             roles: Vec::new(),
             eligible: Vec::new(),
+            subscriptions: BTreeMap::new(),
             policy: Policy::default(),
             mailboxes: BTreeSet::new(),
             undeliverable: BTreeSet::new(),

@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::Scene;
 use crate::sandbox::{
-    Group, Membership, Permission, Tenant,
+    Group, Permission, Tenant,
     page::{entity, page, selected},
     schema,
     transport::GRAPH_HOST,
@@ -70,9 +70,8 @@ pub(super) fn remove_member(scene: Scene<'_>, key: &str, member: &str) -> Result
 /// The group, if this app may change who is in it.
 fn writable(scene: &Scene<'_>, key: &str) -> Result<Uuid, GraphError> {
     let group = find(scene, key)?;
-    let is_dynamic = !matches!(group.membership, Membership::Assigned(_));
     // A role-assignable group takes `RoleManagement.ReadWrite.Directory` besides, which nobody has here.
-    if is_dynamic || group.assignable_to_role {
+    if group.is_dynamic() || group.assignable_to_role {
         return Err(Permission::GroupMemberReadWrite.refusal());
     }
     Ok(group.id)

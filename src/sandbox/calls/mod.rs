@@ -5,6 +5,7 @@ mod groups;
 mod mail;
 mod passes;
 mod roles;
+pub(super) mod subscriptions;
 mod users;
 
 use axum::http::Method;
@@ -46,6 +47,11 @@ pub(super) fn answer(state: &mut State, now: DateTime<Utc>, call: &Call) -> Resu
         (&Method::DELETE, Route::MemberRef(key, member)) => groups::remove_member(scene, &key, &member),
         (&Method::GET, Route::RoleAssignments) => roles::assignments(&scene),
         (&Method::GET, Route::RoleEligibility) => roles::eligibility(&scene),
+        (&Method::GET, Route::Subscriptions) => subscriptions::list(&scene),
+        (&Method::POST, Route::Subscriptions) => subscriptions::create(scene),
+        (&Method::GET, Route::Subscription(key)) => subscriptions::get(&scene, &key),
+        (&Method::PATCH, Route::Subscription(key)) => subscriptions::renew(scene, &key),
+        (&Method::DELETE, Route::Subscription(key)) => subscriptions::delete(scene, &key),
         (&Method::GET, Route::PassPolicy) => passes::policy(&scene),
         (&Method::GET, Route::Passes(key)) => passes::list(&scene, &key),
         (&Method::POST, Route::Passes(key)) => passes::create(scene, &key),

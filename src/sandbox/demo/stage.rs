@@ -13,7 +13,7 @@ use crate::{
     host,
     ledger::memory::MemoryLedger,
     sandbox::{
-        Sandbox,
+        EventGrid, Sandbox,
         functions_host::{Embedded, FunctionApp, FunctionsHost, Storage, Worker},
         samples::{ON_DEMAND_GROUP, SENDER, SERVICE_DESK},
         transport::InProcess,
@@ -59,6 +59,7 @@ impl Stage {
     /// A Functions host that has just been started, with empty queues: it has no sweep to make up for.
     pub(super) fn host(&self) -> FunctionsHost {
         let storage = Storage::new(self.sandbox.clock());
+        self.sandbox.connect_event_grid(EventGrid::to_queue(&storage, self.queue()));
         FunctionsHost::start(self.functions.clone(), self.handler.clone(), storage)
     }
 

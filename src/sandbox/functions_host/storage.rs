@@ -125,13 +125,21 @@ impl Storage {
     /// # Errors
     /// When it is longer than a message may be.
     pub fn put(&self, queue: &str, text: String) -> Result<(), String> {
+        self.put_later(queue, text, TimeDelta::zero())
+    }
+
+    /// The same, after a while.
+    ///
+    /// # Errors
+    /// As [`Storage::put`].
+    pub fn put_later(&self, queue: &str, text: String, delay: TimeDelta) -> Result<(), String> {
         if text.len() > MAX_MESSAGE {
             return Err(format!(
                 "a message of {} bytes is more than the {MAX_MESSAGE} that the queue takes",
                 text.len()
             ));
         }
-        let message = Message::new(text, self.now());
+        let message = Message::new(text, self.now() + delay);
         self.lock().queues.entry(queue.to_owned()).or_default().push(message);
         self.time().ring();
         Ok(())

@@ -3,6 +3,7 @@
 mod batch;
 mod common;
 mod control;
+mod event_grid;
 mod faults;
 mod groups;
 mod loopback;
@@ -10,6 +11,7 @@ mod mail;
 mod paging;
 mod passes;
 mod roles;
+mod subscriptions;
 mod tenants;
 mod transport;
 mod users;
