@@ -1,5 +1,6 @@
 //! Somebody is added to the on-demand group, and gets a pass: whoever tells of it, in whatever form, however often.
 
+mod end_to_end;
 mod group;
 mod replays;
 mod shapes;

@@ -159,7 +159,7 @@ async fn a_thousand_messages_about_a_hundred_people_are_a_hundred_mails() {
     }
 }
 
-fn start(world: &World, storage: &Storage) -> FunctionsHost {
+pub(super) fn start(world: &World, storage: &Storage) -> FunctionsHost {
     let settings: Environment =
         [("AzureWebJobsStorage", "UseDevelopmentStorage=true"), ("SWEEP_SCHEDULE", "0 0 6 * * *")]
             .into_iter()
