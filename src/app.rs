@@ -7,9 +7,9 @@ use tokio::time::Instant;
 
 use crate::{
     clock::Clock,
-    functions::create_tap::CallerLimits,
     graph::{Graph, Message},
     ledger::Ledger,
+    limits::CallerLimits,
     mail::{AlertMail, MailError, MailOptions, Mailer},
     settings::Settings,
 };

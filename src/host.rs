@@ -117,14 +117,16 @@ async fn on_request(State(handler): State<Handler>, headers: HeaderMap, body: By
     done(json!({ "res": res }), format!("answered {status}"))
 }
 
-/// The headers of the caller's own request: arrays of values, under names in the caller's case. One that came
-/// twice is both, and so neither.
+/// The headers of the caller's own request: arrays of values, under names in the caller's case.
 fn callers_headers(headers: &Value) -> Headers {
-    let joined = |value: &Value| match value {
-        Value::Array(values) => values.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(", "),
-        value => value.as_str().unwrap_or_default().to_owned(),
+    let values = |value: &Value| match value {
+        Value::Array(values) => values.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
+        value => vec![value.as_str().unwrap_or_default().to_owned()],
     };
-    headers.as_object().into_iter().flatten().map(|(name, value)| (name.clone(), joined(value))).collect()
+    let named = |(name, value): (&String, &Value)| {
+        values(value).into_iter().map(|v| (name.clone(), v)).collect::<Vec<_>>()
+    };
+    headers.as_object().into_iter().flatten().flat_map(named).collect()
 }
 
 /// The App and the invocation, or the answer that says why there is none.

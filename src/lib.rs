@@ -17,7 +17,8 @@
 )]
 //!
 //! Small words used everywhere: [`code::Code`] is the secret of a pass, [`address::Address`] a checked mail
-//! address, [`clock::Clock`] the time, [`zone::zone_for`] a joiner's time zone, [`hash::sha256`] a text's fingerprint.
+//! address, [`clock::Clock`] the time, [`zone::zone_for`] a joiner's time zone, [`hash::sha256`] a text's fingerprint,
+//! [`limits::CallerLimits`] how often somebody may call.
 
 pub mod address;
 pub mod app;
@@ -30,6 +31,7 @@ pub mod graph;
 pub mod hash;
 pub mod host;
 pub mod ledger;
+pub mod limits;
 pub mod mail;
 pub mod pass;
 #[cfg(feature = "sandbox")]

@@ -3,7 +3,6 @@
 //! Authorise, parse, find, limit, issue, notify, answer. Whatever the end, one audit line tells of the call.
 
 mod caller;
-mod limits;
 mod parameters;
 mod reply;
 
@@ -13,12 +12,12 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use tokio::time::{Instant, timeout, timeout_at};
 use uuid::Uuid;
 
+pub use self::reply::Reply;
 use self::{
     caller::Caller,
     parameters::Call,
     reply::{Notification, Problem},
 };
-pub use self::{limits::CallerLimits, reply::Reply};
 use crate::{
     address::Address,
     app::App,

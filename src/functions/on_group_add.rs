@@ -63,7 +63,7 @@ pub async fn on_group_add(app: &App, delivery: &Delivery) -> Handled {
             Ok(true) => {
                 queued(Vec::new(), "the jobs of all whom the reading found are in the queue".to_owned())
             }
-            Ok(false) => queued(Vec::new(), "a later reading took its place".to_owned()),
+            Ok(false) => queued(Vec::new(), "nobody waits for this".to_owned()),
             Err(outcome) => {
                 let who = "new members of the on-demand group, who have their jobs".to_owned();
                 finish(app, delivery, &read.reading.to_string(), Ended { outcome, who }).await

@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 pub use self::{
     record::{CallEnd, Claim, Delivered, Fingerprint, Made, PastCall, Purpose, Record, State, Told},
-    roster::Roster,
+    roster::{Arrival, Roster},
 };
 
 /// The version of a record, as the store names it.

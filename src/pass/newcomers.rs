@@ -1,11 +1,11 @@
 //! Who is new in the on-demand group, where nobody says who: it is read, and compared with what the ledger knows.
 //!
-//! The roster is written before the jobs go out, and says that they may be missing; a last message behind the jobs
-//! says that they are not. So nobody is lost between the two, whatever dies.
+//! There is no transaction over the ledger and the queue. So the roster, written first, says whose jobs may be missing;
+//! a last message behind the jobs says that they are not. Nobody is lost between the two, whatever dies.
 
 use std::{collections::BTreeSet, time::Duration};
 
-use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
+use chrono::{DateTime, SecondsFormat, Utc};
 use futures::{StreamExt, TryStreamExt, stream};
 use serde::{Deserialize, Serialize};
 use tokio::time::sleep;
@@ -62,8 +62,8 @@ impl Newcomers {
     }
 }
 
-/// Seconds to wait before a group that shows nothing new just after an event is read again. Few, for the event may
-/// have been about something else; what comes to light later is the next sweep's.
+/// Seconds to wait before a group that shows nothing new just after an event is read again. Few, for the event may have
+/// been about something else; what comes to light later is the next sweep's.
 const WAITS: [u64; 2] = [2, 4];
 /// How often a reading starts afresh when another was faster.
 const TRIES: u32 = 4;
@@ -88,12 +88,13 @@ pub async fn newcomers(app: &App, group: Uuid, event: Option<&Event>) -> Result<
 async fn read(app: &App, group: Uuid, event: Option<&Event>) -> Result<Newcomers, Outcome> {
     // The roster first: whoever writes it meanwhile has read the group later, or makes us start afresh.
     let (roster, etag) = app.ledger.roster(group).await?.unzip();
-    let mut waits = WAITS.iter().filter(|_| event.is_some_and(|event| is_young(app, event)));
+    let may_come_yet = event.is_some_and(|event| may_come_yet(app, roster.as_ref(), event));
+    let mut waits = WAITS.iter().filter(|_| may_come_yet);
+    let reading = Uuid::new_v4();
     let next = loop {
         let members = app.graph.users_in(group).await?;
-        let next = following(roster.as_ref(), members, event, app.clock.now());
-        let is_news = !roster.as_ref().is_some_and(|roster| roster.says_the_same(&next));
-        if is_news || !next.arriving.is_empty() {
+        let next = following(roster.as_ref(), members, event, reading, app.clock.now());
+        if roster.as_ref() != Some(&next) {
             break next;
         }
         match waits.next() {
@@ -101,13 +102,14 @@ async fn read(app: &App, group: Uuid, event: Option<&Event>) -> Result<Newcomers
             None => return Ok(Newcomers::default()),
         }
     };
-    app.ledger.write_roster(group, &next, etag.as_ref()).await?;
-    let jobs: Vec<Option<Job>> = stream::iter(next.arriving)
+    let jobs: Vec<Option<Job>> = stream::iter(next.found_by(reading).collect::<Vec<_>>())
         .map(|(user, since)| job(app, user, since, event))
         .buffered(AT_ONCE)
         .try_collect()
         .await?;
-    let read = next.reading.map(|reading| GroupRead { group_read: group, reading });
+    let read = next.found_by(reading).next().map(|_| GroupRead { group_read: group, reading });
+    // Last: from here to the queue nothing can fail but the whole process.
+    app.ledger.write_roster(group, &next, etag.as_ref()).await?;
     Ok(Newcomers { jobs: jobs.into_iter().flatten().collect(), read })
 }
 
@@ -115,13 +117,14 @@ fn following(
     roster: Option<&Roster>,
     members: BTreeSet<Uuid>,
     event: Option<&Event>,
+    reading: Uuid,
     now: DateTime<Utc>,
 ) -> Roster {
     let at_event = event.map(|event| event.at);
     match (roster, at_event) {
         (None, None) => Roster::new(members, now),
-        (None, Some(at)) => Roster::new(BTreeSet::new(), now).after(&members, at, Uuid::new_v4(), now),
-        (Some(roster), at) => roster.after(&members, at.unwrap_or(roster.read_at), Uuid::new_v4(), now),
+        (None, Some(at)) => Roster::new(BTreeSet::new(), now).after(&members, at, reading, now),
+        (Some(roster), at) => roster.after(&members, at.unwrap_or(roster.changed_at), reading, now),
     }
 }
 
@@ -141,21 +144,21 @@ async fn job(
     Ok(Some(Job::group_add(user, since, &key)))
 }
 
-fn is_young(app: &App, event: &Event) -> bool {
-    let age: TimeDelta = app.clock.now() - event.at;
-    age < MEMBERSHIP_LAG
+/// Whether a replica may not show yet what the event is about: it is young, and nobody has found anything since.
+fn may_come_yet(app: &App, roster: Option<&Roster>, event: &Event) -> bool {
+    let is_young = app.clock.now() - event.at < MEMBERSHIP_LAG;
+    is_young && roster.is_none_or(|roster| roster.changed_at <= event.at)
 }
 
-/// Writes down that the jobs of all whom a reading found are in the queue. One that was followed by another is left to
-/// that.
+/// Writes down that the jobs of all whom a reading found are in the queue. Whether that was news.
 ///
 /// # Errors
 /// `Failed`: until it succeeds, the same people are found again, and those who were served are left out.
 pub async fn arrived(app: &App, read: &GroupRead) -> Result<bool, Outcome> {
     let Some((mut roster, etag)) = app.ledger.roster(read.group_read).await? else { return Ok(false) };
-    let is_last = roster.arrived(read.reading);
-    if is_last {
+    let is_news = roster.arrived(read.reading);
+    if is_news {
         app.ledger.write_roster(read.group_read, &roster, Some(&etag)).await?;
     }
-    Ok(is_last)
+    Ok(is_news)
 }

@@ -1,4 +1,4 @@
-//! How often one caller may call.
+//! How often one caller of CreateTap may call.
 //!
 //! The limit for each user is in the ledger and holds for all instances together. This one is in memory: every
 //! instance counts for itself, and a new one starts at none. It keeps a flow that runs wild from hammering the
@@ -22,12 +22,7 @@ impl CallerLimits {
     ///
     /// # Errors
     /// When it is one too many; it is not counted then. The time is when the next one may come.
-    pub(super) fn admit(
-        &self,
-        caller: String,
-        limit: usize,
-        now: DateTime<Utc>,
-    ) -> Result<(), DateTime<Utc>> {
+    pub fn admit(&self, caller: String, limit: usize, now: DateTime<Utc>) -> Result<(), DateTime<Utc>> {
         let mut callers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         callers.retain(|_, calls| {
             calls.retain(|call| now - *call < AN_HOUR);
