@@ -11,6 +11,7 @@ use crate::{
     ledger::Ledger,
     limits::CallerLimits,
     mail::{AlertMail, MailError, MailOptions, Mailer},
+    queue::Queues,
     settings::Settings,
 };
 
@@ -23,6 +24,8 @@ pub struct App {
     pub graph: Graph,
     /// What we did for whom.
     pub ledger: Arc<dyn Ledger>,
+    /// Where the host puts what it gave up, if we know.
+    pub queues: Option<Queues>,
     /// Writes the mails.
     pub mailer: Mailer,
     /// The time.
@@ -67,7 +70,13 @@ impl App {
             service_desk: settings.mail.service_desk.clone(),
         })?;
         let graph = Graph::new(transport, credential);
-        Ok(Self { settings, graph, ledger, mailer, clock, callers: CallerLimits::default() })
+        let callers = CallerLimits::default();
+        Ok(Self { settings, graph, ledger, queues: None, mailer, clock, callers })
+    }
+
+    /// The same, looking at what the host gave up.
+    pub fn with_queues(self, queues: Queues) -> Self {
+        Self { queues: Some(queues), ..self }
     }
 
     /// Tells a person: one ERROR line, and a mail where ALERT_TO is set. Never fails; a mail that cannot be sent

@@ -8,7 +8,7 @@ use tokio::net::TcpListener;
 
 use crate::{
     connect::connect,
-    host,
+    host, jobs,
     settings::{Environment, Settings},
     telemetry,
 };
@@ -25,6 +25,8 @@ pub struct Cli {
 enum Command {
     /// Serve the Azure Functions host (what host.json starts)
     Serve,
+    /// List the jobs that were given up, put them back, or delete them
+    Jobs(jobs::Options),
     /// Show the whole job on a simulated tenant; needs nothing
     #[cfg(feature = "sandbox")]
     Demo(crate::sandbox::demo::Options),
@@ -38,6 +40,7 @@ impl Cli {
     pub fn run(self, env: &Environment) -> ExitCode {
         let done = match self.command {
             Command::Serve => serve(env),
+            Command::Jobs(options) => jobs::run(&options, env),
             #[cfg(feature = "sandbox")]
             Command::Demo(options) => crate::sandbox::demo::run(&options, env),
             #[cfg(feature = "sandbox")]

@@ -22,7 +22,8 @@ use crate::{
         blob::{BlobLedger, has_sas},
         memory::MemoryLedger,
     },
-    settings::{Problem, Report, Settings, TenantAccess},
+    queue::Queues,
+    settings::{Problem, QueueAccess, QueueService, Report, Settings, TenantAccess},
 };
 
 /// A running App, and what it needs around it.
@@ -46,7 +47,9 @@ pub fn connect(settings: Settings) -> Result<Connection, Report> {
             let http: Arc<dyn HttpClient> = Arc::new(http_client(|client| client)?);
             let credential = credential(client_id, managed_identity, http.clone())?;
             let ledger = ledger(ledger_url, Some(credential.clone()))?;
-            let app = app(settings, http, credential, ledger, Clock::system())?;
+            let queues =
+                settings.queues.as_ref().map(|service| queues(service, managed_identity)).transpose()?;
+            let app = app(settings, http, credential, ledger, queues, Clock::system())?;
             Ok(Connection {
                 app,
                 #[cfg(feature = "sandbox")]
@@ -65,7 +68,10 @@ pub fn connect(settings: Settings) -> Result<Connection, Report> {
             };
             // What signs in to the sandbox is nobody to a real storage account.
             let ledger = ledger(ledger_url, None)?;
-            let app = app(settings, sandbox.clone(), credential, ledger, sandbox.clock())?;
+            let service =
+                settings.queues.as_ref().filter(|s| !matches!(s.access, QueueAccess::Identity { .. }));
+            let queues = service.map(|service| queues(service, false)).transpose()?;
+            let app = app(settings, sandbox.clone(), credential, ledger, queues, sandbox.clock())?;
             Ok(Connection { app, sandbox: Some(sandbox) })
         }
     }
@@ -98,11 +104,15 @@ fn app(
     transport: Arc<dyn HttpClient>,
     credential: Arc<dyn TokenCredential>,
     ledger: Arc<dyn Ledger>,
+    queues: Option<Queues>,
     clock: Clock,
 ) -> Result<Arc<App>, Report> {
-    App::new(settings, transport, credential, ledger, clock)
-        .map(Arc::new)
-        .map_err(|error| report("LANGUAGE", error.to_string()))
+    let app = App::new(settings, transport, credential, ledger, clock)
+        .map_err(|error| report("LANGUAGE", error.to_string()))?;
+    Ok(Arc::new(match queues {
+        Some(queues) => app.with_queues(queues),
+        None => app,
+    }))
 }
 
 fn credential(
@@ -131,8 +141,30 @@ fn credential(
     }
 }
 
-/// How long one request to blob storage may take; answers take milliseconds.
-const LEDGER_TRY: Duration = Duration::from_secs(5);
+/// How long one request to storage may take; answers take milliseconds.
+const STORAGE_TRY: Duration = Duration::from_secs(5);
+
+/// Plain http is to this machine, see `settings`: as with a sandbox.
+fn storage_client(url: &Url) -> Result<Arc<dyn HttpClient>, Report> {
+    let is_local = url.scheme() == "http";
+    let http = http_client(|client| {
+        let client = client.timeout(STORAGE_TRY).no_gzip();
+        if is_local { to_this_machine(client) } else { client }
+    })?;
+    Ok(Arc::new(http))
+}
+
+/// The app's queues, where the host keeps them. Without a managed identity it is the one of `az login` that signs in.
+pub(crate) fn queues(service: &QueueService, managed_identity: bool) -> Result<Queues, Report> {
+    let http = storage_client(&service.url)?;
+    let credential = match service.access {
+        QueueAccess::Identity { client_id } => Some(credential(client_id, managed_identity, http.clone())?),
+        QueueAccess::Sas(_) | QueueAccess::Key { .. } => None,
+    };
+    // The account has its own time, whatever time it is in a sandbox.
+    Queues::in_azure(service, credential.as_ref(), &http, &Clock::system())
+        .map_err(|error| report("AzureWebJobsStorage", error.to_string()))
+}
 
 /// The ledger in blob storage; in memory where no URL is set, which only a sandbox may do without. A URL with a SAS
 /// says itself who is asking.
@@ -142,14 +174,9 @@ fn ledger(url: Option<Url>, credential: Option<Arc<dyn TokenCredential>>) -> Res
     if credential.is_none() && !has_sas(&url) {
         return Err(report("LEDGER_URL", "needs a SAS beside SANDBOX_URL".into()));
     }
-    // Plain http is to this machine, see `settings`: as with a sandbox.
-    let is_local = url.scheme() == "http";
-    let http = http_client(|client| {
-        let client = client.timeout(LEDGER_TRY).no_gzip();
-        if is_local { to_this_machine(client) } else { client }
-    })?;
-    let ledger = BlobLedger::new(url, credential, Arc::new(http))
-        .map_err(|error| report("LEDGER_URL", error.to_string()))?;
+    let http = storage_client(&url)?;
+    let ledger =
+        BlobLedger::new(url, credential, http).map_err(|error| report("LEDGER_URL", error.to_string()))?;
     Ok(Arc::new(ledger))
 }
 

@@ -6,11 +6,11 @@
 //! 1. [`pass`]: the domain. Who gets a pass, when it works, and [`pass::issue`], the one flow that makes and
 //!    delivers it.
 //! 2. [`functions`]: the three ways into that flow: a daily sweep, a queue, an HTTP call.
-//! 3. [`graph`], [`ledger`], [`mail`]: what the flow stands on. Microsoft Graph; one small record per user; the
-//!    mails.
+//! 3. [`graph`], [`ledger`], [`mail`], [`queue`]: what the flow stands on. Microsoft Graph; one small record per user;
+//!    the mails; what the host gave up.
 //! 4. [`settings`], [`app`], [`connect`]: what an admin sets, and how it becomes a running App.
 //! 5. [`host`]: the wire contract of the Azure Functions host, and nothing else.
-//! 6. [`cli`]: the command line.
+//! 6. [`cli`]: the command line; [`jobs`], a command for what was given up.
 #![cfg_attr(
     feature = "sandbox",
     doc = "7. [`sandbox`]: a simulated tenant, for the demo, for tests and for trying things out."
@@ -30,10 +30,12 @@ pub mod functions;
 pub mod graph;
 pub mod hash;
 pub mod host;
+pub mod jobs;
 pub mod ledger;
 pub mod limits;
 pub mod mail;
 pub mod pass;
+pub mod queue;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;
 pub mod settings;

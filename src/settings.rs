@@ -4,6 +4,7 @@
 
 mod create_tap;
 mod reader;
+mod storage;
 
 use std::collections::BTreeMap;
 
@@ -16,6 +17,7 @@ pub(crate) use self::reader::{LIFETIMES, https_page};
 pub use self::{
     create_tap::{CreateTapSettings, Deliver, Kind, Parameter},
     reader::{Problem, Report},
+    storage::{QueueAccess, QueueService},
 };
 use crate::{
     address::Address,
@@ -62,6 +64,7 @@ pub const NAMES: &[&str] = &[
     "MAIL_FROM",
     "ALERT_TO",
     "LEDGER_URL",
+    "AzureWebJobsStorage",
     "AZURE_CLIENT_ID",
     "JOINER_GROUP_ID",
     "ON_DEMAND_GROUP_ID",
@@ -100,6 +103,8 @@ pub struct Settings {
     pub tenant: TenantAccess,
     /// The blob container of the ledger; `None` means memory, which only a sandbox may have.
     pub ledger_url: Option<Url>,
+    /// Where the host keeps its queues; `None` where it does not say, as in tests.
+    pub queues: Option<QueueService>,
     /// Where joiners are found.
     pub joiners: JoinerSource,
     /// Membership in this group asks for a pass now.
@@ -248,6 +253,7 @@ impl Settings {
             })
             .flatten();
         let client_id = read.optional("AZURE_CLIENT_ID", reader::GUID_EXAMPLE, reader::guid);
+        let queues = storage::service(&mut read, env, client_id);
         let tenant = match sandbox {
             #[cfg(feature = "sandbox")]
             Some(url) => {
@@ -298,6 +304,7 @@ impl Settings {
             (Some(from), None) => Ok(Self {
                 tenant,
                 ledger_url,
+                queues,
                 joiners,
                 on_demand_group,
                 lead_days,

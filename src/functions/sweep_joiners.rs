@@ -1,5 +1,7 @@
 //! SweepJoiners: once a day, one job for everyone whose first day is near, and for every record that is not settled.
 
+mod poison;
+
 use std::{collections::BTreeSet, time::Duration};
 
 use chrono::{DateTime, NaiveDate, Utc};
@@ -64,6 +66,7 @@ async fn sweep(app: &App) -> Result<Newcomers, GraphError> {
     let joiners = joiners.into_iter().filter(|(_, user)| !rechecked.contains(user));
     let mut jobs: Vec<Job> = joiners.map(|(day, user)| Job::joiner(user, day)).collect();
     jobs.extend(rechecks);
+    poison::tell_of_given_up(app).await;
     let Newcomers { jobs: newcomers, read } = new_in_group(app).await;
     tracing::info!(
         event = "sweep.done",

@@ -95,6 +95,12 @@ struct Id {
     id: Uuid,
 }
 
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct SignInName {
+    user_principal_name: String,
+}
+
 impl Graph {
     /// Everyone whose hire stamp lies between `from` and `to`.
     ///
@@ -121,6 +127,16 @@ impl Graph {
         let path = format!("{}{}", user_path(name), query(&[("$select", "id")]));
         match self.get::<Id>("looking for the user", &path).await {
             Ok(user) => Ok(Some(user.id)),
+            Err(error) if error.kind == Kind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The sign-in name of a user, for a person to read; `None` when there is no such user.
+    pub async fn sign_in_name(&self, user: Uuid) -> Result<Option<String>, GraphError> {
+        let path = format!("/users/{user}{}", query(&[("$select", "userPrincipalName")]));
+        match self.get::<SignInName>("reading the user's name", &path).await {
+            Ok(user) => Ok(Some(user.user_principal_name)),
             Err(error) if error.kind == Kind::NotFound => Ok(None),
             Err(error) => Err(error),
         }

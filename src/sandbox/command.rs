@@ -118,11 +118,15 @@ async fn functions(
 ) -> Result<(), String> {
     let Some(address) = address else { return std::future::pending().await };
     let url = format!("http://{sandbox_address}");
-    let defaults = [("SWEEP_SCHEDULE", "0 0 5 * * *"), ("AzureWebJobsStorage", "UseDevelopmentStorage=true")];
-    let set = env.names().filter_map(|name| Some((name, env.get(name)?)));
-    let settings: Environment =
-        defaults.into_iter().chain(set).chain([("SANDBOX_URL", url.as_str())]).collect();
-    let app = FunctionApp::embedded(&settings).map_err(|problems| problems.to_string())?;
+    let set: Vec<(&str, &str)> = env.names().filter_map(|name| Some((name, env.get(name)?))).collect();
+    let with = |defaults: &[(&'static str, &'static str)]| -> Environment {
+        defaults.iter().copied().chain(set.iter().copied()).chain([("SANDBOX_URL", url.as_str())]).collect()
+    };
+    let schedule = ("SWEEP_SCHEDULE", "0 0 5 * * *");
+    let host = with(&[schedule, ("AzureWebJobsStorage", "UseDevelopmentStorage=true")]);
+    let mut app = FunctionApp::embedded(&host).map_err(|problems| problems.to_string())?;
+    // The queues are in this process: the handler must not look for them in an emulator that nobody started.
+    app.settings = with(&[schedule]);
     let executable = std::env::current_exe().map_err(|error| error.to_string())?;
     let worker = Process::new(".", Some(executable))?;
     let storage = Storage::new(sandbox.clock());

@@ -59,7 +59,7 @@ pub(super) struct Reader<'a> {
     problems: Vec<Problem>,
 }
 
-type Parsed<T> = Result<T, String>;
+pub(super) type Parsed<T> = Result<T, String>;
 
 impl<'a> Reader<'a> {
     pub(super) fn new(env: &'a Environment) -> Self {
@@ -99,6 +99,24 @@ impl<'a> Reader<'a> {
             (None, None) => self.problem(name, "is missing".to_owned(), example),
             (None, stand_in) => stand_in,
             _ => self.optional(name, example, parse),
+        }
+    }
+
+    /// A value with several parts; every one that is wrong is a problem of its own.
+    pub(super) fn all<T>(
+        &mut self,
+        name: &'static str,
+        example: &'static str,
+        parse: impl Fn(&str) -> Result<T, Vec<String>>,
+    ) -> Option<T> {
+        match parse(self.env.get(name)?) {
+            Ok(value) => Some(value),
+            Err(problems) => {
+                for what in problems {
+                    self.problem(name, what, example).unwrap_or(())
+                }
+                None
+            }
         }
     }
 
@@ -265,7 +283,7 @@ fn loopback(text: &str) -> Parsed<Url> {
     }
 }
 
-fn is_loopback(url: &Url) -> bool {
+pub(super) fn is_loopback(url: &Url) -> bool {
     match url.host_str() {
         Some("localhost" | "[::1]") => true,
         Some(host) => host.parse::<std::net::Ipv4Addr>().is_ok_and(|ip| ip.is_loopback()),

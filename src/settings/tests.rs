@@ -44,6 +44,7 @@ fn every_problem_is_in_one_report_with_its_example() {
         ("MAIL_FROM", "welcome"),
         ("ALERT_TO", "a@b.com, c, d"),
         ("LEDGER_URL", "http://x.blob.core.windows.net/ledger?sig=SECRET"),
+        ("AzureWebJobsStorage", "AccountName=mine;AccountKey=SECRET"),
         ("AZURE_CLIENT_ID", "me"),
         ("JOINER_GROUP_ID", "joiners"),
         ("ON_DEMAND_GROUP_ID", "on demand"),

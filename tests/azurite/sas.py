@@ -1,4 +1,4 @@
-"""Prints an account SAS for the blob service of a storage account: sas.py ACCOUNT KEY
+"""Prints an account SAS for the blob and queue services of a storage account: sas.py ACCOUNT KEY
 
 The string to sign is the one of https://learn.microsoft.com/rest/api/storageservices/create-account-sas
 for version 2020-12-06 and later.
@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 
 account, key = sys.argv[1:]
 version = "2021-12-02"
-permissions, services, resources = "rwdlac", "b", "sco"
+permissions, services, resources = "rwdlacup", "bq", "sco"
 expiry, protocol = "2099-01-01T00:00:00Z", "https,http"
 fields = [account, permissions, services, resources, "", expiry, "", protocol, version, "", ""]
 signature = hmac.new(base64.b64decode(key), "\n".join(fields).encode(), hashlib.sha256).digest()

@@ -8,6 +8,7 @@
 )]
 
 mod azurite;
+mod azurite_queue;
 mod blob_service;
 mod claims;
 mod demo;
@@ -33,7 +34,9 @@ mod local_process;
 mod logic_app;
 mod on_demand;
 mod platform;
+mod poison;
 mod process;
+mod queues;
 mod raw;
 mod retries;
 mod schema;

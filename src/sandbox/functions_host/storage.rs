@@ -170,8 +170,24 @@ impl Storage {
         &self.0.time
     }
 
+    /// The first visible messages of a queue, left where they are.
+    pub(crate) fn peek(&self, queue: &str, count: usize) -> Vec<Message> {
+        let now = self.now();
+        let is_visible = |m: &Message| m.holder.is_none() && m.visible <= now && m.expires > now;
+        self.messages(queue).into_iter().filter(is_visible).take(count).collect()
+    }
+
     /// Up to `count` visible messages for `host`, hidden from now on as long as it lives, and a lease longer.
     pub(super) fn receive(&self, queue: &str, count: usize, host: Uuid) -> Vec<Message> {
+        self.hide(queue, count, LEASE, Some(host))
+    }
+
+    /// Up to `count` visible messages for somebody who is no host, hidden for a time.
+    pub(crate) fn take(&self, queue: &str, count: usize, hidden: TimeDelta) -> Vec<Message> {
+        self.hide(queue, count, hidden, None)
+    }
+
+    fn hide(&self, queue: &str, count: usize, hidden: TimeDelta, host: Option<Uuid>) -> Vec<Message> {
         let now = self.now();
         let mut state = self.lock();
         // A queue that is only listened to is not made.
@@ -183,16 +199,16 @@ impl Storage {
             .take(count)
             .map(|message| {
                 message.dequeue_count += 1;
-                message.visible = now + LEASE;
+                message.visible = now + hidden;
                 message.receipt = Uuid::new_v4();
-                message.holder = Some(Holder { host, since: now });
+                message.holder = host.map(|host| Holder { host, since: now });
                 message.clone()
             })
             .collect()
     }
 
     /// Takes a message away, if `receipt` is still its last.
-    pub(super) fn delete(&self, queue: &str, receipt: Uuid) {
+    pub(crate) fn delete(&self, queue: &str, receipt: Uuid) {
         if let Some(messages) = self.lock().queues.get_mut(queue) {
             messages.retain(|message| message.receipt != receipt);
         }
@@ -200,7 +216,7 @@ impl Storage {
     }
 
     /// Gives a message back, to be seen again after `delay`.
-    pub(super) fn release(&self, queue: &str, receipt: Uuid, delay: TimeDelta) {
+    pub(crate) fn release(&self, queue: &str, receipt: Uuid, delay: TimeDelta) {
         let visible = self.now() + delay;
         self.change(queue, |message| message.receipt == receipt, visible);
     }

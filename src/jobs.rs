@@ -1,0 +1,244 @@
+//! `firstpass jobs`: what the host gave up, for people: to see it, to have it tried again, to delete it.
+
+use std::io::Write;
+
+use clap::{Args, Subcommand};
+use comfy_table::{Table, presets};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::{
+    connect,
+    queue::{Fate, GivenUp, JOBS, Message, POISON, Queues, Settled, Subject},
+    settings::{Environment, QueueService},
+    telemetry,
+};
+
+/// Characters of a message that nobody could read: enough to see where it comes from.
+const EXCERPT: usize = 60;
+
+/// What to do with the jobs that were given up.
+#[derive(Debug, Args)]
+pub struct Options {
+    #[command(subcommand)]
+    action: Option<Action>,
+    /// The storage account of the function app; without it AzureWebJobsStorage says where the queues are
+    #[arg(long, global = true, value_name = "NAME")]
+    account: Option<String>,
+    /// Print one JSON object
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Put them back onto pass-jobs, to be tried again
+    Requeue {
+        #[command(flatten)]
+        which: Which,
+    },
+    /// Delete them
+    Delete {
+        #[command(flatten)]
+        which: Which,
+        /// Do delete; without it you see what would be
+        #[arg(long)]
+        yes: bool,
+    },
+}
+
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+struct Which {
+    /// All of them
+    #[arg(long)]
+    all: bool,
+    /// Message ids, or users as the list names them
+    #[arg(value_name = "MESSAGE OR USER")]
+    named: Vec<String>,
+}
+
+impl Which {
+    fn wants(&self, message: &Message) -> bool {
+        self.all || self.named.iter().any(|name| is(message, name))
+    }
+
+    /// Names that none of `messages` has.
+    fn without(&self, messages: &[Message]) -> Vec<&str> {
+        let is_missing = |name: &&String| !messages.iter().any(|message| is(message, name));
+        self.named.iter().filter(is_missing).map(String::as_str).collect()
+    }
+}
+
+fn is(message: &Message, name: &str) -> bool {
+    let same = |own: &str| match (own.parse::<Uuid>(), name.trim().parse::<Uuid>()) {
+        (Ok(own), Ok(name)) => own == name,
+        _ => own.eq_ignore_ascii_case(name.trim()),
+    };
+    same(&message.id) || message.subject().name().is_some_and(|user| same(&user))
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// What kept it from being done, and what to do.
+pub fn run(options: &Options, env: &Environment) -> Result<(), String> {
+    // For people: a log only where somebody asks for one.
+    if env.get("RUST_LOG").is_some() {
+        telemetry::init(env, std::io::stderr);
+    }
+    let service = service(options.account.as_deref(), env)?;
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|e| e.to_string())?;
+    runtime.block_on(async {
+        let queues = connect::queues(&service, env.get("IDENTITY_ENDPOINT").is_some())
+            .map_err(|report| report.to_string())?;
+        match &options.action {
+            None => list(&queues, options.json).await,
+            Some(Action::Requeue { which }) => settle(&queues, which, Fate::Requeue, options.json).await,
+            Some(Action::Delete { which, yes: true }) => {
+                settle(&queues, which, Fate::Delete, options.json).await
+            }
+            Some(Action::Delete { which, yes: false }) => rehearse(&queues, which, options.json).await,
+        }
+    })
+}
+
+fn service(account: Option<&str>, env: &Environment) -> Result<QueueService, String> {
+    match account {
+        Some(name) => QueueService::of_account(name).map_err(|what| format!("--account {what}")),
+        None => QueueService::read(env).map_err(|report| report.to_string())?.ok_or_else(|| {
+            "where are the queues? Name the function app's storage account with --account (you are whom `az login` \
+             says, with the role Storage Queue Data Contributor there), or set AzureWebJobsStorage as the function \
+             app has it"
+                .to_owned()
+        }),
+    }
+}
+
+async fn list(queues: &Queues, as_json: bool) -> Result<(), String> {
+    let given_up = queues.given_up().await.map_err(|error| error.to_string())?;
+    if as_json {
+        say(&described(&given_up).to_string());
+    } else if given_up.messages.is_empty() {
+        say(&format!("Nothing was given up: {POISON} is empty."));
+    } else {
+        say(&table(&given_up.messages));
+        say(&format!("{}.", summary(&given_up)));
+        say(
+            "To have them tried again: firstpass jobs requeue --all, or message ids, or users. To delete: firstpass \
+             jobs delete.",
+        );
+    }
+    Ok(())
+}
+
+fn summary(given_up: &GivenUp) -> String {
+    let (shown, total) = (given_up.messages.len(), given_up.total);
+    let were = if total == 1 { "message was" } else { "messages were" };
+    match total - shown {
+        0 => format!("{total} {were} given up"),
+        more => format!("{total} {were} given up; {more} behind these are not shown"),
+    }
+}
+
+async fn settle(queues: &Queues, which: &Which, fate: Fate, as_json: bool) -> Result<(), String> {
+    let Settled { done, error } = queues.settle(|message| which.wants(message), fate).await;
+    let missing = which.without(&done);
+    let word = match fate {
+        Fate::Requeue => "requeued",
+        Fate::Delete => "deleted",
+    };
+    if as_json {
+        say(&json!({word: messages(&done), "notFound": missing}).to_string());
+    } else {
+        for message in &done {
+            let whom = whom(message);
+            match fate {
+                Fate::Requeue => say(&format!("back on {JOBS}: {} ({whom})", message.id)),
+                Fate::Delete => say(&format!("deleted: {} ({whom})", message.id)),
+            }
+        }
+    }
+    if let Some(error) = error {
+        let so_far = done.len();
+        return Err(format!("{error}. Messages {word} before that: {so_far}. Doing it once more is safe."));
+    }
+    if !missing.is_empty() {
+        let names = missing.join(", ");
+        return Err(format!("{POISON} has no message of {names}: `firstpass jobs` lists what it has"));
+    }
+    if done.is_empty() && !as_json {
+        say(&format!("Nothing to do: {POISON} is empty."));
+    }
+    Ok(())
+}
+
+/// What a deletion would delete.
+async fn rehearse(queues: &Queues, which: &Which, as_json: bool) -> Result<(), String> {
+    let mut given_up = queues.given_up().await.map_err(|error| error.to_string())?;
+    let unseen = given_up.total - given_up.messages.len();
+    given_up.messages.retain(|message| which.wants(message));
+    if as_json {
+        say(&json!({"wouldDelete": messages(&given_up.messages)}).to_string());
+    } else if !given_up.messages.is_empty() {
+        say(&table(&given_up.messages));
+    }
+    let more =
+        if unseen == 0 { String::new() } else { format!(" (and it may be more: {unseen} are not shown)") };
+    Err(format!(
+        "nothing was deleted. With --yes it would be the {} listed above{more}",
+        given_up.messages.len()
+    ))
+}
+
+fn table(messages: &[Message]) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::UTF8_BORDERS_ONLY);
+    table.set_header(["Given up", "Whom it is about", "Why", "Message id"]);
+    for message in messages {
+        let at = message.inserted.format("%Y-%m-%d %H:%M UTC").to_string();
+        let why = match message.subject() {
+            Subject::Job(job) => job.reason.to_string(),
+            _ if message.plain().is_none() => "not base64".to_owned(),
+            _ => "–".to_owned(),
+        };
+        table.add_row([at, whom(message), why, message.id.clone()]);
+    }
+    table.to_string()
+}
+
+fn whom(message: &Message) -> String {
+    message.subject().name().unwrap_or_else(|| format!("no user: {}", message.excerpt(EXCERPT)))
+}
+
+fn described(given_up: &GivenUp) -> Value {
+    json!({"queue": POISON, "total": given_up.total, "messages": messages(&given_up.messages)})
+}
+
+fn messages(messages: &[Message]) -> Vec<Value> {
+    let described = |message: &Message| {
+        let subject = message.subject();
+        let (reason, key) = match &subject {
+            Subject::Job(job) => (Some(job.reason), Some(&job.key)),
+            _ => (None, None),
+        };
+        json!({
+            "messageId": message.id,
+            "insertedAt": message.inserted,
+            "expiresAt": message.expires,
+            "dequeueCount": message.dequeue_count,
+            "user": subject.name(),
+            "reason": reason,
+            "jobKey": key,
+            "isBase64": message.plain().is_some(),
+            "text": message.plain().unwrap_or_else(|| message.text.clone()),
+        })
+    };
+    messages.iter().map(described).collect()
+}
+
+fn say(line: &str) {
+    // Nobody reads a closed pipe: not worth failing for.
+    let _ = writeln!(std::io::stdout(), "{line}");
+}

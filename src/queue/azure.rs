@@ -1,0 +1,352 @@
+//! A queue of Azure Storage.
+//!
+//! A request whose answer was lost is sent again by the client library. A message may so be put twice, which its reader
+//! must expect of a queue anyway; one that was deleted twice is gone as it should be.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use azure_core::{
+    Error,
+    credentials::{Secret, TokenCredential},
+    error::ErrorKind,
+    http::{
+        ClientOptions, ExponentialRetryOptions, HttpClient, RetryOptions, StatusCode, Transport, Url,
+        headers::HeaderName,
+    },
+    time::OffsetDateTime,
+};
+use azure_storage_queue::{
+    QueueClient, QueueClientOptions,
+    models::{
+        QueueClientGetPropertiesResultHeaders, QueueClientPeekMessagesOptions,
+        QueueClientReceiveMessagesOptions, QueueMessage,
+    },
+};
+use chrono::{DateTime, Utc};
+use tokio::time::timeout;
+
+use super::{AT_ONCE, JOBS, Message, POISON, Queue, QueueError, Queues, Received, sas};
+use crate::{
+    clock::Clock,
+    settings::{QueueAccess, QueueService},
+    telemetry::chain,
+};
+
+/// How long one call may take, tries and waits included: the sweep that looks here has other work to do.
+const ONE_CALL: Duration = Duration::from_secs(10);
+/// How often a request is sent again at most.
+const MAX_RETRIES: u32 = 2;
+
+/// One queue of a storage account.
+pub struct AzureQueue {
+    url: Url,
+    access: QueueAccess,
+    credential: Option<Arc<dyn TokenCredential>>,
+    transport: Arc<dyn HttpClient>,
+    clock: Clock,
+}
+
+impl AzureQueue {
+    /// The queue `name` of `service`. With [`QueueAccess::Identity`] a `credential` signs in; `clock` has to be the
+    /// account's, within minutes.
+    ///
+    /// # Errors
+    /// When the address cannot have a queue in it.
+    pub fn new(
+        service: &QueueService,
+        name: &str,
+        credential: Option<Arc<dyn TokenCredential>>,
+        transport: Arc<dyn HttpClient>,
+        clock: Clock,
+    ) -> Result<Self, QueueError> {
+        let mut url = service.url.clone();
+        url.path_segments_mut()
+            .map_err(|()| QueueError("the address can have no queue in it".to_owned()))?
+            .pop_if_empty()
+            .push(name);
+        let access = service.access.clone();
+        Ok(Self { url, access, credential, transport, clock })
+    }
+
+    /// A client for one call: a signature made of the account's key is good for minutes.
+    fn client(&self) -> Result<QueueClient, QueueError> {
+        let sas = match &self.access {
+            QueueAccess::Identity { .. } => None,
+            QueueAccess::Sas(sas) => Some(sas.clone()),
+            QueueAccess::Key { account, key } => {
+                let over_tls = self.url.scheme() == "https";
+                Some(sas::account_sas(account, key, over_tls, self.clock.now()))
+            }
+        };
+        let mut url = self.url.clone();
+        url.set_query(sas.as_ref().map(Secret::secret));
+        let retry =
+            ExponentialRetryOptions { max_retries: MAX_RETRIES, ..ExponentialRetryOptions::default() };
+        let client_options = ClientOptions {
+            retry: RetryOptions::exponential(retry),
+            transport: Some(Transport::new(self.transport.clone())),
+            ..ClientOptions::default()
+        };
+        let options = QueueClientOptions { client_options, version: sas::VERSION.to_owned() };
+        let credential = self.credential.clone().filter(|_| sas.is_none());
+        QueueClient::new(url, credential, Some(options)).map_err(|error| self.failed(&error))
+    }
+
+    fn failed(&self, error: &Error) -> QueueError {
+        QueueError(words(error, &self.access))
+    }
+
+    /// What `answer` says of a queue that is there; `None` of one that is not.
+    fn if_there<T>(&self, answer: Result<T, Error>) -> Result<Option<T>, QueueError> {
+        match answer {
+            Ok(answer) => Ok(Some(answer)),
+            Err(error) if says(&error, "QueueNotFound") => Ok(None),
+            Err(error) => Err(self.failed(&error)),
+        }
+    }
+
+    async fn send(&self, text: &str) -> Result<(), QueueError> {
+        let client = self.client()?;
+        let mut made_queue = false;
+        loop {
+            let message = QueueMessage { message_text: Some(text.to_owned()) };
+            let content = message.try_into().map_err(|error| self.failed(&error))?;
+            let error = match client.send_message(content, None).await {
+                Ok(_) => return Ok(()),
+                Err(error) => error,
+            };
+            if made_queue || !says(&error, "QueueNotFound") {
+                return Err(self.failed(&error));
+            }
+            made_queue = true;
+            if let Err(error) = client.create(None).await
+                && !says(&error, "QueueAlreadyExists")
+            {
+                return Err(self.failed(&error));
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl Queue for AzureQueue {
+    async fn peek(&self) -> Result<Vec<Message>, QueueError> {
+        let options =
+            QueueClientPeekMessagesOptions { number_of_messages: Some(at_once()), ..Default::default() };
+        within(async {
+            let answer = self.client()?.peek_messages(Some(options)).await;
+            let Some(answer) = self.if_there(answer)? else { return Ok(Vec::new()) };
+            let peeked = answer.into_model().map_err(|error| self.failed(&error))?;
+            let messages = peeked.items.unwrap_or_default().into_iter();
+            Ok(messages
+                .filter_map(|m| {
+                    message(
+                        m.message_id,
+                        m.message_text,
+                        m.insertion_time,
+                        m.expiration_time,
+                        m.dequeue_count,
+                    )
+                })
+                .collect())
+        })
+        .await
+    }
+
+    async fn count(&self) -> Result<usize, QueueError> {
+        within(async {
+            let answer = self.client()?.get_properties(None).await;
+            let Some(answer) = self.if_there(answer)? else { return Ok(0) };
+            let count = answer.approximate_messages_count().map_err(|error| self.failed(&error))?;
+            Ok(count.and_then(|count| usize::try_from(count).ok()).unwrap_or(0))
+        })
+        .await
+    }
+
+    async fn receive(&self, hidden: Duration) -> Result<Vec<Received>, QueueError> {
+        let options = QueueClientReceiveMessagesOptions {
+            number_of_messages: Some(at_once()),
+            visibility_timeout: i32::try_from(hidden.as_secs()).ok(),
+            ..Default::default()
+        };
+        within(async {
+            let answer = self.client()?.receive_messages(Some(options)).await;
+            let Some(answer) = self.if_there(answer)? else { return Ok(Vec::new()) };
+            let received = answer.into_model().map_err(|error| self.failed(&error))?;
+            let messages = received.items.unwrap_or_default().into_iter();
+            Ok(messages
+                .filter_map(|m| {
+                    let receipt = m.pop_receipt?;
+                    let (inserted, expires) = (m.insertion_time, m.expiration_time);
+                    message(m.message_id, m.message_text, inserted, expires, m.dequeue_count)
+                        .map(|message| Received { message, receipt })
+                })
+                .collect())
+        })
+        .await
+    }
+
+    async fn put(&self, text: &str) -> Result<(), QueueError> {
+        within(self.send(text)).await
+    }
+
+    async fn delete(&self, message: &Received) -> Result<(), QueueError> {
+        within(async {
+            let client = self.client()?;
+            match client.delete_message(&message.message.id, &message.receipt, None).await {
+                Ok(_) => Ok(()),
+                Err(error) => Err(self.failed(&error)),
+            }
+        })
+        .await
+    }
+
+    async fn release(&self, message: &Received) -> Result<(), QueueError> {
+        within(async {
+            let client = self.client()?;
+            match client.update_message(&message.message.id, &message.receipt, 0, None).await {
+                Ok(_) => Ok(()),
+                Err(error) => Err(self.failed(&error)),
+            }
+        })
+        .await
+    }
+}
+
+impl Queues {
+    /// The app's queues in `service`; the parameters are those of [`AzureQueue::new`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn in_azure(
+        service: &QueueService,
+        credential: Option<&Arc<dyn TokenCredential>>,
+        transport: &Arc<dyn HttpClient>,
+        clock: &Clock,
+    ) -> Result<Self, QueueError> {
+        let queue = |name| {
+            AzureQueue::new(service, name, credential.cloned(), transport.clone(), clock.clone())
+                .map(Arc::new)
+        };
+        Ok(Self { jobs: queue(JOBS)?, poison: queue(POISON)? })
+    }
+}
+
+impl fmt::Debug for AzureQueue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AzureQueue").field("url", &self.url.as_str()).finish_non_exhaustive()
+    }
+}
+
+async fn within<T>(work: impl Future<Output = Result<T, QueueError>>) -> Result<T, QueueError> {
+    let late = |_| Err(QueueError(format!("no answer within {} s", ONE_CALL.as_secs())));
+    timeout(ONE_CALL, work).await.unwrap_or_else(late)
+}
+
+fn at_once() -> i32 {
+    i32::try_from(AT_ONCE).unwrap_or(1)
+}
+
+/// The service names every message, and says when it came; one without could be neither told apart nor deleted.
+fn message(
+    id: Option<String>,
+    text: Option<String>,
+    inserted: Option<OffsetDateTime>,
+    expires: Option<OffsetDateTime>,
+    dequeue_count: Option<i64>,
+) -> Option<Message> {
+    Some(Message {
+        id: id?,
+        text: text.unwrap_or_default(),
+        inserted: time(inserted?)?,
+        expires: expires.and_then(time),
+        dequeue_count: dequeue_count.and_then(|count| count.try_into().ok()).unwrap_or(0),
+    })
+}
+
+fn time(time: OffsetDateTime) -> Option<DateTime<Utc>> {
+    DateTime::from_timestamp(time.unix_timestamp(), 0)
+}
+
+fn says(error: &Error, code: &str) -> bool {
+    matches!(error.kind(), ErrorKind::HttpResponse { error_code: Some(said), .. } if said == code)
+}
+
+/// What went wrong, and what to do where [the codes] tell; without anything that opens the account, which words of
+/// the HTTP client may quote.
+///
+/// [the codes]: https://learn.microsoft.com/rest/api/storageservices/common-rest-api-error-codes
+fn words(error: &Error, access: &QueueAccess) -> String {
+    let ErrorKind::HttpResponse { status, error_code, raw_response } = error.kind() else {
+        return without_queries(&chain(error));
+    };
+    let code = error_code.as_deref().unwrap_or("no error code");
+    let request_id = raw_response
+        .as_ref()
+        .and_then(|response| {
+            response.headers().get_optional_string(&HeaderName::from_static("x-ms-request-id"))
+        })
+        .unwrap_or_else(|| "none".to_owned());
+    let advice = match (code, access) {
+        ("MessageNotFound" | "PopReceiptMismatch", _) => {
+            "; somebody else took the message meanwhile: list the messages again"
+        }
+        _ if !matches!(status, StatusCode::Forbidden | StatusCode::Unauthorized) => "",
+        ("KeyBasedAuthenticationNotPermitted", _) => {
+            "; the account takes no keys: use an identity (AzureWebJobsStorage__accountName)"
+        }
+        ("AuthorizationFailure", _) => "; check the storage account's network rules",
+        (_, QueueAccess::Identity { .. }) => {
+            "; whoever signs in here needs the role Storage Queue Data Contributor on the storage account \
+             (Storage Queue Data Reader is enough to look)"
+        }
+        (_, QueueAccess::Key { .. }) => {
+            "; check the AccountKey in AzureWebJobsStorage, and this machine's clock"
+        }
+        (_, QueueAccess::Sas(_)) => {
+            "; check the SharedAccessSignature in AzureWebJobsStorage: its end, and that it may read, add, create, \
+             update and process queues and their messages"
+        }
+    };
+    format!("queue storage answered {} {code} (request-id {request_id}){advice}", u16::from(*status))
+}
+
+/// A signature is in the query of a URL.
+fn without_queries(text: &str) -> String {
+    let mut kept = String::with_capacity(text.len());
+    let mut in_query = false;
+    for c in text.chars() {
+        match (in_query, c) {
+            (false, '?') => {
+                in_query = true;
+                kept.push_str("?…");
+            }
+            (true, c) if !(c.is_whitespace() || matches!(c, ')' | '"' | '>')) => {}
+            (_, c) => {
+                in_query = false;
+                kept.push(c);
+            }
+        }
+    }
+    kept
+}
+
+#[cfg(test)]
+mod tests {
+    use super::without_queries;
+
+    #[test]
+    fn no_query_of_a_url_is_repeated() {
+        for (text, kept) in [
+            (
+                "error sending request for url (http://h/q/messages?sig=a%3D&sp=r): refused",
+                "error sending request for url (http://h/q/messages?…): refused",
+            ),
+            ("no \"https://h/?sig=a\" here? yes", "no \"https://h/?…\" here?… yes"),
+            ("plain", "plain"),
+        ] {
+            assert_eq!(without_queries(text), kept);
+        }
+    }
+}

@@ -1,0 +1,255 @@
+//! Where the host keeps its queues: its own setting `AzureWebJobsStorage`, in the forms that the host takes.
+//!
+//! A connection string goes before an identity, as with the host (azure-sdk-for-net, `StorageClientProvider`); how one is
+//! written: <https://learn.microsoft.com/azure/storage/common/storage-configure-connection-string>.
+
+use std::collections::BTreeMap;
+
+use azure_core::{
+    credentials::{Secret, SecretBytes},
+    http::Url,
+};
+use base64::{Engine, engine::general_purpose::STANDARD};
+use uuid::Uuid;
+
+use super::{
+    Environment, Report,
+    reader::{self, Parsed, Reader},
+};
+use crate::ledger::blob::has_sas;
+
+const STORAGE: &str = "AzureWebJobsStorage";
+const SERVICE_URI: &str = "AzureWebJobsStorage__queueServiceUri";
+const ACCOUNT_NAME: &str = "AzureWebJobsStorage__accountName";
+const CLIENT_ID: &str = "AzureWebJobsStorage__clientId";
+const CREDENTIAL: &str = "AzureWebJobsStorage__credential";
+
+const STORAGE_EXAMPLE: &str = "leave it out and set AzureWebJobsStorage__accountName";
+const SERVICE_URI_EXAMPLE: &str = "https://mystorage.queue.core.windows.net";
+const ACCOUNT_EXAMPLE: &str = "mystorage";
+
+const SUFFIX: &str = "core.windows.net";
+/// The account of every storage emulator, and its key, which is no secret:
+/// <https://learn.microsoft.com/azure/storage/common/storage-use-azurite#well-known-storage-account-and-key>
+const EMULATOR: &str = "devstoreaccount1";
+const EMULATOR_KEY: &str =
+    "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==";
+const EMULATOR_PORT: u16 = 10001;
+
+/// The queue service of a storage account, and how to sign in to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QueueService {
+    /// Its address, without a queue's name.
+    pub url: Url,
+    /// How to sign in.
+    pub access: QueueAccess,
+}
+
+/// How to sign in to the queue service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum QueueAccess {
+    /// With the app's identity (or `az login`).
+    Identity {
+        /// The user-assigned identity's client id; `None` for the system-assigned one.
+        client_id: Option<Uuid>,
+    },
+    /// With a shared access signature, as the query of a URL.
+    Sas(Secret),
+    /// With the account's key.
+    Key {
+        /// The account's name.
+        account: String,
+        /// Its key.
+        key: SecretBytes,
+    },
+}
+
+impl QueueService {
+    /// Reads `AzureWebJobsStorage` alone, for a command that needs no other setting.
+    ///
+    /// # Errors
+    /// Every problem there is with it.
+    pub fn read(env: &Environment) -> Result<Option<Self>, Report> {
+        let mut read = Reader::new(env);
+        let client_id = read.optional("AZURE_CLIENT_ID", reader::GUID_EXAMPLE, reader::guid);
+        let service = service(&mut read, env, client_id);
+        read.finish().map_or(Ok(service), Err)
+    }
+
+    /// The queue service of a storage account in Azure, for whoever is signed in.
+    ///
+    /// # Errors
+    /// When there can be no account of that name.
+    pub fn of_account(name: &str) -> Result<Self, String> {
+        account_url(name, SUFFIX).map(|url| Self { url, access: QueueAccess::Identity { client_id: None } })
+    }
+}
+
+/// What the settings say; `None` where they say nothing, or nothing that can be used. `client_id` is AZURE_CLIENT_ID,
+/// which stands in where the host would look for it too.
+pub(super) fn service(
+    read: &mut Reader<'_>,
+    env: &Environment,
+    client_id: Option<Uuid>,
+) -> Option<QueueService> {
+    if env.get(STORAGE).is_some() {
+        return read.all(STORAGE, STORAGE_EXAMPLE, connection_string);
+    }
+    let uri = read.optional(SERVICE_URI, SERVICE_URI_EXAMPLE, service_uri);
+    let by_name = read.optional(ACCOUNT_NAME, ACCOUNT_EXAMPLE, |name| account_url(name, SUFFIX));
+    let own_id = read.optional(CLIENT_ID, reader::GUID_EXAMPLE, reader::guid);
+    let url = uri.or(by_name)?;
+    // `managedidentity` without an id is the system-assigned one; without either the host asks for AZURE_CLIENT_ID
+    // (azure-sdk-for-net, `DefaultAzureCredential`).
+    let client_id = own_id.or(client_id.filter(|_| env.get(CREDENTIAL).is_none()));
+    Some(QueueService { url, access: QueueAccess::Identity { client_id } })
+}
+
+/// A token is sent there: only over TLS.
+fn service_uri(text: &str) -> Parsed<Url> {
+    let url = endpoint(text)?;
+    if url.scheme() == "https" { Ok(url) } else { Err("must start with https://".to_owned()) }
+}
+
+/// No value is ever repeated in words: most of them are secret, or stand beside what is.
+fn connection_string(text: &str) -> Result<QueueService, Vec<String>> {
+    if text.starts_with("@Microsoft.KeyVault(") {
+        return Err(vec!["is a reference to a key vault that the platform could not follow".to_owned()]);
+    }
+    let parts = parts(text)?;
+    let part = |name: &str| parts.get(&name.to_ascii_lowercase()).copied().filter(|value| !value.is_empty());
+    if let Some(emulator) = part("UseDevelopmentStorage") {
+        return self::emulator(emulator, part("DevelopmentStorageProxyUri")).map_err(|problem| vec![problem]);
+    }
+    let mut problems = Vec::new();
+    let mut keep = |problem: String| problems.push(problem);
+    let account = part("AccountName").and_then(|name| account_name(name).map_err(&mut keep).ok());
+    let key = part("AccountKey").and_then(|key| secret_key(key).map_err(&mut keep).ok());
+    let sas = part("SharedAccessSignature").and_then(|sas| sas_query(sas).map_err(&mut keep).ok());
+    let url = match (part("QueueEndpoint"), account) {
+        (Some(text), _) => endpoint(text).map_err(|what| format!("has a QueueEndpoint that {what}")),
+        (None, Some(name)) => {
+            let scheme = part("DefaultEndpointsProtocol").unwrap_or("https");
+            let suffix = part("EndpointSuffix").unwrap_or(SUFFIX);
+            let text = format!("{}://{name}.queue.{suffix}", scheme.to_ascii_lowercase());
+            endpoint(&text).map_err(|what| {
+                format!("leads to a queue service that {what}: see DefaultEndpointsProtocol, EndpointSuffix")
+            })
+        }
+        (None, None) if part("AccountName").is_some() => Err(String::new()),
+        (None, None) => Err("names neither AccountName nor QueueEndpoint".to_owned()),
+    };
+    let url = url.map_err(&mut keep).ok();
+    if part("AccountKey").is_none() && part("SharedAccessSignature").is_none() {
+        keep("has neither AccountKey nor SharedAccessSignature".to_owned());
+    }
+    if part("AccountKey").is_some()
+        && part("SharedAccessSignature").is_none()
+        && part("AccountName").is_none()
+    {
+        keep("has an AccountKey and no AccountName".to_owned());
+    }
+    problems.retain(|problem| !problem.is_empty());
+    let access = match (sas, key.zip(account)) {
+        (Some(sas), _) => Some(QueueAccess::Sas(sas)),
+        (None, Some((key, account))) => Some(QueueAccess::Key { account: account.to_owned(), key }),
+        (None, None) => None,
+    };
+    match url.zip(access) {
+        Some((url, access)) if problems.is_empty() => Ok(QueueService { url, access }),
+        _ => Err(problems),
+    }
+}
+
+/// `Name=Value;Name=Value`; names in any case, and a value may hold an `=`.
+fn parts(text: &str) -> Result<BTreeMap<String, &str>, Vec<String>> {
+    let mut parts = BTreeMap::new();
+    let mut problems = Vec::new();
+    for (i, part) in text.split(';').map(str::trim).filter(|part| !part.is_empty()).enumerate() {
+        let Some((name, value)) = part.split_once('=').filter(|(name, _)| is_name(name.trim())) else {
+            problems.push(format!("has a part that is not Name=Value: number {}", i + 1));
+            continue;
+        };
+        if parts.insert(name.trim().to_ascii_lowercase(), value.trim()).is_some() {
+            problems.push(format!("says {} twice", name.trim()));
+        }
+    }
+    if problems.is_empty() { Ok(parts) } else { Err(problems) }
+}
+
+/// Anything else before an `=` may be a piece of a key.
+fn is_name(text: &str) -> bool {
+    (1..=40).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphabetic())
+}
+
+fn emulator(value: &str, proxy: Option<&str>) -> Parsed<QueueService> {
+    if !value.eq_ignore_ascii_case("true") {
+        return Err("says UseDevelopmentStorage and not =true".to_owned());
+    }
+    let mut url = endpoint(proxy.unwrap_or("http://127.0.0.1"))
+        .map_err(|what| format!("has a DevelopmentStorageProxyUri that {what}"))?;
+    let set = url.set_port(Some(EMULATOR_PORT));
+    url.set_path(EMULATOR);
+    let key = secret_key(EMULATOR_KEY)?;
+    set.map_err(|()| "has a DevelopmentStorageProxyUri without a host".to_owned())?;
+    Ok(QueueService { url, access: QueueAccess::Key { account: EMULATOR.to_owned(), key } })
+}
+
+/// The address of a queue service. What goes there, a token or a signature, opens the queues: it must not be read on
+/// its way.
+fn endpoint(text: &str) -> Parsed<Url> {
+    let url = Url::parse(text).map_err(|_| "is not a URL".to_owned())?;
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err("is not a web address".to_owned());
+    }
+    if has_sas(&url) || url.query().is_some() || !url.username().is_empty() || url.password().is_some() {
+        return Err("carries more than an address".to_owned());
+    }
+    if url.scheme() != "https" && !reader::is_loopback(&url) {
+        return Err("must start with https:// (plain http only to this machine, for Azurite)".to_owned());
+    }
+    Ok(url)
+}
+
+fn account_url(name: &str, suffix: &str) -> Parsed<Url> {
+    let name = account_name(name)?;
+    Url::parse(&format!("https://{name}.queue.{suffix}"))
+        .map_err(|_| "does not lead to a storage account".to_owned())
+}
+
+/// <https://learn.microsoft.com/azure/storage/common/storage-account-overview#storage-account-name>; a geo-redundant
+/// account is read as `<name>-secondary`.
+fn account_name(name: &str) -> Parsed<&str> {
+    let plain = name.strip_suffix("-secondary").unwrap_or(name);
+    let well_formed = (3..=24).contains(&plain.len())
+        && plain.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
+    if well_formed {
+        Ok(name)
+    } else {
+        Err("names no storage account: 3 to 24 small letters and digits".to_owned())
+    }
+}
+
+fn secret_key(text: &str) -> Parsed<SecretBytes> {
+    match STANDARD.decode(text) {
+        Ok(key) if !key.is_empty() => Ok(SecretBytes::new(key)),
+        _ => Err("has an AccountKey that is not base64: copy it again".to_owned()),
+    }
+}
+
+fn sas_query(text: &str) -> Parsed<Secret> {
+    let query = text.trim_start_matches('?');
+    // As it would be understood in a URL.
+    let has_signature =
+        query.split('&').any(|part| part.strip_prefix("sig=").is_some_and(|sig| !sig.is_empty()));
+    let is_query = query.bytes().all(|b| b.is_ascii_graphic() && !b"\"<>#'".contains(&b));
+    if has_signature && is_query {
+        Ok(Secret::new(query.to_owned()))
+    } else {
+        Err("has a SharedAccessSignature that is none: it has no sig=".to_owned())
+    }
+}
+
+#[cfg(test)]
+#[path = "storage_tests.rs"]
+mod tests;

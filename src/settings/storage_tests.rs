@@ -1,0 +1,183 @@
+use proptest::prelude::*;
+
+use super::*;
+
+const KEY: &str = "c2VjcmV0LWtleQ==";
+
+fn read(settings: &[(&str, &str)]) -> Result<Option<QueueService>, Report> {
+    QueueService::read(&settings.iter().copied().collect())
+}
+
+fn connected(text: &str) -> QueueService {
+    read(&[(STORAGE, text)]).unwrap_or_else(|report| panic!("{text}: {report}")).unwrap()
+}
+
+fn key(account: &str) -> QueueAccess {
+    QueueAccess::Key { account: account.to_owned(), key: SecretBytes::new(STANDARD.decode(KEY).unwrap()) }
+}
+
+fn problems(settings: &[(&str, &str)]) -> Vec<String> {
+    let report = read(settings).unwrap_err();
+    report.0.iter().map(|problem| format!("{} {}", problem.name, problem.what)).collect()
+}
+
+#[test]
+fn every_form_of_connection_string_leads_to_its_queue_service() {
+    let sas = || QueueAccess::Sas(Secret::new("sv=2021-12-02&sig=abc%3D"));
+    for (text, url, access) in [
+        (
+            format!("DefaultEndpointsProtocol=https;AccountName=mine;AccountKey={KEY};EndpointSuffix=core.windows.net"),
+            "https://mine.queue.core.windows.net/",
+            key("mine"),
+        ),
+        (format!("accountname=mine;ACCOUNTKEY={KEY};"), "https://mine.queue.core.windows.net/", key("mine")),
+        (
+            format!("AccountName=mine;AccountKey={KEY};EndpointSuffix=core.chinacloudapi.cn"),
+            "https://mine.queue.core.chinacloudapi.cn/",
+            key("mine"),
+        ),
+        (
+            format!("DefaultEndpointsProtocol=http;AccountName=mine;AccountKey={KEY};QueueEndpoint=http://127.0.0.1:7001/mine;"),
+            "http://127.0.0.1:7001/mine",
+            key("mine"),
+        ),
+        (
+            "BlobEndpoint=https://x.example;QueueEndpoint=https://queues.example/;SharedAccessSignature=sv=2021-12-02&sig=abc%3D".into(),
+            "https://queues.example/",
+            sas(),
+        ),
+        (
+            "AccountName=mine;SharedAccessSignature=?sv=2021-12-02&sig=abc%3D".into(),
+            "https://mine.queue.core.windows.net/",
+            sas(),
+        ),
+    ] {
+        let service = connected(&text);
+        assert_eq!((service.url.as_str(), service.access), (url, access), "{text}");
+    }
+}
+
+#[test]
+fn the_emulator_is_where_azurite_listens() {
+    for (text, url) in [
+        ("UseDevelopmentStorage=true", "http://127.0.0.1:10001/devstoreaccount1"),
+        (
+            "usedevelopmentstorage=True;DevelopmentStorageProxyUri=http://localhost",
+            "http://localhost:10001/devstoreaccount1",
+        ),
+    ] {
+        let service = connected(text);
+        assert_eq!(service.url.as_str(), url);
+        assert!(matches!(service.access, QueueAccess::Key { account, .. } if account == "devstoreaccount1"));
+    }
+}
+
+#[test]
+fn without_a_connection_string_the_identity_is_the_one_that_the_host_takes() {
+    let (own, ours) = (Uuid::from_u128(1), Uuid::from_u128(2));
+    let (own_text, our_text) = (own.to_string(), ours.to_string());
+    let name = (ACCOUNT_NAME, "mine");
+    let uri = (SERVICE_URI, "https://queues.example/");
+    let managed = (CREDENTIAL, "managedidentity");
+    let (own_id, our_id) = ((CLIENT_ID, own_text.as_str()), ("AZURE_CLIENT_ID", our_text.as_str()));
+    for (settings, url, client_id) in [
+        (vec![name], "https://mine.queue.core.windows.net/", None),
+        (vec![name, uri], "https://queues.example/", None),
+        (vec![name, managed, own_id, our_id], "https://mine.queue.core.windows.net/", Some(own)),
+        (vec![name, managed, our_id], "https://mine.queue.core.windows.net/", None),
+        (vec![uri, our_id], "https://queues.example/", Some(ours)),
+    ] {
+        let service = read(&settings).unwrap().unwrap();
+        let expected = QueueAccess::Identity { client_id };
+        assert_eq!((service.url.as_str(), service.access), (url, expected), "{settings:?}");
+    }
+    let both = read(&[name, (STORAGE, "UseDevelopmentStorage=true")]).unwrap().unwrap();
+    assert!(matches!(both.access, QueueAccess::Key { .. }), "a connection string goes first");
+    assert_eq!(read(&[]), Ok(None));
+    assert_eq!(read(&[managed]), Ok(None));
+}
+
+#[test]
+fn all_that_is_wrong_is_said_at_once_and_nothing_is_repeated() {
+    for (text, expected) in [
+        (
+            "AccountName=My_Account;AccountKey=SECRET!",
+            &["names no storage account", "AccountKey that is not base64"][..],
+        ),
+        (
+            "EndpointSuffix=core.windows.net",
+            &["neither AccountName nor QueueEndpoint", "neither AccountKey nor"],
+        ),
+        ("AccountName=mine;SECRET;SECRET=SECRET;AccountName=SECRET", &["number 2", "says AccountName twice"]),
+        (
+            "QueueEndpoint=http://queues.example;SharedAccessSignature=SECRET",
+            &["SharedAccessSignature that is none", "must start with https"],
+        ),
+        (
+            "QueueEndpoint=https://queues.example?sig=SECRET;AccountKey=U0VDUkVU",
+            &["more than an address", "no AccountName"],
+        ),
+        ("UseDevelopmentStorage=SECRET", &["not =true"]),
+        (
+            "UseDevelopmentStorage=true;DevelopmentStorageProxyUri=http://SECRET.example",
+            &["must start with https"],
+        ),
+        ("@Microsoft.KeyVault(SecretUri=https://SECRET.vault.azure.net/secrets/SECRET)", &["key vault"]),
+        (
+            "DefaultEndpointsProtocol=http;AccountName=mine;AccountKey=U0VDUkVU",
+            &["see DefaultEndpointsProtocol"],
+        ),
+        ("SECRET/SECRET==", &["number 1"]),
+    ] {
+        let said = problems(&[(STORAGE, text)]);
+        assert_eq!(said.len(), expected.len(), "{text}: {said:?}");
+        for (said, expected) in said.iter().zip(expected) {
+            assert!(said.contains(expected), "{text}: {said}");
+            assert!(!said.contains("SECRET") && !said.contains("U0VD"), "{said}");
+        }
+    }
+    let identity = [
+        (SERVICE_URI, "http://queues.example"),
+        (ACCOUNT_NAME, "My_Account"),
+        (CLIENT_ID, "me"),
+        ("AZURE_CLIENT_ID", "us"),
+    ];
+    assert_eq!(problems(&identity).len(), 4);
+}
+
+#[test]
+fn what_opens_the_queues_is_not_printed() {
+    for text in [
+        format!("AccountName=mine;AccountKey={KEY}"),
+        "AccountName=mine;SharedAccessSignature=sv=1&sig=c2VjcmV0LWtleQ==".to_owned(),
+    ] {
+        let printed = format!("{:?}", connected(&text));
+        assert!(
+            printed.contains("mine") && !printed.contains("c2Vjc") && !printed.contains("secret-key"),
+            "{printed}"
+        );
+        assert!(!printed.contains(&format!("{:?}", b"secret-key")), "{printed}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_text_makes_it_panic_and_none_comes_back(
+        text in ".*",
+        parts in prop::collection::vec(
+            (
+                prop::sample::select(vec!["AccountName", "AccountKey", "QueueEndpoint", "SharedAccessSignature",
+                    "UseDevelopmentStorage", "DevelopmentStorageProxyUri", "EndpointSuffix", "DefaultEndpointsProtocol"]),
+                "[ -~]{0,12}zqx[ -~]{0,12}",
+            ),
+            0..5,
+        ),
+    ) {
+        drop(connection_string(&text));
+        let joined: Vec<String> = parts.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        if let Err(problems) = connection_string(&joined.join(";")) {
+            prop_assert!(!problems.is_empty());
+            prop_assert!(!problems.concat().contains("zqx"), "{problems:?}");
+        }
+    }
+}
