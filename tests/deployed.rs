@@ -28,6 +28,19 @@ fn its_commands_are_unknown() {
 }
 
 #[test]
+fn what_was_given_up_can_be_looked_at() {
+    let jobs = |env: &[(&str, &str)]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_firstpass"));
+        let output = command.arg("jobs").env_clear().envs(env.iter().copied()).output().unwrap();
+        assert!(!output.status.success());
+        String::from_utf8(output.stderr).unwrap()
+    };
+    assert!(jobs(&[]).contains("Name the function app's storage account with --account"));
+    let nobody_there = "AccountName=mine;AccountKey=a2V5;QueueEndpoint=http://127.0.0.1:9/mine";
+    assert!(jobs(&[("AzureWebJobsStorage", nobody_there)]).contains("error sending request"));
+}
+
+#[test]
 fn its_setting_is_unknown() {
     let env = [
         ("MAIL_FROM", "welcome@contoso.example"),

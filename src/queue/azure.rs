@@ -279,7 +279,15 @@ fn says(error: &Error, code: &str) -> bool {
 /// [the codes]: https://learn.microsoft.com/rest/api/storageservices/common-rest-api-error-codes
 fn words(error: &Error, access: &QueueAccess) -> String {
     let ErrorKind::HttpResponse { status, error_code, raw_response } = error.kind() else {
-        return without_queries(&chain(error));
+        let words = without_queries(&chain(error));
+        return match error.kind() {
+            ErrorKind::Credential => {
+                format!(
+                    "nobody could be signed in to storage: {words}; check the app's identity, or run `az login`"
+                )
+            }
+            _ => words,
+        };
     };
     let code = error_code.as_deref().unwrap_or("no error code");
     let request_id = raw_response

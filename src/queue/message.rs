@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::{address::Address, pass::Job};
+use crate::pass::Job;
 
 /// A message as it lies in a queue.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,10 +64,10 @@ impl Message {
             Value::String(name) => name.trim(),
             value => return Job::parse(value).map_or(Subject::Nobody, Subject::Job),
         };
-        match (name.parse(), Address::parse(name)) {
-            (Ok(user), _) => Subject::User(user),
-            (_, Ok(name)) => Subject::SignInName(name.to_string()),
-            _ => Subject::Nobody,
+        match name.parse() {
+            Ok(user) => Subject::User(user),
+            Err(_) if is_sign_in_name(name) => Subject::SignInName(name.to_owned()),
+            Err(_) => Subject::Nobody,
         }
     }
 
@@ -102,6 +102,16 @@ impl Subject {
     }
 }
 
+/// What Entra ID lets a sign-in name be, and no more: it is shown to people, whoever wrote the message
+/// (<https://learn.microsoft.com/entra/identity/authentication/concept-sspr-policy#userprincipalname-policies>).
+fn is_sign_in_name(text: &str) -> bool {
+    let is_part = |part: &str, most: usize| {
+        (1..=most).contains(&part.len())
+            && part.bytes().all(|b| b.is_ascii_alphanumeric() || b"'.-_!#^~".contains(&b))
+    };
+    text.split_once('@').is_some_and(|(user, domain)| is_part(user, 64) && is_part(domain, 48))
+}
+
 #[cfg(test)]
 mod tests {
     use chrono::NaiveDate;
@@ -126,6 +136,8 @@ mod tests {
             (format!("\"{user}\"\n"), Subject::User(user)),
             ("emma@contoso.example".into(), emma()),
             (STANDARD.encode("\"emma@contoso.example\""), emma()),
+            (STANDARD.encode("\"\\\"call 555 now\\\"@evil.example\""), Subject::Nobody),
+            ("\"call 555 now\"@evil.example".into(), Subject::Nobody),
             (STANDARD.encode(r#"{"what": "ever"}"#), Subject::Nobody),
             (STANDARD.encode([0xff, 0xfe]), Subject::Nobody),
             (String::new(), Subject::Nobody),

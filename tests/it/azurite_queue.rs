@@ -14,10 +14,13 @@ use firstpass::{
     sandbox::functions_host::queue::encoded,
     settings::{Environment, QueueService},
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::queues::keeps_every_promise;
+use crate::{
+    process::{Process, post},
+    queues::keeps_every_promise,
+};
 
 const BY_KEY: &str = "AZURITE_QUEUES_BY_KEY";
 const BY_SAS: &str = "AZURITE_QUEUES_BY_SAS";
@@ -55,6 +58,17 @@ fn complained(output: &Output) -> String {
     words.lines().last().unwrap().to_owned()
 }
 
+/// What a handler with this connection says of given-up messages when it sweeps.
+fn swept(connection: &str) -> String {
+    let mut sandbox = Process::start(&["sandbox", "--listen", "127.0.0.1:0", "--joiners", "5"], &[]);
+    let line = sandbox.wait_for("SANDBOX_URL=");
+    let url = line.split(['=', ' ']).nth(1).unwrap();
+    let (mut serve, port) = Process::serve(&[("SANDBOX_URL", url), ("AzureWebJobsStorage", connection)]);
+    let (status, answer) = post(&port, "/SweepJoiners", &json!({"Data": {"timer": {}}, "Metadata": {}}));
+    assert_eq!(status, 200, "{answer}");
+    serve.wait_for("event=poison.")
+}
+
 #[tokio::test]
 #[ignore = "needs Azurite: tests/azurite/run"]
 async fn azurite_keeps_every_promise_to_who_has_the_key_and_to_who_has_a_signature() {
@@ -77,6 +91,8 @@ async fn what_was_given_up_is_listed_put_back_and_deleted() {
     for text in [encoded(&job.to_message()), "<not base64> \u{fc}".to_owned(), encoded("{\"junk\": [1]}")] {
         poison.put(&text).await.unwrap();
     }
+    assert!(swept(&by_key).contains("messages=3 waiting=1 served=0 nameless=2"), "{}", swept(&by_key));
+
     let listed = jobs(&by_key, &["--json"]);
     let listed_again: Value = serde_json::from_str(&said(&jobs(&connection(BY_SAS), &["--json"]))).unwrap();
     let listed: Value = serde_json::from_str(&said(&listed)).unwrap();
