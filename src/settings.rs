@@ -3,6 +3,7 @@
 //! `docs/SETTINGS.md` is the page for admins; a test keeps the two in step.
 
 mod create_tap;
+mod partner_topic;
 mod reader;
 mod storage;
 
@@ -16,6 +17,7 @@ use self::reader::Reader;
 pub(crate) use self::reader::{LIFETIMES, https_page};
 pub use self::{
     create_tap::{CreateTapSettings, Deliver, Kind, Parameter},
+    partner_topic::PartnerTopic,
     reader::{Problem, Report},
     storage::{QueueAccess, QueueService},
 };
@@ -68,6 +70,7 @@ pub const NAMES: &[&str] = &[
     "AZURE_CLIENT_ID",
     "JOINER_GROUP_ID",
     "ON_DEMAND_GROUP_ID",
+    "EVENT_GRID_PARTNER_TOPIC",
     "LEAD_DAYS",
     "PASS_START",
     "DAY_ONE_TIME",
@@ -109,6 +112,8 @@ pub struct Settings {
     pub joiners: JoinerSource,
     /// Membership in this group asks for a pass now.
     pub on_demand_group: Option<Uuid>,
+    /// Where Graph tells of changes of that group; never without it.
+    pub partner_topic: Option<PartnerTopic>,
     /// How many days ahead of day one a joiner is served: 0 to 30.
     pub lead_days: u8,
     /// What a pass is like.
@@ -268,6 +273,12 @@ impl Settings {
             None => JoinerSource::HireDate,
         };
         let on_demand_group = read.optional("ON_DEMAND_GROUP_ID", reader::GUID_EXAMPLE, reader::guid);
+        let partner_topic =
+            read.optional("EVENT_GRID_PARTNER_TOPIC", partner_topic::EXAMPLE, PartnerTopic::parse);
+        if env.get("EVENT_GRID_PARTNER_TOPIC").is_some() && env.get("ON_DEMAND_GROUP_ID").is_none() {
+            let what = "is missing: EVENT_GRID_PARTNER_TOPIC is for changes of that group".to_owned();
+            read.problem("ON_DEMAND_GROUP_ID", what, reader::GUID_EXAMPLE).unwrap_or(())
+        }
         let lead_days = read.or("LEAD_DAYS", "7", 7, |text| reader::number(text, 0..=30));
         let pass = PassSettings {
             start: read.or("PASS_START", "day-one", PassStart::DayOne, reader::pass_start),
@@ -307,6 +318,7 @@ impl Settings {
                 queues,
                 joiners,
                 on_demand_group,
+                partner_topic,
                 lead_days,
                 pass,
                 mail: MailSettings { from, alert_to, to, cc, language, company, service_desk },
@@ -318,10 +330,11 @@ impl Settings {
 
     /// Names in `env` that look like settings of ours and are none: a misspelt setting is silently a default.
     pub fn lookalikes(env: &Environment) -> Vec<String> {
-        const FAMILIES: [&str; 10] = [
+        const FAMILIES: [&str; 11] = [
             "ALERT_",
             "CREATE_TAP_",
             "DAY_ONE_",
+            "EVENT_GRID_",
             "JOINER_",
             "LEDGER_",
             "ON_DEMAND_",

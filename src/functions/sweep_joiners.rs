@@ -1,6 +1,7 @@
 //! SweepJoiners: once a day, one job for everyone whose first day is near, and for every record that is not settled.
 
 mod poison;
+mod subscription;
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -67,7 +68,7 @@ async fn sweep(app: &App) -> Result<Newcomers, GraphError> {
     let mut jobs: Vec<Job> = joiners.map(|(day, user)| Job::joiner(user, day)).collect();
     jobs.extend(rechecks);
     poison::tell_of_given_up(app).await;
-    let Newcomers { jobs: newcomers, read } = new_in_group(app).await;
+    let Newcomers { jobs: newcomers, read } = on_demand(app).await;
     tracing::info!(
         event = "sweep.done",
         seen = candidates.len(),
@@ -81,12 +82,15 @@ async fn sweep(app: &App) -> Result<Newcomers, GraphError> {
 }
 
 /// Who came into the on-demand group without anybody telling: notifications get lost, and connectors are switched off.
-/// The first time, it only sees who is there.
-async fn new_in_group(app: &App) -> Newcomers {
+/// The first time, it only sees who is there; from then on Graph may tell.
+async fn on_demand(app: &App) -> Newcomers {
     let Some(group) = app.settings.on_demand_group else { return Newcomers::default() };
     let late = |_| Err(GraphError::no_time("reading the on-demand group").into());
     match timeout(GROUP_TIME, newcomers(app, group, None)).await.unwrap_or_else(late) {
-        Ok(found) => found,
+        Ok(found) => {
+            subscription::keep_alive(app).await;
+            found
+        }
         Err(outcome) => {
             app.alert(&Alert {
                 headline: "The sweep could not look into the on-demand group".into(),

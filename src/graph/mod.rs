@@ -4,7 +4,8 @@
 //! - [`retry`]: the one policy that decides what is sent again
 //! - [`error`]: what can go wrong, in words an admin can act on
 //! - [`batch`], [`page`]: many reads in one request; one list in many requests
-//! - a file per resource: [`users`], [`groups`], [`roles`], [`passes`], [`policy`], [`mail`]
+//! - a file per resource: [`users`], [`groups`], [`roles`], [`passes`], [`policy`], [`mail`],
+//!   [`subscriptions`]
 //! - [`reading`]: all that is read of one joiner, in one `$batch`
 
 pub mod batch;
@@ -18,6 +19,7 @@ pub mod policy;
 pub mod reading;
 pub mod retry;
 pub mod roles;
+pub mod subscriptions;
 pub mod users;
 
 pub use self::{

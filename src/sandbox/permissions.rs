@@ -1,6 +1,6 @@
 //! What the app may do in Microsoft Graph.
 //!
-//! It starts with what docs/PERMISSIONS.md asks for. Taking one away shows what an admin sees who forgot it.
+//! It starts with what docs/PERMISSIONS.md asks for in any case. Taking one away shows what an admin sees who forgot it.
 
 use std::collections::BTreeSet;
 
@@ -37,7 +37,7 @@ pub enum Permission {
 }
 
 impl Permission {
-    /// What docs/PERMISSIONS.md asks for. Sending mail is not among it: Exchange grants that.
+    /// What docs/PERMISSIONS.md asks for in any case. Sending mail is not among it: Exchange grants that.
     pub const ASKED_FOR: [Self; 5] = [
         Self::UserRead,
         Self::GroupMemberRead,
@@ -45,6 +45,9 @@ impl Permission {
         Self::PolicyReadAuthenticationMethod,
         Self::PassReadWrite,
     ];
+
+    /// What it asks for besides where EVENT_GRID_PARTNER_TOPIC is set.
+    pub const ASKED_FOR_NOTIFICATIONS: Self = Self::GroupRead;
 
     const ALL: [Self; 8] = [
         Self::UserRead,

@@ -166,7 +166,12 @@ impl<'a> Reader<'a> {
         )
     }
 
-    fn problem<T>(&mut self, name: &'static str, what: String, example: &'static str) -> Option<T> {
+    pub(super) fn problem<T>(
+        &mut self,
+        name: &'static str,
+        what: String,
+        example: &'static str,
+    ) -> Option<T> {
         self.problems.push(Problem { name, what, example });
         None
     }

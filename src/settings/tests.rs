@@ -48,6 +48,7 @@ fn every_problem_is_in_one_report_with_its_example() {
         ("AZURE_CLIENT_ID", "me"),
         ("JOINER_GROUP_ID", "joiners"),
         ("ON_DEMAND_GROUP_ID", "on demand"),
+        ("EVENT_GRID_PARTNER_TOPIC", "EventGrid:?location=westeurope"),
         ("LEAD_DAYS", "31"),
         ("PASS_START", "monday"),
         ("DAY_ONE_TIME", "7am"),
@@ -87,6 +88,21 @@ fn nothing_set_names_what_must_be() {
     let report = Settings::read(&Environment::default()).unwrap_err();
     assert_eq!(report.0.iter().map(|p| p.name).collect::<Vec<_>>(), ["MAIL_FROM", "LEDGER_URL"]);
     assert!(report.to_string().starts_with("2 settings need attention: MAIL_FROM is missing (example: "));
+}
+
+#[test]
+fn a_partner_topic_is_for_the_on_demand_group() {
+    let topic = ("EVENT_GRID_PARTNER_TOPIC", partner_topic::EXAMPLE);
+    let report = read(&[topic]).unwrap_err().to_string();
+    assert!(
+        report.starts_with("1 setting needs attention: ON_DEMAND_GROUP_ID is missing: EVENT_GRID"),
+        "{report}"
+    );
+    let settings = read(&[topic, ("ON_DEMAND_GROUP_ID", reader::GUID_EXAMPLE)]).unwrap();
+    assert_eq!(
+        settings.partner_topic.map(|topic| topic.to_string()).as_deref(),
+        Some(partner_topic::EXAMPLE)
+    );
 }
 
 #[test]

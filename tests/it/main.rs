@@ -46,4 +46,5 @@ mod stories;
 mod strict;
 mod strict_access;
 mod strict_page;
+mod subscription;
 mod zones;

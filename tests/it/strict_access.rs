@@ -52,7 +52,11 @@ async fn a_missing_permission_is_a_403_in_the_services_own_words() {
 #[tokio::test]
 async fn what_is_asked_for_is_what_the_permissions_page_says() {
     let page = include_str!("../../docs/PERMISSIONS.md");
-    let mut asked: Vec<_> = Permission::ASKED_FOR.iter().map(|permission| permission.name()).collect();
+    let mut asked: Vec<_> = Permission::ASKED_FOR
+        .into_iter()
+        .chain([Permission::ASKED_FOR_NOTIFICATIONS])
+        .map(|permission| permission.name())
+        .collect();
     asked.sort_unstable();
     let mut told: Vec<_> = page
         .lines()

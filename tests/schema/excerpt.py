@@ -19,6 +19,7 @@ PATHS = [
     "users/{}/sendMail",
     "users/{}/authentication/temporaryAccessPassMethods/{}",
     "groups/{}/members",
+    "subscriptions/{}",
     "policies/authenticationMethodsPolicy/authenticationMethodConfigurations/{}",
     "roleManagement/directory/roleAssignments/{}",
     "roleManagement/directory/roleEligibilityScheduleInstances/{}",

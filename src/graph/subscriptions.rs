@@ -1,0 +1,97 @@
+//! Subscriptions to change notifications.
+
+use azure_core::http::Method;
+use chrono::{DateTime, SecondsFormat, Utc};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use super::{
+    client::{Call, Graph, segment},
+    error::{GraphError, Kind},
+    retry::Repeat,
+};
+
+const PATH: &str = "/subscriptions";
+
+/// A subscription of this app, whatever it is about. Its client state is not shown.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Subscription {
+    /// Its id.
+    pub id: String,
+    /// As it was asked for: `groups/{id}`.
+    pub resource: String,
+    /// As it was asked for: `updated`, or several between commas.
+    pub change_type: String,
+    /// Where notifications go, perhaps not in the letters in which it was asked for.
+    #[serde(default)]
+    pub notification_url: Option<String>,
+    /// When it ends.
+    pub expiration_date_time: DateTime<Utc>,
+}
+
+impl Subscription {
+    /// Whether it tells of updates of `group`: a change of its members is one.
+    pub fn is_to_updates_of(&self, group: Uuid) -> bool {
+        let resource = self.resource.trim_start_matches('/').to_ascii_lowercase();
+        resource == format!("groups/{group}") && self.change_type.trim().eq_ignore_ascii_case("updated")
+    }
+}
+
+impl Graph {
+    /// The app's own subscriptions.
+    pub async fn subscriptions(&self) -> Result<Vec<Subscription>, GraphError> {
+        self.list("reading the subscriptions to notifications", PATH, false).await
+    }
+
+    /// Subscribes to updates of `group` until `ends`. Not started after `deadline`.
+    ///
+    /// # Errors
+    /// [`Kind::Ambiguous`] when it may have been made.
+    pub async fn subscribe(
+        &self,
+        group: Uuid,
+        notification_url: &str,
+        ends: DateTime<Utc>,
+        deadline: Instant,
+    ) -> Result<Subscription, GraphError> {
+        let mut body = end(ends);
+        body["changeType"] = "updated".into();
+        body["notificationUrl"] = notification_url.into();
+        body["resource"] = format!("groups/{group}").into();
+        let call = Call::post("making the subscription to the on-demand group", PATH, body, deadline);
+        let answer = self.send(call).await?;
+        answer.json().map_err(|error| GraphError { kind: Kind::Ambiguous, ..error })
+    }
+
+    /// Moves the end of a subscription. Doing so twice changes nothing.
+    pub async fn renew_subscription(
+        &self,
+        id: &str,
+        ends: DateTime<Utc>,
+        deadline: Instant,
+    ) -> Result<Subscription, GraphError> {
+        let call =
+            Call::post("renewing the subscription to the on-demand group", &path(id), end(ends), deadline);
+        self.send(Call { method: Method::Patch, repeat: Repeat::Freely, ..call }).await?.json()
+    }
+
+    /// Ends a subscription. One that is gone already is as good as ended.
+    pub async fn unsubscribe(&self, id: &str) -> Result<(), GraphError> {
+        let call = Call::get("ending a subscription to the on-demand group", &path(id));
+        match self.send(Call { method: Method::Delete, ..call }).await {
+            Err(error) if error.kind == Kind::NotFound => Ok(()),
+            result => result.map(|_| ()),
+        }
+    }
+}
+
+fn path(id: &str) -> String {
+    format!("{PATH}/{}", segment(id))
+}
+
+fn end(ends: DateTime<Utc>) -> Value {
+    json!({ "expirationDateTime": ends.to_rfc3339_opts(SecondsFormat::Secs, true) })
+}
