@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use crate::{
     connect,
-    queue::{Fate, GivenUp, JOBS, Message, POISON, Queues, Settled, Subject},
+    queue::{Fate, GivenUp, JOBS, Message, POISON, Queues, Settled},
     settings::{Environment, QueueService},
     telemetry,
 };
@@ -75,7 +75,7 @@ fn is(message: &Message, name: &str) -> bool {
         (Ok(own), Ok(name)) => own == name,
         _ => own.eq_ignore_ascii_case(name.trim()),
     };
-    same(&message.id) || message.subject().name().is_some_and(|user| same(&user))
+    same(&message.id) || message.subject().people().any(|(_, user)| same(&user))
 }
 
 /// Runs the command.
@@ -198,10 +198,10 @@ fn table(messages: &[Message]) -> String {
     table.set_header(["Given up", "Whom it is about", "Why", "Message id"]);
     for message in messages {
         let at = message.inserted.format("%Y-%m-%d %H:%M UTC").to_string();
-        let why = match message.subject() {
-            Subject::Job(job) => job.reason.to_string(),
-            _ if message.plain().is_none() => "not base64".to_owned(),
-            _ => "–".to_owned(),
+        let why = match message.subject().job {
+            Some(job) => job.reason.to_string(),
+            None if message.plain().is_none() => "not base64".to_owned(),
+            None => "–".to_owned(),
         };
         table.add_row([at, whom(message), why, message.id.clone()]);
     }
@@ -209,7 +209,8 @@ fn table(messages: &[Message]) -> String {
 }
 
 fn whom(message: &Message) -> String {
-    message.subject().name().unwrap_or_else(|| format!("no user: {}", message.excerpt(EXCERPT)))
+    let people: Vec<String> = message.subject().people().map(|(_, name)| name).collect();
+    if people.is_empty() { format!("no user: {}", message.excerpt(EXCERPT)) } else { people.join(", ") }
 }
 
 fn described(given_up: &GivenUp) -> Value {
@@ -219,18 +220,15 @@ fn described(given_up: &GivenUp) -> Value {
 fn messages(messages: &[Message]) -> Vec<Value> {
     let described = |message: &Message| {
         let subject = message.subject();
-        let (reason, key) = match &subject {
-            Subject::Job(job) => (Some(job.reason), Some(&job.key)),
-            _ => (None, None),
-        };
+        let users: Vec<String> = subject.people().map(|(_, name)| name).collect();
         json!({
             "messageId": message.id,
             "insertedAt": message.inserted,
             "expiresAt": message.expires,
             "dequeueCount": message.dequeue_count,
-            "user": subject.name(),
-            "reason": reason,
-            "jobKey": key,
+            "users": users,
+            "reason": subject.job.as_ref().map(|job| job.reason),
+            "jobKey": subject.job.as_ref().map(|job| &job.key),
             "isBase64": message.plain().is_some(),
             "text": message.plain().unwrap_or_else(|| message.text.clone()),
         })

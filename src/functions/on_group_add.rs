@@ -1,7 +1,5 @@
 //! OnGroupAdd: one queue message. A job runs; what somebody else wrote becomes jobs first.
 
-mod message;
-
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -9,13 +7,12 @@ use serde_json::Value;
 use tokio::time::{sleep, timeout};
 use uuid::Uuid;
 
-pub use self::message::{Message, News};
 use crate::{
     app::{Alert, App},
     graph::GraphError,
     hash::sha256,
     pass::{
-        Event, Failure, Job, Newcomers, Outcome,
+        Event, Failure, Job, Message, Newcomers, News, Outcome,
         alert::tell_given_up,
         issue::{Ended, issue},
         newcomers::{arrived, newcomers},

@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::pass::Job;
+use crate::pass::{self, Job};
 
 /// A message as it lies in a queue.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,16 +25,14 @@ pub struct Message {
 }
 
 /// Whom a message is about.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Subject {
-    /// A job of ours.
-    Job(Job),
-    /// A user and nothing else, by object id.
-    User(Uuid),
-    /// A user and nothing else, by sign-in name.
-    SignInName(String),
-    /// Nobody that can be told.
-    Nobody,
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Subject {
+    /// The job, if it is one of ours.
+    pub job: Option<Job>,
+    /// Users, by object id.
+    pub users: Vec<Uuid>,
+    /// Users, by sign-in name.
+    pub names: Vec<String>,
 }
 
 impl Message {
@@ -60,14 +58,16 @@ impl Message {
     pub fn subject(&self) -> Subject {
         let said = self.said();
         let value = serde_json::from_str(&said).unwrap_or_else(|_| Value::from(said.trim()));
-        let name = match &value {
-            Value::String(name) => name.trim(),
-            value => return Job::parse(value).map_or(Subject::Nobody, Subject::Job),
-        };
-        match name.parse() {
-            Ok(user) => Subject::User(user),
-            Err(_) if is_sign_in_name(name) => Subject::SignInName(name.to_owned()),
-            Err(_) => Subject::Nobody,
+        match pass::Message::understand(&value, None, self.inserted) {
+            Ok(pass::Message::Job(job)) => {
+                Subject { users: vec![job.user_id], job: Some(job), ..Subject::default() }
+            }
+            Ok(pass::Message::News(news)) => Subject {
+                job: None,
+                users: news.added.into_keys().collect(),
+                names: news.named.into_keys().collect(),
+            },
+            Ok(pass::Message::GroupRead(_)) | Err(_) => Subject::default(),
         }
     }
 
@@ -84,32 +84,11 @@ impl Message {
 }
 
 impl Subject {
-    /// The user's object id, where the message has it.
-    pub fn user(&self) -> Option<Uuid> {
-        match self {
-            Self::Job(job) => Some(job.user_id),
-            Self::User(user) => Some(*user),
-            Self::SignInName(_) | Self::Nobody => None,
-        }
+    /// Users as the message names them, with the object id where it has it.
+    pub fn people(&self) -> impl Iterator<Item = (Option<Uuid>, String)> {
+        let by_id = self.users.iter().map(|user| (Some(*user), user.to_string()));
+        by_id.chain(self.names.iter().map(|name| (None, name.clone())))
     }
-
-    /// The user as the message names them.
-    pub fn name(&self) -> Option<String> {
-        match self {
-            Self::SignInName(name) => Some(name.clone()),
-            _ => self.user().map(|user| user.to_string()),
-        }
-    }
-}
-
-/// What Entra ID lets a sign-in name be, and no more: it is shown to people, whoever wrote the message
-/// (<https://learn.microsoft.com/entra/identity/authentication/concept-sspr-policy#userprincipalname-policies>).
-fn is_sign_in_name(text: &str) -> bool {
-    let is_part = |part: &str, most: usize| {
-        (1..=most).contains(&part.len())
-            && part.bytes().all(|b| b.is_ascii_alphanumeric() || b"'.-_!#^~".contains(&b))
-    };
-    text.split_once('@').is_some_and(|(user, domain)| is_part(user, 64) && is_part(domain, 48))
 }
 
 #[cfg(test)]
@@ -126,21 +105,25 @@ mod tests {
 
     #[test]
     fn whom_a_message_is_about_is_told_whatever_its_form() {
-        let user = Uuid::from_u128(7);
+        let (user, other) = (Uuid::from_u128(7), Uuid::from_u128(8));
         let job = Job::joiner(user, NaiveDate::from_ymd_opt(2026, 11, 30).unwrap());
-        let emma = || Subject::SignInName("emma@contoso.example".into());
+        let of_job = || Subject { job: Some(job.clone()), users: vec![user], names: vec![] };
+        let of = |users: &[Uuid]| Subject { users: users.to_vec(), ..Subject::default() };
+        let emma = || Subject { names: vec!["emma@contoso.example".into()], ..Subject::default() };
+        let items = format!(r#"[{{"id":"{user}"}},{{"id":"{other}"}}]"#);
         for (text, subject) in [
-            (STANDARD.encode(job.to_message()), Subject::Job(job.clone())),
-            (job.to_message(), Subject::Job(job)),
-            (STANDARD.encode(user.to_string()), Subject::User(user)),
-            (format!("\"{user}\"\n"), Subject::User(user)),
+            (STANDARD.encode(job.to_message()), of_job()),
+            (job.to_message(), of_job()),
+            (STANDARD.encode(user.to_string()), of(&[user])),
+            (format!("\"{user}\"\n"), of(&[user])),
+            (STANDARD.encode(items), of(&[user, other])),
             ("emma@contoso.example".into(), emma()),
             (STANDARD.encode("\"emma@contoso.example\""), emma()),
-            (STANDARD.encode("\"\\\"call 555 now\\\"@evil.example\""), Subject::Nobody),
-            ("\"call 555 now\"@evil.example".into(), Subject::Nobody),
-            (STANDARD.encode(r#"{"what": "ever"}"#), Subject::Nobody),
-            (STANDARD.encode([0xff, 0xfe]), Subject::Nobody),
-            (String::new(), Subject::Nobody),
+            (STANDARD.encode("\"\\\"call 555 now\\\"@evil.example\""), of(&[])),
+            ("\"call 555 now\"@evil.example".into(), of(&[])),
+            (STANDARD.encode(r#"{"what": "ever"}"#), of(&[])),
+            (STANDARD.encode([0xff, 0xfe]), of(&[])),
+            (String::new(), of(&[])),
         ] {
             assert_eq!(message(&text).subject(), subject, "{text}");
         }
@@ -163,7 +146,7 @@ mod tests {
         #[test]
         fn no_message_makes_it_panic(text in ".*", most in 0_usize..80) {
             let message = message(&text);
-            let _ = (message.subject().name(), message.excerpt(most));
+            let _ = (message.subject(), message.excerpt(most));
             prop_assert!(STANDARD.decode(message.encoded().trim()).is_ok());
         }
     }

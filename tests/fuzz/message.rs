@@ -5,10 +5,7 @@
 #![no_main]
 
 use chrono::DateTime;
-use firstpass::{
-    functions::on_group_add::Message,
-    pass::{Job, Reason},
-};
+use firstpass::pass::{Job, Message, Reason};
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
 use uuid::Uuid;

@@ -99,15 +99,12 @@ async fn what_was_given_up_is_listed_put_back_and_deleted() {
     assert_eq!(listed, listed_again, "a look changes nothing, and a signature sees the same");
     let messages = listed["messages"].as_array().unwrap();
     assert_eq!((&listed["total"], messages.len()), (&Value::from(3), 3));
-    assert_eq!(
-        (&messages[0]["user"], &messages[0]["reason"]),
-        (&Value::from(user.to_string()), &Value::from("joiner"))
-    );
+    assert_eq!((&messages[0]["users"], &messages[0]["reason"]), (&json!([user]), &Value::from("joiner")));
     assert_eq!(
         (&messages[1]["isBase64"], &messages[1]["text"]),
         (&Value::from(false), &Value::from("<not base64> \u{fc}"))
     );
-    assert_eq!((&messages[2]["user"], &messages[2]["text"]), (&Value::Null, &Value::from("{\"junk\": [1]}")));
+    assert_eq!((&messages[2]["users"], &messages[2]["text"]), (&json!([]), &Value::from("{\"junk\": [1]}")));
 
     let table = said(&jobs(&by_key, &[]));
     for words in [&user.to_string(), "not base64", "no user: {\"junk\": [1]}", "3 messages were given up"] {

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use crate::{
     app::{Alert, App},
-    queue::{GivenUp, POISON, Subject},
+    queue::{GivenUp, POISON},
 };
 
 /// For finding out who the messages are about: the host waits for the sweep. Names are nice to have.
@@ -46,7 +46,8 @@ pub(super) async fn tell_of_given_up(app: &App) {
     let Some(oldest) = given_up.messages.iter().map(|message| message.inserted).min() else { return };
     let named = people(&given_up);
     let people = timeout(WHO_TIME, known(app, named.clone())).await.unwrap_or(named);
-    let nameless = given_up.messages.iter().filter(|message| message.subject() == Subject::Nobody).count();
+    let nameless =
+        given_up.messages.iter().filter(|message| message.subject().people().next().is_none()).count();
     let unseen = given_up.total - given_up.messages.len();
     let (served, waiting): (Vec<_>, Vec<_>) = people.into_iter().partition(|person| person.is_served);
     tracing::info!(
@@ -67,12 +68,12 @@ pub(super) async fn tell_of_given_up(app: &App) {
 fn people(given_up: &GivenUp) -> Vec<Person> {
     let mut people: BTreeMap<String, Person> = BTreeMap::new();
     for message in &given_up.messages {
-        let subject = message.subject();
-        let Some(name) = subject.name() else { continue };
-        let (user, last) = (subject.user(), message.inserted);
-        let person = Person { user, name: name.clone(), last, is_served: false };
-        let person = people.entry(name).or_insert(person);
-        person.last = person.last.max(last);
+        let last = message.inserted;
+        for (user, name) in message.subject().people() {
+            let person = Person { user, name: name.clone(), last, is_served: false };
+            let person = people.entry(name).or_insert(person);
+            person.last = person.last.max(last);
+        }
     }
     people.into_values().collect()
 }

@@ -11,11 +11,8 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use crate::{
-    graph::users::names_a_user,
-    hash::sha256,
-    pass::{Event, GroupRead, Job},
-};
+use super::{Event, GroupRead, Job};
+use crate::hash::sha256;
 
 /// What a message says.
 #[derive(Debug, PartialEq, Eq)]
@@ -48,8 +45,6 @@ pub struct News {
 const REPLAYS: TimeDelta = TimeDelta::hours(1);
 /// The longest name of an event that is used as it is.
 const MAX_KEY: usize = 64;
-/// The longest user principal name (Entra ID's limits: 64 before the @, 48 after it; guests' are longer).
-const MAX_NAME: usize = 256;
 
 const GROUP: &str = "#Microsoft.Graph.Group";
 const LIFECYCLE: &str = "it is about the life of a subscription";
@@ -218,7 +213,7 @@ impl Reader {
     fn person(&mut self, text: &str, event: &Event) {
         if let Ok(user) = text.parse() {
             self.add(user, event);
-        } else if names_a_user(text) && text.len() <= MAX_NAME && !text.chars().any(is_out_of_place) {
+        } else if is_sign_in_name(text) {
             self.news.named.insert(text.to_lowercase(), event.clone());
         } else {
             self.problem("it is a text, but neither a user principal name nor an object id");
@@ -264,7 +259,9 @@ fn decoded(text: &str) -> Option<Value> {
     let inner = String::from_utf8(base64::decode(text).ok()?).ok()?;
     match serde_json::from_str(&inner) {
         Ok(value @ (Value::Object(_) | Value::Array(_) | Value::String(_))) => Some(value),
-        _ if names_a_user(inner.trim()) => Some(Value::String(inner)),
+        _ if is_sign_in_name(inner.trim()) || inner.trim().parse::<Uuid>().is_ok() => {
+            Some(Value::String(inner))
+        }
         _ => None,
     }
 }
@@ -273,8 +270,13 @@ fn stamp(time: DateTime<Utc>) -> String {
     time.to_rfc3339_opts(SecondsFormat::Secs, true)
 }
 
-fn is_out_of_place(c: char) -> bool {
-    c.is_whitespace() || c.is_control() || "\"<>;,".contains(c)
+/// What Entra ID lets a sign-in name be, and no more: it is shown to people, whoever wrote the message
+/// (<https://learn.microsoft.com/entra/identity/authentication/concept-sspr-policy#userprincipalname-policies>).
+fn is_sign_in_name(text: &str) -> bool {
+    let is_part = |part: &str| {
+        !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || b"'.-_!#^~".contains(&b))
+    };
+    text.len() <= 113 && text.split_once('@').is_some_and(|(user, domain)| is_part(user) && is_part(domain))
 }
 
 /// The group in `Groups/{id}`, `groups/{id}/members`, `/groups('{id}')` and the like.

@@ -209,6 +209,8 @@ fn what_cannot_be_understood_is_said_without_repeating_it() {
         json!({"value": [{"resource": "", "resourceData": {}}]}),
         json!([["secret"], 7]),
         json!("secret user@contoso.example"),
+        json!("\"secret: call 555 now\"@evil.example"),
+        json!("secret@evil.example/call?555"),
         json!(format!("{}@contoso.example", "secret".repeat(80))),
     ] {
         let problems = understand(&message).expect_err(&message.to_string());
