@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer};
 use uuid::Uuid;
 
 use super::{
-    Group, Pass, Person, Tenant,
+    Group, Pass, Person, Subscription, Tenant,
     wire::{Call, GraphError},
 };
 
@@ -79,8 +79,8 @@ pub enum FaultKind {
     /// A wait between the effect and the answer.
     #[serde(deserialize_with = "seconds")]
     DelayAfter(Duration),
-    /// The answer of a replica that stands still since the fault was armed: accounts, passes and memberships are read
-    /// as they were then. Changes are made to the tenant as it is.
+    /// The answer of a replica that stands still since the fault was armed: accounts, passes, memberships and
+    /// subscriptions are read as they were then. Changes are made to the tenant as it is.
     Stale,
 }
 
@@ -184,16 +184,22 @@ impl From<FaultKind> for Drawn {
     }
 }
 
-/// Accounts, passes and groups with their members, as they were.
+/// Accounts, passes, subscriptions, and groups with their members, as they were.
 pub(super) struct Replica {
     users: BTreeMap<Uuid, Person>,
     groups: BTreeMap<Uuid, Group>,
+    subscriptions: BTreeMap<Uuid, Subscription>,
     passes: BTreeMap<Uuid, Pass>,
 }
 
 impl Replica {
     fn of(tenant: &Tenant) -> Self {
-        Self { users: tenant.users.clone(), groups: tenant.groups.clone(), passes: tenant.passes.clone() }
+        Self {
+            users: tenant.users.clone(),
+            groups: tenant.groups.clone(),
+            subscriptions: tenant.subscriptions.clone(),
+            passes: tenant.passes.clone(),
+        }
     }
 
     /// The tenant that reads see, put in the place of `tenant`, which is handed back.
@@ -201,6 +207,7 @@ impl Replica {
         Self {
             users: mem::replace(&mut tenant.users, self.users.clone()),
             groups: mem::replace(&mut tenant.groups, self.groups.clone()),
+            subscriptions: mem::replace(&mut tenant.subscriptions, self.subscriptions.clone()),
             passes: mem::replace(&mut tenant.passes, self.passes.clone()),
         }
     }
@@ -209,6 +216,7 @@ impl Replica {
     pub(super) fn step_out(self, tenant: &mut Tenant) {
         tenant.users = self.users;
         tenant.groups = self.groups;
+        tenant.subscriptions = self.subscriptions;
         tenant.passes = self.passes;
     }
 }

@@ -91,6 +91,17 @@ fn what_graph_documents_fits() {
         post(PASSES, json!({})),
         post(PASSES, pass),
         sent("DELETE", &format!("{PASSES}/1"), None),
+        post(
+            "/subscriptions",
+            json!({
+                "changeType": "updated",
+                "notificationUrl": "EventGrid:?",
+                "resource": "groups/1",
+                "expirationDateTime": "2026-12-21T05:00:00Z",
+            }),
+        ),
+        sent("PATCH", "/subscriptions/1", Some(json!({"expirationDateTime": "2026-12-21T05:00:00Z"}))),
+        sent("DELETE", "/subscriptions/1", None),
         mail(message.clone()),
         post(&format!("{USER}/microsoft.graph.sendMail"), json!({"Message": message})),
     ] {
@@ -164,6 +175,11 @@ fn a_body_that_graph_does_not_know_is_found() {
         ),
         (post(PASSES, json!({"isUsableOnce": "true"})), "not of type 'Edm.Boolean'"),
         (post(PASSES, json!({"startDateTime": "2026-11-27T07:00:00"})), "not of type 'Edm.DateTimeOffset'"),
+        (post("/subscriptions", json!({"expirationDate": "2026-12-21T05:00:00Z"})), "no such property"),
+        (
+            post("/subscriptions", json!({"expirationDateTime": "2026-12-21"})),
+            "not of type 'Edm.DateTimeOffset'",
+        ),
         (post(PASSES, json!([])), "not an object"),
         (sent("POST", PASSES, None), "not an object"),
         (mail(json!({"subject": "A", "sensitivity": "private"})), "'message' has no such property"),

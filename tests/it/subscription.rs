@@ -137,6 +137,31 @@ async fn one_that_vanished_is_made_anew() {
     assert_eq!(world.alerts().len(), 0);
 }
 
+/// Graph has been seen to list subscriptions that it did not have any more.
+#[tokio::test(start_paused = true)]
+async fn one_that_is_only_listed_is_made_anew() {
+    let (world, _) = world();
+    sweep(&world).await;
+    let first = the_one(&world).id;
+    world.later(TimeDelta::days(1));
+    world.sandbox.inject(Fault::on("GET", PATH, FaultKind::Stale).always());
+    world.sandbox.edit(|tenant| tenant.subscriptions.clear());
+    sweep(&world).await;
+    assert_ne!(the_one(&world).id, first);
+    assert_eq!((world.count("PATCH", PATH), world.alerts().len()), (1, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_renewal_whose_answer_was_lost_is_sent_again() {
+    let (world, _) = world();
+    sweep(&world).await;
+    world.later(TimeDelta::days(1));
+    world.sandbox.inject(Fault::on("PATCH", PATH, FaultKind::LoseAnswer));
+    let (_, log) = logged("info", sweep(&world)).await;
+    assert!(log.contains("did=renewed"), "{log}");
+    assert_eq!((world.count("POST", PATH), world.count("PATCH", PATH), world.alerts().len()), (1, 2, 0));
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_lost_answer_makes_no_second_one() {
     for fault in [FaultKind::LoseAnswer, FaultKind::FailAfter { status: 504 }] {
