@@ -286,7 +286,9 @@ fn words(error: &Error, access: &QueueAccess) -> String {
                     "nobody could be signed in to storage: {words}; check the app's identity, or run `az login`"
                 )
             }
-            _ => words,
+            _ => format!(
+                "{words}; check that the storage account can be reached from here (Azurite: that it runs)"
+            ),
         };
     };
     let code = error_code.as_deref().unwrap_or("no error code");
