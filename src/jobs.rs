@@ -184,12 +184,15 @@ async fn rehearse(queues: &Queues, which: &Which, as_json: bool) -> Result<(), S
     } else if !given_up.messages.is_empty() {
         say(&table(&given_up.messages));
     }
-    let more =
-        if unseen == 0 { String::new() } else { format!(" (and it may be more: {unseen} are not shown)") };
-    Err(format!(
-        "nothing was deleted. With --yes it would be the {} listed above{more}",
-        given_up.messages.len()
-    ))
+    let more = if unseen == 0 {
+        String::new()
+    } else {
+        format!(", and perhaps some of {unseen} that are not shown")
+    };
+    match given_up.messages.len() {
+        0 => Err(format!("nothing was deleted: no message is meant{more}; `firstpass jobs` lists them")),
+        count => Err(format!("nothing was deleted: with --yes it would be the {count} above{more}")),
+    }
 }
 
 fn table(messages: &[Message]) -> String {

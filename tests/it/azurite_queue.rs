@@ -121,10 +121,9 @@ async fn what_was_given_up_is_listed_put_back_and_deleted() {
 
     let junk = messages[2]["messageId"].as_str().unwrap();
     let rehearsed = jobs(&by_key, &["delete", junk]);
-    assert!(
-        complained(&rehearsed).contains("nothing was deleted. With --yes it would be the 1"),
-        "{rehearsed:?}"
-    );
+    assert!(complained(&rehearsed).contains("with --yes it would be the 1 above"), "{rehearsed:?}");
+    let nobody = jobs(&by_key, &["delete", &stranger]);
+    assert!(complained(&nobody).contains("no message is meant"), "{nobody:?}");
     assert_eq!(poison.peek().await.unwrap().len(), 2);
     let deleted = jobs(&by_key, &["delete", junk, "--yes", "--json"]);
     let deleted: Value = serde_json::from_str(&said(&deleted)).unwrap();
@@ -150,7 +149,7 @@ fn what_is_wrong_is_said_with_what_to_do_and_no_secret() {
         format!("{address}QueueEndpoint=http://127.0.0.1:9/{}", rest.split_once('/').unwrap().1);
     for (setting, words) in [
         (wrong_key, "check the AccountKey in AzureWebJobsStorage"),
-        (nobody_there, "error sending request"),
+        (nobody_there, "check that the storage account can be reached"),
         (String::new(), "Name the function app's storage account with --account"),
         (by_key.replace("AccountKey=", "AccountKey=!"), "AccountKey that is not base64"),
     ] {
