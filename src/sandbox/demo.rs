@@ -116,11 +116,16 @@ impl Story {
         let Stage { sandbox, settings, .. } = stage;
         let before = std::mem::replace(&mut self.requests, sandbox.requests().len());
         if let Cause::Admin = invocation.cause {
-            self.jobs = invocation.answer.as_ref().map_or(0, |answer| answer.jobs().len());
+            let is_job = |message: &String| message.contains("jobKey");
+            self.jobs = invocation
+                .answer
+                .as_ref()
+                .map_or(0, |answer| answer.jobs().iter().filter(|m| is_job(m)).count());
             let jobs = self.jobs;
             progress.line(&format!("SweepJoiners queued {jobs} jobs. OnGroupAdd takes them one by one:"));
-        } else if let Some(settled) = invocation.settled() {
-            let row = Row::new(sandbox, settings.pass.time_zone, &settled, self.requests - before);
+        } else if let Some(settled) = invocation.settled()
+            && let Some(row) = Row::new(sandbox, settings.pass.time_zone, &settled, self.requests - before)
+        {
             let mut rows = self.rows.0.lock().unwrap_or_else(PoisonError::into_inner);
             let number = rows.len() + 1;
             progress.line(&format!("  {number:>2}/{}  {:<8} {}", self.jobs, row.outcome, row.name));

@@ -36,15 +36,24 @@ pub struct Row {
 }
 
 impl Row {
-    /// Reads the outcome from the handler's answer, and the rest from the tenant.
-    pub fn new(sandbox: &Sandbox, default_zone: Tz, settled: &Settled, graph_requests: usize) -> Self {
-        let message: Value = serde_json::from_str(&settled.message).unwrap_or_default();
-        let id: Uuid = message["userId"].as_str().and_then(|id| id.parse().ok()).unwrap_or_default();
-        // The handler says "job key: outcome: why".
-        let mut words = settled.answer.log().splitn(3, ": ").skip(1).map(str::to_owned);
-        let (outcome, why) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+    /// Reads the outcome from the handler's answer, and the rest from the tenant. `None` for a message that was no job,
+    /// but became some.
+    pub fn new(
+        sandbox: &Sandbox,
+        default_zone: Tz,
+        settled: &Settled,
+        graph_requests: usize,
+    ) -> Option<Self> {
+        // The handler says "job key: outcome: why", and a key begins with "reason/user/".
+        let mut words = settled.answer.log().splitn(3, ": ").map(str::to_owned);
+        let (key, outcome) = (words.next()?, words.next()?);
+        let why = words.next().unwrap_or_default();
+        if !OUTCOMES.contains(&outcome.as_str()) {
+            return None;
+        }
+        let id: Uuid = key.split('/').nth(1).and_then(|id| id.parse().ok()).unwrap_or_default();
         let pass = sandbox.passes().into_iter().find(|pass| pass.user == id && outcome == "mailed");
-        sandbox.edit(|tenant| {
+        Some(sandbox.edit(|tenant| {
             let person = tenant.users.get(&id);
             let zone = zone_for(person.and_then(|p| p.usage_location.as_deref()), default_zone);
             let city = zone.name().rsplit('/').next().unwrap_or("UTC").replace('_', " ");
@@ -60,7 +69,7 @@ impl Row {
                 why,
                 graph_requests,
             }
-        })
+        }))
     }
 }
 

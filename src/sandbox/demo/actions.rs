@@ -1,7 +1,7 @@
 //! What the page's buttons do: first a person changes something, then firstpass meets it.
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::{
@@ -12,7 +12,6 @@ use super::{
     tell, this_morning,
 };
 use crate::{
-    pass::Reason,
     sandbox::{
         Fault, FaultKind, Tenant,
         functions_host::queue::encoded,
@@ -265,19 +264,26 @@ impl Stage {
         self.sandbox.advance(ahead.max(TimeDelta::zero()));
     }
 
+    /// Graph tells of a new member. Whoever is one already is asked for by name, as a script would.
     async fn on_demand(&self, user: Uuid) -> Vec<Line> {
-        self.sandbox.edit(|tenant| {
-            let group = tenant.find_group(ON_DEMAND_GROUP).map(|group| group.id);
-            group.into_iter().for_each(|group| tenant.add_member(group, user));
-        });
-        let key = format!("group-add/{user}/{}", self.sandbox.now().timestamp());
-        let message = json!({"jobKey": key, "reason": Reason::GroupAdd, "userId": user}).to_string();
         let (host, rows) = tell(self, &Progress::silent());
-        if let Err(why) = host.storage().put(self.queue(), encoded(&message)) {
+        let now = self.sandbox.now();
+        let is_known = self.sandbox.edit(|tenant| {
+            let group = tenant.find_group(ON_DEMAND_GROUP).map(|group| group.id).unwrap_or_default();
+            let is_known = tenant.members(group, now).contains(&user);
+            tenant.add_member(group, user);
+            is_known
+        });
+        if is_known && let Err(why) = host.storage().put(self.queue(), encoded(&user.to_string())) {
             return vec![Line::Note(why)];
         }
         host.storage().drained(self.queue()).await;
-        rows.take().into_iter().map(Line::Job).collect()
+        let first = match is_known {
+            true => "A member already: their object id was put onto the queue.",
+            false => "Graph told of the change through Event Grid, and OnGroupAdd looked who was new.",
+        };
+        let jobs = rows.take().into_iter().map(Line::Job);
+        [Line::Note(first.to_owned())].into_iter().chain(jobs).collect()
     }
 
     /// What Entra says to somebody who types in the code.

@@ -13,7 +13,7 @@ use crate::{
     host,
     ledger::memory::MemoryLedger,
     sandbox::{
-        EventGrid, Sandbox,
+        EventGrid, Permission, Sandbox,
         functions_host::{Embedded, FunctionApp, FunctionsHost, Storage, Worker},
         samples::{ON_DEMAND_GROUP, SENDER, SERVICE_DESK},
         transport::InProcess,
@@ -41,7 +41,11 @@ impl Stage {
     /// # Errors
     /// In words, when the sample settings do not work: a mistake of ours.
     pub fn new(sandbox: Sandbox) -> Result<Self, String> {
-        let group = sandbox.edit(|tenant| tenant.find_group(ON_DEMAND_GROUP).map(|group| group.id));
+        let group = sandbox.edit(|tenant| {
+            // What EVENT_GRID_PARTNER_TOPIC takes besides.
+            tenant.granted.insert(Permission::ASKED_FOR_NOTIFICATIONS);
+            tenant.find_group(ON_DEMAND_GROUP).map(|group| group.id)
+        });
         let settings = Settings::read(&sample_settings(group)).map_err(|report| report.to_string())?;
         let history = Arc::new(Mutex::new(History::of(&sandbox)));
         let transport = InProcess::new(history::watch_tenant(sandbox.router(), &sandbox, &history));
@@ -80,10 +84,15 @@ impl fmt::Debug for Stage {
     }
 }
 
+const PARTNER_TOPIC: &str = "EventGrid:?azuresubscriptionid=8a8a8a8a-4b4b-4c4c-4d4d-12e12e12e12e\
+                             &resourcegroup=firstpass&partnertopic=firstpass&location=westeurope";
+
 /// Settings as an admin of the sample tenant would make them. Its headquarters are in California, so that is the
 /// zone of everyone whose country has several.
 fn sample_settings(on_demand_group: Option<Uuid>) -> Environment {
-    let group = on_demand_group.map(|id| ("ON_DEMAND_GROUP_ID", id.to_string()));
+    let on_demand = on_demand_group.map(|id| {
+        [("ON_DEMAND_GROUP_ID", id.to_string()), ("EVENT_GRID_PARTNER_TOPIC", PARTNER_TOPIC.to_owned())]
+    });
     let settings = [
         ("SANDBOX_URL", "http://127.0.0.1"),
         ("MAIL_FROM", SENDER),
@@ -94,7 +103,11 @@ fn sample_settings(on_demand_group: Option<Uuid>) -> Environment {
         ("SERVICE_DESK_EMAIL", SERVICE_DESK),
         ("SERVICE_DESK_PHONE", "+1 425 555 0100"),
     ];
-    settings.map(|(name, value)| (name, value.to_owned())).into_iter().chain(group).collect()
+    settings
+        .map(|(name, value)| (name, value.to_owned()))
+        .into_iter()
+        .chain(on_demand.into_iter().flatten())
+        .collect()
 }
 
 /// What the host needs beside firstpass's own settings.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use firstpass::sandbox::{EventGrid, Removed, Subscription, functions_host::Storage};
+use firstpass::sandbox::{EventGrid, Removed, functions_host::Storage};
 
 use super::{replays::start, *};
 
@@ -15,16 +15,13 @@ async fn watched(
     members: usize,
     grid: impl FnOnce(EventGrid) -> EventGrid,
 ) -> (Office, Storage) {
-    let office = Office::of(people, members);
+    let office = Office::with(people, members, &[("EVENT_GRID_PARTNER_TOPIC", TOPIC)]);
+    // It has Graph tell from now on.
     office.world.sweep().await;
     let sandbox = &office.world.sandbox;
     let storage = Storage::new(sandbox.clock());
     sandbox.connect_event_grid(grid(EventGrid::to_queue(&storage, "pass-jobs")));
-    let ends = sandbox.now() + TimeDelta::days(2);
-    sandbox.edit(|tenant| {
-        tenant.latency = Duration::from_millis(100);
-        tenant.add_subscription(Subscription::to_group(office.group, TOPIC, ends));
-    });
+    sandbox.edit(|tenant| tenant.latency = Duration::from_millis(100));
     (office, storage)
 }
 

@@ -6,7 +6,7 @@ mod replays;
 mod shapes;
 
 use chrono::{SecondsFormat, TimeDelta};
-use firstpass::sandbox::{Group, Person, Tenant, samples::SENDER};
+use firstpass::sandbox::{Group, Permission, Person, Tenant, samples::SENDER};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -31,6 +31,10 @@ struct Course {
 impl Office {
     /// So many people, of whom the first `members` are in the group.
     fn of(people: usize, members: usize) -> Self {
+        Self::with(people, members, &[])
+    }
+
+    fn with(people: usize, members: usize, settings: &[(&str, &str)]) -> Self {
         let mut tenant = Tenant::new(7);
         tenant.add_mailbox(Person::named("Welcome").user_principal_name(SENDER));
         let names = (0..people).map(|n| (format!("Person N{n}"), format!("n{n}@mail.example")));
@@ -38,7 +42,10 @@ impl Office {
             names.map(|(name, mail)| tenant.add(Person::named(&name).private_mail(&mail))).collect();
         let members = people[..members].iter().copied();
         let group = tenant.add_group(Group::named("On-demand access").members(members));
-        let world = World::new(tenant, &[("ON_DEMAND_GROUP_ID", &group.to_string())]);
+        tenant.granted.insert(Permission::ASKED_FOR_NOTIFICATIONS);
+        let group_setting = group.to_string();
+        let settings = [&[("ON_DEMAND_GROUP_ID", group_setting.as_str())], settings].concat();
+        let world = World::new(tenant, &settings);
         Self { world, group, people }
     }
 
