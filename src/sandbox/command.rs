@@ -8,10 +8,11 @@ use tokio::net::TcpListener;
 use uuid::Uuid;
 
 use super::{
-    EventGrid, Identity, Sandbox,
+    EventGrid, Identity, Permission, Sandbox,
     functions_host::{FunctionApp, FunctionsHost, Process, Storage},
     generate::generate,
     loopback,
+    samples::{ON_DEMAND_GROUP, PARTNER_TOPIC},
 };
 use crate::{
     clock::Clock,
@@ -119,14 +120,22 @@ async fn functions(
     let Some(address) = address else { return std::future::pending().await };
     let url = format!("http://{sandbox_address}");
     let set: Vec<(&str, &str)> = env.names().filter_map(|name| Some((name, env.get(name)?))).collect();
-    let with = |defaults: &[(&'static str, &'static str)]| -> Environment {
+    let with = |defaults: &[(&str, &str)]| -> Environment {
         defaults.iter().copied().chain(set.iter().copied()).chain([("SANDBOX_URL", url.as_str())]).collect()
     };
-    let schedule = ("SWEEP_SCHEDULE", "0 0 5 * * *");
-    let host = with(&[schedule, ("AzureWebJobsStorage", "UseDevelopmentStorage=true")]);
+    let group = sandbox.edit(|tenant| {
+        tenant.granted.insert(Permission::ASKED_FOR_NOTIFICATIONS);
+        tenant.find_group(ON_DEMAND_GROUP).map(|group| group.id.to_string()).unwrap_or_default()
+    });
+    let defaults = [
+        ("SWEEP_SCHEDULE", "0 0 5 * * *"),
+        ("ON_DEMAND_GROUP_ID", group.as_str()),
+        ("EVENT_GRID_PARTNER_TOPIC", PARTNER_TOPIC),
+    ];
+    let host = with(&[&defaults[..], &[("AzureWebJobsStorage", "UseDevelopmentStorage=true")]].concat());
     let mut app = FunctionApp::embedded(&host).map_err(|problems| problems.to_string())?;
     // The queues are in this process: the handler must not look for them in an emulator that nobody started.
-    app.settings = with(&[schedule]);
+    app.settings = with(&defaults);
     let executable = std::env::current_exe().map_err(|error| error.to_string())?;
     let worker = Process::new(".", Some(executable))?;
     let storage = Storage::new(sandbox.clock());
@@ -144,6 +153,9 @@ async fn functions(
     say(&format!("curl -d '{{\"UserName\": \"…\"}}' 'http://{address}/api/CreateTap?code={master}'"));
     say(&format!(
         "curl -H 'Content-Type: application/json' -d '{{\"input\": \"\"}}' 'http://{address}/admin/functions/SweepJoiners?code={master}'"
+    ));
+    say(&format!(
+        "curl -X PUT '{url}/sandbox/groups/{group}/members/…'   # on demand, once a sweep has looked who is there"
     ));
     // The tenant's clock can be set from outside, which nobody hears of.
     let watch_clock = async {

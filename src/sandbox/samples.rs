@@ -15,6 +15,10 @@ pub const SERVICE_DESK: &str = "servicedesk@contoso.example";
 /// The name of the group whose members get a pass on demand.
 pub const ON_DEMAND_GROUP: &str = "On-demand access";
 
+/// Where Event Grid takes notifications of the sample tenants, in the form of EVENT_GRID_PARTNER_TOPIC.
+pub const PARTNER_TOPIC: &str = "EventGrid:?azuresubscriptionid=8a8a8a8a-4b4b-4c4c-4d4d-12e12e12e12e\
+                                 &resourcegroup=firstpass&partnertopic=firstpass&location=westeurope";
+
 /// The name of the dynamic group of joiners.
 pub const JOINER_GROUP: &str = "New joiners";
 

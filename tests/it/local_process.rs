@@ -18,7 +18,7 @@ use tokio::{net::TcpListener, time::timeout};
 
 use crate::{
     helpers::{NOW, tenant_with_emma, time},
-    process::{Process, get, post},
+    process::{Process, get, post, send},
 };
 
 const QUEUE: &str = "pass-jobs";
@@ -194,4 +194,56 @@ fn a_person_can_run_the_whole_app_beside_a_tenant_and_call_it() {
     let state: Value = serde_json::from_str(&get(tenant, "/sandbox/state")).unwrap();
     let passes = state["passes"].as_array().unwrap();
     assert!(passes.iter().any(|pass| pass["temporaryAccessPass"] == body["temporaryAccessPass"]));
+}
+
+#[test]
+fn a_person_can_add_somebody_to_the_group_and_see_the_mail() {
+    let arguments =
+        ["sandbox", "--listen", "127.0.0.1:0", "--functions", "127.0.0.1:0", "--joiners", "2", "--seed", "5"];
+    let mut running = Interrupted(Process::start(&arguments, &[]));
+    let tenant = running.0.wait_for("SANDBOX_URL=http://");
+    let tenant = tenant.split(['/', ' ']).nth(2).unwrap().to_owned();
+    let sweep = running.0.wait_for("/admin/functions/SweepJoiners");
+    let (port, path) = sweep.rsplit_once(':').unwrap().1.trim_end_matches('\'').split_once('/').unwrap();
+    let (port, path) = (port.to_owned(), format!("/{path}"));
+    let group = running.0.wait_for("/sandbox/groups/");
+    let group = group.split("/groups/").nth(1).unwrap().split('/').next().unwrap();
+    // Asked again and again: what happens, happens in another process.
+    let until = |is_so: &dyn Fn(&Value) -> bool| {
+        let begin = std::time::Instant::now();
+        loop {
+            let state: Value = serde_json::from_str(&get(&tenant, "/sandbox/state")).unwrap();
+            if is_so(&state) {
+                return state;
+            }
+            assert!(begin.elapsed() < Duration::from_secs(60), "it did not happen");
+        }
+    };
+    // The first sweep may have to wait for the handler.
+    assert_eq!(send("POST", &port, &path, &json!({"input": ""})).unwrap().0, 202);
+    let state = until(&|state| state["subscriptions"].as_array().is_some_and(|all| !all.is_empty()));
+    let members =
+        state["groups"].as_array().unwrap().iter().find(|g| g["id"] == group).unwrap()["members"].clone();
+    let plain = |user: &&Value| {
+        user["privileged"] == false
+            && user["accountEnabled"] == true
+            && user["userType"] == "Member"
+            && user["otherMails"][0].is_string()
+            && !members.as_array().unwrap().contains(&user["id"])
+    };
+    let user = state["users"].as_array().unwrap().iter().find(plain).expect("somebody to add");
+    let name = user["userPrincipalName"].as_str().unwrap();
+    let tenant_port = tenant.rsplit_once(':').unwrap().1;
+    let added =
+        send("PUT", tenant_port, &format!("/sandbox/groups/{group}/members/{name}"), &json!({})).unwrap();
+    assert!((200..300).contains(&added.0), "{added:?}");
+    let now =
+        |pass: &Value| pass["userId"] == user["id"] && pass["methodUsabilityReason"] == "EnabledByPolicy";
+    until(&|state| state["passes"].as_array().unwrap().iter().any(now));
+    until(&|state| {
+        let mails = state["mails"].as_array().unwrap();
+        let to_them =
+            |mail: &&Value| mail["toRecipients"][0]["emailAddress"]["address"] == user["otherMails"][0];
+        mails.iter().any(|mail| to_them(&mail))
+    });
 }

@@ -85,12 +85,16 @@ pub fn post(port: &str, path: &str, body: &Value) -> (u16, Value) {
 
 /// The same where the process may die meanwhile.
 pub fn try_post(port: &str, path: &str, body: &Value) -> io::Result<(u16, Value)> {
+    send("POST", port, path, body)
+}
+
+pub fn send(method: &str, port: &str, path: &str, body: &Value) -> io::Result<(u16, Value)> {
     let body = body.to_string();
     let mut stream = TcpStream::connect(format!("127.0.0.1:{port}"))?;
     let length = body.len();
     write!(
         stream,
-        "POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+        "{method} {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
     )?;
     let mut response = String::new();
     stream.read_to_string(&mut response)?;

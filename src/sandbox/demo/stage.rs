@@ -15,7 +15,7 @@ use crate::{
     sandbox::{
         EventGrid, Permission, Sandbox,
         functions_host::{Embedded, FunctionApp, FunctionsHost, Storage, Worker},
-        samples::{ON_DEMAND_GROUP, SENDER, SERVICE_DESK},
+        samples::{ON_DEMAND_GROUP, PARTNER_TOPIC, SENDER, SERVICE_DESK},
         transport::InProcess,
     },
     settings::{Environment, Settings},
@@ -83,9 +83,6 @@ impl fmt::Debug for Stage {
         f.debug_struct("Stage").field("sandbox", &self.sandbox).finish_non_exhaustive()
     }
 }
-
-const PARTNER_TOPIC: &str = "EventGrid:?azuresubscriptionid=8a8a8a8a-4b4b-4c4c-4d4d-12e12e12e12e\
-                             &resourcegroup=firstpass&partnertopic=firstpass&location=westeurope";
 
 /// Settings as an admin of the sample tenant would make them. Its headquarters are in California, so that is the
 /// zone of everyone whose country has several.
