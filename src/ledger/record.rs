@@ -169,6 +169,9 @@ pub struct Record {
     /// What the joiner was last told, whatever was delivered on demand since.
     #[serde(default)]
     pub told: Option<Told>,
+    /// When a pass on demand was last delivered, whatever was delivered to the joiner since.
+    #[serde(default)]
+    pub on_demand_at: Option<DateTime<Utc>>,
     /// Calls of CreateTap within the last hour, the oldest first.
     #[serde(default)]
     pub calls: Vec<PastCall>,
@@ -208,6 +211,7 @@ impl Record {
             earlier_claims: Vec::new(),
             delivered: None,
             told: None,
+            on_demand_at: None,
             calls: Vec::new(),
             reason: None,
             updated_at: now,
@@ -219,6 +223,9 @@ impl Record {
     pub fn settle(&mut self, delivered: Delivered, enabled: bool) {
         if let (Purpose::Joiner, Some(day_one)) = (delivered.purpose, delivered.day_one) {
             self.told = Some(Told { day_one, enabled });
+        }
+        if delivered.purpose == Purpose::OnDemand {
+            self.on_demand_at = Some(delivered.at);
         }
         self.state = State::Mailed;
         self.delivered = Some(delivered);
@@ -302,10 +309,10 @@ impl Record {
         }
     }
 
-    /// Whether a pass on demand was delivered at `since` or later.
+    /// Whether a pass on demand was delivered at `since` or later, and nothing has gone wrong after it: an unfinished
+    /// job may have cost it.
     pub fn was_served_on_demand_since(&self, since: DateTime<Utc>) -> bool {
-        let on_demand = self.delivered.as_ref().filter(|d| d.purpose == Purpose::OnDemand);
-        on_demand.is_some_and(|delivered| delivered.at >= since)
+        self.state == State::Mailed && self.on_demand_at.is_some_and(|at| at >= since)
     }
 
     /// Until when another worker's claim must be respected, if it must.

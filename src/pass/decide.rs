@@ -300,9 +300,13 @@ impl<'a> Facts<'a> {
             && self.delivered().is_some_and(|d| self.now - d.at < REPLICA_LAG)
     }
 
-    /// Whether a pass on demand was delivered since the user was added to the group.
+    /// Whether a pass on demand was delivered since the user was added to the group, or so short a time before that it
+    /// counted as just mailed then.
     fn was_served_since(&self) -> bool {
-        self.record.zip(self.since).is_some_and(|(record, since)| record.was_served_on_demand_since(since))
+        let served = |(record, since): (&Record, DateTime<Utc>)| {
+            record.was_served_on_demand_since(since - REPLICA_LAG)
+        };
+        self.record.zip(self.since).is_some_and(served)
     }
 
     /// Whether `pass` is the one that we delivered last.

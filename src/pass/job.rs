@@ -153,6 +153,13 @@ mod tests {
     }
 
     #[test]
+    fn a_reason_is_called_the_same_everywhere() {
+        for reason in [Reason::Joiner, Reason::GroupAdd, Reason::Recheck, Reason::Http] {
+            assert_eq!(json!(reason), reason.to_string());
+        }
+    }
+
+    #[test]
     fn every_problem_is_named() {
         let problems = Job::parse(&json!({"reason": "because", "userId": 7})).unwrap_err();
         assert_eq!(

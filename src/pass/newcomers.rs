@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use tokio::time::sleep;
 use uuid::Uuid;
 
-use super::{Failure, Job, Outcome, patience::MEMBERSHIP_LAG};
+use super::{Failure, Job, Outcome, decide::REPLICA_LAG, patience::MEMBERSHIP_LAG};
 use crate::{
     app::App,
     ledger::{LedgerError, Roster},
@@ -136,7 +136,7 @@ async fn job(
     event: Option<&Event>,
 ) -> Result<Option<Job>, LedgerError> {
     let record = app.ledger.read(user).await?;
-    if record.is_some_and(|(record, _)| record.was_served_on_demand_since(since)) {
+    if record.is_some_and(|(record, _)| record.was_served_on_demand_since(since - REPLICA_LAG)) {
         return Ok(None);
     }
     let key =

@@ -27,6 +27,21 @@ async fn an_event_that_is_told_again_hours_later_brings_no_second_pass() {
     }
 }
 
+/// Their pass for day one came in between.
+#[tokio::test(start_paused = true)]
+async fn a_joiner_who_was_served_on_demand_is_not_served_again_when_the_news_is_told_again() {
+    let office = Office::of(1, 1);
+    let (joiner, manager) = (crate::helpers::emma, office.people[0]);
+    let emma = office.world.sandbox.edit(|tenant| tenant.add(joiner(manager)));
+    office.world.sandbox.edit(|tenant| tenant.add_member(office.group, emma));
+    let event = office.cloud_event(Some(json!([{"id": emma}])));
+    assert_eq!(office.tell(&event).await.outcomes, ["mailed"]);
+    office.world.sweep_daily(1).await;
+    assert_eq!(office.world.pass_mails().len(), 2, "on demand, and for day one");
+    assert_eq!(office.tell(&event).await.outcomes, ["skipped"]);
+    assert_eq!(office.world.pass_mails().len(), 2);
+}
+
 #[tokio::test(start_paused = true)]
 async fn the_connector_may_repeat_itself_for_an_hour() {
     let office = Office::of(1, 1);
@@ -48,8 +63,10 @@ async fn somebody_who_is_added_again_gets_another_pass() {
     assert_eq!(office.tell(&office.cloud_event(delta())).await.outcomes, ["mailed"]);
     office.signs_in(0);
     office.world.later(TimeDelta::minutes(5));
-    assert_eq!(office.tell(&office.cloud_event(delta())).await.outcomes, ["skipped"], "replicas may lag");
+    let too_soon = office.cloud_event(delta());
+    assert_eq!(office.tell(&too_soon).await.outcomes, ["skipped"], "replicas may lag");
     office.world.later(TimeDelta::minutes(6));
+    assert_eq!(office.tell(&too_soon).await.outcomes, ["skipped"], "and what was too soon stays so");
     assert_eq!(office.tell(&office.cloud_event(delta())).await.outcomes, ["mailed"]);
 }
 
