@@ -88,4 +88,20 @@ mod tests {
         let unknown = Standing { unknown: Some("403".into()), ..Standing::default() };
         assert_eq!(power(&unknown), Some(Power::Unknown("403".into())));
     }
+
+    #[test]
+    fn why_somebody_is_too_powerful_is_told_with_the_name_of_the_role_or_its_id() {
+        let role = |name: Option<&str>| Role { id: Uuid::from_u128(7), name: name.map(str::to_owned) };
+        for (power, words) in [
+            (Power::Holds(role(Some("User Administrator"))), "holds the role User Administrator"),
+            (Power::CanActivate(role(None)), "can activate the role 00000000-0000-0000-0000-000000000007"),
+            (Power::RoleGroup("Tier 0".into()), "is in the role-assignable group \"Tier 0\""),
+            (
+                Power::Unknown("roles: 403".into()),
+                "cannot tell whether the account is privileged: roles: 403",
+            ),
+        ] {
+            assert!(power.to_string().ends_with(words), "{power}");
+        }
+    }
 }

@@ -166,6 +166,8 @@ mod tests {
             problems,
             ["jobKey is missing", "userId is not a text", "reason is none of joiner, group-add, recheck"]
         );
+        let empty = json!({"jobKey": "", "reason": "joiner", "userId": Uuid::nil()});
+        assert_eq!(Job::parse(&empty).unwrap_err(), ["jobKey is not a text"]);
         assert_eq!(Job::parse(&json!("x")).unwrap_err(), ["the message is not a JSON object"]);
         assert!(Job::parse(&json!({"jobKey": "k", "reason": "http", "userId": Uuid::nil()})).is_err());
         let job = json!({"jobKey": "k", "reason": "group-add", "userId": Uuid::nil(), "since": "yesterday"});

@@ -266,3 +266,7 @@ impl Order {
         .collect()
     }
 }
+
+#[cfg(test)]
+#[path = "order_tests.rs"]
+mod tests;

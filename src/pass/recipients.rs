@@ -82,3 +82,92 @@ fn nobody(places: &[MailTo]) -> String {
         .collect();
     format!("no usable private address in {}", names.join(", "))
 }
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::mail::ServiceDesk;
+
+    fn address(text: &str) -> Address {
+        Address::parse(text).unwrap()
+    }
+
+    fn emma(other_mails: &[&str]) -> User {
+        User {
+            id: Uuid::from_u128(1),
+            user_principal_name: "emma@contoso.example".into(),
+            display_name: None,
+            given_name: None,
+            mail: Some("emma.larsen@contoso.example".into()),
+            other_mails: other_mails.iter().map(|mail| (*mail).to_owned()).collect(),
+            employee_hire_date: None,
+            usage_location: None,
+            preferred_language: None,
+            user_type: None,
+            account_enabled: Some(true),
+            on_premises_extension_attributes: [(
+                "extensionAttribute3".to_owned(),
+                Some("third@post.example".to_owned()),
+            )]
+            .into_iter()
+            .collect(),
+        }
+    }
+
+    fn boss(mail: &str) -> Manager {
+        Manager { display_name: Some("Jo Boss".into()), mail: Some(mail.into()) }
+    }
+
+    fn settings(to: &[MailTo], cc: &[MailCc]) -> MailSettings {
+        MailSettings {
+            from: address("passes@contoso.example"),
+            alert_to: vec![],
+            to: to.to_vec(),
+            cc: cc.to_vec(),
+            language: "en".into(),
+            company: None,
+            service_desk: ServiceDesk::default(),
+        }
+    }
+
+    #[test]
+    fn a_mailbox_that_needs_the_pass_to_be_opened_is_no_place_for_its_code() {
+        let to = |others: &[&str]| {
+            let settings = settings(&[MailTo::OtherMails, MailTo::ExtensionAttribute(3)], &[]);
+            Recipients::choose(&emma(others), None, &settings).unwrap().to
+        };
+        let private = "emma@home.example";
+        assert_eq!(to(&["EMMA@contoso.example", private]), address(private), "the sign-in name");
+        assert_eq!(to(&["emma.larsen@contoso.example", private]), address(private), "the account's mailbox");
+        assert_eq!(to(&["no address", private]), address(private));
+        assert_eq!(to(&["emma@contoso.example"]), address("third@post.example"), "the next place");
+    }
+
+    #[test]
+    fn nobody_to_write_to_is_told_with_every_place_that_was_looked_at() {
+        let places = [MailTo::OtherMails, MailTo::ExtensionAttribute(4), MailTo::Manager];
+        assert_eq!(
+            Recipients::choose(&emma(&[]), None, &settings(&places, &[])).unwrap_err(),
+            "no usable private address in otherMails, extensionAttribute4, the manager's mailbox"
+        );
+    }
+
+    #[test]
+    fn the_manager_is_named_where_they_read_along_and_no_mailbox_gets_two_copies() {
+        let list = MailCc::Address(address("list@contoso.example"));
+        let choose = |manager: &Manager, cc: &[MailCc]| {
+            let settings = settings(&[MailTo::OtherMails], cc);
+            Recipients::choose(&emma(&["emma@home.example"]), Some(manager), &settings).unwrap()
+        };
+        let both = choose(&boss("jo@contoso.example"), &[list.clone(), MailCc::Manager, list.clone()]);
+        assert_eq!(both.cc, [address("list@contoso.example"), address("jo@contoso.example")]);
+        assert_eq!(both.manager.as_deref(), Some("Jo Boss"));
+        assert_eq!(both.masked(), ["e…@home.example", "l…@contoso.example", "j…@contoso.example"]);
+        let one = choose(&boss("LIST@contoso.example"), &[list.clone(), MailCc::Manager]);
+        assert_eq!((one.cc.len(), one.manager.as_deref()), (1, Some("Jo Boss")));
+        let without = choose(&boss("jo@contoso.example"), &[list]);
+        assert_eq!((without.cc.len(), without.manager), (1, None));
+    }
+}

@@ -139,6 +139,57 @@ mod tests {
         }
     }
 
+    fn utc(text: &str) -> DateTime<Utc> {
+        text.parse().unwrap()
+    }
+
+    /// The window of a pass that starts now, five days before an opening at 07:00, where the policy allows `maximum`.
+    fn from_now_on(maximum: u32) -> Window {
+        let settings = PassSettings {
+            start: PassStart::Now,
+            day_one_time: chrono::NaiveTime::from_hms_opt(7, 0, 0).unwrap(),
+            time_zone: Tz::UTC,
+            lifetime_minutes: None,
+            one_time: true,
+            serve_disabled: true,
+        };
+        let policy = PassPolicy {
+            state: "enabled".into(),
+            minimum_lifetime_in_minutes: 60,
+            maximum_lifetime_in_minutes: maximum,
+            is_usable_once: false,
+        };
+        let day_one = "2026-11-27".parse().unwrap();
+        Window::for_joiner(day_one, Tz::UTC, &settings, &policy, utc("2026-11-22T07:00:00Z"))
+    }
+
+    #[test]
+    fn a_pass_that_starts_now_lasts_until_a_day_after_day_one_begins() {
+        let window = from_now_on(43_200);
+        assert!(window.opens_now);
+        assert_eq!(window.ends_at(), utc("2026-11-28T07:00:00Z"));
+    }
+
+    #[test]
+    fn a_pass_that_would_be_over_when_the_joiner_arrives_waits_for_day_one() {
+        let five_days = 5 * A_DAY;
+        assert_eq!(from_now_on(five_days).opens_at, utc("2026-11-27T07:00:00Z"), "over at that very moment");
+        assert!(from_now_on(five_days + 1).opens_now);
+    }
+
+    #[test]
+    fn a_window_is_told_by_the_joiners_clock_with_the_day_it_ends_where_that_is_another() {
+        let window = |lifetime_minutes| Window {
+            opens_at: utc("2026-11-27T06:00:00Z"),
+            opens_now: false,
+            lifetime_minutes,
+            one_time: true,
+            zone: zone("Europe/Berlin"),
+        };
+        assert_eq!(window(480).to_string(), "2026-11-27 07:00 to 15:00 Europe/Berlin");
+        assert_eq!(window(A_DAY).to_string(), "2026-11-27 07:00 to 2026-11-28 07:00 Europe/Berlin");
+    }
+
     fn policy() -> impl Strategy<Value = PassPolicy> {
         (10_u32..43_200, 10_u32..43_200, any::<bool>()).prop_map(|(a, b, once)| PassPolicy {
             state: "enabled".into(),

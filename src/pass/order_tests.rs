@@ -1,0 +1,232 @@
+use uuid::Uuid;
+
+use super::*;
+use crate::{
+    graph::{Pass, Standing, User},
+    ledger::{Claim, Purpose, State},
+    settings::Deliver,
+};
+
+const GROUP: Uuid = Uuid::from_u128(0xC0FFEE);
+
+fn now() -> DateTime<Utc> {
+    "2026-11-22T05:00:00Z".parse().unwrap()
+}
+
+fn fingerprint(key: &str, body: &str) -> Fingerprint {
+    Fingerprint { key: key.into(), body: body.into() }
+}
+
+/// A call with the key `k`, that asks for nothing special.
+fn order() -> Order {
+    Order {
+        opens_at: None,
+        lifetime_minutes: Wish::Default(240),
+        one_time: Wish::Default(true),
+        by_mail: false,
+        fingerprint: Some(fingerprint("k", "b")),
+        deadline: Instant::now(),
+    }
+}
+
+/// A tenant whose policy allows one to eight hours.
+fn reading() -> Reading {
+    let user = User {
+        id: Uuid::from_u128(1),
+        user_principal_name: "emma@contoso.example".into(),
+        display_name: None,
+        given_name: None,
+        mail: None,
+        other_mails: vec![],
+        employee_hire_date: None,
+        usage_location: None,
+        preferred_language: None,
+        user_type: None,
+        account_enabled: Some(true),
+        on_premises_extension_attributes: Default::default(),
+    };
+    let policy = PassPolicy {
+        state: "enabled".into(),
+        minimum_lifetime_in_minutes: 60,
+        maximum_lifetime_in_minutes: 480,
+        is_usable_once: false,
+    };
+    Reading { user, manager: None, passes: vec![], standing: Standing::default(), policy }
+}
+
+fn made_pass() -> Made {
+    Made { pass_id: "made".into(), opens_at: now(), ends_at: now() + TimeDelta::hours(4) }
+}
+
+/// The record of one user with calls so many minutes ago.
+fn record(calls: Vec<(i64, Option<CallEnd>)>) -> Record {
+    let calls = calls.into_iter().map(|(minutes, end)| PastCall {
+        job_key: format!("http/{minutes}"),
+        since: now() - TimeDelta::minutes(minutes),
+        fingerprint: Some(fingerprint("k", "b")),
+        end,
+    });
+    Record { calls: calls.collect(), ..Record::new(State::Mailed, Purpose::Http, now()) }
+}
+
+/// What `order` is told, a so-and-so long time after [`now`].
+fn told(order: &Order, record: &Record, reading: Option<&Reading>, later: TimeDelta) -> String {
+    match order.is_new(Some(record), reading, now() + later) {
+        Ok(()) => "new".into(),
+        Err(NotIssued::Refused(Refusal::Repeated { made, .. })) => format!("repeated: {}", made.pass_id),
+        Err(NotIssued::Refused(refusal)) => format!("{refusal:?}"),
+        Err(NotIssued::Outcome(Outcome::Failed(Failure::Busy(Some(until))))) => {
+            format!("busy until {}", until.format("%H:%M"))
+        }
+        Err(NotIssued::Outcome(outcome)) => format!("{outcome:?}"),
+    }
+}
+
+const AT_ONCE: TimeDelta = TimeDelta::zero();
+const A_BIT: TimeDelta = TimeDelta::milliseconds(1);
+
+#[test]
+fn a_key_is_remembered_for_a_quarter_of_an_hour_and_stands_for_one_body() {
+    let record = record(vec![(0, Some(CallEnd::Made(made_pass())))]);
+    let told = |order: &Order, later| told(order, &record, None, later);
+    assert_eq!(told(&order(), KEY_KEPT - A_BIT), "repeated: made");
+    assert_eq!(told(&order(), KEY_KEPT), "new");
+    let other = |key, body| Order { fingerprint: Some(fingerprint(key, body)), ..order() };
+    assert_eq!(told(&other("k", "other"), AT_ONCE), "KeyReused");
+    assert_eq!(told(&other("other", "b"), AT_ONCE), "new");
+    assert_eq!(told(&Order { fingerprint: None, ..order() }, AT_ONCE), "new");
+}
+
+#[test]
+fn a_call_that_is_at_work_or_made_nothing_is_told_apart_from_one_whose_worker_died() {
+    let nothing = record(vec![(0, Some(CallEnd::Nothing))]);
+    assert_eq!(told(&order(), &nothing, None, AT_ONCE), "new");
+    let at_work = record(vec![(0, None)]);
+    assert_eq!(told(&order(), &at_work, None, Record::LEASE - A_BIT), "busy until 05:05");
+    assert_eq!(told(&order(), &at_work, None, Record::LEASE), "new", "an answer would have come by now");
+}
+
+#[test]
+fn where_a_dead_workers_mail_may_have_gone_out_its_pass_is_waited_for() {
+    let order = Order { by_mail: true, ..order() };
+    let mut record = record(vec![(0, None)]);
+    let claim = |job_key: &str, lifetime_minutes| Claim {
+        job_key: job_key.into(),
+        purpose: Purpose::Http,
+        since: now(),
+        opens_at: None,
+        lifetime_minutes,
+    };
+    record.claim = Some(claim("http/of somebody else", 60));
+    record.earlier_claims = vec![claim("http/0", 240)];
+    let mut reading = reading();
+    let mut told = |passes: Vec<Pass>, later| {
+        reading.passes = passes;
+        told(&order, &record, Some(&reading), later)
+    };
+    let pass = |lifetime_in_minutes| Pass {
+        id: "late".into(),
+        created_date_time: now(),
+        start_date_time: now(),
+        lifetime_in_minutes,
+        is_usable_once: true,
+        method_usability_reason: None,
+    };
+    assert_eq!(told(vec![pass(240)], Record::LEASE), "repeated: late");
+    assert_eq!(told(vec![pass(60)], Record::LEASE), "busy until 05:10", "another call's pass");
+    assert_eq!(told(vec![], REPLICA_LAG - A_BIT), "busy until 05:10");
+    assert_eq!(told(vec![], REPLICA_LAG), "new");
+}
+
+fn settings() -> CreateTapSettings {
+    CreateTapSettings {
+        open: vec![],
+        lifetime_minutes: 240,
+        one_time: true,
+        notify_user: false,
+        deliver: Deliver::Response,
+        allowed_group: None,
+        allowed_callers: vec![],
+        limit_per_user: 2,
+        limit_per_caller: 2,
+        platform_authentication: false,
+    }
+}
+
+#[test]
+fn only_members_of_the_allowed_group_may_have_a_pass_where_there_is_one() {
+    let mut reading = reading();
+    let admit =
+        |settings: &CreateTapSettings, reading: &Reading| order().admit(settings, reading, None, now());
+    assert_eq!(admit(&settings(), &reading), Ok(()));
+    let only = CreateTapSettings { allowed_group: Some(GROUP), ..settings() };
+    assert_eq!(admit(&only, &reading), Err(Refusal::NotInGroup));
+    reading.standing.groups.push(GROUP);
+    assert_eq!(admit(&only, &reading), Ok(()));
+}
+
+#[test]
+fn a_user_is_made_so_many_passes_in_an_hour_and_calls_that_made_nothing_do_not_count() {
+    let admit = |calls, later| order().admit(&settings(), &reading(), Some(&record(calls)), now() + later);
+    let made = || Some(CallEnd::Made(made_pass()));
+    let too_many = Err(Refusal::TooMany { again_at: now() + TimeDelta::minutes(20) });
+    assert_eq!(admit(vec![(40, made())], AT_ONCE), Ok(()));
+    assert_eq!(admit(vec![(40, made()), (5, made())], AT_ONCE), too_many);
+    assert_eq!(admit(vec![(40, made()), (5, None)], AT_ONCE), too_many, "its worker may be making one");
+    assert_eq!(
+        admit(vec![(50, made()), (40, made()), (5, made())], AT_ONCE),
+        too_many,
+        "two, not one, must go"
+    );
+    assert_eq!(admit(vec![(40, made()), (5, Some(CallEnd::Nothing))], AT_ONCE), Ok(()));
+    assert_eq!(admit(vec![(40, made()), (5, made())], TimeDelta::minutes(20) - A_BIT), too_many);
+    assert_eq!(admit(vec![(40, made()), (5, made())], TimeDelta::minutes(20)), Ok(()));
+}
+
+#[test]
+fn what_was_asked_for_is_had_or_refused_and_only_defaults_are_bent() {
+    let mut reading = reading();
+    let lifetime = Beyond::Lifetime { minimum: 60, maximum: 480 };
+    let refused = |order: &Order, reading: &Reading| order.admit(&settings(), reading, None, now()).err();
+    for (minutes, beyond) in [(59, true), (60, false), (480, false), (481, true)] {
+        let asked = Order { lifetime_minutes: Wish::Asked(minutes), ..order() };
+        let refusal = beyond.then(|| Refusal::BeyondPolicy(vec![lifetime]));
+        assert_eq!((refused(&asked, &reading), asked.bent(&reading.policy)), (refusal, vec![]), "{minutes}");
+        let default = Order { lifetime_minutes: Wish::Default(minutes), ..order() };
+        let bent = if beyond { vec![lifetime] } else { vec![] };
+        assert_eq!((refused(&default, &reading), default.bent(&reading.policy)), (None, bent), "{minutes}");
+    }
+    let asked = Order { one_time: Wish::Asked(false), ..order() };
+    assert_eq!(refused(&asked, &reading), None);
+    reading.policy.is_usable_once = true;
+    assert_eq!(refused(&asked, &reading), Some(Refusal::BeyondPolicy(vec![Beyond::SeveralTimes])));
+    assert_eq!(refused(&Order { one_time: Wish::Asked(true), ..order() }, &reading), None);
+    let default = Order { one_time: Wish::Default(false), ..order() };
+    assert_eq!(
+        (refused(&default, &reading), default.bent(&reading.policy)),
+        (None, vec![Beyond::SeveralTimes])
+    );
+}
+
+#[test]
+fn why_a_call_is_refused_is_told_in_words() {
+    let beyond = vec![Beyond::Lifetime { minimum: 60, maximum: 480 }, Beyond::SeveralTimes];
+    for (refusal, words) in [
+        (
+            Refusal::BeyondPolicy(beyond),
+            "the tenant's policy allows 60 to 480 minutes; the tenant's policy allows only passes that work once",
+        ),
+        (Refusal::NotInGroup, "the user is not in the group whose members may have a pass by CreateTap"),
+        (
+            Refusal::TooMany { again_at: now() },
+            "this user was made as many passes as an hour allows; the next one at 2026-11-22 05:00:00 UTC",
+        ),
+        (Refusal::KeyReused, "this Idempotency-Key came minutes ago with another body"),
+        (Refusal::Repeated { made: made_pass(), at: now() }, "this call came before, and made the pass made"),
+    ] {
+        assert_eq!(NotIssued::from(refusal).to_string(), words);
+    }
+    let outcome = Outcome::Failed(Failure::Missing);
+    let words = outcome.to_string();
+    assert_eq!(NotIssued::from(outcome).to_string(), words);
+}
