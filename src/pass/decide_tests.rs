@@ -427,3 +427,6 @@ fn a_late_pass_that_nobody_holds_goes_when_day_one_is_past() {
     case.record.as_mut().unwrap().claim.as_mut().unwrap().lifetime_minutes = 1_440;
     assert!(matches!(case.decide(), Decision::Revoke { pass_id, .. } if pass_id == "late"));
 }
+
+#[path = "decide_rows_tests.rs"]
+mod rows;

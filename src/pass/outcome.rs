@@ -301,3 +301,7 @@ impl From<MailError> for Outcome {
         Self::Failed(Failure::Mail(error))
     }
 }
+
+#[cfg(test)]
+#[path = "outcome_tests.rs"]
+mod tests;
