@@ -42,7 +42,9 @@ async fn the_pass_opens_on_day_one_in_the_joiners_zone_and_goes_to_the_private_a
     world.assert_newest_mail_opens(emma);
     let record = world.record(emma).await.unwrap();
     assert_eq!((record.state, record.purpose), (State::Mailed, Purpose::Joiner));
-    assert_eq!(record.delivered.unwrap().recipients, ["e…@mail.example", "g…@contoso.example"]);
+    let delivered = record.delivered.unwrap();
+    assert_eq!(delivered.recipients, ["e…@mail.example", "g…@contoso.example"]);
+    assert_eq!(delivered.language.as_deref(), Some("en"));
 }
 
 /// One sample per interesting case; the name of the case says what must become of it.
@@ -149,15 +151,6 @@ async fn a_cancelled_joiner_loses_the_pass_and_a_person_hears_of_it() {
         world.sweep().await;
         assert_eq!(world.alerts().len(), 1, "one alert is enough");
     }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_deleted_joiner_is_settled() {
-    let (world, emma) = World::with_emma();
-    world.sweep().await;
-    world.sandbox.edit(|tenant| tenant.delete(emma));
-    assert_eq!(world.sweep().await[0].outcome, "revoked");
-    assert_eq!(world.sweep().await, []);
 }
 
 #[tokio::test(start_paused = true)]

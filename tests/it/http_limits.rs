@@ -171,6 +171,17 @@ async fn after_a_failure_without_a_pass_the_same_call_is_tried_again() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_key_stands_for_its_body_also_where_the_call_made_nothing() {
+    let (world, emma) = World::with_emma();
+    world.sweep().await;
+    world.later(TimeDelta::minutes(20));
+    world.sandbox.inject(Fault::on("POST", PASS, refuse(400)));
+    assert!(keyed(&world, emma, "k", json!({})).await.status > 201);
+    let other = keyed(&world, emma, "k", json!({"OneTimeUseOnly": false})).await;
+    assert_eq!(other.problem(), (422, "key-reused", None), "{other:?}");
+}
+
 /// A mail whose answer is lost may have arrived: a second pass would kill the code in it.
 #[tokio::test(start_paused = true)]
 async fn where_a_mail_may_have_arrived_the_same_call_makes_no_second_pass() {

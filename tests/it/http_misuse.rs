@@ -71,6 +71,20 @@ async fn a_call_that_failed_does_not_make_the_sweep_forget_who_waits_for_a_pass_
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_call_whose_answer_was_lost_does_not_make_the_sweep_mail_who_was_served_on_demand() {
+    let (mut tenant, emma) = tenant_with_emma();
+    tenant.change(emma, |p| p.hire_date = None);
+    let group = tenant.add_group(Group::named("On-demand access").members([emma]));
+    let world = World::new(tenant, &[("ON_DEMAND_GROUP_ID", &group.to_string())]);
+    assert_eq!(world.add_to_group(emma).await.outcome, "mailed");
+    world.later(TimeDelta::hours(1));
+    world.sandbox.inject(Fault::on("POST", PASS, FaultKind::LoseAnswer).times(2));
+    assert_eq!(ask_for(&world, emma, json!({})).await.status, 504);
+    let ends = world.sweep_daily(2).await;
+    assert_eq!(world.pass_mails().len(), 1, "the caller knows, and calls again: {ends:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn many_calls_do_not_push_a_joiners_claim_out_of_the_record() {
     let (world, emma) = World::with_emma();
     world.sandbox.inject(Fault::on("POST", "sendMail", refuse(403)).always());

@@ -7,6 +7,7 @@
     reason = "a test binary: nothing is reachable, and a panic is a verdict"
 )]
 
+mod alerts;
 mod azurite;
 mod azurite_queue;
 mod blob_service;

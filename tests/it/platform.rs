@@ -61,6 +61,16 @@ async fn a_404_of_a_lagging_replica_is_no_verdict() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_404_when_the_pass_is_made_is_waited_out_for_half_a_minute() {
+    for (times, outcome) in [(4, "mailed"), (5, "failed")] {
+        let (world, emma) = World::with_emma();
+        world.sandbox.inject(Fault::on("POST", PASS, unknown_here(emma)).times(times));
+        let end = world.deliver(emma).await;
+        assert_eq!(end.outcome, outcome, "{end:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_404_of_a_lagging_replica_does_not_mean_no_manager() {
     let (world, emma) = World::with_emma();
     world.sandbox.inject(Fault::on("GET", "/manager", unknown_here(emma)));

@@ -169,3 +169,18 @@ async fn a_returning_colleague_whose_account_is_still_disabled_is_served() {
         world.alerts().len()
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_deleted_joiner_is_settled() {
+    for mailed in [true, false] {
+        let (world, emma) = World::with_emma();
+        if !mailed {
+            world.sandbox.inject(Fault::on("POST", "sendMail", refuse(400)));
+        }
+        world.deliver(emma).await;
+        world.sandbox.edit(|tenant| tenant.delete(emma));
+        assert_eq!(world.sweep().await[0].outcome, "revoked");
+        assert_eq!(world.sweep().await, []);
+        assert_eq!(world.alerts().len(), 1);
+    }
+}

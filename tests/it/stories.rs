@@ -237,3 +237,18 @@ async fn failed_calls_do_not_reset_the_count_of_vanished_passes() {
     }
     assert!(world.pass_mails().len() <= 3, "{} {ends:?}", world.pass_mails().len());
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_day_one_that_moved_twice_is_no_pass_that_keeps_vanishing() {
+    let (world, emma) = World::with_emma();
+    world.sweep().await;
+    for day in ["2026-11-28T00:00:00Z", "2026-11-26T00:00:00Z"] {
+        world.later(TimeDelta::hours(1));
+        world.sandbox.edit(|t| t.change(emma, |p| p.hire_date = Some(time(day))));
+        assert_eq!(world.sweep().await[0].outcome, "mailed");
+    }
+    world.later(TimeDelta::hours(1));
+    world.sandbox.edit(|t| t.delete_pass(emma));
+    assert_eq!(world.sweep().await[0].outcome, "mailed");
+    world.assert_newest_mail_opens(emma);
+}
