@@ -72,7 +72,8 @@ mod tests {
         #[test]
         fn the_query_is_never_too_narrow(
             now in 1_700_000_000_i64..1_900_000_000, at_the_horizon in any::<bool>(), seconds in -250_000_i64..250_000,
-            zone in proptest::sample::select(Tz::all().collect::<Vec<_>>()), lead in prop_oneof![Just(0), Just(1), 2_u8..=30],
+            zone in proptest::sample::select(Tz::all().collect::<Vec<_>>()),
+            lead in prop_oneof![Just(0), Just(1), 2_u8..=30],
         ) {
             let now = DateTime::from_timestamp(now, 0).unwrap();
             // Near either end of what is asked for; with few lead days these are the same.
