@@ -41,8 +41,8 @@ pub struct News {
 }
 
 /// How late the connector for Office 365 Groups may tell of a change once more: it says that it does so, but not when the
-/// change was.
-const REPLAYS: TimeDelta = TimeDelta::hours(1);
+/// change was. With the ten minutes that count as just mailed, an hour.
+const REPLAYS: TimeDelta = TimeDelta::minutes(50);
 /// The longest name of an event that is used as it is.
 const MAX_KEY: usize = 64;
 

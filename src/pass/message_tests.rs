@@ -158,7 +158,7 @@ fn an_event_keeps_its_name_and_its_time_however_often_it_is_told() {
     let told_when = Event { key: "2026-11-22T05:00:00Z".into(), at: inserted() };
     assert_eq!(told(json!(ADA)), told_when);
     // The connector repeats itself for a while.
-    assert_eq!(told(json!({"id": ADA})), Event { at: inserted() - TimeDelta::hours(1), ..told_when });
+    assert_eq!(told(json!({"id": ADA})), Event { at: inserted() - TimeDelta::minutes(50), ..told_when });
     let mut named = delta.clone();
     named["id"] = "n-7".into();
     named["resourceData"]["eventTime"] = "2026-11-22T04:58:00Z".into();
