@@ -97,6 +97,10 @@ pub struct Evidence {
     /// Everything that was written anywhere but into the mails of joiners and the answers to callers.
     pub written: String,
     pub story: Vec<String>,
+    /// Who was added to the on-demand group, when first, and whether a message said so.
+    pub joined: BTreeMap<Uuid, (DateTime<Utc>, bool)>,
+    /// When a sweep first saw who was there.
+    pub first_roster: Option<DateTime<Utc>>,
     /// Sweeps that nobody will run again.
     pub sweeps_given_up: usize,
     /// Jobs that were given up: key, and whether the last worker lived to say so.

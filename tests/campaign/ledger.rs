@@ -150,6 +150,10 @@ impl<L: Ledger> Ledger for FaultyLedger<L> {
         roster: &Roster,
         expected: Option<&ETag>,
     ) -> Result<ETag, LedgerError> {
-        self.inner.write_roster(group, roster, expected).await
+        let written = self.inner.write_roster(group, roster, expected).await;
+        if written.is_ok() {
+            self.watch.lock().first_roster.get_or_insert(self.sandbox.now());
+        }
+        written
     }
 }

@@ -168,7 +168,9 @@ fn happens(stage: &Arc<Stage>, who: Who, life: &Life) {
         Life::JoinsGroup => {
             stage.sandbox.edit(|tenant| tenant.add_member(stage.group, user));
             // Now and then the notification is lost: the next sweep finds out.
-            if now.timestamp() % 4 > 0 {
+            let is_told = now.timestamp() % 4 > 0;
+            stage.evidence().joined.entry(user).or_insert((now, is_told));
+            if is_told {
                 stage.enqueue(Job::group_add(user, now, &now.timestamp().to_string()).to_message());
             }
         }

@@ -11,7 +11,8 @@ use super::{
     oracle::{day_one_of, is_beyond, is_move, is_near, opening},
 };
 use crate::{
-    evidence::{Evidence, Known, Maker, escaped},
+    evidence::{End, Evidence, Known, Maker, Run, escaped},
+    plan::{Life, What},
     stage::Stage,
 };
 
@@ -22,9 +23,12 @@ pub async fn check(stage: &Stage) {
         let record = stage.ledger.inner.read(user).await.unwrap().map(|(record, _)| record);
         let case = Case::new(stage, &person, record.as_ref());
         let evidence = &mut *stage.evidence();
-        for (invariant, verdict) in
-            [(3, case.orphan(evidence)), (2, case.stranger(evidence)), (1, case.lost(stage, evidence))]
-        {
+        for (invariant, verdict) in [
+            (3, case.orphan(evidence)),
+            (2, case.stranger(evidence)),
+            (1, case.lost(stage, evidence)),
+            (1, case.unanswered(stage, evidence)),
+        ] {
             if let Err(what) = verdict {
                 evidence.violated(invariant, format!("{}: {what}", actor.name));
             }
@@ -72,6 +76,34 @@ impl<'a> Case<'a> {
             return Err(format!("the live pass {} is not on record, but {recorded:?}", live.pass.id));
         }
         Ok(())
+    }
+
+    /// Invariant 1 for those who were added to the on-demand group: some job came to an end for them, or they were
+    /// served. Who left and came back may count as having been there all along.
+    fn unanswered(&self, stage: &Stage, evidence: &Evidence) -> Result<(), String> {
+        let user = self.person.id;
+        let Some((at, is_told)) = evidence.joined.get(&user).copied() else { return Ok(()) };
+        let is_member = stage.sandbox.edit(|tenant| tenant.members(stage.group, stage.now()).contains(&user));
+        let is_seen = is_told || evidence.first_roster.is_some_and(|first| first < at);
+        if !is_member || !is_seen || self.left(stage) {
+            return Ok(());
+        }
+        let is_answer = |run: &&Run| {
+            let ended = matches!(&run.end, End::Ended(outcome, _) if outcome != "failed");
+            run.user == user && run.reason == "group-add" && ended && run.read_at >= at
+        };
+        let is_served = self.record.and_then(|record| record.on_demand_at).is_some_and(|served| served >= at);
+        if is_served || evidence.runs.iter().any(|run| is_answer(&run)) {
+            return Ok(());
+        }
+        Err("was added to the on-demand group, and nobody took notice".into())
+    }
+
+    fn left(&self, stage: &Stage) -> bool {
+        let ids = stage.ids.lock().unwrap();
+        stage.plan.steps.iter().any(
+            |step| matches!(&step.what, What::Life(who, Life::LeavesGroup) if ids[*who] == self.person.id),
+        )
     }
 
     fn is_guarded(&self) -> bool {
