@@ -39,5 +39,6 @@ pub mod queue;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;
 pub mod settings;
+mod storage;
 pub mod telemetry;
 pub mod zone;

@@ -14,10 +14,9 @@ use async_trait::async_trait;
 use azure_core::{
     Error,
     credentials::TokenCredential,
-    error::ErrorKind,
     http::{
-        ClientOptions, Etag, ExponentialRetryOptions, HttpClient, RequestContent, RetryOptions, StatusCode,
-        Transport, Url, headers::HeaderName,
+        ClientOptions, Etag, ExponentialRetryOptions, HttpClient, RequestContent, RetryOptions, Transport,
+        Url,
     },
 };
 use azure_storage_blob::{
@@ -33,7 +32,7 @@ use tokio::time::timeout;
 use uuid::Uuid;
 
 use super::{ETag, Ledger, LedgerError, Record, Roster};
-use crate::telemetry::chain;
+use crate::{storage::StorageRefusal, telemetry::chain};
 
 /// How long reading or writing one record may take, tries and waits included. A job does this three times, and all of
 /// it has to fit into the ten minutes after which the host kills the process.
@@ -91,7 +90,9 @@ impl BlobLedger {
     async fn download<T: DeserializeOwned>(&self, name: &str) -> Result<Option<(T, ETag)>, LedgerError> {
         let found = match self.container.blob_client(name).download(None).await {
             Ok(found) => found,
-            Err(error) if says(&error, &["BlobNotFound", "ContainerNotFound"]) => return Ok(None),
+            Err(error) if StorageRefusal::says(&error, &["BlobNotFound", "ContainerNotFound"]) => {
+                return Ok(None);
+            }
             Err(error) => return Err(self.unavailable(&error)),
         };
         let etag = found.properties.etag.map(|etag| ETag(etag.to_string()));
@@ -129,15 +130,15 @@ impl BlobLedger {
                 }
                 Err(error) => error,
             };
-            if says(&error, &["BlobAlreadyExists", "ConditionNotMet", "BlobNotFound"]) {
+            if StorageRefusal::says(&error, &["BlobAlreadyExists", "ConditionNotMet", "BlobNotFound"]) {
                 return Err(LedgerError::Conflict);
             }
-            if made_container || !says(&error, &["ContainerNotFound"]) {
+            if made_container || !StorageRefusal::says(&error, &["ContainerNotFound"]) {
                 return Err(self.unavailable(&error));
             }
             made_container = true;
             if let Err(error) = self.container.create(None).await
-                && !says(&error, &["ContainerAlreadyExists"])
+                && !StorageRefusal::says(&error, &["ContainerAlreadyExists"])
             {
                 return Err(self.unavailable(&error));
             }
@@ -161,7 +162,7 @@ impl BlobLedger {
                     blob.name.as_deref()?.strip_prefix(FOLDER)?.strip_suffix(".json")?.parse().ok()
                 })
                 .collect()),
-            Err(error) if says(&error, &["ContainerNotFound"]) => Ok(Vec::new()),
+            Err(error) if StorageRefusal::says(&error, &["ContainerNotFound"]) => Ok(Vec::new()),
             Err(error) => Err(self.unavailable(&error)),
         }
     }
@@ -258,28 +259,16 @@ fn may_be_open(blob: &BlobItem, now: DateTime<Utc>) -> bool {
     }
 }
 
-/// Whether the store's answer has one of these error codes.
-fn says(error: &Error, codes: &[&str]) -> bool {
-    matches!(error.kind(), ErrorKind::HttpResponse { error_code: Some(code), .. } if codes.contains(&code.as_str()))
-}
-
 /// What went wrong, and what to do where [the codes] tell; without the SAS, which words of the HTTP client may quote.
 ///
 /// [the codes]: https://learn.microsoft.com/rest/api/storageservices/common-rest-api-error-codes
 fn words(error: &Error, secret: Option<&str>) -> String {
-    let ErrorKind::HttpResponse { status, error_code, raw_response } = error.kind() else {
+    let Some(refusal) = StorageRefusal::of(error) else {
         let words = chain(error);
         return secret.map_or(words.clone(), |secret| words.replace(secret, "…"));
     };
-    let code = error_code.as_deref().unwrap_or("no error code");
-    let request_id = raw_response
-        .as_ref()
-        .and_then(|response| {
-            response.headers().get_optional_string(&HeaderName::from_static("x-ms-request-id"))
-        })
-        .unwrap_or_else(|| "none".to_owned());
-    let advice = match (code, secret) {
-        _ if !matches!(status, StatusCode::Forbidden | StatusCode::Unauthorized) => "",
+    let advice = match (refusal.code.as_str(), secret) {
+        _ if !refusal.is_about_rights() => "",
         (_, Some(_)) => {
             "; check the SAS in LEDGER_URL (its end; that it may list, read, create and write), and the storage \
              account's network rules"
@@ -289,5 +278,5 @@ fn words(error: &Error, secret: Option<&str>) -> String {
             "; give the app's identity the role Storage Blob Data Contributor on the storage account"
         }
     };
-    format!("blob storage answered {} {code} (request-id {request_id}){advice}", u16::from(*status))
+    format!("blob storage answered {refusal}{advice}")
 }

@@ -10,10 +10,7 @@ use azure_core::{
     Error,
     credentials::{Secret, TokenCredential},
     error::ErrorKind,
-    http::{
-        ClientOptions, ExponentialRetryOptions, HttpClient, RetryOptions, StatusCode, Transport, Url,
-        headers::HeaderName,
-    },
+    http::{ClientOptions, ExponentialRetryOptions, HttpClient, RetryOptions, Transport, Url},
     time::OffsetDateTime,
 };
 use azure_storage_queue::{
@@ -30,6 +27,7 @@ use super::{AT_ONCE, JOBS, Message, POISON, Queue, QueueError, Queues, Received,
 use crate::{
     clock::Clock,
     settings::{QueueAccess, QueueService},
+    storage::StorageRefusal,
     telemetry::chain,
 };
 
@@ -101,7 +99,7 @@ impl AzureQueue {
     fn if_there<T>(&self, answer: Result<T, Error>) -> Result<Option<T>, QueueError> {
         match answer {
             Ok(answer) => Ok(Some(answer)),
-            Err(error) if says(&error, "QueueNotFound") => Ok(None),
+            Err(error) if StorageRefusal::says(&error, &["QueueNotFound"]) => Ok(None),
             Err(error) => Err(self.failed(&error)),
         }
     }
@@ -116,12 +114,12 @@ impl AzureQueue {
                 Ok(_) => return Ok(()),
                 Err(error) => error,
             };
-            if made_queue || !says(&error, "QueueNotFound") {
+            if made_queue || !StorageRefusal::says(&error, &["QueueNotFound"]) {
                 return Err(self.failed(&error));
             }
             made_queue = true;
             if let Err(error) = client.create(None).await
-                && !says(&error, "QueueAlreadyExists")
+                && !StorageRefusal::says(&error, &["QueueAlreadyExists"])
             {
                 return Err(self.failed(&error));
             }
@@ -269,16 +267,12 @@ fn time(time: OffsetDateTime) -> Option<DateTime<Utc>> {
     DateTime::from_timestamp(time.unix_timestamp(), 0)
 }
 
-fn says(error: &Error, code: &str) -> bool {
-    matches!(error.kind(), ErrorKind::HttpResponse { error_code: Some(said), .. } if said == code)
-}
-
 /// What went wrong, and what to do where [the codes] tell; without anything that opens the account, which words of
 /// the HTTP client may quote.
 ///
 /// [the codes]: https://learn.microsoft.com/rest/api/storageservices/common-rest-api-error-codes
 fn words(error: &Error, access: &QueueAccess) -> String {
-    let ErrorKind::HttpResponse { status, error_code, raw_response } = error.kind() else {
+    let Some(refusal) = StorageRefusal::of(error) else {
         let words = without_queries(&chain(error));
         return match error.kind() {
             ErrorKind::Credential => {
@@ -291,18 +285,11 @@ fn words(error: &Error, access: &QueueAccess) -> String {
             ),
         };
     };
-    let code = error_code.as_deref().unwrap_or("no error code");
-    let request_id = raw_response
-        .as_ref()
-        .and_then(|response| {
-            response.headers().get_optional_string(&HeaderName::from_static("x-ms-request-id"))
-        })
-        .unwrap_or_else(|| "none".to_owned());
-    let advice = match (code, access) {
+    let advice = match (refusal.code.as_str(), access) {
         ("MessageNotFound" | "PopReceiptMismatch", _) => {
             "; somebody else took the message meanwhile: list the messages again"
         }
-        _ if !matches!(status, StatusCode::Forbidden | StatusCode::Unauthorized) => "",
+        _ if !refusal.is_about_rights() => "",
         ("KeyBasedAuthenticationNotPermitted", _) => {
             "; the account takes no keys: use an identity (AzureWebJobsStorage__accountName)"
         }
@@ -319,7 +306,7 @@ fn words(error: &Error, access: &QueueAccess) -> String {
              update and process queues and their messages"
         }
     };
-    format!("queue storage answered {} {code} (request-id {request_id}){advice}", u16::from(*status))
+    format!("queue storage answered {refusal}{advice}")
 }
 
 /// A signature is in the query of a URL.
