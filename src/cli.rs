@@ -9,7 +9,7 @@ use tokio::net::TcpListener;
 use crate::{
     connect::connect,
     host, jobs,
-    settings::{Environment, Settings},
+    settings::{Environment, QueueService, Settings},
     telemetry,
 };
 
@@ -86,6 +86,9 @@ fn handler(env: &Environment) -> Router {
             name,
             why = "looks like a setting of firstpass, but is none"
         );
+    }
+    if let Err(report) = QueueService::read(env) {
+        tracing::warn!(event = "settings.queues_unknown", %report, effect = "given-up messages are not looked at");
     }
     match Settings::read(env).and_then(connect) {
         Ok(connection) => {

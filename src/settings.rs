@@ -106,7 +106,7 @@ pub struct Settings {
     pub tenant: TenantAccess,
     /// The blob container of the ledger; `None` means memory, which only a sandbox may have.
     pub ledger_url: Option<Url>,
-    /// Where the host keeps its queues; `None` where it does not say, as in tests.
+    /// Where the host keeps its queues; `None` where it does not say, as in tests, or not in a form that we know.
     pub queues: Option<QueueService>,
     /// Where joiners are found.
     pub joiners: JoinerSource,
@@ -258,7 +258,6 @@ impl Settings {
             })
             .flatten();
         let client_id = read.optional("AZURE_CLIENT_ID", reader::GUID_EXAMPLE, reader::guid);
-        let queues = storage::service(&mut read, env, client_id);
         let tenant = match sandbox {
             #[cfg(feature = "sandbox")]
             Some(url) => {
@@ -315,7 +314,8 @@ impl Settings {
             (Some(from), None) => Ok(Self {
                 tenant,
                 ledger_url,
-                queues,
+                // The host's own setting, in whatever form the host understands: nobody goes without a pass for it.
+                queues: QueueService::read(env).ok().flatten(),
                 joiners,
                 on_demand_group,
                 partner_topic,

@@ -87,11 +87,7 @@ impl QueueService {
 
 /// What the settings say; `None` where they say nothing, or nothing that can be used. `client_id` is AZURE_CLIENT_ID,
 /// which stands in where the host would look for it too.
-pub(super) fn service(
-    read: &mut Reader<'_>,
-    env: &Environment,
-    client_id: Option<Uuid>,
-) -> Option<QueueService> {
+fn service(read: &mut Reader<'_>, env: &Environment, client_id: Option<Uuid>) -> Option<QueueService> {
     if env.get(STORAGE).is_some() {
         return read.all(STORAGE, STORAGE_EXAMPLE, connection_string);
     }
