@@ -193,8 +193,8 @@ impl Stage {
                 (title, None, self.let_pass(TimeDelta::hours(hours)).await)
             }
             Action::OnDemand(user) => {
-                let title = format!("{} was added to the group “{ON_DEMAND_GROUP}”", self.name(user));
-                (title, Some(user), self.on_demand(user).await)
+                let (title, lines) = self.on_demand(user).await;
+                (title, Some(user), lines)
             }
             Action::Move(user, date) => {
                 let title = format!("HR moved {}’s first day to {}", self.name(user), date.format("%-d %B"));
@@ -264,26 +264,33 @@ impl Stage {
         self.sandbox.advance(ahead.max(TimeDelta::zero()));
     }
 
-    /// Graph tells of a new member. Whoever is one already is asked for by name, as a script would.
-    async fn on_demand(&self, user: Uuid) -> Vec<Line> {
+    /// Graph tells of a new member. For one who is there already, a script can ask.
+    async fn on_demand(&self, user: Uuid) -> (String, Vec<Line>) {
         let (host, rows) = tell(self, &Progress::silent());
-        let now = self.sandbox.now();
+        let (name, now) = (self.name(user), self.sandbox.now());
         let is_known = self.sandbox.edit(|tenant| {
             let group = tenant.find_group(ON_DEMAND_GROUP).map(|group| group.id).unwrap_or_default();
             let is_known = tenant.members(group, now).contains(&user);
             tenant.add_member(group, user);
             is_known
         });
-        if is_known && let Err(why) = host.storage().put(self.queue(), encoded(&user.to_string())) {
-            return vec![Line::Note(why)];
-        }
-        host.storage().drained(self.queue()).await;
-        let first = match is_known {
-            true => "A member already: their object id was put onto the queue.",
-            false => "Graph told of the change through Event Grid, and OnGroupAdd looked who was new.",
+        let (title, note) = if is_known {
+            if let Err(why) = host.storage().put(self.queue(), encoded(&user.to_string())) {
+                return (name, vec![Line::Note(why)]);
+            }
+            (
+                format!("A script asked for a pass for {name}, who is in the group “{ON_DEMAND_GROUP}”"),
+                "It put their object id onto the queue.",
+            )
+        } else {
+            (
+                format!("{name} was added to the group “{ON_DEMAND_GROUP}”"),
+                "Graph told of the change through Event Grid, and OnGroupAdd looked who was new.",
+            )
         };
+        host.storage().drained(self.queue()).await;
         let jobs = rows.take().into_iter().map(Line::Job);
-        [Line::Note(first.to_owned())].into_iter().chain(jobs).collect()
+        (title, [Line::Note(note.to_owned())].into_iter().chain(jobs).collect())
     }
 
     /// What Entra says to somebody who types in the code.
