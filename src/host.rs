@@ -78,6 +78,7 @@ async fn on_message(State(handler): State<Handler>, body: Bytes) -> Response {
     let delivery = Delivery {
         message: decoded(&invocation.data["msg"]),
         raw: raw(&invocation.data["msg"]),
+        id: invocation.message_id(),
         inserted: invocation.inserted().unwrap_or_else(|| app.clock.now()),
         count: invocation.dequeue_count(),
     };
@@ -198,6 +199,15 @@ impl Invocation {
     /// delivery is then the safe guess.
     fn dequeue_count(&self) -> u32 {
         number(self.metadata.get("DequeueCount")).unwrap_or(1)
+    }
+
+    /// The queue's name for the message, or whatever the message put in its place.
+    fn message_id(&self) -> String {
+        self.metadata
+            .get("Id")
+            .or_else(|| self.metadata.get("id"))
+            .map(ToString::to_string)
+            .unwrap_or_default()
     }
 
     /// When the message was put into the queue. A message could overwrite this, too, and nothing depends on it but

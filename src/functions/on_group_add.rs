@@ -35,10 +35,19 @@ pub struct Delivery {
     pub message: Value,
     /// The same as it lay in the queue.
     pub raw: String,
+    /// The queue's name for it; of a message that has an `id` of its own, that.
+    pub id: String,
     /// When it was put there.
     pub inserted: DateTime<Utc>,
     /// For how often it is delivered, this time included.
     pub count: u32,
+}
+
+impl Delivery {
+    /// The same for all deliveries of a message, and hardly for another's.
+    fn name(&self) -> String {
+        sha256(&format!("{} {}", self.inserted, self.id))[..32].to_owned()
+    }
 }
 
 /// What became of a message.
@@ -63,7 +72,7 @@ pub async fn on_group_add(app: &App, delivery: &Delivery) -> Handled {
             Ok(false) => queued(Vec::new(), "nobody waits for this".to_owned()),
             Err(outcome) => {
                 let who = "new members of the on-demand group, who have their jobs".to_owned();
-                finish(app, delivery, &read.reading.to_string(), Ended { outcome, who }).await
+                finish(app, delivery, &read.reading, Ended { outcome, who }).await
             }
         },
         Ok(Message::News(news)) => hear(app, delivery, news).await,
@@ -110,7 +119,7 @@ async fn hear(app: &App, delivery: &Delivery, news: News) -> Handled {
     }
     let mut found = match &changed {
         None => Newcomers::default(),
-        Some(event) => match look(app, group, event).await {
+        Some(event) => match look(app, group, event, &delivery.name()).await {
             Ok(found) => found,
             Err(outcome) => {
                 let who = format!("whoever is new in the on-demand group {group}");
@@ -151,8 +160,8 @@ async fn find(app: &App, name: &str) -> Result<Uuid, Outcome> {
     app.graph.find_user(name).await?.ok_or(Outcome::Failed(Failure::Missing))
 }
 
-async fn look(app: &App, group: Uuid, event: &Event) -> Result<Newcomers, Outcome> {
-    let found = timeout(READING_TIME, newcomers(app, group, Some(event))).await;
+async fn look(app: &App, group: Uuid, event: &Event, reading: &str) -> Result<Newcomers, Outcome> {
+    let found = timeout(READING_TIME, newcomers(app, group, Some(event), reading)).await;
     found.unwrap_or_else(|_| Err(no_time("reading the on-demand group")))
 }
 

@@ -97,7 +97,8 @@ async fn other_duties(app: &App) -> Newcomers {
 async fn on_demand(app: &App) -> Newcomers {
     let Some(group) = app.settings.on_demand_group else { return Newcomers::default() };
     let late = |_| Err(GraphError::no_time("reading the on-demand group").into());
-    match timeout(GROUP_TIME, newcomers(app, group, None)).await.unwrap_or_else(late) {
+    let reading = format!("sweep of {}", app.clock.now().to_rfc3339());
+    match timeout(GROUP_TIME, newcomers(app, group, None, &reading)).await.unwrap_or_else(late) {
         Ok(found) => {
             subscription::keep_alive(app).await;
             found

@@ -32,7 +32,7 @@ pub struct Arrival {
     /// When they came, at the earliest.
     pub since: DateTime<Utc>,
     /// The reading of the group whose jobs theirs is one of. When those are in the queue, its name comes back.
-    pub reading: Uuid,
+    pub reading: String,
     /// When that was.
     pub at: DateTime<Utc>,
 }
@@ -40,8 +40,8 @@ pub struct Arrival {
 impl Roster {
     /// The form of document that this version writes.
     pub const SCHEMA: u32 = 1;
-    /// How long the name of a reading may take to come back. Whoever read the group and died has their message back
-    /// after ten minutes at the earliest, and then finds the same people again.
+    /// How long the name of a reading may take to come back before another finds the same people. Whoever read the group
+    /// and died has their message back after ten minutes at the earliest, and finds them anyway.
     const IN_TRANSIT: TimeDelta = TimeDelta::minutes(9);
 
     /// A first roster: whoever is a member now was there before anybody looked.
@@ -57,19 +57,20 @@ impl Roster {
 
     /// The roster after a `reading` of the group that showed these `members`. Who is new came after `since`, unless
     /// an earlier reading had found them already. Who left is forgotten at once: if they come back, they are new.
+    /// The same reading, done again because nobody knows what became of it, finds the same people.
     #[must_use]
     pub fn after(
         &self,
         members: &BTreeSet<Uuid>,
         since: DateTime<Utc>,
-        reading: Uuid,
+        reading: &str,
         now: DateTime<Utc>,
     ) -> Self {
         let known: BTreeSet<Uuid> = self.members.intersection(members).copied().collect();
         let arrival = |user: &Uuid| match self.arriving.get(user) {
             Some(earlier) if now - earlier.at < Self::IN_TRANSIT => earlier.clone(),
-            Some(earlier) => Arrival { since: earlier.since, reading, at: now },
-            None => Arrival { since, reading, at: now },
+            Some(earlier) => Arrival { since: earlier.since, reading: reading.to_owned(), at: now },
+            None => Arrival { since, reading: reading.to_owned(), at: now },
         };
         let arriving: BTreeMap<Uuid, Arrival> =
             members.difference(&known).map(|user| (*user, arrival(user))).collect();
@@ -79,13 +80,13 @@ impl Roster {
     }
 
     /// Who was found by a reading, and since when they may have been there.
-    pub fn found_by(&self, reading: Uuid) -> impl Iterator<Item = (Uuid, DateTime<Utc>)> {
+    pub fn found_by(&self, reading: &str) -> impl Iterator<Item = (Uuid, DateTime<Utc>)> {
         let found = self.arriving.iter().filter(move |(_, arrival)| arrival.reading == reading);
         found.map(|(user, arrival)| (*user, arrival.since))
     }
 
     /// The jobs of all whom `reading` found are in the queue. Whether that is news.
-    pub fn arrived(&mut self, reading: Uuid) -> bool {
+    pub fn arrived(&mut self, reading: &str) -> bool {
         let arrived: Vec<Uuid> = self.found_by(reading).map(|(user, _)| user).collect();
         self.arriving.retain(|_, arrival| arrival.reading != reading);
         self.members.extend(&arrived);
@@ -110,13 +111,13 @@ mod tests {
         "2026-11-22T05:00:00Z".parse().unwrap()
     }
 
-    fn found(roster: &Roster, reading: Uuid) -> Vec<u128> {
+    fn found(roster: &Roster, reading: &str) -> Vec<u128> {
         roster.found_by(reading).map(|(user, _)| user.as_u128()).collect()
     }
 
     #[test]
     fn who_is_new_stays_new_until_their_jobs_are_queued() {
-        let [first, second, third] = [91, 92, 93].map(Uuid::from_u128);
+        let [first, second, third] = ["first", "second", "third"];
         let (soon, later) = (now() + TimeDelta::minutes(2), now() + TimeDelta::minutes(10));
         let roster = Roster::new(users([1, 2]), now()).after(&users([1, 2, 3]), now(), first, now());
         assert_eq!(found(&roster, first), [3]);
@@ -152,17 +153,17 @@ mod tests {
             let mut last = served.clone();
             for (n, (members, is_queued, delay, minutes)) in readings.into_iter().enumerate() {
                 time += TimeDelta::minutes(minutes);
-                let (members, id) = (users(members), Uuid::from_u128(n as u128));
-                roster = roster.after(&members, time, id, time);
+                let (members, id) = (users(members), n.to_string());
+                roster = roster.after(&members, time, &id, time);
                 served.retain(|user| members.contains(user));
                 if is_queued {
-                    served.extend(roster.found_by(id).map(|(user, _)| user));
+                    served.extend(roster.found_by(&id).map(|(user, _)| user));
                     on_their_way.push((n + delay, id));
                 }
                 on_their_way.retain(|(due, id)| {
                     let is_due = *due <= n;
                     if is_due {
-                        roster.arrived(*id);
+                        roster.arrived(id);
                     }
                     !is_due
                 });
@@ -171,16 +172,15 @@ mod tests {
                 prop_assert!(roster.members.is_subset(&served), "{:?} are known, {:?} have jobs", roster.members, served);
                 last = members;
             }
-            let id = Uuid::from_u128(99);
             let later = time + TimeDelta::minutes(9);
-            served.extend(roster.after(&last, later, id, later).found_by(id).map(|(user, _)| user));
+            served.extend(roster.after(&last, later, "last", later).found_by("last").map(|(user, _)| user));
             prop_assert!(last.is_subset(&served), "{:?} are members, {:?} have jobs", last, served);
         }
     }
 
     #[test]
     fn a_roster_survives_the_store_and_keeps_what_it_does_not_know() {
-        let mut roster = Roster::new(users([1]), now()).after(&users([1, 2]), now(), Uuid::nil(), now());
+        let mut roster = Roster::new(users([1]), now()).after(&users([1, 2]), now(), "a reading", now());
         roster.unknown.insert("mood".into(), "good".into());
         let document = serde_json::to_string(&roster).unwrap();
         assert_eq!(serde_json::from_str::<Roster>(&document).unwrap(), roster);

@@ -178,7 +178,7 @@ fn our_own_messages_are_told_from_all_others() {
     let job = Job::group_add(ADA, inserted(), "e-1");
     let message: Value = serde_json::from_str(&job.to_message()).unwrap();
     assert_eq!(understand(&message), Ok(Message::Job(job)));
-    let read = GroupRead { group_read: GROUP_ID, reading: BOB };
+    let read = GroupRead { group_read: GROUP_ID, reading: "r".into() };
     let message: Value = serde_json::from_str(&read.to_message()).unwrap();
     assert_eq!(understand(&message), Ok(Message::GroupRead(read)));
     // A damaged job is none of a member's items.

@@ -29,18 +29,18 @@ pub struct Event {
 /// The message behind the jobs of all who were found in a reading of the group.
 ///
 /// As with a [`Job`], no field may be called `id`, `dequeueCount` or `sys`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct GroupRead {
     /// The group.
     pub group_read: Uuid,
     /// Which reading.
-    pub reading: Uuid,
+    pub reading: String,
 }
 
 impl GroupRead {
     /// The message.
-    pub fn to_message(self) -> String {
+    pub fn to_message(&self) -> String {
         serde_json::json!(self).to_string()
     }
 }
@@ -57,7 +57,7 @@ pub struct Newcomers {
 impl Newcomers {
     /// In the order in which they have to go out.
     pub fn to_messages(&self) -> impl Iterator<Item = String> {
-        let read = self.read.map(|read| read.to_message());
+        let read = self.read.as_ref().map(GroupRead::to_message);
         self.jobs.iter().map(Job::to_message).chain(read)
     }
 }
@@ -71,30 +71,36 @@ const TRIES: u32 = 4;
 const AT_ONCE: usize = 8;
 
 /// Reads `group` because of `event`, or, without one, because it is time for a sweep. Whoever is there when the first
-/// sweep looks was there before; whoever is there at a first event may be new.
+/// sweep looks was there before; whoever is there at a first event may be new. `reading` is a name for this, the same
+/// whenever it is done again.
 ///
 /// # Errors
 /// `Failed`: nobody is lost by trying again.
-pub async fn newcomers(app: &App, group: Uuid, event: Option<&Event>) -> Result<Newcomers, Outcome> {
+pub async fn newcomers(
+    app: &App,
+    group: Uuid,
+    event: Option<&Event>,
+    reading: &str,
+) -> Result<Newcomers, Outcome> {
     for _ in 1..TRIES {
-        match read(app, group, event).await {
+        match read(app, group, event, reading).await {
+            // Perhaps with our own write, whose answer was lost: then the next try finds the same people.
             Err(Outcome::Failed(Failure::Busy(_))) => {}
             done => return done,
         }
     }
-    read(app, group, event).await
+    read(app, group, event, reading).await
 }
 
-async fn read(app: &App, group: Uuid, event: Option<&Event>) -> Result<Newcomers, Outcome> {
+async fn read(app: &App, group: Uuid, event: Option<&Event>, reading: &str) -> Result<Newcomers, Outcome> {
     // The roster first: whoever writes it meanwhile has read the group later, or makes us start afresh.
     let (roster, etag) = app.ledger.roster(group).await?.unzip();
     let may_come_yet = event.is_some_and(|event| may_come_yet(app, roster.as_ref(), event));
     let mut waits = WAITS.iter().filter(|_| may_come_yet);
-    let reading = Uuid::new_v4();
     let next = loop {
         let members = app.graph.users_in(group).await?;
         let next = following(roster.as_ref(), members, event, reading, app.clock.now());
-        if roster.as_ref() != Some(&next) {
+        if roster.as_ref() != Some(&next) || next.found_by(reading).next().is_some() {
             break next;
         }
         match waits.next() {
@@ -102,14 +108,18 @@ async fn read(app: &App, group: Uuid, event: Option<&Event>) -> Result<Newcomers
             None => return Ok(Newcomers::default()),
         }
     };
-    let jobs: Vec<Option<Job>> = stream::iter(next.found_by(reading).collect::<Vec<_>>())
+    let new: Vec<(Uuid, DateTime<Utc>)> = next.found_by(reading).collect();
+    let jobs: Vec<Option<Job>> = stream::iter(new)
         .map(|(user, since)| job(app, user, since, event))
         .buffered(AT_ONCE)
         .try_collect()
         .await?;
-    let read = next.found_by(reading).next().map(|_| GroupRead { group_read: group, reading });
+    let read = next.found_by(reading).next();
+    let read = read.map(|_| GroupRead { group_read: group, reading: reading.to_owned() });
     // Last: from here to the queue nothing can fail but the whole process.
-    app.ledger.write_roster(group, &next, etag.as_ref()).await?;
+    if roster.as_ref() != Some(&next) {
+        app.ledger.write_roster(group, &next, etag.as_ref()).await?;
+    }
     Ok(Newcomers { jobs: jobs.into_iter().flatten().collect(), read })
 }
 
@@ -117,7 +127,7 @@ fn following(
     roster: Option<&Roster>,
     members: BTreeSet<Uuid>,
     event: Option<&Event>,
-    reading: Uuid,
+    reading: &str,
     now: DateTime<Utc>,
 ) -> Roster {
     let at_event = event.map(|event| event.at);
@@ -156,7 +166,7 @@ fn may_come_yet(app: &App, roster: Option<&Roster>, event: &Event) -> bool {
 /// `Failed`: until it succeeds, the same people are found again, and those who were served are left out.
 pub async fn arrived(app: &App, read: &GroupRead) -> Result<bool, Outcome> {
     let Some((mut roster, etag)) = app.ledger.roster(read.group_read).await? else { return Ok(false) };
-    let is_news = roster.arrived(read.reading);
+    let is_news = roster.arrived(&read.reading);
     if is_news {
         app.ledger.write_roster(read.group_read, &roster, Some(&etag)).await?;
     }

@@ -1,8 +1,76 @@
 //! Notifications that only name the group, and none at all.
 
-use firstpass::sandbox::{Fault, FaultKind, Group};
+use std::sync::Mutex;
 
-use super::*;
+use async_trait::async_trait;
+use firstpass::{
+    ledger::{ETag, LedgerError, Record, Roster},
+    sandbox::{
+        Fault, FaultKind, Group,
+        functions_host::{Storage, queue::encoded},
+    },
+};
+
+use super::{replays::start, *};
+
+/// A ledger that does what it is asked with a roster, and now and then says that it did not.
+#[derive(Debug, Default)]
+struct Denies {
+    inner: MemoryLedger,
+    with: Mutex<Vec<LedgerError>>,
+}
+
+#[async_trait]
+impl Ledger for Denies {
+    async fn read(&self, user: Uuid) -> Result<Option<(Record, ETag)>, LedgerError> {
+        self.inner.read(user).await
+    }
+
+    async fn write(&self, user: Uuid, record: &Record, expected: Option<&ETag>) -> Result<ETag, LedgerError> {
+        self.inner.write(user, record, expected).await
+    }
+
+    async fn list(&self) -> Result<Vec<(Uuid, Record)>, LedgerError> {
+        self.inner.list().await
+    }
+
+    async fn roster(&self, group: Uuid) -> Result<Option<(Roster, ETag)>, LedgerError> {
+        self.inner.roster(group).await
+    }
+
+    async fn write_roster(
+        &self,
+        group: Uuid,
+        roster: &Roster,
+        expected: Option<&ETag>,
+    ) -> Result<ETag, LedgerError> {
+        let written = self.inner.write_roster(group, roster, expected).await?;
+        let denied = self.with.lock().unwrap().pop();
+        denied.map_or(Ok(written), Err)
+    }
+}
+
+/// The answer to a write is lost: the store's library meets its own write, or there is none at all.
+#[tokio::test(start_paused = true)]
+async fn a_roster_that_was_written_though_nobody_heard_of_it_costs_nobody_their_pass() {
+    let away = || LedgerError::Unavailable("no answer".into());
+    for with in [vec![LedgerError::Conflict], vec![away()], vec![away(), LedgerError::Conflict]] {
+        let ledger = Arc::new(Denies::default());
+        let office = Office::on(3, 1, &[], ledger.clone());
+        office.world.sweep().await;
+        office.world.later(TimeDelta::hours(1));
+        office.add(1);
+        office.add(2);
+        ledger.with.lock().unwrap().clone_from(&with);
+        let storage = Storage::new(office.world.sandbox.clock());
+        let _host = start(&office.world, &storage);
+        storage.put("pass-jobs", encoded(&office.cloud_event(None))).unwrap();
+        storage.drained("pass-jobs").await;
+        assert_eq!(office.sorted_mailed(), [1, 2], "{with:?}");
+        office.world.later(TimeDelta::days(1));
+        assert_eq!(office.world.sweep().await, [], "{with:?}");
+    }
+}
 
 fn nobody() -> Vec<usize> {
     vec![]

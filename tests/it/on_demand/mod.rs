@@ -5,8 +5,13 @@ mod group;
 mod replays;
 mod shapes;
 
+use std::sync::Arc;
+
 use chrono::{SecondsFormat, TimeDelta};
-use firstpass::sandbox::{Group, Permission, Person, Tenant, samples::SENDER};
+use firstpass::{
+    ledger::{Ledger, memory::MemoryLedger},
+    sandbox::{Group, Permission, Person, Tenant, samples::SENDER},
+};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -35,6 +40,10 @@ impl Office {
     }
 
     fn with(people: usize, members: usize, settings: &[(&str, &str)]) -> Self {
+        Self::on(people, members, settings, Arc::new(MemoryLedger::default()))
+    }
+
+    fn on(people: usize, members: usize, settings: &[(&str, &str)], ledger: Arc<dyn Ledger>) -> Self {
         let mut tenant = Tenant::new(7);
         tenant.add_mailbox(Person::named("Welcome").user_principal_name(SENDER));
         let names = (0..people).map(|n| (format!("Person N{n}"), format!("n{n}@mail.example")));
@@ -45,7 +54,7 @@ impl Office {
         tenant.granted.insert(Permission::ASKED_FOR_NOTIFICATIONS);
         let group_setting = group.to_string();
         let settings = [&[("ON_DEMAND_GROUP_ID", group_setting.as_str())], settings].concat();
-        let world = World::new(tenant, &settings);
+        let world = World::on(tenant, &settings, ledger);
         Self { world, group, people }
     }
 
