@@ -200,6 +200,24 @@ fn who_is_added_again_when_the_pass_is_used_gets_another() {
 }
 
 #[test]
+fn an_event_that_was_answered_brings_no_second_pass_and_a_later_one_does() {
+    let mut case = on_demand();
+    case.reading.passes[0].method_usability_reason = Some("OneTimeUsed".into());
+    let at = delivered(&mut case).at;
+    record(&mut case).on_demand_at = Some(at);
+    let edge = at + TimeDelta::minutes(10);
+    for (since, expected) in [
+        (Some(at - TimeDelta::hours(1)), "skip: ServedSince"),
+        (Some(edge), "skip: ServedSince"),
+        (Some(edge + TimeDelta::seconds(1)), "issue OnDemand"),
+        (None, "issue OnDemand"),
+    ] {
+        case.since = since;
+        assert_eq!(told(&case), expected, "{since:?}");
+    }
+}
+
+#[test]
 fn who_left_the_group_loses_only_what_nobody_was_handed() {
     let leave = |mut case: Case| {
         case.reading.standing.groups.clear();

@@ -110,6 +110,11 @@ fn however_a_notification_names_the_group_it_is_the_group() {
         notification["resource"] = resource.as_str().into();
         assert_eq!(said(&json!({"value": [notification]})), (vec![], true), "{resource}");
     }
+    for missing in ["resource", "resourceData"] {
+        let mut notification = notification(None);
+        notification.as_object_mut().unwrap().remove(missing);
+        assert_eq!(said(&json!({"value": [notification]})), (vec![], true), "without {missing}");
+    }
     let bare = json!({"specversion": "1.0", "type": UPDATED, "subject": format!("Groups/{GROUP_ID}")});
     assert_eq!(said(&bare), (vec![], true), "the subject is enough");
     // No documentation says which type a change of members has.
@@ -171,6 +176,20 @@ fn an_event_keeps_its_name_and_its_time_however_often_it_is_told() {
     let event = told(odd);
     assert_eq!(event.at, inserted());
     assert!(event.key.len() == 32 && event.key.bytes().all(|b| b.is_ascii_hexdigit()), "{event:?}");
+}
+
+/// Whoever was served since the first of them gets no second pass for the last.
+#[test]
+fn of_several_changes_in_one_message_the_earliest_counts() {
+    let change = |id: &str, time: &str| {
+        let mut change = notification(None);
+        (change["id"], change["resourceData"]["eventTime"]) = (id.into(), time.into());
+        change
+    };
+    let (early, late) = (change("early", "2026-11-22T04:50:00Z"), change("late", "2026-11-22T04:58:00Z"));
+    for message in [json!([&early, &late]), json!([&late, &early])] {
+        assert_eq!(news(&message).changed.unwrap().key, "early", "{message}");
+    }
 }
 
 #[test]

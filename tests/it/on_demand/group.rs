@@ -12,6 +12,7 @@ use firstpass::{
 };
 
 use super::{replays::start, *};
+use crate::helpers::seconds;
 
 /// A ledger that does what it is asked with a roster, and now and then says that it did not.
 #[derive(Debug, Default)]
@@ -118,6 +119,21 @@ async fn whoever_leaves_and_comes_back_is_new() {
     office.world.later(TimeDelta::minutes(5));
     office.add(0);
     assert_eq!(office.tell(&office.cloud_event(None)).await.outcomes, ["mailed"]);
+}
+
+/// Sweeps alone see them come, leave and come back.
+#[tokio::test(start_paused = true)]
+async fn whoever_comes_back_without_a_notification_gets_another_pass() {
+    let office = Office::of(1, 0);
+    office.world.sweep().await;
+    office.add(0);
+    office.world.sweep_daily(1).await;
+    office.signs_in(0);
+    office.remove(0);
+    office.world.sweep_daily(1).await;
+    office.add(0);
+    let ends = office.world.sweep_daily(1).await;
+    assert_eq!(office.mailed(), [0, 0], "{ends:?}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -250,4 +266,31 @@ async fn a_member_whom_a_replica_does_not_show_yet_is_waited_for() {
         let course = office.tell(&office.cloud_event(delta)).await;
         assert_eq!((course.outcomes, office.mailed()), (vec!["mailed".to_owned()], vec![1]), "{form}");
     }
+}
+
+/// However many old notifications come back after an outage: none of them holds up a host.
+#[tokio::test(start_paused = true)]
+async fn replicas_are_waited_for_until_two_minutes_after_the_event() {
+    for (names, age, waited) in
+        [(true, 0, 30), (true, 119, 2), (true, 120, 0), (false, 0, 6), (false, 119, 6), (false, 120, 0)]
+    {
+        let office = Office::of(2, 1);
+        office.world.sweep().await;
+        let event = office.cloud_event(names.then(|| json!([{"id": office.people[1]}])));
+        office.world.later(TimeDelta::seconds(age));
+        let (_, took) = seconds(&office.world.sandbox, office.tell(&event)).await;
+        assert_eq!((took, office.mailed()), (waited, nobody()), "names them: {names}, {age} s old");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_waits_for_a_change_that_was_found_already() {
+    let office = Office::of(2, 1);
+    office.world.sweep().await;
+    office.add(1);
+    let event = office.cloud_event(None);
+    office.world.later(TimeDelta::seconds(1));
+    assert_eq!(office.tell(&event).await.outcomes, ["mailed"]);
+    let (course, took) = seconds(&office.world.sandbox, office.tell(&event)).await;
+    assert!(course.said.contains("nobody is new") && took == 0, "{course:?} after {took} s");
 }
