@@ -79,7 +79,8 @@ impl<'a> Case<'a> {
     }
 
     /// Invariant 1 for those who were added to the on-demand group: some job came to an end for them, or they were
-    /// served. Who left and came back may count as having been there all along.
+    /// served, or a person was told that theirs was given up. Who left and came back may count as having been there
+    /// all along.
     fn unanswered(&self, stage: &Stage, evidence: &Evidence) -> Result<(), String> {
         let user = self.person.id;
         let Some((at, is_told)) = evidence.joined.get(&user).copied() else { return Ok(()) };
@@ -93,7 +94,9 @@ impl<'a> Case<'a> {
             run.user == user && run.reason == "group-add" && ended && run.read_at >= at
         };
         let is_served = self.record.and_then(|record| record.on_demand_at).is_some_and(|served| served >= at);
-        if is_served || evidence.runs.iter().any(|run| is_answer(&run)) {
+        let theirs = format!("group-add/{user}/");
+        let is_given_up = evidence.poison.iter().any(|(key, _)| key.starts_with(&theirs));
+        if is_served || is_given_up || evidence.runs.iter().any(|run| is_answer(&run)) {
             return Ok(());
         }
         Err("was added to the on-demand group, and nobody took notice".into())
