@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 use uuid::Uuid;
 
 use crate::{
@@ -12,11 +12,11 @@ use crate::{
     graph::GraphError,
     hash::sha256,
     pass::{
-        Event, Failure, Job, Message, Newcomers, News, Outcome,
+        Event, Job, Message, Newcomers, News, Outcome,
         alert::tell_given_up,
         issue::{Ended, issue},
         newcomers::{arrived, newcomers},
-        patience::REPLICATION_WAITS,
+        patience::find,
     },
 };
 
@@ -148,16 +148,6 @@ async fn run_for(app: &App, name: &str, event: &Event, delivery: &Delivery) -> H
         Ok(user) => run(app, &Job::group_add(user, event.at, &event.key), delivery).await,
         Err(outcome) => finish(app, delivery, &event.key, Ended { outcome, who: name.to_owned() }).await,
     }
-}
-
-async fn find(app: &App, name: &str) -> Result<Uuid, Outcome> {
-    for seconds in REPLICATION_WAITS {
-        if let Some(user) = app.graph.find_user(name).await? {
-            return Ok(user);
-        }
-        sleep(Duration::from_secs(seconds)).await;
-    }
-    app.graph.find_user(name).await?.ok_or(Outcome::Failed(Failure::Missing))
 }
 
 async fn look(app: &App, group: Uuid, event: &Event, reading: &str) -> Result<Newcomers, Outcome> {

@@ -143,11 +143,6 @@ impl Graph {
     }
 }
 
-/// Whether `text` is an object id, or could be a UPN. Anything else could be a path to somewhere else.
-pub fn names_a_user(text: &str) -> bool {
-    text.contains('@') || text.parse::<Uuid>().is_ok()
-}
-
 /// The path of a user by object id or UPN.
 ///
 /// A UPN may hold `#EXT#` or an apostrophe, which are escaped, or start with `$`, which Graph only takes in

@@ -3,17 +3,14 @@ use proptest::{option, prelude::*, sample::select};
 
 use super::*;
 use crate::{
-    graph::{Manager, PassPolicy, Standing, User, roles::Role},
+    graph::{Manager, PassPolicy, Standing, roles::Role},
     ledger::{Claim, Delivered, Made, Told},
-    pass::order::Wish,
+    pass::{
+        fixtures::{self, GROUP, now},
+        order::Wish,
+    },
     settings::PassStart,
 };
-
-const GROUP: Uuid = Uuid::from_u128(0xC0FFEE);
-
-fn now() -> DateTime<Utc> {
-    "2026-11-22T05:00:00Z".parse().unwrap()
-}
 
 /// Facts that own what they are about.
 #[derive(Clone, Debug)]
@@ -51,28 +48,9 @@ impl Case {
 
 /// A joiner in five days, of whom nothing is known yet.
 fn plain() -> Case {
-    let user = User {
-        id: Uuid::from_u128(1),
-        user_principal_name: "emma@contoso.example".into(),
-        display_name: None,
-        given_name: None,
-        mail: None,
-        other_mails: vec![],
-        employee_hire_date: Some("2026-11-27T00:00:00Z".parse().unwrap()),
-        usage_location: Some("GB".into()),
-        preferred_language: None,
-        user_type: None,
-        account_enabled: Some(true),
-        on_premises_extension_attributes: Default::default(),
-    };
-    let policy = PassPolicy {
-        state: "enabled".into(),
-        minimum_lifetime_in_minutes: 60,
-        maximum_lifetime_in_minutes: 480,
-        is_usable_once: false,
-    };
-    let reading =
-        Reading { user, manager: None::<Manager>, passes: vec![], standing: Standing::default(), policy };
+    let mut reading = fixtures::reading();
+    reading.user.employee_hire_date = Some("2026-11-27T00:00:00Z".parse().unwrap());
+    reading.user.usage_location = Some("GB".into());
     let pass = PassSettings {
         start: PassStart::DayOne,
         day_one_time: NaiveTime::from_hms_opt(7, 0, 0).unwrap(),
@@ -81,21 +59,13 @@ fn plain() -> Case {
         one_time: true,
         serve_disabled: true,
     };
-    let order = Order {
-        opens_at: None,
-        lifetime_minutes: Wish::Default(240),
-        one_time: Wish::Default(true),
-        by_mail: false,
-        fingerprint: None,
-        deadline: tokio::time::Instant::now(),
-    };
     Case {
         reason: Reason::Joiner,
         since: None,
         reading,
         record: None,
         no_address: None,
-        order,
+        order: fixtures::order(),
         pass,
         now: now(),
     }

@@ -9,6 +9,8 @@ pub mod alert;
 pub mod claim;
 pub mod day_one;
 pub mod decide;
+#[cfg(test)]
+mod fixtures;
 pub mod guard;
 pub mod issue;
 pub mod job;

@@ -2,16 +2,11 @@ use uuid::Uuid;
 
 use super::*;
 use crate::{
-    graph::{Pass, Standing, User},
+    graph::Pass,
     ledger::{Claim, Purpose, State},
+    pass::fixtures::{self, GROUP, now, reading},
     settings::Deliver,
 };
-
-const GROUP: Uuid = Uuid::from_u128(0xC0FFEE);
-
-fn now() -> DateTime<Utc> {
-    "2026-11-22T05:00:00Z".parse().unwrap()
-}
 
 fn fingerprint(key: &str, body: &str) -> Fingerprint {
     Fingerprint { key: key.into(), body: body.into() }
@@ -19,39 +14,7 @@ fn fingerprint(key: &str, body: &str) -> Fingerprint {
 
 /// A call with the key `k`, that asks for nothing special.
 fn order() -> Order {
-    Order {
-        opens_at: None,
-        lifetime_minutes: Wish::Default(240),
-        one_time: Wish::Default(true),
-        by_mail: false,
-        fingerprint: Some(fingerprint("k", "b")),
-        deadline: Instant::now(),
-    }
-}
-
-/// A tenant whose policy allows one to eight hours.
-fn reading() -> Reading {
-    let user = User {
-        id: Uuid::from_u128(1),
-        user_principal_name: "emma@contoso.example".into(),
-        display_name: None,
-        given_name: None,
-        mail: None,
-        other_mails: vec![],
-        employee_hire_date: None,
-        usage_location: None,
-        preferred_language: None,
-        user_type: None,
-        account_enabled: Some(true),
-        on_premises_extension_attributes: Default::default(),
-    };
-    let policy = PassPolicy {
-        state: "enabled".into(),
-        minimum_lifetime_in_minutes: 60,
-        maximum_lifetime_in_minutes: 480,
-        is_usable_once: false,
-    };
-    Reading { user, manager: None, passes: vec![], standing: Standing::default(), policy }
+    Order { fingerprint: Some(fingerprint("k", "b")), ..fixtures::order() }
 }
 
 fn made_pass() -> Made {

@@ -6,7 +6,10 @@ use chrono::TimeDelta;
 use tokio::time::sleep;
 use uuid::Uuid;
 
-use super::job::Job;
+use super::{
+    job::Job,
+    outcome::{Failure, Outcome},
+};
 use crate::{
     app::App,
     graph::{Kind, ReadError, Reading},
@@ -14,22 +17,39 @@ use crate::{
 
 /// Seconds to wait before an account that is not there is looked for again: a new one takes that long to reach all
 /// replicas.
-pub const REPLICATION_WAITS: [u64; 4] = [2, 4, 8, 16];
+pub(super) const REPLICATION_WAITS: [u64; 4] = [2, 4, 8, 16];
 /// How long after somebody was added to a group a replica may not show it yet.
-pub const MEMBERSHIP_LAG: TimeDelta = TimeDelta::minutes(2);
+pub(super) const MEMBERSHIP_LAG: TimeDelta = TimeDelta::minutes(2);
 
-/// Reads the tenant; waits out replicas that do not know the account, or all of it, or its new group, yet.
-pub(super) async fn read(app: &App, job: &Job) -> Result<Reading, ReadError> {
+/// Looks until there is something to be seen, or until every replica had its time.
+async fn look<F: Future>(mut look: impl FnMut() -> F, is_there: impl Fn(&F::Output) -> bool) -> F::Output {
     for seconds in REPLICATION_WAITS {
-        match app.graph.read(job.user_id).await {
-            Err(ReadError::Missing) => {}
-            Err(ReadError::Graph(error)) if error.kind == Kind::NotFound => {}
-            Ok(reading) if may_become_member(app, job, &reading) => {}
-            read => return read,
+        let seen = look().await;
+        if is_there(&seen) {
+            return seen;
         }
         sleep(Duration::from_secs(seconds)).await;
     }
-    app.graph.read(job.user_id).await
+    look().await
+}
+
+/// Reads the tenant; waits out replicas that do not know the account, or all of it, or its new group, yet.
+pub(super) async fn read(app: &App, job: &Job) -> Result<Reading, ReadError> {
+    let is_there = |read: &Result<Reading, ReadError>| match read {
+        Err(ReadError::Missing) => false,
+        Err(ReadError::Graph(error)) => error.kind != Kind::NotFound,
+        Ok(reading) => !may_become_member(app, job, reading),
+    };
+    look(|| app.graph.read(job.user_id), is_there).await
+}
+
+/// Finds the user whom a message names; waits out replicas that do not know them yet.
+///
+/// # Errors
+/// `Failed`, when there is no such user, or Graph cannot be asked.
+pub async fn find(app: &App, name: &str) -> Result<Uuid, Outcome> {
+    let found = look(|| app.graph.find_user(name), |found| !matches!(found, Ok(None))).await;
+    found?.ok_or(Outcome::Failed(Failure::Missing))
 }
 
 /// Whether the user was added to the on-demand group so short a time ago that this reading may be older.

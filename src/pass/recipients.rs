@@ -85,34 +85,20 @@ fn nobody(places: &[MailTo]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use uuid::Uuid;
-
     use super::*;
-    use crate::mail::ServiceDesk;
+    use crate::{mail::ServiceDesk, pass::fixtures};
 
     fn address(text: &str) -> Address {
         Address::parse(text).unwrap()
     }
 
     fn emma(other_mails: &[&str]) -> User {
+        let third = ("extensionAttribute3".to_owned(), Some("third@post.example".to_owned()));
         User {
-            id: Uuid::from_u128(1),
-            user_principal_name: "emma@contoso.example".into(),
-            display_name: None,
-            given_name: None,
             mail: Some("emma.larsen@contoso.example".into()),
             other_mails: other_mails.iter().map(|mail| (*mail).to_owned()).collect(),
-            employee_hire_date: None,
-            usage_location: None,
-            preferred_language: None,
-            user_type: None,
-            account_enabled: Some(true),
-            on_premises_extension_attributes: [(
-                "extensionAttribute3".to_owned(),
-                Some("third@post.example".to_owned()),
-            )]
-            .into_iter()
-            .collect(),
+            on_premises_extension_attributes: [third].into_iter().collect(),
+            ..fixtures::emma()
         }
     }
 

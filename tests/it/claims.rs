@@ -1,64 +1,43 @@
 //! Workers that die, are slow, come second or are refused: nobody is lost, and no pass is left behind.
 
 use std::{
-    sync::{Arc, Mutex},
+    sync::atomic::{AtomicU32, Ordering},
     time::Duration,
 };
 
+use async_trait::async_trait;
 use chrono::TimeDelta;
 use firstpass::{
-    ledger::{ETag, Ledger, LedgerError, Record, Roster, memory::MemoryLedger},
+    ledger::LedgerError,
     sandbox::{Fault, FaultKind, Group, roles},
 };
-use uuid::Uuid;
 
-use crate::helpers::{PASS, World, refuse, tenant_with_emma, throttle, time};
+use crate::{
+    helpers::{PASS, World, refuse, tenant_with_emma, throttle, time},
+    troubled::{Call, Trouble, Troubled},
+};
 
-/// A ledger in which somebody else is faster, or an answer is lost, once.
+/// Somebody else is faster, or an answer is lost, once.
 #[derive(Debug, Default)]
 struct Contested {
-    inner: MemoryLedger,
-    writes: Mutex<u32>,
+    writes: AtomicU32,
     /// Which write finds another version, from 1.
     conflict_on: u32,
     /// Which write is done, but its answer lost.
     lost_on: u32,
 }
 
-#[async_trait::async_trait]
-impl Ledger for Contested {
-    async fn read(&self, user: Uuid) -> Result<Option<(Record, ETag)>, LedgerError> {
-        self.inner.read(user).await
+#[async_trait]
+impl Trouble for Contested {
+    async fn before(&self, call: Call) -> Result<(), LedgerError> {
+        let is_conflict =
+            call == Call::Write && self.writes.fetch_add(1, Ordering::Relaxed) + 1 == self.conflict_on;
+        if is_conflict { Err(LedgerError::Conflict) } else { Ok(()) }
     }
 
-    async fn write(&self, user: Uuid, record: &Record, expected: Option<&ETag>) -> Result<ETag, LedgerError> {
-        let write = {
-            let mut writes = self.writes.lock().unwrap();
-            *writes += 1;
-            *writes
-        };
-        if write == self.conflict_on {
-            return Err(LedgerError::Conflict);
-        }
-        let written = self.inner.write(user, record, expected).await;
-        if write == self.lost_on { Err(LedgerError::Unavailable("no answer".into())) } else { written }
-    }
-
-    async fn list(&self) -> Result<Vec<(Uuid, Record)>, LedgerError> {
-        self.inner.list().await
-    }
-
-    async fn roster(&self, group: Uuid) -> Result<Option<(Roster, ETag)>, LedgerError> {
-        self.inner.roster(group).await
-    }
-
-    async fn write_roster(
-        &self,
-        group: Uuid,
-        roster: &Roster,
-        expected: Option<&ETag>,
-    ) -> Result<ETag, LedgerError> {
-        self.inner.write_roster(group, roster, expected).await
+    fn after(&self, call: Call, _: bool) -> Result<(), LedgerError> {
+        let is_lost = call == Call::Write && self.writes.load(Ordering::Relaxed) == self.lost_on;
+        if is_lost { Err(LedgerError::Unavailable("no answer".into())) } else { Ok(()) }
     }
 }
 
@@ -188,7 +167,7 @@ async fn a_refused_new_pass_does_not_hide_the_old_one() {
 #[tokio::test(start_paused = true)]
 async fn a_call_that_was_overtaken_is_a_409_without_a_pass() {
     let (tenant, emma) = tenant_with_emma();
-    let world = World::on(tenant, &[], Arc::new(Contested { conflict_on: 2, ..Contested::default() }));
+    let world = World::on(tenant, &[], Troubled::by(Contested { conflict_on: 2, ..Contested::default() }));
     let (status, body) = world.create_tap(&emma.to_string()).await;
     assert_eq!((status, world.sandbox.passes().len()), (409, 0), "{body}");
 }
@@ -309,7 +288,7 @@ async fn a_failed_group_add_does_not_take_the_day_one_pass() {
 #[tokio::test(start_paused = true)]
 async fn a_caller_whose_record_was_written_gets_the_pass_though_the_ledgers_answer_was_lost() {
     let (tenant, emma) = tenant_with_emma();
-    let world = World::on(tenant, &[], Arc::new(Contested { lost_on: 2, ..Contested::default() }));
+    let world = World::on(tenant, &[], Troubled::by(Contested { lost_on: 2, ..Contested::default() }));
     let (status, body) = world.create_tap(&emma.to_string()).await;
     assert_eq!((status, body["temporaryAccessPass"].as_str()), (201, world.live_code(emma).as_deref()));
 }

@@ -8,8 +8,9 @@ use std::{
     time::Duration,
 };
 
+use async_trait::async_trait;
 use firstpass::{
-    ledger::{ETag, Ledger, LedgerError, Record, Roster, memory::MemoryLedger},
+    ledger::LedgerError,
     sandbox::{Fault, FaultKind, Group, PassSpec, Person, Untargeted, roles},
 };
 use serde_json::{Value, json};
@@ -18,6 +19,7 @@ use uuid::Uuid;
 use crate::{
     helpers::{NOW, PASS, World, refuse, seconds, tenant_with_emma, throttle, time},
     http::{Answer, ask, ask_for},
+    troubled::{Call, Trouble, Troubled},
 };
 
 /// The form that all problems have.
@@ -132,22 +134,26 @@ async fn a_job_at_work_on_the_user_is_a_409_that_says_how_long() {
     world.assert_newest_mail_opens(emma);
 }
 
-/// A ledger that is slow, and then is away.
+/// A ledger is slow, and then is away.
 #[derive(Debug)]
 struct Slow {
-    inner: MemoryLedger,
     takes: Duration,
     /// So many times it answers.
     answers: AtomicU32,
 }
 
 impl Slow {
-    fn new(seconds: u64, answers: u32) -> Arc<Self> {
-        let (inner, answers) = (MemoryLedger::default(), AtomicU32::new(answers));
-        Arc::new(Self { inner, takes: Duration::from_secs(seconds), answers })
+    fn ledger(seconds: u64, answers: u32) -> Arc<Troubled<Self>> {
+        Troubled::by(Self { takes: Duration::from_secs(seconds), answers: AtomicU32::new(answers) })
     }
+}
 
-    async fn answer(&self) -> Result<(), LedgerError> {
+#[async_trait]
+impl Trouble for Slow {
+    async fn before(&self, call: Call) -> Result<(), LedgerError> {
+        if call == Call::List {
+            return Ok(());
+        }
         tokio::time::sleep(self.takes).await;
         let left =
             self.answers.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1));
@@ -155,42 +161,10 @@ impl Slow {
     }
 }
 
-#[async_trait::async_trait]
-impl Ledger for Slow {
-    async fn read(&self, user: Uuid) -> Result<Option<(Record, ETag)>, LedgerError> {
-        self.answer().await?;
-        self.inner.read(user).await
-    }
-
-    async fn write(&self, user: Uuid, record: &Record, expected: Option<&ETag>) -> Result<ETag, LedgerError> {
-        self.answer().await?;
-        self.inner.write(user, record, expected).await
-    }
-
-    async fn list(&self) -> Result<Vec<(Uuid, Record)>, LedgerError> {
-        self.inner.list().await
-    }
-
-    async fn roster(&self, group: Uuid) -> Result<Option<(Roster, ETag)>, LedgerError> {
-        self.answer().await?;
-        self.inner.roster(group).await
-    }
-
-    async fn write_roster(
-        &self,
-        group: Uuid,
-        roster: &Roster,
-        expected: Option<&ETag>,
-    ) -> Result<ETag, LedgerError> {
-        self.answer().await?;
-        self.inner.write_roster(group, roster, expected).await
-    }
-}
-
 #[tokio::test(start_paused = true)]
 async fn without_a_ledger_there_is_no_pass() {
     let (tenant, emma) = tenant_with_emma();
-    let world = World::on(tenant, &[], Slow::new(0, 1));
+    let world = World::on(tenant, &[], Slow::ledger(0, 1));
     let answer = ask_for(&world, emma, json!({})).await;
     assert_eq!((answer.problem(), world.sandbox.passes().len()), ((503, "ledger-away", Some(60)), 0));
     assert_is_problem(&answer);
@@ -207,7 +181,7 @@ async fn every_call_is_answered_in_time_with_ledger_and_graph_as_slow_as_can_be(
                     let (mut tenant, emma) = tenant_with_emma();
                     tenant.policy.refuse_when_exists = exists;
                     tenant.add_pass(emma, PassSpec::opening(time("2026-10-01T00:00:00Z")));
-                    let world = World::on(tenant, &[], Slow::new(15, u32::MAX));
+                    let world = World::on(tenant, &[], Slow::ledger(15, u32::MAX));
                     world
                         .sandbox
                         .inject(Fault { method: None, ..Fault::on("", path, kind.clone()).always() });
@@ -234,7 +208,7 @@ async fn a_call_is_answered_in_time_if_every_step_uses_up_its_time() {
     ] {
         for deliver in ["response", "mail"] {
             let (tenant, emma) = tenant_with_emma();
-            let world = World::on(tenant, &[], Slow::new(15, answers));
+            let world = World::on(tenant, &[], Slow::ledger(15, answers));
             world.sandbox.inject(Fault::on("GET", "/users/", delayed(28)));
             world.sandbox.inject(Fault::on("POST", "$batch", never.clone()));
             world.sandbox.inject(Fault::on("POST", "$batch", delayed(27)).nth(2));

@@ -2,12 +2,12 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::Arc,
     time::Duration,
 };
 
+use async_trait::async_trait;
 use firstpass::{
-    ledger::{ETag, Ledger, LedgerError, Record, Roster},
+    ledger::LedgerError,
     sandbox::{Fault, FaultKind, Person, roles},
     settings::{Kind, Parameter},
 };
@@ -17,6 +17,7 @@ use uuid::Uuid;
 use crate::{
     helpers::{PASS, World, refuse, tenant_with_emma, throttle},
     http::{Answer, ask, ask_for, sample, send},
+    troubled::{Call, Trouble, Troubled},
 };
 
 /// What only the platform says, or what no test can bring about: there is no broken template in the binary.
@@ -180,29 +181,13 @@ async fn it_offers_the_parameters_that_the_handler_takes() {
     }
 }
 
-/// A ledger that is away.
+/// A ledger is away.
 #[derive(Debug)]
 struct Away;
 
-#[async_trait::async_trait]
-impl Ledger for Away {
-    async fn read(&self, _: Uuid) -> Result<Option<(Record, ETag)>, LedgerError> {
-        Err(LedgerError::Unavailable("away".into()))
-    }
-
-    async fn write(&self, _: Uuid, _: &Record, _: Option<&ETag>) -> Result<ETag, LedgerError> {
-        Err(LedgerError::Unavailable("away".into()))
-    }
-
-    async fn list(&self) -> Result<Vec<(Uuid, Record)>, LedgerError> {
-        Err(LedgerError::Unavailable("away".into()))
-    }
-
-    async fn roster(&self, _: Uuid) -> Result<Option<(Roster, ETag)>, LedgerError> {
-        Err(LedgerError::Unavailable("away".into()))
-    }
-
-    async fn write_roster(&self, _: Uuid, _: &Roster, _: Option<&ETag>) -> Result<ETag, LedgerError> {
+#[async_trait]
+impl Trouble for Away {
+    async fn before(&self, _: Call) -> Result<(), LedgerError> {
         Err(LedgerError::Unavailable("away".into()))
     }
 }
@@ -247,7 +232,7 @@ pub async fn recorded() -> Vec<Answer> {
         answers.push(ask_for(&world, emma, json!({})).await);
     }
     let (tenant, emma) = tenant_with_emma();
-    answers.push(ask_for(&World::on(tenant, &[], Arc::new(Away)), emma, json!({})).await);
+    answers.push(ask_for(&World::on(tenant, &[], Troubled::by(Away)), emma, json!({})).await);
     answers
 }
 

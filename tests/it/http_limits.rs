@@ -2,13 +2,13 @@
 //! workers and several instances.
 
 use std::{
-    sync::{Arc, Mutex},
+    sync::atomic::{AtomicU32, Ordering},
     time::Duration,
 };
 
 use chrono::TimeDelta;
 use firstpass::{
-    ledger::{ETag, Ledger, LedgerError, Record, Roster, memory::MemoryLedger},
+    ledger::LedgerError,
     sandbox::{Fault, FaultKind, Person},
 };
 use serde_json::{Value, json};
@@ -17,6 +17,7 @@ use uuid::Uuid;
 use crate::{
     helpers::{PASS, World, refuse, tenant_with_emma, throttle},
     http::{Answer, ask, ask_for, logged, send},
+    troubled::{Call, Trouble, Troubled},
 };
 
 const OID: &str = "0f9d6c1e-5b1a-4a53-9a40-3f5f2f0f7b11";
@@ -226,50 +227,19 @@ async fn a_worker_that_died_before_it_answered_is_followed_by_one_that_does() {
     assert_eq!((again.status, again.code()), (201, world.live_code(emma).as_deref()), "{again:?}");
 }
 
-/// A ledger whose answers are lost, though what was asked is done.
-#[derive(Debug, Default)]
+/// Answers are lost, though what was asked is done.
+#[derive(Debug)]
 struct Lossy {
-    inner: MemoryLedger,
     /// Which operations (reads and writes together, from 1) are done without an answer.
     lost: Vec<u32>,
-    seen: Mutex<u32>,
+    seen: AtomicU32,
 }
 
-impl Lossy {
-    fn answer<T>(&self, result: Result<T, LedgerError>) -> Result<T, LedgerError> {
-        let mut seen = self.seen.lock().unwrap();
-        *seen += 1;
-        if self.lost.contains(&seen) { Err(LedgerError::Unavailable("no answer".into())) } else { result }
-    }
-}
-
-#[async_trait::async_trait]
-impl Ledger for Lossy {
-    async fn read(&self, user: Uuid) -> Result<Option<(Record, ETag)>, LedgerError> {
-        let result = self.inner.read(user).await;
-        self.answer(result)
-    }
-
-    async fn write(&self, user: Uuid, record: &Record, expected: Option<&ETag>) -> Result<ETag, LedgerError> {
-        let result = self.inner.write(user, record, expected).await;
-        self.answer(result)
-    }
-
-    async fn list(&self) -> Result<Vec<(Uuid, Record)>, LedgerError> {
-        self.inner.list().await
-    }
-
-    async fn roster(&self, group: Uuid) -> Result<Option<(Roster, ETag)>, LedgerError> {
-        self.inner.roster(group).await
-    }
-
-    async fn write_roster(
-        &self,
-        group: Uuid,
-        roster: &Roster,
-        expected: Option<&ETag>,
-    ) -> Result<ETag, LedgerError> {
-        self.inner.write_roster(group, roster, expected).await
+impl Trouble for Lossy {
+    fn after(&self, call: Call, _: bool) -> Result<(), LedgerError> {
+        let is_lost = matches!(call, Call::Read | Call::Write)
+            && self.lost.contains(&(self.seen.fetch_add(1, Ordering::Relaxed) + 1));
+        if is_lost { Err(LedgerError::Unavailable("no answer".into())) } else { Ok(()) }
     }
 }
 
@@ -279,7 +249,8 @@ async fn lost_answers_of_the_ledger_never_lead_to_two_delivered_passes_for_one_k
         // Read, claim, settle, look: each of them, and neighbours together.
         for lost in [vec![1], vec![2], vec![3], vec![4], vec![2, 3], vec![3, 4], vec![3, 4, 5]] {
             let (tenant, emma) = tenant_with_emma();
-            let world = World::on(tenant, &[], Arc::new(Lossy { lost: lost.clone(), ..Lossy::default() }));
+            let world =
+                World::on(tenant, &[], Troubled::by(Lossy { lost: lost.clone(), seen: AtomicU32::new(0) }));
             let (mut handed, mut words) = (vec![], vec![]);
             for _ in 0..3 {
                 let answer = keyed(&world, emma, "k", json!({"Deliver": deliver})).await;

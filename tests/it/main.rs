@@ -48,4 +48,5 @@ mod strict;
 mod strict_access;
 mod strict_page;
 mod subscription;
+mod troubled;
 mod zones;

@@ -108,7 +108,8 @@ impl Stage {
     }
 }
 
-fn app(settings: &[(&str, &str)]) -> FunctionApp {
+/// This build's function app, with a sweep at six.
+pub fn app(settings: &[(&str, &str)]) -> FunctionApp {
     let defaults = [("AzureWebJobsStorage", "UseDevelopmentStorage=true"), ("SWEEP_SCHEDULE", "0 0 6 * * *")];
     let settings: Environment = defaults.iter().chain(settings).copied().collect();
     FunctionApp::embedded(&settings).unwrap_or_else(|problems| panic!("{problems}"))

@@ -2,12 +2,9 @@
 
 use std::time::Duration;
 
-use firstpass::sandbox::{EventGrid, Removed, functions_host::Storage};
+use firstpass::sandbox::{EventGrid, Removed, functions_host::Storage, samples::PARTNER_TOPIC};
 
 use super::{replays::start, *};
-
-const TOPIC: &str = "EventGrid:?azuresubscriptionid=8a8a8a8a-4b4b-4c4c-4d4d-12e12e12e12e&resourcegroup=firstpass\
-                     &partnertopic=joiners&location=westeurope";
 
 /// An office whose group is watched, and whose Graph takes 100 ms for each answer.
 async fn watched(
@@ -15,7 +12,7 @@ async fn watched(
     members: usize,
     grid: impl FnOnce(EventGrid) -> EventGrid,
 ) -> (Office, Storage) {
-    let office = Office::with(people, members, &[("EVENT_GRID_PARTNER_TOPIC", TOPIC)]);
+    let office = Office::with(people, members, &[("EVENT_GRID_PARTNER_TOPIC", PARTNER_TOPIC)]);
     // It has Graph tell from now on.
     office.world.sweep().await;
     let sandbox = &office.world.sandbox;

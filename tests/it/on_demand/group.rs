@@ -2,9 +2,8 @@
 
 use std::sync::Mutex;
 
-use async_trait::async_trait;
 use firstpass::{
-    ledger::{ETag, LedgerError, Record, Roster},
+    ledger::LedgerError,
     sandbox::{
         Fault, FaultKind, Group,
         functions_host::{Storage, queue::encoded},
@@ -13,41 +12,16 @@ use firstpass::{
 
 use super::{replays::start, *};
 use crate::helpers::seconds;
+use crate::troubled::{Call, Trouble, Troubled};
 
-/// A ledger that does what it is asked with a roster, and now and then says that it did not.
+/// A ledger does what it is asked with a roster, and now and then says that it did not.
 #[derive(Debug, Default)]
-struct Denies {
-    inner: MemoryLedger,
-    with: Mutex<Vec<LedgerError>>,
-}
+struct Denies(Mutex<Vec<LedgerError>>);
 
-#[async_trait]
-impl Ledger for Denies {
-    async fn read(&self, user: Uuid) -> Result<Option<(Record, ETag)>, LedgerError> {
-        self.inner.read(user).await
-    }
-
-    async fn write(&self, user: Uuid, record: &Record, expected: Option<&ETag>) -> Result<ETag, LedgerError> {
-        self.inner.write(user, record, expected).await
-    }
-
-    async fn list(&self) -> Result<Vec<(Uuid, Record)>, LedgerError> {
-        self.inner.list().await
-    }
-
-    async fn roster(&self, group: Uuid) -> Result<Option<(Roster, ETag)>, LedgerError> {
-        self.inner.roster(group).await
-    }
-
-    async fn write_roster(
-        &self,
-        group: Uuid,
-        roster: &Roster,
-        expected: Option<&ETag>,
-    ) -> Result<ETag, LedgerError> {
-        let written = self.inner.write_roster(group, roster, expected).await?;
-        let denied = self.with.lock().unwrap().pop();
-        denied.map_or(Ok(written), Err)
+impl Trouble for Denies {
+    fn after(&self, call: Call, is_done: bool) -> Result<(), LedgerError> {
+        let denied = if call == Call::WriteRoster && is_done { self.0.lock().unwrap().pop() } else { None };
+        denied.map_or(Ok(()), Err)
     }
 }
 
@@ -56,13 +30,13 @@ impl Ledger for Denies {
 async fn a_roster_that_was_written_though_nobody_heard_of_it_costs_nobody_their_pass() {
     let away = || LedgerError::Unavailable("no answer".into());
     for with in [vec![LedgerError::Conflict], vec![away()], vec![away(), LedgerError::Conflict]] {
-        let ledger = Arc::new(Denies::default());
+        let ledger = Troubled::by(Denies::default());
         let office = Office::on(3, 1, &[], ledger.clone());
         office.world.sweep().await;
         office.world.later(TimeDelta::hours(1));
         office.add(1);
         office.add(2);
-        ledger.with.lock().unwrap().clone_from(&with);
+        ledger.trouble.0.lock().unwrap().clone_from(&with);
         let storage = Storage::new(office.world.sandbox.clock());
         let _host = start(&office.world, &storage);
         storage.put("pass-jobs", encoded(&office.cloud_event(None))).unwrap();

@@ -4,12 +4,12 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use firstpass::{
     host,
-    sandbox::functions_host::{Embedded, FunctionApp, FunctionsHost, Storage, queue::encoded},
-    settings::Environment,
+    sandbox::functions_host::{Embedded, FunctionsHost, Storage, queue::encoded},
 };
 use rand::{SeedableRng, rngs::StdRng, seq::SliceRandom};
 
 use super::*;
+use crate::local_host::app;
 
 #[tokio::test(start_paused = true)]
 async fn an_event_that_is_told_again_hours_later_brings_no_second_pass() {
@@ -177,11 +177,6 @@ async fn a_thousand_messages_about_a_hundred_people_are_a_hundred_mails() {
 }
 
 pub(super) fn start(world: &World, storage: &Storage) -> FunctionsHost {
-    let settings: Environment =
-        [("AzureWebJobsStorage", "UseDevelopmentStorage=true"), ("SWEEP_SCHEDULE", "0 0 6 * * *")]
-            .into_iter()
-            .collect();
-    let app = FunctionApp::embedded(&settings).unwrap_or_else(|problems| panic!("{problems}"));
     let worker = Embedded::new(host::router(Ok(world.app.clone())));
-    FunctionsHost::start(app, Arc::new(worker), storage.clone())
+    FunctionsHost::start(app(&[]), Arc::new(worker), storage.clone())
 }

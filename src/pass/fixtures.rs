@@ -1,0 +1,57 @@
+//! What the tests of several rules start from.
+
+use chrono::{DateTime, Utc};
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use super::order::{Order, Wish};
+use crate::graph::{PassPolicy, Reading, Standing, User};
+
+/// The group that matters: on demand, or of those whom callers may name.
+pub(super) const GROUP: Uuid = Uuid::from_u128(0xC0FFEE);
+
+/// A Sunday, five in the morning UTC.
+pub(super) fn now() -> DateTime<Utc> {
+    "2026-11-22T05:00:00Z".parse().unwrap()
+}
+
+/// An account of which only the name is known.
+pub(super) fn emma() -> User {
+    User {
+        id: Uuid::from_u128(1),
+        user_principal_name: "emma@contoso.example".into(),
+        display_name: None,
+        given_name: None,
+        mail: None,
+        other_mails: vec![],
+        employee_hire_date: None,
+        usage_location: None,
+        preferred_language: None,
+        user_type: None,
+        account_enabled: Some(true),
+        on_premises_extension_attributes: Default::default(),
+    }
+}
+
+/// Emma in a tenant whose policy allows one to eight hours.
+pub(super) fn reading() -> Reading {
+    let policy = PassPolicy {
+        state: "enabled".into(),
+        minimum_lifetime_in_minutes: 60,
+        maximum_lifetime_in_minutes: 480,
+        is_usable_once: false,
+    };
+    Reading { user: emma(), manager: None, passes: vec![], standing: Standing::default(), policy }
+}
+
+/// A call that asks for nothing special.
+pub(super) fn order() -> Order {
+    Order {
+        opens_at: None,
+        lifetime_minutes: Wish::Default(240),
+        one_time: Wish::Default(true),
+        by_mail: false,
+        fingerprint: None,
+        deadline: Instant::now(),
+    }
+}
