@@ -1,16 +1,17 @@
 //! The command line.
 
-use std::{net::Ipv4Addr, process::ExitCode};
+use std::{net::Ipv4Addr, process::ExitCode, sync::Arc};
 
 use axum::Router;
 use clap::{Parser, Subcommand};
 use tokio::net::TcpListener;
 
 use crate::{
-    connect::connect,
-    host, jobs,
-    settings::{Environment, QueueService, Settings},
-    telemetry,
+    app::App,
+    host::{self, Handler},
+    jobs,
+    settings::{Environment, QueueService, Report, Settings},
+    startup, telemetry,
 };
 
 /// First-day passes for Microsoft Entra ID.
@@ -27,24 +28,14 @@ enum Command {
     Serve,
     /// List the jobs that were given up, put them back, or delete them
     Jobs(jobs::Options),
-    /// Show the whole job on a simulated tenant; needs nothing
-    #[cfg(feature = "sandbox")]
-    Demo(crate::sandbox::demo::Options),
-    /// Serve a simulated tenant on this machine, for SANDBOX_URL
-    #[cfg(feature = "sandbox")]
-    Sandbox(crate::sandbox::command::Options),
 }
 
 impl Cli {
     /// Runs the command; ends when it ends.
     pub fn run(self, env: &Environment) -> ExitCode {
         let done = match self.command {
-            Command::Serve => serve(env),
+            Command::Serve => serve(env, startup::build_app, |router| router),
             Command::Jobs(options) => jobs::run(&options, env),
-            #[cfg(feature = "sandbox")]
-            Command::Demo(options) => crate::sandbox::demo::run(&options, env),
-            #[cfg(feature = "sandbox")]
-            Command::Sandbox(options) => crate::sandbox::command::run(&options, env),
         };
         match done {
             Ok(()) => ExitCode::SUCCESS,
@@ -56,13 +47,21 @@ impl Cli {
     }
 }
 
-/// Serves until the host kills the process. There is no way out but failure: a handler that ends with 0 would be
-/// believed to be alive (azure-functions-host, `WorkerProcess.cs`).
-fn serve(env: &Environment) -> Result<(), String> {
+/// Serves until the host kills the process, with the App that `build` makes of the settings. `layer` may wrap the
+/// router. There is no way out but failure: the host believes that a handler which ends with 0 is alive
+/// (azure-functions-host, `WorkerProcess.cs`).
+///
+/// # Errors
+/// When the port is not set or cannot be listened on.
+pub fn serve(
+    env: &Environment,
+    build: impl FnOnce(Settings) -> Result<Arc<App>, Report>,
+    layer: impl FnOnce(Router) -> Router,
+) -> Result<(), String> {
     telemetry::init(env, std::io::stdout);
     let port = env.get("FUNCTIONS_CUSTOMHANDLER_PORT").and_then(|port| port.parse::<u16>().ok()).ok_or(
-        "FUNCTIONS_CUSTOMHANDLER_PORT is not set: `serve` is started by the Functions host (`func start`). \
-         To see firstpass at work without one, run `firstpass demo`.",
+        "FUNCTIONS_CUSTOMHANDLER_PORT is not set: the Functions host starts `serve` (`func start`). \
+         To see firstpass at work without a host, run `cargo demo`.",
     )?;
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|e| e.to_string())?;
@@ -72,14 +71,15 @@ fn serve(env: &Environment) -> Result<(), String> {
             .map_err(|error| format!("cannot listen on port {port}: {error}"))?;
         let port = listener.local_addr().map_or(port, |address| address.port());
         tracing::info!(event = "start.listening", port, version = env!("CARGO_PKG_VERSION"));
-        axum::serve(listener, handler(env)).await.map_err(|error| error.to_string())?;
+        let router = layer(host::router(handler(env, build)));
+        axum::serve(listener, router).await.map_err(|error| error.to_string())?;
         Err("the server stopped".into())
     })
 }
 
-/// The handler; with settings that need attention, the report on them answers every invocation. The process stays
-/// up: the host would only restart it, and give up after three times without saying why.
-fn handler(env: &Environment) -> Router {
+/// What answers invocations. With settings that need attention, the report on them answers every invocation. The
+/// process stays up: the host would only restart it, and stop after three times without saying why.
+fn handler(env: &Environment, build: impl FnOnce(Settings) -> Result<Arc<App>, Report>) -> Handler {
     for name in Settings::lookalikes(env) {
         tracing::warn!(
             event = "settings.unknown",
@@ -90,19 +90,7 @@ fn handler(env: &Environment) -> Router {
     if let Err(report) = QueueService::read(env) {
         tracing::warn!(event = "settings.queues_unknown", %report, effect = "given-up messages are not looked at");
     }
-    match Settings::read(env).and_then(connect) {
-        Ok(connection) => {
-            let router = host::router(Ok(connection.app));
-            #[cfg(feature = "sandbox")]
-            let router = match connection.sandbox {
-                Some(sandbox) => sandbox.keep_time(router),
-                None => router,
-            };
-            router
-        }
-        Err(report) => {
-            tracing::error!(event = "settings.invalid", %report);
-            host::router(Err(report))
-        }
-    }
+    Settings::read(env).and_then(build).inspect_err(|report| {
+        tracing::error!(event = "settings.invalid", %report);
+    })
 }

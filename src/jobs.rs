@@ -8,10 +8,9 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::{
-    connect,
     queue::{Fate, GivenUp, JOBS, Message, POISON, Queues, Settled},
     settings::{Environment, QueueService},
-    telemetry,
+    startup, telemetry,
 };
 
 /// Characters of a message that nobody could read: enough to see where it comes from.
@@ -91,7 +90,7 @@ pub fn run(options: &Options, env: &Environment) -> Result<(), String> {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|e| e.to_string())?;
     runtime.block_on(async {
-        let queues = connect::queues(&service, env.get("IDENTITY_ENDPOINT").is_some())
+        let queues = startup::queues(&service, env.get("IDENTITY_ENDPOINT").is_some())
             .map_err(|report| report.to_string())?;
         match &options.action {
             None => list(&queues, options.json).await,

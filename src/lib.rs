@@ -8,13 +8,9 @@
 //! 2. [`functions`]: the three ways into that flow: a daily sweep, a queue, an HTTP call.
 //! 3. [`graph`], [`ledger`], [`mail`], [`queue`]: what the flow stands on. Microsoft Graph; one small record per user;
 //!    the mails; what the host gave up.
-//! 4. [`settings`], [`app`], [`connect`]: what an admin sets, and how it becomes a running App.
+//! 4. [`settings`], [`app`], [`startup`]: what an admin sets, and how it becomes a running App.
 //! 5. [`host`]: the wire contract of the Azure Functions host, and nothing else.
 //! 6. [`cli`]: the command line; [`jobs`], a command for what was given up.
-#![cfg_attr(
-    feature = "sandbox",
-    doc = "7. [`sandbox`]: a simulated tenant, for the demo, for tests and for trying things out."
-)]
 //!
 //! Small words used everywhere: [`code::Code`] is the secret of a pass, [`address::Address`] a checked mail
 //! address, [`clock::Clock`] the time, [`zone::zone_for`] a joiner's time zone, [`hash::sha256`] a text's fingerprint,
@@ -25,7 +21,6 @@ pub mod app;
 pub mod cli;
 pub mod clock;
 pub mod code;
-pub mod connect;
 pub mod functions;
 pub mod graph;
 pub mod hash;
@@ -36,9 +31,8 @@ pub mod limits;
 pub mod mail;
 pub mod pass;
 pub mod queue;
-#[cfg(feature = "sandbox")]
-pub mod sandbox;
 pub mod settings;
+pub mod startup;
 mod storage;
 pub mod telemetry;
 pub mod zone;

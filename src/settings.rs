@@ -48,6 +48,17 @@ impl Environment {
         self.0.get(name).map(|value| value.trim()).filter(|value| !value.is_empty())
     }
 
+    /// The same, with values for names that are not set.
+    #[must_use]
+    pub fn or<'a>(mut self, defaults: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
+        for (name, value) in defaults {
+            if self.get(name).is_none() {
+                self.0.insert(name.to_owned(), value.to_owned());
+            }
+        }
+        self
+    }
+
     /// All names that are set.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.0.keys().map(String::as_str)
@@ -95,17 +106,15 @@ pub const NAMES: &[&str] = &[
     "CREATE_TAP_ALLOWED_CALLERS",
     "CREATE_TAP_LIMIT_PER_USER",
     "CREATE_TAP_LIMIT_PER_CALLER",
-    #[cfg(feature = "sandbox")]
-    "SANDBOX_URL",
 ];
 
 /// All settings, parsed.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Which tenant, and how to sign in to it.
-    pub tenant: TenantAccess,
-    /// The blob container of the ledger; `None` means memory, which only a sandbox may have.
-    pub ledger_url: Option<Url>,
+    /// Which identity signs in.
+    pub identity: IdentitySettings,
+    /// The blob container of the ledger. It may carry a SAS.
+    pub ledger_url: Url,
     /// Where the host keeps its queues; `None` where it does not say, as in tests, or not in a form that we know.
     pub queues: Option<QueueService>,
     /// Where joiners are found.
@@ -124,26 +133,13 @@ pub struct Settings {
     pub create_tap: CreateTapSettings,
 }
 
-/// Which tenant, and how to sign in to it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum TenantAccess {
-    /// Microsoft Graph with the managed identity of the function app (or, on a developer's machine, `az login`).
-    Graph {
-        /// The user-assigned identity's client id; `None` for the system-assigned one.
-        client_id: Option<Uuid>,
-        /// Whether the platform offers a managed identity here.
-        managed_identity: bool,
-    },
-    /// A sandbox in another process of this machine.
-    #[cfg(feature = "sandbox")]
-    Sandbox {
-        /// Where it listens.
-        url: Url,
-        /// As with Graph.
-        client_id: Option<Uuid>,
-        /// Whether IDENTITY_ENDPOINT is the sandbox's own. A token from elsewhere is none of its business.
-        managed_identity: bool,
-    },
+/// Which identity signs in to the tenant and to storage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IdentitySettings {
+    /// The user-assigned identity's client id; `None` for the system-assigned one.
+    pub client_id: Option<Uuid>,
+    /// Whether the platform offers a managed identity here. On a developer's machine it is the one of `az login`.
+    pub managed: bool,
 }
 
 /// Where joiners are found.
@@ -221,20 +217,6 @@ pub enum MailCc {
     Address(Address),
 }
 
-/// A variable that says that this is Azure; there the sandbox refuses to work.
-///
-/// Linux Consumption is known by its CONTAINER_NAME alone, but so are many containers that are not Azure's: it
-/// counts beside the name that App Service gives every app.
-#[cfg(feature = "sandbox")]
-pub(crate) fn sign_of_azure(env: &Environment) -> Option<&'static str> {
-    let is_set = |name: &&str| env.get(name).is_some();
-    let container = || Some("CONTAINER_NAME").filter(is_set).filter(|_| is_set(&"WEBSITE_SITE_NAME"));
-    ["WEBSITE_INSTANCE_ID", "WEBSITE_POD_NAME", "LEGION_SERVICE_HOST"]
-        .into_iter()
-        .find(is_set)
-        .or_else(container)
-}
-
 impl Settings {
     /// Reads all settings.
     ///
@@ -242,30 +224,12 @@ impl Settings {
     /// Every problem there is, at once.
     pub fn read(env: &Environment) -> Result<Self, Report> {
         let mut read = Reader::new(env);
-        let sandbox = read.sandbox_url();
-        let simulated = sandbox.is_some();
         read.optional("SWEEP_SCHEDULE", "0 0 5 * * *", reader::schedule);
-
-        #[cfg(feature = "sandbox")]
-        let sender = simulated.then(|| Address::parse(crate::sandbox::samples::SENDER).ok()).flatten();
-        #[cfg(not(feature = "sandbox"))]
-        let sender = None;
-        let from = read.required_unless("MAIL_FROM", "welcome@contoso.com", sender, reader::address);
-        let in_memory = simulated.then_some(None);
-        let ledger_url = read
-            .required_unless("LEDGER_URL", reader::LEDGER_EXAMPLE, in_memory, |text| {
-                reader::ledger_url(text).map(Some)
-            })
-            .flatten();
-        let client_id = read.optional("AZURE_CLIENT_ID", reader::GUID_EXAMPLE, reader::guid);
-        let tenant = match sandbox {
-            #[cfg(feature = "sandbox")]
-            Some(url) => {
-                let identity = env.get("IDENTITY_ENDPOINT").and_then(|text| Url::parse(text).ok());
-                let managed_identity = identity.is_some_and(|identity| identity.origin() == url.origin());
-                TenantAccess::Sandbox { url, client_id, managed_identity }
-            }
-            _ => TenantAccess::Graph { client_id, managed_identity: env.get("IDENTITY_ENDPOINT").is_some() },
+        let from = read.required("MAIL_FROM", "welcome@contoso.com", reader::address);
+        let ledger_url = read.required("LEDGER_URL", reader::LEDGER_EXAMPLE, reader::ledger_url);
+        let identity = IdentitySettings {
+            client_id: read.optional("AZURE_CLIENT_ID", reader::GUID_EXAMPLE, reader::guid),
+            managed: env.get("IDENTITY_ENDPOINT").is_some(),
         };
         let joiners = match read.optional("JOINER_GROUP_ID", reader::GUID_EXAMPLE, reader::guid) {
             Some(group) => JoinerSource::Group(group),
@@ -310,9 +274,9 @@ impl Settings {
             _ => read.list("MAIL_CC", "manager", vec![MailCc::Manager], reader::mail_cc),
         };
         let create_tap = CreateTapSettings::read(&mut read, env);
-        match (from, read.finish()) {
-            (Some(from), None) => Ok(Self {
-                tenant,
+        match (from, ledger_url, read.finish()) {
+            (Some(from), Some(ledger_url), None) => Ok(Self {
+                identity,
                 ledger_url,
                 // The host's own setting, in whatever form the host understands: nobody goes without a pass for it.
                 queues: QueueService::read(env).ok().flatten(),
@@ -324,7 +288,7 @@ impl Settings {
                 mail: MailSettings { from, alert_to, to, cc, language, company, service_desk },
                 create_tap,
             }),
-            (_, report) => Err(report.unwrap_or_default()),
+            (.., report) => Err(report.unwrap_or_default()),
         }
     }
 

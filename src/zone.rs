@@ -17,10 +17,9 @@ pub fn zone_for(usage_location: Option<&str>, default: Tz) -> Tz {
     usage_location.and_then(only_zone_of).unwrap_or(default)
 }
 
-/// The zone of that name, for tests and made-up people: panics where there is none.
-#[cfg(any(test, feature = "sandbox"))]
-#[expect(clippy::expect_used, reason = "the name is the programmer's")]
-pub fn zone(name: &'static str) -> Tz {
+/// The zone of that name; panics where there is none.
+#[cfg(test)]
+pub(crate) fn zone(name: &'static str) -> Tz {
     name.parse().expect(name)
 }
 

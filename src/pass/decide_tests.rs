@@ -3,12 +3,9 @@ use proptest::{option, prelude::*, sample::select};
 
 use super::*;
 use crate::{
-    graph::{Manager, PassPolicy, Standing, roles::Role},
+    graph::roles::Role,
     ledger::{Claim, Delivered, Made, Told},
-    pass::{
-        fixtures::{self, GROUP, now},
-        order::Wish,
-    },
+    pass::fixtures::{self, GROUP, now},
     settings::PassStart,
 };
 

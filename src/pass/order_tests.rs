@@ -1,5 +1,3 @@
-use uuid::Uuid;
-
 use super::*;
 use crate::{
     graph::Pass,

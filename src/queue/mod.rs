@@ -1,12 +1,9 @@
 //! The app's own queues, as far as the host leaves them to us: `pass-jobs-poison`, where it puts what it gave up.
 //!
 //! The host reads `pass-jobs` and writes to both; nobody but people ever takes a message out of the second. What a
-//! message says is for [`message`] to find out; a store is anything that keeps what [`Queue`] promises: [`azure`], or
-//! `memory`.
+//! message says is for [`message`] to find out; a store is anything that keeps what [`Queue`] promises, such as [`azure`].
 
 pub mod azure;
-#[cfg(feature = "sandbox")]
-pub mod memory;
 pub mod message;
 mod sas;
 

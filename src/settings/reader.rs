@@ -88,17 +88,15 @@ impl<'a> Reader<'a> {
         self.optional(name, example, parse).unwrap_or(default)
     }
 
-    pub(super) fn required_unless<T>(
+    pub(super) fn required<T>(
         &mut self,
         name: &'static str,
         example: &'static str,
-        stand_in: Option<T>,
         parse: impl Fn(&str) -> Parsed<T>,
     ) -> Option<T> {
-        match (self.env.get(name), stand_in) {
-            (None, None) => self.problem(name, "is missing".to_owned(), example),
-            (None, stand_in) => stand_in,
-            _ => self.optional(name, example, parse),
+        match self.env.get(name) {
+            None => self.problem(name, "is missing".to_owned(), example),
+            Some(_) => self.optional(name, example, parse),
         }
     }
 
@@ -141,29 +139,6 @@ impl<'a> Reader<'a> {
             self.problem(name, "is a list of nothing".to_owned(), example).unwrap_or(())
         }
         values
-    }
-
-    #[cfg(feature = "sandbox")]
-    pub(super) fn sandbox_url(&mut self) -> Option<Url> {
-        let url = self.optional("SANDBOX_URL", "http://127.0.0.1:8089", loopback)?;
-        match super::sign_of_azure(self.env) {
-            Some(sign) => {
-                let what = format!("must not be set in Azure ({sign} says that this is Azure): remove it");
-                self.problem("SANDBOX_URL", what, "")
-            }
-            None => Some(url),
-        }
-    }
-
-    /// A build without the sandbox must not take SANDBOX_URL for granted, nor silently talk to the real tenant.
-    #[cfg(not(feature = "sandbox"))]
-    pub(super) fn sandbox_url(&mut self) -> Option<Url> {
-        self.env.get("SANDBOX_URL")?;
-        self.problem(
-            "SANDBOX_URL",
-            "is an unknown setting: this build has no sandbox in it; remove it".into(),
-            "",
-        )
     }
 
     pub(super) fn problem<T>(
@@ -278,14 +253,6 @@ pub(super) fn ledger_url(text: &str) -> Parsed<Url> {
         return Err("names no container: add its name as the path".to_owned());
     }
     Ok(url)
-}
-
-#[cfg(feature = "sandbox")]
-fn loopback(text: &str) -> Parsed<Url> {
-    match Url::parse(text) {
-        Ok(url) if url.scheme() == "http" && is_loopback(&url) => Ok(url),
-        _ => Err(format!("is not the http:// address of a sandbox on this machine: \"{text}\"")),
-    }
 }
 
 pub(super) fn is_loopback(url: &Url) -> bool {

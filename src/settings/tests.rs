@@ -116,37 +116,6 @@ fn a_misspelt_setting_is_noticed() {
     assert_eq!(Settings::lookalikes(&env), ["PASS_LIFETIME"]);
 }
 
-#[cfg(feature = "sandbox")]
-#[test]
-fn a_sandbox_needs_nothing_else_and_must_be_here() {
-    let only = |url: &str| Settings::read(&Environment::from_iter([("SANDBOX_URL", url)]));
-    assert!(matches!(only("http://127.0.0.1:8089").unwrap().tenant, TenantAccess::Sandbox { .. }));
-    for elsewhere in
-        ["https://127.0.0.1:8089", "http://10.0.0.1:8089", "http://127.0.0.1.evil.example", "8089"]
-    {
-        assert_eq!(only(elsewhere).unwrap_err().0[0].name, "SANDBOX_URL", "{elsewhere}");
-    }
-}
-
-#[cfg(feature = "sandbox")]
-#[test]
-fn a_sandbox_is_refused_where_anything_looks_like_azure() {
-    for sign in ["WEBSITE_INSTANCE_ID", "WEBSITE_POD_NAME", "LEGION_SERVICE_HOST", "CONTAINER_NAME"] {
-        let env = [("SANDBOX_URL", "http://127.0.0.1:8089"), ("WEBSITE_SITE_NAME", "my-app"), (sign, "1")];
-        let report = Settings::read(&Environment::from_iter(env)).unwrap_err();
-        assert!(report.0.iter().any(|p| p.name == "SANDBOX_URL" && p.what.contains(sign)), "{report}");
-    }
-    let container = [("SANDBOX_URL", "http://127.0.0.1:8089"), ("CONTAINER_NAME", "mine")];
-    assert!(Settings::read(&Environment::from_iter(container)).is_ok(), "any container may have a name");
-}
-
-#[cfg(not(feature = "sandbox"))]
-#[test]
-fn without_the_sandbox_its_setting_is_unknown() {
-    let report = read(&[("SANDBOX_URL", "http://127.0.0.1:8089")]).unwrap_err();
-    assert!(report.to_string().contains("SANDBOX_URL is an unknown setting"), "{report}");
-}
-
 /// The host reads it, and would not run without it: what only we do not understand must not keep anybody from a pass.
 #[test]
 fn a_storage_account_in_an_unknown_form_stops_nothing() {

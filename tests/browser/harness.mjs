@@ -48,7 +48,7 @@ export async function inaccessible(page) {
 
 /** Starts `firstpass demo`; resolves with its address and a way to end it. */
 async function demo() {
-  const child = spawn(`${root}target/debug/firstpass`, ["demo", "--listen", "127.0.0.1:0"], { stdio: ["ignore", "pipe", "inherit"] });
+  const child = spawn(`${root}target/debug/firstpass-sandbox`, ["demo", "--listen", "127.0.0.1:0"], { stdio: ["ignore", "pipe", "inherit"] });
   for await (const line of createInterface({ input: child.stdout })) {
     const address = line.match(/http:\/\/127\.0\.0\.1:\d+\//)?.[0];
     if (address) return { address, end: () => child.kill() };

@@ -3,12 +3,10 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Days, NaiveDate, NaiveTime, TimeZone, Utc};
-use firstpass::{
-    sandbox::{
-        Group, Person, Tenant, roles,
-        samples::{SENDER, SERVICE_DESK},
-    },
-    zone::{Tz, zone},
+use firstpass::zone::Tz;
+use firstpass_sandbox::tenant::{
+    Group, Person, Tenant, roles,
+    samples::{SENDER, SERVICE_DESK, zone},
 };
 use rand::{RngExt, rngs::StdRng};
 use uuid::Uuid;

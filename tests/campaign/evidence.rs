@@ -7,10 +7,8 @@ use std::{
 };
 
 use chrono::{DateTime, NaiveDate, Utc};
-use firstpass::{
-    ledger::{Purpose, Record},
-    sandbox::{Pass, PassEvent, Sandbox},
-};
+use firstpass::ledger::{Purpose, Record};
+use firstpass_sandbox::tenant::{Pass, PassEvent, Sandbox};
 use serde_json::Value;
 use tokio::sync::Notify;
 use uuid::Uuid;

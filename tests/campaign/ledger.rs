@@ -3,10 +3,8 @@
 use std::sync::Mutex;
 
 use async_trait::async_trait;
-use firstpass::{
-    ledger::{ETag, Ledger, LedgerError, Record, Roster, State},
-    sandbox::Sandbox,
-};
+use firstpass::ledger::{ETag, Ledger, LedgerError, Record, Roster, State};
+use firstpass_sandbox::tenant::Sandbox;
 use uuid::Uuid;
 
 use crate::{

@@ -3,10 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use chrono::TimeDelta;
-use firstpass::{
-    pass::Job,
-    sandbox::{Fault, FaultKind, PassSpec, roles, samples::SERVICE_DESK},
-};
+use firstpass::pass::Job;
+use firstpass_sandbox::tenant::{Fault, FaultKind, PassSpec, roles, samples::SERVICE_DESK};
 use uuid::Uuid;
 
 use crate::{
@@ -124,7 +122,7 @@ fn happens(stage: &Arc<Stage>, who: Who, life: &Life) {
         return;
     }
     stage.say(&format!("{} ({user}): {life:?}", actor.name));
-    let change = |change: &dyn Fn(&mut firstpass::sandbox::Person)| {
+    let change = |change: &dyn Fn(&mut firstpass_sandbox::tenant::Person)| {
         stage.sandbox.edit(|tenant| tenant.change(user, change));
     };
     match life {

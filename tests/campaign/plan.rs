@@ -3,7 +3,7 @@
 
 use std::{fmt, time::Duration};
 
-use firstpass::sandbox::FaultKind;
+use firstpass_sandbox::tenant::FaultKind;
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 
 use crate::{

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use firstpass::sandbox::FaultKind;
+use firstpass_sandbox::tenant::FaultKind;
 use rand::{RngExt, rngs::StdRng};
 
 use crate::plan::{Call, DAY, GraphFault, Life, Step, Trick, What, Who, one_in, pick};

@@ -16,12 +16,14 @@ use firstpass::{
     functions::on_group_add::MAX_DELIVERIES,
     host,
     ledger::memory::MemoryLedger,
-    sandbox::{
+    settings::{Environment, Settings},
+};
+use firstpass_sandbox::{
+    functions_host::local_host::{Answer, LocalHost, VISIBILITY_TIMEOUT},
+    tenant::{
         Sandbox,
-        local_host::{Answer, LocalHost, VISIBILITY_TIMEOUT},
         samples::{SENDER, SERVICE_DESK},
     },
-    settings::{Environment, Settings},
 };
 use serde_json::{Value, json};
 use tokio::{
@@ -348,7 +350,7 @@ fn settings(plan: &Plan, group: Uuid) -> Settings {
     let house = &plan.house;
     let group = group.to_string();
     let env: Environment = [
-        ("SANDBOX_URL", "http://127.0.0.1"),
+        ("LEDGER_URL", "https://memory.invalid/ledger"),
         ("MAIL_FROM", SENDER),
         ("ALERT_TO", SERVICE_DESK),
         ("ON_DEMAND_GROUP_ID", &group),

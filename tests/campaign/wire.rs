@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use azure_core::http::{AsyncRawResponse, Body, HttpClient, Method, Request};
-use firstpass::sandbox::{Sandbox, samples::SERVICE_DESK};
+use firstpass_sandbox::tenant::{Sandbox, samples::SERVICE_DESK};
 use serde_json::Value;
 
 use crate::{

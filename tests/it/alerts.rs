@@ -1,10 +1,8 @@
 //! What the service desk is told: all that a person needs, and once for each reason.
 
 use chrono::TimeDelta;
-use firstpass::{
-    ledger::{Purpose, State},
-    sandbox::{Fault, FaultKind, Group, Person, Untargeted, roles},
-};
+use firstpass::ledger::{Purpose, State};
+use firstpass_sandbox::tenant::{Fault, FaultKind, Group, Person, Untargeted, roles};
 use serde_json::Value;
 use uuid::Uuid;
 

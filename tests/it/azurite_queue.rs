@@ -11,14 +11,14 @@ use firstpass::{
     clock::Clock,
     pass::Job,
     queue::{JOBS, POISON, Queue, azure::AzureQueue},
-    sandbox::functions_host::queue::encoded,
     settings::{Environment, QueueService},
 };
+use firstpass_sandbox::functions_host::queue::encoded;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::{
-    process::{Process, post},
+    process::{PRODUCT, Process, post},
     queues::keeps_every_promise,
 };
 
@@ -39,7 +39,7 @@ fn queue(connection: &str, name: &str) -> AzureQueue {
 }
 
 fn jobs(setting: &str, arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_firstpass"))
+    Command::new(PRODUCT)
         .arg("jobs")
         .args(arguments)
         .env_clear()
@@ -60,7 +60,7 @@ fn complained(output: &Output) -> String {
 
 /// What a handler with this connection says of given-up messages when it sweeps.
 fn swept(connection: &str) -> String {
-    let mut sandbox = Process::start(&["sandbox", "--listen", "127.0.0.1:0", "--joiners", "5"], &[]);
+    let mut sandbox = Process::sandbox(&["sandbox", "--listen", "127.0.0.1:0", "--joiners", "5"], &[]);
     let line = sandbox.wait_for("SANDBOX_URL=");
     let url = line.split(['=', ' ']).nth(1).unwrap();
     let (mut serve, port) = Process::serve(&[("SANDBOX_URL", url), ("AzureWebJobsStorage", connection)]);

@@ -7,10 +7,8 @@ use std::{
 
 use async_trait::async_trait;
 use chrono::TimeDelta;
-use firstpass::{
-    ledger::LedgerError,
-    sandbox::{Fault, FaultKind, Group, roles},
-};
+use firstpass::ledger::LedgerError;
+use firstpass_sandbox::tenant::{Fault, FaultKind, Group, roles};
 
 use crate::{
     helpers::{PASS, World, refuse, tenant_with_emma, throttle, time},

@@ -7,18 +7,20 @@ use axum::{
     body::{Body, to_bytes},
     http::{self, Request},
 };
-use firstpass::sandbox::{
-    Sandbox,
+use firstpass_sandbox::{
     demo::{Progress, stage::Stage, web},
-    samples::samples,
+    tenant::{Sandbox, samples::samples},
 };
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
-use super::helpers::{NOW, time};
+use super::{
+    helpers::{NOW, time},
+    process::sandbox_binary,
+};
 
 fn demo(arguments: &[&str]) -> (bool, String) {
-    let output = Command::new(env!("CARGO_BIN_EXE_firstpass")).arg("demo").args(arguments).output().unwrap();
+    let output = Command::new(sandbox_binary()).arg("demo").args(arguments).output().unwrap();
     (output.status.success(), String::from_utf8(output.stdout).unwrap())
 }
 

@@ -1,6 +1,7 @@
 //! What an admin copies and reads agrees with what the handler does.
 
 use firstpass::settings;
+use firstpass_sandbox::serve::{build_app, product_environment};
 use serde_json::Value;
 
 #[test]
@@ -13,7 +14,9 @@ fn the_example_of_local_settings_works_once_copied() {
         .iter()
         .map(|(name, value)| (name.clone(), value.as_str().unwrap().to_owned()));
     let env: settings::Environment = env.collect();
-    settings::Settings::read(&env).unwrap_or_else(|report| panic!("{report}"));
+    let settings =
+        settings::Settings::read(&product_environment(&env)).unwrap_or_else(|report| panic!("{report}"));
+    build_app(settings, &env).unwrap_or_else(|report| panic!("{report}"));
     assert_eq!(settings::Settings::lookalikes(&env), Vec::<String>::new());
 }
 

@@ -4,9 +4,9 @@ use chrono::TimeDelta;
 use firstpass::{
     ledger::{Purpose, State},
     pass::Job,
-    sandbox::{
-        Fault, FaultKind, Group, PassSpec, Person, Tenant, Untargeted, generate::generate, roles, samples,
-    },
+};
+use firstpass_sandbox::tenant::{
+    Fault, FaultKind, Group, PassSpec, Person, Tenant, Untargeted, generate::generate, roles, samples,
 };
 use uuid::Uuid;
 
@@ -260,7 +260,7 @@ async fn a_policy_that_does_not_let_them_sign_in_blocks() {
         let world = World::new(tenant, &[]);
         assert_eq!(world.deliver(emma).await.outcome, "blocked");
         assert_eq!((world.sandbox.passes().len(), world.pass_mails().len(), world.alerts().len()), (0, 0, 1));
-        world.sandbox.edit(|tenant| tenant.policy = firstpass::sandbox::Policy::default());
+        world.sandbox.edit(|tenant| tenant.policy = firstpass_sandbox::tenant::Policy::default());
         world.later(TimeDelta::days(1));
         assert_eq!(world.sweep().await[0].outcome, "mailed", "blocked is looked at again");
     }

@@ -8,12 +8,15 @@ use firstpass::{
     host,
     ledger::{Ledger, Record, memory::MemoryLedger},
     pass::Job,
-    sandbox::{
+    settings::{Environment, Settings},
+};
+use firstpass_sandbox::{
+    functions_host::local_host::{Answer, LocalHost, Settled},
+    serve::product_environment,
+    tenant::{
         FaultKind, Person, Sandbox, Tenant,
-        local_host::{Answer, LocalHost, Settled},
         samples::{SENDER, SERVICE_DESK},
     },
-    settings::{Environment, Settings},
 };
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -90,10 +93,9 @@ impl World {
     /// The same with a ledger of another kind.
     pub fn on(tenant: Tenant, settings: &[(&str, &str)], ledger: Arc<dyn Ledger>) -> Self {
         let sandbox = Sandbox::new(tenant, time(NOW));
-        let defaults =
-            [("SANDBOX_URL", "http://127.0.0.1"), ("MAIL_FROM", SENDER), ("ALERT_TO", SERVICE_DESK)];
+        let defaults = [("ALERT_TO", SERVICE_DESK)];
         let env: Environment = defaults.iter().chain(settings).copied().collect();
-        let settings = Settings::read(&env).unwrap_or_else(|report| panic!("{report}"));
+        let settings = Settings::read(&product_environment(&env)).unwrap_or_else(|report| panic!("{report}"));
         Self::with(sandbox, settings, ledger)
     }
 

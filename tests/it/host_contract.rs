@@ -5,9 +5,9 @@ use firstpass::{
     clock::Clock,
     hash::sha256,
     host,
-    sandbox::local_host::LocalHost,
     settings::{Environment, Settings},
 };
+use firstpass_sandbox::functions_host::local_host::LocalHost;
 use serde_json::{Value, json};
 
 use crate::helpers::{NOW, World, time};
@@ -176,7 +176,7 @@ async fn with_bad_settings_it_is_ready_and_answers_each_invocation_with_the_whol
 #[tokio::test(start_paused = true)]
 async fn a_sweep_that_cannot_ask_graph_fails_so_that_the_host_runs_it_again() {
     let (world, _) = World::with_emma();
-    use firstpass::sandbox::{Fault, FaultKind};
+    use firstpass_sandbox::tenant::{Fault, FaultKind};
     let denied = FaultKind::Fail { status: 403, code: "accessDenied".into(), message: "no".into() };
     world.sandbox.inject(Fault::on("GET", "/users", denied));
     let answer = world.host.fire_timer().await;

@@ -2,13 +2,9 @@
 
 use std::{path::Path, time::Duration};
 
-use firstpass::{
-    functions::on_group_add::MAX_DELIVERIES,
-    sandbox::{
-        functions_host::{CONTRACTS, Files, FunctionApp, Plan, Problems, function::Trigger},
-        local_host::VISIBILITY_TIMEOUT,
-    },
-    settings::Environment,
+use firstpass::{functions::on_group_add::MAX_DELIVERIES, settings::Environment};
+use firstpass_sandbox::functions_host::{
+    CONTRACTS, Files, FunctionApp, Plan, Problems, function::Trigger, local_host::VISIBILITY_TIMEOUT,
 };
 use serde_json::{Value, json};
 
@@ -138,7 +134,7 @@ fn every_mistake_is_refused_with_its_file_and_place() {
         change(&mut files, &file, &changed, Some(value.clone()).filter(|value| !value.is_null()));
         let Err(problems) = load(&files) else { panic!("{file}{changed} = {value} is not refused") };
         let place = if place.is_empty() { &changed } else { &place };
-        let is_it = |p: &&firstpass::sandbox::functions_host::Problem| {
+        let is_it = |p: &&firstpass_sandbox::functions_host::Problem| {
             p.file == file && p.place == *place && p.what.contains(&words)
         };
         assert!(
@@ -220,7 +216,7 @@ fn the_example_of_local_settings_is_enough_for_the_host() {
     let settings = values.iter().map(|(name, value)| (name.as_str(), value.as_str().unwrap())).collect();
     let app = FunctionApp::embedded(&settings);
     let app = app.unwrap_or_else(|problems| panic!("{problems}"));
-    assert_eq!(app.host.executable, "target/debug/firstpass");
+    assert_eq!(app.host.executable, "target/debug/firstpass-sandbox");
 }
 
 #[test]

@@ -2,10 +2,10 @@
 
 use firstpass::{
     ledger::{Purpose, State},
-    sandbox::{Fault, FaultKind, Group, PassSpec, Person},
     settings::{Environment, Parameter},
     telemetry,
 };
+use firstpass_sandbox::tenant::{Fault, FaultKind, Group, PassSpec, Person};
 use serde_json::{Value, json};
 use tracing::{Dispatch, instrument::WithSubscriber};
 use uuid::Uuid;
@@ -253,7 +253,7 @@ pub fn sample(parameter: Parameter) -> Value {
         Parameter::UserName => json!("emma.brooks@contoso.example"),
         Parameter::LifetimeInMinutes => json!(60),
         Parameter::OneTimeUseOnly | Parameter::NotifyUser => json!(true),
-        Parameter::EmailFrom => json!(firstpass::sandbox::samples::SENDER),
+        Parameter::EmailFrom => json!(firstpass_sandbox::tenant::samples::SENDER),
         Parameter::ServiceDeskDisplayName => json!("The desk"),
         Parameter::ServiceDeskEmail => json!("desk@contoso.example"),
         Parameter::ServiceDeskPhone => json!("+44 20 7946 0000"),

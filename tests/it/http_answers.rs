@@ -9,10 +9,8 @@ use std::{
 };
 
 use async_trait::async_trait;
-use firstpass::{
-    ledger::LedgerError,
-    sandbox::{Fault, FaultKind, Group, PassSpec, Person, Untargeted, roles},
-};
+use firstpass::ledger::LedgerError;
+use firstpass_sandbox::tenant::{Fault, FaultKind, Group, PassSpec, Person, Untargeted, roles};
 use serde_json::{Value, json};
 use uuid::Uuid;
 

@@ -8,9 +8,9 @@ use std::{
 use async_trait::async_trait;
 use firstpass::{
     ledger::LedgerError,
-    sandbox::{Fault, FaultKind, Person, roles},
     settings::{Kind, Parameter},
 };
+use firstpass_sandbox::tenant::{Fault, FaultKind, Person, roles};
 use serde_json::{Value, json};
 use uuid::Uuid;
 

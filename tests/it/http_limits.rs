@@ -7,10 +7,8 @@ use std::{
 };
 
 use chrono::TimeDelta;
-use firstpass::{
-    ledger::LedgerError,
-    sandbox::{Fault, FaultKind, Person},
-};
+use firstpass::ledger::LedgerError;
+use firstpass_sandbox::tenant::{Fault, FaultKind, Person};
 use serde_json::{Value, json};
 use uuid::Uuid;
 

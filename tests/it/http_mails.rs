@@ -3,10 +3,8 @@
 
 use std::time::Duration;
 
-use firstpass::{
-    ledger::{Purpose, State},
-    sandbox::{Fault, FaultKind, Person, samples::SENDER},
-};
+use firstpass::ledger::{Purpose, State};
+use firstpass_sandbox::tenant::{Fault, FaultKind, Person, samples::SENDER};
 use serde_json::{Value, json};
 
 use crate::{

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use firstpass::sandbox::{Fault, FaultKind, Group, Person};
+use firstpass_sandbox::tenant::{Fault, FaultKind, Group, Person};
 use serde_json::json;
 
 use crate::{

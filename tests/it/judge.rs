@@ -7,9 +7,9 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use firstpass::{
     clock::Clock,
-    sandbox::local_host::LocalHost,
     zone::{Tz, zone_for},
 };
+use firstpass_sandbox::functions_host::local_host::LocalHost;
 use serde_json::{Value, json};
 
 use crate::{

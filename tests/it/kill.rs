@@ -9,7 +9,8 @@ use std::{
 };
 
 use axum::Router;
-use firstpass::{clock::Clock, sandbox::local_host::LocalHost};
+use firstpass::clock::Clock;
+use firstpass_sandbox::functions_host::local_host::LocalHost;
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use serde_json::{Value, json};
 
@@ -70,7 +71,7 @@ impl Platform {
     fn start(handlers: usize) -> Self {
         let arguments =
             ["sandbox", "--listen", "127.0.0.1:0", "--joiners", "200", "--seed", "8", "--latency", "5"];
-        let mut sandbox = Process::start(&arguments, &[]);
+        let mut sandbox = Process::sandbox(&arguments, &[]);
         let line = sandbox.wait_for("SANDBOX_URL=");
         let address = line.split(['/', ' ']).nth(2).unwrap().to_owned();
         let env = vec![

@@ -6,18 +6,15 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use firstpass::{
-    sandbox::{Fault, FaultKind, samples},
-    settings::Environment,
-    telemetry,
-};
+use firstpass::{settings::Environment, telemetry};
+use firstpass_sandbox::tenant::{Fault, FaultKind, samples};
 use serde_json::Value;
 use tracing::instrument::WithSubscriber;
 use tracing_subscriber::fmt::MakeWriter;
 
 use crate::{
     helpers::{NOW, World, escaped, time},
-    process::get,
+    process::{get, sandbox_binary},
 };
 
 #[derive(Clone, Default)]
@@ -127,7 +124,7 @@ async fn a_code_that_exchange_quotes_is_taken_out() {
 /// The same of the real process, of which nobody can say what else in it might print.
 #[test]
 fn no_code_is_printed_by_the_demo() {
-    let mut demo = Command::new(env!("CARGO_BIN_EXE_firstpass"))
+    let mut demo = Command::new(sandbox_binary())
         .args(["demo", "--listen", "127.0.0.1:0"])
         .env("RUST_LOG", "trace")
         .stdout(Stdio::piped())

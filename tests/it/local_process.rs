@@ -4,21 +4,17 @@
 use std::{sync::Arc, time::Duration};
 
 use chrono::{TimeDelta, Timelike};
-use firstpass::{
-    sandbox::{
-        Fault, FaultKind, Sandbox, Tenant,
-        functions_host::{self, Failure, FunctionApp, FunctionsHost, Storage, log::Level},
-        generate::generate,
-        loopback,
-    },
-    settings::Environment,
+use firstpass::settings::Environment;
+use firstpass_sandbox::{
+    functions_host::{self, Failure, FunctionApp, FunctionsHost, Storage, log::Level},
+    tenant::{Fault, FaultKind, Sandbox, Tenant, generate::generate, loopback},
 };
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, time::timeout};
 
 use crate::{
     helpers::{NOW, tenant_with_emma, time},
-    process::{Process, get, post, send},
+    process::{Process, get, post, sandbox_binary, send},
 };
 
 const QUEUE: &str = "pass-jobs";
@@ -50,7 +46,7 @@ impl Stage {
         ];
         let settings: Environment = defaults.iter().chain(settings).copied().collect();
         let app = FunctionApp::embedded(&settings).unwrap_or_else(|problems| panic!("{problems}"));
-        let executable = env!("CARGO_BIN_EXE_firstpass").into();
+        let executable = sandbox_binary();
         let process = functions_host::Process::new(env!("CARGO_MANIFEST_DIR"), Some(executable)).unwrap();
         FunctionsHost::start(app, Arc::new(process), self.storage.clone())
     }
@@ -179,7 +175,7 @@ impl Drop for Interrupted {
 #[test]
 fn a_person_can_run_the_whole_app_beside_a_tenant_and_call_it() {
     let arguments = ["sandbox", "--listen", "127.0.0.1:0", "--functions", "127.0.0.1:0"];
-    let mut running = Interrupted(Process::start(&arguments, &[]));
+    let mut running = Interrupted(Process::sandbox(&arguments, &[]));
     let tenant = running.0.wait_for("SANDBOX_URL=http://");
     let tenant = tenant.split(['/', ' ']).nth(2).unwrap();
     let call = running.0.wait_for("/api/CreateTap");
@@ -200,7 +196,7 @@ fn a_person_can_run_the_whole_app_beside_a_tenant_and_call_it() {
 fn a_person_can_add_somebody_to_the_group_and_see_the_mail() {
     let arguments =
         ["sandbox", "--listen", "127.0.0.1:0", "--functions", "127.0.0.1:0", "--joiners", "2", "--seed", "5"];
-    let mut running = Interrupted(Process::start(&arguments, &[]));
+    let mut running = Interrupted(Process::sandbox(&arguments, &[]));
     let tenant = running.0.wait_for("SANDBOX_URL=http://");
     let tenant = tenant.split(['/', ' ']).nth(2).unwrap().to_owned();
     let sweep = running.0.wait_for("/admin/functions/SweepJoiners");

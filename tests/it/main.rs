@@ -40,6 +40,7 @@ mod process;
 mod queues;
 mod raw;
 mod retries;
+mod sandbox;
 mod schema;
 mod scope;
 mod setup;

@@ -1,7 +1,7 @@
 //! What the platform around us does: replicas that lag, time limits, callers who ask for odd things.
 
 use chrono::TimeDelta;
-use firstpass::sandbox::{Fault, FaultKind, Person, generate::generate};
+use firstpass_sandbox::tenant::{Fault, FaultKind, Person, generate::generate};
 use serde_json::json;
 use uuid::Uuid;
 

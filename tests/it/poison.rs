@@ -9,13 +9,12 @@ use firstpass::{
     host,
     pass::Job,
     queue::{Fate, JOBS, Message, POISON, Queue, QueueError, Queues, Received},
-    sandbox::{
-        Fault,
-        functions_host::{Embedded, FunctionApp, FunctionsHost, Storage, queue::encoded},
-        local_host::LocalHost,
-    },
     settings::Environment,
     telemetry,
+};
+use firstpass_sandbox::{
+    functions_host::{Embedded, FunctionApp, FunctionsHost, Storage, local_host::LocalHost, queue::encoded},
+    tenant::Fault,
 };
 use serde_json::Value;
 use tracing::instrument::WithSubscriber;
@@ -39,7 +38,7 @@ impl Stage {
         let (tenant, emma) = tenant_with_emma();
         let world = World::new(tenant, &[]);
         let storage = Storage::new(world.sandbox.clock());
-        let app = app(&world).with_queues(Queues::in_memory(&storage));
+        let app = app(&world).with_queues(firstpass_sandbox::functions_host::queues(&storage));
         let worker = Arc::new(Embedded::new(host::router(Ok(Arc::new(app)))));
         let settings =
             [("AzureWebJobsStorage", "UseDevelopmentStorage=true"), ("SWEEP_SCHEDULE", "0 0 4 * * *")];
@@ -148,7 +147,8 @@ async fn what_is_put_back_is_done() {
     let stage = Stage::new();
     let day_one = time("2026-11-27T00:00:00Z").date_naive();
     stage.storage.put(POISON, encoded(&Job::joiner(stage.emma, day_one).to_message())).unwrap();
-    let settled = Queues::in_memory(&stage.storage).settle(|_| true, Fate::Requeue).await;
+    let settled =
+        firstpass_sandbox::functions_host::queues(&stage.storage).settle(|_| true, Fate::Requeue).await;
     assert_eq!((settled.done.len(), settled.error), (1, None));
     stage.storage.drained(JOBS).await;
     stage.world.assert_newest_mail_opens(stage.emma);
@@ -234,7 +234,7 @@ async fn no_text_of_a_message_is_logged() {
     let (world, _) = World::with_emma();
     let storage = Storage::new(world.sandbox.clock());
     storage.put(POISON, encoded(JUNK)).unwrap();
-    let app = app(&world).with_queues(Queues::in_memory(&storage));
+    let app = app(&world).with_queues(firstpass_sandbox::functions_host::queues(&storage));
     let log = Captured::default();
     let trace = Environment::from_iter([("RUST_LOG", "firstpass=trace")]);
     let host = LocalHost::new(host::router(Ok(Arc::new(app))), world.sandbox.clock());

@@ -3,15 +3,43 @@
 use std::{
     io::{self, BufRead, BufReader, Read, Write},
     net::TcpStream,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::{
         Mutex,
         mpsc::{Receiver, channel},
     },
     thread,
+    time::SystemTime,
 };
 
 use serde_json::Value;
+
+/// The product's binary.
+pub const PRODUCT: &str = env!("CARGO_BIN_EXE_firstpass");
+
+/// The sandbox's binary, which cargo builds as an example of this package.
+///
+/// `cargo test` builds examples, `cargo test --test it` does not: an old one would test what is no more.
+pub fn sandbox_binary() -> PathBuf {
+    let binary = Path::new(PRODUCT).with_file_name("examples").join("firstpass-sandbox");
+    let built = binary.metadata().and_then(|file| file.modified());
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let newest = ["src", "sandbox/src"].map(|folder| newest(&root.join(folder))).into_iter().max();
+    assert!(
+        built.is_ok_and(|built| Some(built) >= newest),
+        "{binary:?} is not up to date: run `cargo build --examples`"
+    );
+    binary
+}
+
+fn newest(folder: &Path) -> SystemTime {
+    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let modified = |path: PathBuf| {
+        if path.is_dir() { newest(&path) } else { path.metadata().unwrap().modified().unwrap() }
+    };
+    entries.map(modified).max().unwrap()
+}
 
 /// A running firstpass; it ends with the test.
 pub struct Process(Child, Mutex<Receiver<String>>);
@@ -24,14 +52,19 @@ impl Drop for Process {
 }
 
 impl Process {
-    pub fn start(arguments: &[&str], env: &[(&str, &str)]) -> Self {
-        Self::spawn(Command::new(env!("CARGO_BIN_EXE_firstpass")).args(arguments).envs(env.iter().copied()))
+    /// Starts the product.
+    pub fn product(arguments: &[&str], env: &[(&str, &str)]) -> Self {
+        Self::spawn(Command::new(PRODUCT).args(arguments).envs(env.iter().copied()))
     }
 
-    /// Starts it with this environment and nothing else.
+    /// Starts the sandbox's binary.
+    pub fn sandbox(arguments: &[&str], env: &[(&str, &str)]) -> Self {
+        Self::spawn(Command::new(sandbox_binary()).args(arguments).envs(env.iter().copied()))
+    }
+
+    /// Starts the sandbox's binary with this environment and nothing else.
     pub fn clean(arguments: &[&str], env: &[(&str, &str)]) -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_firstpass"));
-        Self::spawn(command.args(arguments).env_clear().envs(env.iter().copied()))
+        Self::spawn(Command::new(sandbox_binary()).args(arguments).env_clear().envs(env.iter().copied()))
     }
 
     fn spawn(command: &mut Command) -> Self {
@@ -45,9 +78,14 @@ impl Process {
         Self(child, Mutex::new(lines))
     }
 
-    /// Starts `serve` on a free port, and waits until it listens.
+    /// Starts the product's `serve` on a free port, and waits until it listens.
+    pub fn serve_product(env: &[(&str, &str)]) -> (Self, String) {
+        Self::product(&["serve"], &[&[("FUNCTIONS_CUSTOMHANDLER_PORT", "0")], env].concat()).listening()
+    }
+
+    /// Starts the sandbox's `serve` on a free port, and waits until it listens.
     pub fn serve(env: &[(&str, &str)]) -> (Self, String) {
-        Self::start(&["serve"], &[&[("FUNCTIONS_CUSTOMHANDLER_PORT", "0")], env].concat()).listening()
+        Self::sandbox(&["serve"], &[&[("FUNCTIONS_CUSTOMHANDLER_PORT", "0")], env].concat()).listening()
     }
 
     /// The same with this environment and nothing else.

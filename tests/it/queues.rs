@@ -17,10 +17,13 @@ use azure_core::{
 };
 use firstpass::{
     clock::Clock,
-    queue::{AT_ONCE, Fate, JOBS, Message, POISON, Queue, QueueError, Queues, Received, memory::MemoryQueue},
-    sandbox::{Sandbox, Tenant, functions_host::Storage},
+    queue::{AT_ONCE, Fate, JOBS, Message, POISON, Queue, QueueError, Queues, Received},
     settings::{Environment, QueueService},
     telemetry,
+};
+use firstpass_sandbox::{
+    functions_host::{MemoryQueue, Storage},
+    tenant::{Sandbox, Tenant},
 };
 use tokio::time::sleep;
 use tracing::instrument::WithSubscriber;
@@ -130,7 +133,7 @@ async fn what_is_hidden_shows_by_itself_in_the_end() {
 async fn who_is_wanted_goes_back_and_the_others_stay_as_they_were() {
     let storage = storage();
     put(&storage, 70);
-    let queues = Queues::in_memory(&storage);
+    let queues = firstpass_sandbox::functions_host::queues(&storage);
     let wanted = |message: &Message| message.text.ends_with('7');
     let settled = queues.settle(wanted, Fate::Requeue).await;
     assert_eq!(settled.error, None);
@@ -194,7 +197,7 @@ async fn whatever_fails_on_the_way_back_nothing_is_lost_and_doing_it_again_ends_
         for fails_at in 1..=4 {
             let storage = storage();
             put(&storage, 4);
-            let mut queues = Queues::in_memory(&storage);
+            let mut queues = firstpass_sandbox::functions_host::queues(&storage);
             let flaky = |queue: &Arc<dyn Queue>| {
                 Arc::new(Flaky { queue: queue.clone(), method, fails_at, calls: AtomicUsize::new(0) })
             };
@@ -295,7 +298,7 @@ async fn what_opens_the_account_is_in_no_error_and_no_log() {
 
 #[test]
 fn the_queues_are_those_of_the_function_json_files() {
-    let app = firstpass::sandbox::functions_host::FunctionApp::embedded(&Environment::from_iter([
+    let app = firstpass_sandbox::functions_host::FunctionApp::embedded(&Environment::from_iter([
         ("AzureWebJobsStorage", "UseDevelopmentStorage=true"),
         ("SWEEP_SCHEDULE", "0 0 5 * * *"),
     ]))

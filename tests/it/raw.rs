@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use azure_core::http::{HttpClient, Method, Request};
-use firstpass::sandbox::Sandbox;
+use firstpass_sandbox::tenant::Sandbox;
 use serde_json::Value;
 
 pub struct Caller {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use firstpass::sandbox::{Fault, FaultKind};
+use firstpass_sandbox::tenant::{Fault, FaultKind};
 
 use crate::helpers::{PASS, World, refuse, seconds, throttle};
 

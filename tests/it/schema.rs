@@ -8,7 +8,7 @@ mod path;
 mod query;
 mod value;
 
-use firstpass::sandbox::Sandbox;
+use firstpass_sandbox::tenant::Sandbox;
 use serde_json::{Value, json};
 
 use self::{

@@ -1,7 +1,7 @@
 //! Who is served, who is not any more, and who is again: over days, with all that happened before.
 
 use chrono::TimeDelta;
-use firstpass::sandbox::{Fault, FaultKind, Group, PassSpec, roles};
+use firstpass_sandbox::tenant::{Fault, FaultKind, Group, PassSpec, roles};
 
 use crate::helpers::{NOW, PASS, World, refuse, tenant_with_emma, time};
 

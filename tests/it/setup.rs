@@ -2,25 +2,22 @@
 
 use std::process::Command;
 
-use firstpass::sandbox::local_host::LocalHost;
+use firstpass_sandbox::functions_host::local_host::LocalHost;
 use serde_json::{Value, json};
 
-use crate::process::{Process, get, post};
+use crate::process::{PRODUCT, Process, get, post};
 
 #[test]
 fn serve_needs_the_host_and_says_so() {
-    let output = Command::new(env!("CARGO_BIN_EXE_firstpass"))
-        .arg("serve")
-        .env_remove("FUNCTIONS_CUSTOMHANDLER_PORT")
-        .output()
-        .unwrap();
+    let output =
+        Command::new(PRODUCT).arg("serve").env_remove("FUNCTIONS_CUSTOMHANDLER_PORT").output().unwrap();
     assert!(!output.status.success(), "exit code 0 would tell the host that the handler lives");
     assert!(String::from_utf8(output.stderr).unwrap().contains("FUNCTIONS_CUSTOMHANDLER_PORT"));
 }
 
 #[test]
 fn serve_stays_up_with_bad_settings_and_reports_all_of_them() {
-    let (mut serve, port) = Process::serve(&[("PASS_START", "someday"), ("PASS_LIVETIME", "60")]);
+    let (mut serve, port) = Process::serve_product(&[("PASS_START", "someday"), ("PASS_LIVETIME", "60")]);
     let unknown = serve.wait_for("PASS_LIVETIME");
     assert!(unknown.contains("settings.unknown"), "a misspelt setting is named: {unknown}");
     serve.wait_for("settings.invalid");
@@ -33,11 +30,35 @@ fn serve_stays_up_with_bad_settings_and_reports_all_of_them() {
     }
 }
 
+/// A service that issues credentials carries no back door.
+#[test]
+fn the_product_knows_no_sandbox() {
+    for command in ["demo", "sandbox"] {
+        let output = Command::new(PRODUCT).arg(command).output().unwrap();
+        assert!(!output.status.success());
+        assert!(String::from_utf8(output.stderr).unwrap().contains("unrecognized subcommand"));
+    }
+    assert!(firstpass::settings::NAMES.iter().all(|name| !name.contains("SANDBOX")));
+}
+
+#[test]
+fn the_command_jobs_says_where_it_looks_for_the_queues() {
+    let jobs = |env: &[(&str, &str)]| {
+        let output =
+            Command::new(PRODUCT).arg("jobs").env_clear().envs(env.iter().copied()).output().unwrap();
+        assert!(!output.status.success());
+        String::from_utf8(output.stderr).unwrap()
+    };
+    assert!(jobs(&[]).contains("Name the function app's storage account with --account"));
+    let nobody_there = "AccountName=mine;AccountKey=a2V5;QueueEndpoint=http://127.0.0.1:9/mine";
+    assert!(jobs(&[("AzureWebJobsStorage", nobody_there)]).contains("error sending request"));
+}
+
 /// Two processes, nothing else configured: a tenant, and the handler that the host would start.
 #[test]
 fn serve_beside_a_sandbox_serves_its_joiners() {
     let mut sandbox =
-        Process::start(&["sandbox", "--listen", "127.0.0.1:0", "--joiners", "30", "--seed", "7"], &[]);
+        Process::sandbox(&["sandbox", "--listen", "127.0.0.1:0", "--joiners", "30", "--seed", "7"], &[]);
     let line = sandbox.wait_for("SANDBOX_URL=");
     let url = line.split(['=', ' ']).nth(1).unwrap();
     let tenant = url.rsplit(':').next().unwrap();

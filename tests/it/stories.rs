@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use firstpass::sandbox::{Fault, FaultKind, Group, PassSpec, Untargeted, roles};
+use firstpass_sandbox::tenant::{Fault, FaultKind, Group, PassSpec, Untargeted, roles};
 use uuid::Uuid;
 
 use crate::helpers::{PASS, World, refuse, seconds, tenant_with_emma, throttle, time};

@@ -6,7 +6,7 @@ use axum::{
     body::{Body, to_bytes},
     http::{HeaderMap, Request, header},
 };
-use firstpass::sandbox::{Person, Sandbox, Tenant};
+use firstpass_sandbox::tenant::{Person, Sandbox, Tenant};
 use serde_json::{Value, json};
 use tower::ServiceExt;
 use uuid::Uuid;

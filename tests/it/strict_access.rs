@@ -1,6 +1,6 @@
 //! How strict the sandbox is about who asks: tokens, permissions, the identity endpoint.
 
-use firstpass::sandbox::{Group, Identity, Permission};
+use firstpass_sandbox::tenant::{Group, Identity, Permission};
 use serde_json::json;
 use uuid::Uuid;
 

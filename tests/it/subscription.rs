@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use chrono::{DateTime, TimeDelta, Utc};
-use firstpass::sandbox::{
-    APPLICATION_ID, EventGrid, Fault, FaultKind, Group, LONGEST, Permission, Subscription,
+use firstpass_sandbox::{
     functions_host::Storage,
+    tenant::{APPLICATION_ID, EventGrid, Fault, FaultKind, Group, LONGEST, Permission, Subscription},
 };
 use serde_json::{Value, json};
 use tokio::time::sleep;
@@ -94,7 +94,7 @@ async fn the_first_sweep_makes_it_and_the_ones_after_renew_it_day_by_day() {
 async fn what_it_makes_brings_changes_of_the_group_to_the_queue() {
     let (world, group) = world();
     let storage = Storage::new(world.sandbox.clock());
-    world.sandbox.connect_event_grid(EventGrid::to_queue(&storage, "pass-jobs"));
+    world.sandbox.connect_event_grid(EventGrid::delivering_to(storage.event_sink("pass-jobs")));
     sweep(&world).await;
     world.sandbox.edit(|tenant| {
         let emma = tenant.find_user("emma.brooks@contoso.example").unwrap().id;

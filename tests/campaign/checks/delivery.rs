@@ -1,9 +1,7 @@
 //! Invariants 1 (nobody is lost), 2 (no stranger keeps a pass) and 3 (no orphan), at rest.
 
-use firstpass::{
-    ledger::{Ledger, Purpose, Record},
-    sandbox::{Pass, Person},
-};
+use firstpass::ledger::{Ledger, Purpose, Record};
+use firstpass_sandbox::tenant::{Pass, Person};
 use uuid::Uuid;
 
 use super::{

@@ -1,10 +1,8 @@
 //! What can be said at once: of every pass that is made or deleted, and of every run that ends.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use firstpass::{
-    ledger::{Purpose, State},
-    sandbox::{Pass, Sandbox},
-};
+use firstpass::ledger::{Purpose, State};
+use firstpass_sandbox::tenant::{Pass, Sandbox};
 use serde_json::Value;
 use uuid::Uuid;
 

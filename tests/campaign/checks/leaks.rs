@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use firstpass::sandbox::samples::SERVICE_DESK;
+use firstpass_sandbox::tenant::samples::SERVICE_DESK;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 

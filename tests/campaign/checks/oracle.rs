@@ -1,10 +1,8 @@
 //! Who may have a pass, worked out anew from the design and without a line of the product's code but its clocks.
 
 use chrono::{DateTime, Days, NaiveDate, NaiveTime, TimeDelta, TimeZone, Utc};
-use firstpass::{
-    sandbox::Person,
-    zone::{Tz, zone},
-};
+use firstpass::zone::Tz;
+use firstpass_sandbox::tenant::{Person, samples::zone};
 use serde_json::Value;
 use uuid::{Uuid, uuid};
 

@@ -20,17 +20,14 @@ use axum::{
     routing::{get, post},
 };
 use chrono::{DateTime, TimeDelta, Utc};
-use firstpass::{
-    host,
-    sandbox::{
-        Sandbox, Tenant,
-        functions_host::{
-            Cause, Embedded, Failure, FunctionApp, FunctionsHost, Keys, Storage,
-            function::{AuthLevel, Trigger},
-            queue::encoded,
-        },
+use firstpass::{host, settings::Environment};
+use firstpass_sandbox::{
+    functions_host::{
+        Cause, Embedded, Failure, FunctionApp, FunctionsHost, Keys, Storage,
+        function::{AuthLevel, Trigger},
+        queue::encoded,
     },
-    settings::Environment,
+    tenant::{Sandbox, Tenant},
 };
 use serde_json::{Value, json};
 use tokio::time::sleep;

@@ -3,9 +3,10 @@
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, NaiveDate, NaiveTime, TimeDelta, TimeZone, Utc};
-use firstpass::{
-    sandbox::{Fault, Group, PassSpec, Person, Tenant, samples::SENDER},
-    zone::{Tz, zone},
+use firstpass::zone::Tz;
+use firstpass_sandbox::tenant::{
+    Fault, Group, PassSpec, Person, Tenant,
+    samples::{SENDER, zone},
 };
 use uuid::Uuid;
 

@@ -8,7 +8,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use azure_core::http::Method;
 use chrono::{DateTime, TimeDelta, Utc};
-use firstpass::sandbox::{Membership, Sandbox, Tenant, samples::SENDER};
+use firstpass_sandbox::tenant::{Membership, Sandbox, Tenant, samples::SENDER};
 use serde_json::{Value, json};
 use uuid::Uuid;
 

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use firstpass::sandbox::{EventGrid, Removed, functions_host::Storage, samples::PARTNER_TOPIC};
+use firstpass_sandbox::{
+    functions_host::Storage,
+    tenant::{EventGrid, Removed, samples::PARTNER_TOPIC},
+};
 
 use super::{replays::start, *};
 
@@ -17,7 +20,7 @@ async fn watched(
     office.world.sweep().await;
     let sandbox = &office.world.sandbox;
     let storage = Storage::new(sandbox.clock());
-    sandbox.connect_event_grid(grid(EventGrid::to_queue(&storage, "pass-jobs")));
+    sandbox.connect_event_grid(grid(EventGrid::delivering_to(storage.event_sink("pass-jobs"))));
     sandbox.edit(|tenant| tenant.latency = Duration::from_millis(100));
     (office, storage)
 }

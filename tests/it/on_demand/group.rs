@@ -2,17 +2,17 @@
 
 use std::sync::Mutex;
 
-use firstpass::{
-    ledger::LedgerError,
-    sandbox::{
-        Fault, FaultKind, Group,
-        functions_host::{Storage, queue::encoded},
-    },
+use firstpass::ledger::LedgerError;
+use firstpass_sandbox::{
+    functions_host::{Storage, queue::encoded},
+    tenant::{Fault, FaultKind, Group},
 };
 
 use super::{replays::start, *};
-use crate::helpers::seconds;
-use crate::troubled::{Call, Trouble, Troubled};
+use crate::{
+    helpers::seconds,
+    troubled::{Call, Trouble, Troubled},
+};
 
 /// A ledger does what it is asked with a roster, and now and then says that it did not.
 #[derive(Debug, Default)]

@@ -8,10 +8,8 @@ mod shapes;
 use std::sync::Arc;
 
 use chrono::{SecondsFormat, TimeDelta};
-use firstpass::{
-    ledger::{Ledger, memory::MemoryLedger},
-    sandbox::{Group, Permission, Person, Tenant, samples::SENDER},
-};
+use firstpass::ledger::{Ledger, memory::MemoryLedger};
+use firstpass_sandbox::tenant::{Group, Permission, Person, Tenant, samples::SENDER};
 use serde_json::{Value, json};
 use uuid::Uuid;
 

@@ -2,10 +2,8 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use firstpass::{
-    host,
-    sandbox::functions_host::{Embedded, FunctionsHost, Storage, queue::encoded},
-};
+use firstpass::host;
+use firstpass_sandbox::functions_host::{Embedded, FunctionsHost, Storage, queue::encoded};
 use rand::{SeedableRng, rngs::StdRng, seq::SliceRandom};
 
 use super::*;

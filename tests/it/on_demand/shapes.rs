@@ -63,7 +63,7 @@ async fn several_people_in_one_message_become_a_job_each() {
 
 #[tokio::test(start_paused = true)]
 async fn one_failing_job_of_several_is_tried_again_alone() {
-    use firstpass::sandbox::Fault;
+    use firstpass_sandbox::tenant::Fault;
     let office = Office::of(3, 3);
     let fault = Fault::on("POST", "sendMail", crate::helpers::refuse(400));
     office.world.sandbox.inject(Fault { body_contains: "n1@mail.example".into(), ..fault });

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use firstpass::sandbox::Request;
+use firstpass_sandbox::tenant::Request;
 use serde_json::{Map, Value};
 
 use super::{

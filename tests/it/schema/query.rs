@@ -2,7 +2,11 @@
 
 use percent_encoding::percent_decode_str;
 
-use super::{csdl::Schema, filter, path::Kind, path::Place};
+use super::{
+    csdl::Schema,
+    filter,
+    path::{Kind, Place},
+};
 
 const FOR_LISTS: [&str; 7] = ["$filter", "$top", "$count", "$orderby", "$search", "$skiptoken", "$skipToken"];
 

@@ -1,0 +1,46 @@
+//! The command line of `firstpass-sandbox`.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use firstpass::{jobs, settings::Environment, telemetry};
+
+use crate::{command, demo, serve};
+
+/// A simulated tenant for firstpass
+#[derive(Debug, Parser)]
+#[command(name = "firstpass-sandbox", version, about)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the whole job on a simulated tenant; needs no account and no settings
+    Demo(demo::Options),
+    /// Serve a simulated tenant on this machine
+    Sandbox(command::Options),
+    /// Serve the Functions host as `firstpass serve` does, on the simulated tenant at SANDBOX_URL
+    Serve,
+    /// List, requeue or delete the messages in the poison queue, as `firstpass jobs` does
+    Jobs(jobs::Options),
+}
+
+/// Reads the arguments and the environment of this process, and runs the command.
+pub fn main() -> ExitCode {
+    let env = Environment::process();
+    let done = match Cli::parse().command {
+        Command::Demo(options) => demo::run(&options, &env),
+        Command::Sandbox(options) => command::run(&options, &env),
+        Command::Serve => serve::run(&env),
+        Command::Jobs(options) => jobs::run(&options, &env),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            telemetry::complain(&why);
+            ExitCode::FAILURE
+        }
+    }
+}

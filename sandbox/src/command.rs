@@ -1,0 +1,171 @@
+//! `firstpass sandbox`: a simulated tenant on this machine, for a `serve` beside SANDBOX_URL; and on request the whole
+//! function app beside it, without the Functions host's own tools.
+
+use std::{io::Write, net::SocketAddr, sync::Arc, time::Duration};
+
+use clap::Args;
+use firstpass::{clock::Clock, settings::Environment, telemetry};
+use tokio::net::TcpListener;
+use uuid::Uuid;
+
+use crate::{
+    functions_host::{FunctionApp, FunctionsHost, Process, Storage},
+    serve::sign_of_azure,
+    tenant::{
+        EventGrid, Identity, Permission, Sandbox,
+        generate::generate,
+        loopback,
+        samples::{ON_DEMAND_GROUP, PARTNER_TOPIC},
+    },
+};
+
+/// Options of `firstpass sandbox`.
+#[derive(Clone, Debug, Args)]
+pub struct Options {
+    /// Where to listen; an address of this machine alone
+    #[arg(long, default_value = "127.0.0.1:8089", value_name = "ADDRESS")]
+    listen: SocketAddr,
+    /// How many joiners the tenant has
+    #[arg(long, default_value_t = 20)]
+    joiners: usize,
+    /// Which of all such tenants: the same seed makes the same one
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Milliseconds that every answer takes
+    #[arg(long, default_value_t = 0, value_name = "MS")]
+    latency: u64,
+    /// The share of requests that meet a fault, from 0 to 1
+    #[arg(long, default_value_t = 0.0, value_name = "RATE")]
+    faults: f64,
+    /// Also run the function app on this tenant, as the Functions host would: timer, queue, and HTTP here
+    #[arg(long, value_name = "ADDRESS")]
+    functions: Option<SocketAddr>,
+    /// What IDENTITY_HEADER holds where the identity endpoint is asked, which then takes no other
+    #[arg(long, value_name = "SECRET")]
+    identity_header: Option<String>,
+    /// The app's identity is this user-assigned one, and no other
+    #[arg(long, value_name = "GUID")]
+    client_id: Option<Uuid>,
+}
+
+/// Serves until it is stopped.
+///
+/// # Errors
+/// In words, when the address is not loopback or cannot be listened on.
+pub fn run(options: &Options, env: &Environment) -> Result<(), String> {
+    telemetry::init(env, std::io::stderr);
+    for address in [Some(options.listen), options.functions].into_iter().flatten() {
+        if !address.ip().is_loopback() {
+            return Err(format!(
+                "{address} is not an address of this machine alone: a sandbox hands out passes"
+            ));
+        }
+    }
+    if let Some(sign) = sign_of_azure(env) {
+        return Err(format!("{sign} says that this is Azure: a sandbox has no place there"));
+    }
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|e| e.to_string())?;
+    runtime.block_on(async {
+        let now = Clock::system().now();
+        let mut tenant = generate(options.joiners, options.seed, now);
+        tenant.latency = std::time::Duration::from_millis(options.latency);
+        let sandbox = Sandbox::new(tenant, now);
+        sandbox.misbehave(options.faults);
+        sandbox.identify(Identity { header: options.identity_header.clone(), client_id: options.client_id });
+        let (listener, address) = listen(options.listen).await?;
+        say(&format!("SANDBOX_URL=http://{address}   state: http://{address}/sandbox/state"));
+        let functions = functions(options.functions, address, sandbox.clone(), env);
+        tokio::select! {
+            ended = loopback::serve(sandbox, listener) => ended.map_err(|error| error.to_string()),
+            failed = functions => failed,
+            () = stopped() => Ok(()),
+        }
+    })
+}
+
+/// Waits for Ctrl+C, or for whoever stops services politely: a handler that was started here ends with this process.
+async fn stopped() {
+    #[cfg(unix)]
+    if let Ok(mut terminate) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = tokio::signal::ctrl_c() => {}
+        }
+        return;
+    }
+    drop(tokio::signal::ctrl_c().await);
+}
+
+async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), String> {
+    let listener =
+        TcpListener::bind(address).await.map_err(|error| format!("cannot listen on {address}: {error}"))?;
+    let address = listener.local_addr().map_err(|error| error.to_string())?;
+    Ok((listener, address))
+}
+
+fn say(line: &str) {
+    // Nobody reads a closed pipe: not worth failing for.
+    let _ = writeln!(std::io::stdout(), "{line}");
+}
+
+/// Runs this build's function app on the tenant at `sandbox_address` until it fails; for ever, if nobody asked.
+async fn functions(
+    address: Option<SocketAddr>,
+    sandbox_address: SocketAddr,
+    sandbox: Sandbox,
+    env: &Environment,
+) -> Result<(), String> {
+    let Some(address) = address else { return std::future::pending().await };
+    let url = format!("http://{sandbox_address}");
+    let set: Vec<(&str, &str)> = env.names().filter_map(|name| Some((name, env.get(name)?))).collect();
+    let with = |defaults: &[(&str, &str)]| -> Environment {
+        defaults.iter().copied().chain(set.iter().copied()).chain([("SANDBOX_URL", url.as_str())]).collect()
+    };
+    let group = sandbox.edit(|tenant| {
+        tenant.granted.insert(Permission::ASKED_FOR_NOTIFICATIONS);
+        tenant.find_group(ON_DEMAND_GROUP).map(|group| group.id.to_string()).unwrap_or_default()
+    });
+    let defaults = [
+        ("SWEEP_SCHEDULE", "0 0 5 * * *"),
+        ("ON_DEMAND_GROUP_ID", group.as_str()),
+        ("EVENT_GRID_PARTNER_TOPIC", PARTNER_TOPIC),
+    ];
+    let host = with(&[&defaults[..], &[("AzureWebJobsStorage", "UseDevelopmentStorage=true")]].concat());
+    let mut app = FunctionApp::embedded(&host).map_err(|problems| problems.to_string())?;
+    // The queues are in this process: the handler must not look for them in an emulator that nobody started.
+    app.settings = with(&defaults);
+    let executable = std::env::current_exe().map_err(|error| error.to_string())?;
+    let worker = Process::new(".", Some(executable))?;
+    let storage = Storage::new(sandbox.clock());
+    if let Some(queue) = app.queue_of("OnGroupAdd") {
+        sandbox.connect_event_grid(EventGrid::delivering_to(storage.event_sink(queue)));
+    }
+    let host = FunctionsHost::start(app, Arc::new(worker), storage.clone());
+    host.log().observe(|ran| {
+        let result = ran.result.as_ref().map_or_else(ToString::to_string, |()| "done".to_owned());
+        let (function, attempt, took) = (&ran.function, ran.attempt, ran.took.as_millis());
+        tracing::info!(event = "function.ran", function, attempt, took_ms = took, result, said = ?ran.logs);
+    });
+    let (listener, address) = listen(address).await?;
+    let master = &host.keys().master;
+    say(&format!("curl -d '{{\"UserName\": \"…\"}}' 'http://{address}/api/CreateTap?code={master}'"));
+    say(&format!(
+        "curl -H 'Content-Type: application/json' -d '{{\"input\": \"\"}}' 'http://{address}/admin/functions/SweepJoiners?code={master}'"
+    ));
+    say(&format!(
+        "curl -X PUT '{url}/sandbox/groups/{group}/members/…'   # on demand, once a sweep has looked who is there"
+    ));
+    // The tenant's clock can be set from outside, which nobody hears of.
+    let watch_clock = async {
+        loop {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            storage.clock_was_set();
+        }
+    };
+    tokio::select! {
+        served = host.serve(listener) => served.map_err(|error| error.to_string()),
+        () = host.gave_up() => Err("the handler failed three times".to_owned()),
+        () = watch_clock => Ok(()),
+    }
+}

@@ -1,0 +1,358 @@
+//! What the page's buttons do: first a person changes something, then firstpass meets it.
+
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
+use firstpass::zone::Tz;
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+use super::{
+    Progress,
+    history::{Event, Gone, Line, Maker},
+    perform,
+    stage::{Stage, VirtualTime},
+    tell, this_morning,
+};
+use crate::{
+    demo::report::Report,
+    functions_host::queue::encoded,
+    tenant::{
+        Fault, FaultKind, Tenant,
+        samples::{ON_DEMAND_GROUP, midnight},
+    },
+};
+
+/// Something to do.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Action {
+    /// An admin runs the sweep by hand.
+    Sweep,
+    /// Somebody is added to the on-demand group.
+    OnDemand(Uuid),
+    /// HR moves somebody's first day.
+    Move(Uuid, NaiveDate),
+    /// HR clears it.
+    Cancel(Uuid),
+    /// Somebody signs in with this pass.
+    SignIn(Uuid),
+    /// The next request for a mail or a pass goes wrong.
+    Fault {
+        /// Whether it is the mail's; else the pass's.
+        mail: bool,
+        /// Whether it is throttled; else its answer gets lost.
+        throttled: bool,
+    },
+    /// So many hours go by, with the sweeps among them.
+    Forward(i64),
+}
+
+/// Why there is no such action.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// There is no action of this name.
+    Unknown,
+    /// All that is wrong with its body.
+    Problems(Vec<String>),
+}
+
+/// How far ahead a first day may be moved.
+const FARTHEST: TimeDelta = TimeDelta::days(60);
+/// How many hours can be skipped at once.
+const HOURS: std::ops::RangeInclusive<i64> = 1..=7 * 24;
+/// Between a change by HR and the sweep that meets it: replicas may lag for ten minutes, and the app allows for that.
+const A_WHILE: TimeDelta = TimeDelta::minutes(15);
+
+impl Action {
+    /// The action `name` with the fields of a JSON object.
+    ///
+    /// # Errors
+    /// All that is wrong.
+    pub fn parse(name: &str, body: &[u8], stage: &Stage) -> Result<Self, Refusal> {
+        let mut fields = Fields::read(body, stage).map_err(|problem| Refusal::Problems(vec![problem]))?;
+        let action = match name {
+            "sweep" => Some(Self::Sweep),
+            "forward" => fields.hours().map(Self::Forward),
+            "on-demand" => fields.user().map(Self::OnDemand),
+            "cancel" => fields.user().map(Self::Cancel),
+            "sign-in" => fields.pass().map(Self::SignIn),
+            "move" => {
+                let (user, date) = (fields.user(), fields.date());
+                user.zip(date).map(|(user, date)| Self::Move(user, date))
+            }
+            "fault" => {
+                let mail = fields.choice("request", ["mail", "pass"]);
+                let throttled = fields.choice("kind", ["throttled", "lost"]);
+                mail.zip(throttled).map(|(mail, throttled)| Self::Fault { mail, throttled })
+            }
+            _ => return Err(Refusal::Unknown),
+        };
+        let problems = fields.finish();
+        action.filter(|_| problems.is_empty()).ok_or(Refusal::Problems(problems))
+    }
+}
+
+/// The fields of an action's body, and what is wrong with them.
+struct Fields<'a> {
+    stage: &'a Stage,
+    fields: Map<String, Value>,
+    problems: Vec<String>,
+}
+
+impl<'a> Fields<'a> {
+    fn read(body: &[u8], stage: &'a Stage) -> Result<Self, String> {
+        let fields = serde_json::from_slice(body).map_err(|_| "the body is not a JSON object".to_owned())?;
+        Ok(Self { stage, fields, problems: Vec::new() })
+    }
+
+    fn finish(mut self) -> Vec<String> {
+        self.problems.extend(self.fields.keys().map(|name| format!("{name:?} is no field of this action")));
+        self.problems
+    }
+
+    fn problem<T>(&mut self, what: impl Into<String>) -> Option<T> {
+        self.problems.push(what.into());
+        None
+    }
+
+    fn text(&mut self, name: &str) -> Option<String> {
+        match self.fields.remove(name) {
+            Some(Value::String(text)) => Some(text),
+            Some(_) => self.problem(format!("{name} is not a text")),
+            None => self.problem(format!("{name} is missing")),
+        }
+    }
+
+    /// The object id or sign-in name of somebody in the tenant.
+    fn user(&mut self) -> Option<Uuid> {
+        let key = self.text("user")?;
+        let found = self.stage.sandbox.edit(|tenant| {
+            tenant.find_user(&key).map(|person| person.id).filter(|id| !tenant.mailboxes.contains(id))
+        });
+        found.or_else(|| self.problem("user is nobody in this tenant: give an object id or a sign-in name"))
+    }
+
+    fn pass(&mut self) -> Option<Uuid> {
+        let id = self.text("pass")?.parse().ok();
+        let known = |id: &Uuid| self.stage.history().passes.iter().any(|seen| seen.pass.id == *id);
+        id.filter(known).or_else(|| self.problem("pass is not the id of a pass in this tenant"))
+    }
+
+    fn date(&mut self) -> Option<NaiveDate> {
+        let Ok(date) = self.text("date")?.parse::<NaiveDate>() else {
+            return self.problem("date is not a calendar date such as 2026-11-30");
+        };
+        let today = self.stage.sandbox.now().date_naive();
+        if (today..=today + FARTHEST).contains(&date) {
+            return Some(date);
+        }
+        self.problem(format!("date must be from {today} to {}", today + FARTHEST))
+    }
+
+    fn hours(&mut self) -> Option<i64> {
+        match self.fields.remove("hours").map(|hours| hours.as_i64()) {
+            Some(Some(hours)) if HOURS.contains(&hours) => Some(hours),
+            Some(_) => self.problem(format!("hours must be from {} to {}", HOURS.start(), HOURS.end())),
+            None => self.problem("hours is missing"),
+        }
+    }
+
+    /// Whether it is the first of the two words.
+    fn choice(&mut self, name: &str, words: [&str; 2]) -> Option<bool> {
+        let word = self.text(name)?;
+        match words.iter().position(|known| *known == word) {
+            Some(at) => Some(at == 0),
+            None => self.problem(format!("{name} is neither {} nor {}", words[0], words[1])),
+        }
+    }
+}
+
+impl Stage {
+    /// The first sweep, with which the demo begins.
+    ///
+    /// # Errors
+    /// In words, when it fails.
+    pub async fn open(&self, progress: &Progress) -> Result<Report, String> {
+        let _time = VirtualTime::begin();
+        let at = self.sandbox.now();
+        let report = perform(self, progress).await?;
+        let lines = report.rows.iter().cloned().map(Line::Job).collect();
+        let title = "The daily sweep ran".to_owned();
+        self.history().events.push(Event { at, title, user: None, lines });
+        Ok(report)
+    }
+
+    /// Does it, one at a time, in virtual time: an answer does not wait for a redelivery.
+    pub async fn act(&self, action: Action) {
+        let _turn = self.turn.lock().await;
+        let _time = VirtualTime::begin();
+        let at = self.sandbox.now();
+        let (title, user, lines) = match action {
+            Action::Sweep => ("The sweep was run by hand".to_owned(), None, self.sweep().await),
+            Action::Forward(hours) => {
+                let title =
+                    if hours == 24 { "A day went by".to_owned() } else { format!("{hours} hours went by") };
+                (title, None, self.let_pass(TimeDelta::hours(hours)).await)
+            }
+            Action::OnDemand(user) => {
+                let (title, lines) = self.on_demand(user).await;
+                (title, Some(user), lines)
+            }
+            Action::Move(user, date) => {
+                let title = format!("HR moved {}’s first day to {}", self.name(user), date.format("%-d %B"));
+                self.change_hire_date(user, Some(midnight(date, Tz::UTC)));
+                (title, Some(user), self.sweep_later().await)
+            }
+            Action::Cancel(user) => {
+                let title = format!("HR cancelled {}’s start", self.name(user));
+                self.change_hire_date(user, None);
+                (title, Some(user), self.sweep_later().await)
+            }
+            Action::SignIn(pass) => self.sign_in(pass),
+            Action::Fault { mail, throttled } => {
+                self.sandbox.inject(fault(mail, throttled));
+                let title = format!(
+                    "The next request {} will {}",
+                    if mail { "that sends a mail" } else { "that makes a pass" },
+                    if throttled { "be throttled" } else { "lose its answer" }
+                );
+                let note = "Run something that needs it, and look at the requests.".to_owned();
+                (title, None, vec![Line::Note(note)])
+            }
+        };
+        let mut history = self.history();
+        history.look_at(&self.sandbox, Maker::Helpdesk);
+        history.events.push(Event { at, title, user, lines });
+    }
+
+    async fn sweep(&self) -> Vec<Line> {
+        match perform(self, &Progress::silent()).await {
+            Ok(report) => report.rows.into_iter().map(Line::Job).collect(),
+            Err(why) => vec![Line::Note(format!("The sweep failed: {why}"))],
+        }
+    }
+
+    /// The real app hears of a change by HR from its next sweep.
+    async fn sweep_later(&self) -> Vec<Line> {
+        self.sandbox.advance(A_WHILE);
+        let note = format!("{} minutes later the sweep was run.", A_WHILE.num_minutes());
+        let mut lines = vec![Line::Note(note)];
+        lines.extend(self.sweep().await);
+        lines
+    }
+
+    /// Skips some time, but for the sweeps on its way.
+    async fn let_pass(&self, time: TimeDelta) -> Vec<Line> {
+        let now = self.sandbox.now();
+        let end = now + time;
+        let mut next = next_sweep(now);
+        let mut lines = Vec::new();
+        while next <= end {
+            self.skip_to(next);
+            lines.push(Line::Note(format!("{} UTC: the daily sweep ran.", next.format("%a %-d %b, %H:%M"))));
+            lines.extend(self.sweep().await);
+            next += TimeDelta::days(1);
+        }
+        self.skip_to(end);
+        if lines.is_empty() {
+            lines.push(Line::Note("No sweep was due on the way.".to_owned()));
+        }
+        lines
+    }
+
+    /// A timer does not fire early, not by a part of a microsecond either.
+    fn skip_to(&self, then: DateTime<Utc>) {
+        let ahead = then - self.sandbox.now() + TimeDelta::milliseconds(1);
+        self.sandbox.advance(ahead.max(TimeDelta::zero()));
+    }
+
+    /// Graph tells of a new member. For one who is there already, a script can ask.
+    async fn on_demand(&self, user: Uuid) -> (String, Vec<Line>) {
+        let (host, rows) = tell(self, &Progress::silent());
+        let (name, now) = (self.name(user), self.sandbox.now());
+        let is_known = self.sandbox.edit(|tenant| {
+            let group = tenant.find_group(ON_DEMAND_GROUP).map(|group| group.id).unwrap_or_default();
+            let is_known = tenant.members(group, now).contains(&user);
+            tenant.add_member(group, user);
+            is_known
+        });
+        let (title, note) = if is_known {
+            if let Err(why) = host.storage().put(self.queue(), encoded(&user.to_string())) {
+                return (name, vec![Line::Note(why)]);
+            }
+            (
+                format!("A script asked for a pass for {name}, who is in the group “{ON_DEMAND_GROUP}”"),
+                "It put their object id onto the queue.",
+            )
+        } else {
+            (
+                format!("{name} was added to the group “{ON_DEMAND_GROUP}”"),
+                "Graph told of the change through Event Grid, and OnGroupAdd looked who was new.",
+            )
+        };
+        host.storage().drained(self.queue()).await;
+        let jobs = rows.take().into_iter().map(Line::Job);
+        (title, [Line::Note(note.to_owned())].into_iter().chain(jobs).collect())
+    }
+
+    /// What Entra says to somebody who types in the code.
+    fn sign_in(&self, id: Uuid) -> (String, Option<Uuid>, Vec<Line>) {
+        let now = self.sandbox.now();
+        let held =
+            self.history().passes.iter().find(|seen| seen.pass.id == id).map(|s| (s.pass.user, s.gone));
+        let Some((user, gone)) = held else {
+            return ("There is no such pass".to_owned(), None, Vec::new());
+        };
+        let refused = self.sandbox.edit(|tenant| match (gone, tenant.passes.get(&user)) {
+            (Some(Gone::Deleted), _) => Some("the pass was deleted".to_owned()),
+            (None, Some(pass)) => refusal(tenant, user, pass.usability(now)).map(str::to_owned),
+            _ => Some("a newer pass took the place of this one".to_owned()),
+        });
+        let name = self.name(user);
+        match refused {
+            Some(why) => {
+                let title = format!("{name} tried to sign in");
+                (title, Some(user), vec![Line::Note(format!("Refused: {why}."))])
+            }
+            None => {
+                self.sandbox.edit(|tenant| tenant.use_pass(id));
+                let note = "Accepted. Now they set up a way of signing in of their own.".to_owned();
+                (format!("{name} signed in with the pass"), Some(user), vec![Line::Note(note)])
+            }
+        }
+    }
+
+    fn change_hire_date(&self, user: Uuid, date: Option<DateTime<Utc>>) {
+        self.sandbox.edit(|tenant| tenant.change(user, |person| person.hire_date = date));
+    }
+
+    fn name(&self, user: Uuid) -> String {
+        let name = self.sandbox.edit(|tenant| tenant.users.get(&user).map(|p| p.display_name.clone()));
+        name.unwrap_or_else(|| user.to_string())
+    }
+}
+
+/// Why Entra does not let them in with a pass of this usability.
+fn refusal(tenant: &Tenant, user: Uuid, usability: &str) -> Option<&'static str> {
+    if tenant.users.get(&user).is_none_or(|person| !person.enabled) {
+        return Some("the account is disabled");
+    }
+    match usability {
+        "EnabledByPolicy" => None,
+        "NotYetValid" => Some("the pass does not work yet"),
+        "OneTimeUsed" => Some("the pass was used, and works only once"),
+        "Expired" => Some("the pass is over"),
+        _ => Some("the policy does not let them sign in with a pass"),
+    }
+}
+
+fn fault(mail: bool, throttled: bool) -> Fault {
+    let path = if mail { "sendMail" } else { "temporaryAccessPassMethods" };
+    let retry_after = Some("7".to_owned());
+    let kind = if throttled { FaultKind::Throttle { retry_after } } else { FaultKind::LoseAnswer };
+    Fault::on("POST", path, kind)
+}
+
+/// When the daily sweep runs next.
+pub(super) fn next_sweep(now: DateTime<Utc>) -> DateTime<Utc> {
+    let today = this_morning(now);
+    if today > now { today } else { today + TimeDelta::days(1) }
+}

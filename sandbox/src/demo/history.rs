@@ -1,0 +1,158 @@
+//! What the tenant forgets: passes that are gone, who made them, and which invocation sent which requests.
+
+use std::{
+    ops::Range,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use axum::{
+    Router,
+    body::{Body, to_bytes},
+    extract::Request,
+    http::Method,
+    middleware::{self, Next},
+    response::Response,
+};
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::{
+    demo::report::Row,
+    tenant::{Pass, Sandbox},
+};
+
+/// Everything so far, oldest first.
+pub(super) struct History {
+    pub(super) passes: Vec<SeenPass>,
+    pub(super) invocations: Vec<Invocation>,
+    pub(super) events: Vec<Event>,
+}
+
+/// A pass that was seen in the tenant.
+pub(super) struct SeenPass {
+    pub(super) pass: Pass,
+    pub(super) maker: Maker,
+    pub(super) gone: Option<Gone>,
+}
+
+/// Who made a pass.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Maker {
+    Firstpass,
+    Helpdesk,
+}
+
+/// How a pass left the tenant.
+#[derive(Clone, Copy)]
+pub(super) enum Gone {
+    Deleted,
+    Replaced,
+}
+
+/// A call of a function by the host.
+pub(super) struct Invocation {
+    pub(super) at: DateTime<Utc>,
+    pub(super) function: String,
+    /// Which delivery of a message it was.
+    pub(super) delivery: Option<u64>,
+    pub(super) status: u16,
+    /// The handler's own words.
+    pub(super) said: String,
+    /// Which of the tenant's requests it sent: the functions run one at a time here.
+    pub(super) requests: Range<usize>,
+}
+
+/// Something that a person did on the page, and what came of it.
+pub(super) struct Event {
+    pub(super) at: DateTime<Utc>,
+    pub(super) title: String,
+    /// Whom it is about.
+    pub(super) user: Option<Uuid>,
+    pub(super) lines: Vec<Line>,
+}
+
+/// What came of it.
+pub(super) enum Line {
+    /// In words.
+    Note(String),
+    /// What became of a job.
+    Job(Row),
+}
+
+impl History {
+    /// Of a tenant in which firstpass has done nothing yet.
+    pub(super) fn of(sandbox: &Sandbox) -> Self {
+        let mut history = Self { passes: Vec::new(), invocations: Vec::new(), events: Vec::new() };
+        history.look_at(sandbox, Maker::Helpdesk);
+        history
+    }
+
+    /// Takes notice of the tenant's passes; `maker` made those that are new.
+    pub(super) fn look_at(&mut self, sandbox: &Sandbox, maker: Maker) {
+        let present = sandbox.passes();
+        for seen in self.passes.iter_mut().filter(|seen| seen.gone.is_none()) {
+            match present.iter().find(|pass| pass.user == seen.pass.user) {
+                Some(pass) if pass.id == seen.pass.id => seen.pass = pass.clone(),
+                Some(_) => seen.gone = Some(Gone::Replaced),
+                None => seen.gone = Some(Gone::Deleted),
+            }
+        }
+        for pass in present {
+            if !self.passes.iter().any(|seen| seen.pass.id == pass.id) {
+                self.passes.push(SeenPass { pass, maker, gone: None });
+            }
+        }
+    }
+}
+
+/// The tenant as the app sees it: after each of its requests its passes are looked at, before the next one can
+/// replace them.
+pub(super) fn watch_tenant(tenant: Router, sandbox: &Sandbox, history: &Arc<Mutex<History>>) -> Router {
+    let (sandbox, history) = (sandbox.clone(), history.clone());
+    tenant.layer(middleware::from_fn(move |request: Request, next: Next| {
+        let (sandbox, history) = (sandbox.clone(), history.clone());
+        async move {
+            let response = next.run(request).await;
+            history.lock().unwrap_or_else(PoisonError::into_inner).look_at(&sandbox, Maker::Firstpass);
+            response
+        }
+    }))
+}
+
+/// The handler, with each of its invocations written down.
+pub(super) fn watch_handler(handler: Router, sandbox: &Sandbox, history: &Arc<Mutex<History>>) -> Router {
+    let (sandbox, history) = (sandbox.clone(), history.clone());
+    handler.layer(middleware::from_fn(move |request: Request, next: Next| {
+        let (sandbox, history) = (sandbox.clone(), history.clone());
+        async move {
+            // The host's probe is no invocation.
+            if request.method() != Method::POST {
+                return next.run(request).await;
+            }
+            let function = request.uri().path().trim_start_matches('/').to_owned();
+            let (parts, body) = request.into_parts();
+            let (asked, body) = read(body).await;
+            let (at, first) = (sandbox.now(), sandbox.requests().len());
+            let response: Response = next.run(Request::from_parts(parts, body)).await;
+            let (parts, body) = response.into_parts();
+            let (answered, body) = read(body).await;
+            let delivery = asked["Metadata"]["DequeueCount"].as_str().and_then(|count| count.parse().ok());
+            history.lock().unwrap_or_else(PoisonError::into_inner).invocations.push(Invocation {
+                at,
+                function,
+                delivery,
+                status: parts.status.as_u16(),
+                said: answered["Logs"][0].as_str().unwrap_or_default().to_owned(),
+                requests: first..sandbox.requests().len(),
+            });
+            Response::from_parts(parts, body)
+        }
+    }))
+}
+
+/// What a body says, and the body.
+async fn read(body: Body) -> (Value, Body) {
+    let bytes = to_bytes(body, usize::MAX).await.unwrap_or_default();
+    (serde_json::from_slice(&bytes).unwrap_or_default(), Body::from(bytes))
+}

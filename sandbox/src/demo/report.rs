@@ -1,0 +1,163 @@
+//! Who got what: the demo's result as a table and as JSON.
+
+use std::{collections::BTreeMap, io::IsTerminal};
+
+use comfy_table::{Attribute, Cell, CellAlignment, Color, ContentArrangement, Table, presets};
+use firstpass::zone::{Tz, zone_for};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::{
+    functions_host::local_host::Settled,
+    tenant::{Sandbox, samples::SERVICE_DESK},
+};
+
+/// Outcomes in the order that reports list them in.
+const OUTCOMES: [&str; 5] = ["mailed", "skipped", "blocked", "revoked", "failed"];
+/// Columns of a table that is not on a terminal.
+const WIDTH: u16 = 140;
+
+/// What became of one job.
+#[derive(Clone, Debug)]
+pub struct Row {
+    /// The object id.
+    pub id: Uuid,
+    /// The sign-in name.
+    pub user: String,
+    /// The display name.
+    pub name: String,
+    /// What the person is a sample of.
+    pub case: &'static str,
+    /// The outcome's word.
+    pub outcome: String,
+    /// Why, or what exactly.
+    pub why: String,
+    /// When their pass opens, in their time.
+    pub opens: Option<String>,
+    /// Round trips to Graph that the job took.
+    pub graph_requests: usize,
+}
+
+impl Row {
+    /// Reads the outcome from the handler's answer, and the rest from the tenant. `None` for a message that was no job,
+    /// but became some.
+    pub fn new(
+        sandbox: &Sandbox,
+        default_zone: Tz,
+        settled: &Settled,
+        graph_requests: usize,
+    ) -> Option<Self> {
+        // The handler says "job key: outcome: why", and a key begins with "reason/user/".
+        let mut words = settled.answer.log().splitn(3, ": ").map(str::to_owned);
+        let (key, outcome) = (words.next()?, words.next()?);
+        let why = words.next().unwrap_or_default();
+        if !OUTCOMES.contains(&outcome.as_str()) {
+            return None;
+        }
+        let id: Uuid = key.split('/').nth(1).and_then(|id| id.parse().ok()).unwrap_or_default();
+        let pass = sandbox.passes().into_iter().find(|pass| pass.user == id && outcome == "mailed");
+        Some(sandbox.edit(|tenant| {
+            let person = tenant.users.get(&id);
+            let zone = zone_for(person.and_then(|p| p.usage_location.as_deref()), default_zone);
+            let city = zone.name().rsplit('/').next().unwrap_or("UTC").replace('_', " ");
+            Self {
+                id,
+                user: person.map_or_else(|| id.to_string(), |p| p.user_principal_name.clone()),
+                name: person.map_or_else(String::new, |p| p.display_name.clone()),
+                case: tenant.notes.get(&id).copied().unwrap_or_default(),
+                opens: pass.map(|p| {
+                    format!("{} {city}", p.opens_at.with_timezone(&zone).format("%a %-d %b, %H:%M"))
+                }),
+                outcome,
+                why,
+                graph_requests,
+            }
+        }))
+    }
+}
+
+/// What became of all jobs.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// One a job.
+    pub rows: Vec<Row>,
+    /// Mails with a code.
+    pub mails: usize,
+    /// Mails to the service desk.
+    pub alerts: usize,
+    /// Round trips to Graph.
+    pub graph_requests: usize,
+}
+
+impl Report {
+    pub(super) fn new(sandbox: &Sandbox, rows: Vec<Row>) -> Self {
+        let (alerts, mails): (Vec<_>, Vec<_>) =
+            sandbox.mails().into_iter().partition(|mail| is_alert(&mail.message));
+        Self { rows, mails: mails.len(), alerts: alerts.len(), graph_requests: sandbox.requests().len() }
+    }
+
+    fn outcomes(&self) -> BTreeMap<&'static str, usize> {
+        OUTCOMES.map(|word| (word, self.rows.iter().filter(|row| row.outcome == word).count())).into()
+    }
+
+    /// One object.
+    pub fn to_json(&self) -> Value {
+        let jobs: Vec<Value> = self
+            .rows
+            .iter()
+            .map(|row| json!({"user": row.user, "outcome": row.outcome, "why": row.why}))
+            .collect();
+        json!({
+            "joiners": self.rows.len(),
+            "outcomes": self.outcomes(),
+            "mails": self.mails,
+            "alerts": self.alerts,
+            "graph_requests": self.graph_requests,
+            "jobs": jobs,
+        })
+    }
+
+    /// A table with a line of sums under it.
+    pub fn to_table(&self) -> String {
+        let mut table = Table::new();
+        table.load_style(presets::UTF8_BORDERS_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
+        if !std::io::stdout().is_terminal() {
+            table.set_width(WIDTH);
+        }
+        table.set_header(["Joiner", "Case", "Outcome", "Opens, in their time", "Why", "Calls"]);
+        for row in &self.rows {
+            let outcome = Cell::new(&row.outcome).fg(color(&row.outcome)).add_attribute(Attribute::Bold);
+            let opens = row.opens.as_deref().unwrap_or("–");
+            let calls = Cell::new(row.graph_requests).set_alignment(CellAlignment::Right);
+            // The window has a column of its own.
+            let why = row.why.split(", open ").next().unwrap_or_default();
+            let [name, case, opens, why] = [&row.name, row.case, opens, why].map(Cell::new);
+            table.add_row([name, case, outcome, opens, why, calls]);
+        }
+        let outcomes = self.outcomes();
+        let sums: Vec<String> = OUTCOMES.map(|word| format!("{} {word}", outcomes[word])).into();
+        format!(
+            "{table}\n{} joiners: {}. {} mails with a pass, {} alerts, {} Graph calls.",
+            self.rows.len(),
+            sums.join(", "),
+            self.mails,
+            self.alerts,
+            self.graph_requests,
+        )
+    }
+}
+
+/// Whether a Graph message went to the sample tenant's service desk.
+pub(super) fn is_alert(message: &Value) -> bool {
+    message["toRecipients"][0]["emailAddress"]["address"] == SERVICE_DESK
+}
+
+fn color(outcome: &str) -> Color {
+    match outcome {
+        "mailed" => Color::Green,
+        "skipped" => Color::Grey,
+        "blocked" => Color::Yellow,
+        "revoked" => Color::Magenta,
+        _ => Color::Red,
+    }
+}

@@ -1,0 +1,165 @@
+//! The page's data: one document, without any code.
+
+use chrono::{DateTime, Days, Utc};
+use firstpass::{
+    pass::day_one::day_one,
+    zone::{Tz, zone_for},
+};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::{
+    actions::next_sweep,
+    history::{Event, Gone, Invocation, Line, Maker, SeenPass},
+    stage::Stage,
+};
+use crate::{
+    demo::report::is_alert,
+    tenant::{
+        Fault, FaultKind, Mail, Person, Tenant,
+        samples::{ON_DEMAND_GROUP, midnight},
+    },
+};
+
+/// Everything that the page shows.
+pub(super) fn state(stage: &Stage) -> Value {
+    let (sandbox, now) = (&stage.sandbox, stage.sandbox.now());
+    let people: Vec<Person> = sandbox.edit(|tenant| {
+        let users = tenant.users.values();
+        users.filter(|person| !tenant.mailboxes.contains(&person.id)).cloned().collect()
+    });
+    let mails: Vec<Value> = sandbox.mails().iter().map(|mail| mail_view(mail, &people)).collect();
+    let people: Vec<Value> =
+        sandbox.edit(|tenant| people.iter().map(|person| person_view(stage, tenant, person)).collect());
+    let history = stage.history();
+    json!({
+        "company": stage.settings.mail.company,
+        "version": env!("CARGO_PKG_VERSION"),
+        "now": now,
+        "nextSweep": next_sweep(now),
+        "people": people,
+        "mails": mails,
+        "passes": history.passes.iter().map(|seen| pass_view(stage, seen)).collect::<Value>(),
+        "events": history.events.iter().map(event_view).collect::<Value>(),
+        "invocations": history.invocations.iter().map(invocation_view).collect::<Value>(),
+        "requests": sandbox.requests(),
+        "faults": sandbox.armed_faults().iter().map(fault_view).collect::<Value>(),
+    })
+}
+
+fn person_view(stage: &Stage, tenant: &Tenant, person: &Person) -> Value {
+    let zone = zone(stage, person);
+    let day = person.hire_date.map(|stamp| day_one(stamp, zone));
+    let on_demand = tenant.find_group(ON_DEMAND_GROUP).map(|group| group.id);
+    let is_member = |group| tenant.members(group, stage.sandbox.now()).contains(&person.id);
+    json!({
+        "id": person.id,
+        "name": person.display_name,
+        "user": person.user_principal_name,
+        "zone": zone.name(),
+        "enabled": person.enabled,
+        "onDemand": on_demand.is_some_and(is_member),
+        "case": tenant.notes.get(&person.id),
+        "dayOne": day.map(|day| json!({
+            "date": day,
+            "from": midnight(day, zone),
+            "to": midnight(day.checked_add_days(Days::new(1)).unwrap_or(day), zone),
+        })),
+    })
+}
+
+fn zone(stage: &Stage, person: &Person) -> Tz {
+    zone_for(person.usage_location.as_deref(), stage.settings.pass.time_zone)
+}
+
+fn mail_view(mail: &Mail, people: &[Person]) -> Value {
+    let user = people.iter().find(|person| is_about(mail, person)).map(|person| person.id);
+    json!({
+        "at": mail.at,
+        "kind": if is_alert(&mail.message) { "alert" } else { "pass" },
+        "user": user,
+        "from": mail.from,
+        "to": mail.to(),
+        "cc": mail.cc(),
+        "subject": mail.subject(),
+        "language": language(mail),
+    })
+}
+
+/// The language that a mail says it is in.
+fn language(mail: &Mail) -> Option<&str> {
+    let (_, rest) = mail.content().split_once("<html lang=\"")?;
+    rest.split_once('"').map(|(language, _)| language)
+}
+
+/// Whether a mail is about the user: mails of both kinds show the sign-in name.
+fn is_about(mail: &Mail, person: &Person) -> bool {
+    mail.content().contains(&minijinja::HtmlEscape(&person.user_principal_name).to_string())
+}
+
+fn pass_view(stage: &Stage, seen: &SeenPass) -> Value {
+    let (pass, now) = (&seen.pass, stage.sandbox.now());
+    let zone = stage.sandbox.edit(|tenant| tenant.users.get(&pass.user).map(|person| zone(stage, person)));
+    // As a clock there shows it. Said to be UTC, so that a browser leaves it as it is.
+    let local = |at: DateTime<Utc>| at.with_timezone(&zone.unwrap_or(Tz::UTC)).naive_local().and_utc();
+    let state = match (seen.gone, pass.usability(now)) {
+        (Some(Gone::Deleted), _) => "deleted",
+        (Some(Gone::Replaced), _) => "replaced",
+        (None, "EnabledByPolicy") => "works",
+        (None, "NotYetValid") => "later",
+        (None, "OneTimeUsed") => "used",
+        (None, "Expired") => "expired",
+        (None, _) => "disabled",
+    };
+    json!({
+        "id": pass.id,
+        "user": pass.user,
+        "madeAt": pass.created_at,
+        "opensAt": pass.opens_at,
+        "closesAt": pass.closes_at(),
+        "opensLocal": local(pass.opens_at),
+        "closesLocal": local(pass.closes_at()),
+        "oneTime": pass.one_time,
+        "used": pass.used,
+        "state": state,
+        "by": match seen.maker { Maker::Firstpass => "firstpass", Maker::Helpdesk => "helpdesk" },
+    })
+}
+
+fn event_view(event: &Event) -> Value {
+    let lines = event.lines.iter().map(|line| match line {
+        Line::Note(text) => json!({"note": text}),
+        Line::Job(row) => json!({"user": row.id, "outcome": row.outcome, "why": row.why}),
+    });
+    json!({"at": event.at, "title": event.title, "user": event.user, "lines": lines.collect::<Value>()})
+}
+
+fn invocation_view(invocation: &Invocation) -> Value {
+    // The handler says "reason/user/more: outcome: why", or a sentence.
+    let (key, said) = invocation.said.split_once(": ").unwrap_or(("", &invocation.said));
+    let user: Option<Uuid> = key.split('/').nth(1).and_then(|id| id.parse().ok());
+    json!({
+        "at": invocation.at,
+        "function": invocation.function,
+        "delivery": invocation.delivery,
+        "status": invocation.status,
+        "user": user,
+        "reason": user.and(key.split('/').next()),
+        "said": if user.is_some() { said } else { &invocation.said },
+        "first": invocation.requests.start,
+        "end": invocation.requests.end,
+    })
+}
+
+fn fault_view(fault: &Fault) -> String {
+    let what = match &fault.kind {
+        FaultKind::Throttle { .. } => "will be throttled".to_owned(),
+        FaultKind::LoseAnswer => "will lose its answer".to_owned(),
+        other => format!("meets {other:?}"),
+    };
+    match fault.path_contains.as_str() {
+        "sendMail" => format!("The next mail {what}"),
+        "temporaryAccessPassMethods" => format!("The next request for a pass {what}"),
+        path => format!("A request with {path:?} {what}"),
+    }
+}

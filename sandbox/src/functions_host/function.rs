@@ -1,0 +1,376 @@
+//! function.json.
+
+use std::time::Duration;
+
+use firstpass::settings::Environment;
+use serde_json::Value;
+
+use super::{config::Plan, reader::Node, schedule::Schedule};
+
+/// A function, as its function.json says.
+#[derive(Clone, Debug)]
+pub struct Function {
+    /// The folder's name.
+    pub name: String,
+    /// The name of the trigger's binding.
+    pub input: String,
+    /// What sets it off.
+    pub trigger: Trigger,
+    /// Where its outputs go.
+    pub outputs: Vec<Output>,
+    /// Whether, and how, the host runs it again when it fails.
+    pub retry: Option<Retry>,
+    /// The host leaves it alone.
+    pub is_disabled: bool,
+}
+
+/// What sets a function off.
+#[derive(Clone, Debug)]
+pub enum Trigger {
+    /// A time.
+    Timer(Timer),
+    /// A message.
+    Queue(Queue),
+    /// A request.
+    Http(Http),
+}
+
+/// `timerTrigger`.
+#[derive(Clone, Debug)]
+pub struct Timer {
+    /// When.
+    pub schedule: Schedule,
+    /// Whether the host remembers when it ran, and makes up for a run that it missed.
+    pub use_monitor: bool,
+    /// Whether it runs whenever a host starts.
+    pub run_on_startup: bool,
+}
+
+/// `queueTrigger`.
+#[derive(Clone, Debug)]
+pub struct Queue {
+    /// Which queue.
+    pub queue: String,
+}
+
+/// `httpTrigger`.
+#[derive(Clone, Debug)]
+pub struct Http {
+    /// Which key opens it.
+    pub auth_level: AuthLevel,
+    /// In capitals; none are all.
+    pub methods: Vec<String>,
+    /// After the prefix.
+    pub route: String,
+}
+
+/// Which key opens an HTTP function.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AuthLevel {
+    /// None.
+    Anonymous,
+    /// The function's, the host's or the master key.
+    Function,
+    /// The master key alone.
+    Admin,
+}
+
+/// An output binding.
+#[derive(Clone, Debug)]
+pub struct Output {
+    /// Its key in `Outputs`; `$return` is the `ReturnValue`.
+    pub name: String,
+    /// The queue; `None` is the HTTP answer.
+    pub queue: Option<String>,
+    /// `dataType: binary`: a string stays what it is.
+    pub is_binary: bool,
+}
+
+/// `retry`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retry {
+    /// How often; `None` is for ever.
+    pub most: Option<u32>,
+    /// The first wait.
+    pub min: Duration,
+    /// The longest wait; with a fixed delay the same as the first.
+    pub max: Duration,
+}
+
+impl Retry {
+    /// How long to wait before the `count`th repetition. The host adds some chance to the backoff, which is left out.
+    pub(super) fn wait(&self, count: u32) -> Duration {
+        self.min.saturating_mul(1 << count.saturating_sub(1).min(20)).min(self.max)
+    }
+}
+
+const METHODS: [&str; 8] = ["get", "post", "delete", "head", "patch", "put", "options", "trace"];
+
+pub(super) fn is_known(binding: &Value) -> bool {
+    binding["type"].as_str().is_some_and(|kind| known(kind).is_some())
+}
+
+/// The direction and the properties of a binding type; `None` for one that the bundle has, or not, but that is not
+/// simulated.
+fn known(kind: &str) -> Option<(&'static str, &'static [&'static str])> {
+    Some(match kind {
+        "timerTrigger" => ("in", &["schedule", "useMonitor", "runOnStartup"]),
+        "queueTrigger" => ("in", &["queueName", "connection"]),
+        "httpTrigger" => ("in", &["authLevel", "methods", "route"]),
+        "queue" => ("out", &["queueName", "connection"]),
+        "http" => ("out", &[]),
+        _ => return None,
+    })
+}
+
+pub(super) fn read(name: &str, root: Node<'_>, settings: &Environment, plan: Plan) -> Option<Function> {
+    let well_named = name.starts_with(|c: char| c.is_ascii_alphabetic())
+        && name.len() <= 128
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-".contains(&b))
+        && !name.eq_ignore_ascii_case("host");
+    if !well_named {
+        root.problem::<()>(format!("{name:?} is no name for a function"));
+    }
+    let root = root.object(&["bindings", "retry", "disabled"])?;
+    let is_switched_off = settings.get(&format!("AzureWebJobs.{name}.Disabled"));
+    let is_disabled = root.get("disabled").is_some_and(|node| node.boolean() == Some(true))
+        || is_switched_off.is_some_and(|value| value.eq_ignore_ascii_case("true") || value == "1");
+    let bindings = root.required("bindings")?;
+    let mut names: Vec<String> = Vec::new();
+    let (mut triggers, mut outputs, mut answers, mut is_whole) = (Vec::new(), Vec::new(), 0, true);
+    for node in bindings.items()? {
+        match binding(name, &node, settings, plan, &mut names) {
+            Some(Binding::Trigger(input, trigger)) => triggers.push((input, trigger)),
+            Some(Binding::Output(output)) => {
+                answers += usize::from(output.queue.is_none());
+                outputs.push(output);
+            }
+            None => is_whole = false,
+        }
+    }
+    let retry = root.get("retry").map(|node| retry(&node, &triggers));
+    // A binding that could not be read may be the one that is looked for.
+    if !is_whole {
+        return None;
+    }
+    let is_http = matches!(triggers.first(), Some((_, Trigger::Http(_))));
+    match (triggers.len(), answers) {
+        (0, _) => bindings.problem("has no trigger"),
+        (2.., _) => bindings.problem("has more than one trigger"),
+        (_, 0) if is_http => bindings.problem("has no http output, so no caller would get an answer"),
+        (_, 1..) if !is_http => bindings.problem("has an http output, but nobody calls"),
+        (_, 2..) => bindings.problem("has more than one http output"),
+        _ => {
+            let (input, trigger) = triggers.pop()?;
+            let retry = match retry {
+                Some(retry) => Some(retry?),
+                None => None,
+            };
+            Some(Function { name: name.to_owned(), input, trigger, outputs, retry, is_disabled })
+        }
+    }
+}
+
+enum Binding {
+    Trigger(String, Trigger),
+    Output(Output),
+}
+
+fn binding(
+    function: &str,
+    node: &Node<'_>,
+    settings: &Environment,
+    plan: Plan,
+    names: &mut Vec<String>,
+) -> Option<Binding> {
+    let kind = node.required("type")?;
+    let kind_text = kind.text()?;
+    let Some((direction, properties)) = known(kind_text) else {
+        return kind.problem(format!("{kind_text:?} is no trigger or binding that this host knows"));
+    };
+    let node = node.clone().object(&[&["name", "type", "direction", "dataType"], properties].concat())?;
+    let name = binding_name(&node, direction, names);
+    // Without one the host takes an output for an input.
+    let is_directed = node.required("direction").and_then(|node| match node.text()? {
+        text if text == direction => Some(()),
+        text => node.problem(format!("is {text:?}, but a {kind_text} goes {direction:?}")),
+    });
+    let is_binary = match node.get("dataType") {
+        Some(node) => node.one_of(&[("binary", true), ("string", false), ("stream", false)]),
+        None => Some(false),
+    };
+    let flag = |name, default| node.get(name).map_or(Some(default), |node| node.boolean());
+    let read = match kind_text {
+        "timerTrigger" => {
+            let schedule = schedule(&node, settings, plan);
+            let (use_monitor, run_on_startup) = (flag("useMonitor", true), flag("runOnStartup", false));
+            Trigger::Timer(Timer {
+                schedule: schedule?,
+                use_monitor: use_monitor?,
+                run_on_startup: run_on_startup?,
+            })
+        }
+        "queueTrigger" => Trigger::Queue(Queue { queue: queue(&node, settings)? }),
+        "httpTrigger" => Trigger::Http(http(function, &node)?),
+        _ => {
+            let queue = if kind_text == "queue" { Some(queue(&node, settings)?) } else { None };
+            let output = Output { name: name?, queue, is_binary: is_binary? };
+            return is_directed.map(|()| Binding::Output(output));
+        }
+    };
+    is_directed.and(is_binary)?;
+    Some(Binding::Trigger(name?, read))
+}
+
+fn binding_name(node: &Node<'_>, direction: &str, names: &mut Vec<String>) -> Option<String> {
+    let node = node.required("name")?;
+    let name = node.text()?;
+    let is_word = name.len() <= 128
+        && name.starts_with(|c: char| c.is_ascii_alphabetic())
+        && name.bytes().all(|b| b.is_ascii_alphanumeric());
+    let is_return = name == "$return" && direction == "out";
+    if !is_word && !is_return {
+        return node.problem(format!("{name:?} is no name for a binding: letters and digits"));
+    }
+    if names.iter().any(|known| known.eq_ignore_ascii_case(name)) {
+        return node.problem(format!("{name:?} is taken by another binding"));
+    }
+    names.push(name.to_owned());
+    Some(name.to_owned())
+}
+
+fn schedule(node: &Node<'_>, settings: &Environment, plan: Plan) -> Option<Schedule> {
+    if !is_connection("AzureWebJobsStorage", settings) {
+        // Where the lock is that makes it run once.
+        return node.problem("a timer needs the setting AzureWebJobsStorage");
+    }
+    let node = node.required("schedule")?;
+    let text = resolved(&node, node.text()?, settings)?;
+    if text.contains(':') {
+        return match plan {
+            Plan::Dedicated => node.problem("a TimeSpan as a schedule is not simulated"),
+            _ => node.problem(format!("{text:?} is a TimeSpan, which only a plan of one's own allows")),
+        };
+    }
+    text.parse().map_or_else(|what: String| node.problem(format!("{text:?} is no schedule: {what}")), Some)
+}
+
+/// `%NAME%` stands for a setting, anywhere in the text.
+pub(super) fn resolved(node: &Node<'_>, text: &str, settings: &Environment) -> Option<String> {
+    let mut parts = text.split('%');
+    let mut resolved = parts.next()?.to_owned();
+    while let Some(name) = parts.next() {
+        let Some(after) = parts.next() else { return node.problem("has a % without its pair") };
+        match settings.get(name) {
+            Some(value) => resolved.push_str(value),
+            None => return node.problem(format!("%{name}% is no setting")),
+        }
+        resolved.push_str(after);
+    }
+    Some(resolved)
+}
+
+/// A connection is a setting, or several that begin with its name.
+fn is_connection(name: &str, settings: &Environment) -> bool {
+    let prefix = format!("{name}__");
+    settings.get(name).is_some() || settings.names().any(|setting| setting.starts_with(&prefix))
+}
+
+fn queue(node: &Node<'_>, settings: &Environment) -> Option<String> {
+    let connection = node.get("connection");
+    let name = match &connection {
+        Some(node) => node.text()?,
+        None => "AzureWebJobsStorage",
+    };
+    let is_set = is_connection(name, settings);
+    if !is_set {
+        connection.unwrap_or_else(|| node.clone()).problem::<()>(format!(
+            "{name:?} is no setting: it must be one, or begin the name of one such as {name}__accountName"
+        ));
+    }
+    let node = node.required("queueName")?;
+    let queue = resolved(&node, node.text()?, settings)?;
+    let is_name = (3..=63).contains(&queue.len())
+        && queue.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+        && !queue.starts_with('-')
+        && !queue.ends_with('-')
+        && !queue.contains("--");
+    if !is_name {
+        return node.problem(format!(
+            "{queue:?} is no name for a queue: 3 to 63 small letters, digits and single dashes"
+        ));
+    }
+    is_set.then_some(queue)
+}
+
+fn http(function: &str, node: &Node<'_>) -> Option<Http> {
+    let auth_level = match node.get("authLevel") {
+        Some(node) => node.one_of(&[
+            ("anonymous", AuthLevel::Anonymous),
+            ("function", AuthLevel::Function),
+            ("admin", AuthLevel::Admin),
+        ]),
+        None => Some(AuthLevel::Function),
+    };
+    let methods: Option<Vec<String>> = match node.get("methods") {
+        Some(node) => {
+            let words = METHODS.map(|word| (word, word));
+            node.items()?.iter().map(|item| item.one_of(&words).map(str::to_ascii_uppercase)).collect()
+        }
+        None => Some(Vec::new()),
+    };
+    let route = match node.get("route") {
+        Some(node) => route(&node),
+        None => Some(function.to_owned()),
+    };
+    Some(Http { auth_level: auth_level?, methods: methods?, route: route? })
+}
+
+/// Parts of a path, each a word or a whole `{parameter}`.
+fn route(node: &Node<'_>) -> Option<String> {
+    let route = node.text()?;
+    if route.starts_with('/') || route.is_empty() {
+        return node.problem("must not be empty nor begin with a slash");
+    }
+    // ScriptHost.cs
+    if ["admin", "runtime"].iter().any(|word| route.to_ascii_lowercase().starts_with(word)) {
+        return node.problem("begins with a word that the host keeps for itself");
+    }
+    let is_word = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    for part in route.split('/') {
+        let name = part.strip_prefix('{').and_then(|part| part.strip_suffix('}')).unwrap_or(part);
+        if name.is_empty() || !name.chars().all(is_word) {
+            return node.problem(format!("{part:?} is neither a word nor a {{parameter}}"));
+        }
+    }
+    Some(route.to_owned())
+}
+
+fn retry(node: &Node<'_>, triggers: &[(String, Trigger)]) -> Option<Retry> {
+    if triggers.iter().any(|(_, trigger)| !matches!(trigger, Trigger::Timer(_))) {
+        return node.problem("does nothing: only a timer has retries, a queue delivers again");
+    }
+    let node = node.clone().object(&[
+        "strategy",
+        "maxRetryCount",
+        "delayInterval",
+        "minimumInterval",
+        "maximumInterval",
+    ])?;
+    let strategy = node.required("strategy");
+    let is_fixed =
+        strategy.and_then(|node| node.one_of(&[("fixedDelay", true), ("exponentialBackoff", false)]));
+    let most = node.required("maxRetryCount").and_then(|node| node.integer(-1..=i64::from(i32::MAX)));
+    let span = |name| node.required(name).and_then(|node| node.time_span());
+    let (min, max) = if is_fixed? {
+        let delay = span("delayInterval");
+        (delay, delay)
+    } else {
+        (span("minimumInterval"), span("maximumInterval"))
+    };
+    let (min, max) = (min?, max?);
+    if min > max {
+        return node.problem("the minimumInterval is longer than the maximumInterval");
+    }
+    Some(Retry { most: u32::try_from(most?).ok(), min, max })
+}

@@ -1,0 +1,230 @@
+//! host.json.
+
+use std::time::Duration;
+
+use firstpass::settings::Environment;
+
+use super::{
+    config::{HostConfig, Plan, QueueOptions},
+    function::resolved,
+    reader::Node,
+};
+
+/// Documented properties (functions-host-json). The local host acts on few of them; the others are not its business.
+const KNOWN: &[&str] = &[
+    "version",
+    "functionTimeout",
+    "customHandler",
+    "extensionBundle",
+    "extensions",
+    "logging",
+    "telemetryMode",
+    "healthMonitor",
+    "singleton",
+    "aggregator",
+    "concurrency",
+    "watchDirectories",
+    "watchFiles",
+];
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+pub(super) fn read(root: &Node<'_>, settings: &Environment, plan: Plan) -> Option<HostConfig> {
+    let root = root.clone().object(KNOWN)?;
+    if let Some(version) = root.required("version")
+        && version.text().is_some_and(|text| text != "2.0")
+    {
+        version.problem::<()>("is not \"2.0\"");
+    }
+    let function_timeout = function_timeout(&root, plan);
+    extension_bundle(&root);
+    let handler = handler(&root, settings);
+    let extensions = match root.get("extensions") {
+        Some(extensions) => Some(extensions.object(&["http", "queues"])?),
+        None => None,
+    };
+    let route_prefix = extensions.as_ref().and_then(|e| e.get("http")).map_or(Some("api".to_owned()), prefix);
+    let queues = extensions.as_ref().and_then(|e| e.get("queues"));
+    let queues = queues.map_or(Some(QueueOptions::default()), |queues| queue_options(queues));
+    let (executable, arguments, working_directory) = handler?;
+    Some(HostConfig {
+        function_timeout: function_timeout?,
+        executable,
+        arguments,
+        working_directory,
+        route_prefix: route_prefix?,
+        queues: queues?,
+    })
+}
+
+fn function_timeout(root: &Node<'_>, plan: Plan) -> Option<Option<Duration>> {
+    let (default, most) = match plan {
+        Plan::Consumption => (Duration::from_secs(5 * 60), Some(Duration::from_secs(10 * 60))),
+        Plan::Flex | Plan::Dedicated => (Duration::from_secs(30 * 60), None),
+    };
+    let Some(node) = root.get("functionTimeout") else { return Some(Some(default)) };
+    let timeout = if node.text()? == "-1" { None } else { Some(node.time_span()?) };
+    match (timeout, most) {
+        (Some(Duration::ZERO), _) => node.problem("is no time at all"),
+        (None, Some(_)) => node.problem("has no end, which this plan does not allow: ten minutes at most"),
+        (Some(timeout), Some(most)) if timeout > most => {
+            node.problem("is more than this plan allows: ten minutes")
+        }
+        _ => Some(timeout),
+    }
+}
+
+/// Without the bundle the host does not know what a queue is.
+fn extension_bundle(root: &Node<'_>) -> Option<()> {
+    let bundle = root.required("extensionBundle")?.object(&["id", "version"])?;
+    let id = bundle.required("id");
+    if let Some(id) = id
+        && id.text().is_some_and(|text| text != "Microsoft.Azure.Functions.ExtensionBundle")
+    {
+        id.problem::<()>("is not Microsoft.Azure.Functions.ExtensionBundle");
+    }
+    let version = bundle.required("version")?;
+    if !admits_version_4(version.text()?) {
+        return version.problem("is no range of versions that admits a 4.x, such as [4.*, 5.0.0)");
+    }
+    Some(())
+}
+
+/// A NuGet range `[from, to)`, whose ends may be floating.
+fn admits_version_4(range: &str) -> bool {
+    let range = range.trim();
+    let opens = range.starts_with(['[', '(']);
+    let Some(inner) = range.strip_suffix([']', ')']).filter(|_| opens).map(|range| &range[1..]) else {
+        return false;
+    };
+    let Some((from, to)) = inner.split_once(',') else { return false };
+    let parts = |text: &str| -> Option<Vec<u32>> {
+        text.trim().split('.').map(|part| if part == "*" { Some(0) } else { part.parse().ok() }).collect()
+    };
+    let (Some(from), Some(to)) = (parts(from), parts(to)) else { return false };
+    from.first() <= Some(&4)
+        && to > vec![4]
+        && (to[0] > 4 || range.ends_with(']') || to.iter().skip(1).any(|p| *p > 0))
+}
+
+fn handler(root: &Node<'_>, settings: &Environment) -> Option<(String, Vec<String>, String)> {
+    let custom = root.required("customHandler")?.object(&[
+        "description",
+        "enableForwardingHttpRequest",
+        "enableProxyingHttpRequest",
+    ])?;
+    for name in ["enableForwardingHttpRequest", "enableProxyingHttpRequest"] {
+        if let Some(node) = custom.get(name)
+            && node.boolean() == Some(true)
+        {
+            node.problem::<()>("makes HTTP functions come in another form and by their original path; the handler knows one form alone");
+        }
+    }
+    let description = custom.required("description")?.object(&[
+        "defaultExecutablePath",
+        "workingDirectory",
+        "arguments",
+    ])?;
+    let executable = description.required("defaultExecutablePath").and_then(|node| {
+        let text = node.text()?;
+        if text.trim().is_empty() { node.problem("is empty") } else { Some(text.to_owned()) }
+    });
+    let working_directory = match description.get("workingDirectory") {
+        Some(node) => node.text().map(str::to_owned),
+        None => Some(String::new()),
+    };
+    let arguments: Option<Vec<String>> = match description.get("arguments") {
+        Some(node) => node.items()?.iter().map(|item| argument(item, settings)).collect(),
+        None => Some(Vec::new()),
+    };
+    Some((executable?, arguments?, working_directory?))
+}
+
+/// The host puts arguments one after the other without quotes, so one with a space in it becomes two.
+fn argument(node: &Node<'_>, settings: &Environment) -> Option<String> {
+    let text = node.text()?;
+    if text.contains(char::is_whitespace) {
+        return node.problem("has a space in it: the host does not quote arguments, so this becomes two");
+    }
+    resolved(node, text, settings)
+}
+
+fn prefix(http: Node<'_>) -> Option<String> {
+    let http = http.object(&[
+        "routePrefix",
+        "maxOutstandingRequests",
+        "maxConcurrentRequests",
+        "dynamicThrottlesEnabled",
+        "hsts",
+        "customHeaders",
+    ])?;
+    let Some(node) = http.get("routePrefix") else { return Some("api".to_owned()) };
+    let text = node.text()?;
+    if text.starts_with('/')
+        || text.ends_with('/')
+        || text.contains(|c: char| "~?#\\{}".contains(c) || c.is_whitespace())
+    {
+        return node.problem("is no route prefix: parts of a path, without a slash before or after it");
+    }
+    Some(text.to_owned())
+}
+
+impl Default for QueueOptions {
+    /// The host's own, on one core.
+    fn default() -> Self {
+        Self {
+            batch_size: 16,
+            new_batch_threshold: 8,
+            max_dequeue_count: 5,
+            visibility_timeout: Duration::ZERO,
+            base64: true,
+        }
+    }
+}
+
+fn queue_options(node: Node<'_>) -> Option<QueueOptions> {
+    let node = node.object(&[
+        "batchSize",
+        "newBatchThreshold",
+        "maxDequeueCount",
+        "visibilityTimeout",
+        "maxPollingInterval",
+        "messageEncoding",
+    ])?;
+    let integer = |name, range, default: usize| match node.get(name) {
+        Some(node) => node.integer(range).and_then(|number| usize::try_from(number).ok()),
+        None => Some(default),
+    };
+    let default = QueueOptions::default();
+    let batch_size = integer("batchSize", 1..=32, default.batch_size);
+    let half = batch_size.map_or(default.new_batch_threshold, |size| size / 2);
+    let new_batch_threshold = integer("newBatchThreshold", 0..=1000, half);
+    let max_dequeue_count =
+        integer("maxDequeueCount", 1..=1000, 5).and_then(|count| u32::try_from(count).ok());
+    let visibility_timeout = match node.get("visibilityTimeout") {
+        Some(node) => node.time_span().and_then(|span| {
+            if span > 7 * DAY {
+                node.problem("is more than seven days, when the message is gone")
+            } else {
+                Some(span)
+            }
+        }),
+        None => Some(default.visibility_timeout),
+    };
+    if let Some(node) = node.get("maxPollingInterval")
+        && node.time_span() == Some(Duration::ZERO)
+    {
+        node.problem::<()>("is no time at all: a tenth of a second is the least");
+    }
+    let base64 = match node.get("messageEncoding") {
+        Some(node) => node.one_of(&[("base64", true), ("none", false)]),
+        None => Some(true),
+    };
+    Some(QueueOptions {
+        batch_size: batch_size?,
+        new_batch_threshold: new_batch_threshold?,
+        max_dequeue_count: max_dequeue_count?,
+        visibility_timeout: visibility_timeout?,
+        base64: base64?,
+    })
+}

@@ -1,0 +1,138 @@
+//! The shortest way to a handler: single invocations in the host's exact form, and a list of messages worked
+//! through one by one. For all else that the host does, see [`functions_host`](super::functions_host).
+
+use std::{collections::VecDeque, time::Duration};
+
+use axum::{Router, body, http::StatusCode};
+use firstpass::{clock::Clock, functions::on_group_add::MAX_DELIVERIES};
+use serde_json::{Value, json};
+use tower::ServiceExt;
+use uuid::Uuid;
+
+use super::{
+    payload,
+    storage::{Message, ScheduleStatus},
+    worker,
+};
+
+/// How long a message stays hidden after a failed delivery: `visibilityTimeout` in host.json.
+pub const VISIBILITY_TIMEOUT: Duration = Duration::from_secs(3 * 60);
+
+/// Drives a handler's router as the Functions host drives a handler.
+#[derive(Clone, Debug)]
+pub struct LocalHost {
+    handler: Router,
+    clock: Clock,
+}
+
+/// A handler's answer to an invocation.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// The status; anything but 2xx is a failed invocation.
+    pub status: StatusCode,
+    /// The body, `null` where there was none or no JSON.
+    pub body: Value,
+}
+
+impl Answer {
+    /// Whether the host takes the invocation as done.
+    pub fn is_success(&self) -> bool {
+        self.status.is_success()
+    }
+
+    /// The first of the handler's own words.
+    pub fn log(&self) -> &str {
+        self.body["Logs"][0].as_str().unwrap_or_default()
+    }
+
+    /// The messages that go out to the queue.
+    pub fn jobs(&self) -> Vec<String> {
+        let jobs = self.body["Outputs"]["jobs"].as_array().map(Vec::as_slice).unwrap_or_default();
+        jobs.iter().filter_map(Value::as_str).map(str::to_owned).collect()
+    }
+}
+
+/// How a message left the queue.
+#[derive(Clone, Debug)]
+pub struct Settled {
+    /// The message.
+    pub message: String,
+    /// The answer to its last delivery.
+    pub answer: Answer,
+    /// How often it was delivered.
+    pub deliveries: u32,
+}
+
+impl LocalHost {
+    /// A host for `handler`, telling the time of `clock`.
+    pub fn new(handler: Router, clock: Clock) -> Self {
+        Self { handler, clock }
+    }
+
+    /// Fires the timer.
+    pub async fn fire_timer(&self) -> Answer {
+        let now = self.clock.now();
+        let status = ScheduleStatus { last: Some(now), next: now, updated: now };
+        self.invoke("SweepJoiners", &payload::timer("SweepJoiners", "timer", Some(status), false, now)).await
+    }
+
+    /// Delivers `message` for the `delivery`th time.
+    pub async fn deliver(&self, message: &str, delivery: u32) -> Answer {
+        self.invoke("OnGroupAdd", &self.queue_invocation(message, delivery)).await
+    }
+
+    /// Calls an HTTP function with a JSON body.
+    pub async fn call(&self, function: &str, request_body: &str) -> Answer {
+        let req = json!({
+            "Url": format!("https://firstpass.example/api/{function}"),
+            "Method": "POST",
+            "Query": {},
+            "Headers": {"Content-Type": ["application/json"], "Host": ["firstpass.example"]},
+            "Params": {},
+            "Identities": [{"AuthenticationType": null, "IsAuthenticated": false, "Claims": []}],
+            "Body": request_body,
+        });
+        self.invoke(function, &payload::http(function, "req", req, self.clock.now())).await
+    }
+
+    /// Works through `messages`; what fails comes back after the visibility timeout, and is given up after the
+    /// last delivery. `settled` hears of every message that leaves the queue.
+    pub async fn work(&self, messages: Vec<String>, mut settled: impl FnMut(Settled)) {
+        let mut queue: VecDeque<(String, u32)> = messages.into_iter().map(|message| (message, 1)).collect();
+        let mut later = VecDeque::new();
+        while let Some((message, delivery)) = queue.pop_front() {
+            let answer = self.deliver(&message, delivery).await;
+            if answer.is_success() || delivery == MAX_DELIVERIES {
+                settled(Settled { message, answer, deliveries: delivery });
+            } else {
+                later.push_back((message, delivery + 1));
+            }
+            if queue.is_empty() && !later.is_empty() {
+                tokio::time::sleep(VISIBILITY_TIMEOUT).await;
+                queue.append(&mut later);
+            }
+        }
+    }
+
+    /// Sends any body to a function, well-formed or not.
+    pub async fn post(&self, function: &str, request_body: String) -> Answer {
+        let request = worker::request(function, Uuid::new_v4(), request_body);
+        let response = match self.handler.clone().oneshot(request).await {
+            Ok(response) => response,
+            Err(never) => match never {},
+        };
+        let status = response.status();
+        let bytes = body::to_bytes(response.into_body(), usize::MAX).await.unwrap_or_default();
+        Answer { status, body: serde_json::from_slice(&bytes).unwrap_or_default() }
+    }
+
+    async fn invoke(&self, function: &str, invocation: &Value) -> Answer {
+        self.post(function, invocation.to_string()).await
+    }
+
+    /// The invocation for a queue message.
+    pub fn queue_invocation(&self, message: &str, delivery: u32) -> Value {
+        let now = self.clock.now();
+        payload::queue("OnGroupAdd", "msg", message, &Message::received(message, delivery, now), now)
+    }
+}

@@ -1,0 +1,168 @@
+//! A handler as a process of its own, started as host.json says.
+
+use std::{
+    collections::BTreeMap,
+    io,
+    net::{Ipv4Addr, TcpListener},
+    path::PathBuf,
+    process::Stdio,
+    sync::Arc,
+};
+
+use async_trait::async_trait;
+use reqwest::Client;
+use tokio::{
+    io::{AsyncBufReadExt, AsyncRead, BufReader},
+    process::{Child, Command},
+    sync::{Notify, watch},
+};
+use uuid::Uuid;
+
+use super::{
+    config::FunctionApp,
+    log::{Level, Log},
+    worker::{KILLED, Lost, Reply, Running, Worker, exit_code},
+};
+
+/// Starts the handler's process, with the app's settings and what the host adds in its environment.
+#[derive(Clone, Debug)]
+pub struct Process {
+    /// What the app's paths are relative to.
+    root: PathBuf,
+    /// Stands in for `defaultExecutablePath`.
+    executable: Option<PathBuf>,
+    client: Client,
+}
+
+impl Process {
+    /// The process of host.json in the function app at `root`, or `executable` in its place.
+    ///
+    /// # Errors
+    /// When there can be no HTTP client.
+    pub fn new(root: impl Into<PathBuf>, executable: Option<PathBuf>) -> Result<Self, String> {
+        let client = firstpass::startup::loopback_client().map_err(|report| report.to_string())?;
+        Ok(Self { root: root.into(), executable, client })
+    }
+
+    fn environment(&self, app: &FunctionApp, port: u16) -> BTreeMap<String, String> {
+        let worker = Uuid::new_v4().to_string();
+        let settings = app.settings.names().filter_map(|name| Some((name, app.settings.get(name)?)));
+        let mut environment: BTreeMap<String, String> =
+            settings.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+        // HttpWorkerProcess.cs
+        for (name, value) in [
+            ("FUNCTIONS_CUSTOMHANDLER_PORT", port.to_string()),
+            ("FUNCTIONS_CUSTOMHANDLER_WORKER_ID", worker.clone()),
+            ("FUNCTIONS_HTTPWORKER_PORT", port.to_string()),
+            ("FUNCTIONS_HTTPWORKER_ID", worker),
+            ("FUNCTIONS_APP_ROOT_PATH", self.root.display().to_string()),
+        ] {
+            environment.insert(name.to_owned(), value);
+        }
+        environment
+    }
+}
+
+#[async_trait]
+impl Worker for Process {
+    async fn start(&self, app: &FunctionApp, log: &Log) -> io::Result<Arc<dyn Running>> {
+        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
+        let executable = self.executable.clone().unwrap_or_else(|| self.root.join(&app.host.executable));
+        let mut child = Command::new(executable)
+            .args(&app.host.arguments)
+            .current_dir(self.root.join(&app.host.working_directory))
+            .envs(self.environment(app, port))
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()?;
+        listen(child.stdout.take(), log.clone(), |_| Level::Information);
+        // WorkerProcess.cs: whatever contains "warn" is a warning.
+        listen(child.stderr.take(), log.clone(), |line| {
+            if line.to_ascii_lowercase().contains("warn") { Level::Warning } else { Level::Error }
+        });
+        let pid = child.id();
+        let (exit, kill) = (watch::Sender::new(None), Arc::new(Notify::new()));
+        tokio::spawn(watch_over(child, exit.clone(), kill.clone()));
+        Ok(Arc::new(Life { client: self.client.clone(), port, pid, exit, kill }))
+    }
+}
+
+fn listen(stream: Option<impl AsyncRead + Send + Unpin + 'static>, log: Log, level: fn(&str) -> Level) {
+    let Some(stream) = stream else { return };
+    tokio::spawn(async move {
+        let mut lines = BufReader::new(stream).lines();
+        while let Ok(Some(line)) = lines.next_line().await {
+            log.print(level(&line), line);
+        }
+    });
+}
+
+/// Waits for the process to end, or ends it.
+async fn watch_over(mut child: Child, exit: watch::Sender<Option<i32>>, kill: Arc<Notify>) {
+    let status = tokio::select! {
+        status = child.wait() => status,
+        () = kill.notified() => {
+            // Fails for a process that has just ended.
+            drop(child.start_kill());
+            child.wait().await
+        }
+    };
+    // A process that a signal ended has no code of its own.
+    let code = status.ok().and_then(|status| status.code()).unwrap_or(KILLED);
+    exit.send_replace(Some(code));
+}
+
+struct Life {
+    client: Client,
+    port: u16,
+    pid: Option<u32>,
+    exit: watch::Sender<Option<i32>>,
+    kill: Arc<Notify>,
+}
+
+impl Drop for Life {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+#[async_trait]
+impl Running for Life {
+    async fn is_ready(&self) -> bool {
+        self.client.get(format!("http://127.0.0.1:{}/", self.port)).send().await.is_ok()
+    }
+
+    async fn post(&self, function: &str, id: Uuid, body: String) -> Result<Reply, Lost> {
+        let lost = |error: reqwest::Error| Lost(format!("no answer: {}", error.without_url()));
+        let response = self
+            .client
+            .post(format!("http://127.0.0.1:{}/{function}", self.port))
+            .header("content-type", "application/json; charset=utf-8")
+            .header("user-agent", "Azure-Functions-Host/4.x")
+            .header("x-azure-functions-hostversion", "4.x")
+            .header("x-azure-functions-invocationid", id.to_string())
+            .body(body)
+            .send()
+            .await
+            .map_err(lost)?;
+        let content_type = response.headers().get("content-type");
+        let content_type = content_type.and_then(|value| value.to_str().ok()).map(str::to_owned);
+        let status = response.status();
+        let body = response.bytes().await.map_err(lost)?;
+        Ok(Reply { status, content_type, body })
+    }
+
+    async fn ended(&self) -> i32 {
+        exit_code(&self.exit).await
+    }
+
+    fn kill(&self) {
+        self.kill.notify_one();
+    }
+
+    fn pid(&self) -> Option<u32> {
+        self.pid
+    }
+}

@@ -1,0 +1,146 @@
+//! A transport to a sandbox in another process of this machine.
+
+use std::{
+    str::FromStr,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use async_trait::async_trait;
+use axum::{
+    Router,
+    extract::Request,
+    middleware::{self, Next},
+};
+use azure_core::{
+    credentials::TokenCredential,
+    error::{Error, ErrorKind},
+    http::{AsyncRawResponse, HttpClient, Method, Url, headers::HeaderName},
+};
+use chrono::{DateTime, TimeDelta, Utc};
+use firstpass::clock::Clock;
+
+use crate::tenant::{
+    loopback::is_loopback,
+    transport::{GRAPH_HOST, SandboxCredential, check_is_graph},
+};
+
+/// An `http` URL that leads to this machine.
+#[derive(Clone, Debug)]
+pub struct LoopbackUrl(Url);
+
+impl LoopbackUrl {
+    /// Whether `other` has the same scheme, host and port.
+    pub fn is_origin_of(&self, other: &Url) -> bool {
+        self.0.origin() == other.origin()
+    }
+}
+
+impl FromStr for LoopbackUrl {
+    type Err = NotLoopback;
+
+    fn from_str(text: &str) -> Result<Self, NotLoopback> {
+        let is_local = |url: &Url| url.scheme() == "http" && url.host_str().is_some_and(is_loopback);
+        Url::parse(text).ok().filter(is_local).map(Self).ok_or(NotLoopback)
+    }
+}
+
+/// The URL is not `http`, or leads to another machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NotLoopback;
+
+/// A transport to a sandbox in another process. It sends what is meant for `https://graph.microsoft.com` there, so
+/// that URLs and policies are the real ones, and learns the tenant's time from the answers.
+#[derive(Debug)]
+pub struct SandboxUrl {
+    client: reqwest::Client,
+    base: Url,
+    local: Clock,
+    ahead: Arc<Mutex<TimeDelta>>,
+}
+
+impl SandboxUrl {
+    /// A transport to the sandbox at `url`. `local` is this process's own clock.
+    pub fn new(client: reqwest::Client, url: LoopbackUrl, local: Clock) -> Arc<Self> {
+        Arc::new(Self { client, base: url.0, local, ahead: Arc::default() })
+    }
+
+    /// A clock that follows the sandbox's. Until the first answer it shows the local time: see [`SandboxUrl::sync`].
+    pub fn clock(&self) -> Clock {
+        let (local, ahead) = (self.local.clone(), self.ahead.clone());
+        Clock::from_fn(move || local.now() + *ahead.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// A credential whose token the sandbox believes.
+    pub fn credential(&self) -> Arc<dyn TokenCredential> {
+        Arc::new(SandboxCredential)
+    }
+
+    /// Asks the sandbox what time it is. Fails if there is none.
+    pub async fn sync(&self) -> azure_core::Result<()> {
+        let mut url = self.base.clone();
+        url.set_path("/sandbox/clock");
+        url.set_query(None);
+        let response = self.send(&azure_core::http::Request::new(url, Method::Get)).await?;
+        if response.status().is_success() {
+            return Ok(());
+        }
+        Err(Error::with_message(ErrorKind::Other, format!("there is no sandbox at {}", self.base)))
+    }
+
+    /// `router`, told the sandbox's time before each request: a sweep asks what day it is before it asks Graph.
+    pub fn keep_time(self: Arc<Self>, router: Router) -> Router {
+        router.layer(middleware::from_fn(move |request: Request, next: Next| {
+            let sandbox = self.clone();
+            async move {
+                // A sandbox that is away is found out by the request itself.
+                drop(sandbox.sync().await);
+                next.run(request).await
+            }
+        }))
+    }
+
+    async fn send(&self, request: &azure_core::http::Request) -> azure_core::Result<AsyncRawResponse> {
+        let response = self.client.execute_request(request).await?;
+        let date = response.headers().get_optional_str(&HeaderName::from_static("date"));
+        if let Some(date) = date.and_then(|date| DateTime::parse_from_rfc2822(date).ok()) {
+            self.follow(date.to_utc());
+        }
+        Ok(response)
+    }
+
+    /// A `Date` has whole seconds, so a difference of less says nothing, and believing it would make the clock jump
+    /// to and fro.
+    fn follow(&self, date: DateTime<Utc>) {
+        let seen = date - self.local.now();
+        let mut ahead = self.ahead.lock().unwrap_or_else(PoisonError::into_inner);
+        if (seen - *ahead).abs() > TimeDelta::seconds(1) {
+            *ahead = seen;
+        }
+    }
+
+    fn redirect(&self, request: &azure_core::http::Request) -> azure_core::Result<azure_core::http::Request> {
+        check_is_graph(request.url())?;
+        let mut request = request.clone();
+        // Graph answers with links to the host that was asked for.
+        request.insert_header("host", GRAPH_HOST);
+        let url = request.url_mut();
+        let moved = url.set_scheme(self.base.scheme()).is_ok()
+            && url.set_host(self.base.host_str()).is_ok()
+            && url.set_port(self.base.port()).is_ok();
+        if moved {
+            Ok(request)
+        } else {
+            Err(Error::with_message(ErrorKind::Other, "not a URL that can be moved"))
+        }
+    }
+}
+
+#[async_trait]
+impl HttpClient for SandboxUrl {
+    async fn execute_request(
+        &self,
+        request: &azure_core::http::Request,
+    ) -> azure_core::Result<AsyncRawResponse> {
+        self.send(&self.redirect(request)?).await
+    }
+}

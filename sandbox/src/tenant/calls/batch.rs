@@ -1,0 +1,169 @@
+//! `POST /$batch`
+
+use axum::{
+    body::Bytes,
+    http::{HeaderMap, HeaderName, HeaderValue, Method, header},
+};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use crate::tenant::{
+    Part, Sandbox,
+    faults::{Drawn, FaultKind},
+    router,
+    wire::{Answer, Broken, Call, GraphError},
+};
+
+/// How many parts a batch may have.
+const PARTS_MAX: usize = 20;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Envelope {
+    requests: Vec<PartRequest>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct PartRequest {
+    id: String,
+    method: String,
+    url: String,
+    #[serde(default)]
+    headers: Map<String, Value>,
+    body: Option<Value>,
+    #[serde(default)]
+    depends_on: Vec<String>,
+    /// What Microsoft's SDK for Python writes instead, into every part. Graph does not know it and lets it pass.
+    #[serde(default, rename = "depends_on")]
+    misspelt_depends_on: Vec<String>,
+}
+
+/// Runs the parts side by side. What each came to is noted in `journal`, in the order they were sent.
+pub(crate) async fn run(
+    sandbox: &Sandbox,
+    call: &Call,
+    journal: &mut Vec<Part>,
+) -> Result<Answer, GraphError> {
+    if call.method != Method::POST {
+        return Err(GraphError::method_not_allowed());
+    }
+    let parts = parse(call)?;
+    let faults = draw(sandbox, &parts);
+    if faults.iter().flatten().any(|fault| fault.kind == FaultKind::Refuse) {
+        return Ok(Answer::refused());
+    }
+    let mut at_work = Vec::new();
+    for ((id, part), fault) in parts.into_iter().zip(faults) {
+        let sandbox = sandbox.clone();
+        at_work.push(tokio::spawn(async move {
+            let answer = router::dispatch(&sandbox, &part, fault).await;
+            (id, part, answer)
+        }));
+    }
+    let mut responses = Vec::new();
+    let mut broken = None;
+    for task in at_work {
+        let (id, part, answer) = task.await.map_err(|_| GraphError::internal())?;
+        broken = broken.or(answer.broken);
+        journal.push(Part { method: part.method.to_string(), url: part.url, status: answer.status.as_u16() });
+        responses.push(response(&id, answer));
+    }
+    // Graph promises no order. So that nobody relies on one, this is not the one they were sent in.
+    responses.reverse();
+    Ok(Answer {
+        broken: broken.filter(|kind| *kind == Broken::Lost),
+        ..Answer::ok(json!({ "responses": responses }))
+    })
+}
+
+/// The faults are drawn before anything happens: one of them may be that the batch never arrived.
+fn draw(sandbox: &Sandbox, parts: &[(String, Call)]) -> Vec<Option<Drawn>> {
+    let now = sandbox.now();
+    let faults = &mut sandbox.lock().faults;
+    parts.iter().map(|(_, part)| faults.draw_for_part(part, now)).collect()
+}
+
+fn parse(call: &Call) -> Result<Vec<(String, Call)>, GraphError> {
+    let body = Value::Object(call.json()?);
+    let envelope: Envelope = serde_json::from_value(body)
+        .map_err(|error| GraphError::bad_request(format!("Invalid batch payload format: {error}.")))?;
+    let parts = envelope.requests;
+    if parts.is_empty() || parts.len() > PARTS_MAX {
+        let message =
+            format!("Number of batch request steps exceeds the maximum value of {PARTS_MAX}, or is zero.");
+        return Err(GraphError::bad_request(message));
+    }
+    for (at, part) in parts.iter().enumerate() {
+        if parts[..at].iter().any(|earlier| earlier.id.eq_ignore_ascii_case(&part.id)) {
+            return Err(GraphError::bad_request(format!("Request id '{}' is not unique.", part.id)));
+        }
+    }
+    parts.into_iter().map(|part| part.into_call(call)).collect()
+}
+
+impl PartRequest {
+    fn into_call(self, batch: &Call) -> Result<(String, Call), GraphError> {
+        let Self { id, method, url, headers, body, depends_on, misspelt_depends_on } = self;
+        if !(depends_on.is_empty() && misspelt_depends_on.is_empty()) {
+            return Err(GraphError::not_implemented("'dependsOn' in a batch"));
+        }
+        if !url.starts_with('/') {
+            return Err(GraphError::bad_request(format!(
+                "The url of request '{id}' is not relative: '{url}'."
+            )));
+        }
+        let method: Method = method
+            .parse()
+            .map_err(|_| GraphError::bad_request(format!("Invalid method in request '{id}'.")))?;
+        let headers = part_headers(&headers, batch)?;
+        let writes = matches!(method, Method::POST | Method::PUT | Method::PATCH);
+        if (writes || body.is_some()) && !headers.contains_key(header::CONTENT_TYPE) {
+            let message = format!("Write request with id '{id}' does not contain a Content-Type header.");
+            return Err(GraphError::bad_request(message));
+        }
+        if writes && body.is_none() {
+            return Err(GraphError::bad_request(format!(
+                "Write request with id '{id}' does not contain a body."
+            )));
+        }
+        let body = body.map_or_else(Bytes::new, |body| Bytes::from(body.to_string()));
+        Ok((id, Call { method, target: url.clone(), url, headers, body }))
+    }
+}
+
+/// A part has its own headers; who asks, and whom, is said once, by the batch.
+fn part_headers(own: &Map<String, Value>, batch: &Call) -> Result<HeaderMap, GraphError> {
+    let mut headers = HeaderMap::new();
+    for name in [header::AUTHORIZATION, header::HOST, HeaderName::from_static("client-request-id")] {
+        if let Some(value) = batch.headers.get(&name) {
+            headers.insert(name, value.clone());
+        }
+    }
+    for (name, value) in own {
+        let pair =
+            HeaderName::try_from(name).ok().zip(value.as_str().and_then(|v| HeaderValue::try_from(v).ok()));
+        let (name, value) =
+            pair.ok_or_else(|| GraphError::bad_request(format!("Invalid header '{name}'.")))?;
+        headers.insert(name, value);
+    }
+    Ok(headers)
+}
+
+fn response(id: &str, answer: Answer) -> Value {
+    let mut headers = Map::new();
+    if answer.body.is_some() {
+        headers.insert("Content-Type".to_owned(), "application/json".into());
+    }
+    if let Some(retry_after) = answer.retry_after {
+        headers.insert("Retry-After".to_owned(), retry_after.into());
+    }
+    let mut response = Map::new();
+    response.insert("id".to_owned(), id.into());
+    response.insert("status".to_owned(), answer.status.as_u16().into());
+    response.insert("headers".to_owned(), Value::Object(headers));
+    if let Some(body) = answer.body {
+        response.insert("body".to_owned(), body);
+    }
+    Value::Object(response)
+}

@@ -1,0 +1,262 @@
+//! `POST /users/{sender}/sendMail`
+
+use axum::http::StatusCode;
+use email_address::EmailAddress;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use super::Scene;
+use crate::tenant::{
+    Mail,
+    wire::{Answer, GraphError},
+};
+
+/// Properties of a message that the sandbox delivers.
+const DELIVERED: &[&str] = &[
+    "subject",
+    "body",
+    "toRecipients",
+    "ccRecipients",
+    "bccRecipients",
+    "replyTo",
+    "from",
+    "sender",
+    "importance",
+    "internetMessageHeaders",
+    "isDeliveryReceiptRequested",
+    "isReadReceiptRequested",
+    "singleValueExtendedProperties",
+];
+
+/// Properties that a message has in Graph and not here.
+const NOT_HERE: &[&str] = &[
+    "attachments",
+    "bodyPreview",
+    "categories",
+    "conversationId",
+    "conversationIndex",
+    "extensions",
+    "flag",
+    "hasAttachments",
+    "inferenceClassification",
+    "internetMessageId",
+    "isDraft",
+    "isRead",
+    "multiValueExtendedProperties",
+    "parentFolderId",
+    "receivedDateTime",
+    "sentDateTime",
+    "uniqueBody",
+    "webLink",
+];
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[expect(dead_code, reason = "read for its type only")]
+struct Message {
+    subject: String,
+    body: Body,
+    #[serde(default)]
+    to_recipients: Vec<Recipient>,
+    #[serde(default)]
+    cc_recipients: Vec<Recipient>,
+    #[serde(default)]
+    bcc_recipients: Vec<Recipient>,
+    #[serde(default)]
+    reply_to: Vec<Recipient>,
+    from: Option<Recipient>,
+    sender: Option<Recipient>,
+    importance: Option<Importance>,
+    #[serde(default)]
+    internet_message_headers: Vec<InternetHeader>,
+    #[serde(default)]
+    single_value_extended_properties: Vec<ExtendedProperty>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[expect(dead_code, reason = "read for its type only")]
+struct Body {
+    content_type: String,
+    content: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Recipient {
+    email_address: Address,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(dead_code, reason = "read for its type only")]
+struct Address {
+    address: String,
+    name: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Importance {
+    Low,
+    Normal,
+    High,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(dead_code, reason = "read for its type only")]
+struct InternetHeader {
+    name: String,
+    value: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(dead_code, reason = "read for its type only")]
+struct ExtendedProperty {
+    id: String,
+    value: String,
+}
+
+/// Accepts a mail for delivery. Graph's 202 promises no more than that.
+pub(super) fn send(scene: Scene<'_>, sender: &str) -> Result<Answer, GraphError> {
+    scene.query.allow(scene.call, &[])?;
+    let from = mailbox(&scene, sender)?;
+    check_is_not_mime(&scene)?;
+    let mut body = scene.call.json()?;
+    let save_to_sent_items = save_to_sent_items(parameter(&mut body, "saveToSentItems")?)?;
+    let message =
+        parameter(&mut body, "message")?.ok_or_else(|| invalid("The parameter 'message' is missing."))?;
+    if let Some(name) = body.keys().next() {
+        return Err(invalid(format!(
+            "The parameter '{name}' in the request payload is not a valid parameter."
+        )));
+    }
+    check(&scene, &message, &from)?;
+    scene.mails.push(Mail { at: scene.now, from, save_to_sent_items, message });
+    Ok(Answer::accepted())
+}
+
+/// Plain text is a mail in MIME, in base64.
+fn check_is_not_mime(scene: &Scene<'_>) -> Result<(), GraphError> {
+    if scene.call.content_type() != Some("text/plain") {
+        return Ok(());
+    }
+    let is_base64 = |byte: &u8| byte.is_ascii_alphanumeric() || b"+/=\r\n".contains(byte);
+    if !scene.call.body.is_empty() && scene.call.body.iter().all(is_base64) {
+        return Err(GraphError::not_implemented("mails in MIME"));
+    }
+    let message = "Invalid base64 string for MIME content.";
+    Err(GraphError::new(StatusCode::BAD_REQUEST, "ErrorMimeContentInvalidBase64String", message))
+}
+
+/// Takes a parameter out of the body. Microsoft's schema and SDKs begin their names with a capital, its pages do not,
+/// and Graph takes both.
+fn parameter(body: &mut Map<String, Value>, name: &str) -> Result<Option<Value>, GraphError> {
+    let names: Vec<String> = body.keys().filter(|key| key.eq_ignore_ascii_case(name)).cloned().collect();
+    match names.as_slice() {
+        [] => Ok(None),
+        [one] => Ok(body.remove(one)),
+        _ => Err(invalid(format!("The parameter '{name}' is in the request payload more than once."))),
+    }
+}
+
+/// The address of the mailbox that `sender` names.
+fn mailbox(scene: &Scene<'_>, sender: &str) -> Result<String, GraphError> {
+    let person = scene.user(sender)?;
+    if !scene.tenant.mailboxes.contains(&person.id) {
+        let message = "The mailbox is either inactive, soft-deleted, or is hosted on-premise.";
+        return Err(GraphError::new(StatusCode::NOT_FOUND, "MailboxNotEnabledForRESTAPI", message));
+    }
+    if scene.tenant.send_denied {
+        let message = "Access to OData is disabled: [RAOP] : Blocked by tenant configured AppOnly AccessPolicy settings.";
+        return Err(GraphError::new(StatusCode::FORBIDDEN, "ErrorAccessDenied", message));
+    }
+    Ok(person.mail.clone().unwrap_or_else(|| person.user_principal_name.clone()))
+}
+
+/// A boolean in the schema, a string in Microsoft's samples, and kept unless told otherwise.
+fn save_to_sent_items(value: Option<Value>) -> Result<bool, GraphError> {
+    match value {
+        None => Ok(true),
+        Some(Value::Bool(save)) => Ok(save),
+        Some(Value::String(text)) if text == "true" || text == "false" => Ok(text == "true"),
+        Some(_) => Err(invalid("Cannot convert 'saveToSentItems' to Edm.Boolean.")),
+    }
+}
+
+fn check(scene: &Scene<'_>, message: &Value, from: &str) -> Result<(), GraphError> {
+    for (name, value) in message.as_object().into_iter().flatten() {
+        if name == "@odata.type" {
+            check_type(value)?;
+            continue;
+        }
+        if NOT_HERE.contains(&name.as_str()) {
+            return Err(GraphError::not_implemented(&format!("the message property '{name}'")));
+        }
+        if !DELIVERED.contains(&name.as_str()) {
+            let message = format!("The property '{name}' does not exist on type 'microsoft.graph.message'.");
+            return Err(GraphError::new(StatusCode::BAD_REQUEST, "RequestBodyRead", message));
+        }
+    }
+    let message =
+        Message::deserialize(message).map_err(|error| invalid(format!("Invalid message: {error}.")))?;
+    check_form(&message)?;
+    check_sender(&message, from)?;
+    check_recipients(scene, &message)
+}
+
+/// Microsoft's SDKs say of what type a message is.
+fn check_type(name: &Value) -> Result<(), GraphError> {
+    match name.as_str().map(|name| name.trim_start_matches('#')) {
+        Some("microsoft.graph.message") => Ok(()),
+        _ => Err(invalid(format!("A type named {name} is not expected here."))),
+    }
+}
+
+fn check_form(message: &Message) -> Result<(), GraphError> {
+    let kind = &message.body.content_type;
+    if !(kind.eq_ignore_ascii_case("html") || kind.eq_ignore_ascii_case("text")) {
+        return Err(invalid(format!("Requested value '{kind}' was not found.")));
+    }
+    let is_custom = |header: &InternetHeader| header.name.to_ascii_lowercase().starts_with("x-");
+    if let Some(header) = message.internet_message_headers.iter().find(|header| !is_custom(header)) {
+        let text =
+            format!("The internet message header name '{}' should start with 'x-' or 'X-'.", header.name);
+        return Err(GraphError::new(StatusCode::BAD_REQUEST, "InvalidInternetMessageHeader", text));
+    }
+    Ok(())
+}
+
+fn check_sender(message: &Message, mailbox: &str) -> Result<(), GraphError> {
+    let is_other = |sender: &Recipient| !sender.email_address.address.eq_ignore_ascii_case(mailbox);
+    if message.from.iter().chain(&message.sender).any(is_other) {
+        let text = "The user account which was used to submit this request does not have the right to send mail on \
+                    behalf of the specified sending account.";
+        return Err(GraphError::new(StatusCode::FORBIDDEN, "ErrorSendAsDenied", text));
+    }
+    Ok(())
+}
+
+fn check_recipients(scene: &Scene<'_>, message: &Message) -> Result<(), GraphError> {
+    let Message { to_recipients, cc_recipients, bcc_recipients, reply_to, .. } = message;
+    let recipients = || to_recipients.iter().chain(cc_recipients).chain(bcc_recipients);
+    let address = |recipient: &Recipient| recipient.email_address.address.clone();
+    let refused = |address: &String| !is_plausible(address) || scene.tenant.undeliverable.contains(address);
+    let is_bad =
+        recipients().next().is_none() || recipients().chain(reply_to).map(address).any(|a| refused(&a));
+    if is_bad {
+        let text = "At least one recipient is not valid.";
+        return Err(GraphError::new(StatusCode::BAD_REQUEST, "ErrorInvalidRecipients", text));
+    }
+    Ok(())
+}
+
+fn is_plausible(address: &str) -> bool {
+    EmailAddress::is_valid(address) && address.rsplit('@').next().is_some_and(|domain| domain.contains('.'))
+}
+
+fn invalid(message: impl Into<String>) -> GraphError {
+    GraphError::new(StatusCode::BAD_REQUEST, "ErrorInvalidParameter", message)
+}

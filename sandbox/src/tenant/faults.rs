@@ -1,0 +1,321 @@
+//! What can go wrong between a caller and Graph, on demand.
+
+use std::{collections::BTreeMap, mem, sync::Arc, time::Duration};
+
+use axum::http::StatusCode;
+use chrono::{DateTime, TimeDelta, Utc};
+use rand::{RngExt, SeedableRng, rngs::StdRng};
+use serde::{Deserialize, Deserializer};
+use uuid::Uuid;
+
+use super::{
+    Group, Pass, Person, Subscription, Tenant,
+    wire::{Call, GraphError},
+};
+
+/// A fault that goes off when the `nth` request that it fits arrives, and at the `times - 1` after it.
+///
+/// It fits single requests and parts of batches alike. A part can be throttled or fail alone; a connection that is
+/// refused or cut takes the whole batch with it, and a delayed part holds it up.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Fault {
+    /// The HTTP method; any if none.
+    #[serde(default)]
+    pub method: Option<String>,
+    /// What the path and query, as sent, contain somewhere.
+    #[serde(default)]
+    pub path_contains: String,
+    /// What the body, as sent, contains somewhere: an address, or the user that a batch asks about.
+    #[serde(default)]
+    pub body_contains: String,
+    /// Which of the requests that fit is the first to be hit, from 1.
+    #[serde(default = "one")]
+    pub nth: u32,
+    /// How many are hit.
+    #[serde(default = "one")]
+    pub times: u32,
+    /// How long after it was armed it can still go off; for ever if not said.
+    #[serde(default, rename = "for_seconds", deserialize_with = "some_seconds")]
+    pub lasts: Option<Duration>,
+    /// What happens to them.
+    pub kind: FaultKind,
+}
+
+/// What happens to a request.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum FaultKind {
+    /// 429 instead of the effect.
+    Throttle {
+        /// The text of the `Retry-After` header, if there is one. Graph is seen to send fractions.
+        #[serde(default)]
+        retry_after: Option<String>,
+    },
+    /// An error instead of the effect.
+    Fail {
+        /// The HTTP status.
+        status: u16,
+        /// The code in Graph's envelope.
+        #[serde(default)]
+        code: String,
+        /// The message in Graph's envelope.
+        #[serde(default)]
+        message: String,
+    },
+    /// The effect, and then an error instead of its answer: a gateway that lost patience. Who asked cannot tell this
+    /// from [`FaultKind::Fail`].
+    FailAfter {
+        /// The HTTP status.
+        status: u16,
+    },
+    /// The effect, and then a cut connection instead of the answer.
+    LoseAnswer,
+    /// No connection, no effect. On loopback, where the connection stands already, it is cut.
+    Refuse,
+    /// A wait before the effect. The effect comes even if the caller has gone away.
+    #[serde(deserialize_with = "seconds")]
+    Delay(Duration),
+    /// A wait between the effect and the answer.
+    #[serde(deserialize_with = "seconds")]
+    DelayAfter(Duration),
+    /// The answer of a replica that stands still since the fault was armed: accounts, passes, memberships and
+    /// subscriptions are read as they were then. Changes are made to the tenant as it is.
+    Stale,
+}
+
+fn one() -> u32 {
+    1
+}
+
+fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    Duration::try_from_secs_f64(f64::deserialize(deserializer)?).map_err(serde::de::Error::custom)
+}
+
+fn some_seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+    seconds(deserializer).map(Some)
+}
+
+impl Fault {
+    /// A fault that goes off once, at the first request with this method and these words in its URL.
+    pub fn on(method: &str, path_contains: &str, kind: FaultKind) -> Self {
+        Self {
+            method: Some(method.to_owned()),
+            path_contains: path_contains.to_owned(),
+            body_contains: String::new(),
+            nth: 1,
+            times: 1,
+            lasts: None,
+            kind,
+        }
+    }
+
+    /// The fault, at requests with these words in their body.
+    pub fn body(mut self, contains: &str) -> Self {
+        self.body_contains = contains.to_owned();
+        self
+    }
+
+    /// The fault, until that long after it was armed.
+    pub fn lasting(mut self, time: Duration) -> Self {
+        self.lasts = Some(time);
+        self
+    }
+
+    /// The fault, sparing the requests before the `nth`.
+    pub fn nth(mut self, nth: u32) -> Self {
+        self.nth = nth;
+        self
+    }
+
+    /// The fault, that many times in a row.
+    pub fn times(mut self, times: u32) -> Self {
+        self.times = times;
+        self
+    }
+
+    /// The fault, until it is cleared.
+    pub fn always(self) -> Self {
+        self.times(u32::MAX)
+    }
+
+    fn fits(&self, call: &Call) -> bool {
+        let method_fits =
+            self.method.as_deref().is_none_or(|wanted| wanted.eq_ignore_ascii_case(call.method.as_str()));
+        let body_fits = || {
+            self.body_contains.is_empty() || String::from_utf8_lossy(&call.body).contains(&self.body_contains)
+        };
+        method_fits && call.url.contains(&self.path_contains) && body_fits()
+    }
+}
+
+impl FaultKind {
+    /// The error that stands in for the effect, if the fault is of that kind.
+    pub(super) fn as_error(&self) -> Option<GraphError> {
+        match self {
+            Self::Throttle { retry_after } => {
+                Some(GraphError::throttled("TooManyRequests", "Too Many Requests", retry_after.clone()))
+            }
+            Self::Fail { status, code, message } => {
+                let status = StatusCode::from_u16(*status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+                Some(GraphError::new(status, code, message.clone()))
+            }
+            Self::FailAfter { .. }
+            | Self::LoseAnswer
+            | Self::Refuse
+            | Self::Delay(_)
+            | Self::DelayAfter(_)
+            | Self::Stale => None,
+        }
+    }
+}
+
+/// A fault that goes off.
+#[derive(Clone)]
+pub(super) struct Drawn {
+    pub(super) kind: FaultKind,
+    /// What a stale read is answered from.
+    pub(super) replica: Option<Arc<Replica>>,
+}
+
+impl From<FaultKind> for Drawn {
+    fn from(kind: FaultKind) -> Self {
+        Self { kind, replica: None }
+    }
+}
+
+/// Accounts, passes, subscriptions, and groups with their members, as they were.
+pub(super) struct Replica {
+    users: BTreeMap<Uuid, Person>,
+    groups: BTreeMap<Uuid, Group>,
+    subscriptions: BTreeMap<Uuid, Subscription>,
+    passes: BTreeMap<Uuid, Pass>,
+}
+
+impl Replica {
+    fn of(tenant: &Tenant) -> Self {
+        Self {
+            users: tenant.users.clone(),
+            groups: tenant.groups.clone(),
+            subscriptions: tenant.subscriptions.clone(),
+            passes: tenant.passes.clone(),
+        }
+    }
+
+    /// The tenant that reads see, put in the place of `tenant`, which is handed back.
+    pub(super) fn step_in(&self, tenant: &mut Tenant) -> Self {
+        Self {
+            users: mem::replace(&mut tenant.users, self.users.clone()),
+            groups: mem::replace(&mut tenant.groups, self.groups.clone()),
+            subscriptions: mem::replace(&mut tenant.subscriptions, self.subscriptions.clone()),
+            passes: mem::replace(&mut tenant.passes, self.passes.clone()),
+        }
+    }
+
+    /// Puts back what was there.
+    pub(super) fn step_out(self, tenant: &mut Tenant) {
+        tenant.users = self.users;
+        tenant.groups = self.groups;
+        tenant.subscriptions = self.subscriptions;
+        tenant.passes = self.passes;
+    }
+}
+
+/// The armed faults.
+pub(super) struct Faults {
+    armed: Vec<Armed>,
+    rate: f64,
+    rng: StdRng,
+}
+
+struct Armed {
+    fault: Fault,
+    seen: u32,
+    until: Option<DateTime<Utc>>,
+    replica: Option<Arc<Replica>>,
+}
+
+impl Faults {
+    pub(super) fn new(seed: u64) -> Self {
+        Self { armed: Vec::new(), rate: 0.0, rng: StdRng::seed_from_u64(seed) }
+    }
+
+    pub(super) fn arm(&mut self, fault: Fault, tenant: &Tenant, now: DateTime<Utc>) {
+        let until =
+            fault.lasts.map(|time| now + TimeDelta::from_std(time).unwrap_or(TimeDelta::days(36_500)));
+        let replica = (fault.kind == FaultKind::Stale).then(|| Arc::new(Replica::of(tenant)));
+        self.armed.push(Armed { fault, seen: 0, until, replica });
+    }
+
+    /// Those that can still hit a request.
+    pub(super) fn waiting(&self) -> impl Iterator<Item = &Fault> {
+        let is_waiting = |armed: &&Armed| armed.seen < armed.fault.nth.saturating_add(armed.fault.times) - 1;
+        self.armed.iter().filter(is_waiting).map(|armed| &armed.fault)
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.armed.clear();
+        self.rate = 0.0;
+    }
+
+    pub(super) fn set_rate(&mut self, rate: f64) {
+        self.rate = rate.clamp(0.0, 1.0);
+    }
+
+    /// What happens to a request that has just arrived.
+    pub(super) fn draw(&mut self, call: &Call, now: DateTime<Utc>) -> Option<Drawn> {
+        self.draw_armed(call, now).or_else(|| self.chance(BY_CHANCE.len()))
+    }
+
+    /// What happens to a part of a batch. By chance it meets errors only: what happens to connections by chance, the
+    /// batch has had its draw for.
+    pub(super) fn draw_for_part(&mut self, call: &Call, now: DateTime<Utc>) -> Option<Drawn> {
+        self.draw_armed(call, now).or_else(|| self.chance(ERRORS))
+    }
+
+    fn draw_armed(&mut self, call: &Call, now: DateTime<Utc>) -> Option<Drawn> {
+        let mut drawn = None;
+        self.armed.retain(|armed| armed.until.is_none_or(|until| now < until));
+        for armed in self.armed.iter_mut().filter(|armed| armed.fault.fits(call)) {
+            armed.seen = armed.seen.saturating_add(1);
+            let Fault { nth, times, kind, .. } = &armed.fault;
+            let is_hit = armed.seen >= *nth && armed.seen - nth < *times;
+            if is_hit && drawn.is_none() {
+                drawn = Some(Drawn { kind: kind.clone(), replica: armed.replica.clone() });
+            }
+        }
+        drawn
+    }
+
+    /// At the set rate one of the first `kinds` of [`BY_CHANCE`].
+    fn chance(&mut self, kinds: usize) -> Option<Drawn> {
+        if self.rate == 0.0 || !self.rng.random_bool(self.rate) {
+            return None;
+        }
+        BY_CHANCE.get(self.rng.random_range(0..kinds)).map(|kind| kind().into())
+    }
+}
+
+/// What happens by chance: what passes if one waits. The first [`ERRORS`] of them can happen to a part of a batch.
+const BY_CHANCE: [fn() -> FaultKind; 14] = [
+    || FaultKind::Throttle { retry_after: Some("2.128".to_owned()) },
+    || FaultKind::Throttle { retry_after: Some("7".to_owned()) },
+    || FaultKind::Throttle { retry_after: None },
+    || fail(503, "serviceNotAvailable"),
+    || fail(504, "UnknownError"),
+    || fail(500, "InternalServerError"),
+    || fail(502, "UnknownError"),
+    || fail(401, "InvalidAuthenticationToken"),
+    || FaultKind::FailAfter { status: 502 },
+    || FaultKind::FailAfter { status: 504 },
+    || FaultKind::LoseAnswer,
+    || FaultKind::Refuse,
+    || FaultKind::Delay(LONGER_THAN_ANYONE_WAITS),
+    || FaultKind::DelayAfter(LONGER_THAN_ANYONE_WAITS),
+];
+const ERRORS: usize = 7;
+const LONGER_THAN_ANYONE_WAITS: Duration = Duration::from_secs(45);
+
+fn fail(status: u16, code: &str) -> FaultKind {
+    FaultKind::Fail { status, code: code.to_owned(), message: String::new() }
+}

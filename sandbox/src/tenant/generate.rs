@@ -1,0 +1,242 @@
+//! A tenant of any size, the same for the same seed.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use firstpass::zone::Tz;
+use rand::{RngExt, SeedableRng, rngs::StdRng};
+use uuid::Uuid;
+
+use super::{
+    Contact, Group, PassSpec, Person, Tenant, roles,
+    samples::{ON_DEMAND_GROUP, add_office, midnight_in, zone},
+};
+
+/// How many plain members the on-demand group has.
+const ON_DEMAND_MEMBERS: usize = 16;
+
+/// How many joiners share a manager.
+const TEAM: usize = 12;
+
+/// What is peculiar about a joiner.
+#[derive(Clone, Copy)]
+enum Kind {
+    Plain,
+    NoManager,
+    ManagerWithoutMail,
+    ManagerIsContact,
+    NoPrivateAddress,
+    Disabled,
+    ExternalGuest,
+    InternalGuest,
+    ConvertedGuest,
+    WorkingPass,
+    PassForDayOne,
+    ExpiredPass,
+    UsedPass,
+    Privileged,
+    HarmlessRole,
+    Eligible,
+    InRoleAssignableGroup,
+    BeyondHorizon,
+    Past,
+    NoHireDate,
+    Replicating,
+}
+
+/// Every kind, with the note that goes with it.
+const KINDS: &[(Kind, &str)] = &[
+    (Kind::Plain, "plain"),
+    (Kind::NoManager, "no manager"),
+    (Kind::ManagerWithoutMail, "manager has no address"),
+    (Kind::ManagerIsContact, "manager is a contact"),
+    (Kind::NoPrivateAddress, "no private address"),
+    (Kind::Disabled, "disabled"),
+    (Kind::ExternalGuest, "external guest"),
+    (Kind::InternalGuest, "internal guest"),
+    (Kind::ConvertedGuest, "invited once, a member now"),
+    (Kind::WorkingPass, "working pass"),
+    (Kind::PassForDayOne, "pass for day one"),
+    (Kind::ExpiredPass, "expired pass"),
+    (Kind::UsedPass, "used pass"),
+    (Kind::Privileged, "privileged"),
+    (Kind::HarmlessRole, "harmless role"),
+    (Kind::Eligible, "eligible for a role"),
+    (Kind::InRoleAssignableGroup, "in a role-assignable group"),
+    (Kind::BeyondHorizon, "beyond the horizon"),
+    (Kind::Past, "started already"),
+    (Kind::NoHireDate, "no hire date"),
+    (Kind::Replicating, "made a moment ago"),
+];
+
+/// Country, language, zone. Without a language the reader has to go by the country.
+const PLACES: &[(&str, Option<&str>, &str)] = &[
+    ("GB", Some("en-GB"), "Europe/London"),
+    ("DE", Some("de-DE"), "Europe/Berlin"),
+    ("CH", None, "Europe/Zurich"),
+    ("FR", Some("fr-FR"), "Europe/Paris"),
+    ("ES", None, "Europe/Madrid"),
+    ("NL", Some("nl-NL"), "Europe/Amsterdam"),
+    ("US", Some("en-US"), "America/Los_Angeles"),
+    ("BR", Some("pt-BR"), "America/Sao_Paulo"),
+    ("IN", None, "Asia/Kolkata"),
+    ("JP", Some("ja-JP"), "Asia/Tokyo"),
+    ("NZ", None, "Pacific/Auckland"),
+    ("AU", Some("en-AU"), "Australia/Sydney"),
+];
+
+const GIVEN: &[&str] = &[
+    "Ada", "Bilal", "Carmen", "Dmitri", "Elif", "Femi", "Greta", "Hassan", "Ingrid", "João", "Keiko", "Liam",
+    "Maya", "Nikhil", "Olga", "Pablo", "Quinn", "Rosa", "Søren", "Thandi", "Umar", "Vera", "Wen", "Ximena",
+    "Yara", "Zoë",
+];
+
+const SURNAMES: &[&str] = &[
+    "Abbott", "Bauer", "Chen", "D'Angelo", "Eriksson", "Ferreira", "Gupta", "Haddad", "Ito", "Jansen",
+    "Kaya", "Lefèvre", "Müller", "Nowak", "O'Neill", "Pereira", "Quispe", "Rossi", "Singh", "Tran", "Ueda",
+    "Varga", "Walsh", "Yilmaz", "Zhou",
+];
+
+/// A tenant with that many accounts that came from HR, of every kind that matters, and everyone they need.
+///
+/// The first of them go through the kinds one by one; most of the others are plain.
+pub fn generate(joiners: usize, seed: u64, now: DateTime<Utc>) -> Tenant {
+    let mut tenant = Tenant::new(seed);
+    add_office(&mut tenant, now);
+    let mut maker = Maker::new(&mut tenant, seed, now);
+    for at in 0..joiners {
+        let (kind, note) = maker.kind(at);
+        maker.add(&mut tenant, at, kind, note);
+    }
+    maker.add_on_demand_group(&mut tenant);
+    tenant
+}
+
+struct Maker {
+    now: DateTime<Utc>,
+    rng: StdRng,
+    manager: Uuid,
+    silent_manager: Uuid,
+    contact: Uuid,
+    role_assignable: Uuid,
+}
+
+impl Maker {
+    fn new(tenant: &mut Tenant, seed: u64, now: DateTime<Utc>) -> Self {
+        Self {
+            now,
+            rng: StdRng::seed_from_u64(seed.wrapping_add(3)),
+            manager: Uuid::nil(),
+            silent_manager: tenant.add(Person::named("Hana Sato").without_mail()),
+            contact: tenant.add_contact(Contact::named("Ruth Adler", "ruth.adler@partner.example")),
+            role_assignable: tenant.add_group(Group::named("Tier 1 operators").role_assignable()),
+        }
+    }
+
+    fn kind(&mut self, at: usize) -> (Kind, &'static str) {
+        match KINDS.get(at) {
+            Some(kind) => *kind,
+            None if self.rng.random_bool(0.6) => KINDS[0],
+            None => KINDS[self.rng.random_range(0..KINDS.len())],
+        }
+    }
+
+    fn add(&mut self, tenant: &mut Tenant, at: usize, kind: Kind, note: &'static str) {
+        if at.is_multiple_of(TEAM) {
+            self.manager = tenant.add(Person::named(&self.name()).job("Team lead", "Operations"));
+        }
+        let person = self.joiner().note(note);
+        let id = tenant.add(self.shape(person, kind));
+        self.equip(tenant, id, kind);
+    }
+
+    fn name(&mut self) -> String {
+        let given = GIVEN[self.rng.random_range(0..GIVEN.len())];
+        let surname = SURNAMES[self.rng.random_range(0..SURNAMES.len())];
+        format!("{given} {surname}")
+    }
+
+    fn joiner(&mut self) -> Person {
+        let (country, language, place) = PLACES[self.rng.random_range(0..PLACES.len())];
+        let days = self.rng.random_range(0..=6);
+        let hire_date = match self.rng.random_range(0..10) {
+            0..=6 => midnight_in(Tz::UTC, self.now, days),
+            7 | 8 => midnight_in(Tz::UTC, self.now, days) + TimeDelta::hours(1),
+            _ => midnight_in(zone(place), self.now, days),
+        };
+        let mut person = self.person().usage_location(country).hire_date(hire_date).manager(self.manager);
+        person.preferred_language = language.map(str::to_owned);
+        person.created(self.now - TimeDelta::days(14))
+    }
+
+    /// Somebody with a private address.
+    fn person(&mut self) -> Person {
+        let person = Person::named(&self.name());
+        let local = person.user_principal_name.split('@').next().unwrap_or_default().replace('\'', "");
+        let number = self.rng.random_range(10..10_000);
+        person.private_mail(&format!("{local}{number}@mail.example"))
+    }
+
+    fn shape(&mut self, mut person: Person, kind: Kind) -> Person {
+        match kind {
+            Kind::NoManager => person.manager = None,
+            Kind::ManagerWithoutMail => person.manager = Some(self.silent_manager),
+            Kind::ManagerIsContact => person.manager = Some(self.contact),
+            Kind::NoPrivateAddress => person.other_mails.clear(),
+            Kind::Disabled => person.enabled = false,
+            Kind::InternalGuest => person.guest = true,
+            Kind::ExternalGuest => return invited(person, Person::external_guest),
+            Kind::ConvertedGuest => return invited(person, Person::converted_guest),
+            Kind::BeyondHorizon => {
+                person.hire_date = Some(midnight_in(Tz::UTC, self.now, self.rng.random_range(10..60)));
+            }
+            Kind::Past => {
+                person.hire_date = Some(midnight_in(Tz::UTC, self.now, -self.rng.random_range(3..30)))
+            }
+            Kind::NoHireDate => person.hire_date = None,
+            Kind::Replicating => person.replicating_until = Some(self.now + TimeDelta::seconds(20)),
+            _ => {}
+        }
+        person
+    }
+
+    /// What hangs on an account beside its own properties.
+    fn equip(&mut self, tenant: &mut Tenant, id: Uuid, kind: Kind) {
+        if let Some(pass) = self.pass(tenant, id, kind) {
+            tenant.add_pass(id, pass);
+        }
+        match kind {
+            Kind::Privileged => tenant.assign_role(id, roles::USER_ADMINISTRATOR),
+            Kind::HarmlessRole => tenant.assign_role(id, roles::REPORTS_READER),
+            Kind::Eligible => tenant.make_eligible(id, roles::HELPDESK_ADMINISTRATOR),
+            Kind::InRoleAssignableGroup => tenant.add_member(self.role_assignable, id),
+            _ => {}
+        }
+    }
+
+    fn pass(&self, tenant: &Tenant, id: Uuid, kind: Kind) -> Option<PassSpec> {
+        let made_hours_ago = |hours| PassSpec::opening(self.now - TimeDelta::hours(hours)).lasting(480);
+        match kind {
+            Kind::WorkingPass => Some(made_hours_ago(1)),
+            Kind::UsedPass => Some(made_hours_ago(2).used()),
+            Kind::ExpiredPass => Some(made_hours_ago(100)),
+            Kind::PassForDayOne => {
+                let day_one = tenant.users.get(&id)?.hire_date?.max(self.now) + TimeDelta::hours(7);
+                Some(PassSpec::opening(day_one).lasting(480).created(self.now - TimeDelta::hours(5)))
+            }
+            _ => None,
+        }
+    }
+
+    fn add_on_demand_group(&mut self, tenant: &mut Tenant) {
+        let mut members = Vec::new();
+        for _ in 0..ON_DEMAND_MEMBERS {
+            let person = self.person().usage_location("GB").manager(self.silent_manager);
+            members.push(tenant.add(person.created(self.now - TimeDelta::days(400))));
+        }
+        tenant.add_group(Group::named(ON_DEMAND_GROUP).members(members));
+    }
+}
+
+fn invited(person: Person, how: fn(Person, &str) -> Person) -> Person {
+    let address = person.user_principal_name.replace("contoso.example", "partner.example");
+    how(person, &address)
+}

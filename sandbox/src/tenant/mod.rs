@@ -1,0 +1,228 @@
+//! A simulated tenant, as strict as Microsoft Graph is documented to be.
+//!
+//! The same axum [`Router`] serves tests in-process, under paused time ([`Sandbox::transport`]), and other processes
+//! on loopback ([`loopback`]). Where the documentation is silent the sandbox takes a stand and says "assumed" beside
+//! it; what it does not implement it refuses by name with 501, so that no test passes on a guess.
+//!
+//! Reading order: [`Tenant`] is the directory as plain data, [`Person`] and [`Pass`] its chief nouns; `wire` is a
+//! request and its answer; `router` is where requests come in, [`faults`] go off and the [`journal`] is kept; `calls`
+//! answers each Graph call, as far as the app's `permissions` go; `control` is `/sandbox/*`; `identity` hands out
+//! tokens; `event_grid` publishes changes.
+
+mod calls;
+mod clock;
+mod control;
+mod directory;
+mod event_grid;
+pub mod faults;
+mod filter;
+pub mod generate;
+mod identity;
+pub mod journal;
+pub mod loopback;
+mod model;
+mod page;
+mod pass;
+mod permissions;
+mod person;
+mod query;
+pub mod roles;
+mod route;
+mod router;
+pub mod samples;
+mod schema;
+mod segments;
+mod subscription;
+pub(crate) mod transport;
+mod wire;
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use axum::Router;
+use azure_core::{credentials::TokenCredential, http::HttpClient};
+use chrono::{DateTime, TimeDelta, Utc};
+use firstpass::clock::Clock;
+use rand::{SeedableRng, rngs::StdRng};
+use serde_json::Value;
+use uuid::Uuid;
+
+pub use self::{
+    directory::{Contact, Device, Group, Membership, RoleHeld},
+    event_grid::{EventGrid, Removed},
+    faults::{Fault, FaultKind},
+    identity::{Identity, TokenRequest},
+    journal::{Content, Mail, Part, PassEvent, Request},
+    model::Tenant,
+    pass::{Pass, PassSpec, Policy, Target, Untargeted},
+    permissions::Permission,
+    person::Person,
+    subscription::{APPLICATION_ID, LONGEST, Subscription, TENANT_ID},
+    wire::Broken,
+};
+
+/// A tenant that answers like Microsoft Graph. Cheap to clone: clones share the tenant.
+#[derive(Clone)]
+pub struct Sandbox(Arc<Inner>);
+
+struct Inner {
+    time: clock::Time,
+    state: Mutex<State>,
+}
+
+/// Everything that a request may read or change.
+struct State {
+    tenant: Tenant,
+    mails: Vec<Mail>,
+    pass_events: Vec<PassEvent>,
+    requests: journal::Journal,
+    faults: faults::Faults,
+    event_grid: Option<EventGrid>,
+    identity: Identity,
+    /// The requests that reached the identity endpoint.
+    tokens: Vec<TokenRequest>,
+    /// Requests under way at each mailbox.
+    busy: BTreeMap<Uuid, usize>,
+    /// Of its own, so that the number of requests does not change which ids and codes the tenant hands out.
+    request_ids: StdRng,
+}
+
+impl Sandbox {
+    /// A sandbox whose clock shows `epoch` now and follows tokio's from here on, paused or not.
+    pub fn new(tenant: Tenant, epoch: DateTime<Utc>) -> Self {
+        let request_ids = StdRng::seed_from_u64(tenant.seed().wrapping_add(1));
+        let state = State {
+            faults: faults::Faults::new(tenant.seed().wrapping_add(2)),
+            tenant,
+            event_grid: None,
+            mails: Vec::new(),
+            pass_events: Vec::new(),
+            requests: journal::Journal::default(),
+            identity: Identity::default(),
+            tokens: Vec::new(),
+            busy: BTreeMap::new(),
+            request_ids,
+        };
+        Self(Arc::new(Inner { time: clock::Time::starting_at(epoch), state: Mutex::new(state) }))
+    }
+
+    /// The App's clock in this tenant's time.
+    pub fn clock(&self) -> Clock {
+        let sandbox = self.clone();
+        Clock::from_fn(move || sandbox.now())
+    }
+
+    /// What time it is in the tenant.
+    pub fn now(&self) -> DateTime<Utc> {
+        self.0.time.now()
+    }
+
+    /// Lets time pass in the tenant at once: nothing sleeps, nothing wakes up.
+    pub fn advance(&self, by: TimeDelta) {
+        self.0.time.advance(by);
+        // A dynamic group may have changed.
+        let now = self.now();
+        self.lock().notify(now);
+    }
+
+    /// Graph under `/v1.0`, the identity endpoint at `/msi/token`, and `/sandbox/*`.
+    pub fn router(&self) -> Router {
+        router::router(self.clone())
+    }
+
+    /// A transport that answers requests to `https://graph.microsoft.com` without a network.
+    pub fn transport(&self) -> Arc<dyn HttpClient> {
+        Arc::new(transport::InProcess::new(self.router()))
+    }
+
+    /// A credential whose token the sandbox believes.
+    pub fn credential(&self) -> Arc<dyn TokenCredential> {
+        Arc::new(transport::SandboxCredential)
+    }
+
+    /// Arms a fault.
+    pub fn inject(&self, fault: Fault) {
+        let now = self.now();
+        let State { faults, tenant, .. } = &mut *self.lock();
+        faults.arm(fault, tenant, now);
+    }
+
+    /// Disarms every fault.
+    pub fn clear_faults(&self) {
+        self.lock().faults.clear();
+    }
+
+    /// The faults that have yet to go off.
+    pub fn armed_faults(&self) -> Vec<Fault> {
+        self.lock().faults.waiting().cloned().collect()
+    }
+
+    /// From now on `rate` of all requests (0 to 1) meet a fault drawn from the tenant's seed.
+    pub fn misbehave(&self, rate: f64) {
+        self.lock().faults.set_rate(rate);
+    }
+
+    /// Everything there is to see, in the form of `GET /sandbox/state`.
+    pub fn state(&self) -> Value {
+        control::state(self)
+    }
+
+    /// The requests that reached the tenant, in the order of their arrival.
+    pub fn requests(&self) -> Vec<Request> {
+        self.lock().requests.list()
+    }
+
+    /// Gives the app a managed identity of its own.
+    pub fn identify(&self, identity: Identity) {
+        self.lock().identity = identity;
+    }
+
+    /// The requests for tokens, in the order of their arrival.
+    pub fn token_requests(&self) -> Vec<TokenRequest> {
+        self.lock().tokens.clone()
+    }
+
+    /// The mails that were accepted for delivery, oldest first.
+    pub fn mails(&self) -> Vec<Mail> {
+        self.lock().mails.clone()
+    }
+
+    /// The requests that made or deleted a pass, oldest first, even if nobody heard their answer.
+    pub fn pass_events(&self) -> Vec<PassEvent> {
+        self.lock().pass_events.clone()
+    }
+
+    /// The passes that are listed now, dead ones included, at most one for each user.
+    pub fn passes(&self) -> Vec<Pass> {
+        self.lock().tenant.passes.values().cloned().collect()
+    }
+
+    /// Every code that was ever handed out, those of replaced and deleted passes included.
+    pub fn codes(&self) -> Vec<String> {
+        self.lock().tenant.codes.iter().cloned().collect()
+    }
+
+    /// Changes the tenant as an admin in the portal would, and hands back what `change` returns.
+    pub fn edit<R>(&self, change: impl FnOnce(&mut Tenant) -> R) -> R {
+        let now = self.now();
+        let mut state = self.lock();
+        let result = change(&mut state.tenant);
+        state.notify(now);
+        result
+    }
+
+    /// The one lock. Held for a moment only, never across an await. A test that panics while it holds the lock has
+    /// failed already, so the poison says nothing new.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Sandbox {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sandbox").field("now", &self.now()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,309 @@
+//! A user account.
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use serde_json::{Map, Value, json};
+use uuid::Uuid;
+
+use super::schema::object;
+
+/// The domain that accounts get unless they say otherwise.
+pub(super) const DOMAIN: &str = "contoso.example";
+
+/// A user account, and its own builder: `Person::named("Emma Brooks").usage_location("GB")`.
+///
+/// Unless told otherwise it is an enabled member account with a user principal name and mail address made from the
+/// name.
+#[derive(Clone, Debug)]
+pub struct Person {
+    /// Object id; nil until the person is added to a tenant, which then draws one.
+    pub id: Uuid,
+    /// The name to sign in with.
+    pub user_principal_name: String,
+    /// Whole name.
+    pub display_name: String,
+    /// First name.
+    pub given_name: Option<String>,
+    /// Family name.
+    pub surname: Option<String>,
+    /// Address at work.
+    pub mail: Option<String>,
+    /// Other addresses: for a joiner, the private ones.
+    pub other_mails: Vec<String>,
+    /// Mobile number.
+    pub mobile_phone: Option<String>,
+    /// When HR says that the job begins.
+    pub hire_date: Option<DateTime<Utc>>,
+    /// When HR says that it ends.
+    pub leave_date: Option<DateTime<Utc>>,
+    /// Two-letter country code.
+    pub usage_location: Option<String>,
+    /// Language tag.
+    pub preferred_language: Option<String>,
+    /// Town.
+    pub city: Option<String>,
+    /// Country.
+    pub country: Option<String>,
+    /// Job title.
+    pub job_title: Option<String>,
+    /// Department.
+    pub department: Option<String>,
+    /// Company.
+    pub company_name: Option<String>,
+    /// Office.
+    pub office_location: Option<String>,
+    /// HR's number.
+    pub employee_id: Option<String>,
+    /// Employee, contractor, ...
+    pub employee_type: Option<String>,
+    /// `extensionAttribute1` to `extensionAttribute15`.
+    pub extension_attributes: [Option<String>; 15],
+    /// Whether `userType` is Guest.
+    pub guest: bool,
+    /// Whether sign-in is allowed.
+    pub enabled: bool,
+    /// When the account was made.
+    pub created: Option<DateTime<Utc>>,
+    /// The user or contact they report to.
+    pub manager: Option<Uuid>,
+    /// Until then a read of the account can land on a replica that does not have it yet.
+    pub replicating_until: Option<DateTime<Utc>>,
+    /// What makes this account worth showing.
+    pub note: &'static str,
+}
+
+impl Person {
+    /// An account for someone with this name.
+    pub fn named(display_name: &str) -> Self {
+        let (given, surname) = match display_name.split_once(' ') {
+            Some((given, surname)) => (given, Some(surname)),
+            None => (display_name, None),
+        };
+        let local = match surname {
+            Some(surname) => format!("{}.{}", ascii(given), ascii(surname)),
+            None => ascii(given),
+        };
+        let address = format!("{local}@{DOMAIN}");
+        Self {
+            id: Uuid::nil(),
+            user_principal_name: address.clone(),
+            display_name: display_name.to_owned(),
+            given_name: Some(given.to_owned()),
+            surname: surname.map(str::to_owned),
+            mail: Some(address),
+            other_mails: Vec::new(),
+            mobile_phone: None,
+            hire_date: None,
+            leave_date: None,
+            usage_location: None,
+            preferred_language: None,
+            city: None,
+            country: None,
+            job_title: None,
+            department: None,
+            company_name: Some("Contoso".to_owned()),
+            office_location: None,
+            employee_id: None,
+            employee_type: None,
+            extension_attributes: Default::default(),
+            guest: false,
+            enabled: true,
+            created: None,
+            manager: None,
+            replicating_until: None,
+            note: "",
+        }
+    }
+
+    /// With this object id.
+    pub fn id(mut self, id: Uuid) -> Self {
+        self.id = id;
+        self
+    }
+
+    /// Signing in as `name`, with it as mail address too.
+    pub fn user_principal_name(mut self, name: &str) -> Self {
+        self.user_principal_name = name.to_owned();
+        self.mail = Some(name.to_owned());
+        self
+    }
+
+    /// Starting then.
+    pub fn hire_date(mut self, date: DateTime<Utc>) -> Self {
+        self.hire_date = Some(date);
+        self
+    }
+
+    /// Living in that country, a two-letter code.
+    pub fn usage_location(mut self, country: &str) -> Self {
+        self.usage_location = Some(country.to_owned());
+        self
+    }
+
+    /// Reading that language.
+    pub fn preferred_language(mut self, tag: &str) -> Self {
+        self.preferred_language = Some(tag.to_owned());
+        self
+    }
+
+    /// Reached there before the first day.
+    pub fn private_mail(mut self, address: &str) -> Self {
+        self.other_mails.push(address.to_owned());
+        self
+    }
+
+    /// Without an address at work.
+    pub fn without_mail(mut self) -> Self {
+        self.mail = None;
+        self
+    }
+
+    /// Reporting to that user or contact.
+    pub fn manager(mut self, id: Uuid) -> Self {
+        self.manager = Some(id);
+        self
+    }
+
+    /// Reporting to nobody.
+    pub fn without_manager(mut self) -> Self {
+        self.manager = None;
+        self
+    }
+
+    /// Doing that job in that department.
+    pub fn job(mut self, title: &str, department: &str) -> Self {
+        self.job_title = Some(title.to_owned());
+        self.department = Some(department.to_owned());
+        self
+    }
+
+    /// With sign-in blocked.
+    pub fn disabled(mut self) -> Self {
+        self.enabled = false;
+        self
+    }
+
+    /// A guest who signs in here, not in a tenant of their own.
+    pub fn internal_guest(mut self) -> Self {
+        self.guest = true;
+        self
+    }
+
+    /// A guest who was invited by that address and signs in elsewhere.
+    pub fn external_guest(mut self, address: &str) -> Self {
+        self.guest = true;
+        self.user_principal_name = invited_name(address);
+        self.mail = Some(address.to_owned());
+        self
+    }
+
+    /// Invited once, a member now: the user principal name still tells.
+    pub fn converted_guest(mut self, address: &str) -> Self {
+        self.user_principal_name = invited_name(address);
+        self.mail = Some(address.to_owned());
+        self
+    }
+
+    /// Made then.
+    pub fn created(mut self, at: DateTime<Utc>) -> Self {
+        self.created = Some(at);
+        self
+    }
+
+    /// Missing from some replicas until then.
+    pub fn replicating_until(mut self, at: DateTime<Utc>) -> Self {
+        self.replicating_until = Some(at);
+        self
+    }
+
+    /// Worth showing for this.
+    pub fn note(mut self, note: &'static str) -> Self {
+        self.note = note;
+        self
+    }
+
+    /// Signing in as `name`, with the mail address following along where it was the same.
+    pub(super) fn renamed(mut self, name: &str) -> Self {
+        if self.mail.as_ref() == Some(&self.user_principal_name) {
+            self.mail = Some(name.to_owned());
+        }
+        self.user_principal_name = name.to_owned();
+        self
+    }
+
+    /// Whether Graph refuses a pass because the person signs in elsewhere.
+    pub(super) fn is_external_guest(&self) -> bool {
+        self.guest && self.user_principal_name.to_ascii_uppercase().contains("#EXT#")
+    }
+
+    pub(super) fn to_graph(&self) -> Map<String, Value> {
+        object(json!({
+            "id": self.id,
+            "accountEnabled": self.enabled,
+            "businessPhones": [],
+            "city": self.city,
+            "companyName": self.company_name,
+            "country": self.country,
+            "createdDateTime": self.created.map(seconds),
+            "creationType": self.is_external_guest().then_some("Invitation"),
+            "department": self.department,
+            "displayName": self.display_name,
+            "employeeHireDate": self.hire_date.map(seconds),
+            "employeeId": self.employee_id,
+            "employeeLeaveDateTime": self.leave_date.map(seconds),
+            "employeeType": self.employee_type,
+            "externalUserState": self.is_external_guest().then_some("Accepted"),
+            "givenName": self.given_name,
+            "jobTitle": self.job_title,
+            "mail": self.mail,
+            "mailNickname": self.user_principal_name.split('@').next(),
+            "mobilePhone": self.mobile_phone,
+            "officeLocation": self.office_location,
+            "onPremisesExtensionAttributes": self.extension_attributes_to_graph(),
+            "onPremisesSyncEnabled": null,
+            "otherMails": self.other_mails,
+            "preferredLanguage": self.preferred_language,
+            "surname": self.surname,
+            "usageLocation": self.usage_location,
+            "userPrincipalName": self.user_principal_name,
+            "userType": if self.guest { "Guest" } else { "Member" },
+        }))
+    }
+
+    fn extension_attributes_to_graph(&self) -> Value {
+        let attributes = self.extension_attributes.iter().enumerate();
+        attributes.map(|(at, value)| (format!("extensionAttribute{}", at + 1), json!(value))).collect()
+    }
+}
+
+fn seconds(at: DateTime<Utc>) -> String {
+    at.to_rfc3339_opts(SecondsFormat::Secs, true)
+}
+
+fn invited_name(address: &str) -> String {
+    format!("{}#EXT#@contoso.onmicrosoft.example", address.replace('@', "_"))
+}
+
+/// `name` in the letters that a user principal name may have.
+fn ascii(name: &str) -> String {
+    name.to_lowercase().chars().filter_map(plain).collect()
+}
+
+fn plain(letter: char) -> Option<char> {
+    Some(match letter {
+        'a'..='z' | '0'..='9' | '\'' | '-' => letter,
+        'à' | 'á' | 'â' | 'ã' | 'ä' | 'å' | 'ą' | 'ā' => 'a',
+        'ç' | 'ć' | 'č' => 'c',
+        'è' | 'é' | 'ê' | 'ë' | 'ę' | 'ě' => 'e',
+        'ğ' => 'g',
+        'ì' | 'í' | 'î' | 'ï' | 'ı' => 'i',
+        'ł' => 'l',
+        'ñ' | 'ń' => 'n',
+        'ò' | 'ó' | 'ô' | 'õ' | 'ö' | 'ø' | 'ō' => 'o',
+        'ř' => 'r',
+        'ś' | 'š' | 'ş' => 's',
+        'ù' | 'ú' | 'û' | 'ü' | 'ů' | 'ū' => 'u',
+        'ý' => 'y',
+        'ź' | 'ż' | 'ž' => 'z',
+        _ => return None,
+    })
+}

@@ -1,0 +1,273 @@
+//! Which properties a type has, and which of them an answer carries.
+
+use serde_json::{Map, Value};
+
+use super::wire::GraphError;
+
+/// A type of Graph's schema.
+pub(super) struct Schema {
+    /// The type's name, without the namespace.
+    pub(super) name: &'static str,
+    /// What an answer carries without `$select`.
+    pub(super) by_default: &'static [&'static str],
+    /// What it carries with `$select` only.
+    pub(super) on_request: &'static [&'static str],
+    /// What the type has in Graph and not in the sandbox: asking for it is refused, never answered with a guess.
+    pub(super) not_here: &'static [&'static str],
+}
+
+pub(super) const USER: Schema = Schema {
+    name: "user",
+    by_default: &[
+        "businessPhones",
+        "displayName",
+        "givenName",
+        "id",
+        "jobTitle",
+        "mail",
+        "mobilePhone",
+        "officeLocation",
+        "preferredLanguage",
+        "surname",
+        "userPrincipalName",
+    ],
+    on_request: &[
+        "accountEnabled",
+        "city",
+        "companyName",
+        "country",
+        "createdDateTime",
+        "creationType",
+        "department",
+        "employeeHireDate",
+        "employeeId",
+        "employeeLeaveDateTime",
+        "employeeType",
+        "externalUserState",
+        "mailNickname",
+        "onPremisesExtensionAttributes",
+        "onPremisesSyncEnabled",
+        "otherMails",
+        "usageLocation",
+        "userType",
+    ],
+    not_here: &[
+        "aboutMe",
+        "ageGroup",
+        "assignedLicenses",
+        "assignedPlans",
+        "authorizationInfo",
+        "birthday",
+        "consentProvidedForMinor",
+        "customSecurityAttributes",
+        "deletedDateTime",
+        "deviceEnrollmentLimit",
+        "employeeOrgData",
+        "externalUserStateChangeDateTime",
+        "faxNumber",
+        "hireDate",
+        "identities",
+        "identityParentId",
+        "imAddresses",
+        "interests",
+        "isManagementRestricted",
+        "isResourceAccount",
+        "lastPasswordChangeDateTime",
+        "legalAgeGroupClassification",
+        "licenseAssignmentStates",
+        "mailboxSettings",
+        "mySite",
+        "onPremisesDistinguishedName",
+        "onPremisesDomainName",
+        "onPremisesImmutableId",
+        "onPremisesLastSyncDateTime",
+        "onPremisesProvisioningErrors",
+        "onPremisesSamAccountName",
+        "onPremisesSecurityIdentifier",
+        "onPremisesUserPrincipalName",
+        "passwordPolicies",
+        "passwordProfile",
+        "pastProjects",
+        "postalCode",
+        "preferredDataLocation",
+        "preferredName",
+        "print",
+        "provisionedPlans",
+        "proxyAddresses",
+        "responsibilities",
+        "schools",
+        "securityIdentifier",
+        "serviceProvisioningErrors",
+        "showInAddressList",
+        "signInActivity",
+        "signInSessionsValidFromDateTime",
+        "skills",
+        "state",
+        "streetAddress",
+    ],
+};
+
+pub(super) const GROUP: Schema = Schema {
+    name: "group",
+    by_default: &[
+        "description",
+        "displayName",
+        "groupTypes",
+        "id",
+        "isAssignableToRole",
+        "mail",
+        "mailEnabled",
+        "mailNickname",
+        "membershipRule",
+        "membershipRuleProcessingState",
+        "securityEnabled",
+        "visibility",
+    ],
+    on_request: &[],
+    not_here: &[
+        "assignedLabels",
+        "assignedLicenses",
+        "classification",
+        "createdDateTime",
+        "deletedDateTime",
+        "expirationDateTime",
+        "hasMembersWithLicenseErrors",
+        "isManagementRestricted",
+        "licenseProcessingState",
+        "onPremisesDomainName",
+        "onPremisesExtensionAttributes",
+        "onPremisesLastSyncDateTime",
+        "onPremisesNetBiosName",
+        "onPremisesProvisioningErrors",
+        "onPremisesSamAccountName",
+        "onPremisesSecurityIdentifier",
+        "onPremisesSyncEnabled",
+        "organizationId",
+        "preferredDataLocation",
+        "preferredLanguage",
+        "proxyAddresses",
+        "renewedDateTime",
+        "resourceBehaviorOptions",
+        "resourceProvisioningOptions",
+        "securityIdentifier",
+        "serviceProvisioningErrors",
+        "theme",
+        "uniqueName",
+    ],
+};
+
+pub(super) const DEVICE: Schema = Schema {
+    name: "device",
+    by_default: &["accountEnabled", "deviceId", "displayName", "id", "operatingSystem"],
+    on_request: &[],
+    not_here: &[
+        "approximateLastSignInDateTime",
+        "isCompliant",
+        "isManaged",
+        "operatingSystemVersion",
+        "trustType",
+    ],
+};
+
+pub(super) const CONTACT: Schema = Schema {
+    name: "orgContact",
+    by_default: &[
+        "companyName",
+        "department",
+        "displayName",
+        "givenName",
+        "id",
+        "jobTitle",
+        "mail",
+        "mailNickname",
+        "surname",
+    ],
+    on_request: &[],
+    not_here: &["addresses", "onPremisesSyncEnabled", "phones", "proxyAddresses"],
+};
+
+pub(super) const DIRECTORY_ROLE: Schema = Schema {
+    name: "directoryRole",
+    by_default: &["description", "displayName", "id", "roleTemplateId"],
+    on_request: &[],
+    not_here: &["deletedDateTime"],
+};
+
+pub(super) const ROLE_ASSIGNMENT: Schema = Schema {
+    name: "unifiedRoleAssignment",
+    by_default: &["directoryScopeId", "id", "principalId", "roleDefinitionId"],
+    on_request: &[],
+    not_here: &["appScopeId", "condition", "principalOrganizationId"],
+};
+
+pub(super) const ROLE_ELIGIBILITY: Schema = Schema {
+    name: "unifiedRoleEligibilityScheduleInstance",
+    by_default: &[
+        "appScopeId",
+        "directoryScopeId",
+        "endDateTime",
+        "id",
+        "memberType",
+        "principalId",
+        "roleDefinitionId",
+        "roleEligibilityScheduleId",
+        "startDateTime",
+    ],
+    on_request: &[],
+    not_here: &[],
+};
+
+impl Schema {
+    fn has(&self, property: &str) -> bool {
+        self.by_default.contains(&property) || self.on_request.contains(&property)
+    }
+
+    /// `whole`, cut down to what was asked for: the defaults, or the selected properties that the type has.
+    pub(super) fn cut(&self, whole: Map<String, Value>, select: Option<&[String]>) -> Map<String, Value> {
+        debug_assert!(
+            whole.len() == self.by_default.len() + self.on_request.len()
+                && whole.keys().all(|name| self.has(name)),
+            "{}: {:?} are not the properties that the type promises",
+            self.name,
+            whole.keys()
+        );
+        let wanted = |property: &str| match select {
+            None => self.by_default.contains(&property),
+            Some(select) => select.iter().any(|name| name == property),
+        };
+        whole.into_iter().filter(|(name, _)| wanted(name)).collect()
+    }
+
+    /// [`Schema::cut`], with the type's name on it, as objects in a collection of mixed types come.
+    pub(super) fn cut_and_name(&self, whole: Map<String, Value>, select: Option<&[String]>) -> Value {
+        let mut object = self.cut(whole, select);
+        object.insert("@odata.type".to_owned(), format!("#microsoft.graph.{}", self.name).into());
+        Value::Object(object)
+    }
+}
+
+/// Refuses a `$select` of properties that none of the types has.
+pub(super) fn check_select(select: Option<&[String]>, types: &[&Schema]) -> Result<(), GraphError> {
+    for property in select.unwrap_or_default() {
+        if types.iter().any(|schema| schema.has(property)) {
+            continue;
+        }
+        if types.iter().any(|schema| schema.not_here.contains(&property.as_str())) {
+            return Err(GraphError::not_implemented(&format!("the property '{property}'")));
+        }
+        let name = types.first().map_or("entity", |schema| schema.name);
+        return Err(GraphError::bad_request(format!(
+            "Parsing OData Select and Expand failed: Could not find a property named '{property}' on type \
+             'microsoft.graph.{name}'."
+        )));
+    }
+    Ok(())
+}
+
+/// A JSON object's members. Called with `json!({ .. })`, so the other case does not arise.
+pub(super) fn object(value: Value) -> Map<String, Value> {
+    match value {
+        Value::Object(members) => members,
+        _ => Map::new(),
+    }
+}

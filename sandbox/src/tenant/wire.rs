@@ -1,0 +1,250 @@
+//! A request and its answer, as Graph's front door sees them.
+
+use axum::{
+    body::{Body, Bytes},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header, uri::Authority},
+    response::Response,
+};
+use chrono::{DateTime, SecondsFormat, Utc};
+use serde_json::{Map, Value, json};
+use uuid::Uuid;
+
+use super::{identity::FOREIGN_TOKEN, loopback::is_loopback, transport::GRAPH_HOST};
+
+/// A request, alone or as a part of a batch.
+#[derive(Clone)]
+pub(super) struct Call {
+    pub(super) method: Method,
+    /// Path and query as sent, beginning with `/v1.0` unless it is a part of a batch.
+    pub(super) url: String,
+    /// Path and query after `/v1.0`.
+    pub(super) target: String,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Bytes,
+}
+
+impl Call {
+    pub(super) fn header(&self, name: impl header::AsHeaderName) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    /// The target's path, without its query.
+    pub(super) fn path(&self) -> &str {
+        self.target.split('?').next().unwrap_or_default()
+    }
+
+    pub(super) fn is_batch(&self) -> bool {
+        self.path() == "/$batch"
+    }
+
+    /// Whether the caller asks for advanced queries.
+    pub(super) fn is_advanced(&self) -> bool {
+        self.header("consistencylevel").is_some_and(|level| level.eq_ignore_ascii_case("eventual"))
+    }
+
+    /// Where links in the answer lead: to the host that was asked, as Graph's do. A `Host` that is not this machine
+    /// gets the real Graph's name.
+    pub(super) fn root(&self) -> String {
+        match self.header(header::HOST).and_then(|host| host.parse::<Authority>().ok()) {
+            Some(authority) if is_loopback(authority.host()) => format!("http://{authority}/v1.0"),
+            _ => format!("https://{GRAPH_HOST}/v1.0"),
+        }
+    }
+
+    pub(super) fn check_bearer(&self) -> Result<(), GraphError> {
+        let token = self.header(header::AUTHORIZATION).and_then(|value| value.strip_prefix("Bearer "));
+        match token.map(str::trim).unwrap_or_default() {
+            "" => Err(GraphError::unauthenticated("Access token is empty.")),
+            token if token.starts_with(FOREIGN_TOKEN) => {
+                Err(GraphError::unauthenticated("Access token validation failure. Invalid audience."))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// What the body is said to be, without parameters.
+    pub(super) fn content_type(&self) -> Option<&str> {
+        self.header(header::CONTENT_TYPE)?.split(';').next().map(str::trim)
+    }
+
+    /// The body, which must be a JSON object and say so.
+    pub(super) fn json(&self) -> Result<Map<String, Value>, GraphError> {
+        let Some(kind) = self.content_type() else {
+            let message =
+                "Write requests (excluding DELETE) must contain the Content-Type header declaration.";
+            return Err(GraphError::bad_request(message));
+        };
+        if !kind.eq_ignore_ascii_case("application/json") {
+            return Err(GraphError::bad_request(format!("The content type '{kind}' is not supported here.")));
+        }
+        let unreadable = || GraphError::bad_request("Unable to read JSON request payload.");
+        match serde_json::from_slice(&self.body).map_err(|_| unreadable())? {
+            Value::Object(members) => Ok(members),
+            _ => Err(unreadable()),
+        }
+    }
+}
+
+/// An answer before it is put on the wire.
+#[derive(Clone)]
+pub(super) struct Answer {
+    pub(super) status: StatusCode,
+    pub(super) body: Option<Value>,
+    /// The header's text, which Graph is seen to send with a fraction.
+    pub(super) retry_after: Option<String>,
+    pub(super) broken: Option<Broken>,
+    pub(super) ids: Option<Ids>,
+}
+
+/// What happens to a connection instead of an answer. Travels in the response's extensions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Broken {
+    /// The connection was never made, and the tenant never heard of the request.
+    Refused,
+    /// The tenant did as it was asked, and the answer got lost.
+    Lost,
+}
+
+/// What names an exchange in Graph's logs.
+#[derive(Clone)]
+pub(super) struct Ids {
+    pub(super) request: Uuid,
+    pub(super) client: String,
+}
+
+impl Answer {
+    fn new(status: StatusCode, body: Option<Value>) -> Self {
+        Self { status, body, retry_after: None, broken: None, ids: None }
+    }
+
+    pub(super) fn ok(body: Value) -> Self {
+        Self::new(StatusCode::OK, Some(body))
+    }
+
+    pub(super) fn created(body: Value) -> Self {
+        Self::new(StatusCode::CREATED, Some(body))
+    }
+
+    pub(super) fn accepted() -> Self {
+        Self::new(StatusCode::ACCEPTED, None)
+    }
+
+    pub(super) fn no_content() -> Self {
+        Self::new(StatusCode::NO_CONTENT, None)
+    }
+
+    pub(super) fn refused() -> Self {
+        Self { broken: Some(Broken::Refused), ..Self::new(StatusCode::BAD_GATEWAY, None) }
+    }
+
+    /// The answer with the headers that every one of Graph's has, but for the date.
+    pub(super) fn into_response(self) -> Response {
+        let body = self.body.as_ref().map_or_else(Body::empty, |body| Body::from(body.to_string()));
+        let mut response = Response::new(body);
+        *response.status_mut() = self.status;
+        let headers = response.headers_mut();
+        let json = "application/json;odata.metadata=minimal;odata.streaming=true;IEEE754Compatible=false;charset=utf-8";
+        set(headers, header::CONTENT_TYPE, self.body.map(|_| json.to_owned()));
+        set(headers, header::RETRY_AFTER, self.retry_after);
+        if let Some(Ids { request, client }) = self.ids {
+            set(headers, HeaderName::from_static("request-id"), Some(request.to_string()));
+            set(headers, HeaderName::from_static("client-request-id"), Some(client));
+        }
+        if let Some(broken) = self.broken {
+            response.extensions_mut().insert(broken);
+        }
+        response
+    }
+}
+
+fn set(headers: &mut HeaderMap, name: HeaderName, value: Option<String>) {
+    if let Some(value) = value.and_then(|value| HeaderValue::try_from(value).ok()) {
+        headers.insert(name, value);
+    }
+}
+
+/// A refusal in Graph's words.
+#[derive(Clone, Debug)]
+pub(super) struct GraphError {
+    status: StatusCode,
+    code: String,
+    message: String,
+    retry_after: Option<String>,
+}
+
+impl GraphError {
+    pub(super) fn new(status: StatusCode, code: &str, message: impl Into<String>) -> Self {
+        Self { status, code: code.to_owned(), message: message.into(), retry_after: None }
+    }
+
+    /// 400 in the words of the OData front end.
+    pub(super) fn bad_request(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "BadRequest", message)
+    }
+
+    /// 400 in the words of the directory.
+    pub(super) fn request_bad_request(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "Request_BadRequest", message)
+    }
+
+    /// 404 for an object, or a relationship, that is not there.
+    pub(super) fn not_found(key: &str) -> Self {
+        let message = format!(
+            "Resource '{key}' does not exist or one of its queried reference-property objects are not present."
+        );
+        Self::new(StatusCode::NOT_FOUND, "Request_ResourceNotFound", message)
+    }
+
+    /// 400 for a query that the directory does not support.
+    pub(super) fn unsupported_query(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "Request_UnsupportedQuery", message)
+    }
+
+    /// 501: Graph may well do it, the sandbox does not.
+    pub(super) fn not_implemented(what: &str) -> Self {
+        let message = format!("The sandbox does not implement {what}.");
+        Self::new(StatusCode::NOT_IMPLEMENTED, "SandboxNotImplemented", message)
+    }
+
+    /// 405.
+    pub(super) fn method_not_allowed() -> Self {
+        let message = "Specified HTTP method is not allowed for the request target.";
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, "Request_BadRequest", message)
+    }
+
+    /// 401.
+    fn unauthenticated(message: &str) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "InvalidAuthenticationToken", message)
+    }
+
+    /// 429.
+    pub(super) fn throttled(code: &str, message: &str, retry_after: Option<String>) -> Self {
+        Self { retry_after, ..Self::new(StatusCode::TOO_MANY_REQUESTS, code, message) }
+    }
+
+    /// 500, which does not happen.
+    pub(super) fn internal() -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "InternalServerError", "The sandbox failed.")
+    }
+
+    /// The refusal in Graph's envelope.
+    pub(super) fn into_answer(self, now: DateTime<Utc>, ids: &Ids) -> Answer {
+        let date = now.to_rfc3339_opts(SecondsFormat::Secs, true);
+        let body = json!({
+            "error": {
+                "code": self.code,
+                "message": self.message,
+                "innerError": {
+                    "date": date.trim_end_matches('Z'),
+                    "request-id": ids.request,
+                    "client-request-id": ids.client,
+                },
+            },
+        });
+        Answer {
+            retry_after: self.retry_after,
+            ids: Some(ids.clone()),
+            ..Answer::new(self.status, Some(body))
+        }
+    }
+}

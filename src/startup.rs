@@ -1,0 +1,158 @@
+//! From settings to an [`App`] that talks to the tenant they name.
+
+use std::{error::Error, sync::Arc, time::Duration};
+
+use azure_core::{
+    credentials::TokenCredential,
+    http::{ClientOptions, HttpClient, Transport, Url},
+};
+use azure_identity::{
+    DeveloperToolsCredential, ManagedIdentityCredential, ManagedIdentityCredentialOptions, UserAssignedId,
+};
+use reqwest::ClientBuilder;
+use uuid::Uuid;
+
+use crate::{
+    app::App,
+    clock::Clock,
+    ledger::{
+        Ledger,
+        blob::{BlobLedger, has_sas},
+    },
+    queue::Queues,
+    settings::{IdentitySettings, Problem, QueueAccess, QueueService, Report, Settings},
+};
+
+/// Builds the App on the tenant, the ledger and the queues that `settings` name.
+///
+/// # Errors
+/// What keeps it from working, as a report on the settings behind it.
+pub fn build_app(settings: Settings) -> Result<Arc<App>, Report> {
+    let IdentitySettings { client_id, managed } = settings.identity;
+    let http: Arc<dyn HttpClient> = Arc::new(http_client(|client| client)?);
+    let credential = credential(client_id, managed, http.clone())?;
+    let ledger = ledger(&settings.ledger_url, Some(credential.clone()))?;
+    let queues = settings.queues.as_ref().map(|service| queues(service, managed)).transpose()?;
+    app(settings, http, credential, ledger, queues, Clock::system())
+}
+
+/// A client for plain http to this machine.
+///
+/// # Errors
+/// As a report, when the client cannot be built.
+pub fn loopback_client() -> Result<reqwest::Client, Report> {
+    http_client(to_this_machine)
+}
+
+/// For plain http to this machine: no proxy has a part in it, and there need not be a certificate here.
+fn to_this_machine(client: ClientBuilder) -> ClientBuilder {
+    client.no_proxy().tls_certs_only([])
+}
+
+fn http_client(adapt: impl FnOnce(ClientBuilder) -> ClientBuilder) -> Result<reqwest::Client, Report> {
+    // Fails where it was done before in this process, which is as good.
+    drop(rustls::crypto::ring::default_provider().install_default());
+    let client = reqwest::Client::builder()
+        .connect_timeout(Duration::from_secs(10))
+        .redirect(reqwest::redirect::Policy::none());
+    adapt(client).build().map_err(|error| {
+        let cause = error.source().map_or_else(|| error.to_string(), ToString::to_string);
+        report("SSL_CERT_FILE", format!("does not help, and without certificates there is no TLS: {cause}"))
+    })
+}
+
+/// Puts the App together from parts that exist.
+///
+/// # Errors
+/// When there are no mails in the language that is set.
+pub fn app(
+    settings: Settings,
+    transport: Arc<dyn HttpClient>,
+    credential: Arc<dyn TokenCredential>,
+    ledger: Arc<dyn Ledger>,
+    queues: Option<Queues>,
+    clock: Clock,
+) -> Result<Arc<App>, Report> {
+    let app = App::new(settings, transport, credential, ledger, clock)
+        .map_err(|error| report("LANGUAGE", error.to_string()))?;
+    Ok(Arc::new(match queues {
+        Some(queues) => app.with_queues(queues),
+        None => app,
+    }))
+}
+
+/// The credential of the managed identity, or the one of `az login` where there is none.
+///
+/// # Errors
+/// When the identity cannot be used.
+pub fn credential(
+    client_id: Option<Uuid>,
+    managed_identity: bool,
+    http: Arc<dyn HttpClient>,
+) -> Result<Arc<dyn TokenCredential>, Report> {
+    let failed = |error: azure_core::Error| {
+        report("AZURE_CLIENT_ID", format!("does not lead to an identity: {error}"))
+    };
+    if managed_identity {
+        let options = ManagedIdentityCredentialOptions {
+            user_assigned_id: client_id.map(|id| UserAssignedId::ClientId(id.to_string())),
+            client_options: ClientOptions {
+                transport: Some(Transport::new(http)),
+                ..ClientOptions::default()
+            },
+        };
+        Ok(ManagedIdentityCredential::new(Some(options)).map_err(failed)?)
+    } else {
+        tracing::info!(
+            event = "start.credential",
+            why = "no managed identity here: using the one of `az login`"
+        );
+        Ok(DeveloperToolsCredential::new(None).map_err(failed)?)
+    }
+}
+
+/// How long one request to storage may take; answers take milliseconds.
+const STORAGE_TRY: Duration = Duration::from_secs(5);
+
+/// Plain http goes to this machine only, see `settings`.
+fn storage_client(url: &Url) -> Result<Arc<dyn HttpClient>, Report> {
+    let is_local = url.scheme() == "http";
+    let http = http_client(|client| {
+        let client = client.timeout(STORAGE_TRY).no_gzip();
+        if is_local { to_this_machine(client) } else { client }
+    })?;
+    Ok(Arc::new(http))
+}
+
+/// The app's queues, where the host keeps them. Without a managed identity the one of `az login` signs in.
+///
+/// # Errors
+/// When the service cannot be used.
+pub fn queues(service: &QueueService, managed_identity: bool) -> Result<Queues, Report> {
+    let http = storage_client(&service.url)?;
+    let credential = match service.access {
+        QueueAccess::Identity { client_id } => Some(credential(client_id, managed_identity, http.clone())?),
+        QueueAccess::Sas(_) | QueueAccess::Key { .. } => None,
+    };
+    Queues::in_azure(service, credential.as_ref(), &http, &Clock::system())
+        .map_err(|error| report("AzureWebJobsStorage", error.to_string()))
+}
+
+/// The ledger in blob storage. A URL with a SAS needs no credential.
+///
+/// # Errors
+/// When the URL cannot be used, or has neither a SAS nor a credential.
+pub fn ledger(url: &Url, credential: Option<Arc<dyn TokenCredential>>) -> Result<Arc<dyn Ledger>, Report> {
+    let credential = credential.filter(|_| !has_sas(url));
+    if credential.is_none() && !has_sas(url) {
+        return Err(report("LEDGER_URL", "needs a SAS: there is no identity here".into()));
+    }
+    let http = storage_client(url)?;
+    let ledger = BlobLedger::new(url.clone(), credential, http)
+        .map_err(|error| report("LEDGER_URL", error.to_string()))?;
+    Ok(Arc::new(ledger))
+}
+
+fn report(name: &'static str, what: String) -> Report {
+    Report(vec![Problem { name, what, example: "" }])
+}

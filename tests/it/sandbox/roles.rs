@@ -1,0 +1,67 @@
+//! Role assignments and eligibility.
+
+use firstpass_sandbox::tenant::{Group, roles};
+use serde_json::json;
+
+use super::{Person, Tenant, caller, column, properties};
+
+const ASSIGNMENTS: &str = "/v1.0/roleManagement/directory/roleAssignments";
+const ELIGIBILITY: &str = "/v1.0/roleManagement/directory/roleEligibilityScheduleInstances";
+
+#[tokio::test]
+async fn assignments_are_direct_ones() {
+    let mut tenant = Tenant::new(7);
+    let emma = tenant.add(Person::named("Emma Brooks"));
+    let group = tenant.add_group(Group::named("Tier 1").role_assignable().members([emma]));
+    tenant.assign_role(emma, roles::REPORTS_READER);
+    tenant.assign_role(group, roles::USER_ADMINISTRATOR);
+    let caller = caller(tenant);
+    for (principal, role) in [(emma, roles::REPORTS_READER), (group, roles::USER_ADMINISTRATOR)] {
+        let body =
+            caller.get(format!("{ASSIGNMENTS}?$filter=principalId eq '{principal}'")).await.expect(200);
+        assert_eq!(column(&body, "roleDefinitionId"), [role.to_string()]);
+        assert_eq!(
+            properties(&body["value"][0]),
+            ["directoryScopeId", "id", "principalId", "roleDefinitionId"]
+        );
+    }
+}
+
+#[tokio::test]
+async fn eligibility_is_another_matter() {
+    let mut tenant = Tenant::new(7);
+    let emma = tenant.add(Person::named("Emma Brooks"));
+    tenant.make_eligible(emma, roles::GLOBAL_ADMINISTRATOR);
+    let caller = caller(tenant);
+    let filter = format!("$filter=principalId eq '{emma}'&$select=roleDefinitionId,memberType");
+    let body = caller.get(format!("{ELIGIBILITY}?{filter}")).await.expect(200);
+    assert_eq!(
+        body["value"],
+        json!([{ "roleDefinitionId": roles::GLOBAL_ADMINISTRATOR, "memberType": "Direct" }])
+    );
+    let body = caller.get(format!("{ASSIGNMENTS}?$filter=principalId eq '{emma}'")).await.expect(200);
+    assert_eq!(body["value"], json!([]));
+
+    caller.sandbox.edit(|tenant| tenant.pim_licensed = false);
+    let reply = caller.get(format!("{ELIGIBILITY}?{filter}")).await;
+    let message = "The tenant needs to have Microsoft Entra ID P2 or Microsoft Entra ID Governance license.";
+    assert_eq!(reply.error(), (400, "AadPremiumLicenseRequired", message));
+}
+
+#[tokio::test]
+async fn a_principal_has_to_be_named_by_its_id() {
+    let caller = caller(Tenant::new(7));
+    for resource in [ASSIGNMENTS, ELIGIBILITY] {
+        for (query, status) in [
+            ("", 400),
+            ("?$filter=principalId eq 'emma.brooks@contoso.example'", 400),
+            ("?$filter=principalId eq 62e90394-69f5-4237-9190-012177145e10", 400),
+            ("?$filter=roleDefinitionId eq '62e90394-69f5-4237-9190-012177145e10'", 501),
+            ("?$filter=principalId eq '62e90394-69f5-4237-9190-012177145e10'", 200),
+            ("?$expand=principal", 501),
+        ] {
+            let reply = caller.get(format!("{resource}{query}")).await;
+            assert_eq!(reply.status, status, "{query}: {}", reply.body);
+        }
+    }
+}
