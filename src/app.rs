@@ -7,11 +7,11 @@ use tokio::time::Instant;
 
 use crate::{
     clock::Clock,
-    graph::{Graph, Message},
+    graph::{Graph, OutgoingMail},
     ledger::Ledger,
-    limits::CallerLimits,
     mail::{AlertMail, MailError, MailOptions, Mailer},
     queue::Queues,
+    rate_limiter::RateLimiter,
     settings::Settings,
 };
 
@@ -31,7 +31,7 @@ pub struct App {
     /// The time.
     pub clock: Clock,
     /// How often each caller of CreateTap called this instance.
-    pub callers: CallerLimits,
+    pub rate_limiter: RateLimiter,
 }
 
 /// Something that a person must see to.
@@ -70,8 +70,8 @@ impl App {
             service_desk: settings.mail.service_desk.clone(),
         })?;
         let graph = Graph::new(transport, credential);
-        let callers = CallerLimits::default();
-        Ok(Self { settings, graph, ledger, queues: None, mailer, clock, callers })
+        let rate_limiter = RateLimiter::default();
+        Ok(Self { settings, graph, ledger, queues: None, mailer, clock, rate_limiter })
     }
 
     /// The same, looking at what the host gave up.
@@ -92,7 +92,7 @@ impl App {
         let mail = AlertMail { headline, who, what_happened, what_to_do, reference, at };
         let sent: Result<(), Box<dyn fmt::Display + Send>> = match self.mailer.alert(&mail) {
             Ok(content) => {
-                let message = Message { to: to.clone(), cc: Vec::new(), content };
+                let message = OutgoingMail { to: to.clone(), cc: Vec::new(), content };
                 let deadline = Instant::now() + ALERT_TIME;
                 self.graph
                     .send_mail(&self.settings.mail.from, &message, deadline)

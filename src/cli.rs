@@ -10,7 +10,7 @@ use crate::{
     app::App,
     host::{self, Handler},
     jobs,
-    settings::{Environment, QueueService, Report, Settings},
+    settings::{Environment, QueueService, Settings, SettingsError},
     startup, telemetry,
 };
 
@@ -55,7 +55,7 @@ impl Cli {
 /// When the port is not set or cannot be listened on.
 pub fn serve(
     env: &Environment,
-    build: impl FnOnce(Settings) -> Result<Arc<App>, Report>,
+    build: impl FnOnce(Settings) -> Result<Arc<App>, SettingsError>,
     layer: impl FnOnce(Router) -> Router,
 ) -> Result<(), String> {
     telemetry::init(env, std::io::stdout);
@@ -79,7 +79,7 @@ pub fn serve(
 
 /// What answers invocations. With settings that need attention, the report on them answers every invocation. The
 /// process stays up: the host would only restart it, and stop after three times without saying why.
-fn handler(env: &Environment, build: impl FnOnce(Settings) -> Result<Arc<App>, Report>) -> Handler {
+fn handler(env: &Environment, build: impl FnOnce(Settings) -> Result<Arc<App>, SettingsError>) -> Handler {
     for name in Settings::lookalikes(env) {
         tracing::warn!(
             event = "settings.unknown",

@@ -26,18 +26,18 @@ use crate::{
     app::App,
     functions::{
         create_tap::{Headers, Reply, Request, create_tap},
-        on_group_add::{Delivery, Handled, on_group_add},
+        on_group_add::{Handled, QueueDelivery, on_group_add},
         sweep_joiners::sweep_joiners,
     },
     pass::Outcome,
-    settings::Report,
+    settings::SettingsError,
 };
 
 /// A message is at most 64 KiB in a queue and doubly encoded here; HTTP bodies are up to their callers.
 const MAX_BODY: usize = 16 * 1024 * 1024;
 
 /// What answers invocations: the App, or the report on the settings that keep it from being one.
-pub type Handler = Result<Arc<App>, Report>;
+pub type Handler = Result<Arc<App>, SettingsError>;
 
 /// The routes that the host calls.
 pub fn router(handler: Handler) -> Router {
@@ -75,7 +75,7 @@ async fn on_message(State(handler): State<Handler>, body: Bytes) -> Response {
         Ok(ready) => ready,
         Err(response) => return *response,
     };
-    let delivery = Delivery {
+    let delivery = QueueDelivery {
         message: decoded(&invocation.data["msg"]),
         raw: raw(&invocation.data["msg"]),
         id: invocation.message_id(),
@@ -83,9 +83,9 @@ async fn on_message(State(handler): State<Handler>, body: Bytes) -> Response {
         count: invocation.dequeue_count(),
     };
     match on_group_add(app, &delivery).await {
-        Handled::Ran(reference, ended) => {
-            let said = format!("{reference}: {}: {}", ended.outcome.name(), ended.outcome);
-            match ended.outcome {
+        Handled::Ran(reference, result) => {
+            let said = format!("{reference}: {}: {}", result.outcome.name(), result.outcome);
+            match result.outcome {
                 Outcome::Failed(_) => failure(StatusCode::INTERNAL_SERVER_ERROR, said),
                 _ => done(json!({}), said),
             }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::{
-    queue::{Fate, GivenUp, JOBS, Message, POISON, Queues, Settled},
+    queue::{JOBS, POISON, PoisonAction, PoisonMessages, QueueMessage, Queues, Resolved},
     settings::{Environment, QueueService},
     startup, telemetry,
 };
@@ -52,24 +52,24 @@ struct Which {
     /// All of them
     #[arg(long)]
     all: bool,
-    /// Message ids, or users as the list names them
+    /// QueueMessage ids, or users as the list names them
     #[arg(value_name = "MESSAGE OR USER")]
     named: Vec<String>,
 }
 
 impl Which {
-    fn wants(&self, message: &Message) -> bool {
+    fn wants(&self, message: &QueueMessage) -> bool {
         self.all || self.named.iter().any(|name| is(message, name))
     }
 
     /// Names that none of `messages` has.
-    fn without(&self, messages: &[Message]) -> Vec<&str> {
+    fn without(&self, messages: &[QueueMessage]) -> Vec<&str> {
         let is_missing = |name: &&String| !messages.iter().any(|message| is(message, name));
         self.named.iter().filter(is_missing).map(String::as_str).collect()
     }
 }
 
-fn is(message: &Message, name: &str) -> bool {
+fn is(message: &QueueMessage, name: &str) -> bool {
     let same = |own: &str| match (own.parse::<Uuid>(), name.trim().parse::<Uuid>()) {
         (Ok(own), Ok(name)) => own == name,
         _ => own.eq_ignore_ascii_case(name.trim()),
@@ -94,9 +94,11 @@ pub fn run(options: &Options, env: &Environment) -> Result<(), String> {
             .map_err(|report| report.to_string())?;
         match &options.action {
             None => list(&queues, options.json).await,
-            Some(Action::Requeue { which }) => settle(&queues, which, Fate::Requeue, options.json).await,
+            Some(Action::Requeue { which }) => {
+                resolve(&queues, which, PoisonAction::Requeue, options.json).await
+            }
             Some(Action::Delete { which, yes: true }) => {
-                settle(&queues, which, Fate::Delete, options.json).await
+                resolve(&queues, which, PoisonAction::Delete, options.json).await
             }
             Some(Action::Delete { which, yes: false }) => rehearse(&queues, which, options.json).await,
         }
@@ -116,14 +118,14 @@ fn service(account: Option<&str>, env: &Environment) -> Result<QueueService, Str
 }
 
 async fn list(queues: &Queues, as_json: bool) -> Result<(), String> {
-    let given_up = queues.given_up().await.map_err(|error| error.to_string())?;
+    let poison = queues.poison_messages().await.map_err(|error| error.to_string())?;
     if as_json {
-        say(&described(&given_up).to_string());
-    } else if given_up.messages.is_empty() {
+        say(&described(&poison).to_string());
+    } else if poison.messages.is_empty() {
         say(&format!("Nothing was given up: {POISON} is empty."));
     } else {
-        say(&table(&given_up.messages));
-        say(&format!("{}.", summary(&given_up)));
+        say(&table(&poison.messages));
+        say(&format!("{}.", summary(&poison)));
         say(
             "To have them tried again: firstpass jobs requeue --all, or message ids, or users. To delete: firstpass \
              jobs delete.",
@@ -132,8 +134,8 @@ async fn list(queues: &Queues, as_json: bool) -> Result<(), String> {
     Ok(())
 }
 
-fn summary(given_up: &GivenUp) -> String {
-    let (shown, total) = (given_up.messages.len(), given_up.total);
+fn summary(poison: &PoisonMessages) -> String {
+    let (shown, total) = (poison.messages.len(), poison.total);
     let were = if total == 1 { "message was" } else { "messages were" };
     match total - shown {
         0 => format!("{total} {were} given up"),
@@ -141,21 +143,21 @@ fn summary(given_up: &GivenUp) -> String {
     }
 }
 
-async fn settle(queues: &Queues, which: &Which, fate: Fate, as_json: bool) -> Result<(), String> {
-    let Settled { done, error } = queues.settle(|message| which.wants(message), fate).await;
+async fn resolve(queues: &Queues, which: &Which, action: PoisonAction, as_json: bool) -> Result<(), String> {
+    let Resolved { done, error } = queues.resolve(|message| which.wants(message), action).await;
     let missing = which.without(&done);
-    let word = match fate {
-        Fate::Requeue => "requeued",
-        Fate::Delete => "deleted",
+    let word = match action {
+        PoisonAction::Requeue => "requeued",
+        PoisonAction::Delete => "deleted",
     };
     if as_json {
         say(&json!({word: messages(&done), "notFound": missing}).to_string());
     } else {
         for message in &done {
             let whom = whom(message);
-            match fate {
-                Fate::Requeue => say(&format!("back on {JOBS}: {} ({whom})", message.id)),
-                Fate::Delete => say(&format!("deleted: {} ({whom})", message.id)),
+            match action {
+                PoisonAction::Requeue => say(&format!("back on {JOBS}: {} ({whom})", message.id)),
+                PoisonAction::Delete => say(&format!("deleted: {} ({whom})", message.id)),
             }
         }
     }
@@ -175,29 +177,29 @@ async fn settle(queues: &Queues, which: &Which, fate: Fate, as_json: bool) -> Re
 
 /// What a deletion would delete.
 async fn rehearse(queues: &Queues, which: &Which, as_json: bool) -> Result<(), String> {
-    let mut given_up = queues.given_up().await.map_err(|error| error.to_string())?;
-    let unseen = given_up.total - given_up.messages.len();
-    given_up.messages.retain(|message| which.wants(message));
+    let mut poison = queues.poison_messages().await.map_err(|error| error.to_string())?;
+    let unseen = poison.total - poison.messages.len();
+    poison.messages.retain(|message| which.wants(message));
     if as_json {
-        say(&json!({"wouldDelete": messages(&given_up.messages)}).to_string());
-    } else if !given_up.messages.is_empty() {
-        say(&table(&given_up.messages));
+        say(&json!({"wouldDelete": messages(&poison.messages)}).to_string());
+    } else if !poison.messages.is_empty() {
+        say(&table(&poison.messages));
     }
     let more = if unseen == 0 {
         String::new()
     } else {
         format!(", and perhaps some of {unseen} that are not shown")
     };
-    match given_up.messages.len() {
+    match poison.messages.len() {
         0 => Err(format!("nothing was deleted: no message is meant{more}; `firstpass jobs` lists them")),
         count => Err(format!("nothing was deleted: with --yes it would be the {count} above{more}")),
     }
 }
 
-fn table(messages: &[Message]) -> String {
+fn table(messages: &[QueueMessage]) -> String {
     let mut table = Table::new();
     table.load_style(presets::UTF8_BORDERS_ONLY);
-    table.set_header(["Given up", "Whom it is about", "Why", "Message id"]);
+    table.set_header(["Given up", "Whom it is about", "Why", "QueueMessage id"]);
     for message in messages {
         let at = message.inserted.format("%Y-%m-%d %H:%M UTC").to_string();
         let why = match message.subject().job {
@@ -210,17 +212,17 @@ fn table(messages: &[Message]) -> String {
     table.to_string()
 }
 
-fn whom(message: &Message) -> String {
+fn whom(message: &QueueMessage) -> String {
     let people: Vec<String> = message.subject().people().map(|(_, name)| name).collect();
     if people.is_empty() { format!("no user: {}", message.excerpt(EXCERPT)) } else { people.join(", ") }
 }
 
-fn described(given_up: &GivenUp) -> Value {
-    json!({"queue": POISON, "total": given_up.total, "messages": messages(&given_up.messages)})
+fn described(poison: &PoisonMessages) -> Value {
+    json!({"queue": POISON, "total": poison.total, "messages": messages(&poison.messages)})
 }
 
-fn messages(messages: &[Message]) -> Vec<Value> {
-    let described = |message: &Message| {
+fn messages(messages: &[QueueMessage]) -> Vec<Value> {
+    let described = |message: &QueueMessage| {
         let subject = message.subject();
         let users: Vec<String> = subject.people().map(|(_, name)| name).collect();
         json!({

@@ -14,7 +14,7 @@
 //!
 //! Small words used everywhere: [`code::Code`] is the secret of a pass, [`address::Address`] a checked mail
 //! address, [`clock::Clock`] the time, [`zone::zone_for`] a joiner's time zone, [`hash::sha256`] a text's fingerprint,
-//! [`limits::CallerLimits`] how often somebody may call.
+//! [`rate_limiter::RateLimiter`] how often somebody may call.
 
 pub mod address;
 pub mod app;
@@ -27,10 +27,10 @@ pub mod hash;
 pub mod host;
 pub mod jobs;
 pub mod ledger;
-pub mod limits;
 pub mod mail;
 pub mod pass;
 pub mod queue;
+pub mod rate_limiter;
 pub mod settings;
 pub mod startup;
 mod storage;

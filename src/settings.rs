@@ -13,12 +13,13 @@ use azure_core::http::Url;
 use chrono::NaiveTime;
 use uuid::Uuid;
 
-use self::reader::Reader;
+use self::reader::SettingsReader;
+
 pub(crate) use self::reader::{LIFETIMES, https_page};
 pub use self::{
-    create_tap::{CreateTapSettings, Deliver, Kind, Parameter},
+    create_tap::{CreateTapSettings, Deliver, Parameter, ParameterType},
     partner_topic::PartnerTopic,
-    reader::{Problem, Report},
+    reader::{SettingProblem, SettingsError},
     storage::{QueueAccess, QueueService},
 };
 use crate::{
@@ -222,8 +223,8 @@ impl Settings {
     ///
     /// # Errors
     /// Every problem there is, at once.
-    pub fn read(env: &Environment) -> Result<Self, Report> {
-        let mut read = Reader::new(env);
+    pub fn read(env: &Environment) -> Result<Self, SettingsError> {
+        let mut read = SettingsReader::new(env);
         read.optional("SWEEP_SCHEDULE", "0 0 5 * * *", reader::schedule);
         let from = read.required("MAIL_FROM", "welcome@contoso.com", reader::address);
         let ledger_url = read.required("LEDGER_URL", reader::LEDGER_EXAMPLE, reader::ledger_url);

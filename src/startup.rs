@@ -20,14 +20,14 @@ use crate::{
         blob::{BlobLedger, has_sas},
     },
     queue::Queues,
-    settings::{IdentitySettings, Problem, QueueAccess, QueueService, Report, Settings},
+    settings::{IdentitySettings, QueueAccess, QueueService, SettingProblem, Settings, SettingsError},
 };
 
 /// Builds the App on the tenant, the ledger and the queues that `settings` name.
 ///
 /// # Errors
 /// What keeps it from working, as a report on the settings behind it.
-pub fn build_app(settings: Settings) -> Result<Arc<App>, Report> {
+pub fn build_app(settings: Settings) -> Result<Arc<App>, SettingsError> {
     let IdentitySettings { client_id, managed } = settings.identity;
     let http: Arc<dyn HttpClient> = Arc::new(http_client(|client| client)?);
     let credential = credential(client_id, managed, http.clone())?;
@@ -40,7 +40,7 @@ pub fn build_app(settings: Settings) -> Result<Arc<App>, Report> {
 ///
 /// # Errors
 /// As a report, when the client cannot be built.
-pub fn loopback_client() -> Result<reqwest::Client, Report> {
+pub fn loopback_client() -> Result<reqwest::Client, SettingsError> {
     http_client(to_this_machine)
 }
 
@@ -49,7 +49,7 @@ fn to_this_machine(client: ClientBuilder) -> ClientBuilder {
     client.no_proxy().tls_certs_only([])
 }
 
-fn http_client(adapt: impl FnOnce(ClientBuilder) -> ClientBuilder) -> Result<reqwest::Client, Report> {
+fn http_client(adapt: impl FnOnce(ClientBuilder) -> ClientBuilder) -> Result<reqwest::Client, SettingsError> {
     // Fails where it was done before in this process, which is as good.
     drop(rustls::crypto::ring::default_provider().install_default());
     let client = reqwest::Client::builder()
@@ -72,7 +72,7 @@ pub fn app(
     ledger: Arc<dyn Ledger>,
     queues: Option<Queues>,
     clock: Clock,
-) -> Result<Arc<App>, Report> {
+) -> Result<Arc<App>, SettingsError> {
     let app = App::new(settings, transport, credential, ledger, clock)
         .map_err(|error| report("LANGUAGE", error.to_string()))?;
     Ok(Arc::new(match queues {
@@ -89,7 +89,7 @@ pub fn credential(
     client_id: Option<Uuid>,
     managed_identity: bool,
     http: Arc<dyn HttpClient>,
-) -> Result<Arc<dyn TokenCredential>, Report> {
+) -> Result<Arc<dyn TokenCredential>, SettingsError> {
     let failed = |error: azure_core::Error| {
         report("AZURE_CLIENT_ID", format!("does not lead to an identity: {error}"))
     };
@@ -115,7 +115,7 @@ pub fn credential(
 const STORAGE_TRY: Duration = Duration::from_secs(5);
 
 /// Plain http goes to this machine only, see `settings`.
-fn storage_client(url: &Url) -> Result<Arc<dyn HttpClient>, Report> {
+fn storage_client(url: &Url) -> Result<Arc<dyn HttpClient>, SettingsError> {
     let is_local = url.scheme() == "http";
     let http = http_client(|client| {
         let client = client.timeout(STORAGE_TRY).no_gzip();
@@ -128,7 +128,7 @@ fn storage_client(url: &Url) -> Result<Arc<dyn HttpClient>, Report> {
 ///
 /// # Errors
 /// When the service cannot be used.
-pub fn queues(service: &QueueService, managed_identity: bool) -> Result<Queues, Report> {
+pub fn queues(service: &QueueService, managed_identity: bool) -> Result<Queues, SettingsError> {
     let http = storage_client(&service.url)?;
     let credential = match service.access {
         QueueAccess::Identity { client_id } => Some(credential(client_id, managed_identity, http.clone())?),
@@ -142,7 +142,10 @@ pub fn queues(service: &QueueService, managed_identity: bool) -> Result<Queues, 
 ///
 /// # Errors
 /// When the URL cannot be used, or has neither a SAS nor a credential.
-pub fn ledger(url: &Url, credential: Option<Arc<dyn TokenCredential>>) -> Result<Arc<dyn Ledger>, Report> {
+pub fn ledger(
+    url: &Url,
+    credential: Option<Arc<dyn TokenCredential>>,
+) -> Result<Arc<dyn Ledger>, SettingsError> {
     let credential = credential.filter(|_| !has_sas(url));
     if credential.is_none() && !has_sas(url) {
         return Err(report("LEDGER_URL", "needs a SAS: there is no identity here".into()));
@@ -153,6 +156,6 @@ pub fn ledger(url: &Url, credential: Option<Arc<dyn TokenCredential>>) -> Result
     Ok(Arc::new(ledger))
 }
 
-fn report(name: &'static str, what: String) -> Report {
-    Report(vec![Problem { name, what, example: "" }])
+fn report(name: &'static str, what: String) -> SettingsError {
+    SettingsError(vec![SettingProblem { name, what, example: "" }])
 }

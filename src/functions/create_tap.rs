@@ -15,17 +15,17 @@ use uuid::Uuid;
 pub use self::reply::Reply;
 use self::{
     caller::Caller,
-    parameters::Call,
-    reply::{Notification, Problem},
+    parameters::Parameters,
+    reply::{Notification, ProblemDetails},
 };
 use crate::{
     address::Address,
     app::App,
-    graph::{GraphError, Message},
+    graph::{GraphError, OutgoingMail},
     mail::{NoticeMail, ServiceDesk},
     pass::{
         Job,
-        issue::{Handed, Issued, issue_to_caller},
+        issue::{Delivery, Issued, issue_to_caller},
     },
 };
 
@@ -85,48 +85,48 @@ pub async fn create_tap(app: &App, request: Request<'_>) -> Reply {
 }
 
 /// What a call brought about.
-struct Made {
+struct Success {
     issued: Issued,
     notification: Notification,
     warnings: Vec<String>,
 }
 
-async fn serve(app: &App, request: Request<'_>, audit: &mut Audit) -> Result<Made, Problem> {
+async fn serve(app: &App, request: Request<'_>, audit: &mut Audit) -> Result<Success, ProblemDetails> {
     let Request { body, headers, invocation } = request;
     let settings = &app.settings.create_tap;
     let (now, deadline) = (app.clock.now(), Instant::now() + WORKING_TIME);
 
     audit.caller = Caller::of(headers, settings);
-    audit.caller.authorise(settings).map_err(Problem::not_allowed)?;
+    audit.caller.authorise(settings).map_err(ProblemDetails::not_allowed)?;
     let call = parameters::parse(body, headers.get("Idempotency-Key"), settings, now)
-        .map_err(Problem::bad_request)?;
+        .map_err(ProblemDetails::bad_request)?;
     audit.call(&call);
     let limit = settings.limit_per_caller;
-    app.callers
-        .admit(audit.caller.key(), limit, now)
-        .map_err(|again_at| Problem::too_many_calls(limit, again_at, now))?;
+    app.rate_limiter
+        .check(audit.caller.key(), limit, now)
+        .map_err(|again_at| ProblemDetails::too_many_calls(limit, again_at, now))?;
     let user = find(app, &call.user_name).await?;
-    let order = call.order(user, settings, now, deadline);
-    let issued = issue_to_caller(app, &Job::http(user, invocation), &order, &mut audit.user)
+    let request = call.request(user, settings, now, deadline);
+    let issued = issue_to_caller(app, &Job::http(user, invocation), &request, &mut audit.user)
         .await
-        .map_err(|why| Problem::of(&why, app.clock.now()))?;
+        .map_err(|why| ProblemDetails::of(&why, app.clock.now()))?;
     let notification = notify(app, &call, &issued).await;
     let warnings = warnings(&call, &issued, &notification, now);
-    Ok(Made { issued, notification, warnings })
+    Ok(Success { issued, notification, warnings })
 }
 
-async fn find(app: &App, name: &str) -> Result<Uuid, Problem> {
+async fn find(app: &App, name: &str) -> Result<Uuid, ProblemDetails> {
     let found = timeout(FINDING_TIME, app.graph.find_user(name)).await;
     found
         .unwrap_or_else(|_| Err(GraphError::no_time("looking for the user")))
-        .map_err(|error| Problem::graph(&error))?
-        .ok_or_else(Problem::no_such_user)
+        .map_err(|error| ProblemDetails::graph(&error))?
+        .ok_or_else(ProblemDetails::no_such_user)
 }
 
 /// Tells the user, where that is wanted. The pass is made: nothing that goes wrong here takes it away.
-async fn notify(app: &App, call: &Call, issued: &Issued) -> Notification {
+async fn notify(app: &App, call: &Parameters, issued: &Issued) -> Notification {
     let mut notification = Notification::default();
-    if let Handed::ByMail(to) = &issued.handed {
+    if let Delivery::ByMail(to) = &issued.delivery {
         notification.to.clone_from(to);
     }
     if call.notify_user.unwrap_or(app.settings.create_tap.notify_user) {
@@ -139,7 +139,7 @@ async fn notify(app: &App, call: &Call, issued: &Issued) -> Notification {
 }
 
 /// Sends the notice: to the account's own mailbox, for whoever reads that should know.
-async fn send_notice(app: &App, call: &Call, issued: &Issued) -> Result<String, String> {
+async fn send_notice(app: &App, call: &Parameters, issued: &Issued) -> Result<String, String> {
     let (user, window) = (&issued.user, &issued.window);
     let own = user.mail.iter().chain([&user.user_principal_name]);
     let to =
@@ -162,7 +162,7 @@ async fn send_notice(app: &App, call: &Call, issued: &Issued) -> Result<String, 
         ticket_url: call.ticket_url.as_deref(),
     };
     let content = mailer.notice(&notice).map_err(|error| error.to_string())?;
-    let message = Message { to: vec![to.clone()], cc: vec![], content };
+    let message = OutgoingMail { to: vec![to.clone()], cc: vec![], content };
     let from = call.email_from.as_ref().unwrap_or(&settings.from);
     match timeout_at(issued.deadline, app.graph.send_mail(from, &message, issued.deadline)).await {
         Ok(Ok(())) => Ok(to.masked()),
@@ -182,9 +182,14 @@ fn service_desk(call: &ServiceDesk, settings: &ServiceDesk) -> ServiceDesk {
     }
 }
 
-fn warnings(call: &Call, issued: &Issued, notification: &Notification, now: DateTime<Utc>) -> Vec<String> {
+fn warnings(
+    call: &Parameters,
+    issued: &Issued,
+    notification: &Notification,
+    now: DateTime<Utc>,
+) -> Vec<String> {
     let mut warnings = call.warnings(now);
-    for beyond in &issued.bent {
+    for beyond in &issued.clamped {
         let name = reply::parameter(beyond).name();
         warnings.push(format!("the default for {name} was changed: {beyond}"));
     }
@@ -205,7 +210,7 @@ struct Audit {
 }
 
 impl Audit {
-    fn call(&mut self, call: &Call) {
+    fn call(&mut self, call: &Parameters) {
         self.caller_name = call.caller_name.clone().unwrap_or_default();
         self.ticket = call.ticket_url.clone().unwrap_or_default();
         self.reason = call.reason.clone().unwrap_or_default();
@@ -216,9 +221,9 @@ impl Audit {
     fn success(&self, issued: &Issued, invocation: &str) {
         let Self { caller_name, ticket, reason, user, .. } = self;
         let (caller, pass) = (self.caller.words(), &issued.pass.id);
-        let deliver = match issued.handed {
-            Handed::ToCaller(_) => "response",
-            Handed::ByMail(_) => "mail",
+        let deliver = match issued.delivery {
+            Delivery::ToCaller(_) => "response",
+            Delivery::ByMail(_) => "mail",
         };
         let [opens, closes] = [issued.pass.start_date_time, issued.pass.ends_at()]
             .map(|time| time.to_rfc3339_opts(SecondsFormat::Secs, true));
@@ -238,7 +243,7 @@ impl Audit {
         );
     }
 
-    fn failure(&self, problem: &Problem, invocation: &str) {
+    fn failure(&self, problem: &ProblemDetails, invocation: &str) {
         let Self { caller_name, ticket, reason, user, .. } = self;
         let (caller, outcome, why) = (self.caller.words(), problem.word, &problem.detail);
         tracing::warn!(

@@ -12,11 +12,11 @@ use crate::{
     graph::GraphError,
     hash::sha256,
     pass::{
-        Event, Job, Message, Newcomers, News, Outcome,
-        alert::tell_given_up,
-        issue::{Ended, issue},
-        newcomers::{arrived, newcomers},
-        patience::find,
+        ChangeNotification, GroupSync, Job, MembershipEvent, Outcome, ParsedMessage,
+        alert::send_poisoned,
+        group_sync::{complete_sync, sync_group},
+        issue::{JobResult, issue},
+        replication::resolve_user,
     },
 };
 
@@ -30,7 +30,7 @@ const READING_TIME: Duration = Duration::from_secs(240);
 
 /// A message that is being delivered.
 #[derive(Clone, Debug)]
-pub struct Delivery {
+pub struct QueueDelivery {
     /// The message.
     pub message: Value,
     /// The same as it lay in the queue.
@@ -43,7 +43,7 @@ pub struct Delivery {
     pub count: u32,
 }
 
-impl Delivery {
+impl QueueDelivery {
     /// The same for all deliveries of a message, and hardly for another's.
     fn name(&self) -> String {
         sha256(&format!("{} {}", self.inserted, self.id))[..32].to_owned()
@@ -54,7 +54,7 @@ impl Delivery {
 #[derive(Debug)]
 pub enum Handled {
     /// A job ran, or what was to become jobs could not be read; with what to search the log for.
-    Ran(String, Box<Ended>),
+    Ran(String, Box<JobResult>),
     /// It became these messages; and why, in words.
     Queued(Vec<String>, String),
     /// Nothing in it can be understood; these are its problems. Delivering it again would not help.
@@ -62,20 +62,22 @@ pub enum Handled {
 }
 
 /// Handles a message.
-pub async fn on_group_add(app: &App, delivery: &Delivery) -> Handled {
-    match Message::understand(&delivery.message, app.settings.on_demand_group, delivery.inserted) {
-        Ok(Message::Job(job)) => run(app, &job, delivery).await,
-        Ok(Message::GroupRead(read)) => match arrived(app, &read).await {
+pub async fn on_group_add(app: &App, delivery: &QueueDelivery) -> Handled {
+    match ParsedMessage::parse(&delivery.message, app.settings.on_demand_group, delivery.inserted) {
+        Ok(ParsedMessage::Job(job)) => run(app, &job, delivery).await,
+        Ok(ParsedMessage::SyncCompleted(read)) => match complete_sync(app, &read).await {
             Ok(true) => {
-                queued(Vec::new(), "the jobs of all whom the reading found are in the queue".to_owned())
+                queued(Vec::new(), "the jobs of all whom the sync_id found are in the queue".to_owned())
             }
             Ok(false) => queued(Vec::new(), "nobody waits for this".to_owned()),
             Err(outcome) => {
                 let who = "new members of the on-demand group, who have their jobs".to_owned();
-                finish(app, delivery, &read.reading, Ended { outcome, who }).await
+                finish(app, delivery, &read.sync_id, JobResult { outcome, who }).await
             }
         },
-        Ok(Message::News(news)) => hear(app, delivery, news).await,
+        Ok(ParsedMessage::Notification(notification)) => {
+            handle_notification(app, delivery, notification).await
+        }
         Err(problems) => {
             app.alert(&unreadable(delivery, &problems)).await;
             Handled::Unreadable(problems)
@@ -83,47 +85,51 @@ pub async fn on_group_add(app: &App, delivery: &Delivery) -> Handled {
     }
 }
 
-async fn run(app: &App, job: &Job, delivery: &Delivery) -> Handled {
-    let ended = issue(app, job).await;
-    finish(app, delivery, &job.key, ended).await
+async fn run(app: &App, job: &Job, delivery: &QueueDelivery) -> Handled {
+    let result = issue(app, job).await;
+    finish(app, delivery, &job.key, result).await
 }
 
 /// Tells the log, and on the last delivery a person.
-async fn finish(app: &App, delivery: &Delivery, reference: &str, ended: Ended) -> Handled {
-    let Ended { outcome, who } = &ended;
+async fn finish(app: &App, delivery: &QueueDelivery, reference: &str, result: JobResult) -> Handled {
+    let JobResult { outcome, who } = &result;
     let count = delivery.count;
     tracing::info!(event = "job.done", job = reference, user = who, outcome = outcome.name(), delivery = count, why = %outcome);
     if matches!(outcome, Outcome::Failed(_)) && count >= MAX_DELIVERIES {
-        tell_given_up(app, reference, who, outcome, MAX_DELIVERIES).await;
+        send_poisoned(app, reference, who, outcome, MAX_DELIVERIES).await;
     }
-    Handled::Ran(reference.to_owned(), Box::new(ended))
+    Handled::Ran(reference.to_owned(), Box::new(result))
 }
 
 /// What somebody else says becomes jobs: one is run at once, several are queued, so that each is tried by itself.
-async fn hear(app: &App, delivery: &Delivery, news: News) -> Handled {
+async fn handle_notification(
+    app: &App,
+    delivery: &QueueDelivery,
+    notification: ChangeNotification,
+) -> Handled {
     let Some(group) = app.settings.on_demand_group else {
         app.alert(&no_group(delivery)).await;
         return queued(Vec::new(), "nothing done: ON_DEMAND_GROUP_ID is not set".to_owned());
     };
-    let News { added, named, changed, ignored, problems } = news;
+    let ChangeNotification { added, named, changed, ignored, problems } = notification;
     let jobs: Vec<Job> =
         added.iter().map(|(user, event)| Job::group_add(*user, event.at, &event.key)).collect();
     if changed.is_none() && problems.is_empty() {
         match (jobs.as_slice(), named.first_key_value()) {
             ([job], None) => return run(app, job, delivery).await,
             ([], Some((name, event))) if named.len() == 1 => {
-                return run_for(app, name, event, delivery).await;
+                return run_by_name(app, name, event, delivery).await;
             }
             _ => {}
         }
     }
     let mut found = match &changed {
-        None => Newcomers::default(),
-        Some(event) => match look(app, group, event, &delivery.name()).await {
+        None => GroupSync::default(),
+        Some(event) => match sync(app, group, event, &delivery.name()).await {
             Ok(found) => found,
             Err(outcome) => {
                 let who = format!("whoever is new in the on-demand group {group}");
-                return finish(app, delivery, &event.key, Ended { outcome, who }).await;
+                return finish(app, delivery, &event.key, JobResult { outcome, who }).await;
             }
         },
     };
@@ -140,18 +146,18 @@ async fn hear(app: &App, delivery: &Delivery, news: News) -> Handled {
     queued(named.into_keys().chain(found.to_messages()).collect(), said.join("; "))
 }
 
-async fn run_for(app: &App, name: &str, event: &Event, delivery: &Delivery) -> Handled {
-    match timeout(FINDING_TIME, find(app, name))
+async fn run_by_name(app: &App, name: &str, event: &MembershipEvent, delivery: &QueueDelivery) -> Handled {
+    match timeout(FINDING_TIME, resolve_user(app, name))
         .await
         .unwrap_or_else(|_| Err(no_time("looking for the user")))
     {
         Ok(user) => run(app, &Job::group_add(user, event.at, &event.key), delivery).await,
-        Err(outcome) => finish(app, delivery, &event.key, Ended { outcome, who: name.to_owned() }).await,
+        Err(outcome) => finish(app, delivery, &event.key, JobResult { outcome, who: name.to_owned() }).await,
     }
 }
 
-async fn look(app: &App, group: Uuid, event: &Event, reading: &str) -> Result<Newcomers, Outcome> {
-    let found = timeout(READING_TIME, newcomers(app, group, Some(event), reading)).await;
+async fn sync(app: &App, group: Uuid, event: &MembershipEvent, sync_id: &str) -> Result<GroupSync, Outcome> {
+    let found = timeout(READING_TIME, sync_group(app, group, Some(event), sync_id)).await;
     found.unwrap_or_else(|_| Err(no_time("reading the on-demand group")))
 }
 
@@ -165,7 +171,7 @@ fn queued(messages: Vec<String>, said: String) -> Handled {
 }
 
 /// The message itself stays out of it: who knows what it holds.
-fn unreadable(delivery: &Delivery, problems: &[String]) -> Alert {
+fn unreadable(delivery: &QueueDelivery, problems: &[String]) -> Alert {
     Alert {
         headline: "A message on the queue pass-jobs cannot be understood".into(),
         who: "nobody: the message, or a part of it, names no user that we can read".into(),
@@ -178,7 +184,7 @@ fn unreadable(delivery: &Delivery, problems: &[String]) -> Alert {
     }
 }
 
-fn no_group(delivery: &Delivery) -> Alert {
+fn no_group(delivery: &QueueDelivery) -> Alert {
     Alert {
         headline: "Somebody asks for a pass on demand, and there is no on-demand group".into(),
         who: "nobody: without ON_DEMAND_GROUP_ID nobody may have one".into(),
@@ -195,7 +201,7 @@ fn no_group(delivery: &Delivery) -> Alert {
 }
 
 /// Enough to recognise a message by, without a word of it.
-fn looks(delivery: &Delivery) -> String {
-    let Delivery { raw, inserted, .. } = delivery;
+fn looks(delivery: &QueueDelivery) -> String {
+    let QueueDelivery { raw, inserted, .. } = delivery;
     format!("{} bytes, SHA-256 {}, put there {inserted:.0}", raw.len(), sha256(raw))
 }

@@ -14,9 +14,9 @@ use crate::{
     graph::{GraphError, users::Candidate},
     ledger::{Purpose, Record},
     pass::{
-        Job, Newcomers,
+        GroupSync, Job,
         day_one::{Distance, day_one, distance, stamps},
-        newcomers::newcomers,
+        group_sync::sync_group,
     },
     settings::JoinerSource,
     zone::zone_for,
@@ -35,7 +35,7 @@ const GROUP_TIME: Duration = Duration::from_secs(60);
 ///
 /// # Errors
 /// When Graph cannot be asked for joiners. A person is told when waiting will not help or nobody will try again.
-pub async fn sweep_joiners(app: &App, retries_left: Option<u32>) -> Result<Newcomers, GraphError> {
+pub async fn sweep_joiners(app: &App, retries_left: Option<u32>) -> Result<GroupSync, GraphError> {
     let result = sweep(app).await;
     if let Err(error) = &result
         && retries_left.map_or(!error.is_transient(), |left| left == 0)
@@ -55,7 +55,7 @@ pub async fn sweep_joiners(app: &App, retries_left: Option<u32>) -> Result<Newco
     result
 }
 
-async fn sweep(app: &App) -> Result<Newcomers, GraphError> {
+async fn sweep(app: &App) -> Result<GroupSync, GraphError> {
     let now = app.clock.now();
     let candidates = timeout(SEARCH_TIME, candidates(app, now))
         .await
@@ -69,10 +69,10 @@ async fn sweep(app: &App) -> Result<Newcomers, GraphError> {
     let joiners = joiners.into_iter().filter(|(_, user)| !rechecked.contains(user));
     let mut jobs: Vec<Job> = joiners.map(|(day, user)| Job::joiner(user, day)).collect();
     jobs.extend(rechecks);
-    let Newcomers { jobs: newcomers, read } =
+    let GroupSync { jobs: added, completion } =
         timeout(OTHER_TIME, other_duties(app)).await.unwrap_or_else(|_| {
             tracing::warn!(event = "sweep.out_of_time", what = "given-up messages and the on-demand group");
-            Newcomers::default()
+            GroupSync::default()
         });
     tracing::info!(
         event = "sweep.done",
@@ -80,25 +80,25 @@ async fn sweep(app: &App) -> Result<Newcomers, GraphError> {
         without_date,
         joiners = found,
         rechecks = rechecked.len(),
-        newcomers = newcomers.len()
+        added = added.len()
     );
-    jobs.extend(newcomers);
-    Ok(Newcomers { jobs, read })
+    jobs.extend(added);
+    Ok(GroupSync { jobs, completion })
 }
 
 /// What a sweep sees to beside joiners. Whoever is found here and lost is found again by the next.
-async fn other_duties(app: &App) -> Newcomers {
-    poison::tell_of_given_up(app).await;
+async fn other_duties(app: &App) -> GroupSync {
+    poison::alert_poison_messages(app).await;
     on_demand(app).await
 }
 
 /// Who came into the on-demand group without anybody telling: notifications get lost, and connectors are switched off.
 /// The first time, it only sees who is there; from then on Graph may tell.
-async fn on_demand(app: &App) -> Newcomers {
-    let Some(group) = app.settings.on_demand_group else { return Newcomers::default() };
+async fn on_demand(app: &App) -> GroupSync {
+    let Some(group) = app.settings.on_demand_group else { return GroupSync::default() };
     let late = |_| Err(GraphError::no_time("reading the on-demand group").into());
-    let reading = format!("sweep of {}", app.clock.now().to_rfc3339());
-    match timeout(GROUP_TIME, newcomers(app, group, None, &reading)).await.unwrap_or_else(late) {
+    let sync_id = format!("sweep of {}", app.clock.now().to_rfc3339());
+    match timeout(GROUP_TIME, sync_group(app, group, None, &sync_id)).await.unwrap_or_else(late) {
         Ok(found) => {
             subscription::keep_alive(app).await;
             found
@@ -115,7 +115,7 @@ async fn on_demand(app: &App) -> Newcomers {
                 reference: format!("sweep of {:.0}", app.clock.now()),
             })
             .await;
-            Newcomers::default()
+            GroupSync::default()
         }
     }
 }

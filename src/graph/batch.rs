@@ -11,9 +11,9 @@ use serde_json::{Value, json};
 use tokio::time::sleep;
 
 use super::{
-    client::{Call, Graph},
-    error::{GraphError, Kind},
-    retry::{self, Repeat},
+    client::{Graph, GraphRequest},
+    error::{GraphError, GraphErrorKind},
+    retry::{self, Idempotency},
 };
 
 /// How many rounds the parts that were throttled get.
@@ -57,7 +57,7 @@ struct PartAnswer {
 }
 
 fn is_worth_another_round(error: &GraphError) -> bool {
-    matches!(error.kind, Kind::Throttled | Kind::Unavailable)
+    matches!(error.kind, GraphErrorKind::Throttled | GraphErrorKind::Unavailable)
 }
 
 impl PartAnswer {
@@ -83,7 +83,7 @@ impl Graph {
                     200..300 => Ok(answer.body),
                     status => Err(GraphError {
                         retry_after,
-                        ..GraphError::from_status(part.what, Repeat::Freely, status, &answer.body)
+                        ..GraphError::from_status(part.what, Idempotency::Idempotent, status, &answer.body)
                     }),
                 };
                 if result.as_ref().is_err_and(is_worth_another_round) {
@@ -109,10 +109,10 @@ impl Graph {
             .enumerate()
             .map(|(i, part)| json!({"id": i.to_string(), "method": "GET", "url": part.path}))
             .collect();
-        let call = Call {
+        let call = GraphRequest {
             method: Method::Post,
             body: Some(json!({ "requests": requests })),
-            ..Call::get(what, "/$batch")
+            ..GraphRequest::get(what, "/$batch")
         };
         let answers: Answers = self.send(call).await?.json()?;
         Ok(answers.responses)

@@ -16,7 +16,7 @@ use tokio::time::Instant;
 
 use super::{
     error::GraphError,
-    retry::{Deadline, Repeat, RetryPolicy},
+    retry::{Deadline, Idempotency, RetryPolicy},
 };
 
 /// Where Graph lives. Sandboxes are reached by their transport, so that even there the URL is the real one.
@@ -31,22 +31,22 @@ pub struct Graph {
 
 /// One request.
 #[derive(Debug)]
-pub(super) struct Call {
+pub(super) struct GraphRequest {
     /// What we are doing, for error messages: "reading the user".
     pub what: &'static str,
     pub method: Method,
     /// The whole URL.
     pub url: String,
     pub body: Option<Value>,
-    pub repeat: Repeat,
+    pub idempotency: Idempotency,
     /// After this nothing is sent any more.
     pub deadline: Option<Instant>,
     /// Asks for the eventually consistent index, which some filters need.
     pub eventual: bool,
 }
 
-impl Call {
-    /// A read; harmless to repeat.
+impl GraphRequest {
+    /// A read; harmless to idempotency.
     pub(super) fn get(what: &'static str, path: &str) -> Self {
         let url = format!("{ROOT}{path}");
         Self {
@@ -54,7 +54,7 @@ impl Call {
             method: Method::Get,
             url,
             body: None,
-            repeat: Repeat::Freely,
+            idempotency: Idempotency::Idempotent,
             deadline: None,
             eventual: false,
         }
@@ -65,7 +65,7 @@ impl Call {
         Self {
             method: Method::Post,
             body: Some(body),
-            repeat: Repeat::OnlyIfNothingHappened,
+            idempotency: Idempotency::NotIdempotent,
             deadline: Some(deadline),
             ..Self::get(what, path)
         }
@@ -94,7 +94,7 @@ impl Graph {
     }
 
     /// Sends `call` and returns the answer's body.
-    pub(super) async fn send(&self, call: Call) -> Result<Answer, GraphError> {
+    pub(super) async fn send(&self, call: GraphRequest) -> Result<Answer, GraphError> {
         let url =
             Url::parse(&call.url).map_err(|_| GraphError::unreadable(call.what, "a URL that is none"))?;
         let mut request = Request::new(url, call.method);
@@ -105,15 +105,15 @@ impl Graph {
             request.insert_header(HeaderName::from_static("content-type"), "application/json");
             request.set_body(body.to_string());
         }
-        let mut context = Context::new().with_value(call.repeat);
+        let mut context = Context::new().with_value(call.idempotency);
         if let Some(deadline) = call.deadline {
             context = context.with_value(Deadline(deadline));
         }
         let unchecked = PipelineSendOptions { skip_checks: true, ..PipelineSendOptions::default() };
         match self.pipeline.send(&context, &mut request, Some(unchecked)).await {
             Ok(response) if response.status().is_success() => Ok(Answer { what: call.what, response }),
-            Ok(response) => Err(GraphError::from_response(call.what, call.repeat, &response)),
-            Err(error) => Err(GraphError::from_transport(call.what, call.repeat, &error)),
+            Ok(response) => Err(GraphError::from_response(call.what, call.idempotency, &response)),
+            Err(error) => Err(GraphError::from_transport(call.what, call.idempotency, &error)),
         }
     }
 
@@ -122,7 +122,7 @@ impl Graph {
         what: &'static str,
         path: &str,
     ) -> Result<T, GraphError> {
-        self.send(Call::get(what, path)).await?.json()
+        self.send(GraphRequest::get(what, path)).await?.json()
     }
 }
 

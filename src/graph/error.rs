@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::{
     client::request_id,
-    retry::{Repeat, is_ambiguous, retry_after},
+    retry::{Idempotency, is_ambiguous, retry_after},
 };
 use crate::telemetry::chain;
 
@@ -17,7 +17,7 @@ pub struct GraphError {
     /// What we were doing: "making the pass".
     pub what: &'static str,
     /// What that means for the caller.
-    pub kind: Kind,
+    pub kind: GraphErrorKind,
     /// The HTTP status, where there was an answer.
     pub status: Option<u16>,
     /// Graph's error code, e.g. `Request_ResourceNotFound`; may be empty.
@@ -32,7 +32,7 @@ pub struct GraphError {
 
 /// What a failed call means for its caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum GraphErrorKind {
     /// Graph said no. Nothing changed; asking again will not help.
     Refused,
     /// What the call is about is not there (or not yet, on this replica). Nothing changed.
@@ -73,30 +73,44 @@ struct Inner {
 impl GraphError {
     /// Whether the same call may succeed later without anybody changing anything.
     pub fn is_transient(&self) -> bool {
-        matches!(self.kind, Kind::Throttled | Kind::Unavailable | Kind::Ambiguous | Kind::SignIn)
+        matches!(
+            self.kind,
+            GraphErrorKind::Throttled
+                | GraphErrorKind::Unavailable
+                | GraphErrorKind::Ambiguous
+                | GraphErrorKind::SignIn
+        )
     }
 
     /// What an admin can do about it.
     pub fn advice(&self) -> &'static str {
         match (self.kind, self.status) {
-            (Kind::SignIn, _) => "check that the managed identity exists and AZURE_CLIENT_ID names it",
-            (Kind::Refused, Some(403)) => {
+            (GraphErrorKind::SignIn, _) => {
+                "check that the managed identity exists and AZURE_CLIENT_ID names it"
+            }
+            (GraphErrorKind::Refused, Some(403)) => {
                 "grant the app's identity the Graph permission for this call (docs/PERMISSIONS.md)"
             }
-            (Kind::Refused | Kind::NotFound, _) => {
+            (GraphErrorKind::Refused | GraphErrorKind::NotFound, _) => {
                 "read Graph's words, mend the account or the tenant's policy"
             }
-            (Kind::Unreadable, _) => "report this with the request-id: Graph answered in an unknown form",
-            (Kind::Throttled | Kind::Unavailable | Kind::Ambiguous, _) => {
+            (GraphErrorKind::Unreadable, _) => {
+                "report this with the request-id: Graph answered in an unknown form"
+            }
+            (GraphErrorKind::Throttled | GraphErrorKind::Unavailable | GraphErrorKind::Ambiguous, _) => {
                 "nothing: it is tried again by itself"
             }
         }
     }
 
-    pub(super) fn from_response(what: &'static str, repeat: Repeat, response: &RawResponse) -> Self {
+    pub(super) fn from_response(
+        what: &'static str,
+        idempotency: Idempotency,
+        response: &RawResponse,
+    ) -> Self {
         let status = u16::from(response.status());
         let body = serde_json::from_slice(response.body().as_ref()).unwrap_or_default();
-        let mut error = Self::from_status(what, repeat, status, &body);
+        let mut error = Self::from_status(what, idempotency, status, &body);
         error.request_id = error.request_id.or_else(|| request_id(response));
         error.retry_after = retry_after(response.headers());
         error
@@ -105,17 +119,17 @@ impl GraphError {
     /// From the status and body of an answer, or of one part of a `$batch`.
     pub(super) fn from_status(
         what: &'static str,
-        repeat: Repeat,
+        idempotency: Idempotency,
         status: u16,
         body: &serde_json::Value,
     ) -> Self {
         let kind = match status {
-            401 => Kind::SignIn,
-            404 => Kind::NotFound,
-            429 | 503 => Kind::Throttled,
-            _ if is_ambiguous(status.into()) => unknown(repeat),
-            500.. => unknown(repeat),
-            _ => Kind::Refused,
+            401 => GraphErrorKind::SignIn,
+            404 => GraphErrorKind::NotFound,
+            429 | 503 => GraphErrorKind::Throttled,
+            _ if is_ambiguous(status.into()) => unknown(idempotency),
+            500.. => unknown(idempotency),
+            _ => GraphErrorKind::Refused,
         };
         let envelope = Envelope::deserialize(body).ok().map(|envelope| envelope.error);
         let (code, message, inner) = envelope.map_or_else(Default::default, |b| (b.code, b.message, b.inner));
@@ -123,25 +137,29 @@ impl GraphError {
         Self { what, kind, status: Some(status), code, message, request_id, retry_after: None }
     }
 
-    pub(super) fn from_transport(what: &'static str, repeat: Repeat, error: &azure_core::Error) -> Self {
+    pub(super) fn from_transport(
+        what: &'static str,
+        idempotency: Idempotency,
+        error: &azure_core::Error,
+    ) -> Self {
         let kind = match error.kind() {
-            ErrorKind::Connection => Kind::Unavailable,
-            ErrorKind::Io => unknown(repeat),
-            ErrorKind::Credential => Kind::SignIn,
-            _ => Kind::Unavailable,
+            ErrorKind::Connection => GraphErrorKind::Unavailable,
+            ErrorKind::Io => unknown(idempotency),
+            ErrorKind::Credential => GraphErrorKind::SignIn,
+            _ => GraphErrorKind::Unavailable,
         };
         Self { kind, message: chain(error), ..Self::unreadable(what, "") }
     }
 
     /// Graph took too long altogether.
     pub fn no_time(what: &'static str) -> Self {
-        Self { kind: Kind::Unavailable, ..Self::unreadable(what, "it took too long altogether") }
+        Self { kind: GraphErrorKind::Unavailable, ..Self::unreadable(what, "it took too long altogether") }
     }
 
     pub(super) fn unreadable(what: &'static str, message: &str) -> Self {
         Self {
             what,
-            kind: Kind::Unreadable,
+            kind: GraphErrorKind::Unreadable,
             status: None,
             code: String::new(),
             message: message.to_owned(),
@@ -151,18 +169,18 @@ impl GraphError {
     }
 }
 
-fn unknown(repeat: Repeat) -> Kind {
-    match repeat {
-        Repeat::Freely => Kind::Unavailable,
-        Repeat::OnlyIfNothingHappened => Kind::Ambiguous,
+fn unknown(idempotency: Idempotency) -> GraphErrorKind {
+    match idempotency {
+        Idempotency::Idempotent => GraphErrorKind::Unavailable,
+        Idempotency::NotIdempotent => GraphErrorKind::Ambiguous,
     }
 }
 
 impl fmt::Display for GraphError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.kind {
-            Kind::Ambiguous => write!(f, "no clear answer while {}", self.what)?,
-            Kind::SignIn => write!(f, "could not sign in to Graph while {}", self.what)?,
+            GraphErrorKind::Ambiguous => write!(f, "no clear answer while {}", self.what)?,
+            GraphErrorKind::SignIn => write!(f, "could not sign in to Graph while {}", self.what)?,
             _ => write!(f, "Graph failed us while {}", self.what)?,
         }
         if let Some(status) = self.status {

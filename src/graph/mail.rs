@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::{
-    client::{Call, Graph},
+    client::{Graph, GraphRequest},
     error::GraphError,
     users::user_path,
 };
@@ -12,7 +12,7 @@ use crate::{address::Address, mail::Rendered};
 
 /// A mail with its recipients.
 #[derive(Clone, Debug)]
-pub struct Message {
+pub struct OutgoingMail {
     /// Whom it is for.
     pub to: Vec<Address>,
     /// Who else gets it.
@@ -28,11 +28,11 @@ impl Graph {
     /// inbox (Graph's page on sending mail).
     ///
     /// # Errors
-    /// [`super::Kind::Ambiguous`] when it may have been sent.
+    /// [`super::GraphErrorKind::Ambiguous`] when it may have been sent.
     pub async fn send_mail(
         &self,
         from: &Address,
-        message: &Message,
+        message: &OutgoingMail,
         deadline: Instant,
     ) -> Result<(), GraphError> {
         let recipients = |addresses: &[Address]| -> Vec<Value> {
@@ -50,6 +50,6 @@ impl Graph {
             "saveToSentItems": false,
         });
         let path = format!("{}/sendMail", user_path(&from.to_string()));
-        self.send(Call::post("sending the mail", &path, body, deadline)).await.map(|_| ())
+        self.send(GraphRequest::post("sending the mail", &path, body, deadline)).await.map(|_| ())
     }
 }

@@ -6,7 +6,7 @@
 //! - [`batch`], [`page`]: many reads in one request; one list in many requests
 //! - a file per resource: [`users`], [`groups`], [`roles`], [`passes`], [`policy`], [`mail`],
 //!   [`subscriptions`]
-//! - [`reading`]: all that is read of one joiner, in one `$batch`
+//! - [`snapshot`]: all that is read of one joiner, in one `$batch`
 
 pub mod batch;
 pub mod client;
@@ -16,19 +16,19 @@ pub mod mail;
 pub mod page;
 pub mod passes;
 pub mod policy;
-pub mod reading;
 pub mod retry;
 pub mod roles;
+pub mod snapshot;
 pub mod subscriptions;
 pub mod users;
 
 pub use self::{
     client::Graph,
-    error::{GraphError, Kind},
-    mail::Message,
+    error::{GraphError, GraphErrorKind},
+    mail::OutgoingMail,
     passes::{NewPass, Pass, Usability},
     policy::PassPolicy,
-    reading::{ReadError, Reading},
-    roles::Standing,
+    roles::PrivilegeSnapshot,
+    snapshot::{SnapshotError, TenantSnapshot},
     users::{Manager, User},
 };

@@ -3,7 +3,7 @@
 use serde::{Deserialize, de::DeserializeOwned};
 
 use super::{
-    client::{Call, Graph, ROOT},
+    client::{Graph, GraphRequest, ROOT},
     error::GraphError,
 };
 
@@ -26,7 +26,7 @@ impl Graph {
         path: &str,
         eventual: bool,
     ) -> Result<Vec<T>, GraphError> {
-        let first = Call { eventual, ..Call::get(what, path) };
+        let first = GraphRequest { eventual, ..GraphRequest::get(what, path) };
         self.rest(what, Page { value: Vec::new(), next_link: Some(first.url) }, eventual).await
     }
 
@@ -45,7 +45,8 @@ impl Graph {
             if !url.starts_with(ROOT) {
                 return Err(GraphError::unreadable(what, "the next page is not on Graph"));
             }
-            let page: Page<T> = self.send(Call { url, eventual, ..Call::get(what, "") }).await?.json()?;
+            let page: Page<T> =
+                self.send(GraphRequest { url, eventual, ..GraphRequest::get(what, "") }).await?.json()?;
             items.extend(page.value);
             next = page.next_link;
         }

@@ -8,8 +8,8 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::{
-    client::{Call, Graph},
-    error::{GraphError, Kind},
+    client::{Graph, GraphRequest},
+    error::{GraphError, GraphErrorKind},
 };
 use crate::code::Code;
 
@@ -101,7 +101,7 @@ impl Graph {
     /// Makes a pass, which replaces any other that the user has. Not started after `deadline`.
     ///
     /// # Errors
-    /// [`Kind::Ambiguous`] when it may have been made with a code that nobody will ever know.
+    /// [`GraphErrorKind::Ambiguous`] when it may have been made with a code that nobody will ever know.
     pub async fn create_pass(
         &self,
         user: Uuid,
@@ -112,18 +112,18 @@ impl Graph {
         if let Some(opens_at) = new.opens_at {
             body["startDateTime"] = opens_at.to_rfc3339_opts(SecondsFormat::Secs, true).into();
         }
-        let answer = self.send(Call::post("making the pass", &path(user), body, deadline)).await?;
+        let answer = self.send(GraphRequest::post("making the pass", &path(user), body, deadline)).await?;
         let created: Created =
-            answer.json().map_err(|error| GraphError { kind: Kind::Ambiguous, ..error })?;
+            answer.json().map_err(|error| GraphError { kind: GraphErrorKind::Ambiguous, ..error })?;
         Ok((created.pass, created.temporary_access_pass))
     }
 
     /// Deletes a pass. One that is gone already is as good as deleted.
     pub async fn delete_pass(&self, user: Uuid, pass_id: &str) -> Result<(), GraphError> {
         let path = format!("{}/{}", path(user), super::client::segment(pass_id));
-        let call = Call { method: Method::Delete, ..Call::get("deleting the pass", &path) };
+        let call = GraphRequest { method: Method::Delete, ..GraphRequest::get("deleting the pass", &path) };
         match self.send(call).await {
-            Err(error) if error.kind == Kind::NotFound => Ok(()),
+            Err(error) if error.kind == GraphErrorKind::NotFound => Ok(()),
             result => result.map(|_| ()),
         }
     }

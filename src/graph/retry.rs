@@ -32,15 +32,15 @@ pub const MAX_WAIT: Duration = Duration::from_secs(120);
 /// How often a request is sent at most.
 pub const MAX_TRIES: u32 = 4;
 /// How long a call without a deadline of its own may go on: less than a queue message stays hidden.
-const PATIENCE: Duration = Duration::from_secs(150);
+const READ_DEADLINE: Duration = Duration::from_secs(150);
 
 /// Whether a request may be sent again when nobody knows what became of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Repeat {
+pub enum Idempotency {
     /// Sending it twice changes nothing.
-    Freely,
+    Idempotent,
     /// Sending it twice does it twice.
-    OnlyIfNothingHappened,
+    NotIdempotent,
 }
 
 /// The moment after which no try starts, not even the first.
@@ -54,8 +54,8 @@ pub(super) struct RetryPolicy;
 #[async_trait]
 impl Policy for RetryPolicy {
     async fn send(&self, ctx: &Context, request: &mut Request, next: &[Arc<dyn Policy>]) -> PolicyResult {
-        let repeat = ctx.value::<Repeat>().copied().unwrap_or(Repeat::OnlyIfNothingHappened);
-        let deadline = ctx.value::<Deadline>().map_or_else(|| Instant::now() + PATIENCE, |d| d.0);
+        let idempotency = ctx.value::<Idempotency>().copied().unwrap_or(Idempotency::NotIdempotent);
+        let deadline = ctx.value::<Deadline>().map_or_else(|| Instant::now() + READ_DEADLINE, |d| d.0);
         let mut renewed_token = false;
         for tried in 1.. {
             if Instant::now() > deadline {
@@ -67,15 +67,15 @@ impl Policy for RetryPolicy {
                     Err(Error::with_message(ErrorKind::Io, format!("no answer within {TRY_TIMEOUT:?}")))
                 }
             };
-            let wait = match verdict(&result, repeat) {
-                Verdict::Done => return result,
-                Verdict::NewToken if renewed_token => return result,
-                Verdict::NewToken => {
+            let wait = match decide(&result, idempotency) {
+                RetryDecision::Return => return result,
+                RetryDecision::NewToken if renewed_token => return result,
+                RetryDecision::NewToken => {
                     renewed_token = true;
                     Duration::ZERO
                 }
-                Verdict::After(wait) => wait,
-                Verdict::Again => Duration::from_secs(1 << tried),
+                RetryDecision::After(wait) => wait,
+                RetryDecision::Backoff => Duration::from_secs(1 << tried),
             };
             if tried >= MAX_TRIES || Instant::now() + wait > deadline {
                 return result;
@@ -87,31 +87,31 @@ impl Policy for RetryPolicy {
     }
 }
 
-enum Verdict {
-    Done,
+enum RetryDecision {
+    Return,
     NewToken,
-    Again,
+    Backoff,
     After(Duration),
 }
 
-fn verdict(result: &Result<AsyncRawResponse, Error>, repeat: Repeat) -> Verdict {
-    let unknown = match repeat {
-        Repeat::Freely => Verdict::Again,
-        Repeat::OnlyIfNothingHappened => Verdict::Done,
+fn decide(result: &Result<AsyncRawResponse, Error>, idempotency: Idempotency) -> RetryDecision {
+    let unknown = match idempotency {
+        Idempotency::Idempotent => RetryDecision::Backoff,
+        Idempotency::NotIdempotent => RetryDecision::Return,
     };
     match result {
         Ok(response) => match response.status() {
-            StatusCode::Unauthorized => Verdict::NewToken,
+            StatusCode::Unauthorized => RetryDecision::NewToken,
             StatusCode::TooManyRequests | StatusCode::ServiceUnavailable => {
-                retry_after(response.headers()).map_or(Verdict::Again, Verdict::After)
+                retry_after(response.headers()).map_or(RetryDecision::Backoff, RetryDecision::After)
             }
             status if is_ambiguous(status) => unknown,
-            _ => Verdict::Done,
+            _ => RetryDecision::Return,
         },
         Err(error) => match error.kind() {
-            ErrorKind::Connection => Verdict::Again,
+            ErrorKind::Connection => RetryDecision::Backoff,
             ErrorKind::Io => unknown,
-            _ => Verdict::Done,
+            _ => RetryDecision::Return,
         },
     }
 }

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use uuid::Uuid;
 
-use super::error::{GraphError, Kind};
+use super::error::{GraphError, GraphErrorKind};
 
 /// A directory role.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,7 +16,7 @@ pub struct Role {
 
 /// What an account holds, or that we cannot tell.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Standing {
+pub struct PrivilegeSnapshot {
     /// Roles held now, directly or through a group.
     pub active: Vec<Role>,
     /// Roles that the user can activate.
@@ -56,30 +56,30 @@ pub(super) struct Membership {
 /// Graph's code for a tenant without the licence for eligible roles: there, nobody can be eligible.
 const NO_PIM_LICENCE: &str = "AadPremiumLicenseRequired";
 
-impl Standing {
+impl PrivilegeSnapshot {
     pub(super) fn new(
         memberships: Result<Vec<Membership>, GraphError>,
         active: Result<Vec<RoleAssignment>, GraphError>,
         eligible: Result<Vec<RoleAssignment>, GraphError>,
     ) -> Result<Self, GraphError> {
-        let mut standing = Self::default();
-        for membership in standing.known(memberships)? {
-            standing.add(membership);
+        let mut privileges = Self::default();
+        for membership in privileges.known(memberships)? {
+            privileges.add(membership);
         }
-        let active = standing.known(active)?;
-        standing.active.extend(active.into_iter().map(Role::from));
+        let active = privileges.known(active)?;
+        privileges.active.extend(active.into_iter().map(Role::from));
         let eligible = match eligible {
             Err(error) if error.code == NO_PIM_LICENCE => Vec::new(),
-            eligible => standing.known(eligible)?,
+            eligible => privileges.known(eligible)?,
         };
-        standing.eligible.extend(eligible.into_iter().map(Role::from));
-        Ok(standing)
+        privileges.eligible.extend(eligible.into_iter().map(Role::from));
+        Ok(privileges)
     }
 
     /// A passing fault is worth another try, and so is a replica that lags; any other means that we cannot tell.
     fn known<T>(&mut self, read: Result<Vec<T>, GraphError>) -> Result<Vec<T>, GraphError> {
         match read {
-            Err(error) if error.is_transient() || error.kind == Kind::NotFound => Err(error),
+            Err(error) if error.is_transient() || error.kind == GraphErrorKind::NotFound => Err(error),
             Err(error) => {
                 self.unknown = Some(error.to_string());
                 Ok(Vec::new())

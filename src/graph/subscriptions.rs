@@ -8,9 +8,9 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::{
-    client::{Call, Graph, segment},
-    error::{GraphError, Kind},
-    retry::Repeat,
+    client::{Graph, GraphRequest, segment},
+    error::{GraphError, GraphErrorKind},
+    retry::Idempotency,
 };
 
 const PATH: &str = "/subscriptions";
@@ -49,7 +49,7 @@ impl Graph {
     /// Subscribes to updates of `group` until `ends`. Not started after `deadline`.
     ///
     /// # Errors
-    /// [`Kind::Ambiguous`] when it may have been made.
+    /// [`GraphErrorKind::Ambiguous`] when it may have been made.
     pub async fn subscribe(
         &self,
         group: Uuid,
@@ -61,9 +61,9 @@ impl Graph {
         body["changeType"] = "updated".into();
         body["notificationUrl"] = notification_url.into();
         body["resource"] = format!("groups/{group}").into();
-        let call = Call::post("making the subscription to the on-demand group", PATH, body, deadline);
+        let call = GraphRequest::post("making the subscription to the on-demand group", PATH, body, deadline);
         let answer = self.send(call).await?;
-        answer.json().map_err(|error| GraphError { kind: Kind::Ambiguous, ..error })
+        answer.json().map_err(|error| GraphError { kind: GraphErrorKind::Ambiguous, ..error })
     }
 
     /// Moves the end of a subscription. Doing so twice changes nothing.
@@ -73,16 +73,22 @@ impl Graph {
         ends: DateTime<Utc>,
         deadline: Instant,
     ) -> Result<Subscription, GraphError> {
-        let call =
-            Call::post("renewing the subscription to the on-demand group", &path(id), end(ends), deadline);
-        self.send(Call { method: Method::Patch, repeat: Repeat::Freely, ..call }).await?.json()
+        let call = GraphRequest::post(
+            "renewing the subscription to the on-demand group",
+            &path(id),
+            end(ends),
+            deadline,
+        );
+        self.send(GraphRequest { method: Method::Patch, idempotency: Idempotency::Idempotent, ..call })
+            .await?
+            .json()
     }
 
     /// Ends a subscription. One that is gone already is as good as ended.
     pub async fn unsubscribe(&self, id: &str) -> Result<(), GraphError> {
-        let call = Call::get("ending a subscription to the on-demand group", &path(id));
-        match self.send(Call { method: Method::Delete, ..call }).await {
-            Err(error) if error.kind == Kind::NotFound => Ok(()),
+        let call = GraphRequest::get("ending a subscription to the on-demand group", &path(id));
+        match self.send(GraphRequest { method: Method::Delete, ..call }).await {
+            Err(error) if error.kind == GraphErrorKind::NotFound => Ok(()),
             result => result.map(|_| ()),
         }
     }

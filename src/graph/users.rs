@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::{
     client::{Graph, query, segment},
-    error::{GraphError, Kind},
+    error::{GraphError, GraphErrorKind},
 };
 
 /// A user, with every property that a pass depends on.
@@ -127,7 +127,7 @@ impl Graph {
         let path = format!("{}{}", user_path(name), query(&[("$select", "id")]));
         match self.get::<Id>("looking for the user", &path).await {
             Ok(user) => Ok(Some(user.id)),
-            Err(error) if error.kind == Kind::NotFound => Ok(None),
+            Err(error) if error.kind == GraphErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
         }
     }
@@ -137,7 +137,7 @@ impl Graph {
         let path = format!("/users/{user}{}", query(&[("$select", "userPrincipalName")]));
         match self.get::<SignInName>("reading the user's name", &path).await {
             Ok(user) => Ok(Some(user.user_principal_name)),
-            Err(error) if error.kind == Kind::NotFound => Ok(None),
+            Err(error) if error.kind == GraphErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
         }
     }

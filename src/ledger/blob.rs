@@ -31,7 +31,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use tokio::time::timeout;
 use uuid::Uuid;
 
-use super::{ETag, Ledger, LedgerError, Record, Roster};
+use super::{ETag, Ledger, LedgerError, MembershipSnapshot, Record};
 use crate::{storage::StorageRefusal, telemetry::chain};
 
 /// How long reading or writing one record may take, tries and waits included. A job does this three times, and all of
@@ -195,17 +195,17 @@ impl Ledger for BlobLedger {
         within(ONE_RECORD, self.upload(&blob(FOLDER, user), record, metadata, expected)).await
     }
 
-    async fn roster(&self, group: Uuid) -> Result<Option<(Roster, ETag)>, LedgerError> {
+    async fn membership(&self, group: Uuid) -> Result<Option<(MembershipSnapshot, ETag)>, LedgerError> {
         within(ONE_RECORD, self.download(&blob(GROUPS, group))).await
     }
 
-    async fn write_roster(
+    async fn write_membership(
         &self,
         group: Uuid,
-        roster: &Roster,
+        membership: &MembershipSnapshot,
         expected: Option<&ETag>,
     ) -> Result<ETag, LedgerError> {
-        within(ONE_RECORD, self.upload(&blob(GROUPS, group), roster, None, expected)).await
+        within(ONE_RECORD, self.upload(&blob(GROUPS, group), membership, None, expected)).await
     }
 
     async fn list(&self) -> Result<Vec<(Uuid, Record)>, LedgerError> {

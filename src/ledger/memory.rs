@@ -8,7 +8,7 @@ use std::{
 use async_trait::async_trait;
 use uuid::Uuid;
 
-use super::{ETag, Ledger, LedgerError, Record, Roster};
+use super::{ETag, Ledger, LedgerError, MembershipSnapshot, Record};
 
 /// A ledger that forgets everything when the process ends.
 #[derive(Debug, Default)]
@@ -17,7 +17,7 @@ pub struct MemoryLedger(Mutex<Store>);
 #[derive(Debug, Default)]
 struct Store {
     records: Documents<Record>,
-    rosters: Documents<Roster>,
+    memberships: Documents<MembershipSnapshot>,
 }
 
 /// Documents and their versions.
@@ -73,18 +73,18 @@ impl Ledger for MemoryLedger {
         Ok(self.store().records.0.iter().map(|(user, (record, _))| (*user, record.clone())).collect())
     }
 
-    async fn roster(&self, group: Uuid) -> Result<Option<(Roster, ETag)>, LedgerError> {
-        let found = self.store().rosters.read(group);
+    async fn membership(&self, group: Uuid) -> Result<Option<(MembershipSnapshot, ETag)>, LedgerError> {
+        let found = self.store().memberships.read(group);
         tokio::task::yield_now().await;
         Ok(found)
     }
 
-    async fn write_roster(
+    async fn write_membership(
         &self,
         group: Uuid,
-        roster: &Roster,
+        membership: &MembershipSnapshot,
         expected: Option<&ETag>,
     ) -> Result<ETag, LedgerError> {
-        self.store().rosters.write(group, roster, expected)
+        self.store().memberships.write(group, membership, expected)
     }
 }

@@ -4,9 +4,9 @@
 //! pass. A store is anything that keeps the conditions of [`Ledger`]: [`blob`] storage, or [`memory`].
 
 pub mod blob;
+mod membership;
 pub mod memory;
 mod record;
-mod roster;
 
 use std::fmt;
 
@@ -15,8 +15,11 @@ use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 pub use self::{
-    record::{CallEnd, Claim, Delivered, Fingerprint, Made, PastCall, Purpose, Record, State, Told},
-    roster::{Arrival, Roster},
+    membership::{MembershipSnapshot, PendingMember},
+    record::{
+        Announcement, CallResult, Delivered, Fingerprint, IdempotencyEntry, Lease, PassRecord, Purpose,
+        Record, State,
+    },
 };
 
 /// The version of a record, as the store names it.
@@ -44,17 +47,17 @@ pub trait Ledger: fmt::Debug + Send + Sync {
         Ok(self.list().await?.into_iter().filter(|(_, record)| record.is_open(now)).collect())
     }
 
-    /// The roster of `group`, with its version.
-    async fn roster(&self, group: Uuid) -> Result<Option<(Roster, ETag)>, LedgerError>;
+    /// The membership of `group`, with its version.
+    async fn membership(&self, group: Uuid) -> Result<Option<(MembershipSnapshot, ETag)>, LedgerError>;
 
-    /// Writes the roster of `group` under the conditions of [`Self::write`].
+    /// Writes the membership of `group` under the conditions of [`Self::write`].
     ///
     /// # Errors
     /// As there.
-    async fn write_roster(
+    async fn write_membership(
         &self,
         group: Uuid,
-        roster: &Roster,
+        membership: &MembershipSnapshot,
         expected: Option<&ETag>,
     ) -> Result<ETag, LedgerError>;
 }

@@ -8,10 +8,10 @@ use serde_json::{Map, Value};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum State {
-    /// A job holds the claim and is at work, or died at it.
+    /// A job holds the lease and is at work, or died at it.
     Issuing,
     /// The pass is made and handed over.
-    Mailed,
+    Delivered,
     /// Nothing was made, for a reason that a person must see.
     Blocked,
     /// Something went wrong; the next job starts afresh.
@@ -35,7 +35,7 @@ pub enum Purpose {
 /// A job's announcement that it is about to make a pass.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Claim {
+pub struct Lease {
     /// Which job.
     pub job_key: String,
     /// Why it makes a pass.
@@ -48,7 +48,7 @@ pub struct Claim {
     pub lifetime_minutes: u32,
 }
 
-impl Claim {
+impl Lease {
     /// When the pass that it announces would end.
     pub fn ends_at(&self) -> DateTime<Utc> {
         self.opens_at.unwrap_or(self.since) + TimeDelta::minutes(self.lifetime_minutes.into())
@@ -62,7 +62,7 @@ impl Claim {
 /// A pass that we made.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Made {
+pub struct PassRecord {
     /// The pass's id in the tenant.
     pub pass_id: String,
     /// When it opens.
@@ -77,7 +77,7 @@ pub struct Made {
 pub struct Delivered {
     /// Which.
     #[serde(flatten)]
-    pub pass: Made,
+    pub pass: PassRecord,
     /// When.
     pub at: DateTime<Utc>,
     /// Why it was made.
@@ -99,7 +99,7 @@ pub struct Delivered {
 /// What a joiner was told by mail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Told {
+pub struct Announcement {
     /// Their day one.
     pub day_one: NaiveDate,
     /// Whether the account was enabled then.
@@ -109,7 +109,7 @@ pub struct Told {
 /// A call of CreateTap that came as far as making a pass.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct PastCall {
+pub struct IdempotencyEntry {
     /// Which job.
     pub job_key: String,
     /// Since when.
@@ -119,7 +119,7 @@ pub struct PastCall {
     pub fingerprint: Option<Fingerprint>,
     /// What became of it; none while it is at work, and for ever if its worker died.
     #[serde(default)]
-    pub end: Option<CallEnd>,
+    pub result: Option<CallResult>,
 }
 
 /// What an idempotency key and the body that came with it leave behind: nobody can read either from it.
@@ -134,9 +134,9 @@ pub struct Fingerprint {
 /// What became of a call.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub enum CallEnd {
+pub enum CallResult {
     /// This pass was handed over, or a mail with its code may have arrived.
-    Made(Made),
+    Issued(PassRecord),
     /// Nobody was handed anything.
     Nothing,
 }
@@ -156,28 +156,28 @@ pub struct Record {
     pub day_one: Option<NaiveDate>,
     /// The last pass that we know we made, delivered or not.
     #[serde(default)]
-    pub pass: Option<Made>,
-    /// The last claim; it stays, to tell a dead worker's pass from a stranger's.
+    pub pass: Option<PassRecord>,
+    /// The last lease; it stays, to tell a dead worker's pass from a stranger's.
     #[serde(default)]
-    pub claim: Option<Claim>,
-    /// Claims before it whose pass may still turn up: a replica may not have shown it, or it may still be on its way.
+    pub lease: Option<Lease>,
+    /// Leases before it whose pass may still turn up: a replica may not have shown it, or it may still be on its way.
     #[serde(default)]
-    pub earlier_claims: Vec<Claim>,
+    pub earlier_leases: Vec<Lease>,
     /// The last pass that was delivered. A job that fails later takes nothing away from that.
     #[serde(default)]
     pub delivered: Option<Delivered>,
     /// What the joiner was last told, whatever was delivered on demand since.
     #[serde(default)]
-    pub told: Option<Told>,
+    pub announcement: Option<Announcement>,
     /// When a pass on demand was last delivered, whatever was delivered to the joiner since.
     #[serde(default)]
     pub on_demand_at: Option<DateTime<Utc>>,
     /// Calls of CreateTap within the last hour, the oldest first.
     #[serde(default)]
-    pub calls: Vec<PastCall>,
+    pub calls: Vec<IdempotencyEntry>,
     /// Why the last job ended as it did, where that was not a delivery; also tells whether an alert would be news.
     #[serde(default)]
-    pub reason: Option<String>,
+    pub cause: Option<String>,
     /// When this was written.
     pub updated_at: DateTime<Utc>,
     /// Fields of a newer version, kept as they are.
@@ -193,11 +193,11 @@ impl Record {
     /// How long an unfinished record is looked at again: longer than anyone waits for a first day.
     const UNFINISHED: TimeDelta = TimeDelta::days(60);
     /// More windows than anybody plans for one user within the life of a pass.
-    const MAX_EARLIER_CLAIMS: usize = 16;
-    /// How long a claim is respected: longer than any worker may go on before it makes or mails a pass.
+    const MAX_EARLIER_LEASES: usize = 16;
+    /// How long a lease is respected: longer than any worker may go on before it makes or mails a pass.
     pub const LEASE: TimeDelta = TimeDelta::minutes(5);
     /// How long calls of CreateTap are remembered.
-    pub const CALLS_KEPT: TimeDelta = TimeDelta::hours(1);
+    pub const CALL_HISTORY: TimeDelta = TimeDelta::hours(1);
 
     /// The first record of a user.
     pub fn new(state: State, purpose: Purpose, now: DateTime<Utc>) -> Self {
@@ -207,74 +207,74 @@ impl Record {
             purpose,
             day_one: None,
             pass: None,
-            claim: None,
-            earlier_claims: Vec::new(),
+            lease: None,
+            earlier_leases: Vec::new(),
             delivered: None,
-            told: None,
+            announcement: None,
             on_demand_at: None,
             calls: Vec::new(),
-            reason: None,
+            cause: None,
             updated_at: now,
             unknown: Map::new(),
         }
     }
 
     /// Writes down a delivery.
-    pub fn settle(&mut self, delivered: Delivered, enabled: bool) {
+    pub fn record_delivery(&mut self, delivered: Delivered, enabled: bool) {
         if let (Purpose::Joiner, Some(day_one)) = (delivered.purpose, delivered.day_one) {
-            self.told = Some(Told { day_one, enabled });
+            self.announcement = Some(Announcement { day_one, enabled });
         }
         if delivered.purpose == Purpose::OnDemand {
             self.on_demand_at = Some(delivered.at);
         }
-        self.state = State::Mailed;
+        self.state = State::Delivered;
         self.delivered = Some(delivered);
-        self.reason = None;
+        self.cause = None;
     }
 
     /// Writes down that the pass `pass_id` was taken back.
     pub fn take_back(&mut self, pass_id: &str) {
         self.state = State::Revoked;
-        self.reason = Some("out-of-scope".into());
+        self.cause = Some("out-of-scope".into());
         self.delivered.take_if(|delivered| delivered.pass.pass_id == pass_id);
         self.pass.take_if(|made| made.pass_id == pass_id);
     }
 
-    /// All claims that a pass may have come from.
-    pub fn claims(&self) -> impl Iterator<Item = &Claim> {
-        self.claim.iter().chain(&self.earlier_claims)
+    /// All leases that a pass may have come from.
+    pub fn leases(&self) -> impl Iterator<Item = &Lease> {
+        self.lease.iter().chain(&self.earlier_leases)
     }
 
-    /// Puts a new claim on top, and forgets those whose pass would be over. Of several for the same window the
+    /// Puts a new lease on top, and forgets those whose pass would be over. Of several for the same window the
     /// earliest is kept, for it may have made the pass.
-    pub fn add_claim(&mut self, claim: Claim, now: DateTime<Utc>) {
-        let earlier: Vec<Claim> = self.earlier_claims.drain(..).chain(self.claim.take()).collect();
+    pub fn add_lease(&mut self, lease: Lease, now: DateTime<Utc>) {
+        let earlier: Vec<Lease> = self.earlier_leases.drain(..).chain(self.lease.take()).collect();
         for old in earlier.into_iter().filter(|old| old.ends_at() > now) {
-            if self.earlier_claims.iter().any(|c| c.opens_at.is_some() && c.same_window(&old)) {
+            if self.earlier_leases.iter().any(|c| c.opens_at.is_some() && c.same_window(&old)) {
                 continue;
             }
-            // However often somebody calls, what others claimed is not forgotten for it.
-            if self.earlier_claims.len() >= Self::MAX_EARLIER_CLAIMS {
-                let Some(call) = self.earlier_claims.iter().position(|c| c.purpose == Purpose::Http) else {
+            // However often somebody calls, what others leased is not forgotten for it.
+            if self.earlier_leases.len() >= Self::MAX_EARLIER_LEASES {
+                let Some(call) = self.earlier_leases.iter().position(|c| c.purpose == Purpose::Http) else {
                     continue;
                 };
-                self.earlier_claims.remove(call);
+                self.earlier_leases.remove(call);
             }
-            self.earlier_claims.push(old);
+            self.earlier_leases.push(old);
         }
-        self.claim = Some(claim);
+        self.lease = Some(lease);
     }
 
     /// Writes down that a caller is about to be made a pass, and forgets the calls of more than an hour ago.
-    pub fn add_call(&mut self, call: PastCall, now: DateTime<Utc>) {
-        self.calls.retain(|old| now - old.since < Self::CALLS_KEPT);
+    pub fn add_call(&mut self, call: IdempotencyEntry, now: DateTime<Utc>) {
+        self.calls.retain(|old| now - old.since < Self::CALL_HISTORY);
         self.calls.push(call);
     }
 
     /// Writes down what became of the call that is the job `job_key`, if that is a call.
-    pub fn end_call(&mut self, job_key: &str, end: CallEnd) {
+    pub fn end_call(&mut self, job_key: &str, end: CallResult) {
         if let Some(call) = self.calls.iter_mut().rfind(|call| call.job_key == job_key) {
-            call.end = Some(end);
+            call.result = Some(end);
         }
     }
 
@@ -294,17 +294,17 @@ impl Record {
     /// Until when a sweep finishes what a job left behind.
     pub fn unfinished_until(&self) -> Option<DateTime<Utc>> {
         // A POST that seemed lost may land late: until its pass would be over, somebody has to look for it.
-        let may_turn_up = |claim: &Claim| (claim.purpose != Purpose::Http).then(|| claim.ends_at());
+        let may_turn_up = |lease: &Lease| (lease.purpose != Purpose::Http).then(|| lease.ends_at());
         match self.state {
-            State::Mailed => self.earlier_claims.iter().filter_map(may_turn_up).max(),
+            State::Delivered => self.earlier_leases.iter().filter_map(may_turn_up).max(),
             // A caller who got no pass calls again.
             State::Issuing | State::Failed if self.purpose != Purpose::Http => {
-                self.claim.as_ref().map(|claim| claim.since + Self::UNFINISHED)
+                self.lease.as_ref().map(|lease| lease.since + Self::UNFINISHED)
             }
             // With the account its passes are gone.
-            State::Revoked if self.reason.as_deref() == Some(Self::DELETED) => None,
+            State::Revoked if self.cause.as_deref() == Some(Self::DELETED) => None,
             State::Issuing | State::Failed | State::Blocked | State::Revoked => {
-                self.claims().filter_map(may_turn_up).max()
+                self.leases().filter_map(may_turn_up).max()
             }
         }
     }
@@ -312,12 +312,12 @@ impl Record {
     /// Whether a pass on demand was delivered at `since` or later, and nothing has gone wrong after it: an unfinished
     /// job may have cost it.
     pub fn was_served_on_demand_since(&self, since: DateTime<Utc>) -> bool {
-        self.state == State::Mailed && self.on_demand_at.is_some_and(|at| at >= since)
+        self.state == State::Delivered && self.on_demand_at.is_some_and(|at| at >= since)
     }
 
-    /// Until when another worker's claim must be respected, if it must.
-    pub fn claimed_until(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
-        let until = self.claim.as_ref()?.since + Self::LEASE;
+    /// Until when another worker's lease must be respected, if it must.
+    pub fn leased_until(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        let until = self.lease.as_ref()?.since + Self::LEASE;
         (self.state == State::Issuing && now < until).then_some(until)
     }
 }
@@ -331,22 +331,22 @@ mod tests {
     #[test]
     fn calls_survive_the_store_and_an_old_record_has_none() {
         let now: DateTime<Utc> = "2026-11-22T05:00:00Z".parse().unwrap();
-        let call = |n: u32, end| PastCall {
+        let call = |n: u32, end| IdempotencyEntry {
             job_key: format!("http/{n}"),
             since: now - TimeDelta::minutes(25 * i64::from(n)),
             fingerprint: Some(Fingerprint { key: "a".into(), body: "b".into() }),
-            end,
+            result: end,
         };
-        let made = Made { pass_id: "p".into(), opens_at: now, ends_at: now + TimeDelta::hours(1) };
-        let mut record = Record::new(State::Mailed, Purpose::Http, now);
-        for (n, end) in [(3, None), (2, Some(CallEnd::Nothing)), (1, None), (0, None)] {
+        let made = PassRecord { pass_id: "p".into(), opens_at: now, ends_at: now + TimeDelta::hours(1) };
+        let mut record = Record::new(State::Delivered, Purpose::Http, now);
+        for (n, end) in [(3, None), (2, Some(CallResult::Nothing)), (1, None), (0, None)] {
             record.add_call(call(n, end), now);
         }
-        record.end_call("http/1", CallEnd::Made(made.clone()));
-        let ends: Vec<_> = record.calls.iter().map(|call| call.end.clone()).collect();
+        record.end_call("http/1", CallResult::Issued(made.clone()));
+        let ends: Vec<_> = record.calls.iter().map(|call| call.result.clone()).collect();
         assert_eq!(
             ends,
-            [Some(CallEnd::Nothing), Some(CallEnd::Made(made)), None],
+            [Some(CallResult::Nothing), Some(CallResult::Issued(made)), None],
             "the one of an hour ago is gone"
         );
         let document = serde_json::to_value(&record).unwrap();
@@ -359,12 +359,12 @@ mod tests {
     #[test]
     fn fields_of_a_newer_version_survive() {
         let document = json!({
-            "schema": 2, "state": "mailed", "purpose": "on-demand", "updatedAt": "2026-11-22T05:00:00Z", "mood": "good",
+            "schema": 2, "state": "delivered", "purpose": "on-demand", "updatedAt": "2026-11-22T05:00:00Z", "mood": "good",
         });
         let record: Record = serde_json::from_value(document).unwrap();
         assert_eq!(
             (record.state, record.purpose, record.pass.clone()),
-            (State::Mailed, Purpose::OnDemand, None)
+            (State::Delivered, Purpose::OnDemand, None)
         );
         assert_eq!(serde_json::to_value(record).unwrap()["mood"], "good");
     }

@@ -19,6 +19,7 @@ use self::{
     draft::Marker,
     moment::{Dates, Moment},
 };
+
 pub use self::{
     draft::{Draft, Rendered},
     error::MailError,

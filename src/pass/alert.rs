@@ -7,7 +7,7 @@ use super::{job::Job, outcome::Outcome};
 use crate::app::{Alert, App};
 
 /// Tells a person that `job`, for `who`, ended in `outcome`.
-pub async fn tell(app: &App, job: &Job, who: &str, outcome: &Outcome) {
+pub async fn send_outcome(app: &App, job: &Job, who: &str, outcome: &Outcome) {
     let headline = match outcome {
         Outcome::Revoked(_) => "A joiner's pass was taken back",
         _ => "Someone gets no pass",
@@ -16,7 +16,7 @@ pub async fn tell(app: &App, job: &Job, who: &str, outcome: &Outcome) {
 }
 
 /// Tells a person that nobody will try again before the next sweep. `reference` is what to search the log for.
-pub async fn tell_given_up(app: &App, reference: &str, who: &str, outcome: &Outcome, deliveries: u32) {
+pub async fn send_poisoned(app: &App, reference: &str, who: &str, outcome: &Outcome, deliveries: u32) {
     send(app, reference, who, outcome, format!("Given up after {deliveries} tries")).await;
 }
 

@@ -10,13 +10,13 @@ use super::{
     day_one::{Distance, day_one, distance},
     guard,
     job::Reason,
-    order::Order,
     outcome::{Block, Revoke, Skip},
+    request::PassRequest,
     window::{A_DAY, Window, opening},
 };
 use crate::{
-    graph::{Pass, Reading, Usability},
-    ledger::{Claim, Delivered, Purpose, Record, State, Told},
+    graph::{Pass, TenantSnapshot, Usability},
+    ledger::{Announcement, Delivered, Lease, Purpose, Record, State},
     settings::PassSettings,
     zone::{Tz, zone_for},
 };
@@ -29,13 +29,13 @@ pub struct Facts<'a> {
     /// When the user was added to the on-demand group, at the earliest, where the job knows.
     pub since: Option<DateTime<Utc>>,
     /// The tenant, as read.
-    pub reading: &'a Reading,
+    pub snapshot: &'a TenantSnapshot,
     /// The ledger's record, read after the tenant.
     pub record: Option<&'a Record>,
     /// Why there is nobody to write to, if so.
     pub no_address: Option<&'a str>,
     /// What the caller asks for, if there is one.
-    pub order: Option<&'a Order>,
+    pub request: Option<&'a PassRequest>,
     /// What a pass is like.
     pub pass: &'a PassSettings,
     /// How far ahead joiners are served, in days.
@@ -61,7 +61,7 @@ pub enum Decision {
         why: Revoke,
     },
     /// Write down that the pass was delivered: it was used.
-    Settle(Pass),
+    RecordDelivery(Pass),
     /// Make a pass and deliver it.
     Issue(Plan),
 }
@@ -83,7 +83,7 @@ pub struct Plan {
 pub(super) const REPLICA_LAG: TimeDelta = TimeDelta::minutes(10);
 /// How far Graph's clock and ours may be apart.
 const CLOCK_SKEW: TimeDelta = TimeDelta::minutes(1);
-/// How long after its claim a request that seemed lost may still make a pass.
+/// How long after its lease a request that seemed lost may still make a pass.
 const ON_ITS_WAY: TimeDelta = TimeDelta::minutes(15);
 /// How often a vanished pass is made anew for the same day one.
 const MAX_REISSUES: u32 = 2;
@@ -93,7 +93,9 @@ pub fn decide(facts: &Facts<'_>) -> Decision {
     match facts.reason {
         Reason::Joiner => joiner(facts),
         Reason::GroupAdd => on_demand(facts, false),
-        Reason::Http => facts.order.map_or(Decision::Skip(Skip::NothingOpen), |order| http(facts, order)),
+        Reason::Http => {
+            facts.request.map_or(Decision::Skip(Skip::NothingOpen), |request| http(facts, request))
+        }
         Reason::Recheck => {
             facts.record.map_or(Decision::Skip(Skip::NothingOpen), |record| recheck(facts, record))
         }
@@ -116,7 +118,7 @@ fn recheck(facts: &Facts<'_>, record: &Record) -> Decision {
 const A_MOVE: TimeDelta = TimeDelta::days(30);
 
 fn joiner(facts: &Facts<'_>) -> Decision {
-    let Facts { reading, record, now, pass: settings, .. } = *facts;
+    let Facts { snapshot, record, now, pass: settings, .. } = *facts;
     let zone = facts.zone();
     let day = match facts.day_one_in_scope(zone) {
         Ok(day) => day,
@@ -127,12 +129,12 @@ fn joiner(facts: &Facts<'_>) -> Decision {
             };
         }
     };
-    let is_mailed = record.is_some_and(|r| r.state == State::Mailed);
+    let last_job_delivered = record.is_some_and(|r| r.state == State::Delivered);
     if distance(day, zone, facts.lead_days, now) == Distance::Past {
         let why = Skip::DayOnePast(day);
         // A pass lives out its window, but for one that came late in place of the one that was mailed, or was meant for
         // another day: nobody is on record as having it.
-        let is_stray = |pass: &&Pass| is_mailed || !works_on(pass, day, zone);
+        let is_stray = |pass: &&Pass| last_job_delivered || !works_on(pass, day, zone);
         return match facts.undelivered(Purpose::Joiner).filter(is_stray) {
             Some(pass) => Decision::Revoke { pass_id: pass.id.clone(), why: Revoke::OutOfScope(why) },
             None => Decision::Skip(why),
@@ -141,26 +143,26 @@ fn joiner(facts: &Facts<'_>) -> Decision {
     if let Some(block) = facts.block() {
         return Decision::Block(block);
     }
-    if facts.was_just_mailed() {
-        return Decision::Skip(Skip::JustMailed);
+    if facts.was_just_delivered() {
+        return Decision::Skip(Skip::JustDelivered);
     }
     let served = facts.delivered().filter(|d| d.purpose == Purpose::Joiner && d.day_one == Some(day));
-    let listed = reading.passes.iter().find(|pass| facts.is_delivered(pass));
+    let listed = snapshot.passes.iter().find(|pass| facts.is_delivered(pass));
     if listed.is_some_and(|pass| served.is_some() && pass.usability(now) == Usability::Disabled) {
         return Decision::Block(Block::DisabledByPolicy);
     }
-    if served.is_some_and(|d| listed.is_some() || (is_mailed && d.pass.opens_at <= now)) {
+    if served.is_some_and(|d| listed.is_some() || (last_job_delivered && d.pass.opens_at <= now)) {
         return Decision::Skip(Skip::AlreadyServed);
     }
     if let Some(pass) = facts.used_meanwhile() {
-        return Decision::Settle(pass.clone());
+        return Decision::RecordDelivery(pass.clone());
     }
     let stands = |pass: &&Pass| match pass.usability(now) {
         Usability::Works => true,
         Usability::Later => works_on(pass, day, zone),
         _ => false,
     };
-    if reading.passes.iter().filter(stands).any(|pass| facts.is_foreign(pass)) {
+    if snapshot.passes.iter().filter(stands).any(|pass| facts.is_foreign(pass)) {
         return Decision::Skip(Skip::HasWorkingPass);
     }
     // Unless it was replaced by one of our own, whose POST came late.
@@ -168,10 +170,12 @@ fn joiner(facts: &Facts<'_>) -> Decision {
         return Decision::Block(Block::KeepsVanishing);
     }
     Decision::Issue(Plan {
-        window: Window::for_joiner(day, zone, settings, &reading.policy, now),
+        window: Window::for_joiner(day, zone, settings, &snapshot.policy, now),
         purpose: Purpose::Joiner,
         day_one: Some(day),
-        moved: facts.told().is_some_and(|told| told.day_one != day && is_move(told.day_one, day)),
+        moved: facts
+            .announcement()
+            .is_some_and(|announced| announced.day_one != day && is_move(announced.day_one, day)),
     })
 }
 
@@ -187,57 +191,59 @@ fn works_on(pass: &Pass, day: NaiveDate, zone: Tz) -> bool {
 }
 
 fn on_demand(facts: &Facts<'_>, again: bool) -> Decision {
-    let Facts { reading, record, now, .. } = *facts;
-    let member = facts.on_demand_group.is_some_and(|group| reading.standing.groups.contains(&group));
+    let Facts { snapshot, record, now, .. } = *facts;
+    let member = facts.on_demand_group.is_some_and(|group| snapshot.privileges.groups.contains(&group));
     if !member {
-        // What was delivered lives out its hours; only what nobody was handed goes.
+        // What was delivered lives out its hours; only what nobody was delivery goes.
         return match facts.undelivered(Purpose::OnDemand) {
             Some(pass) => {
                 Decision::Revoke { pass_id: pass.id.clone(), why: Revoke::OutOfScope(Skip::NotInGroup) }
             }
-            None => match guard::unknown(&reading.standing) {
-                Some(power) if facts.on_demand_group.is_some() => Decision::Block(Block::Privileged(power)),
+            None => match guard::unreadable(&snapshot.privileges) {
+                Some(finding) if facts.on_demand_group.is_some() => {
+                    Decision::Block(Block::Privileged(finding))
+                }
                 _ => Decision::Skip(Skip::NotInGroup),
             },
         };
     }
-    if again && record.is_some_and(|r| r.state == State::Mailed) {
+    if again && record.is_some_and(|r| r.state == State::Delivered) {
         return Decision::Skip(Skip::NothingOpen);
     }
     if let Some(skip) = facts.not_served() {
         return Decision::Skip(skip);
     }
-    // However often, and however late, the same event is told.
+    // However often, and however late, the same event is announced.
     if facts.was_served_since() {
         return Decision::Skip(Skip::ServedSince);
     }
     // A joiner's pass that has not opened yet is no answer to "now".
-    if facts.was_just_mailed() && facts.delivered().is_some_and(|d| d.purpose != Purpose::Joiner) {
-        return Decision::Skip(Skip::JustMailed);
+    if facts.was_just_delivered() && facts.delivered().is_some_and(|d| d.purpose != Purpose::Joiner) {
+        return Decision::Skip(Skip::JustDelivered);
     }
     if let Some(pass) = facts.used_meanwhile() {
-        return Decision::Settle(pass.clone());
+        return Decision::RecordDelivery(pass.clone());
     }
     let works = |pass: &&Pass| pass.usability(now) == Usability::Works;
-    if reading.passes.iter().filter(works).any(|pass| facts.is_delivered(pass) || !facts.is_ours(pass)) {
+    if snapshot.passes.iter().filter(works).any(|pass| facts.is_delivered(pass) || !facts.is_ours(pass)) {
         return Decision::Skip(Skip::HasWorkingPass);
     }
     if let Some(block) = facts.block() {
         return Decision::Block(block);
     }
     let lifetime = facts.pass.lifetime_minutes.unwrap_or(A_DAY);
-    let window = Window::from(now, lifetime, facts.pass.one_time, facts.zone(), &reading.policy, now);
+    let window = Window::from(now, lifetime, facts.pass.one_time, facts.zone(), &snapshot.policy, now);
     Decision::Issue(Plan { window, purpose: Purpose::OnDemand, day_one: None, moved: false })
 }
 
 /// A caller decides for themselves; what stays is who may have a pass at all.
-fn http(facts: &Facts<'_>, order: &Order) -> Decision {
+fn http(facts: &Facts<'_>, request: &PassRequest) -> Decision {
     if let Some(skip) = facts.not_served() {
         Decision::Skip(skip)
     } else if let Some(block) = facts.cannot_have_one() {
         Decision::Block(block)
     } else {
-        let window = order.window(facts.zone(), &facts.reading.policy, facts.now);
+        let window = request.window(facts.zone(), &facts.snapshot.policy, facts.now);
         Decision::Issue(Plan { window, purpose: Purpose::Http, day_one: None, moved: false })
     }
 }
@@ -245,7 +251,7 @@ fn http(facts: &Facts<'_>, order: &Order) -> Decision {
 impl<'a> Facts<'a> {
     /// The joiner's zone.
     pub fn zone(&self) -> Tz {
-        zone_for(self.reading.user.usage_location.as_deref(), self.pass.time_zone)
+        zone_for(self.snapshot.user.usage_location.as_deref(), self.pass.time_zone)
     }
 
     /// Day one, unless the account is none of a joiner's (any more).
@@ -253,10 +259,11 @@ impl<'a> Facts<'a> {
         if let Some(skip) = self.not_served() {
             return Err(skip);
         }
-        let day = day_one(self.reading.user.employee_hire_date.ok_or(Skip::NoHireDate)?, zone);
+        let day = day_one(self.snapshot.user.employee_hire_date.ok_or(Skip::NoHireDate)?, zone);
         // Whoever was told of this day with an account that worked, and has none now, is not coming.
-        let told = self.told().filter(|told| told.enabled && is_move(told.day_one, day));
-        if told.is_some() && !self.reading.user.is_enabled() {
+        let announced =
+            self.announcement().filter(|announced| announced.enabled && is_move(announced.day_one, day));
+        if announced.is_some() && !self.snapshot.user.is_enabled() {
             return Err(Skip::Disabled);
         }
         match distance(day, zone, self.lead_days, self.now) {
@@ -267,9 +274,9 @@ impl<'a> Facts<'a> {
 
     /// Accounts that get no pass from us, whoever asks.
     fn not_served(&self) -> Option<Skip> {
-        if self.reading.user.is_guest() {
+        if self.snapshot.user.is_guest() {
             Some(Skip::Guest)
-        } else if !self.reading.user.is_enabled() && !self.pass.serve_disabled {
+        } else if !self.snapshot.user.is_enabled() && !self.pass.serve_disabled {
             Some(Skip::Disabled)
         } else {
             None
@@ -282,21 +289,21 @@ impl<'a> Facts<'a> {
     }
 
     fn cannot_have_one(&self) -> Option<Block> {
-        let passes_off = || (!self.reading.policy.is_enabled()).then_some(Block::PassesOff);
-        guard::power(&self.reading.standing).map(Block::Privileged).or_else(passes_off)
+        let passes_off = || (!self.snapshot.policy.is_enabled()).then_some(Block::PassesOff);
+        guard::finding(&self.snapshot.privileges).map(Block::Privileged).or_else(passes_off)
     }
 
     fn delivered(&self) -> Option<&'a Delivered> {
         self.record.and_then(|r| r.delivered.as_ref())
     }
 
-    fn told(&self) -> Option<Told> {
-        self.record.and_then(|r| r.told)
+    fn announcement(&self) -> Option<Announcement> {
+        self.record.and_then(|r| r.announcement)
     }
 
     /// Whether a delivery is so young that what we read may be older.
-    fn was_just_mailed(&self) -> bool {
-        self.record.is_some_and(|r| r.state == State::Mailed)
+    fn was_just_delivered(&self) -> bool {
+        self.record.is_some_and(|r| r.state == State::Delivered)
             && self.delivered().is_some_and(|d| self.now - d.at < REPLICA_LAG)
     }
 
@@ -316,7 +323,7 @@ impl<'a> Facts<'a> {
 
     /// The listed pass that we made, if there is one.
     pub(super) fn listed_of_ours(&self) -> Option<&'a Pass> {
-        self.reading.passes.iter().find(|pass| self.is_ours(pass))
+        self.snapshot.passes.iter().find(|pass| self.is_ours(pass))
     }
 
     fn is_ours(&self, pass: &Pass) -> bool {
@@ -337,9 +344,9 @@ impl<'a> Facts<'a> {
     /// The pass of an unfinished job that was used all the same: its mail had arrived.
     fn used_meanwhile(&self) -> Option<&'a Pass> {
         let record = self.record.filter(|r| matches!(r.state, State::Issuing | State::Failed))?;
-        let claim = record.claim.as_ref()?;
-        let mut passes = self.reading.passes.iter();
-        passes.find(|pass| pass.usability(self.now) == Usability::Used && was_announced(claim, pass))
+        let lease = record.lease.as_ref()?;
+        let mut passes = self.snapshot.passes.iter();
+        passes.find(|pass| pass.usability(self.now) == Usability::Used && was_announced(lease, pass))
     }
 
     /// A listed pass that we made for `purpose`, that nobody was handed and that can still work.
@@ -355,7 +362,7 @@ impl<'a> Facts<'a> {
     /// The id of a joiner's pass of ours that can still work, listed or not: a lagging replica may not show it yet.
     fn revocable(&self) -> Option<String> {
         let record = self.record?;
-        let listed = self.reading.passes.iter().find_map(|pass| Some((pass, self.purpose_of(pass)?)));
+        let listed = self.snapshot.passes.iter().find_map(|pass| Some((pass, self.purpose_of(pass)?)));
         if let Some((pass, purpose)) = listed {
             return (purpose == Purpose::Joiner && pass.is_alive(self.now)).then(|| pass.id.clone());
         }
@@ -367,27 +374,27 @@ impl<'a> Facts<'a> {
     }
 }
 
-/// What we made `pass` for, if it is ours: its id is on record, or a claim announced it.
+/// What we made `pass` for, if it is ours: its id is on record, or a lease announced it.
 pub(super) fn purpose_of(record: &Record, pass: &Pass) -> Option<Purpose> {
     if let Some(delivered) = record.delivered.as_ref().filter(|d| d.pass.pass_id == pass.id) {
         return Some(delivered.purpose);
     }
-    let announced = record.claims().find(|claim| was_announced(claim, pass)).map(|claim| claim.purpose);
+    let announced = record.leases().find(|lease| was_announced(lease, pass)).map(|lease| lease.purpose);
     let on_record = || record.pass.as_ref().filter(|made| made.pass_id == pass.id).map(|_| record.purpose);
     announced.or_else(on_record)
 }
 
-/// Whether `pass` is the one that `claim` announced: made since, with exactly the window that was planned. Then a
+/// Whether `pass` is the one that `lease` announced: made since, with exactly the window that was planned. Then a
 /// worker died, or the answer to its POST was lost.
-pub(super) fn was_announced(claim: &Claim, pass: &Pass) -> bool {
-    let since = pass.created_date_time - claim.since;
-    let as_planned = match claim.opens_at {
+pub(super) fn was_announced(lease: &Lease, pass: &Pass) -> bool {
+    let since = pass.created_date_time - lease.since;
+    let as_planned = match lease.opens_at {
         Some(opens_at) => pass.start_date_time == opens_at,
         // "From now on, for as long as the policy allows" is what a helpdesk asks for too: only a pass of the
-        // minutes after the claim can be the one that it announced.
+        // minutes after the lease can be the one that it announced.
         None => (pass.start_date_time - pass.created_date_time).abs() <= CLOCK_SKEW && since <= ON_ITS_WAY,
     };
-    as_planned && pass.lifetime_in_minutes == claim.lifetime_minutes && since >= -CLOCK_SKEW
+    as_planned && pass.lifetime_in_minutes == lease.lifetime_minutes && since >= -CLOCK_SKEW
 }
 
 #[cfg(test)]

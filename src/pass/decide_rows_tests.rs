@@ -15,12 +15,12 @@ fn delivered(case: &mut Case) -> &mut Delivered {
 }
 
 /// What is decided, in a word or two.
-fn told(case: &Case) -> String {
+fn decision_for(case: &Case) -> String {
     match case.decide() {
         Decision::Skip(skip) => format!("skip: {skip:?}"),
         Decision::Block(block) => format!("block: {}", block.word()),
         Decision::Revoke { pass_id, .. } => format!("revoke {pass_id}"),
-        Decision::Settle(pass) => format!("settle {}", pass.id),
+        Decision::RecordDelivery(pass) => format!("settle {}", pass.id),
         Decision::Issue(plan) => format!("issue {:?}", plan.purpose),
     }
 }
@@ -34,8 +34,8 @@ fn theirs(start: &str, minutes: u32, reason: &str) -> Pass {
 fn on_demand() -> Case {
     let mut case = plain();
     case.reason = Reason::GroupAdd;
-    case.reading.user.employee_hire_date = None;
-    case.reading.standing.groups.push(GROUP);
+    case.snapshot.user.employee_hire_date = None;
+    case.snapshot.privileges.groups.push(GROUP);
     let mut case = carry_out(&case, &plan_of(&case));
     case.now += TimeDelta::hours(1);
     case
@@ -51,12 +51,13 @@ fn undelivered(mut case: Case) -> Case {
 #[test]
 fn a_moved_day_one_gets_a_pass_of_its_own_that_is_told_as_a_move() {
     let mut case = served();
-    record(&mut case).told = Some(Told { day_one: "2026-11-27".parse().unwrap(), enabled: false });
-    case.reading.user.employee_hire_date = Some(time("2026-11-25T00:00:00Z"));
+    record(&mut case).announcement =
+        Some(Announcement { day_one: "2026-11-27".parse().unwrap(), enabled: false });
+    case.snapshot.user.employee_hire_date = Some(time("2026-11-25T00:00:00Z"));
     let plan = plan_of(&case);
     assert_eq!((plan.moved, plan.window.opens_at), (true, time("2026-11-25T07:00:00Z")));
-    case.reading.user.employee_hire_date = plain().reading.user.employee_hire_date;
-    case.reading.passes.clear();
+    case.snapshot.user.employee_hire_date = plain().snapshot.user.employee_hire_date;
+    case.snapshot.passes.clear();
     assert!(!plan_of(&case).moved, "the same day, and the pass vanished");
 }
 
@@ -64,71 +65,72 @@ fn a_moved_day_one_gets_a_pass_of_its_own_that_is_told_as_a_move() {
 fn a_month_after_a_day_one_another_is_a_new_start() {
     for (told_of, moved) in [("2026-10-28", false), ("2026-10-29", true)] {
         let mut case = plain();
-        let last = Told { day_one: told_of.parse().unwrap(), enabled: true };
+        let last = Announcement { day_one: told_of.parse().unwrap(), enabled: true };
         case.record =
-            Some(Record { told: Some(last), ..Record::new(State::Revoked, Purpose::Joiner, now()) });
+            Some(Record { announcement: Some(last), ..Record::new(State::Revoked, Purpose::Joiner, now()) });
         assert_eq!(plan_of(&case).moved, moved, "{told_of}");
-        case.reading.user.account_enabled = Some(false);
+        case.snapshot.user.account_enabled = Some(false);
         let expected = if moved { "skip: Disabled" } else { "issue Joiner" };
-        assert_eq!(told(&case), expected, "{told_of}: who was enabled then and is not now");
+        assert_eq!(decision_for(&case), expected, "{told_of}: who was enabled then and is not now");
     }
 }
 
 #[test]
 fn who_was_told_with_an_account_that_worked_and_has_none_now_is_not_coming() {
     let mut case = served();
-    record(&mut case).told = Some(Told { day_one: "2026-11-27".parse().unwrap(), enabled: true });
-    assert_eq!(told(&case), "skip: AlreadyServed");
-    case.reading.user.account_enabled = Some(false);
-    assert_eq!(told(&case), "revoke made");
-    record(&mut case).told.as_mut().unwrap().enabled = false;
-    assert_eq!(told(&case), "skip: AlreadyServed", "disabled until day one, as it was");
+    record(&mut case).announcement =
+        Some(Announcement { day_one: "2026-11-27".parse().unwrap(), enabled: true });
+    assert_eq!(decision_for(&case), "skip: AlreadyServed");
+    case.snapshot.user.account_enabled = Some(false);
+    assert_eq!(decision_for(&case), "revoke made");
+    record(&mut case).announcement.as_mut().unwrap().enabled = false;
+    assert_eq!(decision_for(&case), "skip: AlreadyServed", "disabled until day one, as it was");
 }
 
 #[test]
 fn a_pass_for_day_one_lives_out_its_window_and_one_for_another_day_does_not() {
     let mut case = undelivered(served());
     case.now = time("2026-11-28T00:00:00Z");
-    case.reading.passes[0].lifetime_in_minutes = 1_440;
-    record(&mut case).claim.as_mut().unwrap().lifetime_minutes = 1_440;
+    case.snapshot.passes[0].lifetime_in_minutes = 1_440;
+    record(&mut case).lease.as_mut().unwrap().lifetime_minutes = 1_440;
     assert!(matches!(case.decide(), Decision::Skip(Skip::DayOnePast(_))));
-    case.reading.user.employee_hire_date = Some(time("2026-11-26T00:00:00Z"));
-    assert_eq!(told(&case), "revoke made");
-    case.reading.passes[0].id = "theirs".into();
-    case.reading.passes[0].lifetime_in_minutes = 1_439;
+    case.snapshot.user.employee_hire_date = Some(time("2026-11-26T00:00:00Z"));
+    assert_eq!(decision_for(&case), "revoke made");
+    case.snapshot.passes[0].id = "theirs".into();
+    case.snapshot.passes[0].lifetime_in_minutes = 1_439;
     assert!(matches!(case.decide(), Decision::Skip(Skip::DayOnePast(_))), "somebody else's");
 }
 
 #[test]
 fn a_pass_that_the_policy_disables_is_told_where_it_was_for_this_day_one() {
     let mut case = served();
-    case.reading.passes[0].method_usability_reason = Some("DisabledByPolicy".into());
-    assert_eq!(told(&case), "block: disabled-by-policy");
-    case.reading.user.employee_hire_date = Some(time("2026-11-25T00:00:00Z"));
-    assert_eq!(told(&case), "issue Joiner", "a new one may fare better");
+    case.snapshot.passes[0].method_usability_reason = Some("DisabledByPolicy".into());
+    assert_eq!(decision_for(&case), "block: disabled-by-policy");
+    case.snapshot.user.employee_hire_date = Some(time("2026-11-25T00:00:00Z"));
+    assert_eq!(decision_for(&case), "issue Joiner", "a new one may fare better");
 }
 
 #[test]
 fn a_pass_that_vanished_after_a_failed_try_is_made_anew_also_on_day_one() {
     let mut case = served();
-    case.reading.passes.clear();
+    case.snapshot.passes.clear();
     case.now = time("2026-11-27T08:00:00Z");
-    assert_eq!(told(&case), "skip: AlreadyServed");
+    assert_eq!(decision_for(&case), "skip: AlreadyServed");
     record(&mut case).state = State::Failed;
-    assert_eq!(told(&case), "issue Joiner");
+    assert_eq!(decision_for(&case), "issue Joiner");
 }
 
 #[test]
 fn a_pass_that_keeps_vanishing_is_made_anew_twice() {
     let mut case = served();
     let late = listed("late", case.now, time("2026-11-27T07:00:00Z"), 480, None);
-    case.reading.passes.clear();
+    case.snapshot.passes.clear();
     for (reissued, expected) in [(1, "issue Joiner"), (2, "block: keeps-vanishing")] {
         delivered(&mut case).reissued = reissued;
-        assert_eq!(told(&case), expected);
+        assert_eq!(decision_for(&case), expected);
     }
-    case.reading.passes = vec![late];
-    assert_eq!(told(&case), "issue Joiner", "one of our own that came late took its place");
+    case.snapshot.passes = vec![late];
+    assert_eq!(decision_for(&case), "issue Joiner", "one of our own that came late took its place");
 }
 
 #[test]
@@ -143,9 +145,9 @@ fn somebody_elses_pass_stands_if_it_works_on_day_one_from_midnight_to_midnight()
         ("2026-11-25T12:00:00Z", 60, false),
     ] {
         let mut case = plain();
-        case.reading.passes = vec![theirs(start, minutes, "NotYetValid")];
+        case.snapshot.passes = vec![theirs(start, minutes, "NotYetValid")];
         let expected = if stands { "skip: HasWorkingPass" } else { "issue Joiner" };
-        assert_eq!(told(&case), expected, "{start} {minutes}");
+        assert_eq!(decision_for(&case), expected, "{start} {minutes}");
     }
 }
 
@@ -153,15 +155,15 @@ fn somebody_elses_pass_stands_if_it_works_on_day_one_from_midnight_to_midnight()
 fn replicas_are_given_ten_minutes_to_show_what_was_mailed() {
     for (case, issue) in [(served(), "issue Joiner"), (on_demand(), "issue OnDemand")] {
         let mut case = case;
-        case.reading.passes.clear();
+        case.snapshot.passes.clear();
         let at = delivered(&mut case).at;
         case.now = at + TimeDelta::minutes(10) - TimeDelta::seconds(1);
-        assert_eq!(told(&case), "skip: JustMailed");
+        assert_eq!(decision_for(&case), "skip: JustDelivered");
         case.now = at + TimeDelta::minutes(10);
-        assert_eq!(told(&case), issue);
+        assert_eq!(decision_for(&case), issue);
         case.now = at;
         record(&mut case).state = State::Failed;
-        assert_eq!(told(&case), issue, "what was delivered before is not what failed now");
+        assert_eq!(decision_for(&case), issue, "what was delivered before is not what failed now");
     }
 }
 
@@ -169,40 +171,40 @@ fn replicas_are_given_ten_minutes_to_show_what_was_mailed() {
 fn a_pass_for_day_one_mailed_just_now_is_no_answer_to_an_adding_to_the_group() {
     let mut case = served();
     case.reason = Reason::GroupAdd;
-    case.reading.standing.groups.push(GROUP);
+    case.snapshot.privileges.groups.push(GROUP);
     case.now = delivered(&mut case).at + TimeDelta::minutes(1);
-    assert_eq!(told(&case), "issue OnDemand");
+    assert_eq!(decision_for(&case), "issue OnDemand");
 }
 
 #[test]
 fn a_member_with_a_pass_that_works_gets_no_other_but_one_that_nobody_was_handed_is_replaced() {
-    assert_eq!(told(&on_demand()), "skip: HasWorkingPass");
-    assert_eq!(told(&undelivered(on_demand())), "issue OnDemand");
+    assert_eq!(decision_for(&on_demand()), "skip: HasWorkingPass");
+    assert_eq!(decision_for(&undelivered(on_demand())), "issue OnDemand");
     for (reason, expected) in [("Expired", "issue OnDemand"), ("EnabledByPolicy", "skip: HasWorkingPass")] {
         let mut case = on_demand();
-        (case.record, case.reading.passes) = (None, vec![theirs("2026-11-22T05:30:00Z", 60, reason)]);
-        assert_eq!(told(&case), expected);
+        (case.record, case.snapshot.passes) = (None, vec![theirs("2026-11-22T05:30:00Z", 60, reason)]);
+        assert_eq!(decision_for(&case), expected);
     }
 }
 
 #[test]
 fn who_is_added_again_when_the_pass_is_used_gets_another() {
     let mut case = on_demand();
-    case.reading.passes[0].method_usability_reason = Some("OneTimeUsed".into());
-    assert_eq!(told(&case), "issue OnDemand");
+    case.snapshot.passes[0].method_usability_reason = Some("OneTimeUsed".into());
+    assert_eq!(decision_for(&case), "issue OnDemand");
     case.reason = Reason::Recheck;
-    assert_eq!(told(&case), "skip: NoHireDate", "the sweep does not");
-    assert_eq!(told(&Case { record: None, ..case.clone() }), "skip: NothingOpen");
+    assert_eq!(decision_for(&case), "skip: NoHireDate", "the sweep does not");
+    assert_eq!(decision_for(&Case { record: None, ..case.clone() }), "skip: NothingOpen");
     let mut case = undelivered(case);
-    assert_eq!(told(&case), "settle made");
-    case.reading.passes.clear();
-    assert_eq!(told(&case), "issue OnDemand", "what was promised is done");
+    assert_eq!(decision_for(&case), "settle made");
+    case.snapshot.passes.clear();
+    assert_eq!(decision_for(&case), "issue OnDemand", "what was promised is done");
 }
 
 #[test]
 fn an_event_that_was_answered_brings_no_second_pass_and_a_later_one_does() {
     let mut case = on_demand();
-    case.reading.passes[0].method_usability_reason = Some("OneTimeUsed".into());
+    case.snapshot.passes[0].method_usability_reason = Some("OneTimeUsed".into());
     let at = delivered(&mut case).at;
     record(&mut case).on_demand_at = Some(at);
     let edge = at + TimeDelta::minutes(10);
@@ -213,33 +215,33 @@ fn an_event_that_was_answered_brings_no_second_pass_and_a_later_one_does() {
         (None, "issue OnDemand"),
     ] {
         case.since = since;
-        assert_eq!(told(&case), expected, "{since:?}");
+        assert_eq!(decision_for(&case), expected, "{since:?}");
     }
 }
 
 #[test]
 fn who_left_the_group_loses_only_what_nobody_was_handed() {
     let leave = |mut case: Case| {
-        case.reading.standing.groups.clear();
+        case.snapshot.privileges.groups.clear();
         case
     };
-    assert_eq!(told(&leave(on_demand())), "skip: NotInGroup");
+    assert_eq!(decision_for(&leave(on_demand())), "skip: NotInGroup");
     let mut case = undelivered(leave(on_demand()));
-    assert_eq!(told(&case), "revoke made");
-    case.reading.passes[0].method_usability_reason = Some("Expired".into());
-    assert_eq!(told(&case), "skip: NotInGroup");
-    // A joiner's pass that nobody was handed is none of the group's business.
+    assert_eq!(decision_for(&case), "revoke made");
+    case.snapshot.passes[0].method_usability_reason = Some("Expired".into());
+    assert_eq!(decision_for(&case), "skip: NotInGroup");
+    // A joiner's pass that nobody was delivery is none of the group's business.
     let mut case = undelivered(leave(served()));
     case.reason = Reason::GroupAdd;
-    assert_eq!(told(&case), "skip: NotInGroup");
+    assert_eq!(decision_for(&case), "skip: NotInGroup");
 }
 
 #[test]
 fn where_groups_cannot_be_read_a_person_is_told_if_there_is_a_group_at_all() {
     let mut case = plain();
     case.reason = Reason::GroupAdd;
-    case.reading.standing.unknown = Some("403".into());
-    assert_eq!(told(&case), "block: power-unknown");
+    case.snapshot.privileges.unknown = Some("403".into());
+    assert_eq!(decision_for(&case), "block: privilege-unknown");
     let nowhere = Facts { on_demand_group: None, ..case.facts() };
     assert!(matches!(decide(&nowhere), Decision::Skip(Skip::NotInGroup)));
 }
@@ -247,43 +249,43 @@ fn where_groups_cannot_be_read_a_person_is_told_if_there_is_a_group_at_all() {
 #[test]
 fn guests_disabled_accounts_and_a_tenant_without_passes_are_told_apart() {
     let mut case = plain();
-    case.reading.user.account_enabled = Some(false);
-    assert_eq!(told(&case), "issue Joiner");
+    case.snapshot.user.account_enabled = Some(false);
+    assert_eq!(decision_for(&case), "issue Joiner");
     case.pass.serve_disabled = false;
-    assert_eq!(told(&case), "skip: Disabled");
-    case.reading.user.account_enabled = Some(true);
-    assert_eq!(told(&case), "issue Joiner");
-    case.reading.user.user_type = Some("Guest".into());
-    assert_eq!(told(&case), "skip: Guest");
+    assert_eq!(decision_for(&case), "skip: Disabled");
+    case.snapshot.user.account_enabled = Some(true);
+    assert_eq!(decision_for(&case), "issue Joiner");
+    case.snapshot.user.user_type = Some("Guest".into());
+    assert_eq!(decision_for(&case), "skip: Guest");
     let mut case = plain();
-    case.reading.policy.state = "disabled".into();
-    assert_eq!(told(&case), "block: passes-off");
+    case.snapshot.policy.state = "disabled".into();
+    assert_eq!(decision_for(&case), "block: passes-off");
     let case = Case { no_address: Some("none".into()), ..plain() };
-    assert_eq!(told(&case), "block: no-address");
+    assert_eq!(decision_for(&case), "block: no-address");
 }
 
 /// A joiner who is none any more.
 fn cancelled() -> Case {
     let mut case = served();
-    case.reading.user.employee_hire_date = None;
+    case.snapshot.user.employee_hire_date = None;
     case
 }
 
 #[test]
 fn a_cancelled_joiners_pass_goes_while_it_can_still_work_listed_or_not() {
     let mut case = cancelled();
-    assert_eq!(told(&case), "revoke made");
-    case.reading.passes[0].method_usability_reason = Some("OneTimeUsed".into());
-    assert_eq!(told(&case), "skip: NoHireDate");
+    assert_eq!(decision_for(&case), "revoke made");
+    case.snapshot.passes[0].method_usability_reason = Some("OneTimeUsed".into());
+    assert_eq!(decision_for(&case), "skip: NoHireDate");
     // A replica may not show it yet.
-    case.reading.passes.clear();
-    assert_eq!(told(&case), "revoke made");
+    case.snapshot.passes.clear();
+    assert_eq!(decision_for(&case), "revoke made");
     record(&mut case).pass = None;
-    assert_eq!(told(&case), "revoke made", "the one that was delivered");
+    assert_eq!(decision_for(&case), "revoke made", "the one that was delivered");
     record(&mut case).state = State::Revoked;
-    assert_eq!(told(&case), "skip: NoHireDate", "done");
+    assert_eq!(decision_for(&case), "skip: NoHireDate", "done");
     let mut case = cancelled();
-    case.reading.passes.clear();
+    case.snapshot.passes.clear();
     let ends_at = record(&mut case).pass.as_ref().unwrap().ends_at;
     for (now, expected) in [
         (ends_at - TimeDelta::seconds(1), "revoke made"),
@@ -291,7 +293,7 @@ fn a_cancelled_joiners_pass_goes_while_it_can_still_work_listed_or_not() {
         (ends_at + TimeDelta::days(1), "skip: NoHireDate"),
     ] {
         case.now = now;
-        assert_eq!(told(&case), expected, "{now}");
+        assert_eq!(decision_for(&case), expected, "{now}");
     }
 }
 
@@ -301,21 +303,21 @@ fn what_was_delivered_on_demand_is_not_taken_from_a_cancelled_joiner() {
         let mut case = on_demand();
         case.reason = Reason::Joiner;
         if !listed {
-            case.reading.passes.clear();
+            case.snapshot.passes.clear();
         }
-        assert_eq!(told(&case), "skip: NoHireDate", "listed: {listed}");
+        assert_eq!(decision_for(&case), "skip: NoHireDate", "listed: {listed}");
     }
     // A pass on demand that came to nothing does not hide the one for day one.
     let mut case = cancelled();
-    case.reading.passes.clear();
+    case.snapshot.passes.clear();
     record(&mut case).purpose = Purpose::OnDemand;
     record(&mut case).pass.as_mut().unwrap().pass_id = "on demand".into();
-    assert_eq!(told(&case), "revoke made");
+    assert_eq!(decision_for(&case), "revoke made");
 }
 
 #[test]
-fn a_pass_is_known_by_its_claim_to_the_minute_of_clocks_that_differ() {
-    let claim = |opens_at: Option<DateTime<Utc>>| Claim {
+fn a_pass_is_known_by_its_lease_to_the_minute_of_clocks_that_differ() {
+    let lease = |opens_at: Option<DateTime<Utc>>| Lease {
         job_key: "job".into(),
         purpose: Purpose::Joiner,
         since: now(),
@@ -326,7 +328,7 @@ fn a_pass_is_known_by_its_claim_to_the_minute_of_clocks_that_differ() {
     let minute = TimeDelta::minutes(1);
     let at_once = |created: TimeDelta, start: TimeDelta, minutes| {
         let created = now() + created;
-        was_announced(&claim(None), &listed("made", created, created + start, minutes, None))
+        was_announced(&lease(None), &listed("made", created, created + start, minutes, None))
     };
     assert!(at_once(second, second, 60));
     assert!(!at_once(second, second, 61), "another lifetime");
@@ -338,7 +340,7 @@ fn a_pass_is_known_by_its_claim_to_the_minute_of_clocks_that_differ() {
     }
     let opens_at = now() + TimeDelta::days(5);
     let planned = |created: TimeDelta, start: TimeDelta| {
-        was_announced(&claim(Some(opens_at)), &listed("made", now() + created, opens_at + start, 60, None))
+        was_announced(&lease(Some(opens_at)), &listed("made", now() + created, opens_at + start, 60, None))
     };
     assert!(planned(second, TimeDelta::zero()) && planned(TimeDelta::days(4), TimeDelta::zero()));
     assert!(!planned(second, second) && !planned(-minute - second, TimeDelta::zero()));

@@ -4,7 +4,7 @@ use proptest::{option, prelude::*, sample::select};
 use super::*;
 use crate::{
     graph::roles::Role,
-    ledger::{Claim, Delivered, Made, Told},
+    ledger::{Announcement, Delivered, Lease, PassRecord},
     pass::fixtures::{self, GROUP, now},
     settings::PassStart,
 };
@@ -14,10 +14,10 @@ use crate::{
 struct Case {
     reason: Reason,
     since: Option<DateTime<Utc>>,
-    reading: Reading,
+    snapshot: TenantSnapshot,
     record: Option<Record>,
     no_address: Option<String>,
-    order: Order,
+    request: PassRequest,
     pass: PassSettings,
     now: DateTime<Utc>,
 }
@@ -27,10 +27,10 @@ impl Case {
         Facts {
             reason: self.reason,
             since: self.since,
-            reading: &self.reading,
+            snapshot: &self.snapshot,
             record: self.record.as_ref(),
             no_address: self.no_address.as_deref(),
-            order: Some(&self.order),
+            request: Some(&self.request),
             pass: &self.pass,
             lead_days: 7,
             on_demand_group: Some(GROUP),
@@ -45,9 +45,9 @@ impl Case {
 
 /// A joiner in five days, of whom nothing is known yet.
 fn plain() -> Case {
-    let mut reading = fixtures::reading();
-    reading.user.employee_hire_date = Some("2026-11-27T00:00:00Z".parse().unwrap());
-    reading.user.usage_location = Some("GB".into());
+    let mut snapshot = fixtures::snapshot();
+    snapshot.user.employee_hire_date = Some("2026-11-27T00:00:00Z".parse().unwrap());
+    snapshot.user.usage_location = Some("GB".into());
     let pass = PassSettings {
         start: PassStart::DayOne,
         day_one_time: NaiveTime::from_hms_opt(7, 0, 0).unwrap(),
@@ -59,10 +59,10 @@ fn plain() -> Case {
     Case {
         reason: Reason::Joiner,
         since: None,
-        reading,
+        snapshot,
         record: None,
         no_address: None,
-        order: fixtures::order(),
+        request: fixtures::request(),
         pass,
         now: now(),
     }
@@ -89,13 +89,13 @@ fn listed(
 fn carry_out(case: &Case, plan: &Plan) -> Case {
     let mut after = case.clone();
     let Window { opens_at, lifetime_minutes, .. } = plan.window;
-    after.reading.passes = vec![listed("made", case.now, opens_at, lifetime_minutes, None)];
-    let new = || Record::new(State::Mailed, plan.purpose, case.now);
+    after.snapshot.passes = vec![listed("made", case.now, opens_at, lifetime_minutes, None)];
+    let new = || Record::new(State::Delivered, plan.purpose, case.now);
     let mut record = case.record.clone().unwrap_or_else(new);
-    record.state = State::Mailed;
+    record.state = State::Delivered;
     record.purpose = plan.purpose;
     record.day_one = plan.day_one;
-    let made = Made { pass_id: "made".into(), opens_at, ends_at: plan.window.ends_at() };
+    let made = PassRecord { pass_id: "made".into(), opens_at, ends_at: plan.window.ends_at() };
     record.pass = Some(made.clone());
     record.delivered = Some(Delivered {
         pass: made,
@@ -106,7 +106,7 @@ fn carry_out(case: &Case, plan: &Plan) -> Case {
         language: None,
         recipients: vec![],
     });
-    record.claim = Some(Claim {
+    record.lease = Some(Lease {
         job_key: "job".into(),
         purpose: plan.purpose,
         since: case.now,
@@ -141,8 +141,8 @@ fn passes() -> impl Strategy<Value = Vec<Pass>> {
     proptest::collection::vec(pass, 0..=1)
 }
 
-fn made(id: &'static str) -> impl Strategy<Value = Option<Made>> {
-    option::of((times(), select(vec![60_i64, 480])).prop_map(move |(opens_at, minutes)| Made {
+fn pass_record(id: &'static str) -> impl Strategy<Value = Option<PassRecord>> {
+    option::of((times(), select(vec![60_i64, 480])).prop_map(move |(opens_at, minutes)| PassRecord {
         pass_id: id.into(),
         opens_at,
         ends_at: opens_at + TimeDelta::minutes(minutes),
@@ -159,7 +159,7 @@ fn days() -> impl Strategy<Value = Option<NaiveDate>> {
 }
 
 fn delivered() -> impl Strategy<Value = Option<Delivered>> {
-    let parts = (made("delivered"), times(), purposes(), days(), 0_u32..4);
+    let parts = (pass_record("delivered"), times(), purposes(), days(), 0_u32..4);
     parts.prop_map(|(pass, at, purpose, day_one, reissued)| {
         pass.map(|pass| Delivered {
             pass,
@@ -174,15 +174,15 @@ fn delivered() -> impl Strategy<Value = Option<Delivered>> {
 }
 
 fn records() -> impl Strategy<Value = Option<Record>> {
-    let state = select(vec![State::Issuing, State::Mailed, State::Blocked, State::Failed, State::Revoked]);
-    let claim = option::of((times(), option::of(times()), select(vec![60_u32, 480])));
-    let told = days().prop_flat_map(|day| {
-        any::<bool>().prop_map(move |enabled| day.map(|day_one| Told { day_one, enabled }))
+    let state = select(vec![State::Issuing, State::Delivered, State::Blocked, State::Failed, State::Revoked]);
+    let lease = option::of((times(), option::of(times()), select(vec![60_u32, 480])));
+    let announcement = days().prop_flat_map(|day| {
+        any::<bool>().prop_map(move |enabled| day.map(|day_one| Announcement { day_one, enabled }))
     });
-    let record = (state, purposes(), days(), claim, made("ours"), delivered(), told);
-    option::of(record.prop_map(|(state, purpose, day_one, claim, pass, delivered, told)| Record {
+    let record = (state, purposes(), days(), lease, pass_record("ours"), delivered(), announcement);
+    option::of(record.prop_map(|(state, purpose, day_one, lease, pass, delivered, announcement)| Record {
         day_one,
-        claim: claim.map(|(since, opens_at, lifetime_minutes)| Claim {
+        lease: lease.map(|(since, opens_at, lifetime_minutes)| Lease {
             job_key: "job".into(),
             purpose,
             since,
@@ -191,7 +191,7 @@ fn records() -> impl Strategy<Value = Option<Record>> {
         }),
         pass,
         delivered,
-        told,
+        announcement,
         ..Record::new(state, purpose, now())
     }))
 }
@@ -207,23 +207,23 @@ prop_compose! {
     ) -> Case {
         let mut case = plain();
         case.reason = reason;
-        case.reading.passes = passes;
+        case.snapshot.passes = passes;
         case.record = record;
-        case.reading.user.employee_hire_date = hire;
-        case.reading.user.user_type = guest.then(|| "Guest".into());
-        case.reading.user.account_enabled = Some(enabled);
-        case.reading.user.usage_location = Some(country.into());
+        case.snapshot.user.employee_hire_date = hire;
+        case.snapshot.user.user_type = guest.then(|| "Guest".into());
+        case.snapshot.user.account_enabled = Some(enabled);
+        case.snapshot.user.usage_location = Some(country.into());
         case.pass.serve_disabled = serve_disabled;
         case.pass.start = if start_now { PassStart::Now } else { PassStart::DayOne };
         if admin {
-            case.reading.standing.active.push(Role { id: Uuid::from_u128(9), name: None });
+            case.snapshot.privileges.active.push(Role { id: Uuid::from_u128(9), name: None });
         }
-        case.reading.standing.unknown = unknown.then(|| "403".into());
+        case.snapshot.privileges.unknown = unknown.then(|| "403".into());
         if member {
-            case.reading.standing.groups.push(GROUP);
+            case.snapshot.privileges.groups.push(GROUP);
         }
         case.no_address = no_address.then(|| "none".into());
-        case.reading.policy.state = if on { "enabled".into() } else { "disabled".into() };
+        case.snapshot.policy.state = if on { "enabled".into() } else { "disabled".into() };
         case
     }
 }
@@ -235,10 +235,10 @@ proptest! {
     #[test]
     fn no_pass_for_a_stranger(case in cases()) {
         if let Decision::Issue(plan) = case.decide() {
-            let Reading { user, standing, policy, .. } = &case.reading;
+            let TenantSnapshot { user, privileges, policy, .. } = &case.snapshot;
             prop_assert!(!user.is_guest());
             prop_assert!(user.is_enabled() || case.pass.serve_disabled);
-            prop_assert!(guard::power(standing).is_none());
+            prop_assert!(guard::finding(privileges).is_none());
             prop_assert!(policy.is_enabled());
             prop_assert!(case.no_address.is_none() || plan.purpose == Purpose::Http);
             match plan.purpose {
@@ -248,7 +248,7 @@ proptest! {
                     prop_assert_eq!(distance(day, case.facts().zone(), 7, case.now), Distance::Near);
                     prop_assert!(plan.window.ends_at() > opening(day.and_time(case.pass.day_one_time), case.facts().zone()));
                 }
-                Purpose::OnDemand => prop_assert!(standing.groups.contains(&GROUP)),
+                Purpose::OnDemand => prop_assert!(privileges.groups.contains(&GROUP)),
                 Purpose::Http => prop_assert_eq!(case.reason, Reason::Http),
             }
         }
@@ -258,7 +258,7 @@ proptest! {
     #[test]
     fn no_harm_to_a_pass_of_somebody_else(case in cases()) {
         if case.reason != Reason::Http && matches!(case.decide(), Decision::Issue(_)) {
-            for pass in &case.reading.passes {
+            for pass in &case.snapshot.passes {
                 prop_assert!(pass.usability(case.now) != Usability::Works || !case.facts().is_foreign(pass));
             }
         }
@@ -270,7 +270,7 @@ proptest! {
         if let Decision::Revoke { pass_id, .. } = case.decide() {
             let record = case.record.as_ref().unwrap();
             let delivered = record.delivered.as_ref().filter(|d| d.pass.pass_id == pass_id);
-            if let Some(pass) = case.reading.passes.iter().find(|pass| pass.id == pass_id) {
+            if let Some(pass) = case.snapshot.passes.iter().find(|pass| pass.id == pass_id) {
                 prop_assert!(case.facts().is_ours(pass) && pass.is_alive(case.now));
             } else {
                 prop_assert!(delivered.is_some() || record.pass.as_ref().is_some_and(|made| made.pass_id == pass_id));
@@ -320,7 +320,7 @@ fn served() -> Case {
 fn a_used_or_expired_pass_of_ours_settles_its_day_one() {
     for reason in ["OneTimeUsed", "Expired", "NotYetValid"] {
         let mut case = served();
-        case.reading.passes[0].method_usability_reason = Some(reason.into());
+        case.snapshot.passes[0].method_usability_reason = Some(reason.into());
         assert_eq!(skip_of(&case), Some(Skip::AlreadyServed), "{reason}");
     }
 }
@@ -328,7 +328,7 @@ fn a_used_or_expired_pass_of_ours_settles_its_day_one() {
 #[test]
 fn a_pass_that_vanished_is_made_anew_until_its_window_opens() {
     let mut case = served();
-    case.reading.passes.clear();
+    case.snapshot.passes.clear();
     assert_eq!(plan_of(&case).day_one, Some("2026-11-27".parse().unwrap()));
     case.now = "2026-11-27T07:00:00Z".parse().unwrap();
     assert_eq!(skip_of(&case), Some(Skip::AlreadyServed));
@@ -341,10 +341,10 @@ fn a_pass_of_a_dead_worker_is_recognised_by_its_window() {
     (record.state, record.pass, record.delivered) = (State::Issuing, None, None);
     // Not delivered, so not kept: the mail may never have gone out.
     assert!(matches!(case.decide(), Decision::Issue(_)));
-    case.reading.passes[0].method_usability_reason = Some("OneTimeUsed".into());
-    assert!(matches!(case.decide(), Decision::Settle(_)), "used: the mail had arrived");
-    // The same window, but made before the claim: somebody else's.
-    case.reading.passes[0].created_date_time -= TimeDelta::days(1);
+    case.snapshot.passes[0].method_usability_reason = Some("OneTimeUsed".into());
+    assert!(matches!(case.decide(), Decision::RecordDelivery(_)), "used: the mail had arrived");
+    // The same window, but made before the lease: somebody else's.
+    case.snapshot.passes[0].created_date_time -= TimeDelta::days(1);
     assert!(matches!(case.decide(), Decision::Issue(_)));
 }
 
@@ -352,7 +352,7 @@ fn a_pass_of_a_dead_worker_is_recognised_by_its_window() {
 fn an_on_demand_pass_does_not_stand_in_for_day_one_and_is_not_killed_while_it_works() {
     let mut case = plain();
     case.reason = Reason::GroupAdd;
-    case.reading.standing.groups.push(GROUP);
+    case.snapshot.privileges.groups.push(GROUP);
     let mut case = carry_out(&case, &plan_of(&case));
     case.reason = Reason::Joiner;
     case.now += TimeDelta::hours(1);
@@ -365,19 +365,19 @@ fn an_on_demand_pass_does_not_stand_in_for_day_one_and_is_not_killed_while_it_wo
 fn a_helpdesk_pass_for_day_one_itself_is_left_alone() {
     let mut case = plain();
     let start = "2026-11-27T06:30:00Z".parse().unwrap();
-    case.reading.passes = vec![listed("theirs", case.now, start, 60, Some("NotYetValid"))];
+    case.snapshot.passes = vec![listed("theirs", case.now, start, 60, Some("NotYetValid"))];
     assert_eq!(skip_of(&case), Some(Skip::HasWorkingPass));
     // One for another day is no help on day one.
-    case.reading.passes[0].start_date_time = "2026-11-25T06:30:00Z".parse().unwrap();
+    case.snapshot.passes[0].start_date_time = "2026-11-25T06:30:00Z".parse().unwrap();
     assert_eq!(plan_of(&case).window.opens_at, "2026-11-27T07:00:00Z".parse::<DateTime<Utc>>().unwrap());
 }
 
 #[test]
 fn windows_have_whole_seconds_as_graph_gets_them() {
     let mut case = plain();
-    case.reading.user.employee_hire_date = Some("2026-11-22T00:00:00Z".parse().unwrap());
+    case.snapshot.user.employee_hire_date = Some("2026-11-22T00:00:00Z".parse().unwrap());
     case.now += TimeDelta::milliseconds(1_234_567_890);
-    case.reading.user.employee_hire_date = Some(case.now);
+    case.snapshot.user.employee_hire_date = Some(case.now);
     let window = plan_of(&case).window;
     assert_eq!(window.opens_at, window.opens_at.trunc_subsecs(0));
 }
@@ -387,11 +387,11 @@ fn a_late_pass_that_nobody_holds_goes_when_day_one_is_past() {
     let mut case = served();
     case.pass.lifetime_minutes = Some(480);
     case.now = "2026-11-28T05:00:00Z".parse().unwrap();
-    case.reading.passes[0].lifetime_in_minutes = 1_440;
+    case.snapshot.passes[0].lifetime_in_minutes = 1_440;
     assert!(matches!(skip_of(&case), Some(Skip::DayOnePast(_))), "a pass lives out its window");
-    case.reading.passes[0].id = "late".into();
+    case.snapshot.passes[0].id = "late".into();
     assert!(matches!(skip_of(&case), Some(Skip::DayOnePast(_))), "not ours by its window");
-    case.record.as_mut().unwrap().claim.as_mut().unwrap().lifetime_minutes = 1_440;
+    case.record.as_mut().unwrap().lease.as_mut().unwrap().lifetime_minutes = 1_440;
     assert!(matches!(case.decide(), Decision::Revoke { pass_id, .. } if pass_id == "late"));
 }
 

@@ -4,8 +4,8 @@ use chrono::{DateTime, Utc};
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::order::{Order, Wish};
-use crate::graph::{PassPolicy, Reading, Standing, User};
+use super::request::{Choice, PassRequest};
+use crate::graph::{PassPolicy, PrivilegeSnapshot, TenantSnapshot, User};
 
 /// The group that matters: on demand, or of those whom callers may name.
 pub(super) const GROUP: Uuid = Uuid::from_u128(0xC0FFEE);
@@ -34,22 +34,28 @@ pub(super) fn emma() -> User {
 }
 
 /// Emma in a tenant whose policy allows one to eight hours.
-pub(super) fn reading() -> Reading {
+pub(super) fn snapshot() -> TenantSnapshot {
     let policy = PassPolicy {
         state: "enabled".into(),
         minimum_lifetime_in_minutes: 60,
         maximum_lifetime_in_minutes: 480,
         is_usable_once: false,
     };
-    Reading { user: emma(), manager: None, passes: vec![], standing: Standing::default(), policy }
+    TenantSnapshot {
+        user: emma(),
+        manager: None,
+        passes: vec![],
+        privileges: PrivilegeSnapshot::default(),
+        policy,
+    }
 }
 
 /// A call that asks for nothing special.
-pub(super) fn order() -> Order {
-    Order {
+pub(super) fn request() -> PassRequest {
+    PassRequest {
         opens_at: None,
-        lifetime_minutes: Wish::Default(240),
-        one_time: Wish::Default(true),
+        lifetime_minutes: Choice::Default(240),
+        one_time: Choice::Default(true),
         by_mail: false,
         fingerprint: None,
         deadline: Instant::now(),

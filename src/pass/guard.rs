@@ -7,11 +7,11 @@ use std::fmt;
 
 use uuid::{Uuid, uuid};
 
-use crate::graph::{Standing, roles::Role};
+use crate::graph::{PrivilegeSnapshot, roles::Role};
 
 /// Why an account is too powerful.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Power {
+pub enum PrivilegeFinding {
     /// It holds this role now.
     Holds(Role),
     /// It can activate this role.
@@ -27,7 +27,7 @@ pub enum Power {
 ///
 /// Microsoft's page "Privileged roles and permissions" lets an Authentication Administrator act on holders of
 /// these and two more (Authentication and Password Administrator), which we do not follow: both can reset others.
-const HARMLESS: [Uuid; 6] = [
+const NON_PRIVILEGED_ROLES: [Uuid; 6] = [
     uuid!("88d8e3e3-8f55-4a1e-953a-9b9898b8876b"), // Directory Readers
     uuid!("95e79109-95c0-4d8e-aee3-d01accf2d47b"), // Guest Inviter
     uuid!("790c1fb9-7f7d-4f88-86a1-ef1f95c05c1b"), // Message Center Reader
@@ -37,20 +37,21 @@ const HARMLESS: [Uuid; 6] = [
 ];
 
 /// What makes the account too powerful, if anything does.
-pub fn power(standing: &Standing) -> Option<Power> {
-    let harmful = |roles: &[Role]| roles.iter().find(|role| !HARMLESS.contains(&role.id)).cloned();
-    None.or_else(|| harmful(&standing.active).map(Power::Holds))
-        .or_else(|| harmful(&standing.eligible).map(Power::CanActivate))
-        .or_else(|| standing.role_groups.first().cloned().map(Power::RoleGroup))
-        .or_else(|| unknown(standing))
+pub fn finding(privileges: &PrivilegeSnapshot) -> Option<PrivilegeFinding> {
+    let harmful =
+        |roles: &[Role]| roles.iter().find(|role| !NON_PRIVILEGED_ROLES.contains(&role.id)).cloned();
+    None.or_else(|| harmful(&privileges.active).map(PrivilegeFinding::Holds))
+        .or_else(|| harmful(&privileges.eligible).map(PrivilegeFinding::CanActivate))
+        .or_else(|| privileges.role_groups.first().cloned().map(PrivilegeFinding::RoleGroup))
+        .or_else(|| unreadable(privileges))
 }
 
 /// That we cannot tell, if so.
-pub fn unknown(standing: &Standing) -> Option<Power> {
-    standing.unknown.clone().map(Power::Unknown)
+pub fn unreadable(privileges: &PrivilegeSnapshot) -> Option<PrivilegeFinding> {
+    privileges.unknown.clone().map(PrivilegeFinding::Unknown)
 }
 
-impl fmt::Display for Power {
+impl fmt::Display for PrivilegeFinding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Holds(role) => write!(f, "the account holds the role {}", label(role)),
@@ -73,35 +74,41 @@ mod tests {
     fn only_harmless_roles_pass() {
         let roles =
             |ids: &[Uuid]| -> Vec<Role> { ids.iter().map(|id| Role { id: *id, name: None }).collect() };
-        let standing = |active: &[Uuid], eligible: &[Uuid]| Standing {
+        let privileges = |active: &[Uuid], eligible: &[Uuid]| PrivilegeSnapshot {
             active: roles(active),
             eligible: roles(eligible),
-            ..Standing::default()
+            ..PrivilegeSnapshot::default()
         };
         let id = uuid!("62e90394-69f5-4237-9190-012177145e10");
         let admin = Role { id, name: None };
-        assert_eq!(power(&standing(&HARMLESS, &HARMLESS)), None);
-        assert_eq!(power(&standing(&[HARMLESS[0], id], &[])), Some(Power::Holds(admin.clone())));
-        assert_eq!(power(&standing(&[], &[id])), Some(Power::CanActivate(admin)));
-        let group = Standing { role_groups: vec!["Tier 0".into()], ..Standing::default() };
-        assert_eq!(power(&group), Some(Power::RoleGroup("Tier 0".into())));
-        let unknown = Standing { unknown: Some("403".into()), ..Standing::default() };
-        assert_eq!(power(&unknown), Some(Power::Unknown("403".into())));
+        assert_eq!(finding(&privileges(&NON_PRIVILEGED_ROLES, &NON_PRIVILEGED_ROLES)), None);
+        assert_eq!(
+            finding(&privileges(&[NON_PRIVILEGED_ROLES[0], id], &[])),
+            Some(PrivilegeFinding::Holds(admin.clone()))
+        );
+        assert_eq!(finding(&privileges(&[], &[id])), Some(PrivilegeFinding::CanActivate(admin)));
+        let group = PrivilegeSnapshot { role_groups: vec!["Tier 0".into()], ..PrivilegeSnapshot::default() };
+        assert_eq!(finding(&group), Some(PrivilegeFinding::RoleGroup("Tier 0".into())));
+        let unknown = PrivilegeSnapshot { unknown: Some("403".into()), ..PrivilegeSnapshot::default() };
+        assert_eq!(finding(&unknown), Some(PrivilegeFinding::Unknown("403".into())));
     }
 
     #[test]
     fn why_somebody_is_too_powerful_is_told_with_the_name_of_the_role_or_its_id() {
         let role = |name: Option<&str>| Role { id: Uuid::from_u128(7), name: name.map(str::to_owned) };
-        for (power, words) in [
-            (Power::Holds(role(Some("User Administrator"))), "holds the role User Administrator"),
-            (Power::CanActivate(role(None)), "can activate the role 00000000-0000-0000-0000-000000000007"),
-            (Power::RoleGroup("Tier 0".into()), "is in the role-assignable group \"Tier 0\""),
+        for (finding, words) in [
+            (PrivilegeFinding::Holds(role(Some("User Administrator"))), "holds the role User Administrator"),
             (
-                Power::Unknown("roles: 403".into()),
+                PrivilegeFinding::CanActivate(role(None)),
+                "can activate the role 00000000-0000-0000-0000-000000000007",
+            ),
+            (PrivilegeFinding::RoleGroup("Tier 0".into()), "is in the role-assignable group \"Tier 0\""),
+            (
+                PrivilegeFinding::Unknown("roles: 403".into()),
                 "cannot tell whether the account is privileged: roles: 403",
             ),
         ] {
-            assert!(power.to_string().ends_with(words), "{power}");
+            assert!(finding.to_string().ends_with(words), "{finding}");
         }
     }
 }

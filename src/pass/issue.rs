@@ -1,10 +1,10 @@
 //! The one flow that makes and delivers a pass. All three functions use it.
 //!
-//! 1. Read the tenant, then the record, so that a record newer than the reading is believed.
-//! 2. Respect a live claim of another job.
+//! 1. Read the tenant, then the record, so that a record newer than the snapshot is believed.
+//! 2. Respect a live lease of another job.
 //! 3. [`decide`].
 //! 4. Render the mail, before anything changes in the tenant.
-//! 5. Claim.
+//! 5. Lease.
 //! 6. POST the pass.
 //! 7. Send the mail.
 //! 8. Write down that it was delivered.
@@ -18,19 +18,19 @@ use tokio::time::{Instant, timeout};
 
 use super::{
     alert,
-    claim::{Claimed, delivered, made},
     decide::{Decision, Facts, Plan, decide},
     job::{Job, Reason},
-    order::{Beyond, NotIssued, Order},
-    outcome::{Block, Failure, Mailed, Outcome, Revoke, Skip},
-    patience,
+    lease::{HeldLease, delivered, pass_record},
+    outcome::{Block, DeliveredPass, Failure, Outcome, Revoke, Skip},
     recipients::Recipients,
+    replication,
+    request::{NotIssued, PassRequest, PolicyViolation},
     window::Window,
 };
 use crate::{
     app::App,
     code::Code,
-    graph::{GraphError, Kind, Message, Pass, ReadError, Reading, User},
+    graph::{GraphError, GraphErrorKind, OutgoingMail, Pass, SnapshotError, TenantSnapshot, User},
     ledger::{ETag, Purpose, Record, State},
     mail::{Draft, JoinerMail},
 };
@@ -44,20 +44,20 @@ const MAX_SENDS: u32 = 3;
 #[derive(Clone, Copy)]
 struct Pace {
     /// For reading the tenant.
-    reading: Duration,
-    /// From the claim to the last moment at which a pass may be made or mailed. Others respect the claim for a
+    snapshot: Duration,
+    /// From the lease to the last moment at which a pass may be made or mailed. Others respect the lease for a
     /// minute longer than the longest of these.
     working: Duration,
 }
 
 /// A job from the queue.
-const JOB: Pace = Pace { reading: Duration::from_secs(150), working: Duration::from_secs(240) };
+const JOB: Pace = Pace { snapshot: Duration::from_secs(150), working: Duration::from_secs(240) };
 /// A caller; the platform ends HTTP requests after 230 seconds.
-const CALL: Pace = Pace { reading: Duration::from_secs(60), working: Duration::from_secs(90) };
+const CALL: Pace = Pace { snapshot: Duration::from_secs(60), working: Duration::from_secs(90) };
 
 /// How a job ended, and for whom.
 #[derive(Debug)]
-pub struct Ended {
+pub struct JobResult {
     /// What became of it.
     pub outcome: Outcome,
     /// The sign-in name, or the object id where the account could not be read.
@@ -65,13 +65,13 @@ pub struct Ended {
 }
 
 /// Runs the flow for a job from the queue.
-pub async fn issue(app: &App, job: &Job) -> Ended {
+pub async fn issue(app: &App, job: &Job) -> JobResult {
     let mut who = job.user_id.to_string();
-    let outcome = match Case::open(app, job, &mut who).await {
-        Ok(case) => case.deliver_by_mail().await.unwrap_or_else(|outcome| outcome),
+    let outcome = match JobContext::open(app, job, &mut who).await {
+        Ok(context) => context.deliver_by_mail().await.unwrap_or_else(|outcome| outcome),
         Err(outcome) => outcome,
     };
-    Ended { outcome, who }
+    JobResult { outcome, who }
 }
 
 /// A pass made for a caller.
@@ -84,18 +84,18 @@ pub struct Issued {
     /// When it works, as planned.
     pub window: Window,
     /// Where its code went.
-    pub handed: Handed,
+    pub delivery: Delivery,
     /// The pass that was listed before, if any: whether it still worked, or would have.
     pub replaced: Option<bool>,
     /// What the policy made of the defaults.
-    pub bent: Vec<Beyond>,
+    pub clamped: Vec<PolicyViolation>,
     /// The caller is waiting: nothing more is to start after this.
     pub deadline: Instant,
 }
 
 /// Where a code went.
 #[derive(Debug)]
-pub enum Handed {
+pub enum Delivery {
     /// It is for the caller.
     ToCaller(Code),
     /// The joiner's mail is on its way to these addresses, masked.
@@ -109,89 +109,94 @@ pub enum Handed {
 pub async fn issue_to_caller(
     app: &App,
     job: &Job,
-    order: &Order,
+    request: &PassRequest,
     who: &mut String,
 ) -> Result<Issued, NotIssued> {
-    let read = Read::both(app, job, CALL, who).await?;
-    order.is_new(read.record.as_ref(), read.reading.as_ref().ok(), app.clock.now())?;
-    let case = Case { order: Some(order), ..Case::of(app, job, CALL, read).await? };
-    let plan = case.plan().await?;
-    order.admit(&app.settings.create_tap, &case.reading, case.record.as_ref(), app.clock.now())?;
-    let (pass, handed, deadline) =
-        if order.by_mail { case.mail(&plan).await? } else { case.hand_to_caller(&plan).await? };
+    let read = Inputs::read(app, job, CALL, who).await?;
+    request.check_idempotency(read.record.as_ref(), read.snapshot.as_ref().ok(), app.clock.now())?;
+    let context = JobContext { request: Some(request), ..JobContext::of(app, job, CALL, read).await? };
+    let plan = context.plan().await?;
+    request.authorize(
+        &app.settings.create_tap,
+        &context.snapshot,
+        context.record.as_ref(),
+        app.clock.now(),
+    )?;
+    let (pass, delivery, deadline) =
+        if request.by_mail { context.mail(&plan).await? } else { context.hand_to_caller(&plan).await? };
     Ok(Issued {
         window: plan.window,
         pass,
-        handed,
-        replaced: case.reading.passes.first().map(|pass| pass.is_alive(app.clock.now())),
-        bent: order.bent(&case.reading.policy),
+        delivery,
+        replaced: context.snapshot.passes.first().map(|pass| pass.is_alive(app.clock.now())),
+        clamped: request.clamped(&context.snapshot.policy),
         deadline,
-        user: case.reading.user,
+        user: context.snapshot.user,
     })
 }
 
 /// What was read: the tenant, then the record.
-struct Read {
-    reading: Result<Reading, ReadError>,
+struct Inputs {
+    snapshot: Result<TenantSnapshot, SnapshotError>,
     record: Option<Record>,
     etag: Option<ETag>,
 }
 
-impl Read {
+impl Inputs {
     /// Step 1. `who` becomes the sign-in name as soon as it is known.
-    async fn both(app: &App, job: &Job, pace: Pace, who: &mut String) -> Result<Self, Outcome> {
-        let reading = match timeout(pace.reading, patience::read(app, job)).await {
-            Ok(reading) => reading,
+    async fn read(app: &App, job: &Job, pace: Pace, who: &mut String) -> Result<Self, Outcome> {
+        let snapshot = match timeout(pace.snapshot, replication::snapshot(app, job)).await {
+            Ok(snapshot) => snapshot,
             Err(_) => Err(GraphError::no_time("reading the user").into()),
         };
-        if let Ok(reading) = &reading {
-            who.clone_from(&reading.user.user_principal_name);
+        if let Ok(snapshot) = &snapshot {
+            who.clone_from(&snapshot.user.user_principal_name);
         }
         let (record, etag) = app.ledger.read(job.user_id).await?.unzip();
-        Ok(Self { reading, record, etag })
+        Ok(Self { snapshot, record, etag })
     }
 }
 
 /// One run: the job, and all that was read for it.
-struct Case<'a> {
+struct JobContext<'a> {
     app: &'a App,
     job: &'a Job,
-    order: Option<&'a Order>,
+    request: Option<&'a PassRequest>,
     pace: Pace,
-    reading: Reading,
+    snapshot: TenantSnapshot,
     record: Option<Record>,
     etag: Option<ETag>,
     recipients: Result<Recipients, String>,
 }
 
-impl<'a> Case<'a> {
+impl<'a> JobContext<'a> {
     async fn open(app: &'a App, job: &'a Job, who: &mut String) -> Result<Self, Outcome> {
-        Self::of(app, job, JOB, Read::both(app, job, JOB, who).await?).await
+        Self::of(app, job, JOB, Inputs::read(app, job, JOB, who).await?).await
     }
 
     /// Step 2.
-    async fn of(app: &'a App, job: &'a Job, pace: Pace, read: Read) -> Result<Self, Outcome> {
-        let Read { reading, record, etag } = read;
-        if let Some(until) = record.as_ref().and_then(|r| r.claimed_until(app.clock.now())) {
+    async fn of(app: &'a App, job: &'a Job, pace: Pace, inputs: Inputs) -> Result<Self, Outcome> {
+        let Inputs { snapshot, record, etag } = inputs;
+        if let Some(until) = record.as_ref().and_then(|r| r.leased_until(app.clock.now())) {
             return Err(Outcome::Failed(Failure::Busy(Some(until))));
         }
-        let reading = match reading {
-            Ok(reading) => reading,
-            Err(ReadError::Graph(error)) => return Err(error.into()),
-            Err(ReadError::Missing) => return Err(missing(app, job, record, etag).await),
+        let snapshot = match snapshot {
+            Ok(snapshot) => snapshot,
+            Err(SnapshotError::Graph(error)) => return Err(error.into()),
+            Err(SnapshotError::Missing) => return Err(missing(app, job, record, etag).await),
         };
-        let recipients = Recipients::choose(&reading.user, reading.manager.as_ref(), &app.settings.mail);
-        Ok(Self { app, job, order: None, pace, reading, record, etag, recipients })
+        let recipients = Recipients::choose(&snapshot.user, snapshot.manager.as_ref(), &app.settings.mail);
+        Ok(Self { app, job, request: None, pace, snapshot, record, etag, recipients })
     }
 
     fn facts(&self) -> Facts<'_> {
         Facts {
             reason: self.job.reason,
             since: self.job.since,
-            reading: &self.reading,
+            snapshot: &self.snapshot,
             record: self.record.as_ref(),
             no_address: self.recipients.as_ref().err().map(String::as_str),
-            order: self.order,
+            request: self.request,
             pass: &self.app.settings.pass,
             lead_days: self.app.settings.lead_days,
             on_demand_group: self.app.settings.on_demand_group,
@@ -206,7 +211,7 @@ impl<'a> Case<'a> {
             Decision::Skip(skip) => self.skip(skip).await?,
             Decision::Block(block) => self.block(block).await?,
             Decision::Revoke { pass_id, why } => self.revoke(&pass_id, why).await?,
-            Decision::Settle(pass) => self.settle_used(&pass).await?,
+            Decision::RecordDelivery(pass) => self.record_used(&pass).await?,
         })
     }
 
@@ -215,46 +220,46 @@ impl<'a> Case<'a> {
         let plan = self.plan().await?;
         self.mail(&plan).await?;
         let to = self.recipients.as_ref().map_or_else(|_| String::new(), |r| r.to.masked());
-        Ok(Outcome::Mailed(Mailed { window: plan.window, to, moved: plan.moved }))
+        Ok(Outcome::Delivered(DeliveredPass { window: plan.window, to, moved: plan.moved }))
     }
 
     /// Steps 4 to 8.
-    async fn mail(&self, plan: &Plan) -> Result<(Pass, Handed, Instant), Outcome> {
+    async fn mail(&self, plan: &Plan) -> Result<(Pass, Delivery, Instant), Outcome> {
         let recipients =
             self.recipients.as_ref().map_err(|why| Outcome::Blocked(Block::NoAddress(why.clone())))?;
         let draft = self.draft(plan, recipients)?;
-        let (mut claimed, pass, code) = self.claim(plan).await?.make_pass(plan).await?;
+        let (mut lease, pass, code) = self.lease(plan).await?.make_pass(plan).await?;
         let content = draft.with_code(&code);
-        let message = Message { to: vec![recipients.to.clone()], cc: recipients.cc.clone(), content };
-        if let Err(unsent) = self.send(&claimed, &message, &code).await {
+        let message = OutgoingMail { to: vec![recipients.to.clone()], cc: recipients.cc.clone(), content };
+        if let Err(unsent) = self.send(&lease, &message, &code).await {
             if !unsent.maybe_sent {
-                claimed.delete(&pass).await;
+                lease.delete(&pass).await;
             }
-            return Err(claimed.fail(Failure::Graph(unsent.error), unsent.maybe_sent).await);
+            return Err(lease.fail(Failure::Graph(unsent.error), unsent.maybe_sent).await);
         }
-        claimed.settle(&pass, Some(draft.language()), recipients.masked()).await?;
-        Ok((pass, Handed::ByMail(recipients.masked()), claimed.deadline))
+        lease.record_delivery(&pass, Some(draft.language()), recipients.masked()).await?;
+        Ok((pass, Delivery::ByMail(recipients.masked()), lease.deadline))
     }
 
     /// Steps 5 to 8 where the code goes into an answer.
-    async fn hand_to_caller(&self, plan: &Plan) -> Result<(Pass, Handed, Instant), Outcome> {
-        let (mut claimed, pass, code) = self.claim(plan).await?.make_pass(plan).await?;
-        if let Err(error) = claimed.settle(&pass, None, Vec::new()).await {
+    async fn hand_to_caller(&self, plan: &Plan) -> Result<(Pass, Delivery, Instant), Outcome> {
+        let (mut lease, pass, code) = self.lease(plan).await?.make_pass(plan).await?;
+        if let Err(error) = lease.record_delivery(&pass, None, Vec::new()).await {
             // Someone else may have made a newer pass: the caller must not get a code that is dead already.
-            claimed.delete(&pass).await;
+            lease.delete(&pass).await;
             return Err(error.into());
         }
-        Ok((pass, Handed::ToCaller(code), claimed.deadline))
+        Ok((pass, Delivery::ToCaller(code), lease.deadline))
     }
 
-    async fn claim(&self, plan: &Plan) -> Result<Claimed<'_>, Outcome> {
+    async fn lease(&self, plan: &Plan) -> Result<HeldLease<'_>, Outcome> {
         let deadline = Instant::now() + self.pace.working;
-        let deadline = self.order.map_or(deadline, |order| deadline.min(order.deadline));
-        Claimed::take(self.app, self.job, plan, &self.facts(), self.etag.as_ref(), deadline).await
+        let deadline = self.request.map_or(deadline, |request| deadline.min(request.deadline));
+        HeldLease::take(self.app, self.job, plan, &self.facts(), self.etag.as_ref(), deadline).await
     }
 
     fn draft(&self, plan: &Plan, recipients: &Recipients) -> Result<Draft, Outcome> {
-        let Reading { user, .. } = &self.reading;
+        let TenantSnapshot { user, .. } = &self.snapshot;
         let mailer = &self.app.mailer;
         let language =
             mailer.language_for(user.preferred_language.as_deref(), user.usage_location.as_deref());
@@ -277,16 +282,16 @@ impl<'a> Case<'a> {
     }
 
     /// Sends the mail; again only where nobody knows whether it went out.
-    async fn send(&self, claimed: &Claimed<'_>, message: &Message, code: &Code) -> Result<(), Unsent> {
+    async fn send(&self, lease: &HeldLease<'_>, message: &OutgoingMail, code: &Code) -> Result<(), Unsent> {
         let mut maybe_sent = false;
         for send in 1.. {
             let from = &self.app.settings.mail.from;
-            let Err(mut error) = self.app.graph.send_mail(from, message, claimed.deadline).await else {
+            let Err(mut error) = self.app.graph.send_mail(from, message, lease.deadline).await else {
                 break;
             };
             // Exchange may quote what it did not like.
             error.message = code.redact(&error.message);
-            let unclear = error.kind == Kind::Ambiguous;
+            let unclear = error.kind == GraphErrorKind::Ambiguous;
             maybe_sent |= unclear;
             if !unclear || send == MAX_SENDS {
                 return Err(Unsent { maybe_sent, error });
@@ -298,9 +303,9 @@ impl<'a> Case<'a> {
     async fn skip(&self, skip: Skip) -> Result<Outcome, Outcome> {
         // What stood in the way of a joiner who is served is over; if it comes back, it is news again.
         if skip == Skip::AlreadyServed
-            && let Some(record) = self.record.clone().filter(|r| r.reason.is_some())
+            && let Some(record) = self.record.clone().filter(|r| r.cause.is_some())
         {
-            self.write(Record { reason: None, ..record }).await?;
+            self.write(Record { cause: None, ..record }).await?;
         }
         Ok(skip.into())
     }
@@ -315,7 +320,7 @@ impl<'a> Case<'a> {
             self.app.graph.delete_pass(self.job.user_id, &pass.id).await?;
         }
         let outcome = Outcome::Blocked(block);
-        let told = self.record.as_ref().and_then(|r| r.reason.as_deref());
+        let told = self.record.as_ref().and_then(|r| r.cause.as_deref());
         // A caller has the answer; a person who was told knows.
         if self.job.reason == Reason::Http || told == Some(word) {
             return Ok(outcome);
@@ -325,11 +330,11 @@ impl<'a> Case<'a> {
         let new = || Record::new(State::Blocked, purpose, self.app.clock.now());
         let mut record = self.record.clone().unwrap_or_else(new);
         // What was mailed stays mailed: the pass is still out there, and still ours to take back.
-        if record.state != State::Mailed {
+        if record.state != State::Delivered {
             record.state = State::Blocked;
         }
-        record.pass = self.facts().listed_of_ours().map(made).or(record.pass);
-        record.reason = Some(word.to_owned());
+        record.pass = self.facts().listed_of_ours().map(pass_record).or(record.pass);
+        record.cause = Some(word.to_owned());
         self.write(record).await?;
         Ok(outcome)
     }
@@ -345,16 +350,19 @@ impl<'a> Case<'a> {
         Ok(outcome)
     }
 
-    async fn settle_used(&self, pass: &Pass) -> Result<Outcome, Outcome> {
+    async fn record_used(&self, pass: &Pass) -> Result<Outcome, Outcome> {
         if let Some(mut record) = self.record.clone() {
-            record.settle(delivered(&record, pass, self.app.clock.now()), self.reading.user.is_enabled());
+            record.record_delivery(
+                delivered(&record, pass, self.app.clock.now()),
+                self.snapshot.user.is_enabled(),
+            );
             self.write(record).await?;
         }
         Ok(Skip::WasUsed.into())
     }
 
     async fn tell(&self, outcome: &Outcome) {
-        alert::tell(self.app, self.job, &self.reading.user.user_principal_name, outcome).await;
+        alert::send_outcome(self.app, self.job, &self.snapshot.user.user_principal_name, outcome).await;
     }
 
     async fn write(&self, record: Record) -> Result<(), Outcome> {
@@ -380,9 +388,9 @@ async fn missing(app: &App, job: &Job, record: Option<Record>, etag: Option<ETag
         return Outcome::Failed(Failure::Missing);
     };
     let outcome = Outcome::Revoked(Revoke::Deleted);
-    alert::tell(app, job, &job.user_id.to_string(), &outcome).await;
+    alert::send_outcome(app, job, &job.user_id.to_string(), &outcome).await;
     let record =
-        Record { state: State::Revoked, reason: Some(Record::DELETED.into()), delivered: None, ..record };
+        Record { state: State::Revoked, cause: Some(Record::DELETED.into()), delivered: None, ..record };
     match write(app, job, record, etag.as_ref()).await {
         Ok(()) => outcome,
         Err(outcome) => outcome,

@@ -102,7 +102,7 @@ impl Job {
         };
         let (key, reason, user) = (field("jobKey"), field("reason"), field("userId"));
         let reason = reason.and_then(|text| match Reason::deserialize(Value::from(text)) {
-            // Only a call can have this reason: a message must not make a pass that nobody is handed.
+            // Only a call can have this reason: a message must not make a pass that nobody is delivery.
             Ok(reason) if reason != Reason::Http => Some(reason),
             _ => {
                 problems.push("reason is none of joiner, group-add, recheck".to_owned());

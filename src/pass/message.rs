@@ -11,29 +11,29 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::{Event, GroupRead, Job};
+use super::{Job, MembershipEvent, SyncCompleted};
 use crate::hash::sha256;
 
 /// What a message says.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Message {
+pub enum ParsedMessage {
     /// Our own: a job.
     Job(Job),
     /// Our own: the jobs of all who were found in a reading of the group are in the queue.
-    GroupRead(GroupRead),
+    SyncCompleted(SyncCompleted),
     /// Somebody else's.
-    News(News),
+    Notification(ChangeNotification),
 }
 
 /// What somebody else says has happened in the on-demand group.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct News {
+pub struct ChangeNotification {
     /// Who was added, by object id.
-    pub added: BTreeMap<Uuid, Event>,
+    pub added: BTreeMap<Uuid, MembershipEvent>,
     /// Who was added, by user principal name.
-    pub named: BTreeMap<String, Event>,
+    pub named: BTreeMap<String, MembershipEvent>,
     /// It changed, and who is new has to be looked up.
-    pub changed: Option<Event>,
+    pub changed: Option<MembershipEvent>,
     /// What is no business of ours.
     pub ignored: Vec<&'static str>,
     /// What cannot be understood.
@@ -50,53 +50,53 @@ const GROUP: &str = "#Microsoft.Graph.Group";
 const LIFECYCLE: &str = "it is about the life of a subscription";
 const DELETED: &str = "it says that a group was deleted";
 
-impl Message {
+impl ParsedMessage {
     /// Understands a message that was put into the queue at `inserted`; `group` is the on-demand group.
     ///
     /// # Errors
     /// All that is wrong, when nothing in it can be understood. The message itself is not repeated: who knows what
     /// it holds.
-    pub fn understand(
-        message: &Value,
-        group: Option<Uuid>,
-        inserted: DateTime<Utc>,
-    ) -> Result<Self, Vec<String>> {
+    pub fn parse(message: &Value, group: Option<Uuid>, inserted: DateTime<Utc>) -> Result<Self, Vec<String>> {
         if let Value::String(text) = message
             && let Some(inner) = decoded(text.trim())
         {
-            return Self::understand(&inner, group, inserted);
+            return Self::parse(&inner, group, inserted);
         }
         if let Value::Object(fields) = message {
-            if let Ok(read) = GroupRead::deserialize(message) {
-                return Ok(Self::GroupRead(read));
+            if let Ok(read) = SyncCompleted::deserialize(message) {
+                return Ok(Self::SyncCompleted(read));
             }
             if fields.contains_key("jobKey") || fields.contains_key("reason") {
                 return Job::parse(message).map(Self::Job);
             }
         }
-        let mut reader = Reader { news: News::default(), group, inserted };
-        reader.read(message, &Event { key: stamp(inserted), at: inserted });
-        let news = reader.news;
-        if news.is_empty() && !news.problems.is_empty() { Err(news.problems) } else { Ok(Self::News(news)) }
+        let mut reader = MessageParser { notification: ChangeNotification::default(), group, inserted };
+        reader.read(message, &MembershipEvent { key: stamp(inserted), at: inserted });
+        let notification = reader.notification;
+        if notification.is_empty() && !notification.problems.is_empty() {
+            Err(notification.problems)
+        } else {
+            Ok(Self::Notification(notification))
+        }
     }
 }
 
-impl News {
+impl ChangeNotification {
     /// Whether it says nothing.
     fn is_empty(&self) -> bool {
         self.added.is_empty() && self.named.is_empty() && self.changed.is_none() && self.ignored.is_empty()
     }
 }
 
-struct Reader {
-    news: News,
+struct MessageParser {
+    notification: ChangeNotification,
     group: Option<Uuid>,
     inserted: DateTime<Utc>,
 }
 
-impl Reader {
+impl MessageParser {
     /// Any value: the whole message, or one of several in it. `event` is what is known of the event so far.
-    fn read(&mut self, value: &Value, event: &Event) {
+    fn read(&mut self, value: &Value, event: &MembershipEvent) {
         match value {
             Value::String(text) => self.person(text.trim(), event),
             Value::Array(items) if items.is_empty() => self.ignore("it is empty"),
@@ -106,7 +106,7 @@ impl Reader {
         }
     }
 
-    fn object(&mut self, fields: &Map<String, Value>, event: &Event) {
+    fn object(&mut self, fields: &Map<String, Value>, event: &MembershipEvent) {
         let has = |name: &str| fields.contains_key(name);
         if has("specversion") {
             self.cloud_event(fields);
@@ -120,7 +120,7 @@ impl Reader {
             self.read(items, event);
         } else if has("id") {
             let at = event.at - REPLAYS;
-            self.member(fields, &Event { at, ..event.clone() });
+            self.member(fields, &MembershipEvent { at, ..event.clone() });
         } else {
             self.problem(
                 "it is an object, but no job, no notification of Graph, no CloudEvent and no group member",
@@ -151,7 +151,7 @@ impl Reader {
     }
 
     /// Graph's `changeNotification`.
-    fn notification(&mut self, fields: &Map<String, Value>, event: &Event) {
+    fn notification(&mut self, fields: &Map<String, Value>, event: &MembershipEvent) {
         let text = |name: &str| fields.get(name).and_then(Value::as_str).unwrap_or_default();
         if text("changeType").eq_ignore_ascii_case("deleted") {
             return self.ignore(DELETED);
@@ -160,7 +160,7 @@ impl Reader {
         let data = fields.get("resourceData").and_then(Value::as_object).unwrap_or(&nothing);
         let time = data.get("eventTime").or_else(|| fields.get("eventTime"));
         let own = self.event(text("id"), time);
-        let event = Event {
+        let event = MembershipEvent {
             key: if text("id").is_empty() { event.key.clone() } else { own.key },
             at: if time.is_some() { own.at } else { event.at },
         };
@@ -175,7 +175,7 @@ impl Reader {
         }
     }
 
-    fn change(&mut self, group: Option<Uuid>, data: &Map<String, Value>, event: &Event) {
+    fn change(&mut self, group: Option<Uuid>, data: &Map<String, Value>, event: &MembershipEvent) {
         match (group, self.group) {
             (None, _) => return self.problem("it is a notification, but names no group"),
             (Some(named), Some(ours)) if named != ours => return self.ignore("it is about another group"),
@@ -192,15 +192,15 @@ impl Reader {
             }
             // Graph does not always say who; and several changes may have become one notification.
             _ => {
-                let earlier = self.news.changed.take().filter(|earlier| earlier.at < event.at);
-                self.news.changed = Some(earlier.unwrap_or_else(|| event.clone()));
+                let earlier = self.notification.changed.take().filter(|earlier| earlier.at < event.at);
+                self.notification.changed = Some(earlier.unwrap_or_else(|| event.clone()));
             }
         }
     }
 
     /// A member as delta queries, notifications and the connector for Office 365 Groups tell of it. `@removed` is a text
     /// in some and an object in others.
-    fn member(&mut self, fields: &Map<String, Value>, event: &Event) {
+    fn member(&mut self, fields: &Map<String, Value>, event: &MembershipEvent) {
         if fields.get("@removed").is_some_and(|removed| !removed.is_null()) {
             return self.ignore("it is about somebody who was removed");
         }
@@ -210,22 +210,22 @@ impl Reader {
         }
     }
 
-    fn person(&mut self, text: &str, event: &Event) {
+    fn person(&mut self, text: &str, event: &MembershipEvent) {
         if let Ok(user) = text.parse() {
             self.add(user, event);
         } else if is_sign_in_name(text) {
-            self.news.named.insert(text.to_lowercase(), event.clone());
+            self.notification.named.insert(text.to_lowercase(), event.clone());
         } else {
             self.problem("it is a text, but neither a user principal name nor an object id");
         }
     }
 
-    fn add(&mut self, user: Uuid, event: &Event) {
-        self.news.added.entry(user).or_insert_with(|| event.clone());
+    fn add(&mut self, user: Uuid, event: &MembershipEvent) {
+        self.notification.added.entry(user).or_insert_with(|| event.clone());
     }
 
     /// The event that is called `id` and happened at `time`, where that is known: never later than it was told.
-    fn event(&self, id: &str, time: Option<&Value>) -> Event {
+    fn event(&self, id: &str, time: Option<&Value>) -> MembershipEvent {
         let time = time.and_then(|time| DateTime::<Utc>::deserialize(time).ok());
         let at = time.unwrap_or(self.inserted).min(self.inserted);
         let key = match id {
@@ -238,18 +238,18 @@ impl Reader {
             // A name that a log or a path might stumble over.
             id => sha256(id)[..32].to_owned(),
         };
-        Event { key, at }
+        MembershipEvent { key, at }
     }
 
     fn ignore(&mut self, why: &'static str) {
-        if !self.news.ignored.contains(&why) {
-            self.news.ignored.push(why);
+        if !self.notification.ignored.contains(&why) {
+            self.notification.ignored.push(why);
         }
     }
 
     fn problem(&mut self, what: &str) {
-        if !self.news.problems.iter().any(|known| known == what) {
-            self.news.problems.push(what.to_owned());
+        if !self.notification.problems.iter().any(|known| known == what) {
+            self.notification.problems.push(what.to_owned());
         }
     }
 }

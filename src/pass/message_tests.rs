@@ -11,13 +11,13 @@ fn inserted() -> DateTime<Utc> {
     "2026-11-22T05:00:00Z".parse().unwrap()
 }
 
-fn understand(message: &Value) -> Result<Message, Vec<String>> {
-    Message::understand(message, Some(GROUP_ID), inserted())
+fn understand(message: &Value) -> Result<ParsedMessage, Vec<String>> {
+    ParsedMessage::parse(message, Some(GROUP_ID), inserted())
 }
 
-fn news(message: &Value) -> News {
+fn news(message: &Value) -> ChangeNotification {
     match understand(message) {
-        Ok(Message::News(news)) => news,
+        Ok(ParsedMessage::Notification(news)) => news,
         other => panic!("{message} is {other:?}"),
     }
 }
@@ -160,10 +160,13 @@ fn an_event_keeps_its_name_and_its_time_however_often_it_is_told() {
     let delta = notification(Some(json!([{"id": ADA}])));
     let event = told(cloud_event(UPDATED, &delta));
     assert_eq!((event.key.as_str(), event.at), ("e-1", "2026-11-22T04:59:30.306Z".parse().unwrap()));
-    let told_when = Event { key: "2026-11-22T05:00:00Z".into(), at: inserted() };
+    let told_when = MembershipEvent { key: "2026-11-22T05:00:00Z".into(), at: inserted() };
     assert_eq!(told(json!(ADA)), told_when);
     // The connector repeats itself for a while.
-    assert_eq!(told(json!({"id": ADA})), Event { at: inserted() - TimeDelta::minutes(50), ..told_when });
+    assert_eq!(
+        told(json!({"id": ADA})),
+        MembershipEvent { at: inserted() - TimeDelta::minutes(50), ..told_when }
+    );
     let mut named = delta.clone();
     named["id"] = "n-7".into();
     named["resourceData"]["eventTime"] = "2026-11-22T04:58:00Z".into();
@@ -196,10 +199,10 @@ fn of_several_changes_in_one_message_the_earliest_counts() {
 fn our_own_messages_are_told_from_all_others() {
     let job = Job::group_add(ADA, inserted(), "e-1");
     let message: Value = serde_json::from_str(&job.to_message()).unwrap();
-    assert_eq!(understand(&message), Ok(Message::Job(job)));
-    let read = GroupRead { group_read: GROUP_ID, reading: "r".into() };
+    assert_eq!(understand(&message), Ok(ParsedMessage::Job(job)));
+    let read = SyncCompleted { synced_group: GROUP_ID, sync_id: "r".into() };
     let message: Value = serde_json::from_str(&read.to_message()).unwrap();
-    assert_eq!(understand(&message), Ok(Message::GroupRead(read)));
+    assert_eq!(understand(&message), Ok(ParsedMessage::SyncCompleted(read)));
     // A damaged job is none of a member's items.
     let damaged = json!({"reason": "group-add", "id": ADA, "userId": ADA});
     assert_eq!(understand(&damaged), Err(vec!["jobKey is missing".to_owned()]));
@@ -211,7 +214,7 @@ fn what_was_encoded_once_too_often_is_understood() {
         assert_eq!(said(&json!(base64::encode(&text))), (vec![ADA], false), "{text}");
     }
     let job = Job::group_add(ADA, inserted(), "e-1");
-    assert_eq!(understand(&json!(base64::encode(job.to_message()))), Ok(Message::Job(job)));
+    assert_eq!(understand(&json!(base64::encode(job.to_message()))), Ok(ParsedMessage::Job(job)));
     assert!(understand(&json!(base64::encode("hello there"))).is_err());
 }
 
@@ -260,8 +263,8 @@ fn any_message() -> impl Strategy<Value = Value> {
         "reason",
         "userId",
         "since",
-        "groupRead",
-        "reading",
+        "syncedGroup",
+        "syncId",
         "eventTime",
         "@odata.type",
     ]);
@@ -299,13 +302,13 @@ proptest! {
     #[test]
     fn no_message_makes_it_panic_and_none_is_passed_over_in_silence(message in any_message()) {
         match understand(&message) {
-            Ok(Message::News(news)) => prop_assert!(!news.is_empty(), "{} says nothing", message),
+            Ok(ParsedMessage::Notification(news)) => prop_assert!(!news.is_empty(), "{} says nothing", message),
             Ok(_) => {}
             Err(problems) => prop_assert!(!problems.is_empty()),
         }
         // What cannot be understood costs nobody the pass of the others.
         let among = json!([{"id": ADA}, message]);
-        if let Ok(Message::News(news)) = understand(&among) {
+        if let Ok(ParsedMessage::Notification(news)) = understand(&among) {
             prop_assert!(news.added.contains_key(&ADA));
         }
     }
@@ -318,7 +321,7 @@ proptest! {
 
     #[test]
     fn nobody_is_added_who_is_not_named(message in any_message()) {
-        if let Ok(Message::News(news)) = understand(&message) {
+        if let Ok(ParsedMessage::Notification(news)) = understand(&message) {
             for user in news.added.keys() {
                 prop_assert!(message.to_string().contains(&user.to_string()));
             }

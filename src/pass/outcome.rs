@@ -4,14 +4,14 @@ use std::fmt;
 
 use chrono::{DateTime, NaiveDate, Utc};
 
-use super::{guard::Power, window::Window};
+use super::{guard::PrivilegeFinding, window::Window};
 use crate::{graph::GraphError, ledger::LedgerError, mail::MailError};
 
 /// What became of a job. Every job ends in exactly one.
 #[derive(Debug)]
 pub enum Outcome {
     /// The pass is made and its mail is on the way.
-    Mailed(Mailed),
+    Delivered(DeliveredPass),
     /// Nothing was to be done.
     Skipped(Skip),
     /// Nothing was done, and a person must see why.
@@ -24,7 +24,7 @@ pub enum Outcome {
 
 /// A delivered pass.
 #[derive(Clone, Debug)]
-pub struct Mailed {
+pub struct DeliveredPass {
     /// When it works.
     pub window: Window,
     /// Who got the mail, masked.
@@ -47,7 +47,7 @@ pub enum Skip {
     /// The account is disabled, and such accounts are not served.
     Disabled,
     /// A mail went out minutes ago; what we read may be older.
-    JustMailed,
+    JustDelivered,
     /// The pass for this day one was delivered.
     AlreadyServed,
     /// A pass on demand was delivered since they were added to the group.
@@ -66,7 +66,7 @@ pub enum Skip {
 #[derive(Clone, Debug)]
 pub enum Block {
     /// The account is too powerful, or we cannot tell.
-    Privileged(Power),
+    Privileged(PrivilegeFinding),
     /// There is nobody to write to.
     NoAddress(String),
     /// The tenant's policy has passes switched off.
@@ -107,7 +107,7 @@ impl Outcome {
     /// One word.
     pub fn name(&self) -> &'static str {
         match self {
-            Self::Mailed(_) => "mailed",
+            Self::Delivered(_) => "delivered",
             Self::Skipped(_) => "skipped",
             Self::Blocked(_) => "blocked",
             Self::Revoked(_) => "revoked",
@@ -118,7 +118,7 @@ impl Outcome {
     /// What a person should do about it, if anything.
     pub fn advice(&self) -> Option<String> {
         match self {
-            Self::Mailed(_) | Self::Skipped(_) => None,
+            Self::Delivered(_) | Self::Skipped(_) => None,
             Self::Blocked(block) => Some(block.advice()),
             Self::Revoked(Revoke::OutOfScope(Skip::Disabled)) => {
                 Some("If they still start, enable the account: the next sweep makes a new pass.".into())
@@ -140,7 +140,7 @@ impl Outcome {
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Mailed(mailed) => mailed.fmt(f),
+            Self::Delivered(delivered) => delivered.fmt(f),
             Self::Skipped(skip) => skip.fmt(f),
             Self::Blocked(block) => block.fmt(f),
             Self::Revoked(revoke) => revoke.fmt(f),
@@ -149,7 +149,7 @@ impl fmt::Display for Outcome {
     }
 }
 
-impl fmt::Display for Mailed {
+impl fmt::Display for DeliveredPass {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let verb = if self.moved { "day one moved, new pass" } else { "pass" };
         write!(f, "{verb} mailed to {}, open {}", self.to, self.window)
@@ -164,7 +164,7 @@ impl fmt::Display for Skip {
             Self::BeyondHorizon(day) => write!(f, "day one, {day}, is beyond the horizon"),
             Self::DayOnePast(day) => write!(f, "day one, {day}, is past"),
             Self::Disabled => f.write_str("the account is disabled"),
-            Self::JustMailed => f.write_str("a pass was delivered minutes ago"),
+            Self::JustDelivered => f.write_str("a pass was delivered minutes ago"),
             Self::AlreadyServed => f.write_str("the pass for this day one was delivered"),
             Self::ServedSince => f.write_str("a pass was delivered since they were added to the group"),
             Self::HasWorkingPass => f.write_str("somebody gave them a pass that works"),
@@ -179,7 +179,7 @@ impl Block {
     /// A word that stays the same as long as the reason does: an alert goes out when it changes.
     pub fn word(&self) -> &'static str {
         match self {
-            Self::Privileged(Power::Unknown(_)) => "power-unknown",
+            Self::Privileged(PrivilegeFinding::Unknown(_)) => "privilege-unknown",
             Self::Privileged(_) => "privileged",
             Self::NoAddress(_) => "no-address",
             Self::PassesOff => "passes-off",
@@ -191,7 +191,7 @@ impl Block {
 
     fn advice(&self) -> String {
         match self {
-            Self::Privileged(Power::Unknown(_)) => {
+            Self::Privileged(PrivilegeFinding::Unknown(_)) => {
                 "Grant the app the permissions to read roles and groups (docs/PERMISSIONS.md); until then nobody \
                  whose power is unknown gets a pass."
                     .into()
@@ -225,7 +225,7 @@ impl Block {
 impl fmt::Display for Block {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Privileged(power) => power.fmt(f),
+            Self::Privileged(finding) => finding.fmt(f),
             Self::NoAddress(why) => write!(f, "nobody to write to: {why}"),
             Self::PassesOff => f.write_str("the tenant's policy has Temporary Access Passes switched off"),
             Self::DisabledByPolicy => f.write_str("the policy does not let this user sign in with a pass"),

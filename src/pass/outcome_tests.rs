@@ -10,12 +10,12 @@ fn graph() -> GraphError {
 fn blocks() -> [(Block, &'static str, &'static str); 7] {
     [
         (
-            Block::Privileged(Power::RoleGroup("Tier 0".into())),
+            Block::Privileged(PrivilegeFinding::RoleGroup("Tier 0".into())),
             "the account is in the role-assignable group",
             "Give this person their first sign-in yourself",
         ),
         (
-            Block::Privileged(Power::Unknown("403".into())),
+            Block::Privileged(PrivilegeFinding::Unknown("403".into())),
             "cannot tell whether",
             "Grant the app the permissions",
         ),
@@ -85,8 +85,11 @@ fn a_mailed_pass_is_told_with_its_window_and_whether_day_one_moved() {
         (false, "pass mailed to e…@home.example, open 2026-11-27 07:00 to 08:00 UTC"),
         (true, "day one moved, new pass mailed to e…@home.example, open 2026-11-27 07:00 to 08:00 UTC"),
     ] {
-        let outcome = Outcome::Mailed(Mailed { window, to: "e…@home.example".into(), moved });
-        assert_eq!((outcome.name(), outcome.to_string().as_str(), outcome.advice()), ("mailed", words, None));
+        let outcome = Outcome::Delivered(DeliveredPass { window, to: "e…@home.example".into(), moved });
+        assert_eq!(
+            (outcome.name(), outcome.to_string().as_str(), outcome.advice()),
+            ("delivered", words, None)
+        );
     }
 }
 
@@ -100,7 +103,7 @@ fn whoever_is_skipped_is_skipped_for_a_reason_in_words_of_its_own() {
         Skip::BeyondHorizon(day),
         Skip::DayOnePast(day),
         Skip::Disabled,
-        Skip::JustMailed,
+        Skip::JustDelivered,
         Skip::AlreadyServed,
         Skip::HasWorkingPass,
         Skip::WasUsed,

@@ -17,13 +17,13 @@ use azure_storage_queue::{
     QueueClient, QueueClientOptions,
     models::{
         QueueClientGetPropertiesResultHeaders, QueueClientPeekMessagesOptions,
-        QueueClientReceiveMessagesOptions, QueueMessage,
+        QueueClientReceiveMessagesOptions, QueueMessage as NewQueueMessage,
     },
 };
 use chrono::{DateTime, Utc};
 use tokio::time::timeout;
 
-use super::{AT_ONCE, JOBS, Message, POISON, Queue, QueueError, Queues, Received, sas};
+use super::{AT_ONCE, JOBS, POISON, Queue, QueueError, QueueMessage, Queues, Received, sas};
 use crate::{
     clock::Clock,
     settings::{QueueAccess, QueueService},
@@ -108,7 +108,7 @@ impl AzureQueue {
         let client = self.client()?;
         let mut made_queue = false;
         loop {
-            let message = QueueMessage { message_text: Some(text.to_owned()) };
+            let message = NewQueueMessage { message_text: Some(text.to_owned()) };
             let content = message.try_into().map_err(|error| self.failed(&error))?;
             let error = match client.send_message(content, None).await {
                 Ok(_) => return Ok(()),
@@ -129,7 +129,7 @@ impl AzureQueue {
 
 #[async_trait]
 impl Queue for AzureQueue {
-    async fn peek(&self) -> Result<Vec<Message>, QueueError> {
+    async fn peek(&self) -> Result<Vec<QueueMessage>, QueueError> {
         let options =
             QueueClientPeekMessagesOptions { number_of_messages: Some(at_once()), ..Default::default() };
         within(async {
@@ -253,8 +253,8 @@ fn message(
     inserted: Option<OffsetDateTime>,
     expires: Option<OffsetDateTime>,
     dequeue_count: Option<i64>,
-) -> Option<Message> {
-    Some(Message {
+) -> Option<QueueMessage> {
+    Some(QueueMessage {
         id: id?,
         text: text.unwrap_or_default(),
         inserted: time(inserted?)?,

@@ -11,7 +11,7 @@ use crate::pass::{self, Job};
 
 /// A message as it lies in a queue.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Message {
+pub struct QueueMessage {
     /// The service's id for it.
     pub id: String,
     /// As it is stored: base64 by host.json, and anything at all where somebody else put it.
@@ -35,7 +35,7 @@ pub struct Subject {
     pub names: Vec<String>,
 }
 
-impl Message {
+impl QueueMessage {
     /// What was meant to be said; `None` where that is not base64 of a text.
     pub fn plain(&self) -> Option<String> {
         String::from_utf8(STANDARD.decode(self.text.trim()).ok()?).ok()
@@ -58,16 +58,16 @@ impl Message {
     pub fn subject(&self) -> Subject {
         let said = self.said();
         let value = serde_json::from_str(&said).unwrap_or_else(|_| Value::from(said.trim()));
-        match pass::Message::understand(&value, None, self.inserted) {
-            Ok(pass::Message::Job(job)) => {
+        match pass::ParsedMessage::parse(&value, None, self.inserted) {
+            Ok(pass::ParsedMessage::Job(job)) => {
                 Subject { users: vec![job.user_id], job: Some(job), ..Subject::default() }
             }
-            Ok(pass::Message::News(news)) => Subject {
+            Ok(pass::ParsedMessage::Notification(news)) => Subject {
                 job: None,
                 users: news.added.into_keys().collect(),
                 names: news.named.into_keys().collect(),
             },
-            Ok(pass::Message::GroupRead(_)) | Err(_) => Subject::default(),
+            Ok(pass::ParsedMessage::SyncCompleted(_)) | Err(_) => Subject::default(),
         }
     }
 
@@ -98,9 +98,9 @@ mod tests {
 
     use super::*;
 
-    fn message(text: &str) -> Message {
+    fn message(text: &str) -> QueueMessage {
         let inserted = DateTime::UNIX_EPOCH;
-        Message { id: "m".into(), text: text.into(), inserted, expires: None, dequeue_count: 0 }
+        QueueMessage { id: "m".into(), text: text.into(), inserted, expires: None, dequeue_count: 0 }
     }
 
     #[test]

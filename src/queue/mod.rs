@@ -11,7 +11,7 @@ use std::{collections::BTreeSet, fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 
-pub use self::message::{Message, Subject};
+pub use self::message::{QueueMessage, Subject};
 
 /// The queue that OnGroupAdd is triggered by.
 pub const JOBS: &str = "pass-jobs";
@@ -26,7 +26,7 @@ const HIDDEN: Duration = Duration::from_secs(5 * 60);
 #[async_trait]
 pub trait Queue: fmt::Debug + Send + Sync {
     /// The messages at the front, at most [`AT_ONCE`]; they stay where they are.
-    async fn peek(&self) -> Result<Vec<Message>, QueueError>;
+    async fn peek(&self) -> Result<Vec<QueueMessage>, QueueError>;
 
     /// How many messages there are, hidden ones included; the service may say too much, never too little.
     async fn count(&self) -> Result<usize, QueueError>;
@@ -48,7 +48,7 @@ pub trait Queue: fmt::Debug + Send + Sync {
 #[derive(Clone, Debug)]
 pub struct Received {
     /// What it is.
-    pub message: Message,
+    pub message: QueueMessage,
     /// Without it the message can be neither deleted nor shown again.
     pub receipt: String,
 }
@@ -76,16 +76,16 @@ pub struct Queues {
 
 /// What lies in the poison queue.
 #[derive(Clone, Debug)]
-pub struct GivenUp {
+pub struct PoisonMessages {
     /// The first of them.
-    pub messages: Vec<Message>,
+    pub messages: Vec<QueueMessage>,
     /// How many there are in all, about.
     pub total: usize,
 }
 
 /// What is to become of a message that was given up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fate {
+pub enum PoisonAction {
     /// It goes back onto the queue of jobs.
     Requeue,
     /// It goes.
@@ -94,9 +94,9 @@ pub enum Fate {
 
 /// What a command did.
 #[derive(Debug)]
-pub struct Settled {
-    /// The messages that had their fate, the oldest first.
-    pub done: Vec<Message>,
+pub struct Resolved {
+    /// The messages that had their action, the oldest first.
+    pub done: Vec<QueueMessage>,
     /// What kept it from going on.
     pub error: Option<QueueError>,
 }
@@ -106,28 +106,32 @@ impl Queues {
     ///
     /// # Errors
     /// When the queue cannot be read.
-    pub async fn given_up(&self) -> Result<GivenUp, QueueError> {
+    pub async fn poison_messages(&self) -> Result<PoisonMessages, QueueError> {
         let messages = self.poison.peek().await?;
         let counted = if messages.len() < AT_ONCE { 0 } else { self.poison.count().await? };
-        Ok(GivenUp { total: counted.max(messages.len()), messages })
+        Ok(PoisonMessages { total: counted.max(messages.len()), messages })
     }
 
     /// Settles the messages that are `wanted`; the others are there again afterwards.
-    pub async fn settle(&self, wanted: impl Fn(&Message) -> bool + Send + Sync, fate: Fate) -> Settled {
+    pub async fn resolve(
+        &self,
+        wanted: impl Fn(&QueueMessage) -> bool + Send + Sync,
+        action: PoisonAction,
+    ) -> Resolved {
         let (mut done, mut others) = (Vec::new(), Vec::new());
-        let error = self.go_through(wanted, fate, &mut done, &mut others).await.err();
+        let error = self.resolve_all(wanted, action, &mut done, &mut others).await.err();
         for message in &others {
             // What cannot be shown again now shows by itself, a few minutes later.
             drop(self.poison.release(message).await);
         }
-        Settled { done, error }
+        Resolved { done, error }
     }
 
-    async fn go_through(
+    async fn resolve_all(
         &self,
-        wanted: impl Fn(&Message) -> bool + Send + Sync,
-        fate: Fate,
-        done: &mut Vec<Message>,
+        wanted: impl Fn(&QueueMessage) -> bool + Send + Sync,
+        action: PoisonAction,
+        done: &mut Vec<QueueMessage>,
         others: &mut Vec<Received>,
     ) -> Result<(), QueueError> {
         let mut seen = BTreeSet::new();
@@ -143,7 +147,7 @@ impl Queues {
             others.extend(left);
             let mut chosen = chosen.into_iter();
             while let Some(received) = chosen.next() {
-                if let Err(error) = self.settle_one(&received, fate).await {
+                if let Err(error) = self.resolve_one(&received, action).await {
                     others.push(received);
                     others.extend(chosen);
                     return Err(error);
@@ -155,8 +159,8 @@ impl Queues {
 
     /// Puts first and deletes then: who dies in between leaves two, and the second finds its work done. The other
     /// order could lose one.
-    async fn settle_one(&self, received: &Received, fate: Fate) -> Result<(), QueueError> {
-        if fate == Fate::Requeue {
+    async fn resolve_one(&self, received: &Received, action: PoisonAction) -> Result<(), QueueError> {
+        if action == PoisonAction::Requeue {
             self.jobs.put(&received.message.encoded()).await?;
         }
         self.poison.delete(received).await

@@ -4,7 +4,7 @@ use uuid::Uuid;
 
 use super::{
     Environment,
-    reader::{GUID_EXAMPLE, LIFETIMES, Reader, guid, number, yes_or_no},
+    reader::{GUID_EXAMPLE, LIFETIMES, SettingsReader, guid, number, yes_or_no},
 };
 
 /// A parameter of CreateTap. The first eleven are those of RealmJoin's runbook, whose users can move over.
@@ -29,7 +29,7 @@ pub enum Parameter {
 
 /// What the value of a parameter is, in JSON's words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum ParameterType {
     /// A text.
     Text,
     /// A whole number.
@@ -43,21 +43,21 @@ impl Parameter {
     ///
     /// Closed are those with which a caller who merely has a key could choose the sender of a mail, or whom it
     /// tells its reader to call.
-    const TABLE: [(Self, &'static str, Kind, bool); 14] = [
-        (Self::UserName, "UserName", Kind::Text, true),
-        (Self::LifetimeInMinutes, "LifetimeInMinutes", Kind::Number, true),
-        (Self::OneTimeUseOnly, "OneTimeUseOnly", Kind::YesOrNo, true),
-        (Self::NotifyUser, "NotifyUser", Kind::YesOrNo, true),
-        (Self::EmailFrom, "EmailFrom", Kind::Text, false),
-        (Self::ServiceDeskDisplayName, "ServiceDeskDisplayName", Kind::Text, false),
-        (Self::ServiceDeskEmail, "ServiceDeskEmail", Kind::Text, false),
-        (Self::ServiceDeskPhone, "ServiceDeskPhone", Kind::Text, false),
-        (Self::ServiceDeskPortalUrl, "ServiceDeskPortalUrl", Kind::Text, false),
-        (Self::ServiceDeskTicketUrl, "ServiceDeskTicketUrl", Kind::Text, true),
-        (Self::CallerName, "CallerName", Kind::Text, true),
-        (Self::StartDateTime, "StartDateTime", Kind::Text, true),
-        (Self::Reason, "Reason", Kind::Text, true),
-        (Self::Deliver, "Deliver", Kind::Text, true),
+    const TABLE: [(Self, &'static str, ParameterType, bool); 14] = [
+        (Self::UserName, "UserName", ParameterType::Text, true),
+        (Self::LifetimeInMinutes, "LifetimeInMinutes", ParameterType::Number, true),
+        (Self::OneTimeUseOnly, "OneTimeUseOnly", ParameterType::YesOrNo, true),
+        (Self::NotifyUser, "NotifyUser", ParameterType::YesOrNo, true),
+        (Self::EmailFrom, "EmailFrom", ParameterType::Text, false),
+        (Self::ServiceDeskDisplayName, "ServiceDeskDisplayName", ParameterType::Text, false),
+        (Self::ServiceDeskEmail, "ServiceDeskEmail", ParameterType::Text, false),
+        (Self::ServiceDeskPhone, "ServiceDeskPhone", ParameterType::Text, false),
+        (Self::ServiceDeskPortalUrl, "ServiceDeskPortalUrl", ParameterType::Text, false),
+        (Self::ServiceDeskTicketUrl, "ServiceDeskTicketUrl", ParameterType::Text, true),
+        (Self::CallerName, "CallerName", ParameterType::Text, true),
+        (Self::StartDateTime, "StartDateTime", ParameterType::Text, true),
+        (Self::Reason, "Reason", ParameterType::Text, true),
+        (Self::Deliver, "Deliver", ParameterType::Text, true),
     ];
 
     /// All of them.
@@ -70,7 +70,7 @@ impl Parameter {
         Self::TABLE.into_iter().find(|row| row.1.eq_ignore_ascii_case(name)).map(|row| row.0)
     }
 
-    fn row(self) -> (Self, &'static str, Kind, bool) {
+    fn row(self) -> (Self, &'static str, ParameterType, bool) {
         // The rows stand in the order of the enum; a test says so.
         Self::TABLE[self as usize]
     }
@@ -81,7 +81,7 @@ impl Parameter {
     }
 
     /// What its value is.
-    pub fn kind(self) -> Kind {
+    pub fn kind(self) -> ParameterType {
         self.row().2
     }
 
@@ -148,7 +148,7 @@ pub struct CreateTapSettings {
 }
 
 impl CreateTapSettings {
-    pub(super) fn read(read: &mut Reader<'_>, env: &Environment) -> Self {
+    pub(super) fn read(read: &mut SettingsReader<'_>, env: &Environment) -> Self {
         let mut open = match env.get("CREATE_TAP_OPEN_PARAMETERS") {
             Some(none) if none.eq_ignore_ascii_case("none") => vec![],
             _ => read.list(

@@ -21,7 +21,7 @@ pub(super) const SEVEN: NaiveTime = match NaiveTime::from_hms_opt(7, 0, 0) {
 
 /// One setting that needs attention.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Problem {
+pub struct SettingProblem {
     /// The setting.
     pub name: &'static str,
     /// What is wrong with it.
@@ -30,7 +30,7 @@ pub struct Problem {
     pub example: &'static str,
 }
 
-impl fmt::Display for Problem {
+impl fmt::Display for SettingProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.name, self.what)?;
         if self.example.is_empty() { Ok(()) } else { write!(f, " (example: {})", self.example) }
@@ -39,9 +39,9 @@ impl fmt::Display for Problem {
 
 /// All problems, in one line.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Report(pub Vec<Problem>);
+pub struct SettingsError(pub Vec<SettingProblem>);
 
-impl fmt::Display for Report {
+impl fmt::Display for SettingsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let count = self.0.len();
         write!(f, "{count} setting{} attention: ", if count == 1 { " needs" } else { "s need" })?;
@@ -52,16 +52,16 @@ impl fmt::Display for Report {
     }
 }
 
-impl std::error::Error for Report {}
+impl std::error::Error for SettingsError {}
 
-pub(super) struct Reader<'a> {
+pub(super) struct SettingsReader<'a> {
     env: &'a Environment,
-    problems: Vec<Problem>,
+    problems: Vec<SettingProblem>,
 }
 
 pub(super) type Parsed<T> = Result<T, String>;
 
-impl<'a> Reader<'a> {
+impl<'a> SettingsReader<'a> {
     pub(super) fn new(env: &'a Environment) -> Self {
         Self { env, problems: Vec::new() }
     }
@@ -147,12 +147,12 @@ impl<'a> Reader<'a> {
         what: String,
         example: &'static str,
     ) -> Option<T> {
-        self.problems.push(Problem { name, what, example });
+        self.problems.push(SettingProblem { name, what, example });
         None
     }
 
-    pub(super) fn finish(self) -> Option<Report> {
-        (!self.problems.is_empty()).then_some(Report(self.problems))
+    pub(super) fn finish(self) -> Option<SettingsError> {
+        (!self.problems.is_empty()).then_some(SettingsError(self.problems))
     }
 }
 

@@ -13,8 +13,8 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use uuid::Uuid;
 
 use super::{
-    Environment, Report,
-    reader::{self, Parsed, Reader},
+    Environment, SettingsError,
+    reader::{self, Parsed, SettingsReader},
 };
 use crate::ledger::blob::has_sas;
 
@@ -69,8 +69,8 @@ impl QueueService {
     ///
     /// # Errors
     /// Every problem there is with it.
-    pub fn read(env: &Environment) -> Result<Option<Self>, Report> {
-        let mut read = Reader::new(env);
+    pub fn read(env: &Environment) -> Result<Option<Self>, SettingsError> {
+        let mut read = SettingsReader::new(env);
         let client_id = read.optional("AZURE_CLIENT_ID", reader::GUID_EXAMPLE, reader::guid);
         let service = service(&mut read, env, client_id);
         read.finish().map_or(Ok(service), Err)
@@ -87,7 +87,11 @@ impl QueueService {
 
 /// What the settings say; `None` where they say nothing, or nothing that can be used. `client_id` is AZURE_CLIENT_ID,
 /// which stands in where the host would look for it too.
-fn service(read: &mut Reader<'_>, env: &Environment, client_id: Option<Uuid>) -> Option<QueueService> {
+fn service(
+    read: &mut SettingsReader<'_>,
+    env: &Environment,
+    client_id: Option<Uuid>,
+) -> Option<QueueService> {
     if env.get(STORAGE).is_some() {
         return read.all(STORAGE, STORAGE_EXAMPLE, connection_string);
     }

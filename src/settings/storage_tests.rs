@@ -4,7 +4,7 @@ use super::*;
 
 const KEY: &str = "c2VjcmV0LWtleQ==";
 
-fn read(settings: &[(&str, &str)]) -> Result<Option<QueueService>, Report> {
+fn read(settings: &[(&str, &str)]) -> Result<Option<QueueService>, SettingsError> {
     QueueService::read(&settings.iter().copied().collect())
 }
 

@@ -5,7 +5,7 @@ fn fine() -> Vec<(&'static str, &'static str)> {
     vec![("MAIL_FROM", "welcome@contoso.com"), ("LEDGER_URL", "https://x.blob.core.windows.net/ledger")]
 }
 
-fn read(changes: &[(&'static str, &'static str)]) -> Result<Settings, Report> {
+fn read(changes: &[(&'static str, &'static str)]) -> Result<Settings, SettingsError> {
     let mut env = fine();
     env.extend(changes);
     Settings::read(&env.into_iter().collect())

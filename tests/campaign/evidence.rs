@@ -36,8 +36,8 @@ pub struct Run {
     pub crash: Option<Crash>,
     pub calls: Vec<Call>,
     pub die: Arc<Notify>,
-    /// When it last claimed the user, or tried to.
-    pub claimed_at: Option<DateTime<Utc>>,
+    /// When it last leased the user, or tried to.
+    pub leaseed_at: Option<DateTime<Utc>>,
     /// When in the order of things it last began to POST a pass.
     pub posted: u64,
     pub end: End,
@@ -71,7 +71,7 @@ pub enum Maker {
 
 /// A delivery that the ledger has accepted.
 #[derive(Clone, Debug)]
-pub struct Settled {
+pub struct Completed {
     pub pass_id: String,
     pub purpose: Purpose,
     pub day_one: Option<NaiveDate>,
@@ -90,7 +90,7 @@ pub struct Violation {
 pub struct Evidence {
     pub runs: Vec<Run>,
     pub passes: Vec<Known>,
-    pub settled: Vec<Settled>,
+    pub settled: Vec<Completed>,
     pub violations: Vec<Violation>,
     /// Everything that was written anywhere but into the mails of joiners and the answers to callers.
     pub written: String,
@@ -185,7 +185,7 @@ impl Evidence {
         self.passes.iter().find(|known| known.pass.id == id)
     }
 
-    pub fn settled_for(&self, pass: Uuid) -> Option<&Settled> {
+    pub fn settled_for(&self, pass: Uuid) -> Option<&Completed> {
         let id = pass.to_string();
         self.settled.iter().find(|settled| settled.pass_id == id)
     }

@@ -3,12 +3,12 @@
 use std::sync::Mutex;
 
 use async_trait::async_trait;
-use firstpass::ledger::{ETag, Ledger, LedgerError, Record, Roster, State};
+use firstpass::ledger::{ETag, Ledger, LedgerError, MembershipSnapshot, Record, State};
 use firstpass_sandbox::tenant::Sandbox;
 use uuid::Uuid;
 
 use crate::{
-    evidence::{Settled, Watch},
+    evidence::{Completed, Watch},
     plan::{Call, LedgerFault},
     wire::say,
 };
@@ -84,8 +84,8 @@ impl<L: Ledger> Ledger for FaultyLedger<L> {
             let mut evidence = self.watch.lock();
             let order = evidence.next_order();
             let run = &mut evidence.runs[run];
-            // Once it has claimed, it only looks whether a write of its own was done: nothing to decide on.
-            if run.claimed_at.is_some() {
+            // Once it has leased, it only looks whether a write of its own was done: nothing to decide on.
+            if run.leaseed_at.is_some() {
                 return read;
             }
             run.record = read.as_ref().ok().and_then(|read| read.as_ref().map(|(record, _)| record.clone()));
@@ -97,7 +97,7 @@ impl<L: Ledger> Ledger for FaultyLedger<L> {
     async fn write(&self, user: Uuid, record: &Record, expected: Option<&ETag>) -> Result<ETag, LedgerError> {
         self.watch.crash_point(Call::Write, false).await;
         if let Some(run) = Watch::this_run().filter(|_| record.state == State::Issuing) {
-            self.watch.lock().runs[run].claimed_at = Some(self.sandbox.now());
+            self.watch.lock().runs[run].leaseed_at = Some(self.sandbox.now());
         }
         let fault = self.draw(Some(user), true);
         let done = match fault {
@@ -116,7 +116,7 @@ impl<L: Ledger> Ledger for FaultyLedger<L> {
                 record.delivered.as_ref().filter(|d| done.is_ok() && is_news(&d.pass.pass_id))
             {
                 let order = evidence.next_order();
-                evidence.settled.push(Settled {
+                evidence.settled.push(Completed {
                     pass_id: delivered.pass.pass_id.clone(),
                     purpose: delivered.purpose,
                     day_one: delivered.day_one,
@@ -138,17 +138,17 @@ impl<L: Ledger> Ledger for FaultyLedger<L> {
         }
     }
 
-    async fn roster(&self, group: Uuid) -> Result<Option<(Roster, ETag)>, LedgerError> {
-        self.inner.roster(group).await
+    async fn membership(&self, group: Uuid) -> Result<Option<(MembershipSnapshot, ETag)>, LedgerError> {
+        self.inner.membership(group).await
     }
 
-    async fn write_roster(
+    async fn write_membership(
         &self,
         group: Uuid,
-        roster: &Roster,
+        membership: &MembershipSnapshot,
         expected: Option<&ETag>,
     ) -> Result<ETag, LedgerError> {
-        let written = self.inner.write_roster(group, roster, expected).await;
+        let written = self.inner.write_membership(group, membership, expected).await;
         if written.is_ok() {
             self.watch.lock().first_roster.get_or_insert(self.sandbox.now());
         }

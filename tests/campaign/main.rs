@@ -1,6 +1,6 @@
 //! The fault campaign: weeks of bad luck for made-up joiners, and seven invariants that hold all the same.
 //!
-//! docs/CAMPAIGN.md tells what is played. In the order to read it: [`plan`], [`plots`] and [`cast`] draw a story, [`stage`] and
+//! docs/CAMPAIGN.md tells what is played. In the order to read it: [`plan`], [`plots`] and [`cast`] draw a story, [`setup`] and
 //! [`life`] play it, [`wire`] and [`ledger`] are where things go wrong and where it is noted what the flow saw,
 //! [`checks`] are the invariants, [`shrink`] makes a failing story small, [`run`] plays many.
 
@@ -14,16 +14,16 @@
 )]
 
 mod args;
-mod cast;
 mod checks;
 mod evidence;
 mod ledger;
 mod life;
+mod personas;
 mod plan;
-mod plots;
 mod run;
+mod scenarios;
+mod setup;
 mod shrink;
-mod stage;
 mod wire;
 
 use std::process::ExitCode;

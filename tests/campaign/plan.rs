@@ -7,8 +7,8 @@ use firstpass_sandbox::tenant::FaultKind;
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 
 use crate::{
-    cast::{Actor, draw_cast},
-    plots::draw_plot,
+    personas::{Actor, draw_cast},
+    scenarios::draw_plot,
 };
 
 /// A place in the cast.

@@ -19,8 +19,8 @@ use crate::{
     evidence::Violation,
     life,
     plan::Plan,
+    setup::{Log, Setup},
     shrink::shrink,
-    stage::{Log, Stage},
 };
 
 /// Every so many stories one is played twice: the same seed must tell the same story, byte for byte.
@@ -49,10 +49,10 @@ pub fn play(plan: &Plan, tells: bool) -> Verdict {
         let runtime = runtime.enable_time().start_paused(true).build().unwrap();
         let story = || {
             runtime.block_on(async {
-                let stage = Stage::set(plan.clone(), log.clone(), tells);
-                life::play(&stage).await;
-                checks::at_rest(&stage).await;
-                let evidence = &mut *stage.evidence();
+                let setup = Setup::set(plan.clone(), log.clone(), tells);
+                life::play(&setup).await;
+                checks::at_rest(&setup).await;
+                let evidence = &mut *setup.evidence();
                 Verdict {
                     violations: std::mem::take(&mut evidence.violations),
                     story: std::mem::take(&mut evidence.story),

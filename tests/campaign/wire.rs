@@ -118,7 +118,7 @@ impl Wire {
 /// Adds a line to the story.
 pub fn say(evidence: &mut Evidence, sandbox: &Sandbox, line: &str) {
     let run = Watch::this_run().map(|run| format!("[{run}] ")).unwrap_or_default();
-    let since = sandbox.now() - crate::cast::EPOCH.parse::<chrono::DateTime<chrono::Utc>>().unwrap();
+    let since = sandbox.now() - crate::personas::EPOCH.parse::<chrono::DateTime<chrono::Utc>>().unwrap();
     let at = crate::plan::clock(since.to_std().unwrap_or_default());
     evidence.story.push(format!("{at} {run}{line}"));
 }

@@ -1,4 +1,4 @@
-//! What the service desk is told: all that a person needs, and once for each reason.
+//! What the service desk is announcement: all that a person needs, and once for each reason.
 
 use chrono::TimeDelta;
 use firstpass::ledger::{Purpose, State};
@@ -90,7 +90,7 @@ async fn an_alert_says_who_it_is_about_what_happened_and_what_to_do() {
 #[tokio::test(start_paused = true)]
 async fn a_block_is_on_record_with_what_was_asked_for_and_hides_nothing_that_was_mailed() {
     for (mailed, fails, state) in
-        [(false, false, State::Blocked), (false, true, State::Blocked), (true, false, State::Mailed)]
+        [(false, false, State::Blocked), (false, true, State::Blocked), (true, false, State::Delivered)]
     {
         let (world, emma) = World::with_emma();
         if fails {

@@ -41,7 +41,7 @@ async fn the_whole_flow_runs_on_azurite() {
     let (tenant, emma) = tenant_with_emma();
     let ledger = Arc::new(ledger(new_container()));
     let world = World::on(tenant, &[], ledger.clone());
-    assert_eq!(world.sweep().await[0].outcome, "mailed");
+    assert_eq!(world.sweep().await[0].outcome, "delivered");
     assert_eq!(world.sweep().await[0].outcome, "skipped");
     world.assert_newest_mail_opens(emma);
     assert_eq!(ledger.list().await.unwrap().len(), 1);

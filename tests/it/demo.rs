@@ -8,7 +8,7 @@ use axum::{
     http::{self, Request},
 };
 use firstpass_sandbox::{
-    demo::{Progress, stage::Stage, web},
+    demo::{Progress, setup::Setup, web},
     tenant::{Sandbox, samples::samples},
 };
 use serde_json::{Value, json};
@@ -30,7 +30,7 @@ fn it_ends_after_a_table_of_who_got_what() {
     assert!(success);
     for words in [
         "Emma Brooks",
-        "mailed",
+        "delivered",
         "blocked",
         "skipped",
         "07:00 Auckland",
@@ -50,7 +50,7 @@ fn it_prints_one_json_object_whose_sums_add_up() {
     assert!(jobs.len() >= 12);
     assert_eq!(report["joiners"], jobs.len());
     let outcomes = report["outcomes"].as_object().unwrap();
-    assert_eq!(outcomes.keys().collect::<Vec<_>>(), ["blocked", "failed", "mailed", "revoked", "skipped"]);
+    assert_eq!(outcomes.keys().collect::<Vec<_>>(), ["blocked", "delivered", "failed", "revoked", "skipped"]);
     for (word, count) in outcomes {
         assert_eq!(
             jobs.iter().filter(|job| job["outcome"] == **word).count() as u64,
@@ -58,7 +58,7 @@ fn it_prints_one_json_object_whose_sums_add_up() {
             "{word}"
         );
     }
-    assert_eq!(outcomes["mailed"], report["mails"]);
+    assert_eq!(outcomes["delivered"], report["mails"]);
     assert!(report["graph_requests"].as_u64().unwrap() >= 3 * report["mails"].as_u64().unwrap());
     assert!(
         jobs.iter().all(
@@ -75,7 +75,7 @@ fn it_does_not_serve_its_page_to_others() {
 
 /// The page's server, driven as a browser drives it.
 struct Visitor {
-    stage: Stage,
+    setup: Setup,
     router: Router,
 }
 
@@ -83,9 +83,9 @@ impl Visitor {
     /// After the first sweep.
     async fn new() -> Self {
         let now = time(NOW);
-        let stage = Stage::new(Sandbox::new(samples(now), now)).unwrap();
-        stage.open(&Progress::silent()).await.unwrap();
-        Self { router: web::router(stage.clone()), stage }
+        let setup = Setup::new(Sandbox::new(samples(now), now)).unwrap();
+        setup.open(&Progress::silent()).await.unwrap();
+        Self { router: web::router(setup.clone()), setup }
     }
 
     async fn send(&self, request: http::request::Builder, body: &str) -> (u16, String) {
@@ -163,7 +163,7 @@ async fn a_moved_first_day_gets_a_new_mail_and_the_old_pass_is_gone() {
     let state =
         visitor.act("move", json!({"user": "emma.brooks@contoso.example", "date": "2026-11-26"})).await;
     assert_eq!(person(&state, "Emma Brooks")["dayOne"]["date"], "2026-11-26");
-    assert_eq!(outcome(&state, "Emma Brooks"), "mailed");
+    assert_eq!(outcome(&state, "Emma Brooks"), "delivered");
     let subjects: Vec<_> = mails_about(&state, "Emma Brooks").iter().map(|mail| &mail["subject"]).collect();
     assert_eq!(subjects.len(), 2);
     assert_ne!(subjects[0], subjects[1]);
@@ -188,7 +188,7 @@ async fn somebody_added_to_the_group_gets_a_pass_that_works_now_and_can_sign_in_
     let state = visitor.act("on-demand", json!({"user": "alex.morgan@contoso.example"})).await;
     assert_eq!(outcome(&state, "Alex Morgan"), "blocked", "there is no private address");
     let state = visitor.act("on-demand", json!({"user": "noah.fischer@contoso.example"})).await;
-    assert_eq!(outcome(&state, "Noah Fischer"), "mailed");
+    assert_eq!(outcome(&state, "Noah Fischer"), "delivered");
     let pass = passes_of(&state, "Noah Fischer")[0];
     assert_eq!((&pass["state"], &pass["by"]), (&json!("works"), &json!("firstpass")));
 
@@ -239,14 +239,18 @@ async fn a_fault_goes_off_once_and_costs_nobody_their_pass() {
             "{request}"
         );
         let lines = &state["events"].as_array().unwrap().last().unwrap()["lines"];
-        assert_eq!((lines.as_array().unwrap().len(), &lines[1]["outcome"]), (2, &json!("mailed")), "{lines}");
+        assert_eq!(
+            (lines.as_array().unwrap().len(), &lines[1]["outcome"]),
+            (2, &json!("delivered")),
+            "{lines}"
+        );
     }
 }
 
 #[tokio::test]
 async fn the_waits_for_redeliveries_pass_in_the_tenant_and_not_at_the_page() {
     let visitor = Visitor::new().await;
-    visitor.stage.sandbox.edit(|tenant| tenant.send_denied = true);
+    visitor.setup.sandbox.edit(|tenant| tenant.send_denied = true);
     let before = visitor.look().await;
     let after = visitor.act("on-demand", json!({"user": "noah.fischer@contoso.example"})).await;
     assert_eq!(outcome(&after, "Noah Fischer"), "failed");

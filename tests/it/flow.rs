@@ -16,7 +16,7 @@ use crate::helpers::{NOW, World, cc, emma, tenant_with_emma, time, to};
 async fn a_fresh_joiner_costs_three_round_trips() {
     let (world, emma) = World::with_emma();
     let end = world.deliver(emma).await;
-    assert_eq!(end.outcome, "mailed", "{end:?}");
+    assert_eq!(end.outcome, "delivered", "{end:?}");
     let requests: Vec<String> = world
         .sandbox
         .requests()
@@ -41,7 +41,7 @@ async fn the_pass_opens_on_day_one_in_the_joiners_zone_and_goes_to_the_private_a
     );
     world.assert_newest_mail_opens(emma);
     let record = world.record(emma).await.unwrap();
-    assert_eq!((record.state, record.purpose), (State::Mailed, Purpose::Joiner));
+    assert_eq!((record.state, record.purpose), (State::Delivered, Purpose::Joiner));
     let delivered = record.delivered.unwrap();
     assert_eq!(delivered.recipients, ["e…@mail.example", "g…@contoso.example"]);
     assert_eq!(delivered.language.as_deref(), Some("en"));
@@ -100,7 +100,7 @@ async fn everyone_is_found_page_by_page() {
         let ends = world.sweep().await;
         assert!(ends.len() > 100, "{} jobs", ends.len());
         let mails = world.pass_mails().len();
-        assert_eq!(mails, ends.iter().filter(|end| end.outcome == "mailed").count());
+        assert_eq!(mails, ends.iter().filter(|end| end.outcome == "delivered").count());
         assert!(ends.iter().all(|end| end.outcome != "failed"), "{ends:?}");
     }
 }
@@ -161,13 +161,13 @@ async fn a_returning_colleague_is_a_joiner_again_and_is_not_told_that_a_day_move
     let again = world.sandbox.now() + TimeDelta::days(3);
     world.sandbox.edit(|tenant| tenant.change(emma, |p| p.hire_date = Some(again)));
     let ends = world.sweep().await;
-    assert!(ends[0].outcome == "mailed" && !ends[0].why.contains("moved"), "{ends:?}");
+    assert!(ends[0].outcome == "delivered" && !ends[0].why.contains("moved"), "{ends:?}");
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_guard_fails_closed() {
-    type Power = fn(&mut Tenant, Uuid);
-    let powers: [Power; 6] = [
+    type PrivilegeFinding = fn(&mut Tenant, Uuid);
+    let powers: [PrivilegeFinding; 6] = [
         |t, user| t.assign_role(user, roles::GLOBAL_ADMINISTRATOR),
         |t, user| t.assign_role(user, roles::PASSWORD_ADMINISTRATOR),
         |t, user| t.assign_role(user, Uuid::from_u128(99)),
@@ -204,7 +204,7 @@ async fn harmless_roles_and_a_tenant_without_the_licence_for_eligible_ones_are_f
     tenant.assign_role(emma, roles::REPORTS_READER);
     tenant.pim_licensed = false;
     let world = World::new(tenant, &[]);
-    assert_eq!(world.deliver(emma).await.outcome, "mailed");
+    assert_eq!(world.deliver(emma).await.outcome, "delivered");
 }
 
 #[tokio::test(start_paused = true)]
@@ -216,7 +216,7 @@ async fn a_working_pass_of_somebody_else_is_left_alone() {
     assert_eq!(world.sandbox.passes()[0].id, helpdesk);
     // Once it is over, the joiner is served.
     world.later(TimeDelta::days(1));
-    assert_eq!(world.sweep().await[0].outcome, "mailed");
+    assert_eq!(world.sweep().await[0].outcome, "delivered");
     world.assert_newest_mail_opens(emma);
 }
 
@@ -244,7 +244,7 @@ async fn a_refused_mail_leaves_no_pass_behind_and_the_next_sweep_serves() {
     assert_eq!(world.alerts().len(), 1, "given up: a person must know");
     assert_eq!(world.record(emma).await.unwrap().state, State::Failed);
     world.sandbox.edit(|tenant| tenant.undeliverable.clear());
-    assert_eq!(world.sweep().await[0].outcome, "mailed");
+    assert_eq!(world.sweep().await[0].outcome, "delivered");
     world.assert_newest_mail_opens(emma);
 }
 
@@ -262,7 +262,7 @@ async fn a_policy_that_does_not_let_them_sign_in_blocks() {
         assert_eq!((world.sandbox.passes().len(), world.pass_mails().len(), world.alerts().len()), (0, 0, 1));
         world.sandbox.edit(|tenant| tenant.policy = firstpass_sandbox::tenant::Policy::default());
         world.later(TimeDelta::days(1));
-        assert_eq!(world.sweep().await[0].outcome, "mailed", "blocked is looked at again");
+        assert_eq!(world.sweep().await[0].outcome, "delivered", "blocked is looked at again");
     }
 }
 
@@ -272,7 +272,7 @@ async fn what_is_asked_for_is_clamped_to_the_policy() {
         let (mut tenant, emma) = tenant_with_emma();
         tenant.policy.one_time_only = true;
         let world = World::new(tenant, &[("PASS_LIFETIME_MINUTES", minutes), ("PASS_ONE_TIME", "false")]);
-        assert_eq!(world.deliver(emma).await.outcome, "mailed");
+        assert_eq!(world.deliver(emma).await.outcome, "delivered");
         let pass = world.sandbox.passes().pop().unwrap();
         assert_eq!((pass.lifetime_minutes, pass.one_time), (expected, true));
     }
@@ -285,7 +285,7 @@ async fn a_tenant_that_refuses_a_second_pass_loses_only_a_dead_one() {
     tenant.add_pass(emma, PassSpec::opening(time("2026-10-01T00:00:00Z")));
     let world = World::new(tenant, &[]);
     let end = world.deliver(emma).await;
-    assert_eq!(end.outcome, "mailed", "{end:?}");
+    assert_eq!(end.outcome, "delivered", "{end:?}");
     world.assert_newest_mail_opens(emma);
 }
 
@@ -295,7 +295,7 @@ async fn a_pass_from_now_on_opens_on_day_one_where_it_would_not_last_until_then(
         let (mut tenant, emma) = tenant_with_emma();
         tenant.policy.maximum_lifetime = maximum;
         let world = World::new(tenant, &[("PASS_START", "now")]);
-        assert_eq!(world.deliver(emma).await.outcome, "mailed");
+        assert_eq!(world.deliver(emma).await.outcome, "delivered");
         let pass = world.sandbox.passes().pop().unwrap();
         assert_eq!(pass.opens_at, time(opens));
         assert!(pass.closes_at() > time("2026-11-27T07:00:00Z"));
@@ -308,7 +308,7 @@ async fn a_new_account_that_replicas_do_not_know_yet_is_waited_for() {
     let slow = tenant.add(emma(Uuid::nil()).replicating_until(time(NOW) + TimeDelta::seconds(20)));
     let world = World::new(tenant, &[]);
     let end = world.deliver(slow).await;
-    assert_eq!((end.outcome.as_str(), end.deliveries), ("mailed", 1), "{end:?}");
+    assert_eq!((end.outcome.as_str(), end.deliveries), ("delivered", 1), "{end:?}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -319,13 +319,13 @@ async fn two_workers_with_the_same_joiner_send_one_mail() {
     let (one, two) = tokio::join!(world.deliver(emma), world.deliver(emma));
     let mut outcomes = [one.outcome, two.outcome];
     outcomes.sort();
-    assert_eq!(outcomes, ["failed", "mailed"]);
+    assert_eq!(outcomes, ["delivered", "failed"]);
     assert_eq!(world.pass_mails().len(), 1);
     world.assert_newest_mail_opens(emma);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_dead_workers_claim_is_respected_for_five_minutes_and_then_taken_over() {
+async fn a_dead_workers_lease_is_respected_for_five_minutes_and_then_taken_over() {
     let (world, emma) = World::with_emma();
     // The worker dies in the middle: its sendMail never comes back.
     world.sandbox.inject(Fault::on(
@@ -338,7 +338,7 @@ async fn a_dead_workers_claim_is_respected_for_five_minutes_and_then_taken_over(
     let end = world.deliver(emma).await;
     assert!(end.outcome == "failed" && end.why.contains("another job"), "{end:?}");
     world.later(TimeDelta::minutes(6));
-    assert_eq!(world.deliver(emma).await.outcome, "mailed");
+    assert_eq!(world.deliver(emma).await.outcome, "delivered");
     world.assert_newest_mail_opens(emma);
     assert_eq!(world.pass_mails().len(), 1);
 }
@@ -351,13 +351,13 @@ async fn on_demand_membership_brings_a_pass_now_and_day_one_is_still_served() {
     let deliver = async || world.add_to_group(emma).await;
     assert_eq!(deliver().await.outcome, "skipped", "not a member: a forged message gives nobody a pass");
     world.sandbox.edit(|tenant| tenant.add_member(group, emma));
-    assert_eq!(deliver().await.outcome, "mailed");
+    assert_eq!(deliver().await.outcome, "delivered");
     assert_eq!(world.sandbox.passes()[0].opens_at, world.sandbox.now());
     world.assert_newest_mail_opens(emma);
     assert_eq!(deliver().await.outcome, "skipped", "a replay");
     assert_eq!(world.sweep().await[0].outcome, "skipped", "what they hold works");
     world.later(TimeDelta::days(1));
-    assert_eq!(world.sweep().await[0].outcome, "mailed");
+    assert_eq!(world.sweep().await[0].outcome, "delivered");
     assert_eq!(world.sandbox.passes()[0].opens_at, time("2026-11-27T07:00:00Z"));
 }
 

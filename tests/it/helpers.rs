@@ -11,7 +11,7 @@ use firstpass::{
     settings::{Environment, Settings},
 };
 use firstpass_sandbox::{
-    functions_host::local_host::{Answer, LocalHost, Settled},
+    functions_host::local_host::{Answer, Completed, LocalHost},
     serve::product_environment,
     tenant::{
         FaultKind, Person, Sandbox, Tenant,
@@ -78,9 +78,9 @@ impl From<&Answer> for End {
     }
 }
 
-impl From<&Settled> for End {
-    fn from(settled: &Settled) -> Self {
-        Self { deliveries: settled.deliveries, ..Self::from(&settled.answer) }
+impl From<&Completed> for End {
+    fn from(completed: &Completed) -> Self {
+        Self { deliveries: completed.deliveries, ..Self::from(&completed.answer) }
     }
 }
 
@@ -128,7 +128,7 @@ impl World {
         let swept = self.host.fire_timer().await;
         assert!(swept.is_success(), "{}", swept.log());
         let mut ends = Vec::new();
-        self.host.work(swept.jobs(), |settled| ends.push(End::from(&settled))).await;
+        self.host.work(swept.jobs(), |completed| ends.push(End::from(&completed))).await;
         ends
     }
 

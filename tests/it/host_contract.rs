@@ -50,7 +50,7 @@ async fn a_message_is_understood_however_it_is_wrapped() {
         let mut body = world.host.queue_invocation("", 1);
         body["Data"]["msg"] = wrap(&world.job(emma).to_message());
         let answer = world.host.post("OnGroupAdd", body.to_string()).await;
-        assert!(answer.is_success() && answer.log().contains("mailed"), "{}", answer.log());
+        assert!(answer.is_success() && answer.log().contains("delivered"), "{}", answer.log());
     }
 }
 
@@ -79,7 +79,7 @@ async fn fields_of_a_message_in_the_metadata_do_no_harm() {
     message["sys"] = json!("mine");
     message["ID"] = json!({"x": [1]});
     let answer = world.host.deliver(&message.to_string(), 1).await;
-    assert!(answer.is_success() && answer.log().contains("mailed"), "{}", answer.log());
+    assert!(answer.is_success() && answer.log().contains("delivered"), "{}", answer.log());
 }
 
 #[tokio::test(start_paused = true)]
@@ -103,7 +103,7 @@ async fn a_message_nobody_can_read_ends_at_once_with_every_problem_and_an_alert(
             assert!(told.contains(&known), "{known}: {told}");
         }
         assert!(message.len() < 4 || !told.contains(message), "{told}");
-        assert_eq!(world.deliver(emma).await.outcome, "mailed", "the process is well");
+        assert_eq!(world.deliver(emma).await.outcome, "delivered", "the process is well");
     }
 }
 
@@ -136,7 +136,7 @@ async fn an_invocation_that_is_none_is_refused_with_every_problem() {
         }
     }
     assert_eq!(world.host.post("Nonsense", String::new()).await.status, StatusCode::NOT_FOUND);
-    assert_eq!(world.deliver(emma).await.outcome, "mailed", "the process is well");
+    assert_eq!(world.deliver(emma).await.outcome, "delivered", "the process is well");
 }
 
 /// An empty answer would hang until the host kills the process.

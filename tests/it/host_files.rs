@@ -4,7 +4,7 @@ use std::{path::Path, time::Duration};
 
 use firstpass::{functions::on_group_add::MAX_DELIVERIES, settings::Environment};
 use firstpass_sandbox::functions_host::{
-    CONTRACTS, Files, FunctionApp, Plan, Problems, function::Trigger, local_host::VISIBILITY_TIMEOUT,
+    CONTRACTS, ConfigError, Files, FunctionApp, Plan, function::Trigger, local_host::VISIBILITY_TIMEOUT,
 };
 use serde_json::{Value, json};
 
@@ -17,7 +17,7 @@ fn settings() -> Environment {
     ])
 }
 
-fn load(files: &Files) -> Result<FunctionApp, Problems> {
+fn load(files: &Files) -> Result<FunctionApp, ConfigError> {
     FunctionApp::load(files, &settings(), Plan::Flex, CONTRACTS)
 }
 
@@ -134,7 +134,7 @@ fn every_mistake_is_refused_with_its_file_and_place() {
         change(&mut files, &file, &changed, Some(value.clone()).filter(|value| !value.is_null()));
         let Err(problems) = load(&files) else { panic!("{file}{changed} = {value} is not refused") };
         let place = if place.is_empty() { &changed } else { &place };
-        let is_it = |p: &&firstpass_sandbox::functions_host::Problem| {
+        let is_it = |p: &&firstpass_sandbox::functions_host::ConfigProblem| {
             p.file == file && p.place == *place && p.what.contains(&words)
         };
         assert!(

@@ -49,7 +49,7 @@ pub async fn send(world: &World, body: &str, headers: &[(&str, &str)]) -> Answer
         "Query": {"code": "KEY"},
         "Headers": headers,
         "Params": {},
-        "Identities": [{"AuthenticationType": null, "IsAuthenticated": false, "Claims": []}],
+        "Identities": [{"AuthenticationType": null, "IsAuthenticated": false, "Leases": []}],
         "Body": body,
     });
     let invocation = json!({"Data": {"req": req}, "Metadata": {"Query": {}, "Headers": {}, "sys": {}}});
@@ -102,7 +102,7 @@ async fn a_pass_is_made_by_name_or_id_and_its_code_works() {
         assert_eq!((&body["userId"], &body["lifetimeInMinutes"]), (&json!(emma), &json!(240)));
         assert_eq!(time(body["validUntil"].as_str().unwrap()), time(NOW) + chrono::TimeDelta::minutes(240));
         let record = world.record(emma).await.unwrap();
-        assert_eq!((record.state, record.purpose), (State::Mailed, Purpose::Http));
+        assert_eq!((record.state, record.purpose), (State::Delivered, Purpose::Http));
         assert_eq!(world.sandbox.mails(), []);
     }
 }
@@ -131,7 +131,7 @@ async fn a_helpdesk_pass_replaces_an_unopened_one_and_the_next_sweep_serves_day_
     assert_eq!(status, 201);
     assert_eq!(world.sweep().await[0].outcome, "skipped", "the helpdesk's pass works now");
     world.later(chrono::TimeDelta::days(1));
-    assert_eq!(world.sweep().await[0].outcome, "mailed");
+    assert_eq!(world.sweep().await[0].outcome, "delivered");
     world.assert_newest_mail_opens(emma);
 }
 
@@ -206,7 +206,7 @@ async fn what_the_policy_does_not_allow_is_refused_with_its_range() {
         }
     }
     assert_eq!((world.live_code(emma), world.count("POST", PASS)), (before, 0));
-    assert_eq!(world.record(emma).await, None, "nothing was claimed");
+    assert_eq!(world.record(emma).await, None, "nothing was leased");
 }
 
 #[tokio::test(start_paused = true)]

@@ -15,9 +15,9 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::{
+    faulty_ledger::{FaultyLedger, LedgerFault, Operation},
     helpers::{NOW, PASS, World, refuse, seconds, tenant_with_emma, throttle, time},
     http::{Answer, ask, ask_for},
-    troubled::{Call, Trouble, Troubled},
 };
 
 /// The form that all problems have.
@@ -68,7 +68,7 @@ async fn where_power_cannot_be_read_nobody_gets_a_pass() {
         let (world, emma) = World::with_emma();
         world.sandbox.inject(Fault::on("GET", path, refuse(403)).always());
         let answer = ask_for(&world, emma, json!({})).await;
-        assert_eq!(answer.problem(), (403, "power-unknown", None), "{path}");
+        assert_eq!(answer.problem(), (403, "privilege-unknown", None), "{path}");
         assert!(answer.detail().contains("PERMISSIONS.md") && world.sandbox.passes().is_empty());
     }
 }
@@ -128,7 +128,7 @@ async fn a_job_at_work_on_the_user_is_a_409_that_says_how_long() {
         tokio::time::sleep(Duration::from_secs(5)).await;
         ask_for(&world, emma, json!({})).await
     });
-    assert_eq!((end.outcome.as_str(), answer.problem()), ("mailed", (409, "busy", Some(295))));
+    assert_eq!((end.outcome.as_str(), answer.problem()), ("delivered", (409, "busy", Some(295))));
     world.assert_newest_mail_opens(emma);
 }
 
@@ -141,15 +141,15 @@ struct Slow {
 }
 
 impl Slow {
-    fn ledger(seconds: u64, answers: u32) -> Arc<Troubled<Self>> {
-        Troubled::by(Self { takes: Duration::from_secs(seconds), answers: AtomicU32::new(answers) })
+    fn ledger(seconds: u64, answers: u32) -> Arc<FaultyLedger<Self>> {
+        FaultyLedger::by(Self { takes: Duration::from_secs(seconds), answers: AtomicU32::new(answers) })
     }
 }
 
 #[async_trait]
-impl Trouble for Slow {
-    async fn before(&self, call: Call) -> Result<(), LedgerError> {
-        if call == Call::List {
+impl LedgerFault for Slow {
+    async fn before(&self, call: Operation) -> Result<(), LedgerError> {
+        if call == Operation::List {
             return Ok(());
         }
         tokio::time::sleep(self.takes).await;

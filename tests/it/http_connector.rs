@@ -8,16 +8,16 @@ use std::{
 use async_trait::async_trait;
 use firstpass::{
     ledger::LedgerError,
-    settings::{Kind, Parameter},
+    settings::{Parameter, ParameterType},
 };
 use firstpass_sandbox::tenant::{Fault, FaultKind, Person, roles};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::{
+    faulty_ledger::{FaultyLedger, LedgerFault, Operation},
     helpers::{PASS, World, refuse, tenant_with_emma, throttle},
     http::{Answer, ask, ask_for, sample, send},
-    troubled::{Call, Trouble, Troubled},
 };
 
 /// What only the platform says, or what no test can bring about: there is no broken template in the binary.
@@ -131,9 +131,9 @@ async fn it_offers_the_parameters_that_the_handler_takes() {
     for parameter in Parameter::all() {
         let schema = &offered[parameter.name()];
         let kind = match parameter.kind() {
-            Kind::Text => "string",
-            Kind::Number => "integer",
-            Kind::YesOrNo => "boolean",
+            ParameterType::Text => "string",
+            ParameterType::Number => "integer",
+            ParameterType::YesOrNo => "boolean",
         };
         assert_eq!(schema["type"], kind, "{parameter:?}");
         for hint in ["x-ms-summary", "description", "x-ms-visibility"] {
@@ -186,8 +186,8 @@ async fn it_offers_the_parameters_that_the_handler_takes() {
 struct Away;
 
 #[async_trait]
-impl Trouble for Away {
-    async fn before(&self, _: Call) -> Result<(), LedgerError> {
+impl LedgerFault for Away {
+    async fn before(&self, _: Operation) -> Result<(), LedgerError> {
         Err(LedgerError::Unavailable("away".into()))
     }
 }
@@ -232,7 +232,7 @@ pub async fn recorded() -> Vec<Answer> {
         answers.push(ask_for(&world, emma, json!({})).await);
     }
     let (tenant, emma) = tenant_with_emma();
-    answers.push(ask_for(&World::on(tenant, &[], Troubled::by(Away)), emma, json!({})).await);
+    answers.push(ask_for(&World::on(tenant, &[], FaultyLedger::by(Away)), emma, json!({})).await);
     answers
 }
 

@@ -13,9 +13,9 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::{
+    faulty_ledger::{FaultyLedger, LedgerFault, Operation},
     helpers::{PASS, World, refuse, tenant_with_emma, throttle},
     http::{Answer, ask, ask_for, logged, send},
-    troubled::{Call, Trouble, Troubled},
 };
 
 const OID: &str = "0f9d6c1e-5b1a-4a53-9a40-3f5f2f0f7b11";
@@ -38,7 +38,7 @@ async fn a_user_gets_so_many_passes_in_an_hour_whichever_instance_is_asked() {
         let answer = ask_for(instance, emma, json!({})).await;
         assert_eq!(answer.problem(), (429, "too-many-passes", Some(3_000)), "{answer:?}");
     }
-    assert_eq!((world.live_code(emma), world.count("POST", PASS)), (held, 2), "nothing was claimed or made");
+    assert_eq!((world.live_code(emma), world.count("POST", PASS)), (held, 2), "nothing was leased or made");
     world.later(TimeDelta::minutes(50));
     assert_eq!(ask_for(&world, emma, json!({})).await.status, 201, "an hour after the first");
     assert_eq!(ask_for(&world, emma, json!({})).await.problem(), (429, "too-many-passes", Some(600)));
@@ -233,9 +233,9 @@ struct Lossy {
     seen: AtomicU32,
 }
 
-impl Trouble for Lossy {
-    fn after(&self, call: Call, _: bool) -> Result<(), LedgerError> {
-        let is_lost = matches!(call, Call::Read | Call::Write)
+impl LedgerFault for Lossy {
+    fn after(&self, call: Operation, _: bool) -> Result<(), LedgerError> {
+        let is_lost = matches!(call, Operation::Read | Operation::Write)
             && self.lost.contains(&(self.seen.fetch_add(1, Ordering::Relaxed) + 1));
         if is_lost { Err(LedgerError::Unavailable("no answer".into())) } else { Ok(()) }
     }
@@ -244,11 +244,14 @@ impl Trouble for Lossy {
 #[tokio::test(start_paused = true)]
 async fn lost_answers_of_the_ledger_never_lead_to_two_delivered_passes_for_one_key() {
     for deliver in ["response", "mail"] {
-        // Read, claim, settle, look: each of them, and neighbours together.
+        // Read, lease, settle, look: each of them, and neighbours together.
         for lost in [vec![1], vec![2], vec![3], vec![4], vec![2, 3], vec![3, 4], vec![3, 4, 5]] {
             let (tenant, emma) = tenant_with_emma();
-            let world =
-                World::on(tenant, &[], Troubled::by(Lossy { lost: lost.clone(), seen: AtomicU32::new(0) }));
+            let world = World::on(
+                tenant,
+                &[],
+                FaultyLedger::by(Lossy { lost: lost.clone(), seen: AtomicU32::new(0) }),
+            );
             let (mut handed, mut words) = (vec![], vec![]);
             for _ in 0..3 {
                 let answer = keyed(&world, emma, "k", json!({"Deliver": deliver})).await;

@@ -82,7 +82,7 @@ async fn a_failed_notice_is_a_warning_and_the_pass_stays() {
         let warnings = answer.body["warnings"].to_string();
         assert!(warnings.contains("the notice to the user was not sent"), "{warnings}");
         assert!(error.contains(words) || error.contains("429"), "{kind:?}: {error}");
-        assert_eq!(world.record(emma).await.unwrap().state, State::Mailed);
+        assert_eq!(world.record(emma).await.unwrap().state, State::Delivered);
     }
 }
 
@@ -144,7 +144,7 @@ async fn delivered_by_mail_the_answer_holds_no_code() {
     assert!(!answer.body.to_string().contains(&world.live_code(emma).unwrap()));
     let record = world.record(emma).await.unwrap();
     let delivered = record.delivered.unwrap();
-    assert_eq!((record.state, delivered.purpose), (State::Mailed, Purpose::Http));
+    assert_eq!((record.state, delivered.purpose), (State::Delivered, Purpose::Http));
     assert_eq!(delivered.recipients, ["e…@mail.example", "g…@contoso.example"]);
 }
 

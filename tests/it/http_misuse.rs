@@ -76,7 +76,7 @@ async fn a_call_whose_answer_was_lost_does_not_make_the_sweep_mail_who_was_serve
     tenant.change(emma, |p| p.hire_date = None);
     let group = tenant.add_group(Group::named("On-demand access").members([emma]));
     let world = World::new(tenant, &[("ON_DEMAND_GROUP_ID", &group.to_string())]);
-    assert_eq!(world.add_to_group(emma).await.outcome, "mailed");
+    assert_eq!(world.add_to_group(emma).await.outcome, "delivered");
     world.later(TimeDelta::hours(1));
     world.sandbox.inject(Fault::on("POST", PASS, FaultKind::LoseAnswer).times(2));
     assert_eq!(ask_for(&world, emma, json!({})).await.status, 504);
@@ -85,7 +85,7 @@ async fn a_call_whose_answer_was_lost_does_not_make_the_sweep_mail_who_was_serve
 }
 
 #[tokio::test(start_paused = true)]
-async fn many_calls_do_not_push_a_joiners_claim_out_of_the_record() {
+async fn many_calls_do_not_push_a_joiners_lease_out_of_the_record() {
     let (world, emma) = World::with_emma();
     world.sandbox.inject(Fault::on("POST", "sendMail", refuse(403)).always());
     for _ in 0..20 {
@@ -101,7 +101,7 @@ async fn many_calls_do_not_push_a_joiners_claim_out_of_the_record() {
     world.sandbox.edit(|t| t.passes.insert(emma, hidden));
     world.later(TimeDelta::hours(1));
     let ends = world.sweep().await;
-    assert_eq!(ends[0].outcome, "mailed", "{ends:?}");
+    assert_eq!(ends[0].outcome, "delivered", "{ends:?}");
     world.assert_newest_mail_opens(emma);
 }
 

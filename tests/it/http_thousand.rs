@@ -25,7 +25,7 @@ struct Helpdesk {
     held: BTreeMap<Uuid, Option<String>>,
     made: usize,
     /// Everything that callers were told but for the code of a 201.
-    told: String,
+    announcement: String,
 }
 
 impl Helpdesk {
@@ -39,7 +39,7 @@ impl Helpdesk {
         let no_limits = [("CREATE_TAP_LIMIT_PER_USER", "1000"), ("CREATE_TAP_LIMIT_PER_CALLER", "100000")];
         let world = World::new(tenant, &no_limits);
         let (rng, held) = (StdRng::seed_from_u64(seed), BTreeMap::new());
-        Self { world, users, rng, calls: 0, held, made: 0, told: String::new() }
+        Self { world, users, rng, calls: 0, held, made: 0, announcement: String::new() }
     }
 
     /// The parameters and the key of a call for `user`, at random.
@@ -60,7 +60,7 @@ impl Helpdesk {
             let code = said["temporaryAccessPass"].take();
             self.held.insert(user, code.as_str().map(str::to_owned));
         }
-        self.told += &format!("{} {said}\n", answer.headers);
+        self.announcement += &format!("{} {said}\n", answer.headers);
     }
 
     /// One call, and the same again as often as its caller would; now and then two at once.
@@ -181,7 +181,7 @@ async fn a_thousand_passes_one_live_for_each_user_and_no_code_where_it_does_not_
     for (place, text) in [
         ("log", &text),
         ("ledger", &ledger),
-        ("answers", &desk.told),
+        ("answers", &desk.announcement),
         ("notices", &notices),
         ("alerts", &alerts),
     ] {

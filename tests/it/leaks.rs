@@ -86,7 +86,7 @@ async fn no_code_is_logged_whatever_goes_wrong() {
         }
         let work = async {
             let swept = world.host.fire_timer().await;
-            world.host.work(swept.jobs(), |settled| answers += &settled.answer.body.to_string()).await;
+            world.host.work(swept.jobs(), |completed| answers += &completed.answer.body.to_string()).await;
         };
         work.with_subscriber(telemetry::subscriber(&env, log.clone())).await;
         codes.extend(world.sandbox.codes());

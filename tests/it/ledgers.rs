@@ -5,8 +5,8 @@ use std::sync::Arc;
 use chrono::TimeDelta;
 use firstpass::{
     ledger::{
-        Claim, Delivered, Ledger, LedgerError, Made, Purpose, Record, Roster, State, blob::BlobLedger,
-        memory::MemoryLedger,
+        Delivered, Lease, Ledger, LedgerError, MembershipSnapshot, PassRecord, Purpose, Record, State,
+        blob::BlobLedger, memory::MemoryLedger,
     },
     settings::Environment,
     telemetry,
@@ -58,7 +58,7 @@ async fn nobody_overwrites_what_they_have_not_read(ledger: &dyn Ledger) {
 async fn of_many_at_once_one_wins(ledger: &dyn Ledger) {
     let user = Uuid::from_u128(3);
     let records: Vec<Record> =
-        (0..8).map(|n| Record { reason: Some(format!("writer {n}")), ..record(State::Issuing) }).collect();
+        (0..8).map(|n| Record { cause: Some(format!("writer {n}")), ..record(State::Issuing) }).collect();
     let first = join_all(records.iter().map(|record| ledger.write(user, record, None))).await;
     let etag = the_only_winner(&first, &records, ledger, user).await;
     let second = join_all(records.iter().map(|record| ledger.write(user, record, Some(&etag)))).await;
@@ -82,8 +82,8 @@ async fn the_only_winner(
 async fn what_is_written_is_read(ledger: &dyn Ledger) {
     let user = Uuid::from_u128(4);
     let mut full = issued(3);
-    full.reason = Some("Größe \"x\" \u{1F511} <&>".into());
-    full.add_claim(full.claim.clone().unwrap(), full.updated_at);
+    full.cause = Some("Größe \"x\" \u{1F511} <&>".into());
+    full.add_lease(full.lease.clone().unwrap(), full.updated_at);
     full.unknown.insert("mood".into(), json!({"of a": "newer version"}));
     ledger.write(user, &full, None).await.unwrap();
     assert_eq!(ledger.read(user).await.unwrap().unwrap().0, full);
@@ -107,15 +107,15 @@ async fn rosters_are_kept_under_the_same_conditions_and_apart(ledger: &dyn Ledge
     // An id that is also a user's.
     let group = Uuid::from_u128(4);
     let records = ledger.list().await.unwrap();
-    assert_eq!(ledger.roster(group).await, Ok(None));
-    let mut roster = Roster::new((0..3_000).map(Uuid::from_u128).collect(), time(NOW));
-    let first = ledger.write_roster(group, &roster, None).await.unwrap();
-    assert_eq!(ledger.write_roster(group, &roster, None).await, Err(LedgerError::Conflict));
-    roster.unknown.insert("mood".into(), json!("good"));
-    let second = ledger.write_roster(group, &roster, Some(&first)).await.unwrap();
-    assert_eq!(ledger.write_roster(group, &roster, Some(&first)).await, Err(LedgerError::Conflict));
-    assert_eq!(ledger.roster(group).await, Ok(Some((roster, second))));
-    assert_eq!(ledger.list().await, Ok(records), "a roster is no record");
+    assert_eq!(ledger.membership(group).await, Ok(None));
+    let mut membership = MembershipSnapshot::new((0..3_000).map(Uuid::from_u128).collect(), time(NOW));
+    let first = ledger.write_membership(group, &membership, None).await.unwrap();
+    assert_eq!(ledger.write_membership(group, &membership, None).await, Err(LedgerError::Conflict));
+    membership.unknown.insert("mood".into(), json!("good"));
+    let second = ledger.write_membership(group, &membership, Some(&first)).await.unwrap();
+    assert_eq!(ledger.write_membership(group, &membership, Some(&first)).await, Err(LedgerError::Conflict));
+    assert_eq!(ledger.membership(group).await, Ok(Some((membership, second))));
+    assert_eq!(ledger.list().await, Ok(records), "a membership is no record");
 }
 
 fn record(state: State) -> Record {
@@ -127,9 +127,9 @@ fn issued(ends_in_days: i64) -> Record {
     let (now, mut record) = (time(NOW), record(State::Issuing));
     let ends_at = now + TimeDelta::days(ends_in_days);
     let opens_at = ends_at - TimeDelta::hours(8);
-    let pass = Made { pass_id: "6f1967b7".into(), opens_at, ends_at };
-    record.add_claim(
-        Claim {
+    let pass = PassRecord { pass_id: "6f1967b7".into(), opens_at, ends_at };
+    record.add_lease(
+        Lease {
             job_key: "joiner/1".into(),
             purpose: Purpose::Joiner,
             since: now,
@@ -147,7 +147,7 @@ fn issued(ends_in_days: i64) -> Record {
         language: Some("de".into()),
         recipients: vec!["e…@mail.example".into()],
     };
-    record.settle(delivered, true);
+    record.record_delivery(delivered, true);
     record
 }
 
@@ -179,11 +179,11 @@ async fn the_whole_flow_runs_on_blob_storage() {
     let service = BlobService::new();
     let (tenant, emma) = tenant_with_emma();
     let world = World::on(tenant, &[], Arc::new(blob_ledger(&service)));
-    assert_eq!(world.sweep().await[0].outcome, "mailed");
-    assert_eq!(world.sweep_daily(2).await.iter().filter(|end| end.outcome == "mailed").count(), 0);
+    assert_eq!(world.sweep().await[0].outcome, "delivered");
+    assert_eq!(world.sweep_daily(2).await.iter().filter(|end| end.outcome == "delivered").count(), 0);
     world.assert_newest_mail_opens(emma);
     let document = service.text(&format!("joiners/{emma}.json")).unwrap();
-    assert!(document.contains("\"state\": \"mailed\""), "{document}");
+    assert!(document.contains("\"state\": \"delivered\""), "{document}");
     assert!(!document.contains(&world.live_code(emma).unwrap()), "never the code");
     assert!(!document.contains("emma.brooks@mail.example"), "recipients are masked");
 }

@@ -20,13 +20,13 @@ use crate::{
 const QUEUE: &str = "pass-jobs";
 
 /// A tenant on loopback, and a storage account in its time.
-struct Stage {
+struct Setup {
     sandbox: Sandbox,
     storage: Storage,
     url: String,
 }
 
-impl Stage {
+impl Setup {
     async fn new(tenant: Tenant) -> Self {
         let sandbox = Sandbox::new(tenant, time(NOW));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -83,14 +83,14 @@ async fn soon<T>(work: impl Future<Output = T>) -> T {
 
 #[tokio::test]
 async fn the_timer_starts_a_sweep_and_every_joiner_is_served() {
-    let stage = Stage::new(generate(20, 7, time(NOW))).await;
-    let host = stage.host(&[]);
-    let jobs = stage.sweep(&host).await;
-    soon(stage.storage.drained(QUEUE)).await;
-    let settled: Vec<_> = host.log().invocations().iter().filter_map(|i| i.settled()).collect();
-    assert_eq!((settled.len(), settled.iter().all(|s| s.answer.is_success())), (jobs, true));
-    let mailed = settled.iter().filter(|s| s.answer.log().contains(": mailed: ")).count();
-    assert!(mailed > 3 && stage.sandbox.passes().len() >= mailed, "{mailed}");
+    let setup = Setup::new(generate(20, 7, time(NOW))).await;
+    let host = setup.host(&[]);
+    let jobs = setup.sweep(&host).await;
+    soon(setup.storage.drained(QUEUE)).await;
+    let completed: Vec<_> = host.log().invocations().iter().filter_map(|i| i.completed()).collect();
+    assert_eq!((completed.len(), completed.iter().all(|s| s.answer.is_success())), (jobs, true));
+    let mailed = completed.iter().filter(|s| s.answer.log().contains(": delivered: ")).count();
+    assert!(mailed > 3 && setup.sandbox.passes().len() >= mailed, "{mailed}");
     assert_eq!(host.log().line("start.listening").await.level, Level::Information);
     assert!(host.log().lines().iter().all(|line| line.level == Level::Information), "stdout is for the log");
 }
@@ -98,47 +98,47 @@ async fn the_timer_starts_a_sweep_and_every_joiner_is_served() {
 #[tokio::test]
 async fn a_handler_that_is_killed_at_work_is_started_again_and_the_joiner_gets_a_pass() {
     let (tenant, emma) = tenant_with_emma();
-    let stage = Stage::new(tenant).await;
-    stage.sandbox.inject(Fault::on("POST", "$batch", FaultKind::Delay(Duration::from_secs(50))));
-    let host = stage.host(&[]);
-    assert_eq!(stage.sweep(&host).await, 1);
-    stage.request("$batch").await;
+    let setup = Setup::new(tenant).await;
+    setup.sandbox.inject(Fault::on("POST", "$batch", FaultKind::Delay(Duration::from_secs(50))));
+    let host = setup.host(&[]);
+    assert_eq!(setup.sweep(&host).await, 1);
+    setup.request("$batch").await;
     let first = host.worker_pid();
     host.kill_worker().await;
     let lost = soon(host.log().invocation(|i| i.function == "OnGroupAdd")).await;
     assert!(matches!(lost.result, Err(Failure::Lost(_))), "{lost:?}");
     assert!(soon(host.is_ready()).await);
     assert_ne!(host.worker_pid(), first);
-    assert_eq!(stage.storage.messages(QUEUE).len(), 1);
-    stage.advance(TimeDelta::minutes(3));
-    soon(stage.storage.drained(QUEUE)).await;
+    assert_eq!(setup.storage.messages(QUEUE).len(), 1);
+    setup.advance(TimeDelta::minutes(3));
+    soon(setup.storage.drained(QUEUE)).await;
     let again = host.log().invocations().pop().unwrap();
     assert_eq!((again.attempt, again.is_success()), (2, true), "{again:?}");
-    assert_eq!(stage.sandbox.passes().iter().map(|pass| pass.user).collect::<Vec<_>>(), [emma]);
+    assert_eq!(setup.sandbox.passes().iter().map(|pass| pass.user).collect::<Vec<_>>(), [emma]);
 }
 
 #[tokio::test]
 async fn a_host_that_dies_with_its_handler_leaves_its_work_to_another() {
     let (tenant, emma) = tenant_with_emma();
-    let stage = Stage::new(tenant).await;
-    stage.sandbox.inject(Fault::on("POST", "$batch", FaultKind::Delay(Duration::from_secs(50))));
-    let one = stage.host(&[]);
-    stage.sweep(&one).await;
-    stage.request("$batch").await;
+    let setup = Setup::new(tenant).await;
+    setup.sandbox.inject(Fault::on("POST", "$batch", FaultKind::Delay(Duration::from_secs(50))));
+    let one = setup.host(&[]);
+    setup.sweep(&one).await;
+    setup.request("$batch").await;
     one.kill();
-    let other = stage.host(&[]);
+    let other = setup.host(&[]);
     assert!(soon(other.is_ready()).await);
-    assert_eq!(stage.storage.messages(QUEUE)[0].dequeue_count, 1, "hidden as long as its lease");
-    stage.advance(TimeDelta::minutes(10));
-    soon(stage.storage.drained(QUEUE)).await;
+    assert_eq!(setup.storage.messages(QUEUE)[0].dequeue_count, 1, "hidden as long as its lease");
+    setup.advance(TimeDelta::minutes(10));
+    soon(setup.storage.drained(QUEUE)).await;
     assert_eq!(other.log().invocations().pop().unwrap().attempt, 2);
-    assert_eq!(stage.sandbox.passes().iter().map(|pass| pass.user).collect::<Vec<_>>(), [emma]);
+    assert_eq!(setup.sandbox.passes().iter().map(|pass| pass.user).collect::<Vec<_>>(), [emma]);
 }
 
 #[tokio::test]
 async fn a_handler_that_cannot_start_is_tried_three_times_and_what_it_says_is_kept() {
-    let stage = Stage::new(Tenant::new(1)).await;
-    let host = stage.host(&[("AzureFunctionsJobHost__customHandler__description__arguments__0", "swerve")]);
+    let setup = Setup::new(Tenant::new(1)).await;
+    let host = setup.host(&[("AzureFunctionsJobHost__customHandler__description__arguments__0", "swerve")]);
     soon(host.gave_up()).await;
     let line = soon(host.log().line("unrecognized subcommand")).await;
     assert_eq!(line.level, Level::Error, "stderr");
@@ -149,8 +149,8 @@ async fn a_handler_that_cannot_start_is_tried_three_times_and_what_it_says_is_ke
 #[tokio::test]
 async fn create_tap_can_be_called_from_outside() {
     let (tenant, emma) = tenant_with_emma();
-    let stage = Stage::new(tenant).await;
-    let host = Arc::new(stage.host(&[]));
+    let setup = Setup::new(tenant).await;
+    let host = Arc::new(setup.host(&[]));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port().to_string();
     let serving = host.clone();
@@ -160,7 +160,7 @@ async fn create_tap_can_be_called_from_outside() {
     let (made, refused) =
         soon(tokio::task::spawn_blocking(move || (call(&path), call("/api/CreateTap")))).await.unwrap();
     assert_eq!((made.0, refused.0), (201, 401), "{}", made.1);
-    assert_eq!(made.1["temporaryAccessPass"], stage.sandbox.passes()[0].code.reveal());
+    assert_eq!(made.1["temporaryAccessPass"], setup.sandbox.passes()[0].code.reveal());
 }
 
 /// Ends the handler with the host, also when the test fails.

@@ -57,12 +57,12 @@ async fn a_404_of_a_lagging_replica_is_no_verdict() {
     let (world, emma) = World::with_emma();
     world.sandbox.inject(Fault::on("GET", "transitiveMemberOf", unknown_here(emma)));
     let end = world.deliver(emma).await;
-    assert_eq!(end.outcome, "mailed", "{end:?}");
+    assert_eq!(end.outcome, "delivered", "{end:?}");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_404_when_the_pass_is_made_is_waited_out_for_half_a_minute() {
-    for (times, outcome) in [(4, "mailed"), (5, "failed")] {
+    for (times, outcome) in [(4, "delivered"), (5, "failed")] {
         let (world, emma) = World::with_emma();
         world.sandbox.inject(Fault::on("POST", PASS, unknown_here(emma)).times(times));
         let end = world.deliver(emma).await;

@@ -8,7 +8,7 @@ use firstpass::{
     app::App,
     host,
     pass::Job,
-    queue::{Fate, JOBS, Message, POISON, Queue, QueueError, Queues, Received},
+    queue::{JOBS, POISON, PoisonAction, Queue, QueueError, QueueMessage, Queues, Received},
     settings::Environment,
     telemetry,
 };
@@ -26,14 +26,14 @@ use crate::{
 };
 
 /// A tenant with one joiner, and a host whose storage account the app looks into.
-struct Stage {
+struct Setup {
     world: World,
     storage: Storage,
     host: FunctionsHost,
     emma: Uuid,
 }
 
-impl Stage {
+impl Setup {
     fn new() -> Self {
         let (tenant, emma) = tenant_with_emma();
         let world = World::new(tenant, &[]);
@@ -60,7 +60,7 @@ impl Stage {
     }
 
     /// The alerts that speak of messages.
-    fn told(&self) -> Vec<Value> {
+    fn alerts_about_poison(&self) -> Vec<Value> {
         let mut alerts = self.world.alerts();
         alerts.retain(|alert| alert["subject"].as_str().unwrap().contains("given up"));
         alerts
@@ -82,16 +82,16 @@ const JUNK: &str = "{\"secret\": \"of somebody else\"}";
 
 #[tokio::test(start_paused = true)]
 async fn the_next_sweep_tells_once_of_all_that_was_given_up() {
-    let stage = Stage::new();
-    stage.world.sandbox.inject(Fault::on("POST", "sendMail", refuse(500)).times(15));
-    stage.sweep().await;
-    assert_eq!(stage.storage.messages(POISON).len(), 1, "five times in vain");
-    stage.world.sandbox.clear_faults();
-    stage.storage.put(POISON, encoded(JUNK)).unwrap();
-    stage.storage.put(POISON, "not base64: of somebody else".into()).unwrap();
-    let before = stage.told().len();
-    stage.host.run("SweepJoiners").await.unwrap();
-    let told = stage.told();
+    let setup = Setup::new();
+    setup.world.sandbox.inject(Fault::on("POST", "sendMail", refuse(500)).times(15));
+    setup.sweep().await;
+    assert_eq!(setup.storage.messages(POISON).len(), 1, "five times in vain");
+    setup.world.sandbox.clear_faults();
+    setup.storage.put(POISON, encoded(JUNK)).unwrap();
+    setup.storage.put(POISON, "not base64: of somebody else".into()).unwrap();
+    let before = setup.alerts_about_poison().len();
+    setup.host.run("SweepJoiners").await.unwrap();
+    let told = setup.alerts_about_poison();
     assert_eq!(told.len(), before + 1, "one for all of them");
     let alert = told.last().unwrap();
     assert!(alert["subject"].as_str().unwrap().contains("3 messages were given up"), "{alert}");
@@ -109,74 +109,83 @@ async fn the_next_sweep_tells_once_of_all_that_was_given_up() {
 
 #[tokio::test(start_paused = true)]
 async fn nothing_given_up_is_not_worth_a_word() {
-    let stage = Stage::new();
-    stage.sweep().await;
-    assert_eq!(stage.world.alerts().len(), 0);
-    stage.world.assert_newest_mail_opens(stage.emma);
+    let setup = Setup::new();
+    setup.sweep().await;
+    assert_eq!(setup.world.alerts().len(), 0);
+    setup.world.assert_newest_mail_opens(setup.emma);
 }
 
 #[tokio::test(start_paused = true)]
 async fn who_was_served_since_is_said_to_be_and_nobody_is_called_for_them_alone() {
-    let stage = Stage::new();
-    let job = Job::joiner(stage.emma, time("2026-11-27T00:00:00Z").date_naive());
-    stage.storage.put(POISON, encoded(&job.to_message())).unwrap();
-    stage.later(TimeDelta::hours(1));
+    let setup = Setup::new();
+    let job = Job::joiner(setup.emma, time("2026-11-27T00:00:00Z").date_naive());
+    setup.storage.put(POISON, encoded(&job.to_message())).unwrap();
+    setup.later(TimeDelta::hours(1));
     // It looks before the job is done that it queues itself.
-    stage.sweep().await;
-    assert_eq!(stage.told().len(), 1);
-    assert!(!body(&stage.told()[0]).contains("Served"), "{}", body(&stage.told()[0]));
-    stage.world.assert_newest_mail_opens(stage.emma);
-    stage.later(TimeDelta::days(1));
-    stage.sweep().await;
-    assert_eq!(stage.told().len(), 1, "she has her pass");
-    stage.storage.put(POISON, encoded(JUNK)).unwrap();
-    stage.sweep().await;
-    let told = stage.told();
+    setup.sweep().await;
+    assert_eq!(setup.alerts_about_poison().len(), 1);
+    assert!(
+        !body(&setup.alerts_about_poison()[0]).contains("Served"),
+        "{}",
+        body(&setup.alerts_about_poison()[0])
+    );
+    setup.world.assert_newest_mail_opens(setup.emma);
+    setup.later(TimeDelta::days(1));
+    setup.sweep().await;
+    assert_eq!(setup.alerts_about_poison().len(), 1, "she has her pass");
+    setup.storage.put(POISON, encoded(JUNK)).unwrap();
+    setup.sweep().await;
+    let told = setup.alerts_about_poison();
     assert_eq!(told.len(), 2);
     for words in ["a message that names no user", "Served by a later job: emma.brooks@"] {
         assert!(body(&told[1]).contains(words), "{words}: {}", body(&told[1]));
     }
     // A job that was given up after the pass had gone out is not done by it.
-    stage.storage.put(POISON, encoded(&job.to_message())).unwrap();
-    stage.sweep().await;
-    assert!(!body(&stage.told()[2]).contains("Served"), "{}", body(&stage.told()[2]));
+    setup.storage.put(POISON, encoded(&job.to_message())).unwrap();
+    setup.sweep().await;
+    assert!(
+        !body(&setup.alerts_about_poison()[2]).contains("Served"),
+        "{}",
+        body(&setup.alerts_about_poison()[2])
+    );
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_is_put_back_is_done() {
-    let stage = Stage::new();
+    let setup = Setup::new();
     let day_one = time("2026-11-27T00:00:00Z").date_naive();
-    stage.storage.put(POISON, encoded(&Job::joiner(stage.emma, day_one).to_message())).unwrap();
-    let settled =
-        firstpass_sandbox::functions_host::queues(&stage.storage).settle(|_| true, Fate::Requeue).await;
-    assert_eq!((settled.done.len(), settled.error), (1, None));
-    stage.storage.drained(JOBS).await;
-    stage.world.assert_newest_mail_opens(stage.emma);
-    stage.sweep().await;
-    assert_eq!((stage.world.pass_mails().len(), stage.world.alerts().len()), (1, 0));
+    setup.storage.put(POISON, encoded(&Job::joiner(setup.emma, day_one).to_message())).unwrap();
+    let completed = firstpass_sandbox::functions_host::queues(&setup.storage)
+        .resolve(|_| true, PoisonAction::Requeue)
+        .await;
+    assert_eq!((completed.done.len(), completed.error), (1, None));
+    setup.storage.drained(JOBS).await;
+    setup.world.assert_newest_mail_opens(setup.emma);
+    setup.sweep().await;
+    assert_eq!((setup.world.pass_mails().len(), setup.world.alerts().len()), (1, 0));
 }
 
 #[tokio::test(start_paused = true)]
 async fn more_than_the_service_shows_are_counted() {
-    let stage = Stage::new();
+    let setup = Setup::new();
     for _ in 0..40 {
-        stage.storage.put(POISON, encoded(JUNK)).unwrap();
+        setup.storage.put(POISON, encoded(JUNK)).unwrap();
     }
-    stage.sweep().await;
-    let told = stage.told();
+    setup.sweep().await;
+    let told = setup.alerts_about_poison();
     assert!(told[0]["subject"].as_str().unwrap().contains("40 messages were given up"), "{told:?}");
     assert!(body(&told[0]).contains("32 messages that name no user, 8 more messages"), "{}", body(&told[0]));
 }
 
 #[tokio::test(start_paused = true)]
 async fn without_names_and_ledger_the_object_id_says_who() {
-    let stage = Stage::new();
+    let setup = Setup::new();
     let gone = Uuid::from_u128(7);
     let job = Job::joiner(gone, time("2026-11-27T00:00:00Z").date_naive());
-    stage.storage.put(POISON, encoded(&job.to_message())).unwrap();
-    stage.storage.put(POISON, encoded("emma.brooks@nowhere.example")).unwrap();
-    stage.sweep().await;
-    let told = stage.told();
+    setup.storage.put(POISON, encoded(&job.to_message())).unwrap();
+    setup.storage.put(POISON, encoded("emma.brooks@nowhere.example")).unwrap();
+    setup.sweep().await;
+    let told = setup.alerts_about_poison();
     assert!(body(&told[0]).contains(&format!("{gone}, emma.brooks@nowhere.example")), "{}", body(&told[0]));
 }
 
@@ -188,7 +197,7 @@ const CLOSED: &str = "403: whoever signs in here needs the role Storage Queue Da
 
 #[async_trait]
 impl Queue for Closed {
-    async fn peek(&self) -> Result<Vec<Message>, QueueError> {
+    async fn peek(&self) -> Result<Vec<QueueMessage>, QueueError> {
         Err(QueueError(CLOSED.into()))
     }
     async fn count(&self) -> Result<usize, QueueError> {

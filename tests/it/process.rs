@@ -10,7 +10,6 @@ use std::{
         mpsc::{Receiver, channel},
     },
     thread,
-    time::SystemTime,
 };
 
 use serde_json::Value;
@@ -23,22 +22,18 @@ pub const PRODUCT: &str = env!("CARGO_BIN_EXE_firstpass");
 /// `cargo test` builds examples, `cargo test --test it` does not: an old one would test what is no more.
 pub fn sandbox_binary() -> PathBuf {
     let binary = Path::new(PRODUCT).with_file_name("examples").join("firstpass-sandbox");
-    let built = binary.metadata().and_then(|file| file.modified());
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let newest = ["src", "sandbox/src"].map(|folder| newest(&root.join(folder))).into_iter().max();
-    assert!(
-        built.is_ok_and(|built| Some(built) >= newest),
-        "{binary:?} is not up to date: run `cargo build --examples`"
-    );
+    // What cargo built it from: the binary, a colon, and files between blanks; a blank in a name is escaped.
+    let sources = std::fs::read_to_string(binary.with_extension("d")).unwrap_or_default();
+    let modified = |path: &Path| path.metadata().and_then(|file| file.modified());
+    let built = modified(&binary);
+    let is_current = built.is_ok_and(|built| {
+        let escaped = sources.replace("\\ ", "\0");
+        let mut sources = escaped.split_whitespace().skip(1).map(|name| name.replace('\0', " ")).peekable();
+        sources.peek().is_some()
+            && sources.all(|source| modified(source.as_ref()).is_ok_and(|changed| changed <= built))
+    });
+    assert!(is_current, "{binary:?} is not up to date: run `cargo build --examples`");
     binary
-}
-
-fn newest(folder: &Path) -> SystemTime {
-    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    let modified = |path: PathBuf| {
-        if path.is_dir() { newest(&path) } else { path.metadata().unwrap().modified().unwrap() }
-    };
-    entries.map(modified).max().unwrap()
 }
 
 /// A running firstpass; it ends with the test.

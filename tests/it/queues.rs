@@ -17,7 +17,7 @@ use azure_core::{
 };
 use firstpass::{
     clock::Clock,
-    queue::{AT_ONCE, Fate, JOBS, Message, POISON, Queue, QueueError, Queues, Received},
+    queue::{AT_ONCE, JOBS, POISON, PoisonAction, Queue, QueueError, QueueMessage, Queues, Received},
     settings::{Environment, QueueService},
     telemetry,
 };
@@ -44,7 +44,7 @@ pub async fn keeps_every_promise(queue: &dyn Queue) {
     all_are_counted_and_few_come_at_once(queue).await;
 }
 
-fn texts(messages: &[Message]) -> Vec<&str> {
+fn texts(messages: &[QueueMessage]) -> Vec<&str> {
     messages.iter().map(|message| message.text.as_str()).collect()
 }
 
@@ -134,19 +134,19 @@ async fn who_is_wanted_goes_back_and_the_others_stay_as_they_were() {
     let storage = storage();
     put(&storage, 70);
     let queues = firstpass_sandbox::functions_host::queues(&storage);
-    let wanted = |message: &Message| message.text.ends_with('7');
-    let settled = queues.settle(wanted, Fate::Requeue).await;
-    assert_eq!(settled.error, None);
+    let wanted = |message: &QueueMessage| message.text.ends_with('7');
+    let completed = queues.resolve(wanted, PoisonAction::Requeue).await;
+    assert_eq!(completed.error, None);
     let expected = [7, 17, 27, 37, 47, 57, 67].map(|n| format!("message {n}"));
-    assert_eq!(texts(&settled.done), expected);
+    assert_eq!(texts(&completed.done), expected);
     let back = queues.jobs.peek().await.unwrap();
     let said: Vec<String> = back.iter().map(|message| message.plain().unwrap()).collect();
     assert_eq!(said, expected, "readable for the host now");
-    let given_up = queues.given_up().await.unwrap();
+    let given_up = queues.poison_messages().await.unwrap();
     assert_eq!((given_up.messages.len(), given_up.total), (AT_ONCE, 63), "seen again at once");
-    let settled = queues.settle(|_| true, Fate::Delete).await;
+    let completed = queues.resolve(|_| true, PoisonAction::Delete).await;
     assert_eq!(
-        (settled.done.len(), queues.poison.count().await, queues.jobs.count().await),
+        (completed.done.len(), queues.poison.count().await, queues.jobs.count().await),
         (63, Ok(0), Ok(7))
     );
 }
@@ -169,7 +169,7 @@ impl Flaky {
 
 #[async_trait]
 impl Queue for Flaky {
-    async fn peek(&self) -> Result<Vec<Message>, QueueError> {
+    async fn peek(&self) -> Result<Vec<QueueMessage>, QueueError> {
         self.queue.peek().await
     }
     async fn count(&self) -> Result<usize, QueueError> {
@@ -202,12 +202,12 @@ async fn whatever_fails_on_the_way_back_nothing_is_lost_and_doing_it_again_ends_
                 Arc::new(Flaky { queue: queue.clone(), method, fails_at, calls: AtomicUsize::new(0) })
             };
             (queues.jobs, queues.poison) = (flaky(&queues.jobs), flaky(&queues.poison));
-            let first = queues.settle(|_| true, Fate::Requeue).await;
+            let first = queues.resolve(|_| true, PoisonAction::Requeue).await;
             assert_eq!(first.error, Some(QueueError("not today".into())));
             assert_eq!(first.done.len(), fails_at - 1);
             let waiting = queues.poison.peek().await.unwrap();
             assert_eq!(waiting.len(), 4 - first.done.len(), "the rest is there at once");
-            let second = queues.settle(|_| true, Fate::Requeue).await;
+            let second = queues.resolve(|_| true, PoisonAction::Requeue).await;
             assert_eq!((second.error, second.done.len()), (None, waiting.len()));
             let mut back: Vec<String> =
                 queues.jobs.peek().await.unwrap().iter().map(|m| m.plain().unwrap()).collect();
@@ -270,7 +270,7 @@ async fn what_is_wrong_with_the_service_is_said_with_what_to_do() {
         (SAS, "AuthorizationPermissionMismatch", "check the SharedAccessSignature"),
     ] {
         let queues = queues(setting, Some((403, code)));
-        let said = queues.given_up().await.unwrap_err().to_string();
+        let said = queues.poison_messages().await.unwrap_err().to_string();
         assert!(said.contains(wanted) && said.contains(&format!("403 {code} (request-id 5d1f)")), "{said}");
     }
 }

@@ -12,7 +12,7 @@ async fn a_pass_whose_answer_was_lost_is_posted_once_more_and_the_second_code_is
         let (world, emma) = World::with_emma();
         world.sandbox.inject(Fault::on("POST", PASS, lost));
         let end = world.deliver(emma).await;
-        assert_eq!(end.outcome, "mailed", "{end:?}");
+        assert_eq!(end.outcome, "delivered", "{end:?}");
         assert_eq!((world.count("POST", PASS), world.pass_mails().len()), (2, 1));
         world.assert_newest_mail_opens(emma);
     }
@@ -39,7 +39,7 @@ async fn gateway_errors_of_a_pass_count_as_lost_answers() {
 
 #[tokio::test(start_paused = true)]
 async fn a_mail_whose_answer_was_lost_is_sent_again_at_most_twice() {
-    for (lost, outcome, sends) in [(1, "mailed", 2), (2, "mailed", 3), (9, "failed", 3)] {
+    for (lost, outcome, sends) in [(1, "delivered", 2), (2, "delivered", 3), (9, "failed", 3)] {
         let (world, emma) = World::with_emma();
         world.sandbox.inject(Fault::on("POST", "sendMail", FaultKind::LoseAnswer).times(lost));
         let end = world.deliver(emma).await;
@@ -54,7 +54,7 @@ async fn a_mail_whose_answer_was_lost_is_sent_again_at_most_twice() {
 async fn a_refused_connection_is_tried_again_for_it_sent_nothing() {
     let (world, emma) = World::with_emma();
     world.sandbox.inject(Fault::on("POST", PASS, FaultKind::Refuse).times(3));
-    assert_eq!(world.deliver(emma).await.outcome, "mailed");
+    assert_eq!(world.deliver(emma).await.outcome, "delivered");
     assert_eq!(world.pass_mails().len(), 1);
 }
 
@@ -68,7 +68,7 @@ async fn retry_after_is_waited_for_rounded_up_and_capped() {
             FaultKind::Throttle { retry_after: header.map(str::to_owned) },
         ));
         let (end, waited) = seconds(&world.sandbox, world.deliver(emma)).await;
-        assert_eq!((end.outcome.as_str(), waited), ("mailed", at_least), "{header:?}");
+        assert_eq!((end.outcome.as_str(), waited), ("delivered", at_least), "{header:?}");
         assert_eq!(world.count("POST", PASS), 2);
     }
 }
@@ -82,7 +82,7 @@ async fn a_graph_that_is_always_busy_is_asked_four_times() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nothing_is_sent_later_than_four_minutes_after_the_claim() {
+async fn nothing_is_sent_later_than_four_minutes_after_the_lease() {
     let (world, emma) = World::with_emma();
     let start = world.sandbox.now();
     // Two waits of 110 s for the pass leave no time for a third of the mail.
@@ -132,7 +132,7 @@ async fn reads_are_repeated_whatever_went_wrong_with_them() {
     ] {
         let (world, emma) = World::with_emma();
         world.sandbox.inject(Fault::on("POST", "$batch", kind.clone()).times(2));
-        assert_eq!(world.deliver(emma).await.outcome, "mailed", "{kind:?}");
+        assert_eq!(world.deliver(emma).await.outcome, "delivered", "{kind:?}");
     }
 }
 
@@ -141,7 +141,7 @@ async fn only_the_throttled_part_of_a_batch_is_asked_for_again() {
     let (world, emma) = World::with_emma();
     world.sandbox.inject(Fault::on("GET", "/manager", throttle("7.5")));
     let (end, waited) = seconds(&world.sandbox, world.deliver(emma)).await;
-    assert_eq!((end.outcome.as_str(), waited), ("mailed", 8), "{end:?}");
+    assert_eq!((end.outcome.as_str(), waited), ("delivered", 8), "{end:?}");
     let batches: Vec<usize> =
         world.sandbox.requests().iter().filter(|r| r.url.contains("$batch")).map(|r| r.parts.len()).collect();
     assert_eq!(batches, [7, 1]);
@@ -151,7 +151,7 @@ async fn only_the_throttled_part_of_a_batch_is_asked_for_again() {
 async fn a_refused_token_is_renewed_once() {
     let (world, emma) = World::with_emma();
     world.sandbox.inject(Fault::on("POST", "sendMail", refuse(401)));
-    assert_eq!(world.deliver(emma).await.outcome, "mailed");
+    assert_eq!(world.deliver(emma).await.outcome, "delivered");
     let (world, emma) = World::with_emma();
     world.sandbox.inject(Fault::on("POST", "$batch", refuse(401)).always());
     assert_eq!(world.deliver(emma).await.outcome, "failed");

@@ -68,7 +68,7 @@ async fn three_refusals_after_an_earlier_mail_are_not_a_vanishing_pass() {
     }
     world.later(TimeDelta::hours(12));
     let ends = world.sweep().await;
-    assert_eq!(ends[0].outcome, "mailed", "the refusal is over: {ends:?}");
+    assert_eq!(ends[0].outcome, "delivered", "the refusal is over: {ends:?}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -76,7 +76,7 @@ async fn a_later_helpdesk_pass_that_looks_like_ours_is_not_killed() {
     let (mut tenant, emma) = tenant_with_emma();
     let group = tenant.add_group(Group::named("On-demand access").members([emma]));
     let world = World::new(tenant, &[("ON_DEMAND_GROUP_ID", &group.to_string())]);
-    assert_eq!(world.add_to_group(emma).await.outcome, "mailed");
+    assert_eq!(world.add_to_group(emma).await.outcome, "delivered");
     world.later(TimeDelta::days(2));
     let now = world.sandbox.now();
     let helpdesk = world.sandbox.edit(|t| t.add_pass(emma, PassSpec::opening(now).lasting(480)));
@@ -164,7 +164,7 @@ async fn a_returning_colleague_whose_account_is_still_disabled_is_served() {
     let ends = world.sweep().await;
     assert_eq!(
         ends[0].outcome,
-        "mailed",
+        "delivered",
         "SERVE_DISABLED is true: {ends:?}, alerts {}",
         world.alerts().len()
     );

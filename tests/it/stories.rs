@@ -130,7 +130,7 @@ async fn a_slow_cleaner_never_kills_what_another_has_mailed() {
         tokio::time::sleep(Duration::from_secs(303)).await;
         world.deliver(emma).await
     });
-    assert_eq!(second.outcome, "mailed", "{first:?} {second:?}");
+    assert_eq!(second.outcome, "delivered", "{first:?} {second:?}");
     assert!(world.live_code(emma).is_some(), "{first:?} {second:?}");
 }
 
@@ -145,7 +145,7 @@ async fn the_advice_after_a_cancellation_by_disabling_works() {
     world.sandbox.edit(|t| t.change(emma, |p| p.hire_date = Some(time("2026-11-28T00:00:00Z"))));
     world.later(TimeDelta::days(1));
     let ends = world.sweep().await;
-    assert!(!alert.contains("set their hire date again") || ends[0].outcome == "mailed", "{ends:?}");
+    assert!(!alert.contains("set their hire date again") || ends[0].outcome == "delivered", "{ends:?}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -167,7 +167,7 @@ async fn a_window_that_opens_while_graph_is_busy_is_served() {
     world.sandbox.advance(time("2026-11-27T06:59:30Z") - world.sandbox.now());
     world.sandbox.inject(Fault::on("POST", PASS, throttle("115")).times(2));
     let end = world.deliver(emma).await;
-    assert_eq!((end.outcome.as_str(), world.pass_mails().len()), ("mailed", 1), "{end:?}");
+    assert_eq!((end.outcome.as_str(), world.pass_mails().len()), ("delivered", 1), "{end:?}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -180,7 +180,7 @@ async fn a_late_pass_for_an_older_day_is_known_as_ours() {
     assert!(tokio::time::timeout(Duration::from_secs(2), world.deliver(emma)).await.is_err());
     world.sandbox.edit(|t| t.change(emma, |p| p.hire_date = Some(time("2026-11-26T00:00:00Z"))));
     tokio::time::sleep(Duration::from_secs(310)).await;
-    assert_eq!(world.deliver(emma).await.outcome, "mailed");
+    assert_eq!(world.deliver(emma).await.outcome, "delivered");
     tokio::time::sleep(Duration::from_secs(200)).await;
     let ends = world.sweep_daily(4).await;
     world.later(TimeDelta::hours(3));
@@ -245,10 +245,10 @@ async fn a_day_one_that_moved_twice_is_no_pass_that_keeps_vanishing() {
     for day in ["2026-11-28T00:00:00Z", "2026-11-26T00:00:00Z"] {
         world.later(TimeDelta::hours(1));
         world.sandbox.edit(|t| t.change(emma, |p| p.hire_date = Some(time(day))));
-        assert_eq!(world.sweep().await[0].outcome, "mailed");
+        assert_eq!(world.sweep().await[0].outcome, "delivered");
     }
     world.later(TimeDelta::hours(1));
     world.sandbox.edit(|t| t.delete_pass(emma));
-    assert_eq!(world.sweep().await[0].outcome, "mailed");
+    assert_eq!(world.sweep().await[0].outcome, "delivered");
     world.assert_newest_mail_opens(emma);
 }

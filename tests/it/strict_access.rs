@@ -165,6 +165,6 @@ async fn without_one_of_its_permissions_firstpass_makes_no_pass() {
         assert_eq!((world.sandbox.passes(), world.pass_mails()), (vec![], vec![]), "{}", permission.name());
         world.sandbox.edit(|tenant| tenant.granted.insert(permission));
         world.later(chrono::TimeDelta::minutes(10));
-        assert_eq!(world.deliver(emma).await.outcome, "mailed", "{}: granted since", permission.name());
+        assert_eq!(world.deliver(emma).await.outcome, "delivered", "{}: granted since", permission.name());
     }
 }

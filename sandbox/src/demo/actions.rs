@@ -9,7 +9,7 @@ use super::{
     Progress,
     history::{Event, Gone, Line, Maker},
     perform,
-    stage::{Stage, VirtualTime},
+    setup::{Setup, VirtualTime},
     tell, this_morning,
 };
 use crate::{
@@ -66,8 +66,8 @@ impl Action {
     ///
     /// # Errors
     /// All that is wrong.
-    pub fn parse(name: &str, body: &[u8], stage: &Stage) -> Result<Self, Refusal> {
-        let mut fields = Fields::read(body, stage).map_err(|problem| Refusal::Problems(vec![problem]))?;
+    pub fn parse(name: &str, body: &[u8], setup: &Setup) -> Result<Self, Refusal> {
+        let mut fields = Fields::read(body, setup).map_err(|problem| Refusal::Problems(vec![problem]))?;
         let action = match name {
             "sweep" => Some(Self::Sweep),
             "forward" => fields.hours().map(Self::Forward),
@@ -92,15 +92,15 @@ impl Action {
 
 /// The fields of an action's body, and what is wrong with them.
 struct Fields<'a> {
-    stage: &'a Stage,
+    setup: &'a Setup,
     fields: Map<String, Value>,
     problems: Vec<String>,
 }
 
 impl<'a> Fields<'a> {
-    fn read(body: &[u8], stage: &'a Stage) -> Result<Self, String> {
+    fn read(body: &[u8], setup: &'a Setup) -> Result<Self, String> {
         let fields = serde_json::from_slice(body).map_err(|_| "the body is not a JSON object".to_owned())?;
-        Ok(Self { stage, fields, problems: Vec::new() })
+        Ok(Self { setup, fields, problems: Vec::new() })
     }
 
     fn finish(mut self) -> Vec<String> {
@@ -124,7 +124,7 @@ impl<'a> Fields<'a> {
     /// The object id or sign-in name of somebody in the tenant.
     fn user(&mut self) -> Option<Uuid> {
         let key = self.text("user")?;
-        let found = self.stage.sandbox.edit(|tenant| {
+        let found = self.setup.sandbox.edit(|tenant| {
             tenant.find_user(&key).map(|person| person.id).filter(|id| !tenant.mailboxes.contains(id))
         });
         found.or_else(|| self.problem("user is nobody in this tenant: give an object id or a sign-in name"))
@@ -132,7 +132,7 @@ impl<'a> Fields<'a> {
 
     fn pass(&mut self) -> Option<Uuid> {
         let id = self.text("pass")?.parse().ok();
-        let known = |id: &Uuid| self.stage.history().passes.iter().any(|seen| seen.pass.id == *id);
+        let known = |id: &Uuid| self.setup.history().passes.iter().any(|seen| seen.pass.id == *id);
         id.filter(known).or_else(|| self.problem("pass is not the id of a pass in this tenant"))
     }
 
@@ -140,7 +140,7 @@ impl<'a> Fields<'a> {
         let Ok(date) = self.text("date")?.parse::<NaiveDate>() else {
             return self.problem("date is not a calendar date such as 2026-11-30");
         };
-        let today = self.stage.sandbox.now().date_naive();
+        let today = self.setup.sandbox.now().date_naive();
         if (today..=today + FARTHEST).contains(&date) {
             return Some(date);
         }
@@ -165,7 +165,7 @@ impl<'a> Fields<'a> {
     }
 }
 
-impl Stage {
+impl Setup {
     /// The first sweep, with which the demo begins.
     ///
     /// # Errors

@@ -3,13 +3,13 @@
 //! The first sweep happens in virtual time, so waiting for a lagging replica or a redelivery costs nothing. Then time
 //! goes on as usual, for a page that shows what happened and has buttons to go on with the story.
 //!
-//! Reading order: [`stage`] is the tenant with firstpass set up in it; [`actions`] is what the page's buttons do;
+//! Reading order: [`setup`] is the tenant with firstpass set up in it; [`actions`] is what the page's buttons do;
 //! `history` remembers what the tenant forgets; `views` is the page's data; [`web`] serves all that.
 
 pub mod actions;
 mod history;
 pub mod report;
-pub mod stage;
+pub mod setup;
 mod views;
 pub mod web;
 
@@ -24,7 +24,7 @@ use clap::Args;
 use firstpass::{clock::Clock, settings::Environment, telemetry};
 use tokio::net::TcpListener;
 
-use self::stage::Stage;
+use self::setup::Setup;
 use crate::{
     demo::report::{Report, Row},
     functions_host::{Cause, FunctionsHost, Invocation},
@@ -56,15 +56,15 @@ pub fn run(options: &Options, env: &Environment) -> Result<(), String> {
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|e| e.to_string())?;
     runtime.block_on(async {
         let epoch = this_morning(Clock::system().now());
-        let stage = Stage::new(Sandbox::new(samples::samples(epoch), epoch))?;
+        let setup = Setup::new(Sandbox::new(samples::samples(epoch), epoch))?;
         let progress: Progress = if options.json { Progress::to_stderr() } else { Progress::to_stdout() };
-        let report = stage.open(&progress).await?;
+        let report = setup.open(&progress).await?;
         if options.json {
             progress.result(&report.to_json().to_string());
         } else {
             progress.result(&report.to_table());
         }
-        if options.once { Ok(()) } else { serve(options.listen, stage, &progress).await }
+        if options.once { Ok(()) } else { serve(options.listen, setup, &progress).await }
     })
 }
 
@@ -72,25 +72,25 @@ pub fn run(options: &Options, env: &Environment) -> Result<(), String> {
 ///
 /// # Errors
 /// In words, when the sweep fails.
-pub async fn perform(stage: &Stage, progress: &Progress) -> Result<Report, String> {
+pub async fn perform(setup: &Setup, progress: &Progress) -> Result<Report, String> {
     progress.line("The timer fires: who starts within the next days?");
-    let (host, rows) = tell(stage, progress);
+    let (host, rows) = tell(setup, progress);
     let swept = host.run("SweepJoiners").await?;
     if let Some(answer) = swept.answer.filter(|answer| !answer.is_success()) {
         return Err(answer.log().to_owned());
     }
-    host.storage().drained(stage.queue()).await;
-    Ok(Report::new(&stage.sandbox, rows.take()))
+    host.storage().drained(setup.queue()).await;
+    Ok(Report::new(&setup.sandbox, rows.take()))
 }
 
 /// A host that tells, job by job, what becomes of its messages.
-fn tell(stage: &Stage, progress: &Progress) -> (FunctionsHost, Rows) {
-    let host = stage.host();
+fn tell(setup: &Setup, progress: &Progress) -> (FunctionsHost, Rows) {
+    let host = setup.host();
     let rows = Rows::default();
-    let story = Mutex::new(Story { jobs: 0, requests: stage.sandbox.requests().len(), rows: rows.clone() });
-    let (stage, progress) = (stage.clone(), progress.clone());
+    let story = Mutex::new(Story { jobs: 0, requests: setup.sandbox.requests().len(), rows: rows.clone() });
+    let (setup, progress) = (setup.clone(), progress.clone());
     host.log().observe(move |invocation| {
-        story.lock().unwrap_or_else(PoisonError::into_inner).goes_on(invocation, &stage, &progress);
+        story.lock().unwrap_or_else(PoisonError::into_inner).goes_on(invocation, &setup, &progress);
     });
     (host, rows)
 }
@@ -112,8 +112,8 @@ struct Story {
 }
 
 impl Story {
-    fn goes_on(&mut self, invocation: &Invocation, stage: &Stage, progress: &Progress) {
-        let Stage { sandbox, settings, .. } = stage;
+    fn goes_on(&mut self, invocation: &Invocation, setup: &Setup, progress: &Progress) {
+        let Setup { sandbox, settings, .. } = setup;
         let before = std::mem::replace(&mut self.requests, sandbox.requests().len());
         if let Cause::Admin = invocation.cause {
             let is_job = |message: &String| message.contains("jobKey");
@@ -123,8 +123,8 @@ impl Story {
                 .map_or(0, |answer| answer.jobs().iter().filter(|m| is_job(m)).count());
             let jobs = self.jobs;
             progress.line(&format!("SweepJoiners queued {jobs} jobs. OnGroupAdd takes them one by one:"));
-        } else if let Some(settled) = invocation.settled()
-            && let Some(row) = Row::new(sandbox, settings.pass.time_zone, &settled, self.requests - before)
+        } else if let Some(completed) = invocation.completed()
+            && let Some(row) = Row::new(sandbox, settings.pass.time_zone, &completed, self.requests - before)
         {
             let mut rows = self.rows.0.lock().unwrap_or_else(PoisonError::into_inner);
             let number = rows.len() + 1;
@@ -134,7 +134,7 @@ impl Story {
     }
 }
 
-async fn serve(listen: SocketAddr, stage: Stage, progress: &Progress) -> Result<(), String> {
+async fn serve(listen: SocketAddr, setup: Setup, progress: &Progress) -> Result<(), String> {
     if !listen.ip().is_loopback() {
         return Err(format!("{listen} is not an address of this machine alone: the page shows passes"));
     }
@@ -143,7 +143,7 @@ async fn serve(listen: SocketAddr, stage: Stage, progress: &Progress) -> Result<
     })?;
     let address = listener.local_addr().map_err(|error| error.to_string())?;
     progress.line(&format!("\nSee it, and go on with the story: http://{address}/   (Ctrl+C ends)"));
-    axum::serve(listener, web::router(stage))
+    axum::serve(listener, web::router(setup))
         .with_graceful_shutdown(async { drop(tokio::signal::ctrl_c().await) })
         .await
         .map_err(|error| error.to_string())

@@ -8,12 +8,12 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::{
-    functions_host::local_host::Settled,
+    functions_host::local_host::Completed,
     tenant::{Sandbox, samples::SERVICE_DESK},
 };
 
 /// Outcomes in the order that reports list them in.
-const OUTCOMES: [&str; 5] = ["mailed", "skipped", "blocked", "revoked", "failed"];
+const OUTCOMES: [&str; 5] = ["delivered", "skipped", "blocked", "revoked", "failed"];
 /// Columns of a table that is not on a terminal.
 const WIDTH: u16 = 140;
 
@@ -44,18 +44,18 @@ impl Row {
     pub fn new(
         sandbox: &Sandbox,
         default_zone: Tz,
-        settled: &Settled,
+        completed: &Completed,
         graph_requests: usize,
     ) -> Option<Self> {
         // The handler says "job key: outcome: why", and a key begins with "reason/user/".
-        let mut words = settled.answer.log().splitn(3, ": ").map(str::to_owned);
+        let mut words = completed.answer.log().splitn(3, ": ").map(str::to_owned);
         let (key, outcome) = (words.next()?, words.next()?);
         let why = words.next().unwrap_or_default();
         if !OUTCOMES.contains(&outcome.as_str()) {
             return None;
         }
         let id: Uuid = key.split('/').nth(1).and_then(|id| id.parse().ok()).unwrap_or_default();
-        let pass = sandbox.passes().into_iter().find(|pass| pass.user == id && outcome == "mailed");
+        let pass = sandbox.passes().into_iter().find(|pass| pass.user == id && outcome == "delivered");
         Some(sandbox.edit(|tenant| {
             let person = tenant.users.get(&id);
             let zone = zone_for(person.and_then(|p| p.usage_location.as_deref()), default_zone);
@@ -154,7 +154,7 @@ pub(super) fn is_alert(message: &Value) -> bool {
 
 fn color(outcome: &str) -> Color {
     match outcome {
-        "mailed" => Color::Green,
+        "delivered" => Color::Green,
         "skipped" => Color::Grey,
         "blocked" => Color::Yellow,
         "revoked" => Color::Magenta,

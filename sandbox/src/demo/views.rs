@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::{
     actions::next_sweep,
     history::{Event, Gone, Invocation, Line, Maker, SeenPass},
-    stage::Stage,
+    setup::Setup,
 };
 use crate::{
     demo::report::is_alert,
@@ -22,24 +22,24 @@ use crate::{
 };
 
 /// Everything that the page shows.
-pub(super) fn state(stage: &Stage) -> Value {
-    let (sandbox, now) = (&stage.sandbox, stage.sandbox.now());
+pub(super) fn state(setup: &Setup) -> Value {
+    let (sandbox, now) = (&setup.sandbox, setup.sandbox.now());
     let people: Vec<Person> = sandbox.edit(|tenant| {
         let users = tenant.users.values();
         users.filter(|person| !tenant.mailboxes.contains(&person.id)).cloned().collect()
     });
     let mails: Vec<Value> = sandbox.mails().iter().map(|mail| mail_view(mail, &people)).collect();
     let people: Vec<Value> =
-        sandbox.edit(|tenant| people.iter().map(|person| person_view(stage, tenant, person)).collect());
-    let history = stage.history();
+        sandbox.edit(|tenant| people.iter().map(|person| person_view(setup, tenant, person)).collect());
+    let history = setup.history();
     json!({
-        "company": stage.settings.mail.company,
+        "company": setup.settings.mail.company,
         "version": env!("CARGO_PKG_VERSION"),
         "now": now,
         "nextSweep": next_sweep(now),
         "people": people,
         "mails": mails,
-        "passes": history.passes.iter().map(|seen| pass_view(stage, seen)).collect::<Value>(),
+        "passes": history.passes.iter().map(|seen| pass_view(setup, seen)).collect::<Value>(),
         "events": history.events.iter().map(event_view).collect::<Value>(),
         "invocations": history.invocations.iter().map(invocation_view).collect::<Value>(),
         "requests": sandbox.requests(),
@@ -47,11 +47,11 @@ pub(super) fn state(stage: &Stage) -> Value {
     })
 }
 
-fn person_view(stage: &Stage, tenant: &Tenant, person: &Person) -> Value {
-    let zone = zone(stage, person);
+fn person_view(setup: &Setup, tenant: &Tenant, person: &Person) -> Value {
+    let zone = zone(setup, person);
     let day = person.hire_date.map(|stamp| day_one(stamp, zone));
     let on_demand = tenant.find_group(ON_DEMAND_GROUP).map(|group| group.id);
-    let is_member = |group| tenant.members(group, stage.sandbox.now()).contains(&person.id);
+    let is_member = |group| tenant.members(group, setup.sandbox.now()).contains(&person.id);
     json!({
         "id": person.id,
         "name": person.display_name,
@@ -68,8 +68,8 @@ fn person_view(stage: &Stage, tenant: &Tenant, person: &Person) -> Value {
     })
 }
 
-fn zone(stage: &Stage, person: &Person) -> Tz {
-    zone_for(person.usage_location.as_deref(), stage.settings.pass.time_zone)
+fn zone(setup: &Setup, person: &Person) -> Tz {
+    zone_for(person.usage_location.as_deref(), setup.settings.pass.time_zone)
 }
 
 fn mail_view(mail: &Mail, people: &[Person]) -> Value {
@@ -97,9 +97,9 @@ fn is_about(mail: &Mail, person: &Person) -> bool {
     mail.content().contains(&minijinja::HtmlEscape(&person.user_principal_name).to_string())
 }
 
-fn pass_view(stage: &Stage, seen: &SeenPass) -> Value {
-    let (pass, now) = (&seen.pass, stage.sandbox.now());
-    let zone = stage.sandbox.edit(|tenant| tenant.users.get(&pass.user).map(|person| zone(stage, person)));
+fn pass_view(setup: &Setup, seen: &SeenPass) -> Value {
+    let (pass, now) = (&seen.pass, setup.sandbox.now());
+    let zone = setup.sandbox.edit(|tenant| tenant.users.get(&pass.user).map(|person| zone(setup, person)));
     // As a clock there shows it. Said to be UTC, so that a browser leaves it as it is.
     let local = |at: DateTime<Utc>| at.with_timezone(&zone.unwrap_or(Tz::UTC)).naive_local().and_utc();
     let state = match (seen.gone, pass.usability(now)) {

@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use super::{
     actions::{Action, Refusal},
-    stage::Stage,
+    setup::Setup,
     views,
 };
 
@@ -40,16 +40,16 @@ const ASSETS: [(&str, &str, &str); 8] = [
 ];
 
 /// The page at `/`, its data and actions under `/demo`, and the tenant beside them.
-pub fn router(stage: Stage) -> Router {
-    let tenant = stage.sandbox.router();
+pub fn router(setup: Setup) -> Router {
+    let tenant = setup.sandbox.router();
     Router::new()
         .route("/", get(|| async { content("text/html", PAGE_POLICY, PAGE.to_owned()) }))
         .route("/demo/assets/{name}", get(asset))
-        .route("/demo/state", get(|State(stage): State<Stage>| async move { Json(views::state(&stage)) }))
+        .route("/demo/state", get(|State(setup): State<Setup>| async move { Json(views::state(&setup)) }))
         .route("/demo/mails/{index}", get(mail))
         .route("/demo/passes/{id}/code", get(code))
         .route("/demo/{action}", post(act))
-        .with_state(stage)
+        .with_state(setup)
         .merge(tenant)
         .layer(middleware::from_fn(guard))
 }
@@ -62,8 +62,8 @@ async fn asset(Path(name): Path<String>) -> Response {
 }
 
 /// A mail as its reader sees it.
-async fn mail(State(stage): State<Stage>, Path(index): Path<usize>) -> Response {
-    match stage.sandbox.mails().get(index) {
+async fn mail(State(setup): State<Setup>, Path(index): Path<usize>) -> Response {
+    match setup.sandbox.mails().get(index) {
         // A link in it opens nothing: the sandbox allows no new window, and no other place to open it.
         Some(mail) => {
             let html = mail.content().replacen("<head>", "<head><base target=\"_blank\">", 1);
@@ -74,8 +74,8 @@ async fn mail(State(stage): State<Stage>, Path(index): Path<usize>) -> Response 
 }
 
 /// The code of one pass, for whoever asks for just that.
-async fn code(State(stage): State<Stage>, Path(id): Path<Uuid>) -> Response {
-    let code = stage.history().passes.iter().find(|seen| seen.pass.id == id).map(|s| s.pass.code.clone());
+async fn code(State(setup): State<Setup>, Path(id): Path<Uuid>) -> Response {
+    let code = setup.history().passes.iter().find(|seen| seen.pass.id == id).map(|s| s.pass.code.clone());
     match code {
         Some(code) => {
             ([(header::CACHE_CONTROL, "no-store")], Json(json!({"code": code.reveal()}))).into_response()
@@ -86,7 +86,7 @@ async fn code(State(stage): State<Stage>, Path(id): Path<Uuid>) -> Response {
 
 /// Does it, and answers with all that there is to see then.
 async fn act(
-    State(stage): State<Stage>,
+    State(setup): State<Setup>,
     Path(name): Path<String>,
     headers: HeaderMap,
     body: Bytes,
@@ -95,15 +95,15 @@ async fn act(
     if !header(&headers, header::CONTENT_TYPE).is_some_and(|kind| kind.starts_with("application/json")) {
         return refuse(StatusCode::UNSUPPORTED_MEDIA_TYPE, ["the content type must be application/json"]);
     }
-    let action = match Action::parse(&name, &body, &stage) {
+    let action = match Action::parse(&name, &body, &setup) {
         Ok(action) => action,
         Err(Refusal::Unknown) => return refuse(StatusCode::NOT_FOUND, ["there is no such action"]),
         Err(Refusal::Problems(problems)) => return refuse(StatusCode::BAD_REQUEST, problems),
     };
     // In a task of its own: somebody who closes the page half-way does not leave a job half done.
-    let actor = stage.clone();
+    let actor = setup.clone();
     match tokio::spawn(async move { actor.act(action).await }).await {
-        Ok(()) => Json(views::state(&stage)).into_response(),
+        Ok(()) => Json(views::state(&setup)).into_response(),
         Err(_) => refuse(StatusCode::INTERNAL_SERVER_ERROR, ["the demo failed"]),
     }
 }

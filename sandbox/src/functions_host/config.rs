@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use super::{
     function::{self, Function, Http, Queue, Trigger},
     host_json,
-    reader::{Problems, Reader},
+    reader::{ConfigError, ConfigReader},
 };
 
 /// Settings that override host.json begin with this; `__` stands between the levels.
@@ -136,8 +136,8 @@ impl FunctionApp {
         settings: &Environment,
         plan: Plan,
         contracts: &[Contract],
-    ) -> Result<Self, Problems> {
-        let mut reader = Reader::default();
+    ) -> Result<Self, ConfigError> {
+        let mut reader = ConfigReader::default();
         let mut parsed = BTreeMap::new();
         for (path, text) in &files.0 {
             match serde_json::from_str::<Value>(text) {
@@ -165,7 +165,7 @@ impl FunctionApp {
         let problems = reader.finish();
         match host {
             Some(host) if problems.is_empty() => Ok(Self { host, functions, settings: settings.clone() }),
-            _ => Err(Problems(problems)),
+            _ => Err(ConfigError(problems)),
         }
     }
 
@@ -173,7 +173,7 @@ impl FunctionApp {
     ///
     /// # Errors
     /// As [`load`](Self::load).
-    pub fn embedded(settings: &Environment) -> Result<Self, Problems> {
+    pub fn embedded(settings: &Environment) -> Result<Self, ConfigError> {
         Self::load(&Files::embedded(), settings, Plan::Flex, CONTRACTS)
     }
 
@@ -187,7 +187,7 @@ impl FunctionApp {
 }
 
 /// Puts overriding settings into host.json, as the host does: names are found in any case.
-fn override_with(host_json: &mut Value, settings: &Environment, reader: &mut Reader) {
+fn override_with(host_json: &mut Value, settings: &Environment, reader: &mut ConfigReader) {
     for name in settings.names() {
         let Some((path, value)) = name.strip_prefix(OVERRIDE).zip(settings.get(name)) else { continue };
         let (mut place, mut target) = (String::new(), &mut *host_json);
@@ -227,7 +227,7 @@ fn step<'a>(target: &'a mut Value, part: &str) -> (String, &'a mut Value) {
 }
 
 /// Two functions cannot answer one route.
-fn check_routes(functions: &BTreeMap<String, Function>, reader: &Reader) {
+fn check_routes(functions: &BTreeMap<String, Function>, reader: &ConfigReader) {
     let mut routes: BTreeMap<String, &str> = BTreeMap::new();
     for (name, function) in functions {
         let Trigger::Http(Http { route, .. }) = &function.trigger else { continue };
@@ -240,7 +240,7 @@ fn check_routes(functions: &BTreeMap<String, Function>, reader: &Reader) {
 
 /// The handler looks for its trigger, and gives its outputs, by name: the host ignores an output that it has no
 /// binding for, and the message is lost.
-fn check_contracts(parsed: &BTreeMap<&str, Value>, contracts: &[Contract], reader: &Reader) {
+fn check_contracts(parsed: &BTreeMap<&str, Value>, contracts: &[Contract], reader: &ConfigReader) {
     for contract in contracts {
         let path = format!("{}/function.json", contract.function);
         let Some(file) = parsed.get(path.as_str()) else {

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::{
     payload,
-    storage::{Message, ScheduleStatus},
+    storage::{ScheduleStatus, StoredMessage},
     worker,
 };
 
@@ -54,7 +54,7 @@ impl Answer {
 
 /// How a message left the queue.
 #[derive(Clone, Debug)]
-pub struct Settled {
+pub struct Completed {
     /// The message.
     pub message: String,
     /// The answer to its last delivery.
@@ -96,14 +96,14 @@ impl LocalHost {
     }
 
     /// Works through `messages`; what fails comes back after the visibility timeout, and is given up after the
-    /// last delivery. `settled` hears of every message that leaves the queue.
-    pub async fn work(&self, messages: Vec<String>, mut settled: impl FnMut(Settled)) {
+    /// last delivery. `completed` hears of every message that leaves the queue.
+    pub async fn work(&self, messages: Vec<String>, mut completed: impl FnMut(Completed)) {
         let mut queue: VecDeque<(String, u32)> = messages.into_iter().map(|message| (message, 1)).collect();
         let mut later = VecDeque::new();
         while let Some((message, delivery)) = queue.pop_front() {
             let answer = self.deliver(&message, delivery).await;
             if answer.is_success() || delivery == MAX_DELIVERIES {
-                settled(Settled { message, answer, deliveries: delivery });
+                completed(Completed { message, answer, deliveries: delivery });
             } else {
                 later.push_back((message, delivery + 1));
             }
@@ -133,6 +133,6 @@ impl LocalHost {
     /// The invocation for a queue message.
     pub fn queue_invocation(&self, message: &str, delivery: u32) -> Value {
         let now = self.clock.now();
-        payload::queue("OnGroupAdd", "msg", message, &Message::received(message, delivery, now), now)
+        payload::queue("OnGroupAdd", "msg", message, &StoredMessage::received(message, delivery, now), now)
     }
 }

@@ -12,7 +12,7 @@ use serde_json::Value;
 use tokio::sync::Notify;
 use uuid::Uuid;
 
-use crate::functions_host::local_host::{Answer, Settled};
+use crate::functions_host::local_host::{Answer, Completed};
 
 /// A function that ran, or was to run.
 #[derive(Clone, Debug)]
@@ -54,7 +54,7 @@ pub enum Cause {
         /// The message.
         text: String,
         /// What became of it.
-        fate: Fate,
+        disposition: Disposition,
     },
     /// A request to its route.
     Http,
@@ -64,7 +64,7 @@ pub enum Cause {
 
 /// What became of a message after an invocation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fate {
+pub enum Disposition {
     /// It is deleted.
     Done,
     /// It comes back after the `visibilityTimeout`.
@@ -110,14 +110,14 @@ impl Invocation {
     }
 
     /// How a message left its queue, if it did, and the handler answered.
-    pub fn settled(&self) -> Option<Settled> {
+    pub fn completed(&self) -> Option<Completed> {
         match &self.cause {
-            Cause::Queue { text, fate: Fate::Done | Fate::Poison, .. } => {
+            Cause::Queue { text, disposition: Disposition::Done | Disposition::Poison, .. } => {
                 let answer = self
                     .answer
                     .clone()
                     .unwrap_or(Answer { status: StatusCode::BAD_GATEWAY, body: Value::Null });
-                Some(Settled { message: text.clone(), answer, deliveries: self.attempt })
+                Some(Completed { message: text.clone(), answer, deliveries: self.attempt })
             }
             _ => None,
         }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::TimeDelta;
-use firstpass::queue::{AT_ONCE, JOBS, Message, POISON, Queue, QueueError, Queues, Received};
+use firstpass::queue::{AT_ONCE, JOBS, POISON, Queue, QueueError, QueueMessage, Queues, Received};
 use uuid::Uuid;
 
 use crate::functions_host::{Storage, storage};
@@ -29,8 +29,8 @@ pub fn queues(storage: &Storage) -> Queues {
     Queues { jobs: queue(JOBS), poison: queue(POISON) }
 }
 
-fn message(message: storage::Message) -> Message {
-    Message {
+fn message(message: storage::StoredMessage) -> QueueMessage {
+    QueueMessage {
         id: message.id.to_string(),
         text: message.text,
         inserted: message.inserted,
@@ -45,7 +45,7 @@ fn receipt(received: &Received) -> Result<Uuid, QueueError> {
 
 #[async_trait]
 impl Queue for MemoryQueue {
-    async fn peek(&self) -> Result<Vec<Message>, QueueError> {
+    async fn peek(&self) -> Result<Vec<QueueMessage>, QueueError> {
         Ok(self.storage.peek(&self.name, AT_ONCE).into_iter().map(message).collect())
     }
 
@@ -68,7 +68,7 @@ impl Queue for MemoryQueue {
 
     async fn delete(&self, message: &Received) -> Result<(), QueueError> {
         let receipt = receipt(message)?;
-        let held = |m: &storage::Message| m.receipt == receipt;
+        let held = |m: &storage::StoredMessage| m.receipt == receipt;
         if !self.storage.messages(&self.name).iter().any(held) {
             return Err(QueueError("somebody else took the message meanwhile".to_owned()));
         }

@@ -41,10 +41,10 @@ use self::local_host::Answer;
 
 pub use self::{
     config::{CONTRACTS, Files, FunctionApp, Plan},
-    log::{Cause, Failure, Fate, Invocation, Log},
+    log::{Cause, Disposition, Failure, Invocation, Log},
     memory_queue::{MemoryQueue, queues},
     process::Process,
-    reader::{Problem, Problems},
+    reader::{ConfigError, ConfigProblem},
     storage::Storage,
     worker::{Embedded, Worker},
 };

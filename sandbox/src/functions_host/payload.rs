@@ -7,7 +7,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use super::storage::{Message, ScheduleStatus};
+use super::storage::{ScheduleStatus, StoredMessage};
 
 /// A queue message's invocation: its text as an encoded string, and the top-level fields of its JSON copied over
 /// the metadata, whatever stood there before (`Utility.ApplyBindingData`).
@@ -15,7 +15,7 @@ pub(crate) fn queue(
     function: &str,
     binding: &str,
     text: &str,
-    message: &Message,
+    message: &StoredMessage,
     now: DateTime<Utc>,
 ) -> Value {
     let mut metadata = Map::new();
@@ -65,7 +65,7 @@ pub(crate) fn http(function: &str, binding: &str, request: Value, now: DateTime<
 
 /// What an invocation says from its first repetition on by the function's retry policy.
 pub(super) fn retry_context(count: u32, most: i64, exception: &str) -> Value {
-    json!({"RetryCount": count, "MaxRetryCount": most, "Exception": {"Message": exception}})
+    json!({"RetryCount": count, "MaxRetryCount": most, "Exception": {"StoredMessage": exception}})
 }
 
 fn sys(function: &str, now: DateTime<Utc>) -> Value {

@@ -12,9 +12,9 @@ use chrono::TimeDelta;
 use super::{
     Instance,
     function::Function,
-    log::{Cause, Fate, Level},
+    log::{Cause, Disposition, Level},
     payload,
-    storage::Message,
+    storage::StoredMessage,
 };
 
 const POISON: &str = "-poison";
@@ -78,7 +78,7 @@ async fn take_messages(host: &Arc<Instance>, function: &Function, queue: &str) {
     }
 }
 
-async fn handle(host: &Instance, function: &Function, queue: &str, message: &Message) {
+async fn handle(host: &Instance, function: &Function, queue: &str, message: &StoredMessage) {
     let options = host.app.host.queues;
     let storage = &host.storage;
     // A worker that dies with its host never says that it failed: the count goes on, and here it ends.
@@ -86,25 +86,26 @@ async fn handle(host: &Instance, function: &Function, queue: &str, message: &Mes
         Some(text) if message.dequeue_count <= options.max_dequeue_count => text,
         text => {
             let why = if text.is_some() { "it was tried often enough" } else { "it is not base64" };
-            host.log.print(Level::Error, format!("Message {} of {queue} is poison: {why}.", message.id));
+            host.log
+                .print(Level::Error, format!("StoredMessage {} of {queue} is poison: {why}.", message.id));
             give_up(host, queue, message);
             return;
         }
     };
     let payload = payload::queue(&function.name, &function.input, &text, message, storage.now());
     let ran = host.invoke(function, &payload).await;
-    let fate = match &ran.result {
-        Ok(_) => Fate::Done,
-        Err(_) if message.dequeue_count >= options.max_dequeue_count => Fate::Poison,
-        Err(_) => Fate::Back,
+    let disposition = match &ran.result {
+        Ok(_) => Disposition::Done,
+        Err(_) if message.dequeue_count >= options.max_dequeue_count => Disposition::Poison,
+        Err(_) => Disposition::Back,
     };
-    let cause = Cause::Queue { queue: queue.to_owned(), message: message.id, text, fate };
+    let cause = Cause::Queue { queue: queue.to_owned(), message: message.id, text, disposition };
     let (invocation, _) = ran.into_invocation(function, cause, message.dequeue_count);
     host.log.write(invocation);
-    match fate {
-        Fate::Done => storage.delete(queue, message.receipt),
-        Fate::Poison => give_up(host, queue, message),
-        Fate::Back => {
+    match disposition {
+        Disposition::Done => storage.delete(queue, message.receipt),
+        Disposition::Poison => give_up(host, queue, message),
+        Disposition::Back => {
             let delay = TimeDelta::from_std(options.visibility_timeout).unwrap_or_default();
             storage.release(queue, message.receipt, delay);
         }
@@ -112,7 +113,7 @@ async fn handle(host: &Instance, function: &Function, queue: &str, message: &Mes
 }
 
 /// `None` for a message that does not have the encoding that host.json speaks of.
-fn plain(message: &Message, base64: bool) -> Option<String> {
+fn plain(message: &StoredMessage, base64: bool) -> Option<String> {
     if base64 {
         String::from_utf8(STANDARD.decode(&message.text).ok()?).ok()
     } else {
@@ -121,7 +122,7 @@ fn plain(message: &Message, base64: bool) -> Option<String> {
 }
 
 /// Into the poison queue; what fails there is gone.
-fn give_up(host: &Instance, queue: &str, message: &Message) {
+fn give_up(host: &Instance, queue: &str, message: &StoredMessage) {
     let poison = format!("{queue}{POISON}");
     if !queue.ends_with(POISON) && poison.len() <= 63 {
         // It fitted before, and so it does now.

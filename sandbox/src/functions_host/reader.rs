@@ -6,7 +6,7 @@ use serde_json::Value;
 
 /// Something that the host would refuse, or silently understand in another way than it reads.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Problem {
+pub struct ConfigProblem {
     /// The file, or the setting that overrides it.
     pub file: String,
     /// Where in it, as a JSON pointer (RFC 6901).
@@ -15,7 +15,7 @@ pub struct Problem {
     pub what: String,
 }
 
-impl fmt::Display for Problem {
+impl fmt::Display for ConfigProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}#{}: {}", self.file, self.place, self.what)
     }
@@ -23,29 +23,29 @@ impl fmt::Display for Problem {
 
 /// All problems, one in each line.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Problems(pub Vec<Problem>);
+pub struct ConfigError(pub Vec<ConfigProblem>);
 
-impl fmt::Display for Problems {
+impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let lines: Vec<String> = self.0.iter().map(Problem::to_string).collect();
+        let lines: Vec<String> = self.0.iter().map(ConfigProblem::to_string).collect();
         f.write_str(&lines.join("\n"))
     }
 }
 
-impl std::error::Error for Problems {}
+impl std::error::Error for ConfigError {}
 
 /// Where problems go.
 #[derive(Default)]
-pub(super) struct Reader {
-    problems: RefCell<Vec<Problem>>,
+pub(super) struct ConfigReader {
+    problems: RefCell<Vec<ConfigProblem>>,
     /// Places that settings override, and the settings.
     overridden: BTreeMap<(String, String), String>,
 }
 
-impl Reader {
+impl ConfigReader {
     pub(super) fn problem(&self, file: &str, place: &str, what: impl Into<String>) {
         let file = self.overridden.get(&(file.to_owned(), place.to_owned())).map_or(file, String::as_str);
-        let problem = Problem { file: file.to_owned(), place: place.to_owned(), what: what.into() };
+        let problem = ConfigProblem { file: file.to_owned(), place: place.to_owned(), what: what.into() };
         self.problems.borrow_mut().push(problem);
     }
 
@@ -58,7 +58,7 @@ impl Reader {
         Node { reader: self, file, place: String::new(), value }
     }
 
-    pub(super) fn finish(self) -> Vec<Problem> {
+    pub(super) fn finish(self) -> Vec<ConfigProblem> {
         self.problems.into_inner()
     }
 }
@@ -66,7 +66,7 @@ impl Reader {
 /// A value, and where it stands.
 #[derive(Clone)]
 pub(super) struct Node<'a> {
-    reader: &'a Reader,
+    reader: &'a ConfigReader,
     file: &'a str,
     place: String,
     value: &'a Value,

@@ -33,13 +33,13 @@ struct Inner {
 
 #[derive(Default)]
 struct State {
-    queues: BTreeMap<String, Vec<Message>>,
+    queues: BTreeMap<String, Vec<StoredMessage>>,
     timers: BTreeMap<String, Timer>,
 }
 
 /// A message in a queue.
 #[derive(Clone, Debug)]
-pub struct Message {
+pub struct StoredMessage {
     /// The service's id for it.
     pub id: Uuid,
     /// As it is stored: with `messageEncoding` base64, that.
@@ -82,7 +82,7 @@ struct Timer {
     locked_until: Option<DateTime<Utc>>,
 }
 
-impl Message {
+impl StoredMessage {
     fn new(text: String, now: DateTime<Utc>) -> Self {
         Self {
             id: Uuid::new_v4(),
@@ -146,14 +146,14 @@ impl Storage {
                 text.len()
             ));
         }
-        let message = Message::new(text, self.now() + delay);
+        let message = StoredMessage::new(text, self.now() + delay);
         self.lock().queues.entry(queue.to_owned()).or_default().push(message);
         self.time().ring();
         Ok(())
     }
 
     /// All messages of a queue, those included that are hidden; oldest first.
-    pub fn messages(&self, queue: &str) -> Vec<Message> {
+    pub fn messages(&self, queue: &str) -> Vec<StoredMessage> {
         self.lock().queues.get(queue).cloned().unwrap_or_default()
     }
 
@@ -178,23 +178,23 @@ impl Storage {
     }
 
     /// The first visible messages of a queue, left where they are.
-    pub(crate) fn peek(&self, queue: &str, count: usize) -> Vec<Message> {
+    pub(crate) fn peek(&self, queue: &str, count: usize) -> Vec<StoredMessage> {
         let now = self.now();
-        let is_visible = |m: &Message| m.holder.is_none() && m.visible <= now && m.expires > now;
+        let is_visible = |m: &StoredMessage| m.holder.is_none() && m.visible <= now && m.expires > now;
         self.messages(queue).into_iter().filter(is_visible).take(count).collect()
     }
 
     /// Up to `count` visible messages for `host`, hidden from now on as long as it lives, and a lease longer.
-    pub(super) fn receive(&self, queue: &str, count: usize, host: Uuid) -> Vec<Message> {
+    pub(super) fn receive(&self, queue: &str, count: usize, host: Uuid) -> Vec<StoredMessage> {
         self.hide(queue, count, LEASE, Some(host))
     }
 
     /// Up to `count` visible messages for somebody who is no host, hidden for a time.
-    pub(crate) fn take(&self, queue: &str, count: usize, hidden: TimeDelta) -> Vec<Message> {
+    pub(crate) fn take(&self, queue: &str, count: usize, hidden: TimeDelta) -> Vec<StoredMessage> {
         self.hide(queue, count, hidden, None)
     }
 
-    fn hide(&self, queue: &str, count: usize, hidden: TimeDelta, host: Option<Uuid>) -> Vec<Message> {
+    fn hide(&self, queue: &str, count: usize, hidden: TimeDelta, host: Option<Uuid>) -> Vec<StoredMessage> {
         let now = self.now();
         let mut state = self.lock();
         // A queue that is only listened to is not made.
@@ -228,7 +228,7 @@ impl Storage {
         self.change(queue, |message| message.receipt == receipt, visible);
     }
 
-    fn change(&self, queue: &str, which: impl Fn(&Message) -> bool, visible: DateTime<Utc>) {
+    fn change(&self, queue: &str, which: impl Fn(&StoredMessage) -> bool, visible: DateTime<Utc>) {
         if let Some(messages) = self.lock().queues.get_mut(queue) {
             for message in messages.iter_mut().filter(|message| which(message)) {
                 message.visible = visible;

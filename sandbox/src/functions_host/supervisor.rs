@@ -149,8 +149,8 @@ impl Supervisor {
     /// The handler, as soon as it is ready; `None` when there will be none.
     pub(super) async fn ready(&self) -> Option<Arc<dyn Running>> {
         let mut state = self.state.subscribe();
-        let settled = timeout(PATIENCE, state.wait_for(|state| !matches!(state, State::Starting))).await;
-        match settled {
+        let completed = timeout(PATIENCE, state.wait_for(|state| !matches!(state, State::Starting))).await;
+        match completed {
             Ok(Ok(state)) => match &*state {
                 State::Ready(running) => Some(running.clone()),
                 State::Starting | State::GivenUp => None,

@@ -13,7 +13,7 @@ use firstpass::{
     cli,
     clock::Clock,
     ledger::{Ledger, memory::MemoryLedger},
-    settings::{Environment, IdentitySettings, Problem, QueueAccess, Report, Settings},
+    settings::{Environment, IdentitySettings, QueueAccess, SettingProblem, Settings, SettingsError},
     startup,
 };
 
@@ -53,7 +53,10 @@ pub fn product_environment(env: &Environment) -> Environment {
 ///
 /// # Errors
 /// Every setting that keeps it from working.
-pub fn build_app(settings: Settings, env: &Environment) -> Result<(Arc<App>, Arc<SandboxUrl>), Report> {
+pub fn build_app(
+    settings: Settings,
+    env: &Environment,
+) -> Result<(Arc<App>, Arc<SandboxUrl>), SettingsError> {
     let url = check(env)?;
     let http = startup::loopback_client()?;
     let sandbox = SandboxUrl::new(http.clone(), url.clone(), Clock::system());
@@ -78,10 +81,10 @@ pub fn build_app(settings: Settings, env: &Environment) -> Result<(Arc<App>, Arc
 }
 
 /// The sandbox's URL, if it and the ledger's are on this machine and this machine is not Azure's.
-fn check(env: &Environment) -> Result<LoopbackUrl, Report> {
+fn check(env: &Environment) -> Result<LoopbackUrl, SettingsError> {
     const EXAMPLE: &str = "http://127.0.0.1:8089";
     let mut problems = Vec::new();
-    let mut problem = |name, what, example| problems.push(Problem { name, what, example });
+    let mut problem = |name, what, example| problems.push(SettingProblem { name, what, example });
     let url = env.get("SANDBOX_URL").map(|text| (text, text.parse::<LoopbackUrl>().ok()));
     match &url {
         None => problem("SANDBOX_URL", "is missing".to_owned(), EXAMPLE),
@@ -102,7 +105,7 @@ fn check(env: &Environment) -> Result<LoopbackUrl, Report> {
     }
     match url {
         Some((_, Some(url))) if problems.is_empty() => Ok(url),
-        _ => Err(Report(problems)),
+        _ => Err(SettingsError(problems)),
     }
 }
 

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::{
     Group, Pass, Person, Subscription, Tenant,
-    wire::{Call, GraphError},
+    wire::{GraphCall, GraphError},
 };
 
 /// A fault that goes off when the `nth` request that it fits arrives, and at the `times - 1` after it.
@@ -139,7 +139,7 @@ impl Fault {
         self.times(u32::MAX)
     }
 
-    fn fits(&self, call: &Call) -> bool {
+    fn fits(&self, call: &GraphCall) -> bool {
         let method_fits =
             self.method.as_deref().is_none_or(|wanted| wanted.eq_ignore_ascii_case(call.method.as_str()));
         let body_fits = || {
@@ -263,17 +263,17 @@ impl Faults {
     }
 
     /// What happens to a request that has just arrived.
-    pub(super) fn draw(&mut self, call: &Call, now: DateTime<Utc>) -> Option<Drawn> {
+    pub(super) fn draw(&mut self, call: &GraphCall, now: DateTime<Utc>) -> Option<Drawn> {
         self.draw_armed(call, now).or_else(|| self.chance(BY_CHANCE.len()))
     }
 
     /// What happens to a part of a batch. By chance it meets errors only: what happens to connections by chance, the
     /// batch has had its draw for.
-    pub(super) fn draw_for_part(&mut self, call: &Call, now: DateTime<Utc>) -> Option<Drawn> {
+    pub(super) fn draw_for_part(&mut self, call: &GraphCall, now: DateTime<Utc>) -> Option<Drawn> {
         self.draw_armed(call, now).or_else(|| self.chance(ERRORS))
     }
 
-    fn draw_armed(&mut self, call: &Call, now: DateTime<Utc>) -> Option<Drawn> {
+    fn draw_armed(&mut self, call: &GraphCall, now: DateTime<Utc>) -> Option<Drawn> {
         let mut drawn = None;
         self.armed.retain(|armed| armed.until.is_none_or(|until| now < until));
         for armed in self.armed.iter_mut().filter(|armed| armed.fault.fits(call)) {

@@ -18,7 +18,7 @@ const TEAM: usize = 12;
 
 /// What is peculiar about a joiner.
 #[derive(Clone, Copy)]
-enum Kind {
+enum JoinerKind {
     Plain,
     NoManager,
     ManagerWithoutMail,
@@ -43,28 +43,28 @@ enum Kind {
 }
 
 /// Every kind, with the note that goes with it.
-const KINDS: &[(Kind, &str)] = &[
-    (Kind::Plain, "plain"),
-    (Kind::NoManager, "no manager"),
-    (Kind::ManagerWithoutMail, "manager has no address"),
-    (Kind::ManagerIsContact, "manager is a contact"),
-    (Kind::NoPrivateAddress, "no private address"),
-    (Kind::Disabled, "disabled"),
-    (Kind::ExternalGuest, "external guest"),
-    (Kind::InternalGuest, "internal guest"),
-    (Kind::ConvertedGuest, "invited once, a member now"),
-    (Kind::WorkingPass, "working pass"),
-    (Kind::PassForDayOne, "pass for day one"),
-    (Kind::ExpiredPass, "expired pass"),
-    (Kind::UsedPass, "used pass"),
-    (Kind::Privileged, "privileged"),
-    (Kind::HarmlessRole, "harmless role"),
-    (Kind::Eligible, "eligible for a role"),
-    (Kind::InRoleAssignableGroup, "in a role-assignable group"),
-    (Kind::BeyondHorizon, "beyond the horizon"),
-    (Kind::Past, "started already"),
-    (Kind::NoHireDate, "no hire date"),
-    (Kind::Replicating, "made a moment ago"),
+const KINDS: &[(JoinerKind, &str)] = &[
+    (JoinerKind::Plain, "plain"),
+    (JoinerKind::NoManager, "no manager"),
+    (JoinerKind::ManagerWithoutMail, "manager has no address"),
+    (JoinerKind::ManagerIsContact, "manager is a contact"),
+    (JoinerKind::NoPrivateAddress, "no private address"),
+    (JoinerKind::Disabled, "disabled"),
+    (JoinerKind::ExternalGuest, "external guest"),
+    (JoinerKind::InternalGuest, "internal guest"),
+    (JoinerKind::ConvertedGuest, "invited once, a member now"),
+    (JoinerKind::WorkingPass, "working pass"),
+    (JoinerKind::PassForDayOne, "pass for day one"),
+    (JoinerKind::ExpiredPass, "expired pass"),
+    (JoinerKind::UsedPass, "used pass"),
+    (JoinerKind::Privileged, "privileged"),
+    (JoinerKind::HarmlessRole, "harmless role"),
+    (JoinerKind::Eligible, "eligible for a role"),
+    (JoinerKind::InRoleAssignableGroup, "in a role-assignable group"),
+    (JoinerKind::BeyondHorizon, "beyond the horizon"),
+    (JoinerKind::Past, "started already"),
+    (JoinerKind::NoHireDate, "no hire date"),
+    (JoinerKind::Replicating, "made a moment ago"),
 ];
 
 /// Country, language, zone. Without a language the reader has to go by the country.
@@ -131,7 +131,7 @@ impl Maker {
         }
     }
 
-    fn kind(&mut self, at: usize) -> (Kind, &'static str) {
+    fn kind(&mut self, at: usize) -> (JoinerKind, &'static str) {
         match KINDS.get(at) {
             Some(kind) => *kind,
             None if self.rng.random_bool(0.6) => KINDS[0],
@@ -139,7 +139,7 @@ impl Maker {
         }
     }
 
-    fn add(&mut self, tenant: &mut Tenant, at: usize, kind: Kind, note: &'static str) {
+    fn add(&mut self, tenant: &mut Tenant, at: usize, kind: JoinerKind, note: &'static str) {
         if at.is_multiple_of(TEAM) {
             self.manager = tenant.add(Person::named(&self.name()).job("Team lead", "Operations"));
         }
@@ -175,50 +175,50 @@ impl Maker {
         person.private_mail(&format!("{local}{number}@mail.example"))
     }
 
-    fn shape(&mut self, mut person: Person, kind: Kind) -> Person {
+    fn shape(&mut self, mut person: Person, kind: JoinerKind) -> Person {
         match kind {
-            Kind::NoManager => person.manager = None,
-            Kind::ManagerWithoutMail => person.manager = Some(self.silent_manager),
-            Kind::ManagerIsContact => person.manager = Some(self.contact),
-            Kind::NoPrivateAddress => person.other_mails.clear(),
-            Kind::Disabled => person.enabled = false,
-            Kind::InternalGuest => person.guest = true,
-            Kind::ExternalGuest => return invited(person, Person::external_guest),
-            Kind::ConvertedGuest => return invited(person, Person::converted_guest),
-            Kind::BeyondHorizon => {
+            JoinerKind::NoManager => person.manager = None,
+            JoinerKind::ManagerWithoutMail => person.manager = Some(self.silent_manager),
+            JoinerKind::ManagerIsContact => person.manager = Some(self.contact),
+            JoinerKind::NoPrivateAddress => person.other_mails.clear(),
+            JoinerKind::Disabled => person.enabled = false,
+            JoinerKind::InternalGuest => person.guest = true,
+            JoinerKind::ExternalGuest => return invited(person, Person::external_guest),
+            JoinerKind::ConvertedGuest => return invited(person, Person::converted_guest),
+            JoinerKind::BeyondHorizon => {
                 person.hire_date = Some(midnight_in(Tz::UTC, self.now, self.rng.random_range(10..60)));
             }
-            Kind::Past => {
+            JoinerKind::Past => {
                 person.hire_date = Some(midnight_in(Tz::UTC, self.now, -self.rng.random_range(3..30)))
             }
-            Kind::NoHireDate => person.hire_date = None,
-            Kind::Replicating => person.replicating_until = Some(self.now + TimeDelta::seconds(20)),
+            JoinerKind::NoHireDate => person.hire_date = None,
+            JoinerKind::Replicating => person.replicating_until = Some(self.now + TimeDelta::seconds(20)),
             _ => {}
         }
         person
     }
 
     /// What hangs on an account beside its own properties.
-    fn equip(&mut self, tenant: &mut Tenant, id: Uuid, kind: Kind) {
+    fn equip(&mut self, tenant: &mut Tenant, id: Uuid, kind: JoinerKind) {
         if let Some(pass) = self.pass(tenant, id, kind) {
             tenant.add_pass(id, pass);
         }
         match kind {
-            Kind::Privileged => tenant.assign_role(id, roles::USER_ADMINISTRATOR),
-            Kind::HarmlessRole => tenant.assign_role(id, roles::REPORTS_READER),
-            Kind::Eligible => tenant.make_eligible(id, roles::HELPDESK_ADMINISTRATOR),
-            Kind::InRoleAssignableGroup => tenant.add_member(self.role_assignable, id),
+            JoinerKind::Privileged => tenant.assign_role(id, roles::USER_ADMINISTRATOR),
+            JoinerKind::HarmlessRole => tenant.assign_role(id, roles::REPORTS_READER),
+            JoinerKind::Eligible => tenant.make_eligible(id, roles::HELPDESK_ADMINISTRATOR),
+            JoinerKind::InRoleAssignableGroup => tenant.add_member(self.role_assignable, id),
             _ => {}
         }
     }
 
-    fn pass(&self, tenant: &Tenant, id: Uuid, kind: Kind) -> Option<PassSpec> {
+    fn pass(&self, tenant: &Tenant, id: Uuid, kind: JoinerKind) -> Option<PassSpec> {
         let made_hours_ago = |hours| PassSpec::opening(self.now - TimeDelta::hours(hours)).lasting(480);
         match kind {
-            Kind::WorkingPass => Some(made_hours_ago(1)),
-            Kind::UsedPass => Some(made_hours_ago(2).used()),
-            Kind::ExpiredPass => Some(made_hours_ago(100)),
-            Kind::PassForDayOne => {
+            JoinerKind::WorkingPass => Some(made_hours_ago(1)),
+            JoinerKind::UsedPass => Some(made_hours_ago(2).used()),
+            JoinerKind::ExpiredPass => Some(made_hours_ago(100)),
+            JoinerKind::PassForDayOne => {
                 let day_one = tenant.users.get(&id)?.hire_date?.max(self.now) + TimeDelta::hours(7);
                 Some(PassSpec::opening(day_one).lasting(480).created(self.now - TimeDelta::hours(5)))
             }

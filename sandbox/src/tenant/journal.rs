@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::{Pass, wire::Call};
+use super::{Pass, wire::GraphCall};
 
 /// A request that reached the tenant.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -77,7 +77,7 @@ pub(super) struct Journal(Vec<Option<Request>>);
 pub(super) struct Entry(usize);
 
 impl Journal {
-    pub(super) fn open(&mut self, at: DateTime<Utc>, call: &Call) -> Entry {
+    pub(super) fn open(&mut self, at: DateTime<Utc>, call: &GraphCall) -> Entry {
         self.0.push(Some(Request {
             at,
             method: call.method.to_string(),

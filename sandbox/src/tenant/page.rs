@@ -7,14 +7,14 @@ use uuid::Uuid;
 
 use super::{
     query::Query,
-    wire::{Answer, Call, GraphError},
+    wire::{Answer, GraphCall, GraphError},
 };
 
 /// The page of `ids` that the request asks for, each item as `render` shows it. `ids` are in order.
 ///
 /// A link to the next page carries every option of the request; its token is good for that request only.
 pub(super) fn page(
-    call: &Call,
+    call: &GraphCall,
     query: &Query,
     cap: usize,
     context: &str,
@@ -40,7 +40,7 @@ pub(super) fn page(
 }
 
 /// `object` as the whole of an answer.
-pub(super) fn entity(call: &Call, context: &str, mut object: Map<String, Value>) -> Value {
+pub(super) fn entity(call: &GraphCall, context: &str, mut object: Map<String, Value>) -> Value {
     object.insert("@odata.context".to_owned(), context_url(call, context).into());
     Value::Object(object)
 }
@@ -50,18 +50,18 @@ pub(super) fn selected(select: Option<&[String]>) -> String {
     select.map_or_else(String::new, |names| format!("({})", names.join(",")))
 }
 
-pub(super) fn context_url(call: &Call, context: &str) -> String {
+pub(super) fn context_url(call: &GraphCall, context: &str) -> String {
     format!("{}/$metadata#{context}", call.root())
 }
 
-fn next_link(call: &Call, query: &Query, fingerprint: u64, last: Uuid) -> String {
+fn next_link(call: &GraphCall, query: &Query, fingerprint: u64, last: Uuid) -> String {
     let options = query.encode_without("$skiptoken");
     let separator = if options.is_empty() { "" } else { "&" };
     let (root, path, last) = (call.root(), call.path(), last.simple());
     format!("{root}{path}?{options}{separator}$skiptoken={last}{fingerprint:016x}")
 }
 
-fn fingerprint(call: &Call, query: &Query) -> u64 {
+fn fingerprint(call: &GraphCall, query: &Query) -> u64 {
     let mut hasher = DefaultHasher::new();
     (call.path(), query.encode_without("$skiptoken")).hash(&mut hasher);
     hasher.finish()

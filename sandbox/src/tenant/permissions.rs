@@ -12,7 +12,7 @@ use super::{
     calls::subscriptions,
     query::Query,
     route::Route,
-    wire::{Call, GraphError},
+    wire::{GraphCall, GraphError},
 };
 
 /// An application permission, by the name that it has in Entra ID.
@@ -105,7 +105,7 @@ impl Permission {
 }
 
 /// Refuses what the app has no permission for. A method that nobody has is refused later, as such.
-pub(super) fn check(state: &State, route: &Route, call: &Call, query: &Query) -> Result<(), GraphError> {
+pub(super) fn check(state: &State, route: &Route, call: &GraphCall, query: &Query) -> Result<(), GraphError> {
     let needed = match route {
         Route::Users | Route::User(_) | Route::Manager(_) | Route::TransitiveMemberOf(_) => {
             Permission::UserRead

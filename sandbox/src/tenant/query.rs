@@ -2,7 +2,7 @@
 
 use super::{
     schema::{Schema, check_select},
-    wire::{Call, GraphError},
+    wire::{GraphCall, GraphError},
 };
 
 /// The most items that `$top` may ask for.
@@ -59,14 +59,14 @@ impl Query {
     }
 
     /// Refuses any option but these: in Graph's words what Graph refuses, and else by name.
-    pub(super) fn allow(&self, call: &Call, names: &[&str]) -> Result<(), GraphError> {
+    pub(super) fn allow(&self, call: &GraphCall, names: &[&str]) -> Result<(), GraphError> {
         match self.0.iter().find(|(option, _)| !names.contains(&option.as_str())) {
             None => Ok(()),
             Some((option, _)) => Err(self.refusal(call, option)),
         }
     }
 
-    fn refusal(&self, call: &Call, option: &str) -> GraphError {
+    fn refusal(&self, call: &GraphCall, option: &str) -> GraphError {
         match option {
             "$skip" => GraphError::request_bad_request("'$skip' is not supported by the service."),
             "$search" if !call.is_advanced() => GraphError::unsupported_query(

@@ -5,7 +5,7 @@ use axum::http::Method;
 use super::{
     query::decode,
     segments,
-    wire::{Call, GraphError},
+    wire::{GraphCall, GraphError},
 };
 
 /// What a path names. Keys are decoded.
@@ -41,7 +41,7 @@ impl Route {
         }
     }
 
-    pub(super) fn parse(call: &Call) -> Result<Self, GraphError> {
+    pub(super) fn parse(call: &GraphCall) -> Result<Self, GraphError> {
         let segments = split(call.path())?;
         let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
         Ok(match segments.as_slice() {
@@ -82,7 +82,7 @@ impl Route {
 }
 
 /// Tells a path that Graph does not have from one that the sandbox lacks.
-fn refusal(call: &Call, path: &[&str]) -> GraphError {
+fn refusal(call: &GraphCall, path: &[&str]) -> GraphError {
     if let Some(segment) = segments::unknown(path) {
         return GraphError::bad_request(format!("Resource not found for the segment '{segment}'."));
     }

@@ -20,7 +20,7 @@ use super::{
     control,
     faults::{Drawn, FaultKind},
     route::Route,
-    wire::{Answer, Broken, Call, GraphError, Ids},
+    wire::{Answer, Broken, GraphCall, GraphError, Ids},
 };
 
 /// Graph accepts no more than this in one request.
@@ -55,13 +55,19 @@ async fn graph(State(sandbox): State<Sandbox>, request: Request) -> Response {
     outcome.unwrap_or_else(|error| error.into_answer(sandbox.now(), &ids)).into_response()
 }
 
-async fn read(request: Request) -> Result<Call, GraphError> {
+async fn read(request: Request) -> Result<GraphCall, GraphError> {
     let (parts, body) = request.into_parts();
     let url = parts.uri.path_and_query().map_or("/", |url| url.as_str()).to_owned();
     let body = to_bytes(body, BODY_MAX).await.map_err(|_| {
         GraphError::new(StatusCode::PAYLOAD_TOO_LARGE, "RequestEntityTooLarge", "The request is too large.")
     })?;
-    Ok(Call { target: target(&url)?.to_owned(), method: parts.method, url, headers: parts.headers, body })
+    Ok(GraphCall {
+        target: target(&url)?.to_owned(),
+        method: parts.method,
+        url,
+        headers: parts.headers,
+        body,
+    })
 }
 
 fn target(url: &str) -> Result<&str, GraphError> {
@@ -76,7 +82,7 @@ fn target(url: &str) -> Result<&str, GraphError> {
 }
 
 /// One request over the wire, journalled, with whatever fault it meets.
-async fn exchange(sandbox: &Sandbox, call: &Call) -> Answer {
+async fn exchange(sandbox: &Sandbox, call: &GraphCall) -> Answer {
     let fault = sandbox.lock().faults.draw(call, sandbox.now());
     if fault.as_ref().is_some_and(|fault| fault.kind == FaultKind::Refuse) {
         return Answer::refused();
@@ -97,7 +103,7 @@ async fn exchange(sandbox: &Sandbox, call: &Call) -> Answer {
 }
 
 /// One call, alone or as a part of a batch.
-pub(super) async fn dispatch(sandbox: &Sandbox, call: &Call, fault: Option<Drawn>) -> Answer {
+pub(super) async fn dispatch(sandbox: &Sandbox, call: &GraphCall, fault: Option<Drawn>) -> Answer {
     let (fault, replica) = fault.map(|drawn| (drawn.kind, drawn.replica)).unzip();
     let replica = replica.flatten().filter(|_| call.method == Method::GET);
     let effect = async {
@@ -117,7 +123,7 @@ pub(super) async fn dispatch(sandbox: &Sandbox, call: &Call, fault: Option<Drawn
 /// Has `effect` meet its fault.
 async fn meet(
     sandbox: &Sandbox,
-    call: &Call,
+    call: &GraphCall,
     fault: Option<FaultKind>,
     effect: impl Future<Output = Result<Answer, GraphError>>,
 ) -> Answer {
@@ -141,7 +147,7 @@ async fn meet(
 
 async fn attempt(
     sandbox: &Sandbox,
-    call: &Call,
+    call: &GraphCall,
     fault: Option<&FaultKind>,
     effect: impl Future<Output = Result<Answer, GraphError>>,
 ) -> Result<Answer, GraphError> {
@@ -179,7 +185,7 @@ struct Place {
 }
 
 impl Place {
-    fn take(sandbox: &Sandbox, call: &Call) -> Result<Option<Self>, GraphError> {
+    fn take(sandbox: &Sandbox, call: &GraphCall) -> Result<Option<Self>, GraphError> {
         let Some(mailbox) = mailbox(sandbox, call) else { return Ok(None) };
         let mut state = sandbox.lock();
         let busy = state.busy.entry(mailbox).or_default();
@@ -200,7 +206,7 @@ impl Drop for Place {
     }
 }
 
-fn mailbox(sandbox: &Sandbox, call: &Call) -> Option<Uuid> {
+fn mailbox(sandbox: &Sandbox, call: &GraphCall) -> Option<Uuid> {
     match (&call.method, Route::parse(call)) {
         (&Method::POST, Ok(Route::SendMail(sender))) => {
             sandbox.lock().tenant.find_user(&sender).map(|person| person.id)

@@ -13,7 +13,7 @@ use super::{identity::FOREIGN_TOKEN, loopback::is_loopback, transport::GRAPH_HOS
 
 /// A request, alone or as a part of a batch.
 #[derive(Clone)]
-pub(super) struct Call {
+pub(super) struct GraphCall {
     pub(super) method: Method,
     /// Path and query as sent, beginning with `/v1.0` unless it is a part of a batch.
     pub(super) url: String,
@@ -23,7 +23,7 @@ pub(super) struct Call {
     pub(super) body: Bytes,
 }
 
-impl Call {
+impl GraphCall {
     pub(super) fn header(&self, name: impl header::AsHeaderName) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
     }

@@ -16,7 +16,7 @@ use crate::{
     hash::sha256,
     ledger::Fingerprint,
     mail::ServiceDesk,
-    pass::order::{KEY_KEPT, Order, Wish},
+    pass::request::{Choice, IDEMPOTENCY_WINDOW, PassRequest},
     settings::{CreateTapSettings, Deliver, LIFETIMES, Parameter, https_page},
 };
 
@@ -33,7 +33,7 @@ const MAX_UNKNOWN: usize = 10;
 
 /// A call as it was asked for; nothing in it stands for a default.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Call {
+pub(super) struct Parameters {
     pub user_name: String,
     pub lifetime_minutes: Option<u32>,
     pub one_time: Option<bool>,
@@ -75,11 +75,11 @@ pub(super) fn parse(
     key: Option<&str>,
     settings: &CreateTapSettings,
     now: DateTime<Utc>,
-) -> Result<Call, Vec<Wrong>> {
+) -> Result<Parameters, Vec<Wrong>> {
     let mut wrong = Vec::new();
     let mut note = |parameter, what: &str| wrong.push(Wrong { parameter, what: what.to_owned() });
     let key = key.map(str::trim).filter(|key| !key.is_empty());
-    let mut call = Call { key: key.map(str::to_owned), ..Call::default() };
+    let mut call = Parameters { key: key.map(str::to_owned), ..Parameters::default() };
     if key.is_some_and(|key| key.len() > MAX_KEY || !key.bytes().all(|b| b.is_ascii_graphic())) {
         note("Idempotency-Key", "is not 1 to 255 visible ASCII characters");
     }
@@ -129,7 +129,7 @@ pub(super) fn parse(
     if wrong.is_empty() { Ok(call) } else { Err(wrong) }
 }
 
-impl Call {
+impl Parameters {
     fn take(&mut self, parameter: Parameter, value: &Value, now: DateTime<Utc>) -> Result<(), String> {
         match parameter {
             Parameter::UserName => self.user_name = user_name(value)?,
@@ -150,18 +150,18 @@ impl Call {
         Ok(())
     }
 
-    /// The order for `user`, with a default for all that was not asked for.
-    pub(super) fn order(
+    /// The request for `user`, with a default for all that was not asked for.
+    pub(super) fn request(
         &self,
         user: Uuid,
         settings: &CreateTapSettings,
         now: DateTime<Utc>,
         deadline: Instant,
-    ) -> Order {
-        Order {
+    ) -> PassRequest {
+        PassRequest {
             opens_at: self.start.filter(|start| *start > now),
-            lifetime_minutes: wish(self.lifetime_minutes, settings.lifetime_minutes),
-            one_time: wish(self.one_time, settings.one_time),
+            lifetime_minutes: choice(self.lifetime_minutes, settings.lifetime_minutes),
+            one_time: choice(self.one_time, settings.one_time),
             by_mail: self.deliver.unwrap_or(settings.deliver) == Deliver::Mail,
             fingerprint: self.fingerprint(user),
             deadline,
@@ -204,8 +204,8 @@ impl Call {
     }
 }
 
-fn wish<T>(asked: Option<T>, default: T) -> Wish<T> {
-    asked.map_or(Wish::Default(default), Wish::Asked)
+fn choice<T>(asked: Option<T>, default: T) -> Choice<T> {
+    asked.map_or(Choice::Default(default), Choice::Explicit)
 }
 
 /// One line that a person can read, and that is what it looks like.
@@ -287,7 +287,7 @@ fn start(value: &Value, now: DateTime<Utc>, may_be_a_repetition: bool) -> Result
     // Whole seconds: Graph is told no others, and a leap second is none that it knows.
     let start = start.to_utc().with_nanosecond(0).unwrap_or(start.to_utc());
     // A call that is made again asks for what was in time then.
-    let just_over = if may_be_a_repetition { JUST_OVER + KEY_KEPT } else { JUST_OVER };
+    let just_over = if may_be_a_repetition { JUST_OVER + IDEMPOTENCY_WINDOW } else { JUST_OVER };
     if start < now - just_over {
         Err("is in the past".to_owned())
     } else if start > now + AHEAD {

@@ -1,7 +1,7 @@
 use proptest::{option, prelude::*};
 
 use super::*;
-use crate::settings::{Environment, Kind, Settings};
+use crate::settings::{Environment, ParameterType, Settings};
 
 fn now() -> DateTime<Utc> {
     "2026-11-22T05:00:00Z".parse().unwrap()
@@ -20,7 +20,7 @@ fn all_open() -> CreateTapSettings {
     settings(&Parameter::all().map(Parameter::name).collect::<Vec<_>>().join(","))
 }
 
-fn parse_open(body: &Value) -> Result<Call, Vec<Wrong>> {
+fn parse_open(body: &Value) -> Result<Parameters, Vec<Wrong>> {
     parse(Some(&body.to_string()), None, &all_open(), now())
 }
 
@@ -38,11 +38,11 @@ fn wrong(parameter: Parameter, value: Value) -> Option<String> {
 fn a_parameter_takes_what_the_table_says_and_nothing_else() {
     for parameter in Parameter::all() {
         let (fits, mut others) = match parameter.kind() {
-            Kind::Number => {
+            ParameterType::Number => {
                 (vec![json!(60), json!("60"), json!(60.0), json!(" 60 ")], vec![json!("an hour")])
             }
-            Kind::YesOrNo => (vec![json!(true), json!("False")], vec![json!(1), json!("yes")]),
-            Kind::Text => (vec![], vec![json!(true)]),
+            ParameterType::YesOrNo => (vec![json!(true), json!("False")], vec![json!(1), json!("yes")]),
+            ParameterType::Text => (vec![], vec![json!(true)]),
         };
         others.extend([json!([]), json!({})]);
         for value in fits {
@@ -99,8 +99,8 @@ fn values_out_of_range_are_refused_in_words() {
 fn a_start_just_over_means_now() {
     let start = |text: &str| {
         let call = parse_open(&json!({"UserName": "a@b.example", "StartDateTime": text})).unwrap();
-        let order = call.order(Uuid::nil(), &all_open(), now(), Instant::now());
-        (order.opens_at, !call.warnings(now()).is_empty())
+        let request = call.request(Uuid::nil(), &all_open(), now(), Instant::now());
+        (request.opens_at, !call.warnings(now()).is_empty())
     };
     assert_eq!(start("2026-11-22T04:55:00Z"), (None, true));
     assert_eq!(start("2026-11-22T09:00:00+03:00"), (Some("2026-11-22T06:00:00Z".parse().unwrap()), false));
@@ -181,8 +181,8 @@ proptest! {
         let Ok(call) = parse_open(&Value::Object(body)) else { return Ok(()) };
         prop_assert!(call.user_name.contains('@') || call.user_name.parse::<Uuid>().is_ok());
         prop_assert!(call.lifetime_minutes.is_none_or(|minutes| (10..=43_200).contains(&minutes)));
-        let order = call.order(Uuid::nil(), &all_open(), now(), Instant::now());
-        prop_assert!(order.opens_at.is_none_or(|at| at > now() && at <= now() + AHEAD));
+        let request = call.request(Uuid::nil(), &all_open(), now(), Instant::now());
+        prop_assert!(request.opens_at.is_none_or(|at| at > now() && at <= now() + AHEAD));
         let desk = &call.service_desk;
         let links = [&desk.portal_url, &call.ticket_url];
         prop_assert!(links.into_iter().flatten().all(|url| url.starts_with("https://")));

@@ -7,13 +7,13 @@ use serde_json::{Value, json};
 
 use super::parameters::Wrong;
 use crate::{
-    graph::{GraphError, Kind, Pass, Usability},
-    ledger::Made,
+    graph::{GraphError, GraphErrorKind, Pass, Usability},
+    ledger::PassRecord,
     pass::{
         Block, Failure, NotIssued, Outcome, Refusal,
-        guard::Power,
-        issue::{Handed, Issued},
-        order::Beyond,
+        guard::PrivilegeFinding,
+        issue::{Delivery, Issued},
+        request::PolicyViolation,
     },
     settings::Parameter,
 };
@@ -45,10 +45,10 @@ pub(super) fn created(
     warnings: &[String],
     now: DateTime<Utc>,
 ) -> Reply {
-    let Issued { user, pass, handed, replaced, .. } = issued;
-    let code = match handed {
-        Handed::ToCaller(code) => Some(code.reveal()),
-        Handed::ByMail(_) => None,
+    let Issued { user, pass, delivery, replaced, .. } = issued;
+    let code = match delivery {
+        Delivery::ToCaller(code) => Some(code.reveal()),
+        Delivery::ByMail(_) => None,
     };
     let to = Some(notification.to.join(", ")).filter(|to| !to.is_empty());
     let body = json!({
@@ -80,7 +80,7 @@ fn usability_reason(pass: &Pass, now: DateTime<Utc>) -> &str {
 
 /// Why a call made no pass.
 #[derive(Clone, Debug)]
-pub(super) struct Problem {
+pub(super) struct ProblemDetails {
     status: u16,
     /// One word for machines and the audit line.
     pub word: &'static str,
@@ -90,10 +90,10 @@ pub(super) struct Problem {
     retry_after: Option<u64>,
     request_id: Option<String>,
     errors: Vec<Wrong>,
-    made: Option<(Made, DateTime<Utc>)>,
+    made: Option<(PassRecord, DateTime<Utc>)>,
 }
 
-impl Problem {
+impl ProblemDetails {
     fn new(status: u16, word: &'static str, title: &'static str, detail: &str) -> Self {
         let detail = detail.to_owned();
         let (retry_after, request_id, errors, made) = (None, None, Vec::new(), None);
@@ -138,14 +138,17 @@ impl Problem {
         let of =
             |status, word, title, to_do: &str| Self::new(status, word, title, &format!("{error}. {to_do}"));
         let problem = match error.kind {
-            Kind::Throttled => of(429, "graph-busy", "Microsoft Graph is busy", "Try again later.")
+            GraphErrorKind::Throttled => of(429, "graph-busy", "Microsoft Graph is busy", "Try again later.")
                 .retry_in(error.retry_after, 60),
-            Kind::Ambiguous | Kind::Unavailable => {
+            GraphErrorKind::Ambiguous | GraphErrorKind::Unavailable => {
                 let to_do = "Try again; a pass that may have been made is replaced.";
                 of(504, "graph-no-answer", "Microsoft Graph did not answer", to_do)
                     .retry_in(error.retry_after, 60)
             }
-            Kind::Refused | Kind::NotFound | Kind::SignIn | Kind::Unreadable => {
+            GraphErrorKind::Refused
+            | GraphErrorKind::NotFound
+            | GraphErrorKind::SignIn
+            | GraphErrorKind::Unreadable => {
                 let to_do = format!("To do for an admin: {}.", error.advice());
                 of(502, "graph-refused", "Microsoft Graph refused", &to_do)
             }
@@ -168,7 +171,7 @@ impl Problem {
     fn refused(refusal: &Refusal, now: DateTime<Utc>) -> Self {
         let of = |status, word, title| Self::new(status, word, title, &format!("{refusal}."));
         match refusal {
-            Refusal::BeyondPolicy(beyond) => Self::bad_request(beyond.iter().map(wrong).collect()),
+            Refusal::PolicyViolation(beyond) => Self::bad_request(beyond.iter().map(wrong).collect()),
             Refusal::NotInGroup => of(403, "not-in-group", "This account gets no pass"),
             Refusal::TooMany { again_at } => {
                 of(429, "too-many-passes", "Too many passes for this user").retry_at(*again_at, now)
@@ -216,10 +219,10 @@ impl Problem {
             |status, word, title, to_do: &str| Self::new(status, word, title, &format!("{why}. {to_do}"));
         let policy = "The tenant does not allow this pass";
         match block {
-            Block::Privileged(Power::Unknown(_)) => {
+            Block::Privileged(PrivilegeFinding::Unknown(_)) => {
                 let to_do = "To do for an admin: grant the app the permissions of docs/PERMISSIONS.md; until then \
                              nobody whose power is unknown gets a pass.";
-                of(403, "power-unknown", "Nobody can tell how powerful this account is", to_do)
+                of(403, "privilege-unknown", "Nobody can tell how powerful this account is", to_do)
             }
             Block::Privileged(_) => {
                 let to_do = "Give this person their sign-in yourself, face to face.";
@@ -280,14 +283,14 @@ impl Problem {
 }
 
 /// What the policy has against a parameter.
-fn wrong(beyond: &Beyond) -> Wrong {
+fn wrong(beyond: &PolicyViolation) -> Wrong {
     Wrong { parameter: parameter(beyond).name(), what: format!("cannot be this: {beyond}") }
 }
 
 /// The parameter that something the policy does not allow is about.
-pub(super) fn parameter(beyond: &Beyond) -> Parameter {
+pub(super) fn parameter(beyond: &PolicyViolation) -> Parameter {
     match beyond {
-        Beyond::Lifetime { .. } => Parameter::LifetimeInMinutes,
-        Beyond::SeveralTimes => Parameter::OneTimeUseOnly,
+        PolicyViolation::Lifetime { .. } => Parameter::LifetimeInMinutes,
+        PolicyViolation::SeveralTimes => Parameter::OneTimeUseOnly,
     }
 }

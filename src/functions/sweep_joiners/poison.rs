@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use crate::{
     app::{Alert, App},
-    queue::{GivenUp, POISON},
+    queue::{POISON, PoisonMessages},
 };
 
 /// For finding out who the messages are about: the host waits for the sweep. Names are nice to have.
@@ -30,30 +30,30 @@ struct Person {
 
 /// Looks, and tells a person where a person must act. The text of a message stays out of it, as ever; a queue that
 /// cannot be read does not hold up the sweep.
-pub(super) async fn tell_of_given_up(app: &App) {
+pub(super) async fn alert_poison_messages(app: &App) {
     let Some(queues) = &app.queues else {
         let why = "there is no AzureWebJobsStorage that says where the queues are";
         tracing::info!(event = "poison.not_read", queue = POISON, why);
         return;
     };
-    let given_up = match queues.given_up().await {
-        Ok(given_up) => given_up,
+    let poison = match queues.poison_messages().await {
+        Ok(poison) => poison,
         Err(error) => {
             tracing::warn!(event = "poison.not_read", queue = POISON, why = %error);
             return;
         }
     };
-    let Some(oldest) = given_up.messages.iter().map(|message| message.inserted).min() else { return };
-    let named = people(&given_up);
+    let Some(oldest) = poison.messages.iter().map(|message| message.inserted).min() else { return };
+    let named = people(&poison);
     let people = timeout(WHO_TIME, known(app, named.clone())).await.unwrap_or(named);
     let nameless =
-        given_up.messages.iter().filter(|message| message.subject().people().next().is_none()).count();
-    let unseen = given_up.total - given_up.messages.len();
+        poison.messages.iter().filter(|message| message.subject().people().next().is_none()).count();
+    let unseen = poison.total - poison.messages.len();
     let (served, waiting): (Vec<_>, Vec<_>) = people.into_iter().partition(|person| person.is_served);
     tracing::info!(
         event = "poison.found",
         queue = POISON,
-        messages = given_up.total,
+        messages = poison.total,
         waiting = waiting.len(),
         served = served.len(),
         nameless,
@@ -61,13 +61,13 @@ pub(super) async fn tell_of_given_up(app: &App) {
     if waiting.is_empty() && nameless == 0 && unseen == 0 {
         return;
     }
-    app.alert(&alert(&given_up, oldest, &waiting, &served, nameless, unseen)).await;
+    app.alert(&alert(&poison, oldest, &waiting, &served, nameless, unseen)).await;
 }
 
 /// Everyone whom the messages name, as the messages name them.
-fn people(given_up: &GivenUp) -> Vec<Person> {
+fn people(poison: &PoisonMessages) -> Vec<Person> {
     let mut people: BTreeMap<String, Person> = BTreeMap::new();
-    for message in &given_up.messages {
+    for message in &poison.messages {
         let last = message.inserted;
         for (user, name) in message.subject().people() {
             let person = Person { user, name: name.clone(), last, is_served: false };
@@ -102,7 +102,7 @@ async fn known_person(app: &App, mut person: Person) -> Person {
 }
 
 fn alert(
-    given_up: &GivenUp,
+    poison: &PoisonMessages,
     oldest: DateTime<Utc>,
     waiting: &[Person],
     served: &[Person],
@@ -122,19 +122,19 @@ fn alert(
     if who.is_empty() {
         who.push("nobody who waits".into());
     }
-    let (noun, lie) = if given_up.total == 1 { ("message", "lies") } else { ("messages", "lie") };
+    let (noun, lie) = if poison.total == 1 { ("message", "lies") } else { ("messages", "lie") };
     let mut what_happened = format!(
         "{} {noun} {lie} in the queue {POISON}, the oldest since {} UTC: tried as often as the host tries, or not \
          readable for it.",
-        given_up.total,
+        poison.total,
         oldest.format("%Y-%m-%d %H:%M"),
     );
     if !served.is_empty() {
         what_happened += &format!(" Served by a later job: {}.", names(served));
     }
-    let was = if given_up.total == 1 { "was" } else { "were" };
+    let was = if poison.total == 1 { "was" } else { "were" };
     Alert {
-        headline: format!("{} {noun} {was} given up", given_up.total),
+        headline: format!("{} {noun} {was} given up", poison.total),
         who: who.join(", "),
         what_happened,
         what_to_do: "\"firstpass jobs\" lists them. When the cause is gone, \"firstpass jobs requeue --all\" has them \

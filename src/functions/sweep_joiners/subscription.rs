@@ -11,7 +11,7 @@ use tokio::time::{Instant, timeout};
 use self::keep::{Keep, LONGEST, Wanted, keep};
 use crate::{
     app::{Alert, App},
-    graph::{GraphError, Kind, subscriptions::Subscription},
+    graph::{GraphError, GraphErrorKind, subscriptions::Subscription},
 };
 
 /// As long as this is left, what passes by itself can wait for the next sweep.
@@ -39,7 +39,7 @@ pub(super) async fn keep_alive(app: &App) {
         Ok(Err(error)) => error,
         Err(_) => GraphError::no_time("seeing to the subscription to the on-demand group"),
     };
-    tell(app, wanted, &error, present).await;
+    alert(app, wanted, &error, present).await;
 }
 
 /// Looks twice if it must: when an answer was lost, the second look shows what became of the request.
@@ -49,7 +49,7 @@ async fn see_to_it(app: &App, wanted: Wanted<'_>, present: &mut Present) -> Resu
     name_others(&found, first, app.clock.now());
     let is_making = matches!(first, Keep::Create | Keep::Replace(_));
     let (did, kept) = match attempt(app, wanted, first, present).await {
-        Err(error) if matches!(error.kind, Kind::Ambiguous | Kind::NotFound) => {
+        Err(error) if matches!(error.kind, GraphErrorKind::Ambiguous | GraphErrorKind::NotFound) => {
             // Graph has been seen to list what it does not have any more.
             let gone = match first {
                 Keep::Renew(own) => Some(own.id.clone()),
@@ -111,7 +111,7 @@ fn name_others(found: &[Subscription], decision: Keep<'_>, now: DateTime<Utc>) {
 }
 
 /// Tells a person, unless it can wait.
-async fn tell(app: &App, wanted: Wanted<'_>, error: &GraphError, present: Present) {
+async fn alert(app: &App, wanted: Wanted<'_>, error: &GraphError, present: Present) {
     let now = app.clock.now();
     let present = match present {
         Present::Ends(ends) if error.is_transient() && ends > now + CALM => {
@@ -137,19 +137,19 @@ async fn tell(app: &App, wanted: Wanted<'_>, error: &GraphError, present: Presen
 
 fn advice(error: &GraphError, topic: &str) -> String {
     match (error.kind, error.status) {
-        (Kind::Refused, Some(403)) => {
+        (GraphErrorKind::Refused, Some(403)) => {
             "grant the app's identity Group.Read.All (docs/PERMISSIONS.md); if Graph speaks \
                                        of a maximum, delete subscriptions that nobody needs"
                 .to_owned()
         }
-        (Kind::Refused, Some(409)) => {
+        (GraphErrorKind::Refused, Some(409)) => {
             "delete the subscription that Graph names: it is the app's own, and leads elsewhere".to_owned()
         }
-        (Kind::Refused, _) => format!(
+        (GraphErrorKind::Refused, _) => format!(
             "check EVENT_GRID_PARTNER_TOPIC, and in its resource group that Microsoft Graph is authorised as a partner \
              and that {topic} has not been without a subscription for a month (then delete it)"
         ),
-        (Kind::NotFound, _) => "check that ON_DEMAND_GROUP_ID names a group".to_owned(),
+        (GraphErrorKind::NotFound, _) => "check that ON_DEMAND_GROUP_ID names a group".to_owned(),
         _ => error.advice().to_owned(),
     }
 }

@@ -11,21 +11,21 @@ use super::{
 use crate::{
     evidence::{End, Evidence, Known, Maker, Run, escaped},
     plan::{Life, What},
-    stage::Stage,
+    setup::Setup,
 };
 
-pub async fn check(stage: &Stage) {
-    let ids = stage.ids.lock().unwrap().clone();
-    for (user, actor) in ids.into_iter().zip(&stage.plan.cast) {
-        let Some(person) = stage.sandbox.edit(|tenant| tenant.users.get(&user).cloned()) else { continue };
-        let record = stage.ledger.inner.read(user).await.unwrap().map(|(record, _)| record);
-        let case = Case::new(stage, &person, record.as_ref());
-        let evidence = &mut *stage.evidence();
+pub async fn check(setup: &Setup) {
+    let ids = setup.ids.lock().unwrap().clone();
+    for (user, actor) in ids.into_iter().zip(&setup.plan.cast) {
+        let Some(person) = setup.sandbox.edit(|tenant| tenant.users.get(&user).cloned()) else { continue };
+        let record = setup.ledger.inner.read(user).await.unwrap().map(|(record, _)| record);
+        let case = Case::new(setup, &person, record.as_ref());
+        let evidence = &mut *setup.evidence();
         for (invariant, verdict) in [
             (3, case.orphan(evidence)),
             (2, case.stranger(evidence)),
-            (1, case.lost(stage, evidence)),
-            (1, case.unanswered(stage, evidence)),
+            (1, case.lost(setup, evidence)),
+            (1, case.unanswered(setup, evidence)),
         ] {
             if let Err(what) = verdict {
                 evidence.violated(invariant, format!("{}: {what}", actor.name));
@@ -35,7 +35,7 @@ pub async fn check(stage: &Stage) {
 }
 
 struct Case<'a> {
-    stage: &'a Stage,
+    setup: &'a Setup,
     person: &'a Person,
     record: Option<&'a Record>,
     /// The pass that they could sign in with, now or later.
@@ -44,12 +44,12 @@ struct Case<'a> {
 }
 
 impl<'a> Case<'a> {
-    fn new(stage: &'a Stage, person: &'a Person, record: Option<&'a Record>) -> Self {
-        let now = stage.now();
+    fn new(setup: &'a Setup, person: &'a Person, record: Option<&'a Record>) -> Self {
+        let now = setup.now();
         let live =
-            stage.sandbox.passes().into_iter().find(|pass| pass.user == person.id && is_alive(pass, now));
-        let mails = stage.sandbox.mails().iter().map(|mail| mail.content().to_owned()).collect();
-        Self { stage, person, record, live, mails }
+            setup.sandbox.passes().into_iter().find(|pass| pass.user == person.id && is_alive(pass, now));
+        let mails = setup.sandbox.mails().iter().map(|mail| mail.content().to_owned()).collect();
+        Self { setup, person, record, live, mails }
     }
 
     fn is_delivered(&self, known: &Known) -> bool {
@@ -79,12 +79,12 @@ impl<'a> Case<'a> {
     /// Invariant 1 for those who were added to the on-demand group: some job came to an end for them, or they were
     /// served, or a person was told that theirs was given up. Who left and came back may count as having been there
     /// all along.
-    fn unanswered(&self, stage: &Stage, evidence: &Evidence) -> Result<(), String> {
+    fn unanswered(&self, setup: &Setup, evidence: &Evidence) -> Result<(), String> {
         let user = self.person.id;
         let Some((at, is_told)) = evidence.joined.get(&user).copied() else { return Ok(()) };
-        let is_member = stage.sandbox.edit(|tenant| tenant.members(stage.group, stage.now()).contains(&user));
+        let is_member = setup.sandbox.edit(|tenant| tenant.members(setup.group, setup.now()).contains(&user));
         let is_seen = is_told || evidence.first_roster.is_some_and(|first| first < at);
-        if !is_member || !is_seen || self.left(stage) {
+        if !is_member || !is_seen || self.left(setup) {
             return Ok(());
         }
         let is_answer = |run: &&Run| {
@@ -100,15 +100,15 @@ impl<'a> Case<'a> {
         Err("was added to the on-demand group, and nobody took notice".into())
     }
 
-    fn left(&self, stage: &Stage) -> bool {
-        let ids = stage.ids.lock().unwrap();
-        stage.plan.steps.iter().any(
+    fn left(&self, setup: &Setup) -> bool {
+        let ids = setup.ids.lock().unwrap();
+        setup.plan.steps.iter().any(
             |step| matches!(&step.what, What::Life(who, Life::LeavesGroup) if ids[*who] == self.person.id),
         )
     }
 
     fn is_guarded(&self) -> bool {
-        self.stage.sandbox.edit(|tenant| tenant.is_privileged(self.person.id, self.stage.now()))
+        self.setup.sandbox.edit(|tenant| tenant.is_privileged(self.person.id, self.setup.now()))
     }
 
     /// Invariant 2: who is no joiner any more has no pass of a joiner. (Someone who became powerful meanwhile keeps
@@ -126,13 +126,13 @@ impl<'a> Case<'a> {
 
     fn out_of_scope(&self) -> Option<&'static str> {
         let Some((day, zone)) = day_one_of(self.person) else { return Some("no hire date") };
-        let told = self.record.and_then(|record| record.told);
+        let told = self.record.and_then(|record| record.announcement);
         let is_told = told.is_some_and(|told| told.enabled && is_move(told.day_one, day));
         if self.person.guest {
             Some("a guest")
-        } else if is_beyond(day, zone, self.stage.now()) {
+        } else if is_beyond(day, zone, self.setup.now()) {
             Some("beyond the horizon")
-        } else if !self.person.enabled && (is_told || !self.stage.plan.house.serve_disabled) {
+        } else if !self.person.enabled && (is_told || !self.setup.plan.house.serve_disabled) {
             Some("disabled")
         } else {
             None
@@ -141,8 +141,8 @@ impl<'a> Case<'a> {
 
     /// Invariant 1: the youngest code that an eligible joiner was sent is the live one, or was used, or is over, or
     /// a person replaced it.
-    fn lost(&self, stage: &Stage, evidence: &Evidence) -> Result<(), String> {
-        let now = stage.now();
+    fn lost(&self, setup: &Setup, evidence: &Evidence) -> Result<(), String> {
+        let now = setup.now();
         let Some((day, zone)) = day_one_of(self.person) else { return Ok(()) };
         let is_eligible = self.out_of_scope().is_none()
             && is_near(day, zone, now)
@@ -164,7 +164,7 @@ impl<'a> Case<'a> {
             };
         }
         // Deleted again and again: a person was told, which invariant 6 sees to.
-        if self.record.and_then(|record| record.reason.as_deref()) == Some("keeps-vanishing") {
+        if self.record.and_then(|record| record.cause.as_deref()) == Some("keeps-vanishing") {
             return Ok(());
         }
         let is_for_day_one = |id: Uuid| {
@@ -173,7 +173,7 @@ impl<'a> Case<'a> {
         let Some(last) = delivered.iter().rev().find(|known| is_for_day_one(known.pass.id)) else {
             return Err(format!("day one is {day}, and nothing was delivered for it"));
         };
-        let was_used = stage.used.lock().unwrap().contains(&last.pass.id);
+        let was_used = setup.used.lock().unwrap().contains(&last.pass.id);
         let is_over = last.pass.closes_at() <= now;
         if was_used || last.gone == Some(Maker::Person) {
             return Ok(());

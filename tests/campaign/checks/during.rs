@@ -9,20 +9,20 @@ use uuid::Uuid;
 use super::oracle::{reading_allows, values};
 use crate::{
     evidence::{End, Evidence, Known, Maker, Run, Watch, escaped},
-    stage::Stage,
+    setup::Setup,
 };
 
 /// Takes in what happened to passes since, and judges it by invariants 2 and 7.
-pub fn look(stage: &Stage) {
-    let evidence = &mut *stage.evidence();
-    for (by, event) in evidence.take_in(&stage.sandbox) {
+pub fn look(setup: &Setup) {
+    let evidence = &mut *setup.evidence();
+    for (by, event) in evidence.take_in(&setup.sandbox) {
         let Maker::Run(id) = by else {
             evidence.violated(2, "a request made or deleted a pass outside of any run".into());
             continue;
         };
         let run = &evidence.runs[id];
         if event.made.is_some()
-            && let Err(why) = reading_allows(run, &stage.plan.house, stage.group, event.at)
+            && let Err(why) = reading_allows(run, &setup.plan.house, setup.group, event.at)
         {
             let what = format!("{} made a pass, though {why}", run.key);
             evidence.violated(2, what);
@@ -33,7 +33,7 @@ pub fn look(stage: &Stage) {
             evidence.violated(5, what);
         }
         if let Some(gone) = event.gone.as_ref().filter(|_| event.made.is_none())
-            && let Some(what) = spoilt_mail(stage, evidence, id, gone)
+            && let Some(what) = spoilt_mail(setup, evidence, id, gone)
         {
             evidence.violated(1, what);
         }
@@ -48,25 +48,25 @@ pub fn look(stage: &Stage) {
     }
 }
 
-/// For as long a claim is respected.
+/// For as long a lease is respected.
 const LEASE: TimeDelta = TimeDelta::minutes(5);
 /// Within that of a delivery there is none for a joiner: what is read may be as old.
 const JUST_NOW: TimeDelta = TimeDelta::minutes(10);
 
-/// Invariant 1, as those see it who come after a slow worker: nothing is made or mailed under a claim that is over.
+/// Invariant 1, as those see it who come after a slow worker: nothing is made or mailed under a lease that is over.
 pub fn in_time(sandbox: &Sandbox, evidence: &mut Evidence) {
     let Some(run) = Watch::this_run().map(|run| &evidence.runs[run]) else { return };
-    let Some(since) = run.claimed_at.map(|at| sandbox.now() - at) else { return };
+    let Some(since) = run.leaseed_at.map(|at| sandbox.now() - at) else { return };
     if since > LEASE {
         let what =
-            format!("{} still makes or mails a pass {} s after its claim", run.key, since.num_seconds());
+            format!("{} still makes or mails a pass {} s after its lease", run.key, since.num_seconds());
         evidence.violated(1, what);
     }
 }
 
 /// Invariant 5: a joiner's job that has read in the record that they were mailed minutes ago mails nothing.
 fn just_mailed(run: &Run, at: DateTime<Utc>) -> Option<String> {
-    let record = run.record.as_ref().filter(|record| record.state == State::Mailed)?;
+    let record = run.record.as_ref().filter(|record| record.state == State::Delivered)?;
     let since = at - record.delivered.as_ref()?.at;
     let is_for_joiner = matches!(run.reason.as_str(), "joiner" | "recheck");
     (is_for_joiner && since < JUST_NOW).then(|| {
@@ -79,10 +79,10 @@ fn just_mailed(run: &Run, at: DateTime<Utc>) -> Option<String> {
 }
 
 /// Invariant 1: no run deletes its own pass when the mail with its code has arrived, whatever the answer was.
-fn spoilt_mail(stage: &Stage, evidence: &Evidence, id: usize, gone: &Pass) -> Option<String> {
+fn spoilt_mail(setup: &Setup, evidence: &Evidence, id: usize, gone: &Pass) -> Option<String> {
     let known = evidence.known(gone.id).filter(|known| known.maker == Maker::Run(id))?;
     let code = escaped(known.pass.code.reveal());
-    let has_arrived = stage.sandbox.mails().iter().any(|mail| mail.content().contains(&code));
+    let has_arrived = setup.sandbox.mails().iter().any(|mail| mail.content().contains(&code));
     has_arrived.then(|| format!("{} deleted a pass whose mail had arrived", evidence.runs[id].key))
 }
 
@@ -143,11 +143,11 @@ fn harm(evidence: &Evidence, run: &Run, gone: &Known, replaced: bool) -> Option<
     is_theirs.then(|| format!("replaced a working pass that had been delivered ({:?})", settled.purpose))
 }
 
-/// Invariant 6, the part about the record: who says "mailed", or hands over a code, has written it down.
-pub fn after_run(stage: &Stage, id: usize) {
-    let evidence = &mut *stage.evidence();
+/// Invariant 6, the part about the record: who says "delivered", or hands over a code, has written it down.
+pub fn after_run(setup: &Setup, id: usize) {
+    let evidence = &mut *setup.evidence();
     let run = &evidence.runs[id];
-    let delivers = matches!(&run.end, End::Ended(outcome, _) if outcome == "mailed" || outcome == "201");
+    let delivers = matches!(&run.end, End::Ended(outcome, _) if outcome == "delivered" || outcome == "201");
     let made = |pass: &Known| pass.maker == Maker::Run(id);
     let is_written =
         evidence.passes.iter().any(|pass| made(pass) && evidence.settled_for(pass.pass.id).is_some());

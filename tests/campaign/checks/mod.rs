@@ -8,15 +8,15 @@ mod noise;
 mod oracle;
 mod silence;
 
-use crate::stage::Stage;
+use crate::setup::Setup;
 
 /// Judges a story that is over.
-pub async fn at_rest(stage: &Stage) {
-    if !stage.evidence().violations.is_empty() {
+pub async fn at_rest(setup: &Setup) {
+    if !setup.evidence().violations.is_empty() {
         return;
     }
-    delivery::check(stage).await;
-    leaks::check(stage);
-    noise::check(stage);
-    silence::check(stage).await;
+    delivery::check(setup).await;
+    leaks::check(setup);
+    noise::check(setup);
+    silence::check(setup).await;
 }

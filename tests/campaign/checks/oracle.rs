@@ -6,7 +6,7 @@ use firstpass_sandbox::tenant::{Person, samples::zone};
 use serde_json::Value;
 use uuid::{Uuid, uuid};
 
-use crate::{cast::DEFAULT_ZONE, evidence::Run, plan::House};
+use crate::{evidence::Run, personas::DEFAULT_ZONE, plan::House};
 
 const LEAD_DAYS: u64 = 7;
 /// A day one further away than this from the one that was told is another start, not a move.
@@ -97,7 +97,7 @@ fn joiner_in_scope(run: &Run, user: &Value, is_enabled: bool, made_at: DateTime<
     if !is_near(day, zone, run.read_at) && !is_near(day, zone, made_at) {
         return Err(format!("day one was read as {day}, out of the horizon"));
     }
-    let told = run.record.as_ref().and_then(|record| record.told);
+    let told = run.record.as_ref().and_then(|record| record.announcement);
     if !is_enabled && told.is_some_and(|told| told.enabled && is_move(told.day_one, day)) {
         return Err("it was read as disabled after it had been told of its day".into());
     }

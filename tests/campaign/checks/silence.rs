@@ -5,17 +5,17 @@ use std::collections::BTreeMap;
 use super::oracle::{day_one_of, is_near};
 use crate::{
     evidence::{End, Run},
-    stage::Stage,
+    setup::Setup,
 };
 
-pub async fn check(stage: &Stage) {
-    let log = stage.log();
+pub async fn check(setup: &Setup) {
+    let log = setup.log();
     let alerts: Vec<&str> = log.lines().filter(|line| line.contains(" event=alert ")).collect();
     let is_told = |words: &str| alerts.iter().any(|line| line.contains(words));
     let mut silent = Vec::new();
-    silent.extend(unlogged(stage, &log));
+    silent.extend(unlogged(setup, &log));
     {
-        let evidence = stage.evidence();
+        let evidence = setup.evidence();
         for run in &evidence.runs {
             let End::Ended(outcome, why) = &run.end else { continue };
             match outcome.as_str() {
@@ -23,7 +23,7 @@ pub async fn check(stage: &Stage) {
                     silent.push(format!("{} was revoked, and nobody told", run.key));
                 }
                 // News once; the reason may be an old one.
-                "blocked" if !is_told(&who(stage, run)) => {
+                "blocked" if !is_told(&who(setup, run)) => {
                     silent.push(format!("{} was blocked ({why}), and nobody was ever told", run.key));
                 }
                 _ => {}
@@ -42,21 +42,21 @@ pub async fn check(stage: &Stage) {
             silent.push("a sweep was given up, and nobody told".into());
         }
     }
-    silent.extend(unserved(stage, &is_told));
-    let evidence = &mut *stage.evidence();
+    silent.extend(unserved(setup, &is_told));
+    let evidence = &mut *setup.evidence();
     silent.into_iter().for_each(|what| evidence.violated(6, what));
 }
 
-fn who(stage: &Stage, run: &Run) -> String {
+fn who(setup: &Setup, run: &Run) -> String {
     let name =
         run.reading.get("me").and_then(|(_, body)| body["userPrincipalName"].as_str()).map(str::to_owned);
     let name = name
-        .or_else(|| stage.sandbox.edit(|t| t.users.get(&run.user).map(|p| p.user_principal_name.clone())));
+        .or_else(|| setup.sandbox.edit(|t| t.users.get(&run.user).map(|p| p.user_principal_name.clone())));
     format!("who={}", name.unwrap_or_default())
 }
 
 /// Runs without their line in the log.
-fn unlogged(stage: &Stage, log: &str) -> Vec<String> {
+fn unlogged(setup: &Setup, log: &str) -> Vec<String> {
     let mut lines: BTreeMap<(String, String), usize> = BTreeMap::new();
     for line in log.lines().filter(|line| line.contains(" event=job.done ")) {
         let field = |name: &str| {
@@ -68,7 +68,7 @@ fn unlogged(stage: &Stage, log: &str) -> Vec<String> {
     let calls = log.lines().filter(|line| line.contains(" event=create_tap.")).count();
     let mut ends: BTreeMap<(String, String), usize> = BTreeMap::new();
     let mut answered = 0;
-    for run in &stage.evidence().runs {
+    for run in &setup.evidence().runs {
         match &run.end {
             End::Ended(..) if run.reason == "http" => answered += 1,
             End::Ended(outcome, _) => *ends.entry((run.key.clone(), outcome.clone())).or_default() += 1,
@@ -87,9 +87,9 @@ fn unlogged(stage: &Stage, log: &str) -> Vec<String> {
 }
 
 /// Joiners of the next days who get nothing, for a reason that a person must see: power, or no address.
-fn unserved(stage: &Stage, is_told: &impl Fn(&str) -> bool) -> Vec<String> {
-    let (now, ids) = (stage.now(), stage.ids.lock().unwrap().clone());
-    stage.sandbox.edit(|tenant| {
+fn unserved(setup: &Setup, is_told: &impl Fn(&str) -> bool) -> Vec<String> {
+    let (now, ids) = (setup.now(), setup.ids.lock().unwrap().clone());
+    setup.sandbox.edit(|tenant| {
         let people = ids.iter().filter_map(|id| tenant.users.get(id));
         let in_scope = people.filter(|person| {
             // A disabled account can be out of scope for what it was told before.

@@ -6,8 +6,8 @@ use super::*;
 async fn one_that_hangs_is_killed_at_the_timeout_with_all_that_it_was_doing() {
     // No answer at all; and an empty one, which the host never takes for an answer.
     for is_empty in [false, true] {
-        let stage = Stage::new();
-        let worker = stage.handler(move |_, count| async move {
+        let setup = Setup::new();
+        let worker = setup.handler(move |_, count| async move {
             match count {
                 1 if is_empty => return StatusCode::NO_CONTENT.into_response(),
                 1 => std::future::pending().await,
@@ -16,35 +16,35 @@ async fn one_that_hangs_is_killed_at_the_timeout_with_all_that_it_was_doing() {
             }
             done(json!({}))
         });
-        let host = stage.start(&worker);
-        stage.put("hangs");
+        let host = setup.start(&worker);
+        setup.put("hangs");
         minutes(5).await;
-        stage.put("is on its way");
-        stage.storage.drained(QUEUE).await;
+        setup.put("is on its way");
+        setup.storage.drained(QUEUE).await;
         assert_eq!(worker.starts(), 2, "killed once, started again");
         let failures: Vec<_> = host.log().invocations().into_iter().filter_map(|i| i.result.err()).collect();
         assert!(failures.contains(&Failure::TimedOut), "{failures:?}");
         assert!(failures.iter().any(|failure| matches!(failure, Failure::Lost(_))), "{failures:?}");
-        assert_eq!(stage.seconds(), [0, 300, 780, 780], "both come back three minutes after the kill");
+        assert_eq!(setup.seconds(), [0, 300, 780, 780], "both come back three minutes after the kill");
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn time_outs_do_not_make_the_host_give_up() {
-    let stage = Stage::new();
-    let worker = stage.handler(async |_, _| std::future::pending().await);
-    let host = stage.start_with(&worker, &[("SWEEP_SCHEDULE", "0 0 4 * * *")]);
-    stage.put("hangs");
-    stage.storage.drained(QUEUE).await;
-    assert_eq!((stage.calls().len(), host.has_given_up()), (5, false));
+    let setup = Setup::new();
+    let worker = setup.handler(async |_, _| std::future::pending().await);
+    let host = setup.start_with(&worker, &[("SWEEP_SCHEDULE", "0 0 4 * * *")]);
+    setup.put("hangs");
+    setup.storage.drained(QUEUE).await;
+    assert_eq!((setup.calls().len(), host.has_given_up()), (5, false));
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_third_failure_ends_the_host_unless_it_was_quiet_between() {
     for (pause, gives_up) in [(1, true), (31, false)] {
-        let stage = Stage::new();
-        let worker = stage.handler(async |_, _| done(json!({})));
-        let host = stage.start(&worker);
+        let setup = Setup::new();
+        let worker = setup.handler(async |_, _| done(json!({})));
+        let host = setup.start(&worker);
         for _ in 0..3 {
             assert!(host.is_ready().await);
             minutes(pause).await;
@@ -52,17 +52,17 @@ async fn the_third_failure_ends_the_host_unless_it_was_quiet_between() {
             sleep(Duration::from_millis(100)).await;
         }
         assert_eq!((host.has_given_up(), worker.starts()), (gives_up, if gives_up { 3 } else { 4 }));
-        stage.put("work");
+        setup.put("work");
         minutes(1).await;
-        assert_eq!(stage.storage.messages(QUEUE).len(), usize::from(gives_up), "nobody is there to take it");
+        assert_eq!(setup.storage.messages(QUEUE).len(), usize::from(gives_up), "nobody is there to take it");
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn exit_code_200_asks_for_another_start_and_is_no_failure() {
-    let stage = Stage::new();
-    let worker = stage.handler(async |_, _| done(json!({})));
-    let host = stage.start(&worker);
+    let setup = Setup::new();
+    let worker = setup.handler(async |_, _| done(json!({})));
+    let host = setup.start(&worker);
     for _ in 0..5 {
         assert!(host.is_ready().await);
         worker.exit(200);
@@ -73,38 +73,38 @@ async fn exit_code_200_asks_for_another_start_and_is_no_failure() {
 
 #[tokio::test(start_paused = true)]
 async fn exit_code_0_is_taken_for_life_and_every_invocation_fails() {
-    let stage = Stage::new();
-    let worker = stage.handler(async |_, _| done(json!({})));
-    let host = stage.start(&worker);
+    let setup = Setup::new();
+    let worker = setup.handler(async |_, _| done(json!({})));
+    let host = setup.start(&worker);
     assert!(host.is_ready().await);
     worker.exit(0);
-    stage.put("work");
-    stage.storage.drained(QUEUE).await;
-    assert_eq!((stage.calls().len(), worker.starts()), (0, 1));
-    assert_eq!(stage.storage.messages(POISON).len(), 1, "five times nobody was there");
+    setup.put("work");
+    setup.storage.drained(QUEUE).await;
+    assert_eq!((setup.calls().len(), worker.starts()), (0, 1));
+    assert_eq!(setup.storage.messages(POISON).len(), 1, "five times nobody was there");
     assert!(host.log().invocations().iter().all(|i| matches!(i.result, Err(Failure::Lost(_)))));
 }
 
 #[tokio::test(start_paused = true)]
 async fn work_waits_for_a_handler_that_starts() {
-    let stage = Stage::new();
-    stage.put("work");
+    let setup = Setup::new();
+    setup.put("work");
     // The first start comes to nothing; the second is well.
     let well = Router::new().fallback(async || done(json!({})));
     let worker = Embedded::starting_with(move |start| (start > 1).then(|| well.clone()));
-    let host = stage.start(&worker);
-    stage.storage.drained(QUEUE).await;
-    let waited = (stage.sandbox.now() - time(NOW)).num_seconds();
+    let host = setup.start(&worker);
+    setup.storage.drained(QUEUE).await;
+    let waited = (setup.sandbox.now() - time(NOW)).num_seconds();
     assert_eq!((waited, worker.starts(), host.log().invocations().len()), (30, 2, 1));
 }
 
 #[tokio::test(start_paused = true)]
 async fn one_that_never_gets_ready_ends_the_host_after_three_times_30_seconds() {
-    let stage = Stage::new();
+    let setup = Setup::new();
     let worker = Embedded::starting_with(|_| None);
-    let host = stage.start(&worker);
+    let host = setup.start(&worker);
     let ran = host.run("SweepJoiners").await.unwrap();
     assert_eq!(ran.result, Err(Failure::NotReady));
-    assert_eq!(((stage.sandbox.now() - time(NOW)).num_seconds(), worker.starts()), (90, 3));
+    assert_eq!(((setup.sandbox.now() - time(NOW)).num_seconds(), worker.starts()), (90, 3));
     host.gave_up().await;
 }

@@ -24,9 +24,9 @@ const JSON: (&str, &str) = ("content-type", "application/json");
 
 #[tokio::test(start_paused = true)]
 async fn keys_routes_and_methods_are_the_hosts() {
-    let stage = Stage::new();
+    let setup = Setup::new();
     let host =
-        stage.start(&stage.handler(async |_, _| done(json!({"res": {"status": "201", "body": "made"}}))));
+        setup.start(&setup.handler(async |_, _| done(json!({"res": {"status": "201", "body": "made"}}))));
     for (method, uri, headers, status) in [
         ("POST", "/api/CreateTap?code=tap", vec![], 201),
         ("POST", "/API/createtap?code=host", vec![], 201),
@@ -49,7 +49,7 @@ async fn keys_routes_and_methods_are_the_hosts() {
         assert_eq!(got, status, "{method} {uri} {headers:?}");
     }
     assert_eq!(send(&host, "POST", "/admin/functions/SweepJoiners?code=master", &[JSON], "").await.0, 400);
-    assert!(stage.calls().iter().all(|(function, ..)| function == "CreateTap"));
+    assert!(setup.calls().iter().all(|(function, ..)| function == "CreateTap"));
 }
 
 #[tokio::test(start_paused = true)]
@@ -60,14 +60,14 @@ async fn levels_open_to_everybody_or_to_the_master_key_alone() {
         (AuthLevel::Admin, "host", 401),
         (AuthLevel::Admin, "master", 200),
     ] {
-        let stage = Stage::new();
+        let setup = Setup::new();
         let mut app = app(&[]);
         if let Some(Trigger::Http(http)) = app.functions.get_mut("CreateTap").map(|f| &mut f.trigger) {
             http.auth_level = level;
         }
         let keys = Keys { master: "master".into(), host: "host".into(), functions: [].into() };
-        let worker = stage.handler(async |_, _| done(json!({"res": {}})));
-        let host = FunctionsHost::start_with_keys(app, Arc::new(worker), stage.storage.clone(), keys);
+        let worker = setup.handler(async |_, _| done(json!({"res": {}})));
+        let host = FunctionsHost::start_with_keys(app, Arc::new(worker), setup.storage.clone(), keys);
         assert_eq!(
             send(&host, "POST", &format!("/api/CreateTap?code={key}"), &[], "").await.0,
             status,
@@ -78,8 +78,8 @@ async fn levels_open_to_everybody_or_to_the_master_key_alone() {
 
 #[tokio::test(start_paused = true)]
 async fn a_timer_is_run_by_hand_and_the_caller_does_not_wait() {
-    let stage = Stage::new();
-    let host = stage.start(&stage.handler(async |_, _| {
+    let setup = Setup::new();
+    let host = setup.start(&setup.handler(async |_, _| {
         minutes(5).await;
         done(json!({}))
     }));
@@ -88,16 +88,16 @@ async fn a_timer_is_run_by_hand_and_the_caller_does_not_wait() {
         send(&host, "POST", "/admin/functions/SweepJoiners", &headers, r#"{"input":""}"#).await.0,
         202
     );
-    assert_eq!(stage.sandbox.now(), time(NOW));
+    assert_eq!(setup.sandbox.now(), time(NOW));
     let ran = host.log().invocation(|_| true).await;
     assert!(ran.is_success() && matches!(ran.cause, Cause::Admin));
-    assert_eq!(stage.calls()[0].1["Data"]["timer"]["IsPastDue"], false);
+    assert_eq!(setup.calls()[0].1["Data"]["timer"]["IsPastDue"], false);
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_handler_sees_the_request_and_the_caller_what_it_answers() {
-    let stage = Stage::new();
-    let host = stage.start(&stage.handler(async |_, count| {
+    let setup = Setup::new();
+    let host = setup.start(&setup.handler(async |_, count| {
         done(match count {
             1 => json!({"res": {"statusCode": 409, "headers": {"content-type": "application/json", "retry-after": 5}, "body": "{}"}}),
             2 => json!({"res": {"body": {"a": 1}}}),
@@ -109,7 +109,7 @@ async fn the_handler_sees_the_request_and_the_caller_what_it_answers() {
     let (status, kind, body) =
         send(&host, "POST", uri, &[JSON, ("x-tag", "1"), ("x-tag", "2")], r#"{"UserName":"x"}"#).await;
     assert_eq!((status, kind, body.as_str()), (409, json!("application/json"), "{}"));
-    let request = stage.calls()[0].1["Data"]["req"].clone();
+    let request = setup.calls()[0].1["Data"]["req"].clone();
     assert_eq!(request["Body"], r#"{"UserName":"x"}"#);
     assert_eq!(
         (&request["Query"]["why"], &request["Headers"]["X-Tag"]),
@@ -117,15 +117,15 @@ async fn the_handler_sees_the_request_and_the_caller_what_it_answers() {
     );
     let text = json!("text/plain; charset=utf-8");
     assert_eq!(send(&host, "POST", uri, &[], "").await, (200, text.clone(), "{\n  \"a\": 1\n}".into()));
-    assert_eq!(stage.calls()[1].1["Data"]["req"].get("Body"), None);
+    assert_eq!(setup.calls()[1].1["Data"]["req"].get("Body"), None);
     assert_eq!(send(&host, "POST", uri, &[], "").await, (200, text, String::new()));
     assert_eq!(send(&host, "POST", uri, &[], "").await.2, "{}", "there was no res");
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_the_host_cannot_use_is_a_500_without_words() {
-    let stage = Stage::new();
-    let host = stage.start(&stage.handler(async |_, count| match count {
+    let setup = Setup::new();
+    let host = setup.start(&setup.handler(async |_, count| match count {
         1 => failed(),
         2 => "fine".into_response(),
         3 => ([("content-type", "application/json")], "{\"Outputs\":").into_response(),
@@ -148,13 +148,13 @@ async fn what_the_host_cannot_use_is_a_500_without_words() {
 
 #[tokio::test(start_paused = true)]
 async fn a_call_is_over_after_230_seconds_and_the_function_goes_on() {
-    let stage = Stage::new();
-    let host = stage.start(&stage.handler(async |_, _| {
+    let setup = Setup::new();
+    let host = setup.start(&setup.handler(async |_, _| {
         minutes(5).await;
         done(json!({"res": {"body": "late"}}))
     }));
     assert_eq!(send(&host, "POST", "/api/CreateTap?code=tap", &[], "").await.0, 504);
-    assert_eq!((stage.sandbox.now() - time(NOW)).num_seconds(), 230);
+    assert_eq!((setup.sandbox.now() - time(NOW)).num_seconds(), 230);
     assert!(host.log().invocation(|_| true).await.is_success());
 }
 

@@ -42,13 +42,13 @@ const POISON: &str = "pass-jobs-poison";
 type Calls = Arc<Mutex<Vec<(String, Value, DateTime<Utc>)>>>;
 
 /// A tenant's time, an empty storage account, and all calls of the handlers made here.
-struct Stage {
+struct Setup {
     sandbox: Sandbox,
     storage: Storage,
     calls: Calls,
 }
 
-impl Stage {
+impl Setup {
     fn new() -> Self {
         let sandbox = Sandbox::new(Tenant::new(7), time(NOW));
         let storage = Storage::new(sandbox.clock());

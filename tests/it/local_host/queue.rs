@@ -4,35 +4,35 @@ use super::*;
 
 #[tokio::test(start_paused = true)]
 async fn what_fails_comes_back_in_three_minutes_and_after_five_times_is_poison() {
-    let stage = Stage::new();
-    let host = stage.start(&stage.handler(async |_, _| failed()));
-    stage.put("work");
-    stage.storage.drained(QUEUE).await;
-    assert_eq!(stage.seconds(), [0, 180, 360, 540, 720]);
+    let setup = Setup::new();
+    let host = setup.start(&setup.handler(async |_, _| failed()));
+    setup.put("work");
+    setup.storage.drained(QUEUE).await;
+    assert_eq!(setup.seconds(), [0, 180, 360, 540, 720]);
     let counts: Vec<Value> =
-        stage.calls().iter().map(|(_, call, _)| call["Metadata"]["DequeueCount"].clone()).collect();
+        setup.calls().iter().map(|(_, call, _)| call["Metadata"]["DequeueCount"].clone()).collect();
     assert_eq!(counts, ["1", "2", "3", "4", "5"]);
-    assert_eq!(stage.storage.messages(POISON)[0].text, encoded("work"));
-    let settled: Vec<_> = host.log().invocations().iter().filter_map(|i| i.settled()).collect();
-    assert_eq!((settled.len(), settled[0].deliveries), (1, 5));
+    assert_eq!(setup.storage.messages(POISON)[0].text, encoded("work"));
+    let completed: Vec<_> = host.log().invocations().iter().filter_map(|i| i.completed()).collect();
+    assert_eq!((completed.len(), completed[0].deliveries), (1, 5));
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_is_not_base64_is_poison_at_once() {
-    let stage = Stage::new();
-    let host = stage.start(&stage.handler(async |_, _| done(json!({}))));
-    stage.storage.put(QUEUE, r#"{"plain": "text"}"#.into()).unwrap();
-    stage.storage.drained(QUEUE).await;
-    assert_eq!((stage.calls().len(), stage.storage.messages(POISON).len()), (0, 1));
+    let setup = Setup::new();
+    let host = setup.start(&setup.handler(async |_, _| done(json!({}))));
+    setup.storage.put(QUEUE, r#"{"plain": "text"}"#.into()).unwrap();
+    setup.storage.drained(QUEUE).await;
+    assert_eq!((setup.calls().len(), setup.storage.messages(POISON).len()), (0, 1));
     assert!(host.log().lines()[0].text.contains("not base64"));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_host_works_on_six_messages_at_a_time_and_not_more() {
-    let stage = Stage::new();
+    let setup = Setup::new();
     let at_work = Arc::new(Mutex::new((0, 0)));
     let counted = at_work.clone();
-    let worker = stage.handler(move |_, count| {
+    let worker = setup.handler(move |_, count| {
         let counted = counted.clone();
         async move {
             {
@@ -46,78 +46,78 @@ async fn a_host_works_on_six_messages_at_a_time_and_not_more() {
         }
     });
     for number in 0..40 {
-        stage.put(&format!("message {number}"));
+        setup.put(&format!("message {number}"));
     }
-    let _host = stage.start(&worker);
-    stage.storage.drained(QUEUE).await;
-    assert_eq!((stage.calls().len(), at_work.lock().unwrap().1), (40, 6));
+    let _host = setup.start(&worker);
+    setup.storage.drained(QUEUE).await;
+    assert_eq!((setup.calls().len(), at_work.lock().unwrap().1), (40, 6));
 }
 
 /// The host lives, so it sees that the handler is gone; where the whole machine goes, only the lease ends.
 #[tokio::test(start_paused = true)]
 async fn a_dead_handlers_message_comes_back_soon_and_a_dead_hosts_after_its_lease() {
     for (die, minutes_later) in [("handler", 3), ("host", 10)] {
-        let stage = Stage::new();
-        let worker = stage.handler(async |_, count| {
+        let setup = Setup::new();
+        let worker = setup.handler(async |_, count| {
             if count == 1 {
                 minutes(60).await;
             }
             done(json!({}))
         });
-        let host = stage.start(&worker);
-        stage.put("work");
+        let host = setup.start(&worker);
+        setup.put("work");
         sleep(Duration::from_secs(1)).await;
         let spare = if die == "handler" {
             host.kill_worker().await;
             None
         } else {
             host.kill();
-            Some(stage.start(&worker))
+            Some(setup.start(&worker))
         };
-        stage.storage.drained(QUEUE).await;
-        let waited = stage.seconds()[1] - 1;
+        setup.storage.drained(QUEUE).await;
+        let waited = setup.seconds()[1] - 1;
         assert!((minutes_later * 60 - 1..=minutes_later * 60).contains(&waited), "{die}: {waited} s");
-        assert_eq!(stage.calls()[1].1["Metadata"]["DequeueCount"], "2");
+        assert_eq!(setup.calls()[1].1["Metadata"]["DequeueCount"], "2");
         drop(spare);
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_host_at_work_renews_its_lease() {
-    let stage = Stage::new();
-    let worker = stage.handler(async |_, count| {
+    let setup = Setup::new();
+    let worker = setup.handler(async |_, count| {
         if count == 1 {
             minutes(29).await;
         }
         done(json!({}))
     });
     let timeout = [("AzureFunctionsJobHost__functionTimeout", "00:30:00")];
-    let one = stage.start_with(&worker, &timeout);
-    stage.put("work");
+    let one = setup.start_with(&worker, &timeout);
+    setup.put("work");
     minutes(1).await;
-    let _other = stage.start_with(&worker, &timeout);
+    let _other = setup.start_with(&worker, &timeout);
     minutes(11).await;
-    assert_eq!(stage.calls().len(), 1);
+    assert_eq!(setup.calls().len(), 1);
     one.kill();
-    stage.storage.drained(QUEUE).await;
-    assert_eq!(stage.seconds(), [0, 20 * 60], "the lease was last renewed after ten minutes");
+    setup.storage.drained(QUEUE).await;
+    assert_eq!(setup.seconds(), [0, 20 * 60], "the lease was last renewed after ten minutes");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_message_whose_host_always_dies_is_poison_in_the_end() {
-    let stage = Stage::new();
-    let worker = stage.handler(async |_, _| std::future::pending().await);
-    stage.put("work");
+    let setup = Setup::new();
+    let worker = setup.handler(async |_, _| std::future::pending().await);
+    setup.put("work");
     for _ in 0..5 {
-        let host = stage.start(&worker);
+        let host = setup.start(&worker);
         minutes(1).await;
         host.kill();
         minutes(10).await;
     }
-    assert_eq!(stage.calls().len(), 5);
-    let _host = stage.start(&worker);
-    stage.storage.drained(QUEUE).await;
-    assert_eq!((stage.calls().len(), stage.storage.messages(POISON).len()), (5, 1));
+    assert_eq!(setup.calls().len(), 5);
+    let _host = setup.start(&worker);
+    setup.storage.drained(QUEUE).await;
+    assert_eq!((setup.calls().len(), setup.storage.messages(POISON).len()), (5, 1));
 }
 
 #[tokio::test(start_paused = true)]
@@ -136,18 +136,18 @@ async fn outputs_become_messages_as_the_host_makes_them() {
         // The first is sent, the second is too long, and the third never gets its turn.
         (json!(["first", long, "third"]), vec!["first"]),
     ] {
-        let stage = Stage::new();
+        let setup = Setup::new();
         let outputs = json!({"jobs": jobs});
-        let worker = stage.handler(move |_, _| {
+        let worker = setup.handler(move |_, _| {
             let answer = done(outputs.clone());
             async { answer }
         });
         let mut app = app(&[]);
         app.functions.remove("OnGroupAdd");
-        let host = FunctionsHost::start(app, Arc::new(worker), stage.storage.clone());
+        let host = FunctionsHost::start(app, Arc::new(worker), setup.storage.clone());
         let ran = host.run("SweepJoiners").await.unwrap();
         let queued: Vec<String> =
-            stage.storage.messages(QUEUE).into_iter().map(|message| message.text).collect();
+            setup.storage.messages(QUEUE).into_iter().map(|message| message.text).collect();
         assert_eq!(queued, messages.iter().map(|text| encoded(text)).collect::<Vec<_>>());
         assert_eq!(matches!(ran.result, Err(Failure::Output(_))), messages == ["first"], "{ran:?}");
     }

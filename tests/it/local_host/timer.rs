@@ -4,21 +4,21 @@ use super::*;
 
 #[tokio::test(start_paused = true)]
 async fn it_fires_when_its_time_comes_and_its_jobs_run() {
-    let stage = Stage::new();
-    let worker = stage.handler(async |function, _| match function.as_str() {
+    let setup = Setup::new();
+    let worker = setup.handler(async |function, _| match function.as_str() {
         "SweepJoiners" => done(json!({"jobs": [r#"{"a": 1}"#, r#"{"b":2}"#]})),
         _ => done(json!({})),
     });
-    let host = stage.start(&worker);
+    let host = setup.start(&worker);
     minutes(59).await;
     assert_eq!(
-        (stage.calls().len(), stage.storage.queues()),
+        (setup.calls().len(), setup.storage.queues()),
         (0, vec![]),
         "the first message makes the queue"
     );
     minutes(2).await;
-    stage.storage.drained(QUEUE).await;
-    let calls = stage.calls();
+    setup.storage.drained(QUEUE).await;
+    let calls = setup.calls();
     assert_eq!(
         calls.iter().map(|(f, ..)| f.as_str()).collect::<Vec<_>>(),
         ["SweepJoiners", "OnGroupAdd", "OnGroupAdd"]
@@ -33,19 +33,19 @@ async fn it_fires_when_its_time_comes_and_its_jobs_run() {
     assert_eq!(calls[1].1["Metadata"]["a"], "1", "fields of the message end up in the metadata");
     assert_eq!(host.log().invocations()[0].logs, ["said"]);
     minutes(24 * 60).await;
-    let second = stage.calls()[3].1["Data"]["timer"]["ScheduleStatus"].clone();
+    let second = setup.calls()[3].1["Data"]["timer"]["ScheduleStatus"].clone();
     assert_eq!(second["Last"], "2026-11-22T06:00:00+00:00");
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_failure_is_repeated_by_the_retry_policy_with_growing_pauses() {
-    let stage = Stage::new();
-    let host = stage.start(&stage.handler(async |_, _| failed()));
+    let setup = Setup::new();
+    let host = setup.start(&setup.handler(async |_, _| failed()));
     minutes(5 * 60).await;
-    let pauses: Vec<i64> = stage.seconds().windows(2).map(|pair| (pair[1] - pair[0]) / 60).collect();
+    let pauses: Vec<i64> = setup.seconds().windows(2).map(|pair| (pair[1] - pair[0]) / 60).collect();
     assert_eq!(pauses, [1, 2, 4, 8, 16], "six attempts, and then no more before tomorrow");
     let contexts: Vec<Value> =
-        stage.calls().iter().map(|(_, call, _)| call["Metadata"]["RetryContext"].clone()).collect();
+        setup.calls().iter().map(|(_, call, _)| call["Metadata"]["RetryContext"].clone()).collect();
     assert_eq!(contexts[0], Value::Null);
     assert_eq!((&contexts[5]["RetryCount"], &contexts[5]["MaxRetryCount"]), (&json!(5), &json!(5)));
     let last = host.log().invocations().pop().unwrap();
@@ -54,57 +54,57 @@ async fn a_failure_is_repeated_by_the_retry_policy_with_growing_pauses() {
 
 #[tokio::test(start_paused = true)]
 async fn a_run_that_was_missed_is_made_up_for() {
-    let stage = Stage::new();
-    let worker = stage.handler(async |_, _| done(json!({})));
-    drop(stage.start(&worker));
+    let setup = Setup::new();
+    let worker = setup.handler(async |_, _| done(json!({})));
+    drop(setup.start(&worker));
     sleep(Duration::from_millis(1)).await;
-    let host = stage.start(&worker);
+    let host = setup.start(&worker);
     minutes(2).await;
     drop(host);
-    stage.advance(TimeDelta::hours(3));
-    let _host = stage.start(&worker);
+    setup.advance(TimeDelta::hours(3));
+    let _host = setup.start(&worker);
     minutes(2).await;
-    let calls = stage.calls();
+    let calls = setup.calls();
     assert_eq!((calls.len(), &calls[0].1["Data"]["timer"]["IsPastDue"]), (1, &json!(true)));
 }
 
 #[tokio::test(start_paused = true)]
 async fn of_two_hosts_one_fires_it_and_the_other_takes_over() {
-    let stage = Stage::new();
-    let worker = stage.handler(async |_, _| done(json!({})));
-    let (one, _other) = (stage.start(&worker), stage.start(&worker));
+    let setup = Setup::new();
+    let worker = setup.handler(async |_, _| done(json!({})));
+    let (one, _other) = (setup.start(&worker), setup.start(&worker));
     minutes(61).await;
-    assert_eq!(stage.calls().len(), 1);
+    assert_eq!(setup.calls().len(), 1);
     one.kill();
     minutes(24 * 60).await;
-    assert_eq!(stage.calls().len(), 2);
+    assert_eq!(setup.calls().len(), 2);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_host_that_gave_up_leaves_it_to_another() {
-    let stage = Stage::new();
-    let gone = stage.start(&Embedded::starting_with(|_| None));
+    let setup = Setup::new();
+    let gone = setup.start(&Embedded::starting_with(|_| None));
     gone.gave_up().await;
-    let _other = stage.start(&stage.handler(async |_, _| done(json!({}))));
+    let _other = setup.start(&setup.handler(async |_, _| done(json!({}))));
     minutes(61).await;
-    assert_eq!(stage.calls().len(), 1);
+    assert_eq!(setup.calls().len(), 1);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_function_that_a_setting_switches_off_is_left_alone() {
-    let stage = Stage::new();
-    let worker = stage.handler(async |_, _| done(json!({})));
-    let _host = stage.start_with(&worker, &[("AzureWebJobs.SweepJoiners.Disabled", "true")]);
+    let setup = Setup::new();
+    let worker = setup.handler(async |_, _| done(json!({})));
+    let _host = setup.start_with(&worker, &[("AzureWebJobs.SweepJoiners.Disabled", "true")]);
     minutes(61).await;
-    assert_eq!(stage.calls().len(), 0);
+    assert_eq!(setup.calls().len(), 0);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_clock_that_is_set_ahead_sets_it_off() {
-    let stage = Stage::new();
-    let host = stage.start(&stage.handler(async |_, _| done(json!({}))));
+    let setup = Setup::new();
+    let host = setup.start(&setup.handler(async |_, _| done(json!({}))));
     assert!(host.is_ready().await);
-    stage.advance(TimeDelta::minutes(61));
+    setup.advance(TimeDelta::minutes(61));
     let invocation = host.log().invocation(|_| true).await;
     assert!(matches!(invocation.cause, Cause::Timer { is_past_due: false }));
 }

@@ -153,7 +153,7 @@ impl Case {
 }
 
 /// A tenant in the middle of a case.
-struct Stage {
+struct Setup {
     case: Case,
     flow: Flow,
     world: World,
@@ -167,32 +167,32 @@ struct Stage {
 
 /// Plays `case` with `flow`, to half past nine on day one.
 pub async fn play(case: Case, flow: Flow) -> Got {
-    let mut stage = Stage::new(case, flow);
+    let mut setup = Setup::new(case, flow);
     match case {
-        Case::ReplayedEvent => return stage.replay_event().await,
+        Case::ReplayedEvent => return setup.replay_event().await,
         Case::MailDown => {
-            stage.world.sandbox.inject(Fault::on("POST", "sendMail", refuse(500)).always());
-            stage.run_until(|stage| stage.world.count("POST", "sendMail") > 0).await;
-            stage.world.sandbox.clear_faults();
+            setup.world.sandbox.inject(Fault::on("POST", "sendMail", refuse(500)).always());
+            setup.run_until(|setup| setup.world.count("POST", "sendMail") > 0).await;
+            setup.world.sandbox.clear_faults();
         }
         Case::Moved => {
-            stage.run_until(|stage| !stage.world.pass_mails().is_empty()).await;
-            stage.change(|person| person.hire_date = person.hire_date.map(|date| date + TimeDelta::days(3)));
+            setup.run_until(|setup| !setup.world.pass_mails().is_empty()).await;
+            setup.change(|person| person.hire_date = person.hire_date.map(|date| date + TimeDelta::days(3)));
         }
-        Case::Late => stage.advance_to(time(HIRE) - TimeDelta::hours(53)),
+        Case::Late => setup.advance_to(time(HIRE) - TimeDelta::hours(53)),
         _ => {}
     }
     let sign_in = case.on_day_one(SIGN_IN_AT);
-    stage.run_until(|stage| stage.next_run() > sign_in).await;
-    stage.advance_to(sign_in);
+    setup.run_until(|setup| setup.next_run() > sign_in).await;
+    setup.advance_to(sign_in);
     if flow == Flow::LogicApp {
-        let failed: Vec<_> = stage.failed.iter().copied().collect();
+        let failed: Vec<_> = setup.failed.iter().copied().collect();
         assert_eq!(failed, Vec::from_iter(case.failing_action()), "{case:?} fails for another reason");
     }
-    stage.verdict()
+    setup.verdict()
 }
 
-impl Stage {
+impl Setup {
     fn new(case: Case, flow: Flow) -> Self {
         let mut tenant = Tenant::new(11);
         if !matches!(case, Case::DefaultPolicy | Case::DefaultPolicyHeeded) {

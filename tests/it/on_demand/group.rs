@@ -10,17 +10,18 @@ use firstpass_sandbox::{
 
 use super::{replays::start, *};
 use crate::{
+    faulty_ledger::{FaultyLedger, LedgerFault, Operation},
     helpers::seconds,
-    troubled::{Call, Trouble, Troubled},
 };
 
-/// A ledger does what it is asked with a roster, and now and then says that it did not.
+/// A ledger does what it is asked with a membership, and now and then says that it did not.
 #[derive(Debug, Default)]
 struct Denies(Mutex<Vec<LedgerError>>);
 
-impl Trouble for Denies {
-    fn after(&self, call: Call, is_done: bool) -> Result<(), LedgerError> {
-        let denied = if call == Call::WriteRoster && is_done { self.0.lock().unwrap().pop() } else { None };
+impl LedgerFault for Denies {
+    fn after(&self, call: Operation, is_done: bool) -> Result<(), LedgerError> {
+        let denied =
+            if call == Operation::WriteMembership && is_done { self.0.lock().unwrap().pop() } else { None };
         denied.map_or(Ok(()), Err)
     }
 }
@@ -30,13 +31,13 @@ impl Trouble for Denies {
 async fn a_roster_that_was_written_though_nobody_heard_of_it_costs_nobody_their_pass() {
     let away = || LedgerError::Unavailable("no answer".into());
     for with in [vec![LedgerError::Conflict], vec![away()], vec![away(), LedgerError::Conflict]] {
-        let ledger = Troubled::by(Denies::default());
+        let ledger = FaultyLedger::by(Denies::default());
         let office = Office::on(3, 1, &[], ledger.clone());
         office.world.sweep().await;
         office.world.later(TimeDelta::hours(1));
         office.add(1);
         office.add(2);
-        ledger.trouble.0.lock().unwrap().clone_from(&with);
+        ledger.fault.0.lock().unwrap().clone_from(&with);
         let storage = Storage::new(office.world.sandbox.clock());
         let _host = start(&office.world, &storage);
         storage.put("pass-jobs", encoded(&office.cloud_event(None))).unwrap();
@@ -61,12 +62,12 @@ async fn only_who_is_new_gets_a_pass() {
             office.tell(&message).await
         };
         office.add(12);
-        assert_eq!(tell().await.outcomes, ["mailed"], "{form}");
+        assert_eq!(tell().await.outcomes, ["delivered"], "{form}");
         office.world.later(TimeDelta::hours(3));
         office.add(13);
         office.add(14);
         office.remove(3);
-        assert_eq!(tell().await.outcomes, ["mailed", "mailed"], "{form}");
+        assert_eq!(tell().await.outcomes, ["delivered", "delivered"], "{form}");
         let course = tell().await;
         assert!(course.said.contains("nobody is new"), "{course:?}");
         assert_eq!(office.mailed(), [12, 13, 14], "{form}");
@@ -92,7 +93,7 @@ async fn whoever_leaves_and_comes_back_is_new() {
     assert_eq!(office.tell(&office.cloud_event(None)).await.outcomes, [] as [&str; 0]);
     office.world.later(TimeDelta::minutes(5));
     office.add(0);
-    assert_eq!(office.tell(&office.cloud_event(None)).await.outcomes, ["mailed"]);
+    assert_eq!(office.tell(&office.cloud_event(None)).await.outcomes, ["delivered"]);
 }
 
 /// Sweeps alone see them come, leave and come back.
@@ -198,7 +199,7 @@ async fn a_group_that_cannot_be_read_is_tried_again_and_then_a_person_is_told() 
     office.world.sandbox.inject(Fault::on("GET", "/members", crate::helpers::refuse(403)).times(5));
     let mut ends = Vec::new();
     let event = office.cloud_event(None);
-    office.world.host.work(vec![event], |settled| ends.push(settled)).await;
+    office.world.host.work(vec![event], |completed| ends.push(completed)).await;
     assert_eq!((ends[0].deliveries, ends[0].answer.is_success(), office.mailed()), (5, false, nobody()));
     let alerts = office.world.alerts();
     assert_eq!(alerts.len(), 1);
@@ -220,12 +221,15 @@ async fn a_sweep_that_cannot_read_the_group_still_serves_joiners_and_says_so() {
         .times(9)
         .lasting(std::time::Duration::from_secs(3_600));
     office.world.sandbox.inject(fault);
-    assert_eq!(office.world.sweep().await[0].outcome, "mailed");
+    assert_eq!(office.world.sweep().await[0].outcome, "delivered");
     office.world.assert_newest_mail_opens(emma);
     assert!(office.world.alerts()[0].to_string().contains("could not look into the on-demand group"));
     office.world.sandbox.clear_faults();
     office.world.later(TimeDelta::days(1));
-    assert!(office.world.sweep().await.iter().any(|end| end.outcome == "mailed"), "made up for a day later");
+    assert!(
+        office.world.sweep().await.iter().any(|end| end.outcome == "delivered"),
+        "made up for a day later"
+    );
 }
 
 /// The notification was faster than the replicas.
@@ -238,7 +242,7 @@ async fn a_member_whom_a_replica_does_not_show_yet_is_waited_for() {
         office.add(1);
         let delta = (form == "names them").then(|| json!([{"id": office.people[1]}]));
         let course = office.tell(&office.cloud_event(delta)).await;
-        assert_eq!((course.outcomes, office.mailed()), (vec!["mailed".to_owned()], vec![1]), "{form}");
+        assert_eq!((course.outcomes, office.mailed()), (vec!["delivered".to_owned()], vec![1]), "{form}");
     }
 }
 
@@ -264,7 +268,7 @@ async fn nobody_waits_for_a_change_that_was_found_already() {
     office.add(1);
     let event = office.cloud_event(None);
     office.world.later(TimeDelta::seconds(1));
-    assert_eq!(office.tell(&event).await.outcomes, ["mailed"]);
+    assert_eq!(office.tell(&event).await.outcomes, ["delivered"]);
     let (course, took) = seconds(&office.world.sandbox, office.tell(&event)).await;
     assert!(course.said.contains("nobody is new") && took == 0, "{course:?} after {took} s");
 }

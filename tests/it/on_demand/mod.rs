@@ -79,11 +79,11 @@ impl Office {
         let mut more = Vec::new();
         self.world
             .host
-            .work(jobs, |settled| {
-                more.extend(settled.answer.jobs());
+            .work(jobs, |completed| {
+                more.extend(completed.answer.jobs());
                 course
                     .outcomes
-                    .extend(Some(End::from(&settled).outcome).filter(|outcome| !outcome.is_empty()));
+                    .extend(Some(End::from(&completed).outcome).filter(|outcome| !outcome.is_empty()));
             })
             .await;
         assert_eq!(more, [] as [&str; 0], "jobs lead to no other messages");

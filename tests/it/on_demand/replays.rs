@@ -16,11 +16,11 @@ async fn an_event_that_is_told_again_hours_later_brings_no_second_pass() {
         office.world.sweep().await;
         office.add(0);
         let event = office.cloud_event(named.then(|| json!([{"id": office.people[0]}])));
-        assert_eq!(office.tell(&event).await.outcomes, ["mailed"]);
+        assert_eq!(office.tell(&event).await.outcomes, ["delivered"]);
         office.signs_in(0);
         office.world.later(TimeDelta::hours(20));
         let again = office.tell(&event).await;
-        assert!(!again.outcomes.contains(&"mailed".to_owned()), "{again:?}");
+        assert!(!again.outcomes.contains(&"delivered".to_owned()), "{again:?}");
         assert_eq!(office.mailed(), [0]);
     }
 }
@@ -33,7 +33,7 @@ async fn a_joiner_who_was_served_on_demand_is_not_served_again_when_the_news_is_
     let emma = office.world.sandbox.edit(|tenant| tenant.add(joiner(manager)));
     office.world.sandbox.edit(|tenant| tenant.add_member(office.group, emma));
     let event = office.cloud_event(Some(json!([{"id": emma}])));
-    assert_eq!(office.tell(&event).await.outcomes, ["mailed"]);
+    assert_eq!(office.tell(&event).await.outcomes, ["delivered"]);
     office.world.sweep_daily(1).await;
     assert_eq!(office.world.pass_mails().len(), 2, "on demand, and for day one");
     assert_eq!(office.tell(&event).await.outcomes, ["skipped"]);
@@ -44,28 +44,28 @@ async fn a_joiner_who_was_served_on_demand_is_not_served_again_when_the_news_is_
 async fn the_connector_may_repeat_itself_for_an_hour() {
     let office = Office::of(1, 1);
     let item = json!({"id": office.people[0]}).to_string();
-    assert_eq!(office.tell(&item).await.outcomes, ["mailed"]);
+    assert_eq!(office.tell(&item).await.outcomes, ["delivered"]);
     office.signs_in(0);
     for _ in 0..5 {
         office.world.later(TimeDelta::minutes(11));
         assert_eq!(office.tell(&item).await.outcomes, ["skipped"]);
     }
     office.world.later(TimeDelta::minutes(11));
-    assert_eq!(office.tell(&item).await.outcomes, ["mailed"], "added again");
+    assert_eq!(office.tell(&item).await.outcomes, ["delivered"], "added again");
 }
 
 #[tokio::test(start_paused = true)]
 async fn somebody_who_is_added_again_gets_another_pass() {
     let office = Office::of(1, 1);
     let delta = || Some(json!([{"id": office.people[0]}]));
-    assert_eq!(office.tell(&office.cloud_event(delta())).await.outcomes, ["mailed"]);
+    assert_eq!(office.tell(&office.cloud_event(delta())).await.outcomes, ["delivered"]);
     office.signs_in(0);
     office.world.later(TimeDelta::minutes(5));
     let too_soon = office.cloud_event(delta());
     assert_eq!(office.tell(&too_soon).await.outcomes, ["skipped"], "replicas may lag");
     office.world.later(TimeDelta::minutes(6));
     assert_eq!(office.tell(&too_soon).await.outcomes, ["skipped"], "and what was too soon stays so");
-    assert_eq!(office.tell(&office.cloud_event(delta())).await.outcomes, ["mailed"]);
+    assert_eq!(office.tell(&office.cloud_event(delta())).await.outcomes, ["delivered"]);
 }
 
 /// A helpdesk's pass that works is as good as ours; and one that was given before they were added is no answer.
@@ -77,7 +77,7 @@ async fn who_has_a_working_pass_needs_no_other() {
     office.world.later(TimeDelta::minutes(20));
     assert_eq!(office.tell(&name).await.outcomes, ["skipped"]);
     office.signs_in(0);
-    assert_eq!(office.tell(&name).await.outcomes, ["mailed"]);
+    assert_eq!(office.tell(&name).await.outcomes, ["delivered"]);
 }
 
 #[tokio::test(start_paused = true)]

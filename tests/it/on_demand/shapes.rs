@@ -21,7 +21,7 @@ async fn one_person_in_any_form_gets_a_pass_at_once() {
                 .to_string(),
         };
         let course = office.tell(&message).await;
-        assert_eq!((course.outcomes, office.mailed()), (vec!["mailed".to_owned()], vec![0]), "{message}");
+        assert_eq!((course.outcomes, office.mailed()), (vec!["delivered".to_owned()], vec![0]), "{message}");
         office.world.assert_newest_mail_opens(id);
         assert_eq!(office.world.sandbox.passes()[0].opens_at, office.world.sandbox.now());
         assert_eq!(office.world.alerts(), [] as [Value; 0]);
@@ -55,7 +55,7 @@ async fn several_people_in_one_message_become_a_job_each() {
         office.work(answer.jobs(), &mut course).await;
         assert_eq!(
             (course.outcomes, office.sorted_mailed()),
-            (vec!["mailed".to_owned(); 3], vec![0, 1, 2]),
+            (vec!["delivered".to_owned(); 3], vec![0, 1, 2]),
             "{message}"
         );
     }
@@ -122,7 +122,7 @@ async fn a_name_that_nobody_has_is_given_up_with_an_alert() {
     let office = Office::of(1, 1);
     let mut ends = Vec::new();
     let job = "nobody@contoso.example".to_owned();
-    office.world.host.work(vec![job], |settled| ends.push(End::from(&settled))).await;
+    office.world.host.work(vec![job], |completed| ends.push(End::from(&completed))).await;
     assert_eq!((ends[0].outcome.as_str(), ends[0].deliveries), ("failed", 5));
     let alerts = office.world.alerts();
     assert_eq!(alerts.len(), 1);

@@ -15,7 +15,7 @@ use super::{Caller, Person, Tenant, caller, now};
 const TOPIC: &str = "EventGrid:?azuresubscriptionid=8a8a8a8a-4b4b-4c4c-4d4d-12e12e12e12e&resourcegroup=firstpass\
                      &partnertopic=on-demand&location=westeurope";
 
-struct Stage {
+struct Setup {
     caller: Caller,
     storage: Storage,
     group: Uuid,
@@ -23,7 +23,7 @@ struct Stage {
     people: [Uuid; 2],
 }
 
-impl Stage {
+impl Setup {
     /// A group that is subscribed to for a day, and two people who are not in it.
     fn new(grid: impl FnOnce(EventGrid) -> EventGrid) -> Self {
         let mut tenant = Tenant::new(7);
@@ -50,10 +50,10 @@ impl Stage {
 
 #[tokio::test(start_paused = true)]
 async fn a_change_of_members_becomes_a_cloud_event_that_names_the_group() {
-    let stage = Stage::new(|grid| grid);
-    let (group, [emma, _]) = (stage.group, stage.people);
-    stage.add(emma);
-    let events = stage.events();
+    let setup = Setup::new(|grid| grid);
+    let (group, [emma, _]) = (setup.group, setup.people);
+    setup.add(emma);
+    let events = setup.events();
     assert_eq!(events.len(), 1);
     let id = events[0]["id"].as_str().unwrap();
     assert!(id.parse::<Uuid>().is_ok());
@@ -80,7 +80,7 @@ async fn a_change_of_members_becomes_a_cloud_event_that_names_the_group() {
                     "sequenceNumber": "1",
                 },
                 "subscriptionExpirationDateTime": "2026-11-23T09:00:00Z",
-                "subscriptionId": stage.subscription,
+                "subscriptionId": setup.subscription,
                 "tenantId": TENANT_ID,
             },
         })
@@ -89,44 +89,44 @@ async fn a_change_of_members_becomes_a_cloud_event_that_names_the_group() {
 
 #[tokio::test(start_paused = true)]
 async fn whoever_changes_members_is_noticed_and_nothing_else_is() {
-    let stage = Stage::new(|grid| grid);
-    let (group, [emma, jonas]) = (stage.group, stage.people);
+    let setup = Setup::new(|grid| grid);
+    let (group, [emma, jonas]) = (setup.group, setup.people);
     let link = json!({ "@odata.id": format!("https://graph.microsoft.com/v1.0/users/{emma}") });
-    stage.caller.post(format!("/v1.0/groups/{group}/members/$ref"), link).await.expect(204);
-    assert_eq!(stage.events().len(), 1, "through Graph");
+    setup.caller.post(format!("/v1.0/groups/{group}/members/$ref"), link).await.expect(204);
+    assert_eq!(setup.events().len(), 1, "through Graph");
     let control = async |method: &str, user: &str| {
         let url = format!("/sandbox/groups/On-demand%20access/members/{user}");
-        stage.caller.raw(Request::builder().method(method).uri(url).body(Body::empty()).unwrap()).await
+        setup.caller.raw(Request::builder().method(method).uri(url).body(Body::empty()).unwrap()).await
     };
     control("PUT", "jonas.weber@contoso.example").await.expect(204);
-    assert_eq!(stage.events().len(), 2, "by the control");
+    assert_eq!(setup.events().len(), 2, "by the control");
     control("DELETE", &jonas.to_string()).await.expect(204);
-    assert_eq!(stage.events().len(), 3);
+    assert_eq!(setup.events().len(), 3);
     assert_eq!(control("PUT", "nobody").await.status, 400);
-    stage.caller.sandbox.edit(|tenant| tenant.delete(emma));
-    assert_eq!(stage.events().len(), 4, "with the account");
+    setup.caller.sandbox.edit(|tenant| tenant.delete(emma));
+    assert_eq!(setup.events().len(), 4, "with the account");
 
-    stage.caller.sandbox.edit(|tenant| tenant.remove_member(group, emma));
-    stage.caller.get(format!("/v1.0/groups/{group}/members")).await.expect(200);
-    let other = stage.caller.sandbox.edit(|tenant| tenant.add_group(Group::named("Other")));
-    stage.caller.sandbox.edit(|tenant| tenant.add_member(other, jonas));
-    assert_eq!(stage.events().len(), 4, "no change, or not of this group");
+    setup.caller.sandbox.edit(|tenant| tenant.remove_member(group, emma));
+    setup.caller.get(format!("/v1.0/groups/{group}/members")).await.expect(200);
+    let other = setup.caller.sandbox.edit(|tenant| tenant.add_group(Group::named("Other")));
+    setup.caller.sandbox.edit(|tenant| tenant.add_member(other, jonas));
+    assert_eq!(setup.events().len(), 4, "no change, or not of this group");
 }
 
 #[tokio::test(start_paused = true)]
 async fn without_a_subscription_there_are_no_events() {
-    let stage = Stage::new(|grid| grid);
-    let [emma, jonas] = stage.people;
-    stage.caller.sandbox.advance(TimeDelta::days(1));
-    stage.add(emma);
-    assert_eq!(stage.events().len(), 0, "it has ended");
+    let setup = Setup::new(|grid| grid);
+    let [emma, jonas] = setup.people;
+    setup.caller.sandbox.advance(TimeDelta::days(1));
+    setup.add(emma);
+    assert_eq!(setup.events().len(), 0, "it has ended");
     let deletions = Subscription {
         change_type: "deleted".to_owned(),
-        ..Subscription::to_group(stage.group, TOPIC, now() + TimeDelta::days(2))
+        ..Subscription::to_group(setup.group, TOPIC, now() + TimeDelta::days(2))
     };
-    stage.caller.sandbox.edit(|tenant| tenant.add_subscription(deletions));
-    stage.add(jonas);
-    assert_eq!(stage.events().len(), 0, "it is about deletions");
+    setup.caller.sandbox.edit(|tenant| tenant.add_subscription(deletions));
+    setup.add(jonas);
+    assert_eq!(setup.events().len(), 0, "it is about deletions");
 }
 
 #[tokio::test(start_paused = true)]
@@ -134,15 +134,15 @@ async fn an_event_can_name_who_came_and_who_went() {
     for (removed, mark) in
         [(Removed::Text, json!("deleted")), (Removed::Object, json!({ "reason": "deleted" }))]
     {
-        let stage = Stage::new(|grid| grid.naming_members(removed));
-        let [emma, jonas] = stage.people;
-        stage.add(emma);
-        stage.caller.sandbox.edit(|tenant| {
-            tenant.remove_member(stage.group, emma);
-            tenant.add_member(stage.group, jonas);
+        let setup = Setup::new(|grid| grid.naming_members(removed));
+        let [emma, jonas] = setup.people;
+        setup.add(emma);
+        setup.caller.sandbox.edit(|tenant| {
+            tenant.remove_member(setup.group, emma);
+            tenant.add_member(setup.group, jonas);
         });
         let delta = |event: &Value| event["data"]["resourceData"]["members@delta"].clone();
-        let deltas: Vec<_> = stage.events().iter().map(delta).collect();
+        let deltas: Vec<_> = setup.events().iter().map(delta).collect();
         assert_eq!(deltas[0], json!([{ "id": emma }]));
         assert_eq!(deltas[1], json!([{ "id": jonas }, { "id": emma, "@removed": mark }]));
     }
@@ -150,7 +150,7 @@ async fn an_event_can_name_who_came_and_who_went() {
 
 #[tokio::test(start_paused = true)]
 async fn an_event_can_take_its_time() {
-    let stage = Stage::new(|grid| grid.delayed(TimeDelta::minutes(7)));
-    stage.add(stage.people[0]);
-    assert_eq!(stage.storage.next_visible("pass-jobs"), Some(now() + TimeDelta::minutes(7)));
+    let setup = Setup::new(|grid| grid.delayed(TimeDelta::minutes(7)));
+    setup.add(setup.people[0]);
+    assert_eq!(setup.storage.next_visible("pass-jobs"), Some(now() + TimeDelta::minutes(7)));
 }

@@ -1,9 +1,9 @@
 //! `firstpass-sandbox serve` refuses what a sandbox must not touch.
 
-use firstpass::settings::{Environment, Report, Settings};
+use firstpass::settings::{Environment, Settings, SettingsError};
 use firstpass_sandbox::serve::{build_app, product_environment};
 
-fn build(settings: &[(&str, &str)]) -> Result<(), Report> {
+fn build(settings: &[(&str, &str)]) -> Result<(), SettingsError> {
     let env: Environment = settings.iter().copied().collect();
     build_app(Settings::read(&product_environment(&env))?, &env).map(drop)
 }

@@ -20,7 +20,7 @@ export function el(tag, attributes = {}, ...children) {
 export const icon = (name, attributes = {}) =>
   el("svg", { class: "icon", "aria-hidden": "true", ...attributes }, el("use", { href: `#i-${name}` }));
 
-const OUTCOMES = ["mailed", "skipped", "blocked", "revoked", "failed"];
+const OUTCOMES = ["delivered", "skipped", "blocked", "revoked", "failed"];
 export const outcomeIcon = outcome => icon(OUTCOMES.includes(outcome) ? outcome : "other");
 export const chip = outcome => el("span", { class: "chip", "data-outcome": outcome }, outcomeIcon(outcome), capital(outcome));
 

@@ -35,7 +35,7 @@ function prepare(document) {
     for (const line of lines) {
       const person = people.get(line.user);
       // A skipped job says that nothing changed: what was done before still holds.
-      const holds = line.outcome === "skipped" && /mailed|revoked/.test(person?.status?.outcome);
+      const holds = line.outcome === "skipped" && /delivered|revoked/.test(person?.status?.outcome);
       if (person && !holds) person.status = line;
     }
   }

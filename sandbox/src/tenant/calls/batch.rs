@@ -11,7 +11,7 @@ use crate::tenant::{
     Part, Sandbox,
     faults::{Drawn, FaultKind},
     router,
-    wire::{Answer, Broken, Call, GraphError},
+    wire::{Answer, Broken, GraphCall, GraphError},
 };
 
 /// How many parts a batch may have.
@@ -42,7 +42,7 @@ struct PartRequest {
 /// Runs the parts side by side. What each came to is noted in `journal`, in the order they were sent.
 pub(crate) async fn run(
     sandbox: &Sandbox,
-    call: &Call,
+    call: &GraphCall,
     journal: &mut Vec<Part>,
 ) -> Result<Answer, GraphError> {
     if call.method != Method::POST {
@@ -78,13 +78,13 @@ pub(crate) async fn run(
 }
 
 /// The faults are drawn before anything happens: one of them may be that the batch never arrived.
-fn draw(sandbox: &Sandbox, parts: &[(String, Call)]) -> Vec<Option<Drawn>> {
+fn draw(sandbox: &Sandbox, parts: &[(String, GraphCall)]) -> Vec<Option<Drawn>> {
     let now = sandbox.now();
     let faults = &mut sandbox.lock().faults;
     parts.iter().map(|(_, part)| faults.draw_for_part(part, now)).collect()
 }
 
-fn parse(call: &Call) -> Result<Vec<(String, Call)>, GraphError> {
+fn parse(call: &GraphCall) -> Result<Vec<(String, GraphCall)>, GraphError> {
     let body = Value::Object(call.json()?);
     let envelope: Envelope = serde_json::from_value(body)
         .map_err(|error| GraphError::bad_request(format!("Invalid batch payload format: {error}.")))?;
@@ -103,7 +103,7 @@ fn parse(call: &Call) -> Result<Vec<(String, Call)>, GraphError> {
 }
 
 impl PartRequest {
-    fn into_call(self, batch: &Call) -> Result<(String, Call), GraphError> {
+    fn into_call(self, batch: &GraphCall) -> Result<(String, GraphCall), GraphError> {
         let Self { id, method, url, headers, body, depends_on, misspelt_depends_on } = self;
         if !(depends_on.is_empty() && misspelt_depends_on.is_empty()) {
             return Err(GraphError::not_implemented("'dependsOn' in a batch"));
@@ -128,12 +128,12 @@ impl PartRequest {
             )));
         }
         let body = body.map_or_else(Bytes::new, |body| Bytes::from(body.to_string()));
-        Ok((id, Call { method, target: url.clone(), url, headers, body }))
+        Ok((id, GraphCall { method, target: url.clone(), url, headers, body }))
     }
 }
 
 /// A part has its own headers; who asks, and whom, is said once, by the batch.
-fn part_headers(own: &Map<String, Value>, batch: &Call) -> Result<HeaderMap, GraphError> {
+fn part_headers(own: &Map<String, Value>, batch: &GraphCall) -> Result<HeaderMap, GraphError> {
     let mut headers = HeaderMap::new();
     for name in [header::AUTHORIZATION, header::HOST, HeaderName::from_static("client-request-id")] {
         if let Some(value) = batch.headers.get(&name) {

@@ -16,7 +16,7 @@ use super::{
     Mail, Pass, PassEvent, Permission, Person, State, Tenant, permissions,
     query::Query,
     route::Route,
-    wire::{Answer, Call, GraphError},
+    wire::{Answer, GraphCall, GraphError},
 };
 
 /// What a call works on.
@@ -25,12 +25,12 @@ struct Scene<'a> {
     mails: &'a mut Vec<Mail>,
     pass_events: &'a mut Vec<PassEvent>,
     now: DateTime<Utc>,
-    call: &'a Call,
+    call: &'a GraphCall,
     query: Query,
 }
 
 /// Answers one call, at once.
-pub(super) fn answer(state: &mut State, now: DateTime<Utc>, call: &Call) -> Result<Answer, GraphError> {
+pub(super) fn answer(state: &mut State, now: DateTime<Utc>, call: &GraphCall) -> Result<Answer, GraphError> {
     let route = Route::parse(call)?;
     let query = Query::parse(&call.target)?;
     permissions::check(state, &route, call, &query)?;

@@ -84,7 +84,7 @@ fn serve_beside_a_sandbox_serves_its_joiners() {
         let (status, answer) =
             post(&handler, "/OnGroupAdd", &wire.queue_invocation(job.as_str().unwrap(), 1));
         assert_eq!(status, 200, "{answer}");
-        mailed += usize::from(answer["Logs"][0].as_str().unwrap().contains(": mailed: "));
+        mailed += usize::from(answer["Logs"][0].as_str().unwrap().contains(": delivered: "));
     }
     let state: Value = serde_json::from_str(&get(&format!("127.0.0.1:{tenant}"), "/sandbox/state")).unwrap();
     assert!(mailed > 3);

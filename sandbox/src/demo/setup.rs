@@ -26,7 +26,7 @@ use crate::{
 
 /// Where the demo plays. Cheap to clone: clones share everything.
 #[derive(Clone)]
-pub struct Stage {
+pub struct Setup {
     /// The tenant.
     pub sandbox: Sandbox,
     /// How firstpass is set up.
@@ -38,7 +38,7 @@ pub struct Stage {
     handler: Arc<dyn Worker>,
 }
 
-impl Stage {
+impl Setup {
     /// firstpass in this tenant, before its first sweep.
     ///
     /// # Errors
@@ -82,9 +82,9 @@ impl Stage {
     }
 }
 
-impl fmt::Debug for Stage {
+impl fmt::Debug for Setup {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Stage").field("sandbox", &self.sandbox).finish_non_exhaustive()
+        f.debug_struct("Setup").field("sandbox", &self.sandbox).finish_non_exhaustive()
     }
 }
 

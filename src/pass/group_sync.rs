@@ -1,6 +1,6 @@
 //! Who is new in the on-demand group, where nobody says who: it is read, and compared with what the ledger knows.
 //!
-//! There is no transaction over the ledger and the queue. So the roster, written first, says whose jobs may be missing;
+//! There is no transaction over the ledger and the queue. So the membership, written first, says whose jobs may be missing;
 //! a last message behind the jobs says that they are not. Nobody is lost between the two, whatever dies.
 
 use std::{collections::BTreeSet, time::Duration};
@@ -11,34 +11,34 @@ use serde::{Deserialize, Serialize};
 use tokio::time::sleep;
 use uuid::Uuid;
 
-use super::{Failure, Job, Outcome, decide::REPLICA_LAG, patience::MEMBERSHIP_LAG};
+use super::{Failure, Job, Outcome, decide::REPLICA_LAG, replication::MEMBERSHIP_LAG};
 use crate::{
     app::App,
-    ledger::{LedgerError, Roster},
+    ledger::{LedgerError, MembershipSnapshot},
 };
 
 /// Something that happened in the on-demand group.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Event {
+pub struct MembershipEvent {
     /// What tells it from others.
     pub key: String,
     /// When it happened, or when it was told of: never later.
     pub at: DateTime<Utc>,
 }
 
-/// The message behind the jobs of all who were found in a reading of the group.
+/// The message behind the jobs of all who were found in a sync_id of the group.
 ///
 /// As with a [`Job`], no field may be called `id`, `dequeueCount` or `sys`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct GroupRead {
+pub struct SyncCompleted {
     /// The group.
-    pub group_read: Uuid,
-    /// Which reading.
-    pub reading: String,
+    pub synced_group: Uuid,
+    /// Which sync_id.
+    pub sync_id: String,
 }
 
-impl GroupRead {
+impl SyncCompleted {
     /// The message.
     pub fn to_message(&self) -> String {
         serde_json::json!(self).to_string()
@@ -47,94 +47,103 @@ impl GroupRead {
 
 /// Those who are new, as messages for the queue.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Newcomers {
+pub struct GroupSync {
     /// A job for each.
     pub jobs: Vec<Job>,
     /// What goes into the queue behind the jobs.
-    pub read: Option<GroupRead>,
+    pub completion: Option<SyncCompleted>,
 }
 
-impl Newcomers {
+impl GroupSync {
     /// In the order in which they have to go out.
     pub fn to_messages(&self) -> impl Iterator<Item = String> {
-        let read = self.read.as_ref().map(GroupRead::to_message);
-        self.jobs.iter().map(Job::to_message).chain(read)
+        let completion = self.completion.as_ref().map(SyncCompleted::to_message);
+        self.jobs.iter().map(Job::to_message).chain(completion)
     }
 }
 
 /// Seconds to wait before a group that shows nothing new just after an event is read again. Few, for the event may have
 /// been about something else; what comes to light later is the next sweep's.
 const WAITS: [u64; 2] = [2, 4];
-/// How often a reading starts afresh when another was faster.
+/// How often a sync_id starts afresh when another was faster.
 const TRIES: u32 = 4;
 /// How many records are read at the same time.
 const AT_ONCE: usize = 8;
 
 /// Reads `group` because of `event`, or, without one, because it is time for a sweep. Whoever is there when the first
-/// sweep looks was there before; whoever is there at a first event may be new. `reading` is a name for this, the same
+/// sweep looks was there before; whoever is there at a first event may be new. `sync_id` is a name for this, the same
 /// whenever it is done again.
 ///
 /// # Errors
 /// `Failed`: nobody is lost by trying again.
-pub async fn newcomers(
+pub async fn sync_group(
     app: &App,
     group: Uuid,
-    event: Option<&Event>,
-    reading: &str,
-) -> Result<Newcomers, Outcome> {
+    event: Option<&MembershipEvent>,
+    sync_id: &str,
+) -> Result<GroupSync, Outcome> {
     for _ in 1..TRIES {
-        match read(app, group, event, reading).await {
+        match read(app, group, event, sync_id).await {
             // Perhaps with our own write, whose answer was lost: then the next try finds the same people.
             Err(Outcome::Failed(Failure::Busy(_))) => {}
             done => return done,
         }
     }
-    read(app, group, event, reading).await
+    read(app, group, event, sync_id).await
 }
 
-async fn read(app: &App, group: Uuid, event: Option<&Event>, reading: &str) -> Result<Newcomers, Outcome> {
-    // The roster first: whoever writes it meanwhile has read the group later, or makes us start afresh.
-    let (roster, etag) = app.ledger.roster(group).await?.unzip();
-    let may_come_yet = event.is_some_and(|event| may_come_yet(app, roster.as_ref(), event));
+async fn read(
+    app: &App,
+    group: Uuid,
+    event: Option<&MembershipEvent>,
+    sync_id: &str,
+) -> Result<GroupSync, Outcome> {
+    // The membership first: whoever writes it meanwhile has read the group later, or makes us start afresh.
+    let (membership, etag) = app.ledger.membership(group).await?.unzip();
+    let may_come_yet = event.is_some_and(|event| may_come_yet(app, membership.as_ref(), event));
     let mut waits = WAITS.iter().filter(|_| may_come_yet);
     let next = loop {
         let members = app.graph.users_in(group).await?;
-        let next = following(roster.as_ref(), members, event, reading, app.clock.now());
-        if roster.as_ref() != Some(&next) || next.found_by(reading).next().is_some() {
+        let next = following(membership.as_ref(), members, event, sync_id, app.clock.now());
+        if membership.as_ref() != Some(&next) || next.found_by(sync_id).next().is_some() {
             break next;
         }
         match waits.next() {
             Some(seconds) => sleep(Duration::from_secs(*seconds)).await,
-            None => return Ok(Newcomers::default()),
+            None => return Ok(GroupSync::default()),
         }
     };
-    let new: Vec<(Uuid, DateTime<Utc>)> = next.found_by(reading).collect();
+    let new: Vec<(Uuid, DateTime<Utc>)> = next.found_by(sync_id).collect();
     let jobs: Vec<Option<Job>> = stream::iter(new)
         .map(|(user, since)| job(app, user, since, event))
         .buffered(AT_ONCE)
         .try_collect()
         .await?;
-    let read = next.found_by(reading).next();
-    let read = read.map(|_| GroupRead { group_read: group, reading: reading.to_owned() });
+    let completion = next.found_by(sync_id).next();
+    let completion = completion.map(|_| SyncCompleted { synced_group: group, sync_id: sync_id.to_owned() });
     // Last: from here to the queue nothing can fail but the whole process.
-    if roster.as_ref() != Some(&next) {
-        app.ledger.write_roster(group, &next, etag.as_ref()).await?;
+    if membership.as_ref() != Some(&next) {
+        app.ledger.write_membership(group, &next, etag.as_ref()).await?;
     }
-    Ok(Newcomers { jobs: jobs.into_iter().flatten().collect(), read })
+    Ok(GroupSync { jobs: jobs.into_iter().flatten().collect(), completion })
 }
 
 fn following(
-    roster: Option<&Roster>,
+    membership: Option<&MembershipSnapshot>,
     members: BTreeSet<Uuid>,
-    event: Option<&Event>,
-    reading: &str,
+    event: Option<&MembershipEvent>,
+    sync_id: &str,
     now: DateTime<Utc>,
-) -> Roster {
+) -> MembershipSnapshot {
     let at_event = event.map(|event| event.at);
-    match (roster, at_event) {
-        (None, None) => Roster::new(members, now),
-        (None, Some(at)) => Roster::new(BTreeSet::new(), now).after(&members, at, reading, now),
-        (Some(roster), at) => roster.after(&members, at.unwrap_or(roster.changed_at), reading, now),
+    match (membership, at_event) {
+        (None, None) => MembershipSnapshot::new(members, now),
+        (None, Some(at)) => {
+            MembershipSnapshot::new(BTreeSet::new(), now).after_sync(&members, at, sync_id, now)
+        }
+        (Some(membership), at) => {
+            membership.after_sync(&members, at.unwrap_or(membership.changed_at), sync_id, now)
+        }
     }
 }
 
@@ -143,7 +152,7 @@ async fn job(
     app: &App,
     user: Uuid,
     since: DateTime<Utc>,
-    event: Option<&Event>,
+    event: Option<&MembershipEvent>,
 ) -> Result<Option<Job>, LedgerError> {
     let record = app.ledger.read(user).await?;
     if record.is_some_and(|(record, _)| record.was_served_on_demand_since(since - REPLICA_LAG)) {
@@ -155,20 +164,22 @@ async fn job(
 }
 
 /// Whether a replica may not show yet what the event is about: it is young, and nobody has found anything since.
-fn may_come_yet(app: &App, roster: Option<&Roster>, event: &Event) -> bool {
+fn may_come_yet(app: &App, membership: Option<&MembershipSnapshot>, event: &MembershipEvent) -> bool {
     let is_young = app.clock.now() - event.at < MEMBERSHIP_LAG;
-    is_young && roster.is_none_or(|roster| roster.changed_at <= event.at)
+    is_young && membership.is_none_or(|membership| membership.changed_at <= event.at)
 }
 
-/// Writes down that the jobs of all whom a reading found are in the queue. Whether that was news.
+/// Writes down that the jobs of all whom a sync_id found are in the queue. Whether that was news.
 ///
 /// # Errors
 /// `Failed`: until it succeeds, the same people are found again, and those who were served are left out.
-pub async fn arrived(app: &App, read: &GroupRead) -> Result<bool, Outcome> {
-    let Some((mut roster, etag)) = app.ledger.roster(read.group_read).await? else { return Ok(false) };
-    let is_news = roster.arrived(&read.reading);
+pub async fn complete_sync(app: &App, read: &SyncCompleted) -> Result<bool, Outcome> {
+    let Some((mut membership, etag)) = app.ledger.membership(read.synced_group).await? else {
+        return Ok(false);
+    };
+    let is_news = membership.complete(&read.sync_id);
     if is_news {
-        app.ledger.write_roster(read.group_read, &roster, Some(&etag)).await?;
+        app.ledger.write_membership(read.synced_group, &membership, Some(&etag)).await?;
     }
     Ok(is_news)
 }

@@ -33,10 +33,10 @@ use tokio::{
 use uuid::Uuid;
 
 use crate::{
-    cast::{self, DEFAULT_ZONE, EPOCH},
     checks::during,
     evidence::{End, Evidence, Maker, RUN, Run, Watch},
     ledger::FaultyLedger,
+    personas::{self, DEFAULT_ZONE, EPOCH},
     plan::{Crash, Plan, Trick, Who},
     wire::{Wire, say},
 };
@@ -50,7 +50,7 @@ const HELD_BY_THE_DEAD: Duration = Duration::from_secs(600);
 /// `maxRetryCount` in the timer's function.json.
 const SWEEP_RETRIES: u32 = 5;
 
-pub struct Stage {
+pub struct Setup {
     pub plan: Plan,
     pub sandbox: Sandbox,
     pub ledger: Arc<FaultyLedger<MemoryLedger>>,
@@ -91,11 +91,11 @@ impl io::Write for Log {
     }
 }
 
-impl Stage {
-    /// Sets the stage, on the current runtime's clock.
+impl Setup {
+    /// Sets the setup, on the current runtime's clock.
     pub fn set(plan: Plan, log: Log, tells: bool) -> Arc<Self> {
         let now: DateTime<Utc> = EPOCH.parse().unwrap();
-        let (tenant, ids, group) = cast::build(&plan, now);
+        let (tenant, ids, group) = personas::build(&plan, now);
         let sandbox = Sandbox::new(tenant, now);
         let watch = Watch::default();
         let (ledger_watch, inner) = (watch.clone(), MemoryLedger::default());
@@ -153,13 +153,13 @@ impl Stage {
         self.start.elapsed()
     }
 
-    /// Does something beside the story, until [`Stage::settle`].
+    /// Does something beside the story, until [`Setup::settle`].
     pub fn spawn(self: &Arc<Self>, work: impl Future<Output = ()> + Send + 'static) {
         self.busy.fetch_add(1, Ordering::SeqCst);
-        let stage = self.clone();
+        let setup = self.clone();
         tokio::spawn(async move {
             work.await;
-            stage.busy.fetch_sub(1, Ordering::SeqCst);
+            setup.busy.fetch_sub(1, Ordering::SeqCst);
         });
     }
 
@@ -240,7 +240,7 @@ impl Stage {
     }
 
     async fn deliver(self: &Arc<Self>, message: &str, delivery: u32) -> End {
-        if !field(message, "groupRead").is_empty() {
+        if !field(message, "syncedGroup").is_empty() {
             // No job: it makes nothing, and tells nobody of anything.
             let answer = self.host.deliver(message, delivery).await;
             let outcome = if answer.is_success() { "done" } else { "failed" };
@@ -317,7 +317,7 @@ impl Stage {
                 crash,
                 calls: Vec::new(),
                 die: die.clone(),
-                claimed_at: None,
+                leaseed_at: None,
                 posted: 0,
                 end: End::Open,
             });

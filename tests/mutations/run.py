@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """Proves that the tests notice: applies one-line mistakes, one at a time, and expects the named command to fail.
 
-    tests/sabotage/run.py tests/sabotage/flow.toml [--only NAME]... [--list]
+    tests/mutations/run.py tests/mutations/flow.toml [--only NAME]... [--list]
 
 Each entry of the list says which text of which file becomes which other text, what to run, and what the output must
-then contain. It works on a copy of the tree; the build is shared between entries, and kept under target/sabotage.
+then contain. It works on a copy of the tree; the build is shared between entries, and kept under target/mutations.
 Needs Python 3.11 and nothing else.
 """
 
@@ -19,13 +19,13 @@ import time
 import tomllib
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-SCRATCH = ROOT / "target" / "sabotage"
+SCRATCH = ROOT / "target" / "mutations"
 FIELDS = {"name", "file", "find", "replace", "command", "expect", "caught_by"}
 
 
 def read_list(path):
     """The entries, or an exit with everything that is wrong with them."""
-    entries = tomllib.loads(path.read_text())["sabotage"]
+    entries = tomllib.loads(path.read_text())["mutation"]
     problems = []
     for entry in entries:
         name = entry.get("name", "?")

@@ -5,17 +5,17 @@ use uuid::Uuid;
 use super::{
     batch::{Part, Parts},
     client::{Graph, query},
-    error::{GraphError, Kind},
+    error::{GraphError, GraphErrorKind},
     page::Page,
     passes::{self, Pass},
     policy::{self, PassPolicy},
-    roles::{Membership, RoleAssignment, Standing},
+    roles::{Membership, PrivilegeSnapshot, RoleAssignment},
     users::{Manager, USER_PROPERTIES, User},
 };
 
 /// The tenant as the flow saw it.
 #[derive(Clone, Debug)]
-pub struct Reading {
+pub struct TenantSnapshot {
     /// The account.
     pub user: User,
     /// Their manager, if any.
@@ -23,21 +23,21 @@ pub struct Reading {
     /// Their passes; Graph keeps at most one.
     pub passes: Vec<Pass>,
     /// What makes the account too powerful for a pass by mail.
-    pub standing: Standing,
+    pub privileges: PrivilegeSnapshot,
     /// What the tenant allows.
     pub policy: PassPolicy,
 }
 
 /// Why there is no reading.
 #[derive(Clone, Debug)]
-pub enum ReadError {
+pub enum SnapshotError {
     /// No such user, or not yet on this replica.
     Missing,
-    /// Graph failed. [`Kind::NotFound`]: it knows the user, but not yet all of them.
+    /// Graph failed. [`GraphErrorKind::NotFound`]: it knows the user, but not yet all of them.
     Graph(GraphError),
 }
 
-impl From<GraphError> for ReadError {
+impl From<GraphError> for SnapshotError {
     fn from(error: GraphError) -> Self {
         Self::Graph(error)
     }
@@ -55,23 +55,25 @@ impl Graph {
     /// Reads all that a decision about `user` needs.
     ///
     /// The policy is a part like any other: it costs no round trip of its own and cannot be out of date.
-    pub async fn read(&self, user: Uuid) -> Result<Reading, ReadError> {
+    pub async fn snapshot(&self, user: Uuid) -> Result<TenantSnapshot, SnapshotError> {
         let mut parts = self.batch("reading the user, their passes and roles", parts(user)).await?;
         let account: User = match parts.take(USER) {
-            Err(error) if error.kind == Kind::NotFound => return Err(ReadError::Missing),
+            Err(error) if error.kind == GraphErrorKind::NotFound => return Err(SnapshotError::Missing),
             account => account?,
         };
         let manager = match parts.take(MANAGER) {
             // A lagging replica answers with the same code, but names the user instead.
-            Err(error) if error.kind == Kind::NotFound && error.message.contains("'manager'") => None,
+            Err(error) if error.kind == GraphErrorKind::NotFound && error.message.contains("'manager'") => {
+                None
+            }
             manager => Some(manager?),
         };
         let passes = parts.take::<Page<Pass>>(PASSES)?.value;
         let memberships: Result<Vec<Membership>, _> = self.list_part(&mut parts, MEMBER_OF).await;
         let active: Result<Vec<RoleAssignment>, _> = self.list_part(&mut parts, ASSIGNMENTS).await;
         let eligible: Result<Vec<RoleAssignment>, _> = self.list_part(&mut parts, ELIGIBLE).await;
-        let standing = Standing::new(memberships, active, eligible)?;
-        Ok(Reading { user: account, manager, passes, standing, policy: parts.take(POLICY)? })
+        let privileges = PrivilegeSnapshot::new(memberships, active, eligible)?;
+        Ok(TenantSnapshot { user: account, manager, passes, privileges, policy: parts.take(POLICY)? })
     }
 
     /// A list that starts in the batch and may go on beyond it.

@@ -9,30 +9,30 @@ use chrono::{DateTime, TimeDelta, Utc};
 use tokio::time::Instant;
 
 use super::{
-    claim::made,
     decide::{REPLICA_LAG, was_announced},
+    lease::pass_record,
     outcome::{Failure, Outcome},
     window::Window,
 };
 use crate::{
-    graph::{PassPolicy, Reading},
-    ledger::{CallEnd, Fingerprint, Made, PastCall, Record},
+    graph::{PassPolicy, TenantSnapshot},
+    ledger::{CallResult, Fingerprint, IdempotencyEntry, PassRecord, Record},
     settings::CreateTapSettings,
     zone::Tz,
 };
 
 /// How long an idempotency key is remembered.
-pub const KEY_KEPT: TimeDelta = TimeDelta::minutes(15);
+pub const IDEMPOTENCY_WINDOW: TimeDelta = TimeDelta::minutes(15);
 
 /// What a caller asks for.
 #[derive(Clone, Debug)]
-pub struct Order {
+pub struct PassRequest {
     /// When the pass is to open; `None` for now.
     pub opens_at: Option<DateTime<Utc>>,
     /// Minutes.
-    pub lifetime_minutes: Wish<u32>,
+    pub lifetime_minutes: Choice<u32>,
     /// Whether it is to work only once.
-    pub one_time: Wish<bool>,
+    pub one_time: Choice<bool>,
     /// Whether the joiner's mail brings the code, instead of the answer.
     pub by_mail: bool,
     /// What tells a repetition from a new call.
@@ -43,18 +43,18 @@ pub struct Order {
 
 /// A value that a caller named, or the one that stands in where they did not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wish<T> {
+pub enum Choice<T> {
     /// Named: it is this or nothing.
-    Asked(T),
+    Explicit(T),
     /// Not named: the policy may bend it.
     Default(T),
 }
 
-impl<T: Copy> Wish<T> {
+impl<T: Copy> Choice<T> {
     /// The value.
     pub fn value(self) -> T {
         match self {
-            Self::Asked(value) | Self::Default(value) => value,
+            Self::Explicit(value) | Self::Default(value) => value,
         }
     }
 
@@ -65,7 +65,7 @@ impl<T: Copy> Wish<T> {
 
 /// Something that the tenant's policy does not allow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Beyond {
+pub enum PolicyViolation {
     /// It allows lifetimes from the one to the other, in minutes.
     Lifetime {
         /// The shortest.
@@ -77,7 +77,7 @@ pub enum Beyond {
     SeveralTimes,
 }
 
-impl fmt::Display for Beyond {
+impl fmt::Display for PolicyViolation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Lifetime { minimum, maximum } => {
@@ -92,7 +92,7 @@ impl fmt::Display for Beyond {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
     /// It asks for more than the policy allows.
-    BeyondPolicy(Vec<Beyond>),
+    PolicyViolation(Vec<PolicyViolation>),
     /// The user is not in the group whose members may have a pass this way.
     NotInGroup,
     /// There were enough passes for this user in the last hour.
@@ -105,7 +105,7 @@ pub enum Refusal {
     /// The same call came before, and this is what it made.
     Repeated {
         /// The pass.
-        made: Made,
+        made: PassRecord,
         /// When the call came.
         at: DateTime<Utc>,
     },
@@ -114,8 +114,8 @@ pub enum Refusal {
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::BeyondPolicy(beyond) => {
-                let words: Vec<String> = beyond.iter().map(Beyond::to_string).collect();
+            Self::PolicyViolation(beyond) => {
+                let words: Vec<String> = beyond.iter().map(PolicyViolation::to_string).collect();
                 f.write_str(&words.join("; "))
             }
             Self::NotInGroup => {
@@ -165,7 +165,7 @@ impl fmt::Display for NotIssued {
     }
 }
 
-impl Order {
+impl PassRequest {
     /// The window, within the policy.
     pub fn window(&self, zone: Tz, policy: &PassPolicy, now: DateTime<Utc>) -> Window {
         let opens_at = self.opens_at.unwrap_or(now);
@@ -175,16 +175,17 @@ impl Order {
     /// Whether the call was made before.
     ///
     /// # Errors
-    /// What became of it then, unless it came to nothing. `reading` is there where the tenant could be read.
-    pub fn is_new(
+    /// What became of it then, unless it came to nothing. `snapshot` is there where the tenant could be read.
+    pub fn check_idempotency(
         &self,
         record: Option<&Record>,
-        reading: Option<&Reading>,
+        snapshot: Option<&TenantSnapshot>,
         now: DateTime<Utc>,
     ) -> Result<(), NotIssued> {
         let Some((record, fingerprint)) = record.zip(self.fingerprint.as_ref()) else { return Ok(()) };
-        let same_key = |call: &&PastCall| {
-            now - call.since < KEY_KEPT && call.fingerprint.as_ref().is_some_and(|f| f.key == fingerprint.key)
+        let same_key = |call: &&IdempotencyEntry| {
+            now - call.since < IDEMPOTENCY_WINDOW
+                && call.fingerprint.as_ref().is_some_and(|f| f.key == fingerprint.key)
         };
         let Some(call) = record.calls.iter().rfind(same_key) else { return Ok(()) };
         if call.fingerprint.as_ref() != Some(fingerprint) {
@@ -192,18 +193,18 @@ impl Order {
         }
         let repeated = |made| Err(Refusal::Repeated { made, at: call.since }.into());
         let busy = |until| Err(Outcome::Failed(Failure::Busy(Some(until))).into());
-        match &call.end {
-            Some(CallEnd::Made(made)) => repeated(made.clone()),
-            Some(CallEnd::Nothing) => Ok(()),
+        match &call.result {
+            Some(CallResult::Issued(made)) => repeated(made.clone()),
+            Some(CallResult::Nothing) => Ok(()),
             None if now < call.since + Record::LEASE => busy(call.since + Record::LEASE),
             // Its worker died. An answer would have come after the record: nobody has the code.
             None if !self.by_mail => Ok(()),
             // A mail may have gone out before; then the pass is there, sooner or later.
             None => {
-                let claim = record.claims().find(|claim| claim.job_key == call.job_key);
-                let announced = |pass: &&_| claim.is_some_and(|claim| was_announced(claim, pass));
-                match reading.and_then(|reading| reading.passes.iter().find(announced)) {
-                    Some(pass) => repeated(made(pass)),
+                let lease = record.leases().find(|lease| lease.job_key == call.job_key);
+                let announced = |pass: &&_| lease.is_some_and(|lease| was_announced(lease, pass));
+                match snapshot.and_then(|snapshot| snapshot.passes.iter().find(announced)) {
+                    Some(pass) => repeated(pass_record(pass)),
                     None if now - call.since < REPLICA_LAG => busy(call.since + REPLICA_LAG),
                     None => Ok(()),
                 }
@@ -215,40 +216,41 @@ impl Order {
     ///
     /// # Errors
     /// Why not.
-    pub fn admit(
+    pub fn authorize(
         &self,
         settings: &CreateTapSettings,
-        reading: &Reading,
+        snapshot: &TenantSnapshot,
         record: Option<&Record>,
         now: DateTime<Utc>,
     ) -> Result<(), Refusal> {
-        if settings.allowed_group.is_some_and(|group| !reading.standing.groups.contains(&group)) {
+        if settings.allowed_group.is_some_and(|group| !snapshot.privileges.groups.contains(&group)) {
             return Err(Refusal::NotInGroup);
         }
-        let asked = self.beyond(&reading.policy, false);
+        let asked = self.violations(&snapshot.policy, false);
         if !asked.is_empty() {
-            return Err(Refusal::BeyondPolicy(asked));
+            return Err(Refusal::PolicyViolation(asked));
         }
-        let counts = |call: &&PastCall| {
-            now - call.since < Record::CALLS_KEPT && call.end.as_ref() != Some(&CallEnd::Nothing)
+        let counts = |call: &&IdempotencyEntry| {
+            now - call.since < Record::CALL_HISTORY && call.result.as_ref() != Some(&CallResult::Nothing)
         };
-        let calls: Vec<&PastCall> = record.into_iter().flat_map(|r| &r.calls).filter(counts).collect();
+        let calls: Vec<&IdempotencyEntry> =
+            record.into_iter().flat_map(|r| &r.calls).filter(counts).collect();
         // The oldest of the last so many makes room when its hour is over.
         match calls.len().checked_sub(settings.limit_per_user).and_then(|at| calls.get(at)) {
-            Some(oldest) => Err(Refusal::TooMany { again_at: oldest.since + Record::CALLS_KEPT }),
+            Some(oldest) => Err(Refusal::TooMany { again_at: oldest.since + Record::CALL_HISTORY }),
             None => Ok(()),
         }
     }
 
     /// Which defaults the policy bends.
-    pub fn bent(&self, policy: &PassPolicy) -> Vec<Beyond> {
-        self.beyond(policy, true)
+    pub fn clamped(&self, policy: &PassPolicy) -> Vec<PolicyViolation> {
+        self.violations(policy, true)
     }
 
     /// What the policy does not allow: among the defaults, or among what was asked for.
-    fn beyond(&self, policy: &PassPolicy, of_defaults: bool) -> Vec<Beyond> {
+    fn violations(&self, policy: &PassPolicy, of_defaults: bool) -> Vec<PolicyViolation> {
         let minutes = self.lifetime_minutes.value();
-        let lifetime = Beyond::Lifetime {
+        let lifetime = PolicyViolation::Lifetime {
             minimum: policy.minimum_lifetime_in_minutes,
             maximum: policy.maximum_lifetime_in_minutes,
         };
@@ -257,7 +259,7 @@ impl Order {
             (
                 self.one_time.is_default(),
                 policy.is_usable_once && !self.one_time.value(),
-                Beyond::SeveralTimes,
+                PolicyViolation::SeveralTimes,
             ),
         ]
         .into_iter()
@@ -268,5 +270,5 @@ impl Order {
 }
 
 #[cfg(test)]
-#[path = "order_tests.rs"]
+#[path = "request_tests.rs"]
 mod tests;

@@ -11,8 +11,8 @@ use firstpass::ledger::LedgerError;
 use firstpass_sandbox::tenant::{Fault, FaultKind, Group, roles};
 
 use crate::{
+    faulty_ledger::{FaultyLedger, LedgerFault, Operation},
     helpers::{PASS, World, refuse, tenant_with_emma, throttle, time},
-    troubled::{Call, Trouble, Troubled},
 };
 
 /// Somebody else is faster, or an answer is lost, once.
@@ -26,15 +26,15 @@ struct Contested {
 }
 
 #[async_trait]
-impl Trouble for Contested {
-    async fn before(&self, call: Call) -> Result<(), LedgerError> {
+impl LedgerFault for Contested {
+    async fn before(&self, call: Operation) -> Result<(), LedgerError> {
         let is_conflict =
-            call == Call::Write && self.writes.fetch_add(1, Ordering::Relaxed) + 1 == self.conflict_on;
+            call == Operation::Write && self.writes.fetch_add(1, Ordering::Relaxed) + 1 == self.conflict_on;
         if is_conflict { Err(LedgerError::Conflict) } else { Ok(()) }
     }
 
-    fn after(&self, call: Call, _: bool) -> Result<(), LedgerError> {
-        let is_lost = call == Call::Write && self.writes.load(Ordering::Relaxed) == self.lost_on;
+    fn after(&self, call: Operation, _: bool) -> Result<(), LedgerError> {
+        let is_lost = call == Operation::Write && self.writes.load(Ordering::Relaxed) == self.lost_on;
         if is_lost { Err(LedgerError::Unavailable("no answer".into())) } else { Ok(()) }
     }
 }
@@ -64,7 +64,7 @@ async fn dead_worker_then_a_throttled_one() {
     assert_eq!(world.deliver(emma).await.outcome, "failed");
     world.later(TimeDelta::minutes(6));
     let end = world.deliver(emma).await;
-    assert_eq!(end.outcome, "mailed", "{end:?}");
+    assert_eq!(end.outcome, "delivered", "{end:?}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -95,7 +95,7 @@ async fn no_first_try_after_the_deadline() {
         .filter(|r| r.url.contains("sendMail"))
         .map(|r| (r.at - start).num_seconds())
         .max();
-    assert!(last.is_none_or(|s| s <= 240), "sendMail {last:?} s after the claim: {end:?}");
+    assert!(last.is_none_or(|s| s <= 240), "sendMail {last:?} s after the lease: {end:?}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -165,7 +165,8 @@ async fn a_refused_new_pass_does_not_hide_the_old_one() {
 #[tokio::test(start_paused = true)]
 async fn a_call_that_was_overtaken_is_a_409_without_a_pass() {
     let (tenant, emma) = tenant_with_emma();
-    let world = World::on(tenant, &[], Troubled::by(Contested { conflict_on: 2, ..Contested::default() }));
+    let world =
+        World::on(tenant, &[], FaultyLedger::by(Contested { conflict_on: 2, ..Contested::default() }));
     let (status, body) = world.create_tap(&emma.to_string()).await;
     assert_eq!((status, world.sandbox.passes().len()), (409, 0), "{body}");
 }
@@ -197,7 +198,7 @@ async fn blocked_is_alerted_even_if_the_worker_dies_after_the_write() {
         world.later(TimeDelta::days(1));
         world.sweep().await;
     }
-    assert_eq!(world.alerts().len(), 1, "{:?}", world.record(emma).await.map(|r| (r.state, r.reason)));
+    assert_eq!(world.alerts().len(), 1, "{:?}", world.record(emma).await.map(|r| (r.state, r.cause)));
 }
 
 #[tokio::test(start_paused = true)]
@@ -286,7 +287,7 @@ async fn a_failed_group_add_does_not_take_the_day_one_pass() {
 #[tokio::test(start_paused = true)]
 async fn a_caller_whose_record_was_written_gets_the_pass_though_the_ledgers_answer_was_lost() {
     let (tenant, emma) = tenant_with_emma();
-    let world = World::on(tenant, &[], Troubled::by(Contested { lost_on: 2, ..Contested::default() }));
+    let world = World::on(tenant, &[], FaultyLedger::by(Contested { lost_on: 2, ..Contested::default() }));
     let (status, body) = world.create_tap(&emma.to_string()).await;
     assert_eq!((status, body["temporaryAccessPass"].as_str()), (201, world.live_code(emma).as_deref()));
 }
@@ -294,7 +295,7 @@ async fn a_caller_whose_record_was_written_gets_the_pass_though_the_ledgers_answ
 /// A worker dies with its pass made; the next one is shown an old replica, and dies too. The third must know whose
 /// pass it is.
 #[tokio::test(start_paused = true)]
-async fn a_pass_is_ours_whichever_of_our_claims_it_came_from() {
+async fn a_pass_is_ours_whichever_of_our_leases_it_came_from() {
     let (world, emma) = World::with_emma();
     world.sandbox.inject(Fault::on("POST", "sendMail", FaultKind::Delay(Duration::from_secs(86_400))));
     let dies = || tokio::time::timeout(Duration::from_secs(1), world.deliver(emma));
@@ -306,7 +307,7 @@ async fn a_pass_is_ours_whichever_of_our_claims_it_came_from() {
     assert!(dies().await.is_err());
     world.sandbox.edit(|t| t.passes.insert(emma, hidden));
     world.later(TimeDelta::minutes(6));
-    assert_eq!(world.deliver(emma).await.outcome, "mailed");
+    assert_eq!(world.deliver(emma).await.outcome, "delivered");
     world.assert_newest_mail_opens(emma);
 }
 
@@ -315,7 +316,7 @@ async fn a_pass_is_ours_whichever_of_our_claims_it_came_from() {
 async fn a_post_that_lands_after_somebody_elses_is_still_ours() {
     let (world, emma) = World::with_emma();
     world.sandbox.inject(Fault::on("POST", PASS, FaultKind::Delay(Duration::from_secs(1_800))));
-    assert_eq!(world.deliver(emma).await.outcome, "mailed");
+    assert_eq!(world.deliver(emma).await.outcome, "delivered");
     assert_eq!(world.create_tap(&emma.to_string()).await.0, 201);
     tokio::time::sleep(Duration::from_secs(1_900)).await;
     for _ in 0..2 {

@@ -1,4 +1,4 @@
-//! A claim on a user: while we hold it, no other job makes a pass for them.
+//! A lease on a user: while we hold it, no other job makes a pass for them.
 //!
 //! The record says `issuing` before anything changes in the tenant, and what became of it afterwards. Every
 //! write is conditional on the one before; whoever loses starts afresh later.
@@ -13,28 +13,30 @@ use super::{
     decide::{Facts, Plan, purpose_of},
     job::{Job, Reason},
     outcome::{Block, Failure, Outcome},
-    patience::REPLICATION_WAITS,
+    replication::REPLICATION_RETRY_DELAYS,
 };
 use crate::{
     app::App,
     code::Code,
-    graph::{GraphError, Kind, Pass, Usability, User},
-    ledger::{CallEnd, Claim, Delivered, ETag, LedgerError, Made, PastCall, Purpose, Record, State},
+    graph::{GraphError, GraphErrorKind, Pass, Usability, User},
+    ledger::{
+        CallResult, Delivered, ETag, IdempotencyEntry, Lease, LedgerError, PassRecord, Purpose, Record, State,
+    },
 };
 
-/// How long deleting a pass that nobody was handed may take: the next job would replace it anyway.
+/// How long deleting a pass that nobody was delivery may take: the next job would replace it anyway.
 const CLEANING_TIME: Duration = Duration::from_secs(60);
 /// The same while a caller waits.
 const CALLERS_CLEANING_TIME: Duration = Duration::from_secs(20);
 
-/// A claim that we hold.
-pub struct Claimed<'a> {
+/// A lease that we hold.
+pub struct HeldLease<'a> {
     app: &'a App,
     job: &'a Job,
     user: &'a User,
     record: Record,
     etag: ETag,
-    /// The record before the claim.
+    /// The record before the lease.
     before: Option<&'a Record>,
     /// Whether a pass was made or deleted, or may have been: then what was there before may be gone.
     touched: bool,
@@ -42,8 +44,8 @@ pub struct Claimed<'a> {
     pub deadline: Instant,
 }
 
-impl<'a> Claimed<'a> {
-    /// Claims the user for `job`. Nothing that cannot be undone is to start after `deadline`.
+impl<'a> HeldLease<'a> {
+    /// Leases the user for `job`. Nothing that cannot be undone is to start after `deadline`.
     ///
     /// # Errors
     /// When another job was faster, or may have been: the next delivery sorts it out.
@@ -57,35 +59,35 @@ impl<'a> Claimed<'a> {
     ) -> Result<Self, Outcome> {
         let new = || Record::new(State::Issuing, plan.purpose, facts.now);
         let mut record = facts.record.cloned().unwrap_or_else(new);
-        // An earlier claim may have made a pass and died: the new claim must not hide whose it is.
-        record.pass = facts.listed_of_ours().map(made).or(record.pass);
+        // An earlier lease may have made a pass and died: the new lease must not hide whose it is.
+        record.pass = facts.listed_of_ours().map(pass_record).or(record.pass);
         record.state = State::Issuing;
         record.purpose = plan.purpose;
         record.day_one = plan.day_one;
         record.updated_at = facts.now;
-        let claim = Claim {
+        let lease = Lease {
             job_key: job.key.clone(),
             purpose: plan.purpose,
             since: app.clock.now(),
             opens_at: plan.window.as_new_pass().opens_at,
             lifetime_minutes: plan.window.lifetime_minutes,
         };
-        if let Some(order) = facts.order {
-            let call = PastCall {
+        if let Some(request) = facts.request {
+            let call = IdempotencyEntry {
                 job_key: job.key.clone(),
-                since: claim.since,
-                fingerprint: order.fingerprint.clone(),
-                end: None,
+                since: lease.since,
+                fingerprint: request.fingerprint.clone(),
+                result: None,
             };
-            record.add_call(call, claim.since);
+            record.add_call(call, lease.since);
         }
-        record.add_claim(claim, facts.now);
+        record.add_lease(lease, facts.now);
         let etag = app.ledger.write(job.user_id, &record, etag).await?;
-        let (before, user) = (facts.record, &facts.reading.user);
+        let (before, user) = (facts.record, &facts.snapshot.user);
         Ok(Self { app, job, user, record, etag, before, touched: false, deadline })
     }
 
-    /// Makes the pass. When it cannot be made, the claim is given back with the reason.
+    /// Makes the pass. When it cannot be made, the lease is given back with the reason.
     ///
     /// # Errors
     /// `Blocked` when Graph refuses for good, `Failed` otherwise.
@@ -101,16 +103,16 @@ impl<'a> Claimed<'a> {
         }
         match posted {
             Ok((pass, _)) if pass.usability(self.app.clock.now()) == Usability::Disabled => {
-                self.record.pass = Some(made(&pass));
+                self.record.pass = Some(pass_record(&pass));
                 self.delete(&pass).await;
                 Err(self.block(Block::DisabledByPolicy).await)
             }
             Ok((pass, code)) => {
-                self.record.pass = Some(made(&pass));
+                self.record.pass = Some(pass_record(&pass));
                 Ok((self, pass, code))
             }
             // Unless a pass may be out there that has to be looked after.
-            Err(error) if error.kind == Kind::Refused && !answer_lost => {
+            Err(error) if error.kind == GraphErrorKind::Refused && !answer_lost => {
                 Err(self.block(Block::Refused(error)).await)
             }
             Err(error) => Err(self.fail(Failure::Graph(error), false).await),
@@ -120,7 +122,7 @@ impl<'a> Claimed<'a> {
     /// POST, with what is safe to do about its failures: it replaces, so a lost answer is met by a second POST.
     async fn post(&mut self, plan: &Plan, answer_lost: &mut bool) -> Result<(Pass, Code), GraphError> {
         let (app, user, deadline) = (self.app, self.user, self.deadline);
-        let mut waits = REPLICATION_WAITS.iter();
+        let mut waits = REPLICATION_RETRY_DELAYS.iter();
         let mut cleared = false;
         loop {
             let error = match app.graph.create_pass(user.id, plan.window.as_new_pass(), deadline).await {
@@ -131,12 +133,12 @@ impl<'a> Claimed<'a> {
                 Err(error) => error,
             };
             match error.kind {
-                Kind::Ambiguous if !*answer_lost => (*answer_lost, self.touched) = (true, true),
-                Kind::NotFound => match waits.next() {
+                GraphErrorKind::Ambiguous if !*answer_lost => (*answer_lost, self.touched) = (true, true),
+                GraphErrorKind::NotFound => match waits.next() {
                     Some(seconds) => sleep(Duration::from_secs(*seconds)).await,
                     None => return Err(error),
                 },
-                Kind::Refused if !cleared && says_one_exists(&error) => {
+                GraphErrorKind::Refused if !cleared && says_one_exists(&error) => {
                     (cleared, self.touched) = (true, true);
                     // In time: whoever comes after us may have made what would be listed later.
                     let deleted = timeout_at(deadline, self.delete_what_stands_in_the_way()).await;
@@ -162,7 +164,7 @@ impl<'a> Claimed<'a> {
         Ok(deleted)
     }
 
-    /// Deletes a pass that we just made and that nobody was handed. If that fails, it is on record as ours, and
+    /// Deletes a pass that we just made and that nobody was delivery. If that fails, it is on record as ours, and
     /// the next job replaces it.
     pub async fn delete(&self, pass: &Pass) {
         let user = self.user.id;
@@ -178,36 +180,36 @@ impl<'a> Claimed<'a> {
     ///
     /// # Errors
     /// When the record was changed meanwhile, or the ledger is away: the next delivery looks afresh.
-    pub async fn settle(
+    pub async fn record_delivery(
         &mut self,
         pass: &Pass,
         language: Option<&str>,
         recipients: Vec<String>,
     ) -> Result<(), LedgerError> {
         let delivered = delivered(&self.record, pass, self.app.clock.now());
-        self.record.settle(
+        self.record.record_delivery(
             Delivered { language: language.map(str::to_owned), recipients, ..delivered },
             self.user.is_enabled(),
         );
-        self.record.end_call(&self.job.key, CallEnd::Made(made(pass)));
-        match self.write(State::Mailed).await {
+        self.record.end_call(&self.job.key, CallResult::Issued(pass_record(pass)));
+        match self.write(State::Delivered).await {
             // Written, and only the answer was lost.
-            Err(_) if self.is_settled(pass).await => Ok(()),
+            Err(_) if self.is_recorded(pass).await => Ok(()),
             result => result,
         }
     }
 
     /// Whether the ledger has it that `pass` was delivered.
-    async fn is_settled(&self, pass: &Pass) -> bool {
+    async fn is_recorded(&self, pass: &Pass) -> bool {
         let written = self.app.ledger.read(self.user.id).await.ok().flatten();
         written.and_then(|(record, _)| record.delivered).is_some_and(|d| d.pass.pass_id == pass.id)
     }
 
-    /// Gives the claim back: something went wrong. The code `may_have_arrived` all the same.
+    /// Gives the lease back: something went wrong. The code `may_have_arrived` all the same.
     pub async fn fail(mut self, failure: Failure, may_have_arrived: bool) -> Outcome {
         let made = self.record.pass.clone().filter(|_| may_have_arrived);
-        self.record.end_call(&self.job.key, made.map_or(CallEnd::Nothing, CallEnd::Made));
-        self.record.reason = self.reason(failure.word());
+        self.record.end_call(&self.job.key, made.map_or(CallResult::Nothing, CallResult::Issued));
+        self.record.cause = self.cause(failure.word());
         self.give_back(State::Failed).await;
         Outcome::Failed(failure)
     }
@@ -216,26 +218,26 @@ impl<'a> Claimed<'a> {
         let word = block.word();
         let outcome = Outcome::Blocked(block);
         // A caller has the answer.
-        if self.told() != Some(word) && self.job.reason != Reason::Http {
-            alert::tell(self.app, self.job, &self.user.user_principal_name, &outcome).await;
+        if self.alerted_cause() != Some(word) && self.job.reason != Reason::Http {
+            alert::send_outcome(self.app, self.job, &self.user.user_principal_name, &outcome).await;
         }
-        self.record.end_call(&self.job.key, CallEnd::Nothing);
-        self.record.reason = self.reason(word);
+        self.record.end_call(&self.job.key, CallResult::Nothing);
+        self.record.cause = self.cause(word);
         self.give_back(State::Blocked).await;
         outcome
     }
 
     /// What the record gives as the reason: of a call, what it gave before, for nobody but the caller was told.
-    fn reason(&self, word: &str) -> Option<String> {
-        if self.job.reason == Reason::Http { self.told() } else { Some(word) }.map(str::to_owned)
+    fn cause(&self, word: &str) -> Option<String> {
+        if self.job.reason == Reason::Http { self.alerted_cause() } else { Some(word) }.map(str::to_owned)
     }
 
     /// The reason that a person was told of before.
-    fn told(&self) -> Option<&'a str> {
-        self.before.and_then(|record| record.reason.as_deref())
+    fn alerted_cause(&self) -> Option<&'a str> {
+        self.before.and_then(|record| record.cause.as_deref())
     }
 
-    /// A claim that could not be given back ends by itself, five minutes after it was made.
+    /// A lease that could not be given back ends by itself, five minutes after it was made.
     async fn give_back(&mut self, state: State) {
         let state = self.after_a_call(state);
         if let Err(error) = self.write(state).await {
@@ -252,7 +254,7 @@ impl<'a> Claimed<'a> {
             self.record = Record { calls, ..before.clone() };
             return before.state;
         }
-        if before.purpose == Purpose::OnDemand && before.state != State::Mailed {
+        if before.purpose == Purpose::OnDemand && before.state != State::Delivered {
             self.record.purpose = Purpose::OnDemand;
         }
         state
@@ -270,7 +272,7 @@ impl<'a> Claimed<'a> {
 pub(super) fn delivered(record: &Record, pass: &Pass, at: DateTime<Utc>) -> Delivered {
     let again = record.delivered.as_ref().filter(|d| d.day_one.is_some() && d.day_one == record.day_one);
     Delivered {
-        pass: made(pass),
+        pass: pass_record(pass),
         at,
         purpose: record.purpose,
         day_one: record.day_one,
@@ -281,8 +283,8 @@ pub(super) fn delivered(record: &Record, pass: &Pass, at: DateTime<Utc>) -> Deli
 }
 
 /// A pass as the record keeps it.
-pub(super) fn made(pass: &Pass) -> Made {
-    Made { pass_id: pass.id.clone(), opens_at: pass.start_date_time, ends_at: pass.ends_at() }
+pub(super) fn pass_record(pass: &Pass) -> PassRecord {
+    PassRecord { pass_id: pass.id.clone(), opens_at: pass.start_date_time, ends_at: pass.ends_at() }
 }
 
 /// Graph's documentation says that a POST replaces; some tenants were seen to refuse while a pass exists. All 400s

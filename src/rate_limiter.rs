@@ -15,14 +15,14 @@ const AN_HOUR: TimeDelta = TimeDelta::hours(1);
 
 /// The calls of the last hour, by caller.
 #[derive(Debug, Default)]
-pub struct CallerLimits(Mutex<BTreeMap<String, VecDeque<DateTime<Utc>>>>);
+pub struct RateLimiter(Mutex<BTreeMap<String, VecDeque<DateTime<Utc>>>>);
 
-impl CallerLimits {
+impl RateLimiter {
     /// Counts a call of `caller`.
     ///
     /// # Errors
     /// When it is one too many; it is not counted then. The time is when the next one may come.
-    pub fn admit(&self, caller: String, limit: usize, now: DateTime<Utc>) -> Result<(), DateTime<Utc>> {
+    pub fn check(&self, caller: String, limit: usize, now: DateTime<Utc>) -> Result<(), DateTime<Utc>> {
         let mut callers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         callers.retain(|_, calls| {
             calls.retain(|call| now - *call < AN_HOUR);

@@ -1,8 +1,8 @@
 use super::*;
 use crate::{
     graph::Pass,
-    ledger::{Claim, Purpose, State},
-    pass::fixtures::{self, GROUP, now, reading},
+    ledger::{Lease, Purpose, State},
+    pass::fixtures::{self, GROUP, now, snapshot},
     settings::Deliver,
 };
 
@@ -11,28 +11,33 @@ fn fingerprint(key: &str, body: &str) -> Fingerprint {
 }
 
 /// A call with the key `k`, that asks for nothing special.
-fn order() -> Order {
-    Order { fingerprint: Some(fingerprint("k", "b")), ..fixtures::order() }
+fn request() -> PassRequest {
+    PassRequest { fingerprint: Some(fingerprint("k", "b")), ..fixtures::request() }
 }
 
-fn made_pass() -> Made {
-    Made { pass_id: "made".into(), opens_at: now(), ends_at: now() + TimeDelta::hours(4) }
+fn made_pass() -> PassRecord {
+    PassRecord { pass_id: "made".into(), opens_at: now(), ends_at: now() + TimeDelta::hours(4) }
 }
 
 /// The record of one user with calls so many minutes ago.
-fn record(calls: Vec<(i64, Option<CallEnd>)>) -> Record {
-    let calls = calls.into_iter().map(|(minutes, end)| PastCall {
+fn record(calls: Vec<(i64, Option<CallResult>)>) -> Record {
+    let calls = calls.into_iter().map(|(minutes, end)| IdempotencyEntry {
         job_key: format!("http/{minutes}"),
         since: now() - TimeDelta::minutes(minutes),
         fingerprint: Some(fingerprint("k", "b")),
-        end,
+        result: end,
     });
-    Record { calls: calls.collect(), ..Record::new(State::Mailed, Purpose::Http, now()) }
+    Record { calls: calls.collect(), ..Record::new(State::Delivered, Purpose::Http, now()) }
 }
 
 /// What `order` is told, a so-and-so long time after [`now`].
-fn told(order: &Order, record: &Record, reading: Option<&Reading>, later: TimeDelta) -> String {
-    match order.is_new(Some(record), reading, now() + later) {
+fn told(
+    request: &PassRequest,
+    record: &Record,
+    snapshot: Option<&TenantSnapshot>,
+    later: TimeDelta,
+) -> String {
+    match request.check_idempotency(Some(record), snapshot, now() + later) {
         Ok(()) => "new".into(),
         Err(NotIssued::Refused(Refusal::Repeated { made, .. })) => format!("repeated: {}", made.pass_id),
         Err(NotIssued::Refused(refusal)) => format!("{refusal:?}"),
@@ -48,42 +53,42 @@ const A_BIT: TimeDelta = TimeDelta::milliseconds(1);
 
 #[test]
 fn a_key_is_remembered_for_a_quarter_of_an_hour_and_stands_for_one_body() {
-    let record = record(vec![(0, Some(CallEnd::Made(made_pass())))]);
-    let told = |order: &Order, later| told(order, &record, None, later);
-    assert_eq!(told(&order(), KEY_KEPT - A_BIT), "repeated: made");
-    assert_eq!(told(&order(), KEY_KEPT), "new");
-    let other = |key, body| Order { fingerprint: Some(fingerprint(key, body)), ..order() };
+    let record = record(vec![(0, Some(CallResult::Issued(made_pass())))]);
+    let told = |request: &PassRequest, later| told(request, &record, None, later);
+    assert_eq!(told(&request(), IDEMPOTENCY_WINDOW - A_BIT), "repeated: made");
+    assert_eq!(told(&request(), IDEMPOTENCY_WINDOW), "new");
+    let other = |key, body| PassRequest { fingerprint: Some(fingerprint(key, body)), ..request() };
     assert_eq!(told(&other("k", "other"), AT_ONCE), "KeyReused");
     assert_eq!(told(&other("other", "b"), AT_ONCE), "new");
-    assert_eq!(told(&Order { fingerprint: None, ..order() }, AT_ONCE), "new");
+    assert_eq!(told(&PassRequest { fingerprint: None, ..request() }, AT_ONCE), "new");
 }
 
 #[test]
 fn a_call_that_is_at_work_or_made_nothing_is_told_apart_from_one_whose_worker_died() {
-    let nothing = record(vec![(0, Some(CallEnd::Nothing))]);
-    assert_eq!(told(&order(), &nothing, None, AT_ONCE), "new");
+    let nothing = record(vec![(0, Some(CallResult::Nothing))]);
+    assert_eq!(told(&request(), &nothing, None, AT_ONCE), "new");
     let at_work = record(vec![(0, None)]);
-    assert_eq!(told(&order(), &at_work, None, Record::LEASE - A_BIT), "busy until 05:05");
-    assert_eq!(told(&order(), &at_work, None, Record::LEASE), "new", "an answer would have come by now");
+    assert_eq!(told(&request(), &at_work, None, Record::LEASE - A_BIT), "busy until 05:05");
+    assert_eq!(told(&request(), &at_work, None, Record::LEASE), "new", "an answer would have come by now");
 }
 
 #[test]
 fn where_a_dead_workers_mail_may_have_gone_out_its_pass_is_waited_for() {
-    let order = Order { by_mail: true, ..order() };
+    let request = PassRequest { by_mail: true, ..request() };
     let mut record = record(vec![(0, None)]);
-    let claim = |job_key: &str, lifetime_minutes| Claim {
+    let lease = |job_key: &str, lifetime_minutes| Lease {
         job_key: job_key.into(),
         purpose: Purpose::Http,
         since: now(),
         opens_at: None,
         lifetime_minutes,
     };
-    record.claim = Some(claim("http/of somebody else", 60));
-    record.earlier_claims = vec![claim("http/0", 240)];
-    let mut reading = reading();
+    record.lease = Some(lease("http/of somebody else", 60));
+    record.earlier_leases = vec![lease("http/0", 240)];
+    let mut snapshot = snapshot();
     let mut told = |passes: Vec<Pass>, later| {
-        reading.passes = passes;
-        told(&order, &record, Some(&reading), later)
+        snapshot.passes = passes;
+        told(&request, &record, Some(&snapshot), later)
     };
     let pass = |lifetime_in_minutes| Pass {
         id: "late".into(),
@@ -116,20 +121,22 @@ fn settings() -> CreateTapSettings {
 
 #[test]
 fn only_members_of_the_allowed_group_may_have_a_pass_where_there_is_one() {
-    let mut reading = reading();
-    let admit =
-        |settings: &CreateTapSettings, reading: &Reading| order().admit(settings, reading, None, now());
-    assert_eq!(admit(&settings(), &reading), Ok(()));
+    let mut snapshot = snapshot();
+    let admit = |settings: &CreateTapSettings, snapshot: &TenantSnapshot| {
+        request().authorize(settings, snapshot, None, now())
+    };
+    assert_eq!(admit(&settings(), &snapshot), Ok(()));
     let only = CreateTapSettings { allowed_group: Some(GROUP), ..settings() };
-    assert_eq!(admit(&only, &reading), Err(Refusal::NotInGroup));
-    reading.standing.groups.push(GROUP);
-    assert_eq!(admit(&only, &reading), Ok(()));
+    assert_eq!(admit(&only, &snapshot), Err(Refusal::NotInGroup));
+    snapshot.privileges.groups.push(GROUP);
+    assert_eq!(admit(&only, &snapshot), Ok(()));
 }
 
 #[test]
 fn a_user_is_made_so_many_passes_in_an_hour_and_calls_that_made_nothing_do_not_count() {
-    let admit = |calls, later| order().admit(&settings(), &reading(), Some(&record(calls)), now() + later);
-    let made = || Some(CallEnd::Made(made_pass()));
+    let admit =
+        |calls, later| request().authorize(&settings(), &snapshot(), Some(&record(calls)), now() + later);
+    let made = || Some(CallResult::Issued(made_pass()));
     let too_many = Err(Refusal::TooMany { again_at: now() + TimeDelta::minutes(20) });
     assert_eq!(admit(vec![(40, made())], AT_ONCE), Ok(()));
     assert_eq!(admit(vec![(40, made()), (5, made())], AT_ONCE), too_many);
@@ -139,42 +146,55 @@ fn a_user_is_made_so_many_passes_in_an_hour_and_calls_that_made_nothing_do_not_c
         too_many,
         "two, not one, must go"
     );
-    assert_eq!(admit(vec![(40, made()), (5, Some(CallEnd::Nothing))], AT_ONCE), Ok(()));
+    assert_eq!(admit(vec![(40, made()), (5, Some(CallResult::Nothing))], AT_ONCE), Ok(()));
     assert_eq!(admit(vec![(40, made()), (5, made())], TimeDelta::minutes(20) - A_BIT), too_many);
     assert_eq!(admit(vec![(40, made()), (5, made())], TimeDelta::minutes(20)), Ok(()));
 }
 
 #[test]
 fn what_was_asked_for_is_had_or_refused_and_only_defaults_are_bent() {
-    let mut reading = reading();
-    let lifetime = Beyond::Lifetime { minimum: 60, maximum: 480 };
-    let refused = |order: &Order, reading: &Reading| order.admit(&settings(), reading, None, now()).err();
+    let mut snapshot = snapshot();
+    let lifetime = PolicyViolation::Lifetime { minimum: 60, maximum: 480 };
+    let refused = |request: &PassRequest, snapshot: &TenantSnapshot| {
+        request.authorize(&settings(), snapshot, None, now()).err()
+    };
     for (minutes, beyond) in [(59, true), (60, false), (480, false), (481, true)] {
-        let asked = Order { lifetime_minutes: Wish::Asked(minutes), ..order() };
-        let refusal = beyond.then(|| Refusal::BeyondPolicy(vec![lifetime]));
-        assert_eq!((refused(&asked, &reading), asked.bent(&reading.policy)), (refusal, vec![]), "{minutes}");
-        let default = Order { lifetime_minutes: Wish::Default(minutes), ..order() };
-        let bent = if beyond { vec![lifetime] } else { vec![] };
-        assert_eq!((refused(&default, &reading), default.bent(&reading.policy)), (None, bent), "{minutes}");
+        let asked = PassRequest { lifetime_minutes: Choice::Explicit(minutes), ..request() };
+        let refusal = beyond.then(|| Refusal::PolicyViolation(vec![lifetime]));
+        assert_eq!(
+            (refused(&asked, &snapshot), asked.clamped(&snapshot.policy)),
+            (refusal, vec![]),
+            "{minutes}"
+        );
+        let default = PassRequest { lifetime_minutes: Choice::Default(minutes), ..request() };
+        let clamped = if beyond { vec![lifetime] } else { vec![] };
+        assert_eq!(
+            (refused(&default, &snapshot), default.clamped(&snapshot.policy)),
+            (None, clamped),
+            "{minutes}"
+        );
     }
-    let asked = Order { one_time: Wish::Asked(false), ..order() };
-    assert_eq!(refused(&asked, &reading), None);
-    reading.policy.is_usable_once = true;
-    assert_eq!(refused(&asked, &reading), Some(Refusal::BeyondPolicy(vec![Beyond::SeveralTimes])));
-    assert_eq!(refused(&Order { one_time: Wish::Asked(true), ..order() }, &reading), None);
-    let default = Order { one_time: Wish::Default(false), ..order() };
+    let asked = PassRequest { one_time: Choice::Explicit(false), ..request() };
+    assert_eq!(refused(&asked, &snapshot), None);
+    snapshot.policy.is_usable_once = true;
     assert_eq!(
-        (refused(&default, &reading), default.bent(&reading.policy)),
-        (None, vec![Beyond::SeveralTimes])
+        refused(&asked, &snapshot),
+        Some(Refusal::PolicyViolation(vec![PolicyViolation::SeveralTimes]))
+    );
+    assert_eq!(refused(&PassRequest { one_time: Choice::Explicit(true), ..request() }, &snapshot), None);
+    let default = PassRequest { one_time: Choice::Default(false), ..request() };
+    assert_eq!(
+        (refused(&default, &snapshot), default.clamped(&snapshot.policy)),
+        (None, vec![PolicyViolation::SeveralTimes])
     );
 }
 
 #[test]
 fn why_a_call_is_refused_is_told_in_words() {
-    let beyond = vec![Beyond::Lifetime { minimum: 60, maximum: 480 }, Beyond::SeveralTimes];
+    let beyond = vec![PolicyViolation::Lifetime { minimum: 60, maximum: 480 }, PolicyViolation::SeveralTimes];
     for (refusal, words) in [
         (
-            Refusal::BeyondPolicy(beyond),
+            Refusal::PolicyViolation(beyond),
             "the tenant's policy allows 60 to 480 minutes; the tenant's policy allows only passes that work once",
         ),
         (Refusal::NotInGroup, "the user is not in the group whose members may have a pass by CreateTap"),
