@@ -79,7 +79,7 @@ async fn on_message(State(handler): State<Handler>, body: Bytes) -> Response {
         message: decoded(&invocation.data["msg"]),
         raw: raw(&invocation.data["msg"]),
         id: invocation.message_id(),
-        inserted: invocation.inserted().unwrap_or_else(|| app.clock.now()),
+        inserted: invocation.inserted().unwrap_or_else(|| app.services.clock.now()),
         count: invocation.dequeue_count(),
     };
     match on_group_add(app, &delivery).await {

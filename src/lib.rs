@@ -18,14 +18,16 @@
 
 pub mod address;
 pub mod app;
+pub mod azure;
 pub mod cli;
 pub mod clock;
 pub mod code;
+pub mod environment;
+mod errors;
 pub mod functions;
 pub mod graph;
 pub mod hash;
 pub mod host;
-pub mod jobs;
 pub mod ledger;
 pub mod mail;
 pub mod pass;
@@ -33,6 +35,6 @@ pub mod queue;
 pub mod rate_limiter;
 pub mod settings;
 pub mod startup;
-mod storage;
 pub mod telemetry;
+pub mod templates;
 pub mod zone;

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use firstpass::{cli::Cli, settings::Environment};
+use firstpass::{cli::Cli, environment::Environment};
 
 fn main() -> ExitCode {
     Cli::parse().run(&Environment::process())

@@ -14,13 +14,11 @@ use uuid::Uuid;
 
 use crate::{
     app::App,
+    azure::{QueueAccess, QueueService, has_sas},
     clock::Clock,
-    ledger::{
-        Ledger,
-        blob::{BlobLedger, has_sas},
-    },
+    ledger::{Ledger, blob::BlobLedger},
     queue::Queues,
-    settings::{IdentitySettings, QueueAccess, QueueService, SettingProblem, Settings, SettingsError},
+    settings::{IdentitySettings, SettingProblem, Settings, SettingsError},
 };
 
 /// Builds the App on the tenant, the ledger and the queues that `settings` name.

@@ -17,7 +17,7 @@ use tracing_subscriber::{
     util::SubscriberInitExt,
 };
 
-use crate::settings::Environment;
+use crate::environment::Environment;
 
 /// Starts to log to `writer`, at the level that `RUST_LOG` names (`info`, or `firstpass=debug,warn`).
 pub fn init<W>(env: &Environment, writer: W)
@@ -58,14 +58,6 @@ fn write_field(writer: &mut Writer<'_>, field: &Field, value: &dyn Debug) -> fmt
 fn is_plain(text: &str) -> bool {
     let needs_quotes = |c: char| c.is_whitespace() || c.is_control() || matches!(c, '"' | '=' | '\\');
     !text.is_empty() && !text.contains(needs_quotes)
-}
-
-/// An error with its causes: the outermost alone often says only "failed to execute request".
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    std::iter::successors(error.source(), |e| e.source()).fold(error.to_string(), |text, cause| {
-        let cause = cause.to_string();
-        if text.contains(&cause) { text } else { format!("{text}: {cause}") }
-    })
 }
 
 /// Says why a command failed, to the person who called it.

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use firstpass::{jobs, settings::Environment, telemetry};
+use firstpass::{cli::jobs, environment::Environment, telemetry};
 
 use crate::{command, demo, serve};
 

@@ -4,7 +4,7 @@
 use std::{io::Write, net::SocketAddr, sync::Arc, time::Duration};
 
 use clap::Args;
-use firstpass::{clock::Clock, settings::Environment, telemetry};
+use firstpass::{clock::Clock, environment::Environment, telemetry};
 use tokio::net::TcpListener;
 use uuid::Uuid;
 

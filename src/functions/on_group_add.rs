@@ -8,12 +8,12 @@ use tokio::time::timeout;
 use uuid::Uuid;
 
 use crate::{
-    app::{Alert, App},
+    app::App,
     graph::GraphError,
     hash::sha256,
     pass::{
         ChangeNotification, GroupSync, Job, MembershipEvent, Outcome, ParsedMessage,
-        alert::send_poisoned,
+        alert::{self, Alert},
         group_sync::{complete_sync, sync_group},
         issue::{JobResult, issue},
         replication::resolve_user,
@@ -63,9 +63,9 @@ pub enum Handled {
 
 /// Handles a message.
 pub async fn on_group_add(app: &App, delivery: &QueueDelivery) -> Handled {
-    match ParsedMessage::parse(&delivery.message, app.settings.on_demand_group, delivery.inserted) {
+    match ParsedMessage::parse(&delivery.message, app.services.settings.on_demand_group, delivery.inserted) {
         Ok(ParsedMessage::Job(job)) => run(app, &job, delivery).await,
-        Ok(ParsedMessage::SyncCompleted(read)) => match complete_sync(app, &read).await {
+        Ok(ParsedMessage::SyncCompleted(read)) => match complete_sync(&app.services, &read).await {
             Ok(true) => {
                 queued(Vec::new(), "the jobs of all whom the sync_id found are in the queue".to_owned())
             }
@@ -79,14 +79,14 @@ pub async fn on_group_add(app: &App, delivery: &QueueDelivery) -> Handled {
             handle_notification(app, delivery, notification).await
         }
         Err(problems) => {
-            app.alert(&unreadable(delivery, &problems)).await;
+            app.services.alert(&unreadable(delivery, &problems)).await;
             Handled::Unreadable(problems)
         }
     }
 }
 
 async fn run(app: &App, job: &Job, delivery: &QueueDelivery) -> Handled {
-    let result = issue(app, job).await;
+    let result = issue(&app.services, job).await;
     finish(app, delivery, &job.key, result).await
 }
 
@@ -96,7 +96,7 @@ async fn finish(app: &App, delivery: &QueueDelivery, reference: &str, result: Jo
     let count = delivery.count;
     tracing::info!(event = "job.done", job = reference, user = who, outcome = outcome.name(), delivery = count, why = %outcome);
     if matches!(outcome, Outcome::Failed(_)) && count >= MAX_DELIVERIES {
-        send_poisoned(app, reference, who, outcome, MAX_DELIVERIES).await;
+        alert::send_poisoned(&app.services, reference, who, outcome, MAX_DELIVERIES).await;
     }
     Handled::Ran(reference.to_owned(), Box::new(result))
 }
@@ -107,8 +107,8 @@ async fn handle_notification(
     delivery: &QueueDelivery,
     notification: ChangeNotification,
 ) -> Handled {
-    let Some(group) = app.settings.on_demand_group else {
-        app.alert(&no_group(delivery)).await;
+    let Some(group) = app.services.settings.on_demand_group else {
+        app.services.alert(&no_group(delivery)).await;
         return queued(Vec::new(), "nothing done: ON_DEMAND_GROUP_ID is not set".to_owned());
     };
     let ChangeNotification { added, named, changed, ignored, problems } = notification;
@@ -135,7 +135,7 @@ async fn handle_notification(
     };
     found.jobs.extend(jobs);
     if !problems.is_empty() {
-        app.alert(&unreadable(delivery, &problems)).await;
+        app.services.alert(&unreadable(delivery, &problems)).await;
     }
     let count = found.jobs.len() + named.len();
     let nobody = (changed.is_some() && count == 0).then_some("nobody is new in the on-demand group");
@@ -147,7 +147,7 @@ async fn handle_notification(
 }
 
 async fn run_by_name(app: &App, name: &str, event: &MembershipEvent, delivery: &QueueDelivery) -> Handled {
-    match timeout(FINDING_TIME, resolve_user(app, name))
+    match timeout(FINDING_TIME, resolve_user(&app.services, name))
         .await
         .unwrap_or_else(|_| Err(no_time("looking for the user")))
     {
@@ -157,7 +157,7 @@ async fn run_by_name(app: &App, name: &str, event: &MembershipEvent, delivery: &
 }
 
 async fn sync(app: &App, group: Uuid, event: &MembershipEvent, sync_id: &str) -> Result<GroupSync, Outcome> {
-    let found = timeout(READING_TIME, sync_group(app, group, Some(event), sync_id)).await;
+    let found = timeout(READING_TIME, sync_group(&app.services, group, Some(event), sync_id)).await;
     found.unwrap_or_else(|_| Err(no_time("reading the on-demand group")))
 }
 

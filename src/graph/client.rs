@@ -15,7 +15,7 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use super::{
-    error::GraphError,
+    error::{GraphError, request_id},
     retry::{Deadline, Idempotency, RetryPolicy},
 };
 
@@ -144,10 +144,6 @@ impl Answer {
             unreadable
         })
     }
-}
-
-pub(super) fn request_id(response: &RawResponse) -> Option<String> {
-    response.headers().get_optional_str(&HeaderName::from_static("request-id")).map(str::to_owned)
 }
 
 /// What stays as it is in a path segment; `#EXT#` and apostrophes do not.

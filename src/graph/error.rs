@@ -2,14 +2,14 @@
 
 use std::{fmt, time::Duration};
 
-use azure_core::{error::ErrorKind, http::RawResponse};
+use azure_core::{
+    error::ErrorKind,
+    http::{RawResponse, headers::HeaderName},
+};
 use serde::Deserialize;
 
-use super::{
-    client::request_id,
-    retry::{Idempotency, is_ambiguous, retry_after},
-};
-use crate::telemetry::chain;
+use super::retry::{Idempotency, is_ambiguous, retry_after};
+use crate::errors::chain;
 
 /// A call that did not succeed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -203,3 +203,7 @@ impl fmt::Display for GraphError {
 }
 
 impl std::error::Error for GraphError {}
+
+pub(super) fn request_id(response: &RawResponse) -> Option<String> {
+    response.headers().get_optional_str(&HeaderName::from_static("request-id")).map(str::to_owned)
+}

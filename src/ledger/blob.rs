@@ -32,7 +32,10 @@ use tokio::time::timeout;
 use uuid::Uuid;
 
 use super::{ETag, Ledger, LedgerError, MembershipSnapshot, Record};
-use crate::{storage::StorageRefusal, telemetry::chain};
+use crate::{
+    azure::{StorageRefusal, has_sas},
+    errors::chain,
+};
 
 /// How long reading or writing one record may take, tries and waits included. A job does this three times, and all of
 /// it has to fit into the ten minutes after which the host kills the process.
@@ -234,11 +237,6 @@ async fn within<T>(
 ) -> Result<T, LedgerError> {
     let late = |_| Err(LedgerError::Unavailable(format!("no answer within {} s", limit.as_secs())));
     timeout(limit, work).await.unwrap_or_else(late)
-}
-
-/// Whether the URL carries a shared access signature, which says by itself who is asking.
-pub fn has_sas(url: &Url) -> bool {
-    url.query_pairs().any(|(name, _)| name == "sig")
 }
 
 fn open_until(record: &Record) -> String {

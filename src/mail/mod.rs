@@ -7,7 +7,6 @@ mod draft;
 mod error;
 mod language;
 mod moment;
-mod templates;
 #[cfg(test)]
 mod tests;
 
@@ -24,7 +23,7 @@ pub use self::{
     draft::{Draft, Rendered},
     error::MailError,
 };
-use crate::zone::Tz;
+use crate::{settings::ServiceDesk, templates, zone::Tz};
 
 /// Admins read each other's alerts: one language for all of them.
 const ALERT_LANGUAGE: &str = "en";
@@ -38,25 +37,6 @@ pub struct MailOptions {
     pub default_language: String,
     /// Where the joiner finds help.
     pub service_desk: ServiceDesk,
-}
-
-/// Whom to ask. The mail shows what is set.
-#[derive(Debug, Clone, Default, Serialize)]
-pub struct ServiceDesk {
-    /// What it is called, like "IT Service Desk".
-    pub name: Option<String>,
-    /// Its mail address.
-    pub email: Option<String>,
-    /// Its phone number, written as people should read it.
-    pub phone: Option<String>,
-    /// An `https:` address. It becomes a link as it is.
-    pub portal_url: Option<String>,
-}
-
-impl ServiceDesk {
-    fn is_set(&self) -> bool {
-        [&self.name, &self.email, &self.phone, &self.portal_url].into_iter().any(Option::is_some)
-    }
 }
 
 /// What goes into the mail that brings a code.

@@ -7,7 +7,7 @@ use minijinja::HtmlEscape;
 use proptest::prelude::*;
 
 use super::{templates::TEMPLATES, *};
-use crate::{code::Code, zone::zone};
+use crate::{code::Code, templates::TemplateError, zone::zone};
 
 fn utc(text: &str) -> DateTime<Utc> {
     text.parse().unwrap()
@@ -264,7 +264,9 @@ fn templates_use_no_name_that_we_do_not_give() {
 #[test]
 fn a_template_mistake_is_an_error_before_there_is_a_code() {
     let missing = contoso().joiner(&ada("xx")).unwrap_err();
-    assert!(matches!(&missing, MailError::Template { name, .. } if name == "xx/joiner.subject.txt.j2"));
+    assert!(
+        matches!(&missing, MailError::Template(TemplateError { name, .. }) if name == "xx/joiner.subject.txt.j2")
+    );
     assert!(missing.to_string().starts_with("templates/xx/joiner.subject.txt.j2 does not render: "));
 
     let error = TEMPLATES.render_str("{{ manager }}", context! { manager => None::<&str> }).unwrap_err();

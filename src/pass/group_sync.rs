@@ -11,11 +11,13 @@ use serde::{Deserialize, Serialize};
 use tokio::time::sleep;
 use uuid::Uuid;
 
-use super::{Failure, Job, Outcome, decide::REPLICA_LAG, replication::MEMBERSHIP_LAG};
-use crate::{
-    app::App,
-    ledger::{LedgerError, MembershipSnapshot},
+use super::{
+    job::Job,
+    outcome::{Failure, Outcome},
+    replication::{MEMBERSHIP_LAG, REPLICA_LAG},
+    services::Services,
 };
+use crate::ledger::{LedgerError, MembershipSnapshot};
 
 /// Something that happened in the on-demand group.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,34 +79,34 @@ const AT_ONCE: usize = 8;
 /// # Errors
 /// `Failed`: nobody is lost by trying again.
 pub async fn sync_group(
-    app: &App,
+    services: &Services,
     group: Uuid,
     event: Option<&MembershipEvent>,
     sync_id: &str,
 ) -> Result<GroupSync, Outcome> {
     for _ in 1..TRIES {
-        match read(app, group, event, sync_id).await {
+        match read(services, group, event, sync_id).await {
             // Perhaps with our own write, whose answer was lost: then the next try finds the same people.
             Err(Outcome::Failed(Failure::Busy(_))) => {}
             done => return done,
         }
     }
-    read(app, group, event, sync_id).await
+    read(services, group, event, sync_id).await
 }
 
 async fn read(
-    app: &App,
+    services: &Services,
     group: Uuid,
     event: Option<&MembershipEvent>,
     sync_id: &str,
 ) -> Result<GroupSync, Outcome> {
     // The membership first: whoever writes it meanwhile has read the group later, or makes us start afresh.
-    let (membership, etag) = app.ledger.membership(group).await?.unzip();
-    let may_come_yet = event.is_some_and(|event| may_come_yet(app, membership.as_ref(), event));
+    let (membership, etag) = services.ledger.membership(group).await?.unzip();
+    let may_come_yet = event.is_some_and(|event| may_come_yet(services, membership.as_ref(), event));
     let mut waits = WAITS.iter().filter(|_| may_come_yet);
     let next = loop {
-        let members = app.graph.users_in(group).await?;
-        let next = following(membership.as_ref(), members, event, sync_id, app.clock.now());
+        let members = services.graph.users_in(group).await?;
+        let next = following(membership.as_ref(), members, event, sync_id, services.clock.now());
         if membership.as_ref() != Some(&next) || next.found_by(sync_id).next().is_some() {
             break next;
         }
@@ -115,7 +117,7 @@ async fn read(
     };
     let new: Vec<(Uuid, DateTime<Utc>)> = next.found_by(sync_id).collect();
     let jobs: Vec<Option<Job>> = stream::iter(new)
-        .map(|(user, since)| job(app, user, since, event))
+        .map(|(user, since)| job(services, user, since, event))
         .buffered(AT_ONCE)
         .try_collect()
         .await?;
@@ -123,7 +125,7 @@ async fn read(
     let completion = completion.map(|_| SyncCompleted { synced_group: group, sync_id: sync_id.to_owned() });
     // Last: from here to the queue nothing can fail but the whole process.
     if membership.as_ref() != Some(&next) {
-        app.ledger.write_membership(group, &next, etag.as_ref()).await?;
+        services.ledger.write_membership(group, &next, etag.as_ref()).await?;
     }
     Ok(GroupSync { jobs: jobs.into_iter().flatten().collect(), completion })
 }
@@ -149,12 +151,12 @@ fn following(
 
 /// The job of somebody who is new, unless they were given a pass since: another message may have named them.
 async fn job(
-    app: &App,
+    services: &Services,
     user: Uuid,
     since: DateTime<Utc>,
     event: Option<&MembershipEvent>,
 ) -> Result<Option<Job>, LedgerError> {
-    let record = app.ledger.read(user).await?;
+    let record = services.ledger.read(user).await?;
     if record.is_some_and(|(record, _)| record.was_served_on_demand_since(since - REPLICA_LAG)) {
         return Ok(None);
     }
@@ -164,8 +166,12 @@ async fn job(
 }
 
 /// Whether a replica may not show yet what the event is about: it is young, and nobody has found anything since.
-fn may_come_yet(app: &App, membership: Option<&MembershipSnapshot>, event: &MembershipEvent) -> bool {
-    let is_young = app.clock.now() - event.at < MEMBERSHIP_LAG;
+fn may_come_yet(
+    services: &Services,
+    membership: Option<&MembershipSnapshot>,
+    event: &MembershipEvent,
+) -> bool {
+    let is_young = services.clock.now() - event.at < MEMBERSHIP_LAG;
     is_young && membership.is_none_or(|membership| membership.changed_at <= event.at)
 }
 
@@ -173,13 +179,13 @@ fn may_come_yet(app: &App, membership: Option<&MembershipSnapshot>, event: &Memb
 ///
 /// # Errors
 /// `Failed`: until it succeeds, the same people are found again, and those who were served are left out.
-pub async fn complete_sync(app: &App, read: &SyncCompleted) -> Result<bool, Outcome> {
-    let Some((mut membership, etag)) = app.ledger.membership(read.synced_group).await? else {
+pub async fn complete_sync(services: &Services, read: &SyncCompleted) -> Result<bool, Outcome> {
+    let Some((mut membership, etag)) = services.ledger.membership(read.synced_group).await? else {
         return Ok(false);
     };
     let is_news = membership.complete(&read.sync_id);
     if is_news {
-        app.ledger.write_membership(read.synced_group, &membership, Some(&etag)).await?;
+        services.ledger.write_membership(read.synced_group, &membership, Some(&etag)).await?;
     }
     Ok(is_news)
 }

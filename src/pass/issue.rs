@@ -20,15 +20,16 @@ use super::{
     alert,
     decide::{Decision, Facts, Plan, decide},
     job::{Job, Reason},
-    lease::{HeldLease, delivered, pass_record},
+    lease::HeldLease,
     outcome::{Block, DeliveredPass, Failure, Outcome, Revoke, Skip},
+    ownership::{delivered, pass_record},
     recipients::Recipients,
     replication,
     request::{NotIssued, PassRequest, PolicyViolation},
+    services::Services,
     window::Window,
 };
 use crate::{
-    app::App,
     code::Code,
     graph::{GraphError, GraphErrorKind, OutgoingMail, Pass, SnapshotError, TenantSnapshot, User},
     ledger::{ETag, Purpose, Record, State},
@@ -65,9 +66,9 @@ pub struct JobResult {
 }
 
 /// Runs the flow for a job from the queue.
-pub async fn issue(app: &App, job: &Job) -> JobResult {
+pub async fn issue(services: &Services, job: &Job) -> JobResult {
     let mut who = job.user_id.to_string();
-    let outcome = match JobContext::open(app, job, &mut who).await {
+    let outcome = match JobContext::open(services, job, &mut who).await {
         Ok(context) => context.deliver_by_mail().await.unwrap_or_else(|outcome| outcome),
         Err(outcome) => outcome,
     };
@@ -107,20 +108,20 @@ pub enum Delivery {
 /// # Errors
 /// Why there is no pass; of the outcomes, it is never `Mailed`.
 pub async fn issue_to_caller(
-    app: &App,
+    services: &Services,
     job: &Job,
     request: &PassRequest,
     who: &mut String,
 ) -> Result<Issued, NotIssued> {
-    let read = Inputs::read(app, job, CALL, who).await?;
-    request.check_idempotency(read.record.as_ref(), read.snapshot.as_ref().ok(), app.clock.now())?;
-    let context = JobContext { request: Some(request), ..JobContext::of(app, job, CALL, read).await? };
+    let read = Inputs::read(services, job, CALL, who).await?;
+    request.check_idempotency(read.record.as_ref(), read.snapshot.as_ref().ok(), services.clock.now())?;
+    let context = JobContext { request: Some(request), ..JobContext::of(services, job, CALL, read).await? };
     let plan = context.plan().await?;
     request.authorize(
-        &app.settings.create_tap,
+        &services.settings.create_tap,
         &context.snapshot,
         context.record.as_ref(),
-        app.clock.now(),
+        services.clock.now(),
     )?;
     let (pass, delivery, deadline) =
         if request.by_mail { context.mail(&plan).await? } else { context.hand_to_caller(&plan).await? };
@@ -128,7 +129,7 @@ pub async fn issue_to_caller(
         window: plan.window,
         pass,
         delivery,
-        replaced: context.snapshot.passes.first().map(|pass| pass.is_alive(app.clock.now())),
+        replaced: context.snapshot.passes.first().map(|pass| pass.is_alive(services.clock.now())),
         clamped: request.clamped(&context.snapshot.policy),
         deadline,
         user: context.snapshot.user,
@@ -144,22 +145,22 @@ struct Inputs {
 
 impl Inputs {
     /// Step 1. `who` becomes the sign-in name as soon as it is known.
-    async fn read(app: &App, job: &Job, pace: Pace, who: &mut String) -> Result<Self, Outcome> {
-        let snapshot = match timeout(pace.snapshot, replication::snapshot(app, job)).await {
+    async fn read(services: &Services, job: &Job, pace: Pace, who: &mut String) -> Result<Self, Outcome> {
+        let snapshot = match timeout(pace.snapshot, replication::snapshot(services, job)).await {
             Ok(snapshot) => snapshot,
             Err(_) => Err(GraphError::no_time("reading the user").into()),
         };
         if let Ok(snapshot) = &snapshot {
             who.clone_from(&snapshot.user.user_principal_name);
         }
-        let (record, etag) = app.ledger.read(job.user_id).await?.unzip();
+        let (record, etag) = services.ledger.read(job.user_id).await?.unzip();
         Ok(Self { snapshot, record, etag })
     }
 }
 
 /// One run: the job, and all that was read for it.
 struct JobContext<'a> {
-    app: &'a App,
+    services: &'a Services,
     job: &'a Job,
     request: Option<&'a PassRequest>,
     pace: Pace,
@@ -170,23 +171,24 @@ struct JobContext<'a> {
 }
 
 impl<'a> JobContext<'a> {
-    async fn open(app: &'a App, job: &'a Job, who: &mut String) -> Result<Self, Outcome> {
-        Self::of(app, job, JOB, Inputs::read(app, job, JOB, who).await?).await
+    async fn open(services: &'a Services, job: &'a Job, who: &mut String) -> Result<Self, Outcome> {
+        Self::of(services, job, JOB, Inputs::read(services, job, JOB, who).await?).await
     }
 
     /// Step 2.
-    async fn of(app: &'a App, job: &'a Job, pace: Pace, inputs: Inputs) -> Result<Self, Outcome> {
+    async fn of(services: &'a Services, job: &'a Job, pace: Pace, inputs: Inputs) -> Result<Self, Outcome> {
         let Inputs { snapshot, record, etag } = inputs;
-        if let Some(until) = record.as_ref().and_then(|r| r.leased_until(app.clock.now())) {
+        if let Some(until) = record.as_ref().and_then(|r| r.leased_until(services.clock.now())) {
             return Err(Outcome::Failed(Failure::Busy(Some(until))));
         }
         let snapshot = match snapshot {
             Ok(snapshot) => snapshot,
             Err(SnapshotError::Graph(error)) => return Err(error.into()),
-            Err(SnapshotError::Missing) => return Err(missing(app, job, record, etag).await),
+            Err(SnapshotError::Missing) => return Err(missing(services, job, record, etag).await),
         };
-        let recipients = Recipients::choose(&snapshot.user, snapshot.manager.as_ref(), &app.settings.mail);
-        Ok(Self { app, job, request: None, pace, snapshot, record, etag, recipients })
+        let recipients =
+            Recipients::choose(&snapshot.user, snapshot.manager.as_ref(), &services.settings.mail);
+        Ok(Self { services, job, request: None, pace, snapshot, record, etag, recipients })
     }
 
     fn facts(&self) -> Facts<'_> {
@@ -197,10 +199,10 @@ impl<'a> JobContext<'a> {
             record: self.record.as_ref(),
             no_address: self.recipients.as_ref().err().map(String::as_str),
             request: self.request,
-            pass: &self.app.settings.pass,
-            lead_days: self.app.settings.lead_days,
-            on_demand_group: self.app.settings.on_demand_group,
-            now: self.app.clock.now(),
+            pass: &self.services.settings.pass,
+            lead_days: self.services.settings.lead_days,
+            on_demand_group: self.services.settings.on_demand_group,
+            now: self.services.clock.now(),
         }
     }
 
@@ -255,12 +257,12 @@ impl<'a> JobContext<'a> {
     async fn lease(&self, plan: &Plan) -> Result<HeldLease<'_>, Outcome> {
         let deadline = Instant::now() + self.pace.working;
         let deadline = self.request.map_or(deadline, |request| deadline.min(request.deadline));
-        HeldLease::take(self.app, self.job, plan, &self.facts(), self.etag.as_ref(), deadline).await
+        HeldLease::take(self.services, self.job, plan, &self.facts(), self.etag.as_ref(), deadline).await
     }
 
     fn draft(&self, plan: &Plan, recipients: &Recipients) -> Result<Draft, Outcome> {
         let TenantSnapshot { user, .. } = &self.snapshot;
-        let mailer = &self.app.mailer;
+        let mailer = &self.services.mailer;
         let language =
             mailer.language_for(user.preferred_language.as_deref(), user.usage_location.as_deref());
         Ok(mailer.joiner(&JoinerMail {
@@ -276,7 +278,7 @@ impl<'a> JobContext<'a> {
             closes_at: plan.window.ends_at(),
             zone: plan.window.zone,
             one_time: plan.window.one_time,
-            made_at: self.app.clock.now(),
+            made_at: self.services.clock.now(),
             moved: plan.moved,
         })?)
     }
@@ -285,8 +287,8 @@ impl<'a> JobContext<'a> {
     async fn send(&self, lease: &HeldLease<'_>, message: &OutgoingMail, code: &Code) -> Result<(), Unsent> {
         let mut maybe_sent = false;
         for send in 1.. {
-            let from = &self.app.settings.mail.from;
-            let Err(mut error) = self.app.graph.send_mail(from, message, lease.deadline).await else {
+            let from = &self.services.settings.mail.from;
+            let Err(mut error) = self.services.graph.send_mail(from, message, lease.deadline).await else {
                 break;
             };
             // Exchange may quote what it did not like.
@@ -317,7 +319,7 @@ impl<'a> JobContext<'a> {
             && self.job.reason != Reason::Http
             && let Some(pass) = self.facts().listed_undelivered()
         {
-            self.app.graph.delete_pass(self.job.user_id, &pass.id).await?;
+            self.services.graph.delete_pass(self.job.user_id, &pass.id).await?;
         }
         let outcome = Outcome::Blocked(block);
         let told = self.record.as_ref().and_then(|r| r.cause.as_deref());
@@ -327,7 +329,7 @@ impl<'a> JobContext<'a> {
         }
         self.tell(&outcome).await;
         let purpose = if self.job.reason == Reason::GroupAdd { Purpose::OnDemand } else { Purpose::Joiner };
-        let new = || Record::new(State::Blocked, purpose, self.app.clock.now());
+        let new = || Record::new(State::Blocked, purpose, self.services.clock.now());
         let mut record = self.record.clone().unwrap_or_else(new);
         // What was mailed stays mailed: the pass is still out there, and still ours to take back.
         if record.state != State::Delivered {
@@ -340,7 +342,7 @@ impl<'a> JobContext<'a> {
     }
 
     async fn revoke(&self, pass_id: &str, why: Revoke) -> Result<Outcome, Outcome> {
-        self.app.graph.delete_pass(self.job.user_id, pass_id).await?;
+        self.services.graph.delete_pass(self.job.user_id, pass_id).await?;
         let outcome = Outcome::Revoked(why);
         self.tell(&outcome).await;
         if let Some(mut record) = self.record.clone() {
@@ -353,7 +355,7 @@ impl<'a> JobContext<'a> {
     async fn record_used(&self, pass: &Pass) -> Result<Outcome, Outcome> {
         if let Some(mut record) = self.record.clone() {
             record.record_delivery(
-                delivered(&record, pass, self.app.clock.now()),
+                delivered(&record, pass, self.services.clock.now()),
                 self.snapshot.user.is_enabled(),
             );
             self.write(record).await?;
@@ -362,11 +364,11 @@ impl<'a> JobContext<'a> {
     }
 
     async fn tell(&self, outcome: &Outcome) {
-        alert::send_outcome(self.app, self.job, &self.snapshot.user.user_principal_name, outcome).await;
+        alert::send_outcome(self.services, self.job, &self.snapshot.user.user_principal_name, outcome).await;
     }
 
     async fn write(&self, record: Record) -> Result<(), Outcome> {
-        write(self.app, self.job, record, self.etag.as_ref()).await
+        write(self.services, self.job, record, self.etag.as_ref()).await
     }
 }
 
@@ -376,22 +378,27 @@ struct Unsent {
     error: GraphError,
 }
 
-async fn write(app: &App, job: &Job, mut record: Record, etag: Option<&ETag>) -> Result<(), Outcome> {
-    record.updated_at = app.clock.now();
-    app.ledger.write(job.user_id, &record, etag).await?;
+async fn write(
+    services: &Services,
+    job: &Job,
+    mut record: Record,
+    etag: Option<&ETag>,
+) -> Result<(), Outcome> {
+    record.updated_at = services.clock.now();
+    services.ledger.write(job.user_id, &record, etag).await?;
     Ok(())
 }
 
 /// An account that is not there: deleted, where a record asks for a second look; not there yet, otherwise.
-async fn missing(app: &App, job: &Job, record: Option<Record>, etag: Option<ETag>) -> Outcome {
+async fn missing(services: &Services, job: &Job, record: Option<Record>, etag: Option<ETag>) -> Outcome {
     let Some(record) = record.filter(|_| job.reason == Reason::Recheck) else {
         return Outcome::Failed(Failure::Missing);
     };
     let outcome = Outcome::Revoked(Revoke::Deleted);
-    alert::send_outcome(app, job, &job.user_id.to_string(), &outcome).await;
+    alert::send_outcome(services, job, &job.user_id.to_string(), &outcome).await;
     let record =
         Record { state: State::Revoked, cause: Some(Record::DELETED.into()), delivered: None, ..record };
-    match write(app, job, record, etag.as_ref()).await {
+    match write(services, job, record, etag.as_ref()).await {
         Ok(()) => outcome,
         Err(outcome) => outcome,
     }

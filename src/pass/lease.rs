@@ -5,23 +5,21 @@
 
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::{
     alert,
-    decide::{Facts, Plan, purpose_of},
+    decide::{Facts, Plan},
     job::{Job, Reason},
     outcome::{Block, Failure, Outcome},
+    ownership::{delivered, pass_record, purpose_of},
     replication::REPLICATION_RETRY_DELAYS,
+    services::Services,
 };
 use crate::{
-    app::App,
     code::Code,
     graph::{GraphError, GraphErrorKind, Pass, Usability, User},
-    ledger::{
-        CallResult, Delivered, ETag, IdempotencyEntry, Lease, LedgerError, PassRecord, Purpose, Record, State,
-    },
+    ledger::{CallResult, Delivered, ETag, IdempotencyEntry, Lease, LedgerError, Purpose, Record, State},
 };
 
 /// How long deleting a pass that nobody was delivery may take: the next job would replace it anyway.
@@ -31,7 +29,7 @@ const CALLERS_CLEANING_TIME: Duration = Duration::from_secs(20);
 
 /// A lease that we hold.
 pub struct HeldLease<'a> {
-    app: &'a App,
+    services: &'a Services,
     job: &'a Job,
     user: &'a User,
     record: Record,
@@ -50,7 +48,7 @@ impl<'a> HeldLease<'a> {
     /// # Errors
     /// When another job was faster, or may have been: the next delivery sorts it out.
     pub async fn take(
-        app: &'a App,
+        services: &'a Services,
         job: &'a Job,
         plan: &Plan,
         facts: &Facts<'a>,
@@ -68,7 +66,7 @@ impl<'a> HeldLease<'a> {
         let lease = Lease {
             job_key: job.key.clone(),
             purpose: plan.purpose,
-            since: app.clock.now(),
+            since: services.clock.now(),
             opens_at: plan.window.as_new_pass().opens_at,
             lifetime_minutes: plan.window.lifetime_minutes,
         };
@@ -82,9 +80,9 @@ impl<'a> HeldLease<'a> {
             record.add_call(call, lease.since);
         }
         record.add_lease(lease, facts.now);
-        let etag = app.ledger.write(job.user_id, &record, etag).await?;
+        let etag = services.ledger.write(job.user_id, &record, etag).await?;
         let (before, user) = (facts.record, &facts.snapshot.user);
-        Ok(Self { app, job, user, record, etag, before, touched: false, deadline })
+        Ok(Self { services, job, user, record, etag, before, touched: false, deadline })
     }
 
     /// Makes the pass. When it cannot be made, the lease is given back with the reason.
@@ -102,7 +100,7 @@ impl<'a> HeldLease<'a> {
             delivered.reissued = 0;
         }
         match posted {
-            Ok((pass, _)) if pass.usability(self.app.clock.now()) == Usability::Disabled => {
+            Ok((pass, _)) if pass.usability(self.services.clock.now()) == Usability::Disabled => {
                 self.record.pass = Some(pass_record(&pass));
                 self.delete(&pass).await;
                 Err(self.block(Block::DisabledByPolicy).await)
@@ -121,11 +119,11 @@ impl<'a> HeldLease<'a> {
 
     /// POST, with what is safe to do about its failures: it replaces, so a lost answer is met by a second POST.
     async fn post(&mut self, plan: &Plan, answer_lost: &mut bool) -> Result<(Pass, Code), GraphError> {
-        let (app, user, deadline) = (self.app, self.user, self.deadline);
+        let (services, user, deadline) = (self.services, self.user, self.deadline);
         let mut waits = REPLICATION_RETRY_DELAYS.iter();
         let mut cleared = false;
         loop {
-            let error = match app.graph.create_pass(user.id, plan.window.as_new_pass(), deadline).await {
+            let error = match services.graph.create_pass(user.id, plan.window.as_new_pass(), deadline).await {
                 Ok(made) => {
                     self.touched = true;
                     return Ok(made);
@@ -153,11 +151,11 @@ impl<'a> HeldLease<'a> {
 
     /// Deletes a listed pass that is ours or dead. A working pass of somebody else stays.
     async fn delete_what_stands_in_the_way(&self) -> Result<bool, GraphError> {
-        let now = self.app.clock.now();
+        let now = self.services.clock.now();
         let mut deleted = false;
-        for pass in self.app.graph.list_passes(self.user.id).await? {
+        for pass in self.services.graph.list_passes(self.user.id).await? {
             if purpose_of(&self.record, &pass).is_some() || !pass.is_alive(now) {
-                self.app.graph.delete_pass(self.user.id, &pass.id).await?;
+                self.services.graph.delete_pass(self.user.id, &pass.id).await?;
                 deleted = true;
             }
         }
@@ -169,7 +167,7 @@ impl<'a> HeldLease<'a> {
     pub async fn delete(&self, pass: &Pass) {
         let user = self.user.id;
         let time = if self.job.reason == Reason::Http { CALLERS_CLEANING_TIME } else { CLEANING_TIME };
-        match timeout(time, self.app.graph.delete_pass(user, &pass.id)).await {
+        match timeout(time, self.services.graph.delete_pass(user, &pass.id)).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::warn!(event = "pass.delete_failed", %user, %error),
             Err(_) => tracing::warn!(event = "pass.delete_failed", %user, error = "no time left"),
@@ -186,7 +184,7 @@ impl<'a> HeldLease<'a> {
         language: Option<&str>,
         recipients: Vec<String>,
     ) -> Result<(), LedgerError> {
-        let delivered = delivered(&self.record, pass, self.app.clock.now());
+        let delivered = delivered(&self.record, pass, self.services.clock.now());
         self.record.record_delivery(
             Delivered { language: language.map(str::to_owned), recipients, ..delivered },
             self.user.is_enabled(),
@@ -201,7 +199,7 @@ impl<'a> HeldLease<'a> {
 
     /// Whether the ledger has it that `pass` was delivered.
     async fn is_recorded(&self, pass: &Pass) -> bool {
-        let written = self.app.ledger.read(self.user.id).await.ok().flatten();
+        let written = self.services.ledger.read(self.user.id).await.ok().flatten();
         written.and_then(|(record, _)| record.delivered).is_some_and(|d| d.pass.pass_id == pass.id)
     }
 
@@ -219,7 +217,7 @@ impl<'a> HeldLease<'a> {
         let outcome = Outcome::Blocked(block);
         // A caller has the answer.
         if self.alerted_cause() != Some(word) && self.job.reason != Reason::Http {
-            alert::send_outcome(self.app, self.job, &self.user.user_principal_name, &outcome).await;
+            alert::send_outcome(self.services, self.job, &self.user.user_principal_name, &outcome).await;
         }
         self.record.end_call(&self.job.key, CallResult::Nothing);
         self.record.cause = self.cause(word);
@@ -262,29 +260,10 @@ impl<'a> HeldLease<'a> {
 
     async fn write(&mut self, state: State) -> Result<(), LedgerError> {
         self.record.state = state;
-        self.record.updated_at = self.app.clock.now();
-        self.etag = self.app.ledger.write(self.user.id, &self.record, Some(&self.etag)).await?;
+        self.record.updated_at = self.services.clock.now();
+        self.etag = self.services.ledger.write(self.user.id, &self.record, Some(&self.etag)).await?;
         Ok(())
     }
-}
-
-/// The delivery of `pass` by the job that `record` tells of.
-pub(super) fn delivered(record: &Record, pass: &Pass, at: DateTime<Utc>) -> Delivered {
-    let again = record.delivered.as_ref().filter(|d| d.day_one.is_some() && d.day_one == record.day_one);
-    Delivered {
-        pass: pass_record(pass),
-        at,
-        purpose: record.purpose,
-        day_one: record.day_one,
-        reissued: again.map_or(0, |d| d.reissued + 1),
-        language: None,
-        recipients: Vec::new(),
-    }
-}
-
-/// A pass as the record keeps it.
-pub(super) fn pass_record(pass: &Pass) -> PassRecord {
-    PassRecord { pass_id: pass.id.clone(), opens_at: pass.start_date_time, ends_at: pass.ends_at() }
 }
 
 /// Graph's documentation says that a POST replaces; some tenants were seen to refuse while a pass exists. All 400s

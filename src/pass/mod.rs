@@ -17,9 +17,12 @@ pub mod job;
 pub mod lease;
 pub mod message;
 pub mod outcome;
+pub mod ownership;
 pub mod recipients;
 pub mod replication;
 pub mod request;
+pub mod services;
+pub mod subject;
 pub mod window;
 
 pub use self::{
@@ -29,5 +32,7 @@ pub use self::{
     message::{ChangeNotification, ParsedMessage},
     outcome::{Block, DeliveredPass, Failure, Outcome, Revoke, Skip},
     request::{NotIssued, PassRequest, Refusal},
+    services::Services,
+    subject::Subject,
     window::Window,
 };

@@ -86,7 +86,7 @@ fn nobody(places: &[MailTo]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{mail::ServiceDesk, pass::fixtures};
+    use crate::{pass::fixtures, settings::ServiceDesk};
 
     fn address(text: &str) -> Address {
         Address::parse(text).unwrap()

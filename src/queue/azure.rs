@@ -23,12 +23,11 @@ use azure_storage_queue::{
 use chrono::{DateTime, Utc};
 use tokio::time::timeout;
 
-use super::{AT_ONCE, JOBS, POISON, Queue, QueueError, QueueMessage, Queues, Received, sas};
+use super::{AT_ONCE, JOBS, POISON, Queue, QueueError, QueueMessage, Queues, Received};
 use crate::{
+    azure::{QueueAccess, QueueService, StorageRefusal, sas},
     clock::Clock,
-    settings::{QueueAccess, QueueService},
-    storage::StorageRefusal,
-    telemetry::chain,
+    errors::chain,
 };
 
 /// How long one call may take, tries and waits included: the sweep that looks here has other work to do.

@@ -5,13 +5,12 @@
 
 pub mod azure;
 pub mod message;
-mod sas;
 
 use std::{collections::BTreeSet, fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 
-pub use self::message::{QueueMessage, Subject};
+pub use self::message::QueueMessage;
 
 /// The queue that OnGroupAdd is triggered by.
 pub const JOBS: &str = "pass-jobs";

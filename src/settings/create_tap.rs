@@ -2,10 +2,8 @@
 
 use uuid::Uuid;
 
-use super::{
-    Environment,
-    reader::{GUID_EXAMPLE, LIFETIMES, SettingsReader, guid, number, yes_or_no},
-};
+use super::reader::{GUID_EXAMPLE, LIFETIMES, SettingsReader, guid, number, yes_or_no};
+use crate::environment::Environment;
 
 /// A parameter of CreateTap. The first eleven are those of RealmJoin's runbook, whose users can move over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -6,8 +6,13 @@ use azure_core::http::Url;
 use chrono::NaiveTime;
 use uuid::Uuid;
 
-use super::{Environment, MailCc, MailTo, PassStart};
-use crate::{address::Address, ledger::blob::has_sas, zone::Tz};
+use super::{MailCc, MailTo, PassStart};
+use crate::{
+    address::Address,
+    azure::{has_sas, is_loopback},
+    environment::Environment,
+    zone::Tz,
+};
 
 /// Minutes that Graph takes for a pass; a tenant's policy is narrower, and has the last word.
 pub(crate) const LIFETIMES: RangeInclusive<u32> = 10..=43_200;
@@ -253,14 +258,6 @@ pub(super) fn ledger_url(text: &str) -> Parsed<Url> {
         return Err("names no container: add its name as the path".to_owned());
     }
     Ok(url)
-}
-
-pub(super) fn is_loopback(url: &Url) -> bool {
-    match url.host_str() {
-        Some("localhost" | "[::1]") => true,
-        Some(host) => host.parse::<std::net::Ipv4Addr>().is_ok_and(|ip| ip.is_loopback()),
-        None => false,
-    }
 }
 
 pub(super) fn mail_to(text: &str) -> Parsed<MailTo> {

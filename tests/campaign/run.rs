@@ -11,7 +11,7 @@ use std::{
     time::Instant,
 };
 
-use firstpass::{settings::Environment, telemetry};
+use firstpass::{environment::Environment, telemetry};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::{

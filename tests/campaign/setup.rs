@@ -12,11 +12,8 @@ use std::{
 
 use chrono::{DateTime, Utc};
 use firstpass::{
-    app::App,
-    functions::on_group_add::MAX_DELIVERIES,
-    host,
-    ledger::memory::MemoryLedger,
-    settings::{Environment, Settings},
+    app::App, environment::Environment, functions::on_group_add::MAX_DELIVERIES, host,
+    ledger::memory::MemoryLedger, settings::Settings,
 };
 use firstpass_sandbox::{
     functions_host::local_host::{Answer, LocalHost, VISIBILITY_TIMEOUT},

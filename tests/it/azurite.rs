@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use azure_core::http::Url;
 use firstpass::{
+    environment::Environment,
     ledger::{Ledger, blob::BlobLedger},
-    settings::Environment,
 };
 use uuid::Uuid;
 

@@ -8,10 +8,11 @@ use std::{
 use azure_core::http::HttpClient;
 use chrono::NaiveDate;
 use firstpass::{
+    azure::QueueService,
     clock::Clock,
+    environment::Environment,
     pass::Job,
     queue::{JOBS, POISON, Queue, azure::AzureQueue},
-    settings::{Environment, QueueService},
 };
 use firstpass_sandbox::functions_host::queue::encoded;
 use serde_json::{Value, json};

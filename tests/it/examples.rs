@@ -13,7 +13,7 @@ fn the_example_of_local_settings_works_once_copied() {
         .unwrap()
         .iter()
         .map(|(name, value)| (name.clone(), value.as_str().unwrap().to_owned()));
-    let env: settings::Environment = env.collect();
+    let env: firstpass::environment::Environment = env.collect();
     let settings =
         settings::Settings::read(&product_environment(&env)).unwrap_or_else(|report| panic!("{report}"));
     build_app(settings, &env).unwrap_or_else(|report| panic!("{report}"));

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeDelta, Utc};
 use firstpass::{
     app::App,
+    environment::Environment,
     host,
     ledger::{Ledger, Record, memory::MemoryLedger},
     pass::Job,
-    settings::{Environment, Settings},
+    settings::Settings,
 };
 use firstpass_sandbox::{
     functions_host::local_host::{Answer, Completed, LocalHost},
@@ -108,7 +109,7 @@ impl World {
 
     /// Another instance of the same app: the same tenant, the same ledger, nothing else in common.
     pub fn another_instance(&self) -> Self {
-        Self::with(self.sandbox.clone(), self.app.settings.clone(), self.app.ledger.clone())
+        Self::with(self.sandbox.clone(), self.app.services.settings.clone(), self.app.services.ledger.clone())
     }
 
     /// The same, sending requests on purpose that do not fit Graph's schema: problems with these words in them.
@@ -203,7 +204,7 @@ impl World {
     }
 
     pub async fn record(&self, user: Uuid) -> Option<Record> {
-        self.app.ledger.read(user).await.unwrap().map(|(record, _)| record)
+        self.app.services.ledger.read(user).await.unwrap().map(|(record, _)| record)
     }
 
     /// How many requests of `method` went to a URL that contains `part`, batches included.

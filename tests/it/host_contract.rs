@@ -1,12 +1,7 @@
 //! The Functions host's wire format, both ways.
 
 use axum::http::StatusCode;
-use firstpass::{
-    clock::Clock,
-    hash::sha256,
-    host,
-    settings::{Environment, Settings},
-};
+use firstpass::{clock::Clock, environment::Environment, hash::sha256, host, settings::Settings};
 use firstpass_sandbox::functions_host::local_host::LocalHost;
 use serde_json::{Value, json};
 

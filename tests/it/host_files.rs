@@ -2,7 +2,7 @@
 
 use std::{path::Path, time::Duration};
 
-use firstpass::{functions::on_group_add::MAX_DELIVERIES, settings::Environment};
+use firstpass::{environment::Environment, functions::on_group_add::MAX_DELIVERIES};
 use firstpass_sandbox::functions_host::{
     CONTRACTS, ConfigError, Files, FunctionApp, Plan, function::Trigger, local_host::VISIBILITY_TIMEOUT,
 };

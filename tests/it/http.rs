@@ -1,8 +1,9 @@
 //! CreateTap as its callers meet it: what they may ask for, and what they get.
 
 use firstpass::{
+    environment::Environment,
     ledger::{Purpose, State},
-    settings::{Environment, Parameter},
+    settings::Parameter,
     telemetry,
 };
 use firstpass_sandbox::tenant::{Fault, FaultKind, Group, PassSpec, Person};

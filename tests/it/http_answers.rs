@@ -59,7 +59,7 @@ async fn who_must_not_have_a_pass_gets_none() {
         assert_is_problem(&answer);
     }
     assert_eq!((world.sandbox.passes().len(), world.count("POST", PASS)), (1, 0), "what was there stays");
-    assert_eq!(world.app.ledger.list().await.unwrap(), []);
+    assert_eq!(world.app.services.ledger.list().await.unwrap(), []);
 }
 
 #[tokio::test(start_paused = true)]

@@ -173,7 +173,7 @@ async fn a_thousand_passes_one_live_for_each_user_and_no_code_where_it_does_not_
     let codes = desk.world.sandbox.codes();
     assert!(codes.len() > PASSES, "{} codes", codes.len());
     assert!(text.contains("DEBUG") && text.len() > 500_000, "the log was on: {} bytes", text.len());
-    let ledger = serde_json::to_string(&desk.world.app.ledger.list().await.unwrap()).unwrap();
+    let ledger = serde_json::to_string(&desk.world.app.services.ledger.list().await.unwrap()).unwrap();
     let private = |mail: &&Value| crate::helpers::to(mail).ends_with("@mail.example");
     let mails = desk.world.pass_mails();
     let notices: String = mails.iter().filter(|mail| !private(mail)).map(Value::to_string).collect();

@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use firstpass::{settings::Environment, telemetry};
+use firstpass::{environment::Environment, telemetry};
 use firstpass_sandbox::tenant::{Fault, FaultKind, samples};
 use serde_json::Value;
 use tracing::instrument::WithSubscriber;
@@ -90,7 +90,7 @@ async fn no_code_is_logged_whatever_goes_wrong() {
         };
         work.with_subscriber(telemetry::subscriber(&env, log.clone())).await;
         codes.extend(world.sandbox.codes());
-        let records = world.app.ledger.list().await.unwrap();
+        let records = world.app.services.ledger.list().await.unwrap();
         answers += &serde_json::to_string(&records).unwrap();
         answers += &format!("{:?} {:?}", records, world.app);
         answers.extend(world.alerts().iter().map(Value::to_string));

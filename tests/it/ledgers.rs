@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use chrono::TimeDelta;
 use firstpass::{
+    environment::Environment,
     ledger::{
         Delivered, Lease, Ledger, LedgerError, MembershipSnapshot, PassRecord, Purpose, Record, State,
         blob::BlobLedger, memory::MemoryLedger,
     },
-    settings::Environment,
     telemetry,
 };
 use futures::future::join_all;

@@ -4,7 +4,7 @@
 use std::{sync::Arc, time::Duration};
 
 use chrono::{TimeDelta, Timelike};
-use firstpass::settings::Environment;
+use firstpass::environment::Environment;
 use firstpass_sandbox::{
     functions_host::{self, Failure, FunctionApp, FunctionsHost, Storage, log::Level},
     tenant::{Fault, FaultKind, Sandbox, Tenant, generate::generate, loopback},

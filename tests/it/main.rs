@@ -28,6 +28,7 @@ mod http_misuse;
 mod http_thousand;
 mod judge;
 mod kill;
+mod layers;
 mod leaks;
 mod leases;
 mod ledgers;

@@ -6,10 +6,10 @@ use async_trait::async_trait;
 use chrono::TimeDelta;
 use firstpass::{
     app::App,
+    environment::Environment,
     host,
     pass::Job,
     queue::{JOBS, POISON, PoisonAction, Queue, QueueError, QueueMessage, Queues, Received},
-    settings::Environment,
     telemetry,
 };
 use firstpass_sandbox::{
@@ -69,9 +69,15 @@ impl Setup {
 
 /// The same app as the world's, in two pieces.
 fn app(world: &World) -> App {
-    let (settings, sandbox) = (world.app.settings.clone(), &world.sandbox);
-    App::new(settings, sandbox.transport(), sandbox.credential(), world.app.ledger.clone(), sandbox.clock())
-        .unwrap()
+    let (settings, sandbox) = (world.app.services.settings.clone(), &world.sandbox);
+    App::new(
+        settings,
+        sandbox.transport(),
+        sandbox.credential(),
+        world.app.services.ledger.clone(),
+        sandbox.clock(),
+    )
+    .unwrap()
 }
 
 fn body(alert: &Value) -> &str {

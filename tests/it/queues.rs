@@ -16,9 +16,10 @@ use azure_core::{
     http::{AsyncRawResponse, HttpClient, Request, StatusCode, headers::Headers},
 };
 use firstpass::{
+    azure::QueueService,
     clock::Clock,
+    environment::Environment,
     queue::{AT_ONCE, JOBS, POISON, PoisonAction, Queue, QueueError, QueueMessage, Queues, Received},
-    settings::{Environment, QueueService},
     telemetry,
 };
 use firstpass_sandbox::{

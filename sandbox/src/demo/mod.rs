@@ -21,7 +21,7 @@ use std::{
 
 use chrono::{DateTime, NaiveTime, Utc};
 use clap::Args;
-use firstpass::{clock::Clock, settings::Environment, telemetry};
+use firstpass::{clock::Clock, environment::Environment, telemetry};
 use tokio::net::TcpListener;
 
 use self::setup::Setup;

@@ -5,12 +5,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use firstpass::{
-    app::App,
-    host,
-    ledger::memory::MemoryLedger,
-    settings::{Environment, Settings},
-};
+use firstpass::{app::App, environment::Environment, host, ledger::memory::MemoryLedger, settings::Settings};
 use uuid::Uuid;
 
 use super::history::{self, History};

@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, io, path::Path, time::Duration};
 
-use firstpass::settings::Environment;
+use firstpass::environment::Environment;
 use serde_json::{Map, Value};
 
 use super::{

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use firstpass::settings::Environment;
+use firstpass::environment::Environment;
 use serde_json::Value;
 
 use super::{config::Plan, reader::Node, schedule::Schedule};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use firstpass::settings::Environment;
+use firstpass::environment::Environment;
 
 use super::{
     config::{HostConfig, Plan, QueueOptions},

@@ -10,10 +10,12 @@ use std::sync::{Arc, OnceLock};
 use azure_core::http::Url;
 use firstpass::{
     app::App,
-    cli,
+    azure::QueueAccess,
+    cli::serve,
     clock::Clock,
+    environment::Environment,
     ledger::{Ledger, memory::MemoryLedger},
-    settings::{Environment, IdentitySettings, QueueAccess, SettingProblem, Settings, SettingsError},
+    settings::{IdentitySettings, SettingProblem, Settings, SettingsError},
     startup,
 };
 
@@ -30,7 +32,7 @@ const NO_LEDGER: &str = "https://memory.invalid/ledger";
 pub fn run(env: &Environment) -> Result<(), String> {
     let sandbox = OnceLock::new();
     let product_env = product_environment(env);
-    cli::serve(
+    serve::run(
         &product_env,
         |settings| {
             let (app, url) = build_app(settings, env)?;

@@ -104,7 +104,7 @@ impl Caller {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::settings::{Environment, Settings};
+    use crate::{environment::Environment, settings::Settings};
 
     const OID: &str = "11111111-1111-1111-1111-111111111111";
     const APP: &str = "22222222-2222-2222-2222-222222222222";

@@ -8,7 +8,8 @@ use tokio::time::timeout;
 use uuid::Uuid;
 
 use crate::{
-    app::{Alert, App},
+    app::App,
+    pass::{Subject, alert::Alert},
     queue::{POISON, PoisonMessages},
 };
 
@@ -47,7 +48,7 @@ pub(super) async fn alert_poison_messages(app: &App) {
     let named = people(&poison);
     let people = timeout(WHO_TIME, known(app, named.clone())).await.unwrap_or(named);
     let nameless =
-        poison.messages.iter().filter(|message| message.subject().people().next().is_none()).count();
+        poison.messages.iter().filter(|message| Subject::of(message).people().next().is_none()).count();
     let unseen = poison.total - poison.messages.len();
     let (served, waiting): (Vec<_>, Vec<_>) = people.into_iter().partition(|person| person.is_served);
     tracing::info!(
@@ -61,7 +62,7 @@ pub(super) async fn alert_poison_messages(app: &App) {
     if waiting.is_empty() && nameless == 0 && unseen == 0 {
         return;
     }
-    app.alert(&alert(&poison, oldest, &waiting, &served, nameless, unseen)).await;
+    app.services.alert(&poison_alert(&poison, oldest, &waiting, &served, nameless, unseen)).await;
 }
 
 /// Everyone whom the messages name, as the messages name them.
@@ -69,7 +70,7 @@ fn people(poison: &PoisonMessages) -> Vec<Person> {
     let mut people: BTreeMap<String, Person> = BTreeMap::new();
     for message in &poison.messages {
         let last = message.inserted;
-        for (user, name) in message.subject().people() {
+        for (user, name) in Subject::of(message).people() {
             let person = Person { user, name: name.clone(), last, is_served: false };
             let person = people.entry(name).or_insert(person);
             person.last = person.last.max(last);
@@ -86,22 +87,22 @@ async fn known(app: &App, people: Vec<Person>) -> Vec<Person> {
 async fn known_person(app: &App, mut person: Person) -> Person {
     let user = match person.user {
         Some(user) => {
-            if let Ok(Some(name)) = app.graph.sign_in_name(user).await {
+            if let Ok(Some(name)) = app.services.graph.sign_in_name(user).await {
                 person.name = name;
             }
             Some(user)
         }
-        None => app.graph.find_user(&person.name).await.unwrap_or_default(),
+        None => app.services.graph.find_user(&person.name).await.unwrap_or_default(),
     };
     if let Some(user) = user
-        && let Ok(Some((record, _))) = app.ledger.read(user).await
+        && let Ok(Some((record, _))) = app.services.ledger.read(user).await
     {
         person.is_served = record.delivered.is_some_and(|delivered| delivered.at > person.last);
     }
     person
 }
 
-fn alert(
+fn poison_alert(
     poison: &PoisonMessages,
     oldest: DateTime<Utc>,
     waiting: &[Person],

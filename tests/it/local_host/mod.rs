@@ -20,7 +20,7 @@ use axum::{
     routing::{get, post},
 };
 use chrono::{DateTime, TimeDelta, Utc};
-use firstpass::{host, settings::Environment};
+use firstpass::{environment::Environment, host};
 use firstpass_sandbox::{
     functions_host::{
         Cause, Embedded, Failure, FunctionApp, FunctionsHost, Keys, Storage,

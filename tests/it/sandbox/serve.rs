@@ -1,6 +1,9 @@
 //! `firstpass-sandbox serve` refuses what a sandbox must not touch.
 
-use firstpass::settings::{Environment, Settings, SettingsError};
+use firstpass::{
+    environment::Environment,
+    settings::{Settings, SettingsError},
+};
 use firstpass_sandbox::serve::{build_app, product_environment};
 
 fn build(settings: &[(&str, &str)]) -> Result<(), SettingsError> {

@@ -4,10 +4,18 @@ use std::sync::LazyLock;
 
 use minijinja::{Environment, Error, ErrorKind, UndefinedBehavior, Value, escape_formatter};
 
-use super::MailError;
-
 /// Everything in `templates/`, compiled once.
-pub(super) static TEMPLATES: LazyLock<Environment<'static>> = LazyLock::new(environment);
+pub(crate) static TEMPLATES: LazyLock<Environment<'static>> = LazyLock::new(environment);
+
+/// A template is missing or broken, or it uses a value that it may not use.
+#[derive(Debug, thiserror::Error)]
+#[error("templates/{name} does not render: {error}")]
+pub struct TemplateError {
+    /// The template's path in `templates/`.
+    pub name: String,
+    /// What minijinja says: the file, the line and the kind of mistake.
+    pub error: minijinja::Error,
+}
 
 /// What a language folder holds at least.
 const JOINER: &str = "/joiner.html.j2";
@@ -26,7 +34,7 @@ fn environment() -> Environment<'static> {
 }
 
 /// The languages that a joiner's mail exists in: one for each folder with such a template, sorted.
-pub(super) fn languages() -> Vec<&'static str> {
+pub(crate) fn languages() -> Vec<&'static str> {
     let mut languages: Vec<_> =
         TEMPLATES.templates().filter_map(|(name, _)| name.strip_suffix(JOINER)).collect();
     languages.sort_unstable();
@@ -34,18 +42,18 @@ pub(super) fn languages() -> Vec<&'static str> {
 }
 
 /// The HTML of `<language>/<mail>.html.j2`.
-pub(super) fn html(language: &str, mail: &str, values: Value) -> Result<String, MailError> {
+pub(crate) fn html(language: &str, mail: &str, values: Value) -> Result<String, TemplateError> {
     render(format!("{language}/{mail}.html.j2"), values)
 }
 
 /// The subject from `<language>/<mail>.subject.txt.j2`, on one line whatever the values hold.
-pub(super) fn subject(language: &str, mail: &str, values: Value) -> Result<String, MailError> {
+pub(crate) fn subject(language: &str, mail: &str, values: Value) -> Result<String, TemplateError> {
     let text = render(format!("{language}/{mail}.subject.txt.j2"), values)?;
     let printable = text.replace(char::is_control, " ");
     Ok(printable.split_whitespace().collect::<Vec<_>>().join(" "))
 }
 
-fn render(name: String, values: Value) -> Result<String, MailError> {
+fn render(name: String, values: Value) -> Result<String, TemplateError> {
     let rendered = TEMPLATES.get_template(&name).and_then(|template| template.render(values));
-    rendered.map_err(|error| MailError::Template { name, error })
+    rendered.map_err(|error| TemplateError { name, error })
 }

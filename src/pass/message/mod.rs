@@ -11,7 +11,10 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::{Job, MembershipEvent, SyncCompleted};
+use super::{
+    group_sync::{MembershipEvent, SyncCompleted},
+    job::Job,
+};
 use crate::hash::sha256;
 
 /// What a message says.
@@ -287,5 +290,4 @@ fn group_in(resource: &str) -> Option<Uuid> {
 }
 
 #[cfg(test)]
-#[path = "message_tests.rs"]
 mod tests;

@@ -1,7 +1,6 @@
-//! Where the host keeps its queues: its own setting `AzureWebJobsStorage`, in the forms that the host takes.
+//! [Connection strings] of a storage account.
 //!
-//! A connection string goes before an identity, as with the host (azure-sdk-for-net, `StorageClientProvider`); how one is
-//! written: <https://learn.microsoft.com/azure/storage/common/storage-configure-connection-string>.
+//! [Connection strings]: https://learn.microsoft.com/azure/storage/common/storage-configure-connection-string
 
 use std::collections::BTreeMap;
 
@@ -10,23 +9,12 @@ use azure_core::{
     http::Url,
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
-use uuid::Uuid;
 
 use super::{
-    Environment, SettingsError,
-    reader::{self, Parsed, SettingsReader},
+    is_loopback,
+    queue_service::{QueueAccess, QueueService},
+    sas::has_sas,
 };
-use crate::ledger::blob::has_sas;
-
-const STORAGE: &str = "AzureWebJobsStorage";
-const SERVICE_URI: &str = "AzureWebJobsStorage__queueServiceUri";
-const ACCOUNT_NAME: &str = "AzureWebJobsStorage__accountName";
-const CLIENT_ID: &str = "AzureWebJobsStorage__clientId";
-const CREDENTIAL: &str = "AzureWebJobsStorage__credential";
-
-const STORAGE_EXAMPLE: &str = "leave it out and set AzureWebJobsStorage__accountName";
-const SERVICE_URI_EXAMPLE: &str = "https://mystorage.queue.core.windows.net";
-const ACCOUNT_EXAMPLE: &str = "mystorage";
 
 const SUFFIX: &str = "core.windows.net";
 /// The account of every storage emulator, and its key, which is no secret:
@@ -36,83 +24,8 @@ const EMULATOR_KEY: &str =
     "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==";
 const EMULATOR_PORT: u16 = 10001;
 
-/// The queue service of a storage account, and how to sign in to it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct QueueService {
-    /// Its address, without a queue's name.
-    pub url: Url,
-    /// How to sign in.
-    pub access: QueueAccess,
-}
-
-/// How to sign in to the queue service.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum QueueAccess {
-    /// With the app's identity (or `az login`).
-    Identity {
-        /// The user-assigned identity's client id; `None` for the system-assigned one.
-        client_id: Option<Uuid>,
-    },
-    /// With a shared access signature, as the query of a URL.
-    Sas(Secret),
-    /// With the account's key.
-    Key {
-        /// The account's name.
-        account: String,
-        /// Its key.
-        key: SecretBytes,
-    },
-}
-
-impl QueueService {
-    /// Reads `AzureWebJobsStorage` alone, for a command that needs no other setting.
-    ///
-    /// # Errors
-    /// Every problem there is with it.
-    pub fn read(env: &Environment) -> Result<Option<Self>, SettingsError> {
-        let mut read = SettingsReader::new(env);
-        let client_id = read.optional("AZURE_CLIENT_ID", reader::GUID_EXAMPLE, reader::guid);
-        let service = service(&mut read, env, client_id);
-        read.finish().map_or(Ok(service), Err)
-    }
-
-    /// The queue service of a storage account in Azure, for whoever is signed in.
-    ///
-    /// # Errors
-    /// When there can be no account of that name.
-    pub fn of_account(name: &str) -> Result<Self, String> {
-        account_url(name, SUFFIX).map(|url| Self { url, access: QueueAccess::Identity { client_id: None } })
-    }
-}
-
-/// What the settings say; `None` where they say nothing, or nothing that can be used. `client_id` is AZURE_CLIENT_ID,
-/// which stands in where the host would look for it too.
-fn service(
-    read: &mut SettingsReader<'_>,
-    env: &Environment,
-    client_id: Option<Uuid>,
-) -> Option<QueueService> {
-    if env.get(STORAGE).is_some() {
-        return read.all(STORAGE, STORAGE_EXAMPLE, connection_string);
-    }
-    let uri = read.optional(SERVICE_URI, SERVICE_URI_EXAMPLE, service_uri);
-    let by_name = read.optional(ACCOUNT_NAME, ACCOUNT_EXAMPLE, |name| account_url(name, SUFFIX));
-    let own_id = read.optional(CLIENT_ID, reader::GUID_EXAMPLE, reader::guid);
-    let url = uri.or(by_name)?;
-    // `managedidentity` without an id is the system-assigned one; without either the host asks for AZURE_CLIENT_ID
-    // (azure-sdk-for-net, `DefaultAzureCredential`).
-    let client_id = own_id.or(client_id.filter(|_| env.get(CREDENTIAL).is_none()));
-    Some(QueueService { url, access: QueueAccess::Identity { client_id } })
-}
-
-/// A token is sent there: only over TLS.
-fn service_uri(text: &str) -> Parsed<Url> {
-    let url = endpoint(text)?;
-    if url.scheme() == "https" { Ok(url) } else { Err("must start with https://".to_owned()) }
-}
-
 /// No value is ever repeated in words: most of them are secret, or stand beside what is.
-fn connection_string(text: &str) -> Result<QueueService, Vec<String>> {
+pub(crate) fn connection_string(text: &str) -> Result<QueueService, Vec<String>> {
     if text.starts_with("@Microsoft.KeyVault(") {
         return Err(vec!["is a reference to a key vault that the platform could not follow".to_owned()]);
     }
@@ -182,7 +95,7 @@ fn is_name(text: &str) -> bool {
     (1..=40).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphabetic())
 }
 
-fn emulator(value: &str, proxy: Option<&str>) -> Parsed<QueueService> {
+fn emulator(value: &str, proxy: Option<&str>) -> Result<QueueService, String> {
     if !value.eq_ignore_ascii_case("true") {
         return Err("says UseDevelopmentStorage and not =true".to_owned());
     }
@@ -197,7 +110,7 @@ fn emulator(value: &str, proxy: Option<&str>) -> Parsed<QueueService> {
 
 /// The address of a queue service. What goes there, a token or a signature, opens the queues: it must not be read on
 /// its way.
-fn endpoint(text: &str) -> Parsed<Url> {
+pub(crate) fn endpoint(text: &str) -> Result<Url, String> {
     let url = Url::parse(text).map_err(|_| "is not a URL".to_owned())?;
     if !matches!(url.scheme(), "http" | "https") {
         return Err("is not a web address".to_owned());
@@ -205,21 +118,31 @@ fn endpoint(text: &str) -> Parsed<Url> {
     if has_sas(&url) || url.query().is_some() || !url.username().is_empty() || url.password().is_some() {
         return Err("carries more than an address".to_owned());
     }
-    if url.scheme() != "https" && !reader::is_loopback(&url) {
+    if url.scheme() != "https" && !is_loopback(&url) {
         return Err("must start with https:// (plain http only to this machine, for Azurite)".to_owned());
     }
     Ok(url)
 }
 
-fn account_url(name: &str, suffix: &str) -> Parsed<Url> {
+impl QueueService {
+    /// The queue service of a storage account in Azure, for whoever is signed in.
+    ///
+    /// # Errors
+    /// When there can be no account of that name.
+    pub fn of_account(name: &str) -> Result<Self, String> {
+        account_url(name).map(|url| Self { url, access: QueueAccess::Identity { client_id: None } })
+    }
+}
+
+pub(crate) fn account_url(name: &str) -> Result<Url, String> {
     let name = account_name(name)?;
-    Url::parse(&format!("https://{name}.queue.{suffix}"))
+    Url::parse(&format!("https://{name}.queue.{SUFFIX}"))
         .map_err(|_| "does not lead to a storage account".to_owned())
 }
 
 /// <https://learn.microsoft.com/azure/storage/common/storage-account-overview#storage-account-name>; a geo-redundant
 /// account is read as `<name>-secondary`.
-fn account_name(name: &str) -> Parsed<&str> {
+fn account_name(name: &str) -> Result<&str, String> {
     let plain = name.strip_suffix("-secondary").unwrap_or(name);
     let well_formed = (3..=24).contains(&plain.len())
         && plain.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
@@ -230,14 +153,14 @@ fn account_name(name: &str) -> Parsed<&str> {
     }
 }
 
-fn secret_key(text: &str) -> Parsed<SecretBytes> {
+fn secret_key(text: &str) -> Result<SecretBytes, String> {
     match STANDARD.decode(text) {
         Ok(key) if !key.is_empty() => Ok(SecretBytes::new(key)),
         _ => Err("has an AccountKey that is not base64: copy it again".to_owned()),
     }
 }
 
-fn sas_query(text: &str) -> Parsed<Secret> {
+fn sas_query(text: &str) -> Result<Secret, String> {
     let query = text.trim_start_matches('?');
     // As it would be understood in a URL.
     let has_signature =
@@ -249,7 +172,3 @@ fn sas_query(text: &str) -> Parsed<Secret> {
         Err("has a SharedAccessSignature that is none: it has no sig=".to_owned())
     }
 }
-
-#[cfg(test)]
-#[path = "storage_tests.rs"]
-mod tests;

@@ -22,11 +22,12 @@ use crate::{
     address::Address,
     app::App,
     graph::{GraphError, OutgoingMail},
-    mail::{NoticeMail, ServiceDesk},
+    mail::NoticeMail,
     pass::{
         Job,
         issue::{Delivery, Issued, issue_to_caller},
     },
+    settings::ServiceDesk,
 };
 
 /// For finding the user; making the pass has its own time.
@@ -75,7 +76,7 @@ pub async fn create_tap(app: &App, request: Request<'_>) -> Reply {
     match serve(app, request, &mut audit).await {
         Ok(made) => {
             audit.success(&made.issued, request.invocation);
-            reply::created(&made.issued, &made.notification, &made.warnings, app.clock.now())
+            reply::created(&made.issued, &made.notification, &made.warnings, app.services.clock.now())
         }
         Err(problem) => {
             audit.failure(&problem, request.invocation);
@@ -93,8 +94,8 @@ struct Success {
 
 async fn serve(app: &App, request: Request<'_>, audit: &mut Audit) -> Result<Success, ProblemDetails> {
     let Request { body, headers, invocation } = request;
-    let settings = &app.settings.create_tap;
-    let (now, deadline) = (app.clock.now(), Instant::now() + WORKING_TIME);
+    let settings = &app.services.settings.create_tap;
+    let (now, deadline) = (app.services.clock.now(), Instant::now() + WORKING_TIME);
 
     audit.caller = Caller::of(headers, settings);
     audit.caller.authorise(settings).map_err(ProblemDetails::not_allowed)?;
@@ -107,16 +108,16 @@ async fn serve(app: &App, request: Request<'_>, audit: &mut Audit) -> Result<Suc
         .map_err(|again_at| ProblemDetails::too_many_calls(limit, again_at, now))?;
     let user = find(app, &call.user_name).await?;
     let request = call.request(user, settings, now, deadline);
-    let issued = issue_to_caller(app, &Job::http(user, invocation), &request, &mut audit.user)
+    let issued = issue_to_caller(&app.services, &Job::http(user, invocation), &request, &mut audit.user)
         .await
-        .map_err(|why| ProblemDetails::of(&why, app.clock.now()))?;
+        .map_err(|why| ProblemDetails::of(&why, app.services.clock.now()))?;
     let notification = notify(app, &call, &issued).await;
     let warnings = warnings(&call, &issued, &notification, now);
     Ok(Success { issued, notification, warnings })
 }
 
 async fn find(app: &App, name: &str) -> Result<Uuid, ProblemDetails> {
-    let found = timeout(FINDING_TIME, app.graph.find_user(name)).await;
+    let found = timeout(FINDING_TIME, app.services.graph.find_user(name)).await;
     found
         .unwrap_or_else(|_| Err(GraphError::no_time("looking for the user")))
         .map_err(|error| ProblemDetails::graph(&error))?
@@ -129,7 +130,7 @@ async fn notify(app: &App, call: &Parameters, issued: &Issued) -> Notification {
     if let Delivery::ByMail(to) = &issued.delivery {
         notification.to.clone_from(to);
     }
-    if call.notify_user.unwrap_or(app.settings.create_tap.notify_user) {
+    if call.notify_user.unwrap_or(app.services.settings.create_tap.notify_user) {
         match send_notice(app, call, issued).await {
             Ok(to) => notification.to.push(to),
             Err(error) => notification.error = Some(error),
@@ -144,7 +145,7 @@ async fn send_notice(app: &App, call: &Parameters, issued: &Issued) -> Result<St
     let own = user.mail.iter().chain([&user.user_principal_name]);
     let to =
         own.filter_map(|text| Address::parse(text).ok()).next().ok_or("the account has no mail address")?;
-    let (mailer, settings) = (&app.mailer, &app.settings.mail);
+    let (mailer, settings) = (&app.services.mailer, &app.services.settings.mail);
     let language = mailer.language_for(user.preferred_language.as_deref(), user.usage_location.as_deref());
     let notice = NoticeMail {
         language: &language,
@@ -164,7 +165,7 @@ async fn send_notice(app: &App, call: &Parameters, issued: &Issued) -> Result<St
     let content = mailer.notice(&notice).map_err(|error| error.to_string())?;
     let message = OutgoingMail { to: vec![to.clone()], cc: vec![], content };
     let from = call.email_from.as_ref().unwrap_or(&settings.from);
-    match timeout_at(issued.deadline, app.graph.send_mail(from, &message, issued.deadline)).await {
+    match timeout_at(issued.deadline, app.services.graph.send_mail(from, &message, issued.deadline)).await {
         Ok(Ok(())) => Ok(to.masked()),
         Ok(Err(error)) => Err(error.to_string()),
         Err(_) => Err("there was no time left; it may have gone out".to_owned()),

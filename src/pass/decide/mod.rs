@@ -11,12 +11,14 @@ use super::{
     guard,
     job::Reason,
     outcome::{Block, Revoke, Skip},
+    ownership::{self, was_created_under},
+    replication::REPLICA_LAG,
     request::PassRequest,
     window::{A_DAY, Window, opening},
 };
 use crate::{
     graph::{Pass, TenantSnapshot, Usability},
-    ledger::{Announcement, Delivered, Lease, Purpose, Record, State},
+    ledger::{Announcement, Delivered, Purpose, Record, State},
     settings::PassSettings,
     zone::{Tz, zone_for},
 };
@@ -79,12 +81,6 @@ pub struct Plan {
     pub moved: bool,
 }
 
-/// How long what we read may be older than what we wrote.
-pub(super) const REPLICA_LAG: TimeDelta = TimeDelta::minutes(10);
-/// How far Graph's clock and ours may be apart.
-const CLOCK_SKEW: TimeDelta = TimeDelta::minutes(1);
-/// How long after its lease a request that seemed lost may still make a pass.
-const ON_ITS_WAY: TimeDelta = TimeDelta::minutes(15);
 /// How often a vanished pass is made anew for the same day one.
 const MAX_REISSUES: u32 = 2;
 
@@ -331,7 +327,7 @@ impl<'a> Facts<'a> {
     }
 
     fn purpose_of(&self, pass: &Pass) -> Option<Purpose> {
-        purpose_of(self.record?, pass)
+        ownership::purpose_of(self.record?, pass)
     }
 
     /// Whether killing `pass` for a joiner's new one would take away something that somebody was given: it is not
@@ -346,7 +342,7 @@ impl<'a> Facts<'a> {
         let record = self.record.filter(|r| matches!(r.state, State::Issuing | State::Failed))?;
         let lease = record.lease.as_ref()?;
         let mut passes = self.snapshot.passes.iter();
-        passes.find(|pass| pass.usability(self.now) == Usability::Used && was_announced(lease, pass))
+        passes.find(|pass| pass.usability(self.now) == Usability::Used && was_created_under(lease, pass))
     }
 
     /// A listed pass that we made for `purpose`, that nobody was handed and that can still work.
@@ -374,29 +370,5 @@ impl<'a> Facts<'a> {
     }
 }
 
-/// What we made `pass` for, if it is ours: its id is on record, or a lease announced it.
-pub(super) fn purpose_of(record: &Record, pass: &Pass) -> Option<Purpose> {
-    if let Some(delivered) = record.delivered.as_ref().filter(|d| d.pass.pass_id == pass.id) {
-        return Some(delivered.purpose);
-    }
-    let announced = record.leases().find(|lease| was_announced(lease, pass)).map(|lease| lease.purpose);
-    let on_record = || record.pass.as_ref().filter(|made| made.pass_id == pass.id).map(|_| record.purpose);
-    announced.or_else(on_record)
-}
-
-/// Whether `pass` is the one that `lease` announced: made since, with exactly the window that was planned. Then a
-/// worker died, or the answer to its POST was lost.
-pub(super) fn was_announced(lease: &Lease, pass: &Pass) -> bool {
-    let since = pass.created_date_time - lease.since;
-    let as_planned = match lease.opens_at {
-        Some(opens_at) => pass.start_date_time == opens_at,
-        // "From now on, for as long as the policy allows" is what a helpdesk asks for too: only a pass of the
-        // minutes after the lease can be the one that it announced.
-        None => (pass.start_date_time - pass.created_date_time).abs() <= CLOCK_SKEW && since <= ON_ITS_WAY,
-    };
-    as_planned && pass.lifetime_in_minutes == lease.lifetime_minutes && since >= -CLOCK_SKEW
-}
-
 #[cfg(test)]
-#[path = "decide_tests.rs"]
 mod tests;

@@ -10,8 +10,9 @@ use tokio::time::{Instant, timeout};
 
 use self::keep::{Keep, LONGEST, Wanted, keep};
 use crate::{
-    app::{Alert, App},
+    app::App,
     graph::{GraphError, GraphErrorKind, subscriptions::Subscription},
+    pass::alert::Alert,
 };
 
 /// As long as this is left, what passes by itself can wait for the next sweep.
@@ -29,7 +30,9 @@ enum Present {
 
 /// Sees to it that Graph tells of the on-demand group, where that is wanted. Never fails: the sweep goes on.
 pub(super) async fn keep_alive(app: &App) {
-    let (Some(group), Some(topic)) = (app.settings.on_demand_group, &app.settings.partner_topic) else {
+    let (Some(group), Some(topic)) =
+        (app.services.settings.on_demand_group, &app.services.settings.partner_topic)
+    else {
         return;
     };
     let wanted = Wanted { group, topic };
@@ -39,14 +42,14 @@ pub(super) async fn keep_alive(app: &App) {
         Ok(Err(error)) => error,
         Err(_) => GraphError::no_time("seeing to the subscription to the on-demand group"),
     };
-    alert(app, wanted, &error, present).await;
+    alert_failure(app, wanted, &error, present).await;
 }
 
 /// Looks twice if it must: when an answer was lost, the second look shows what became of the request.
 async fn see_to_it(app: &App, wanted: Wanted<'_>, present: &mut Present) -> Result<(), GraphError> {
-    let mut found = app.graph.subscriptions().await?;
-    let first = keep(&found, wanted, app.clock.now());
-    name_others(&found, first, app.clock.now());
+    let mut found = app.services.graph.subscriptions().await?;
+    let first = keep(&found, wanted, app.services.clock.now());
+    name_others(&found, first, app.services.clock.now());
     let is_making = matches!(first, Keep::Create | Keep::Replace(_));
     let (did, kept) = match attempt(app, wanted, first, present).await {
         Err(error) if matches!(error.kind, GraphErrorKind::Ambiguous | GraphErrorKind::NotFound) => {
@@ -55,9 +58,9 @@ async fn see_to_it(app: &App, wanted: Wanted<'_>, present: &mut Present) -> Resu
                 Keep::Renew(own) => Some(own.id.clone()),
                 _ => None,
             };
-            found = app.graph.subscriptions().await?;
+            found = app.services.graph.subscriptions().await?;
             found.retain(|subscription| Some(&subscription.id) != gone.as_ref());
-            attempt(app, wanted, keep(&found, wanted, app.clock.now()), present).await?
+            attempt(app, wanted, keep(&found, wanted, app.services.clock.now()), present).await?
         }
         result => result?,
     };
@@ -82,19 +85,19 @@ async fn attempt(
 ) -> Result<(&'static str, Subscription), GraphError> {
     *present = Present::None;
     let deadline = Instant::now() + TIME;
-    let furthest = app.clock.now() + LONGEST;
+    let furthest = app.services.clock.now() + LONGEST;
     match decision {
         Keep::Nothing(own) => return Ok(("kept", own.clone())),
         Keep::Renew(own) => {
             *present = Present::Ends(own.expiration_date_time);
-            let renewed = app.graph.renew_subscription(&own.id, furthest, deadline).await?;
+            let renewed = app.services.graph.renew_subscription(&own.id, furthest, deadline).await?;
             return Ok(("renewed", renewed));
         }
-        Keep::Replace(other) => app.graph.unsubscribe(&other.id).await?,
+        Keep::Replace(other) => app.services.graph.unsubscribe(&other.id).await?,
         Keep::Create => {}
     }
     let url = wanted.topic.to_string();
-    let made = app.graph.subscribe(wanted.group, &url, furthest, deadline).await?;
+    let made = app.services.graph.subscribe(wanted.group, &url, furthest, deadline).await?;
     Ok((MADE, made))
 }
 
@@ -111,8 +114,8 @@ fn name_others(found: &[Subscription], decision: Keep<'_>, now: DateTime<Utc>) {
 }
 
 /// Tells a person, unless it can wait.
-async fn alert(app: &App, wanted: Wanted<'_>, error: &GraphError, present: Present) {
-    let now = app.clock.now();
+async fn alert_failure(app: &App, wanted: Wanted<'_>, error: &GraphError, present: Present) {
+    let now = app.services.clock.now();
     let present = match present {
         Present::Ends(ends) if error.is_transient() && ends > now + CALM => {
             tracing::warn!(event = "subscription.not_renewed", %ends, error = %error);
@@ -122,17 +125,18 @@ async fn alert(app: &App, wanted: Wanted<'_>, error: &GraphError, present: Prese
         Present::None => "There is none at present".to_owned(),
         Present::Unread => "When the present one ends could not be read".to_owned(),
     };
-    app.alert(&Alert {
-        headline: "The subscription to the on-demand group needs attention".into(),
-        who: "whoever is added to the on-demand group".into(),
-        what_happened: format!("{error}. {present}."),
-        what_to_do: format!(
-            "To do: {}. As long as Graph tells of nothing, the sweep finds who was added, once a day.",
-            advice(error, &wanted.topic.name)
-        ),
-        reference: format!("sweep of {now:.0}"),
-    })
-    .await;
+    app.services
+        .alert(&Alert {
+            headline: "The subscription to the on-demand group needs attention".into(),
+            who: "whoever is added to the on-demand group".into(),
+            what_happened: format!("{error}. {present}."),
+            what_to_do: format!(
+                "To do: {}. As long as Graph tells of nothing, the sweep finds who was added, once a day.",
+                advice(error, &wanted.topic.name)
+            ),
+            reference: format!("sweep of {now:.0}"),
+        })
+        .await;
 }
 
 fn advice(error: &GraphError, topic: &str) -> String {

@@ -1,3 +1,5 @@
+use azure_core::credentials::{Secret, SecretBytes};
+use base64::{Engine, engine::general_purpose::STANDARD};
 use proptest::prelude::*;
 
 use super::*;

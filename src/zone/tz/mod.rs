@@ -170,3 +170,6 @@ fn timestamp(utc: &NaiveDateTime) -> Timestamp {
 fn civil(local: &NaiveDateTime) -> civil::DateTime {
     jiff::tz::Offset::UTC.to_datetime(timestamp(local))
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,9 +9,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 use tokio::time::Instant;
 
 use super::{
-    decide::{REPLICA_LAG, was_announced},
-    lease::pass_record,
     outcome::{Failure, Outcome},
+    ownership::{pass_record, was_created_under},
+    replication::REPLICA_LAG,
     window::Window,
 };
 use crate::{
@@ -202,7 +202,7 @@ impl PassRequest {
             // A mail may have gone out before; then the pass is there, sooner or later.
             None => {
                 let lease = record.leases().find(|lease| lease.job_key == call.job_key);
-                let announced = |pass: &&_| lease.is_some_and(|lease| was_announced(lease, pass));
+                let announced = |pass: &&_| lease.is_some_and(|lease| was_created_under(lease, pass));
                 match snapshot.and_then(|snapshot| snapshot.passes.iter().find(announced)) {
                     Some(pass) => repeated(pass_record(pass)),
                     None if now - call.since < REPLICA_LAG => busy(call.since + REPLICA_LAG),
@@ -270,5 +270,4 @@ impl PassRequest {
 }
 
 #[cfg(test)]
-#[path = "request_tests.rs"]
 mod tests;

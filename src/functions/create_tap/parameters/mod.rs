@@ -15,9 +15,8 @@ use crate::{
     address::Address,
     hash::sha256,
     ledger::Fingerprint,
-    mail::ServiceDesk,
     pass::request::{Choice, IDEMPOTENCY_WINDOW, PassRequest},
-    settings::{CreateTapSettings, Deliver, LIFETIMES, Parameter, https_page},
+    settings::{CreateTapSettings, Deliver, LIFETIMES, Parameter, ServiceDesk, https_page},
 };
 
 /// How long ago a start may be and still mean "now": callers' clocks differ.
@@ -325,5 +324,4 @@ impl<'de> Deserialize<'de> for Fields {
 }
 
 #[cfg(test)]
-#[path = "parameters_tests.rs"]
 mod tests;

@@ -5,6 +5,7 @@ use jiff::{Timestamp, civil};
 use proptest::{prelude::*, sample::select};
 
 use super::*;
+use crate::zone::zone;
 
 fn local(text: &str) -> NaiveDateTime {
     text.parse().unwrap()

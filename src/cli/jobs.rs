@@ -8,8 +8,10 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::{
+    azure::QueueService,
+    environment::Environment,
+    pass::Subject,
     queue::{JOBS, POISON, PoisonAction, PoisonMessages, QueueMessage, Queues, Resolved},
-    settings::{Environment, QueueService},
     startup, telemetry,
 };
 
@@ -74,7 +76,7 @@ fn is(message: &QueueMessage, name: &str) -> bool {
         (Ok(own), Ok(name)) => own == name,
         _ => own.eq_ignore_ascii_case(name.trim()),
     };
-    same(&message.id) || message.subject().people().any(|(_, user)| same(&user))
+    same(&message.id) || Subject::of(message).people().any(|(_, user)| same(&user))
 }
 
 /// Runs the command.
@@ -202,7 +204,7 @@ fn table(messages: &[QueueMessage]) -> String {
     table.set_header(["Given up", "Whom it is about", "Why", "QueueMessage id"]);
     for message in messages {
         let at = message.inserted.format("%Y-%m-%d %H:%M UTC").to_string();
-        let why = match message.subject().job {
+        let why = match Subject::of(message).job {
             Some(job) => job.reason.to_string(),
             None if message.plain().is_none() => "not base64".to_owned(),
             None => "–".to_owned(),
@@ -213,7 +215,7 @@ fn table(messages: &[QueueMessage]) -> String {
 }
 
 fn whom(message: &QueueMessage) -> String {
-    let people: Vec<String> = message.subject().people().map(|(_, name)| name).collect();
+    let people: Vec<String> = Subject::of(message).people().map(|(_, name)| name).collect();
     if people.is_empty() { format!("no user: {}", message.excerpt(EXCERPT)) } else { people.join(", ") }
 }
 
@@ -223,7 +225,7 @@ fn described(poison: &PoisonMessages) -> Value {
 
 fn messages(messages: &[QueueMessage]) -> Vec<Value> {
     let described = |message: &QueueMessage| {
-        let subject = message.subject();
+        let subject = Subject::of(message);
         let users: Vec<String> = subject.people().map(|(_, name)| name).collect();
         json!({
             "messageId": message.id,

@@ -1,7 +1,10 @@
 use proptest::{option, prelude::*};
 
 use super::*;
-use crate::settings::{Environment, ParameterType, Settings};
+use crate::{
+    environment::Environment,
+    settings::{ParameterType, Settings},
+};
 
 fn now() -> DateTime<Utc> {
     "2026-11-22T05:00:00Z".parse().unwrap()

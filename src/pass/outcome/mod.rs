@@ -192,7 +192,7 @@ impl Block {
     fn advice(&self) -> String {
         match self {
             Self::Privileged(PrivilegeFinding::Unknown(_)) => {
-                "Grant the app the permissions to read roles and groups (docs/PERMISSIONS.md); until then nobody \
+                "Grant the services the permissions to read roles and groups (docs/PERMISSIONS.md); until then nobody \
                  whose power is unknown gets a pass."
                     .into()
             }
@@ -303,5 +303,4 @@ impl From<MailError> for Outcome {
 }
 
 #[cfg(test)]
-#[path = "outcome_tests.rs"]
 mod tests;

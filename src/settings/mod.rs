@@ -7,10 +7,9 @@ mod partner_topic;
 mod reader;
 mod storage;
 
-use std::collections::BTreeMap;
-
 use azure_core::http::Url;
 use chrono::NaiveTime;
+use serde::Serialize;
 use uuid::Uuid;
 
 use self::reader::SettingsReader;
@@ -20,57 +19,8 @@ pub use self::{
     create_tap::{CreateTapSettings, Deliver, Parameter, ParameterType},
     partner_topic::PartnerTopic,
     reader::{SettingProblem, SettingsError},
-    storage::{QueueAccess, QueueService},
 };
-use crate::{
-    address::Address,
-    mail::{Mailer, ServiceDesk},
-    zone::Tz,
-};
-
-/// The environment as a value, so that tests never touch the process's own.
-#[derive(Clone, Debug, Default)]
-pub struct Environment(BTreeMap<String, String>);
-
-impl Environment {
-    /// The environment of this process.
-    #[expect(clippy::disallowed_methods, reason = "this is the one place that reads it")]
-    pub fn process() -> Self {
-        // Not `vars()`: it panics on a value that is not UTF-8, whoever's it is.
-        Self(
-            std::env::vars_os()
-                .filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)))
-                .collect(),
-        )
-    }
-
-    /// The value of `name`; an empty one counts as not set, as in the Azure portal.
-    pub fn get(&self, name: &str) -> Option<&str> {
-        self.0.get(name).map(|value| value.trim()).filter(|value| !value.is_empty())
-    }
-
-    /// The same, with values for names that are not set.
-    #[must_use]
-    pub fn or<'a>(mut self, defaults: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
-        for (name, value) in defaults {
-            if self.get(name).is_none() {
-                self.0.insert(name.to_owned(), value.to_owned());
-            }
-        }
-        self
-    }
-
-    /// All names that are set.
-    pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.0.keys().map(String::as_str)
-    }
-}
-
-impl<K: Into<String>, V: Into<String>> FromIterator<(K, V)> for Environment {
-    fn from_iter<I: IntoIterator<Item = (K, V)>>(pairs: I) -> Self {
-        Self(pairs.into_iter().map(|(k, v)| (k.into(), v.into())).collect())
-    }
-}
+use crate::{address::Address, azure::QueueService, environment::Environment, templates, zone::Tz};
 
 /// Names of all settings, in the order of `docs/SETTINGS.md`.
 pub const NAMES: &[&str] = &[
@@ -198,6 +148,26 @@ pub struct MailSettings {
     pub service_desk: ServiceDesk,
 }
 
+/// Whom to ask. The mail shows what is set.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct ServiceDesk {
+    /// What it is called, like "IT Service Desk".
+    pub name: Option<String>,
+    /// Its mail address.
+    pub email: Option<String>,
+    /// Its phone number, written as people should read it.
+    pub phone: Option<String>,
+    /// An `https:` address. It becomes a link as it is.
+    pub portal_url: Option<String>,
+}
+
+impl ServiceDesk {
+    /// Whether anything is set.
+    pub fn is_set(&self) -> bool {
+        [&self.name, &self.email, &self.phone, &self.portal_url].into_iter().any(Option::is_some)
+    }
+}
+
 /// A place where a joiner's address may be found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MailTo {
@@ -265,8 +235,8 @@ impl Settings {
                 reader::web_page,
             ),
         };
-        let language =
-            read.or("LANGUAGE", "en", "en".to_owned(), |text| reader::language(text, &Mailer::languages()));
+        let language = read
+            .or("LANGUAGE", "en", "en".to_owned(), |text| reader::language(text, &templates::languages()));
         let company = read.optional("COMPANY_NAME", "Contoso", reader::text);
         let alert_to = read.list("ALERT_TO", "servicedesk@contoso.com", vec![], reader::address);
         let to = read.list("MAIL_TO", "otherMails", vec![MailTo::OtherMails], reader::mail_to);
@@ -316,5 +286,4 @@ impl Settings {
 }
 
 #[cfg(test)]
-#[path = "settings/tests.rs"]
 mod tests;

@@ -328,7 +328,7 @@ fn a_pass_is_known_by_its_lease_to_the_minute_of_clocks_that_differ() {
     let minute = TimeDelta::minutes(1);
     let at_once = |created: TimeDelta, start: TimeDelta, minutes| {
         let created = now() + created;
-        was_announced(&lease(None), &listed("made", created, created + start, minutes, None))
+        was_created_under(&lease(None), &listed("made", created, created + start, minutes, None))
     };
     assert!(at_once(second, second, 60));
     assert!(!at_once(second, second, 61), "another lifetime");
@@ -340,7 +340,10 @@ fn a_pass_is_known_by_its_lease_to_the_minute_of_clocks_that_differ() {
     }
     let opens_at = now() + TimeDelta::days(5);
     let planned = |created: TimeDelta, start: TimeDelta| {
-        was_announced(&lease(Some(opens_at)), &listed("made", now() + created, opens_at + start, 60, None))
+        was_created_under(
+            &lease(Some(opens_at)),
+            &listed("made", now() + created, opens_at + start, 60, None),
+        )
     };
     assert!(planned(second, TimeDelta::zero()) && planned(TimeDelta::days(4), TimeDelta::zero()));
     assert!(!planned(second, second) && !planned(-minute - second, TimeDelta::zero()));

@@ -1,51 +1,18 @@
-//! The command line.
+//! `firstpass serve`: the handler that host.json starts.
 
-use std::{net::Ipv4Addr, process::ExitCode, sync::Arc};
+use std::{net::Ipv4Addr, sync::Arc};
 
 use axum::Router;
-use clap::{Parser, Subcommand};
 use tokio::net::TcpListener;
 
 use crate::{
     app::App,
+    azure::QueueService,
+    environment::Environment,
     host::{self, Handler},
-    jobs,
-    settings::{Environment, QueueService, Settings, SettingsError},
-    startup, telemetry,
+    settings::{Settings, SettingsError},
+    telemetry,
 };
-
-/// First-day passes for Microsoft Entra ID.
-#[derive(Debug, Parser)]
-#[command(version, about)]
-pub struct Cli {
-    #[command(subcommand)]
-    command: Command,
-}
-
-#[derive(Debug, Subcommand)]
-enum Command {
-    /// Serve the Azure Functions host (what host.json starts)
-    Serve,
-    /// List the jobs that were given up, put them back, or delete them
-    Jobs(jobs::Options),
-}
-
-impl Cli {
-    /// Runs the command; ends when it ends.
-    pub fn run(self, env: &Environment) -> ExitCode {
-        let done = match self.command {
-            Command::Serve => serve(env, startup::build_app, |router| router),
-            Command::Jobs(options) => jobs::run(&options, env),
-        };
-        match done {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(why) => {
-                telemetry::complain(&why);
-                ExitCode::FAILURE
-            }
-        }
-    }
-}
 
 /// Serves until the host kills the process, with the App that `build` makes of the settings. `layer` may wrap the
 /// router. There is no way out but failure: the host believes that a handler which ends with 0 is alive
@@ -53,7 +20,7 @@ impl Cli {
 ///
 /// # Errors
 /// When the port is not set or cannot be listened on.
-pub fn serve(
+pub fn run(
     env: &Environment,
     build: impl FnOnce(Settings) -> Result<Arc<App>, SettingsError>,
     layer: impl FnOnce(Router) -> Router,

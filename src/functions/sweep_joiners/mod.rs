@@ -10,11 +10,12 @@ use tokio::time::timeout;
 use uuid::Uuid;
 
 use crate::{
-    app::{Alert, App},
+    app::App,
     graph::{GraphError, users::Candidate},
     ledger::{Purpose, Record},
     pass::{
         GroupSync, Job,
+        alert::Alert,
         day_one::{Distance, day_one, distance, stamps},
         group_sync::sync_group,
     },
@@ -40,23 +41,24 @@ pub async fn sweep_joiners(app: &App, retries_left: Option<u32>) -> Result<Group
     if let Err(error) = &result
         && retries_left.map_or(!error.is_transient(), |left| left == 0)
     {
-        app.alert(&Alert {
-            headline: "The sweep found nobody: it could not read the tenant".into(),
-            who: "every joiner of the next days".into(),
-            what_happened: error.to_string(),
-            what_to_do: format!(
-                "To do: {}. The next sweep takes up everyone who was missed.",
-                error.advice()
-            ),
-            reference: format!("sweep of {:.0}", app.clock.now()),
-        })
-        .await;
+        app.services
+            .alert(&Alert {
+                headline: "The sweep found nobody: it could not read the tenant".into(),
+                who: "every joiner of the next days".into(),
+                what_happened: error.to_string(),
+                what_to_do: format!(
+                    "To do: {}. The next sweep takes up everyone who was missed.",
+                    error.advice()
+                ),
+                reference: format!("sweep of {:.0}", app.services.clock.now()),
+            })
+            .await;
     }
     result
 }
 
 async fn sweep(app: &App) -> Result<GroupSync, GraphError> {
-    let now = app.clock.now();
+    let now = app.services.clock.now();
     let candidates = timeout(SEARCH_TIME, candidates(app, now))
         .await
         .unwrap_or_else(|_| Err(GraphError::no_time("looking for joiners")))?;
@@ -95,45 +97,46 @@ async fn other_duties(app: &App) -> GroupSync {
 /// Who came into the on-demand group without anybody telling: notifications get lost, and connectors are switched off.
 /// The first time, it only sees who is there; from then on Graph may tell.
 async fn on_demand(app: &App) -> GroupSync {
-    let Some(group) = app.settings.on_demand_group else { return GroupSync::default() };
+    let Some(group) = app.services.settings.on_demand_group else { return GroupSync::default() };
     let late = |_| Err(GraphError::no_time("reading the on-demand group").into());
-    let sync_id = format!("sweep of {}", app.clock.now().to_rfc3339());
-    match timeout(GROUP_TIME, sync_group(app, group, None, &sync_id)).await.unwrap_or_else(late) {
+    let sync_id = format!("sweep of {}", app.services.clock.now().to_rfc3339());
+    match timeout(GROUP_TIME, sync_group(&app.services, group, None, &sync_id)).await.unwrap_or_else(late) {
         Ok(found) => {
             subscription::keep_alive(app).await;
             found
         }
         Err(outcome) => {
-            app.alert(&Alert {
-                headline: "The sweep could not look into the on-demand group".into(),
-                who: "whoever was added since the last sweep, where no message said so".into(),
-                what_happened: outcome.to_string(),
-                what_to_do: format!(
-                    "{} Joiners of today are served all the same.",
-                    outcome.advice().unwrap_or_default()
-                ),
-                reference: format!("sweep of {:.0}", app.clock.now()),
-            })
-            .await;
+            app.services
+                .alert(&Alert {
+                    headline: "The sweep could not look into the on-demand group".into(),
+                    who: "whoever was added since the last sweep, where no message said so".into(),
+                    what_happened: outcome.to_string(),
+                    what_to_do: format!(
+                        "{} Joiners of today are served all the same.",
+                        outcome.advice().unwrap_or_default()
+                    ),
+                    reference: format!("sweep of {:.0}", app.services.clock.now()),
+                })
+                .await;
             GroupSync::default()
         }
     }
 }
 
 async fn candidates(app: &App, now: DateTime<Utc>) -> Result<Vec<Candidate>, GraphError> {
-    match app.settings.joiners {
-        JoinerSource::Group(group) => app.graph.members(group).await,
+    match app.services.settings.joiners {
+        JoinerSource::Group(group) => app.services.graph.members(group).await,
         JoinerSource::HireDate => {
-            let (from, to) = stamps(app.settings.lead_days, now);
-            app.graph.hired_between(from, to).await
+            let (from, to) = stamps(app.services.settings.lead_days, now);
+            app.services.graph.hired_between(from, to).await
         }
     }
 }
 
 fn near_day_one(app: &App, user: &Candidate, now: DateTime<Utc>) -> Option<NaiveDate> {
-    let zone = zone_for(user.usage_location.as_deref(), app.settings.pass.time_zone);
+    let zone = zone_for(user.usage_location.as_deref(), app.services.settings.pass.time_zone);
     let day = day_one(user.employee_hire_date?, zone);
-    (distance(day, zone, app.settings.lead_days, now) == Distance::Near).then_some(day)
+    (distance(day, zone, app.services.settings.lead_days, now) == Distance::Near).then_some(day)
 }
 
 /// Records that need a second look: unfinished ones, and delivered passes of people who are no candidates any more.
@@ -143,21 +146,22 @@ async fn rechecks(app: &App, joiners: &BTreeSet<(NaiveDate, Uuid)>, now: DateTim
     let joiners: BTreeSet<&Uuid> = joiners.iter().map(|(_, user)| user).collect();
     let is_promised =
         |record: &Record| record.purpose == Purpose::OnDemand && record.unfinished_until() > Some(now);
-    match app.ledger.open(now).await {
+    match app.services.ledger.open(now).await {
         Ok(records) => records
             .into_iter()
             .filter(|(user, record)| !joiners.contains(user) || is_promised(record))
             .map(|(user, _)| Job::recheck(user, now.date_naive()))
             .collect(),
         Err(error) => {
-            app.alert(&Alert {
-                headline: "The sweep could not read the ledger".into(),
-                who: "every joiner whose first day moved or was cancelled".into(),
-                what_happened: error.to_string(),
-                what_to_do: CHECK_STORAGE.into(),
-                reference: format!("sweep of {now:.0}"),
-            })
-            .await;
+            app.services
+                .alert(&Alert {
+                    headline: "The sweep could not read the ledger".into(),
+                    who: "every joiner whose first day moved or was cancelled".into(),
+                    what_happened: error.to_string(),
+                    what_to_do: CHECK_STORAGE.into(),
+                    reference: format!("sweep of {now:.0}"),
+                })
+                .await;
             Vec::new()
         }
     }

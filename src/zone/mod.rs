@@ -1,8 +1,6 @@
 //! The joiner's time zone.
 
 mod tz;
-#[cfg(test)]
-mod tz_tests;
 
 pub use tz::{Tz, TzOffset, UnknownZone};
 

@@ -17,7 +17,7 @@ fn blocks() -> [(Block, &'static str, &'static str); 7] {
         (
             Block::Privileged(PrivilegeFinding::Unknown("403".into())),
             "cannot tell whether",
-            "Grant the app the permissions",
+            "Grant the services the permissions",
         ),
         (Block::NoAddress("none".into()), "nobody to write to: none", "Put a private mail address"),
         (Block::PassesOff, "the tenant's policy has", "Enable the Temporary Access Pass method"),

@@ -1,0 +1,20 @@
+//! What Azure Storage needs: connection strings, shared access signatures, and what a refusal says.
+
+pub(crate) mod connection_string;
+pub(crate) mod queue_service;
+pub(crate) mod refusal;
+pub(crate) mod sas;
+
+use azure_core::http::Url;
+
+pub use self::queue_service::{QueueAccess, QueueService};
+pub(crate) use self::{refusal::StorageRefusal, sas::has_sas};
+
+/// Whether the URL leads to this machine.
+pub(crate) fn is_loopback(url: &Url) -> bool {
+    match url.host_str() {
+        Some("localhost" | "[::1]") => true,
+        Some(host) => host.parse::<std::net::Ipv4Addr>().is_ok_and(|ip| ip.is_loopback()),
+        None => false,
+    }
+}

@@ -1,0 +1,54 @@
+//! Which passes in the tenant are ours, and how a record names them.
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use crate::{
+    graph::Pass,
+    ledger::{Delivered, Lease, PassRecord, Purpose, Record},
+};
+
+/// How far Graph's clock and ours may be apart.
+const CLOCK_SKEW: TimeDelta = TimeDelta::minutes(1);
+/// How long after its lease a request that seemed lost may still make a pass.
+const ON_ITS_WAY: TimeDelta = TimeDelta::minutes(15);
+/// What we made `pass` for, if it is ours: its id is on record, or a lease announced it.
+pub(super) fn purpose_of(record: &Record, pass: &Pass) -> Option<Purpose> {
+    if let Some(delivered) = record.delivered.as_ref().filter(|d| d.pass.pass_id == pass.id) {
+        return Some(delivered.purpose);
+    }
+    let announced = record.leases().find(|lease| was_created_under(lease, pass)).map(|lease| lease.purpose);
+    let on_record = || record.pass.as_ref().filter(|made| made.pass_id == pass.id).map(|_| record.purpose);
+    announced.or_else(on_record)
+}
+
+/// Whether `pass` is the one that `lease` announced: made since, with exactly the window that was planned. Then a
+/// worker died, or the answer to its POST was lost.
+pub(super) fn was_created_under(lease: &Lease, pass: &Pass) -> bool {
+    let since = pass.created_date_time - lease.since;
+    let as_planned = match lease.opens_at {
+        Some(opens_at) => pass.start_date_time == opens_at,
+        // "From now on, for as long as the policy allows" is what a helpdesk asks for too: only a pass of the
+        // minutes after the lease can be the one that it announced.
+        None => (pass.start_date_time - pass.created_date_time).abs() <= CLOCK_SKEW && since <= ON_ITS_WAY,
+    };
+    as_planned && pass.lifetime_in_minutes == lease.lifetime_minutes && since >= -CLOCK_SKEW
+}
+
+/// The delivery of `pass` by the job that `record` tells of.
+pub(super) fn delivered(record: &Record, pass: &Pass, at: DateTime<Utc>) -> Delivered {
+    let again = record.delivered.as_ref().filter(|d| d.day_one.is_some() && d.day_one == record.day_one);
+    Delivered {
+        pass: pass_record(pass),
+        at,
+        purpose: record.purpose,
+        day_one: record.day_one,
+        reissued: again.map_or(0, |d| d.reissued + 1),
+        language: None,
+        recipients: Vec::new(),
+    }
+}
+
+/// A pass as the record keeps it.
+pub(super) fn pass_record(pass: &Pass) -> PassRecord {
+    PassRecord { pass_id: pass.id.clone(), opens_at: pass.start_date_time, ends_at: pass.ends_at() }
+}

@@ -1,0 +1,90 @@
+//! Which users a stored message is about.
+
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::{job::Job, message::ParsedMessage};
+use crate::queue::QueueMessage;
+
+/// Whom a message is about.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Subject {
+    /// The job, if it is one of ours.
+    pub job: Option<Job>,
+    /// Users, by object id.
+    pub users: Vec<Uuid>,
+    /// Users, by sign-in name.
+    pub names: Vec<String>,
+}
+
+impl Subject {
+    /// Whom it is about.
+    pub fn of(message: &QueueMessage) -> Self {
+        let said = message.said();
+        let value = serde_json::from_str(&said).unwrap_or_else(|_| Value::from(said.trim()));
+        match ParsedMessage::parse(&value, None, message.inserted) {
+            Ok(ParsedMessage::Job(job)) => {
+                Self { users: vec![job.user_id], job: Some(job), ..Self::default() }
+            }
+            Ok(ParsedMessage::Notification(news)) => Self {
+                job: None,
+                users: news.added.into_keys().collect(),
+                names: news.named.into_keys().collect(),
+            },
+            Ok(ParsedMessage::SyncCompleted(_)) | Err(_) => Self::default(),
+        }
+    }
+
+    /// Users as the message names them, with the object id where it has it.
+    pub fn people(&self) -> impl Iterator<Item = (Option<Uuid>, String)> {
+        let by_id = self.users.iter().map(|user| (Some(*user), user.to_string()));
+        by_id.chain(self.names.iter().map(|name| (None, name.clone())))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use base64::{Engine, engine::general_purpose::STANDARD};
+    use chrono::{DateTime, NaiveDate};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn message(text: &str) -> QueueMessage {
+        let inserted = DateTime::UNIX_EPOCH;
+        QueueMessage { id: "m".into(), text: text.into(), inserted, expires: None, dequeue_count: 0 }
+    }
+
+    #[test]
+    fn whom_a_message_is_about_is_told_whatever_its_form() {
+        let (user, other) = (Uuid::from_u128(7), Uuid::from_u128(8));
+        let job = Job::joiner(user, NaiveDate::from_ymd_opt(2026, 11, 30).unwrap());
+        let of_job = || Subject { job: Some(job.clone()), users: vec![user], names: vec![] };
+        let of = |users: &[Uuid]| Subject { users: users.to_vec(), ..Subject::default() };
+        let emma = || Subject { names: vec!["emma@contoso.example".into()], ..Subject::default() };
+        let items = format!(r#"[{{"id":"{user}"}},{{"id":"{other}"}}]"#);
+        for (text, subject) in [
+            (STANDARD.encode(job.to_message()), of_job()),
+            (job.to_message(), of_job()),
+            (STANDARD.encode(user.to_string()), of(&[user])),
+            (format!("\"{user}\"\n"), of(&[user])),
+            (STANDARD.encode(items), of(&[user, other])),
+            ("emma@contoso.example".into(), emma()),
+            (STANDARD.encode("\"emma@contoso.example\""), emma()),
+            (STANDARD.encode("\"\\\"call 555 now\\\"@evil.example\""), of(&[])),
+            ("\"call 555 now\"@evil.example".into(), of(&[])),
+            (STANDARD.encode(r#"{"what": "ever"}"#), of(&[])),
+            (STANDARD.encode([0xff, 0xfe]), of(&[])),
+            (String::new(), of(&[])),
+        ] {
+            assert_eq!(Subject::of(&message(&text)), subject, "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_message_makes_it_panic(text in ".*") {
+            let _ = Subject::of(&message(&text));
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! Where the host keeps its queues: its own setting `AzureWebJobsStorage`, in the forms that the host takes.
+//!
+//! A connection string has precedence over an identity, as in the host (azure-sdk-for-net, `StorageClientProvider`).
+
+use azure_core::http::Url;
+use uuid::Uuid;
+
+use super::{
+    SettingsError,
+    reader::{self, Parsed, SettingsReader},
+};
+use crate::{
+    azure::{
+        QueueAccess, QueueService,
+        connection_string::{account_url, connection_string, endpoint},
+    },
+    environment::Environment,
+};
+
+const STORAGE: &str = "AzureWebJobsStorage";
+const SERVICE_URI: &str = "AzureWebJobsStorage__queueServiceUri";
+const ACCOUNT_NAME: &str = "AzureWebJobsStorage__accountName";
+const CLIENT_ID: &str = "AzureWebJobsStorage__clientId";
+const CREDENTIAL: &str = "AzureWebJobsStorage__credential";
+
+const STORAGE_EXAMPLE: &str = "leave it out and set AzureWebJobsStorage__accountName";
+const SERVICE_URI_EXAMPLE: &str = "https://mystorage.queue.core.windows.net";
+const ACCOUNT_EXAMPLE: &str = "mystorage";
+
+impl QueueService {
+    /// Reads `AzureWebJobsStorage` alone, for a command that needs no other setting.
+    ///
+    /// # Errors
+    /// Every problem there is with it.
+    pub fn read(env: &Environment) -> Result<Option<Self>, SettingsError> {
+        let mut read = SettingsReader::new(env);
+        let client_id = read.optional("AZURE_CLIENT_ID", reader::GUID_EXAMPLE, reader::guid);
+        let service = service(&mut read, env, client_id);
+        read.finish().map_or(Ok(service), Err)
+    }
+}
+
+/// What the settings say; `None` where they say nothing, or nothing that can be used. `client_id` is AZURE_CLIENT_ID,
+/// which stands in where the host would look for it too.
+fn service(
+    read: &mut SettingsReader<'_>,
+    env: &Environment,
+    client_id: Option<Uuid>,
+) -> Option<QueueService> {
+    if env.get(STORAGE).is_some() {
+        return read.all(STORAGE, STORAGE_EXAMPLE, connection_string);
+    }
+    let uri = read.optional(SERVICE_URI, SERVICE_URI_EXAMPLE, service_uri);
+    let by_name = read.optional(ACCOUNT_NAME, ACCOUNT_EXAMPLE, |name| account_url(name));
+    let own_id = read.optional(CLIENT_ID, reader::GUID_EXAMPLE, reader::guid);
+    let url = uri.or(by_name)?;
+    // `managedidentity` without an id is the system-assigned one; without either the host asks for AZURE_CLIENT_ID
+    // (azure-sdk-for-net, `DefaultAzureCredential`).
+    let client_id = own_id.or(client_id.filter(|_| env.get(CREDENTIAL).is_none()));
+    Some(QueueService { url, access: QueueAccess::Identity { client_id } })
+}
+
+/// A token is sent there: only over TLS.
+fn service_uri(text: &str) -> Parsed<Url> {
+    let url = endpoint(text)?;
+    if url.scheme() == "https" { Ok(url) } else { Err("must start with https://".to_owned()) }
+}
+
+#[cfg(test)]
+mod tests;
