@@ -51,7 +51,7 @@ fn service(
         return read.all(STORAGE, STORAGE_EXAMPLE, connection_string);
     }
     let uri = read.optional(SERVICE_URI, SERVICE_URI_EXAMPLE, service_uri);
-    let by_name = read.optional(ACCOUNT_NAME, ACCOUNT_EXAMPLE, |name| account_url(name));
+    let by_name = read.optional(ACCOUNT_NAME, ACCOUNT_EXAMPLE, account_url);
     let own_id = read.optional(CLIENT_ID, reader::GUID_EXAMPLE, reader::guid);
     let url = uri.or(by_name)?;
     // `managedidentity` without an id is the system-assigned one; without either the host asks for AZURE_CLIENT_ID
