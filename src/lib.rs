@@ -19,6 +19,7 @@
 pub mod address;
 pub mod app;
 pub mod azure;
+pub mod budget;
 pub mod cli;
 pub mod clock;
 pub mod code;

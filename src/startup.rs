@@ -1,6 +1,6 @@
 //! From settings to an [`App`] that talks to the tenant they name.
 
-use std::{error::Error, sync::Arc, time::Duration};
+use std::{error::Error, sync::Arc};
 
 use azure_core::{
     credentials::TokenCredential,
@@ -15,6 +15,7 @@ use uuid::Uuid;
 use crate::{
     app::App,
     azure::{QueueAccess, QueueService, has_sas},
+    budget,
     clock::Clock,
     ledger::{Ledger, blob::BlobLedger},
     queue::Queues,
@@ -51,7 +52,7 @@ fn http_client(adapt: impl FnOnce(ClientBuilder) -> ClientBuilder) -> Result<req
     // Fails where it was done before in this process, which is as good.
     drop(rustls::crypto::ring::default_provider().install_default());
     let client = reqwest::Client::builder()
-        .connect_timeout(Duration::from_secs(10))
+        .connect_timeout(budget::CONNECT)
         .redirect(reqwest::redirect::Policy::none());
     adapt(client).build().map_err(|error| {
         let cause = error.source().map_or_else(|| error.to_string(), ToString::to_string);
@@ -109,14 +110,11 @@ pub fn credential(
     }
 }
 
-/// How long one request to storage may take; answers take milliseconds.
-const STORAGE_TRY: Duration = Duration::from_secs(5);
-
 /// Plain http goes to this machine only, see `settings`.
 fn storage_client(url: &Url) -> Result<Arc<dyn HttpClient>, SettingsError> {
     let is_local = url.scheme() == "http";
     let http = http_client(|client| {
-        let client = client.timeout(STORAGE_TRY).no_gzip();
+        let client = client.timeout(budget::STORAGE_TRY).no_gzip();
         if is_local { to_this_machine(client) } else { client }
     })?;
     Ok(Arc::new(http))

@@ -1,7 +1,5 @@
 //! OnGroupAdd: one queue message. A job runs; what somebody else wrote becomes jobs first.
 
-use std::time::Duration;
-
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 use tokio::time::timeout;
@@ -9,6 +7,7 @@ use uuid::Uuid;
 
 use crate::{
     app::App,
+    budget,
     graph::GraphError,
     hash::sha256,
     pass::{
@@ -22,11 +21,6 @@ use crate::{
 
 /// How often the host delivers a message before it gives it up; `maxDequeueCount` in host.json.
 pub const MAX_DELIVERIES: u32 = 5;
-
-/// For finding a user by name, with the patience for a new one.
-const FINDING_TIME: Duration = Duration::from_secs(90);
-/// For reading the on-demand group.
-const READING_TIME: Duration = Duration::from_secs(240);
 
 /// A message that is being delivered.
 #[derive(Clone, Debug)]
@@ -147,7 +141,7 @@ async fn handle_notification(
 }
 
 async fn run_by_name(app: &App, name: &str, event: &MembershipEvent, delivery: &QueueDelivery) -> Handled {
-    match timeout(FINDING_TIME, resolve_user(&app.services, name))
+    match timeout(budget::RESOLVE_USER, resolve_user(&app.services, name))
         .await
         .unwrap_or_else(|_| Err(no_time("looking for the user")))
     {
@@ -157,7 +151,7 @@ async fn run_by_name(app: &App, name: &str, event: &MembershipEvent, delivery: &
 }
 
 async fn sync(app: &App, group: Uuid, event: &MembershipEvent, sync_id: &str) -> Result<GroupSync, Outcome> {
-    let found = timeout(READING_TIME, sync_group(&app.services, group, Some(event), sync_id)).await;
+    let found = timeout(budget::GROUP_SYNC, sync_group(&app.services, group, Some(event), sync_id)).await;
     found.unwrap_or_else(|_| Err(no_time("reading the on-demand group")))
 }
 

@@ -25,14 +25,10 @@ use azure_core::{
 use chrono::DateTime;
 use tokio::time::{Instant, sleep, timeout};
 
-/// How long one try may take.
-pub const TRY_TIMEOUT: Duration = Duration::from_secs(30);
-/// The longest wait between two tries, whatever Retry-After says.
-pub const MAX_WAIT: Duration = Duration::from_secs(120);
+use crate::budget;
+
 /// How often a request is sent at most.
 pub const MAX_TRIES: u32 = 4;
-/// How long a call without a deadline of its own may go on: less than a queue message stays hidden.
-const READ_DEADLINE: Duration = Duration::from_secs(150);
 
 /// Whether a request may be sent again when nobody knows what became of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,16 +51,24 @@ pub(super) struct RetryPolicy;
 impl Policy for RetryPolicy {
     async fn send(&self, ctx: &Context, request: &mut Request, next: &[Arc<dyn Policy>]) -> PolicyResult {
         let idempotency = ctx.value::<Idempotency>().copied().unwrap_or(Idempotency::NotIdempotent);
-        let deadline = ctx.value::<Deadline>().map_or_else(|| Instant::now() + READ_DEADLINE, |d| d.0);
+        let deadline =
+            ctx.value::<Deadline>().map_or_else(|| Instant::now() + budget::GRAPH_REQUEST, |d| d.0);
+        let least = match idempotency {
+            Idempotency::Idempotent => Duration::ZERO,
+            Idempotency::NotIdempotent => budget::GRAPH_CHANGE_MIN,
+        };
         let mut renewed_token = false;
         for tried in 1.. {
-            if Instant::now() > deadline {
-                return Err(Error::with_message(ErrorKind::Other, "not sent: there was no time left for it"));
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() || left < least {
+                return Err(Error::with_message(ErrorKind::Other, "not sent: there is no time left"));
             }
-            let result = match timeout(TRY_TIMEOUT, next[0].send(ctx, request, &next[1..])).await {
+            let limit = left.min(budget::GRAPH_TRY);
+            let result = match timeout(limit, next[0].send(ctx, request, &next[1..])).await {
                 Ok(result) => result,
                 Err(_) => {
-                    Err(Error::with_message(ErrorKind::Io, format!("no answer within {TRY_TIMEOUT:?}")))
+                    let message = format!("no answer within {:.0} s", limit.as_secs_f32());
+                    Err(Error::with_message(ErrorKind::Io, message))
                 }
             };
             let wait = match decide(&result, idempotency) {
@@ -77,7 +81,7 @@ impl Policy for RetryPolicy {
                 RetryDecision::After(wait) => wait,
                 RetryDecision::Backoff => Duration::from_secs(1 << tried),
             };
-            if tried >= MAX_TRIES || Instant::now() + wait > deadline {
+            if tried >= MAX_TRIES || Instant::now() + wait + least > deadline {
                 return result;
             }
             tracing::debug!(event = "graph.retry", tried, wait_seconds = wait.as_secs());
@@ -137,7 +141,7 @@ pub(super) fn parse_retry_after(text: &str, date: Option<&str>) -> Option<Durati
         }
     };
     // `max` also turns NaN into zero.
-    Some(Duration::from_secs_f64(seconds.ceil().max(0.0).min(MAX_WAIT.as_secs_f64())))
+    Some(Duration::from_secs_f64(seconds.ceil().max(0.0).min(budget::RETRY_AFTER_MAX.as_secs_f64())))
 }
 
 #[cfg(test)]

@@ -34,14 +34,10 @@ use uuid::Uuid;
 use super::{ETag, Ledger, LedgerError, MembershipSnapshot, Record};
 use crate::{
     azure::{StorageRefusal, has_sas},
+    budget,
     errors::chain,
 };
 
-/// How long reading or writing one record may take, tries and waits included. A job does this three times, and all of
-/// it has to fit into the ten minutes after which the host kills the process.
-const ONE_RECORD: Duration = Duration::from_secs(15);
-/// How long looking through all records may take: what the sweep has left when its search took as long as it may.
-const ALL_RECORDS: Duration = Duration::from_secs(90);
 /// How often a request is sent again at most. The library's own eight retries last over a minute.
 const MAX_RETRIES: u32 = 3;
 /// How many records are read at the same time.
@@ -190,16 +186,16 @@ impl BlobLedger {
 #[async_trait]
 impl Ledger for BlobLedger {
     async fn read(&self, user: Uuid) -> Result<Option<(Record, ETag)>, LedgerError> {
-        within(ONE_RECORD, self.download(&blob(FOLDER, user))).await
+        within(budget::LEDGER_CALL, self.download(&blob(FOLDER, user))).await
     }
 
     async fn write(&self, user: Uuid, record: &Record, expected: Option<&ETag>) -> Result<ETag, LedgerError> {
         let metadata = Some((OPEN_UNTIL, open_until(record)));
-        within(ONE_RECORD, self.upload(&blob(FOLDER, user), record, metadata, expected)).await
+        within(budget::LEDGER_CALL, self.upload(&blob(FOLDER, user), record, metadata, expected)).await
     }
 
     async fn membership(&self, group: Uuid) -> Result<Option<(MembershipSnapshot, ETag)>, LedgerError> {
-        within(ONE_RECORD, self.download(&blob(GROUPS, group))).await
+        within(budget::LEDGER_CALL, self.download(&blob(GROUPS, group))).await
     }
 
     async fn write_membership(
@@ -208,15 +204,17 @@ impl Ledger for BlobLedger {
         membership: &MembershipSnapshot,
         expected: Option<&ETag>,
     ) -> Result<ETag, LedgerError> {
-        within(ONE_RECORD, self.upload(&blob(GROUPS, group), membership, None, expected)).await
+        within(budget::LEDGER_CALL, self.upload(&blob(GROUPS, group), membership, None, expected)).await
     }
 
     async fn list(&self) -> Result<Vec<(Uuid, Record)>, LedgerError> {
-        within(ALL_RECORDS, async { self.records(self.users(None).await?).await }).await
+        within(budget::LEDGER_LISTING, async { self.records(self.users(None).await?).await }).await
     }
 
     async fn open(&self, now: DateTime<Utc>) -> Result<Vec<(Uuid, Record)>, LedgerError> {
-        let records = within(ALL_RECORDS, async { self.records(self.users(Some(now)).await?).await }).await?;
+        let records =
+            within(budget::LEDGER_LISTING, async { self.records(self.users(Some(now)).await?).await })
+                .await?;
         Ok(records.into_iter().filter(|(_, record)| record.is_open(now)).collect())
     }
 }

@@ -4,6 +4,8 @@ use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::budget;
+
 /// How far we are with a user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -194,8 +196,8 @@ impl Record {
     const UNFINISHED: TimeDelta = TimeDelta::days(60);
     /// More windows than anybody plans for one user within the life of a pass.
     const MAX_EARLIER_LEASES: usize = 16;
-    /// How long a lease is respected: longer than any worker may go on before it makes or mails a pass.
-    pub const LEASE: TimeDelta = TimeDelta::minutes(5);
+    /// How long a lease is respected.
+    pub const LEASE: TimeDelta = TimeDelta::seconds(budget::LEASE.as_secs().cast_signed());
     /// How long calls of CreateTap are remembered.
     pub const CALL_HISTORY: TimeDelta = TimeDelta::hours(1);
 

@@ -3,12 +3,12 @@
 //! An alert goes out before the record that says so is written: a worker that dies between the two tells twice, one
 //! that dies before both is followed by another. Silence is not among the cases.
 
-use std::{fmt, time::Duration};
+use std::fmt;
 
 use tokio::time::Instant;
 
 use super::{job::Job, outcome::Outcome, services::Services};
-use crate::{graph::OutgoingMail, mail::AlertMail};
+use crate::{budget, graph::OutgoingMail, mail::AlertMail};
 
 /// Something that a person must see to.
 #[derive(Clone, Debug)]
@@ -25,9 +25,6 @@ pub struct Alert {
     pub reference: String,
 }
 
-/// How long sending an alert may take: the job behind it is done, and the host is waiting.
-const ALERT_TIME: Duration = Duration::from_secs(60);
-
 impl Services {
     /// Tells a person: one ERROR line, and a mail where ALERT_TO is set. Never fails; a mail that cannot be sent
     /// leaves the line.
@@ -43,7 +40,7 @@ impl Services {
         let sent: Result<(), Box<dyn fmt::Display + Send>> = match self.mailer.alert(&mail) {
             Ok(content) => {
                 let message = OutgoingMail { to: to.clone(), cc: Vec::new(), content };
-                let deadline = Instant::now() + ALERT_TIME;
+                let deadline = Instant::now() + budget::ALERT;
                 self.graph
                     .send_mail(&self.settings.mail.from, &message, deadline)
                     .await

@@ -30,6 +30,7 @@ use super::{
     window::Window,
 };
 use crate::{
+    budget,
     code::Code,
     graph::{GraphError, GraphErrorKind, OutgoingMail, Pass, SnapshotError, TenantSnapshot, User},
     ledger::{ETag, Purpose, Record, State},
@@ -40,21 +41,17 @@ use crate::{
 /// than a dead one.
 const MAX_SENDS: u32 = 3;
 
-/// How long a run may take. Together with what may come after (the last try, a deletion, an alert) it stays below
-/// the ten minutes after which the host kills the process and everything else that it is doing.
+/// How long the two steps that wait for the tenant may take.
 #[derive(Clone, Copy)]
-struct Pace {
-    /// For reading the tenant.
+struct StepBudget {
+    /// Reading the tenant.
     snapshot: Duration,
-    /// From the lease to the last moment at which a pass may be made or mailed. Others respect the lease for a
-    /// minute longer than the longest of these.
-    working: Duration,
+    /// From the lease to the last change and the last mail.
+    work: Duration,
 }
 
-/// A job from the queue.
-const JOB: Pace = Pace { snapshot: Duration::from_secs(150), working: Duration::from_secs(240) };
-/// A caller; the platform ends HTTP requests after 230 seconds.
-const CALL: Pace = Pace { snapshot: Duration::from_secs(60), working: Duration::from_secs(90) };
+const JOB: StepBudget = StepBudget { snapshot: budget::SNAPSHOT, work: budget::WORK };
+const CALL: StepBudget = StepBudget { snapshot: budget::CALL_SNAPSHOT, work: budget::CALL_WORK };
 
 /// How a job ended, and for whom.
 #[derive(Debug)]
@@ -145,8 +142,13 @@ struct Inputs {
 
 impl Inputs {
     /// Step 1. `who` becomes the sign-in name as soon as it is known.
-    async fn read(services: &Services, job: &Job, pace: Pace, who: &mut String) -> Result<Self, Outcome> {
-        let snapshot = match timeout(pace.snapshot, replication::snapshot(services, job)).await {
+    async fn read(
+        services: &Services,
+        job: &Job,
+        step_budget: StepBudget,
+        who: &mut String,
+    ) -> Result<Self, Outcome> {
+        let snapshot = match timeout(step_budget.snapshot, replication::snapshot(services, job)).await {
             Ok(snapshot) => snapshot,
             Err(_) => Err(GraphError::no_time("reading the user").into()),
         };
@@ -163,7 +165,7 @@ struct JobContext<'a> {
     services: &'a Services,
     job: &'a Job,
     request: Option<&'a PassRequest>,
-    pace: Pace,
+    step_budget: StepBudget,
     snapshot: TenantSnapshot,
     record: Option<Record>,
     etag: Option<ETag>,
@@ -176,7 +178,12 @@ impl<'a> JobContext<'a> {
     }
 
     /// Step 2.
-    async fn of(services: &'a Services, job: &'a Job, pace: Pace, inputs: Inputs) -> Result<Self, Outcome> {
+    async fn of(
+        services: &'a Services,
+        job: &'a Job,
+        step_budget: StepBudget,
+        inputs: Inputs,
+    ) -> Result<Self, Outcome> {
         let Inputs { snapshot, record, etag } = inputs;
         if let Some(until) = record.as_ref().and_then(|r| r.leased_until(services.clock.now())) {
             return Err(Outcome::Failed(Failure::Busy(Some(until))));
@@ -188,7 +195,7 @@ impl<'a> JobContext<'a> {
         };
         let recipients =
             Recipients::choose(&snapshot.user, snapshot.manager.as_ref(), &services.settings.mail);
-        Ok(Self { services, job, request: None, pace, snapshot, record, etag, recipients })
+        Ok(Self { services, job, request: None, step_budget, snapshot, record, etag, recipients })
     }
 
     fn facts(&self) -> Facts<'_> {
@@ -255,7 +262,7 @@ impl<'a> JobContext<'a> {
     }
 
     async fn lease(&self, plan: &Plan) -> Result<HeldLease<'_>, Outcome> {
-        let deadline = Instant::now() + self.pace.working;
+        let deadline = Instant::now() + self.step_budget.work;
         let deadline = self.request.map_or(deadline, |request| deadline.min(request.deadline));
         HeldLease::take(self.services, self.job, plan, &self.facts(), self.etag.as_ref(), deadline).await
     }

@@ -17,15 +17,11 @@ use super::{
     services::Services,
 };
 use crate::{
+    budget,
     code::Code,
     graph::{GraphError, GraphErrorKind, Pass, Usability, User},
     ledger::{CallResult, Delivered, ETag, IdempotencyEntry, Lease, LedgerError, Purpose, Record, State},
 };
-
-/// How long deleting a pass that nobody was delivery may take: the next job would replace it anyway.
-const CLEANING_TIME: Duration = Duration::from_secs(60);
-/// The same while a caller waits.
-const CALLERS_CLEANING_TIME: Duration = Duration::from_secs(20);
 
 /// A lease that we hold.
 pub struct HeldLease<'a> {
@@ -166,7 +162,7 @@ impl<'a> HeldLease<'a> {
     /// the next job replaces it.
     pub async fn delete(&self, pass: &Pass) {
         let user = self.user.id;
-        let time = if self.job.reason == Reason::Http { CALLERS_CLEANING_TIME } else { CLEANING_TIME };
+        let time = if self.job.reason == Reason::Http { budget::CALL_CLEANUP } else { budget::CLEANUP };
         match timeout(time, self.services.graph.delete_pass(user, &pass.id)).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::warn!(event = "pass.delete_failed", %user, %error),

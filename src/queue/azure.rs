@@ -26,12 +26,11 @@ use tokio::time::timeout;
 use super::{AT_ONCE, JOBS, POISON, Queue, QueueError, QueueMessage, Queues, Received};
 use crate::{
     azure::{QueueAccess, QueueService, StorageRefusal, sas},
+    budget,
     clock::Clock,
     errors::chain,
 };
 
-/// How long one call may take, tries and waits included: the sweep that looks here has other work to do.
-const ONE_CALL: Duration = Duration::from_secs(10);
 /// How often a request is sent again at most.
 const MAX_RETRIES: u32 = 2;
 
@@ -237,8 +236,8 @@ impl fmt::Debug for AzureQueue {
 }
 
 async fn within<T>(work: impl Future<Output = Result<T, QueueError>>) -> Result<T, QueueError> {
-    let late = |_| Err(QueueError(format!("no answer within {} s", ONE_CALL.as_secs())));
-    timeout(ONE_CALL, work).await.unwrap_or_else(late)
+    let late = |_| Err(QueueError(format!("no answer within {} s", budget::QUEUE_CALL.as_secs())));
+    timeout(budget::QUEUE_CALL, work).await.unwrap_or_else(late)
 }
 
 fn at_once() -> i32 {

@@ -89,12 +89,12 @@ async fn a_failed_notice_is_a_warning_and_the_pass_stays() {
 #[tokio::test(start_paused = true)]
 async fn the_notice_has_what_is_left_of_the_time() {
     let (world, emma) = World::with_emma();
-    world.sandbox.inject(Fault::on("POST", "sendMail", throttle("85")));
+    world.sandbox.inject(Fault::on("POST", "sendMail", throttle("75")));
     world.sandbox.inject(Fault::on("POST", "sendMail", FaultKind::Delay(Duration::from_secs(3_600))).nth(2));
     let (answer, took) = seconds(&world.sandbox, ask_for(&world, emma, json!({"NotifyUser": true}))).await;
     assert_eq!((answer.status, took), (201, 90), "{answer:?}");
     let error = answer.body["notification"]["error"].as_str().unwrap();
-    assert!(error.contains("no time left; it may have gone out"), "{error}");
+    assert!(error.contains("no answer within 15 s"), "the deadline ends a try that runs: {error}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -11,6 +11,7 @@ mod alerts;
 mod azurite;
 mod azurite_queue;
 mod blob_service;
+mod deadlines;
 mod demo;
 mod examples;
 mod faulty_ledger;

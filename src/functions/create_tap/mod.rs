@@ -6,10 +6,10 @@ mod caller;
 mod parameters;
 mod reply;
 
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::BTreeMap;
 
 use chrono::{DateTime, SecondsFormat, Utc};
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout};
 use uuid::Uuid;
 
 pub use self::reply::Reply;
@@ -21,6 +21,7 @@ use self::{
 use crate::{
     address::Address,
     app::App,
+    budget,
     graph::{GraphError, OutgoingMail},
     mail::NoticeMail,
     pass::{
@@ -29,12 +30,6 @@ use crate::{
     },
     settings::ServiceDesk,
 };
-
-/// For finding the user; making the pass has its own time.
-const FINDING_TIME: Duration = Duration::from_secs(30);
-/// From the call to the last moment at which anything may be made or mailed. What may come after (an answer that
-/// is waited for, the ledger, a deletion) takes 80 seconds at most, and 230 seconds end the request.
-const WORKING_TIME: Duration = Duration::from_secs(140);
 
 /// The headers of a call; names are found in any case. One that came twice is both, and so neither.
 #[derive(Clone, Debug, Default)]
@@ -95,7 +90,7 @@ struct Success {
 async fn serve(app: &App, request: Request<'_>, audit: &mut Audit) -> Result<Success, ProblemDetails> {
     let Request { body, headers, invocation } = request;
     let settings = &app.services.settings.create_tap;
-    let (now, deadline) = (app.services.clock.now(), Instant::now() + WORKING_TIME);
+    let (now, deadline) = (app.services.clock.now(), Instant::now() + budget::CALL);
 
     audit.caller = Caller::of(headers, settings);
     audit.caller.authorise(settings).map_err(ProblemDetails::not_allowed)?;
@@ -117,7 +112,7 @@ async fn serve(app: &App, request: Request<'_>, audit: &mut Audit) -> Result<Suc
 }
 
 async fn find(app: &App, name: &str) -> Result<Uuid, ProblemDetails> {
-    let found = timeout(FINDING_TIME, app.services.graph.find_user(name)).await;
+    let found = timeout(budget::CALL_RESOLVE_USER, app.services.graph.find_user(name)).await;
     found
         .unwrap_or_else(|_| Err(GraphError::no_time("looking for the user")))
         .map_err(|error| ProblemDetails::graph(&error))?
@@ -165,11 +160,8 @@ async fn send_notice(app: &App, call: &Parameters, issued: &Issued) -> Result<St
     let content = mailer.notice(&notice).map_err(|error| error.to_string())?;
     let message = OutgoingMail { to: vec![to.clone()], cc: vec![], content };
     let from = call.email_from.as_ref().unwrap_or(&settings.from);
-    match timeout_at(issued.deadline, app.services.graph.send_mail(from, &message, issued.deadline)).await {
-        Ok(Ok(())) => Ok(to.masked()),
-        Ok(Err(error)) => Err(error.to_string()),
-        Err(_) => Err("there was no time left; it may have gone out".to_owned()),
-    }
+    let sent = app.services.graph.send_mail(from, &message, issued.deadline).await;
+    sent.map(|()| to.masked()).map_err(|error| error.to_string())
 }
 
 /// What the call says of the service desk, the settings for the rest.

@@ -3,7 +3,7 @@
 mod poison;
 mod subscription;
 
-use std::{collections::BTreeSet, time::Duration};
+use std::collections::BTreeSet;
 
 use chrono::{DateTime, NaiveDate, Utc};
 use tokio::time::timeout;
@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use crate::{
     app::App,
+    budget,
     graph::{GraphError, users::Candidate},
     ledger::{Purpose, Record},
     pass::{
@@ -22,14 +23,6 @@ use crate::{
     settings::JoinerSource,
     zone::zone_for,
 };
-
-/// For all pages of candidates. With the ledger (two and a half minutes, an alert included) and what else there is to
-/// do, a sweep has to stay below the ten minutes after which the host kills the process.
-const SEARCH_TIME: Duration = Duration::from_secs(4 * 60);
-/// For all that has nothing to do with joiners.
-const OTHER_TIME: Duration = Duration::from_secs(3 * 60);
-/// For reading the on-demand group.
-const GROUP_TIME: Duration = Duration::from_secs(60);
 
 /// Finds the jobs of the day, the earliest day one first. `retries_left` is how often the host would run this again,
 /// where it says so.
@@ -59,7 +52,7 @@ pub async fn sweep_joiners(app: &App, retries_left: Option<u32>) -> Result<Group
 
 async fn sweep(app: &App) -> Result<GroupSync, GraphError> {
     let now = app.services.clock.now();
-    let candidates = timeout(SEARCH_TIME, candidates(app, now))
+    let candidates = timeout(budget::SWEEP_SEARCH, candidates(app, now))
         .await
         .unwrap_or_else(|_| Err(GraphError::no_time("looking for joiners")))?;
     let without_date = candidates.iter().filter(|user| user.employee_hire_date.is_none()).count();
@@ -72,7 +65,7 @@ async fn sweep(app: &App) -> Result<GroupSync, GraphError> {
     let mut jobs: Vec<Job> = joiners.map(|(day, user)| Job::joiner(user, day)).collect();
     jobs.extend(rechecks);
     let GroupSync { jobs: added, completion } =
-        timeout(OTHER_TIME, other_duties(app)).await.unwrap_or_else(|_| {
+        timeout(budget::SWEEP_OTHER, other_duties(app)).await.unwrap_or_else(|_| {
             tracing::warn!(event = "sweep.out_of_time", what = "given-up messages and the on-demand group");
             GroupSync::default()
         });
@@ -100,7 +93,10 @@ async fn on_demand(app: &App) -> GroupSync {
     let Some(group) = app.services.settings.on_demand_group else { return GroupSync::default() };
     let late = |_| Err(GraphError::no_time("reading the on-demand group").into());
     let sync_id = format!("sweep of {}", app.services.clock.now().to_rfc3339());
-    match timeout(GROUP_TIME, sync_group(&app.services, group, None, &sync_id)).await.unwrap_or_else(late) {
+    match timeout(budget::SWEEP_GROUP_SYNC, sync_group(&app.services, group, None, &sync_id))
+        .await
+        .unwrap_or_else(late)
+    {
         Ok(found) => {
             subscription::keep_alive(app).await;
             found

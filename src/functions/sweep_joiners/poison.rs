@@ -1,6 +1,6 @@
 //! What the host gave up lies in `pass-jobs-poison`, where nobody looks: the sweep does, and tells a person once.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 use futures::{StreamExt, stream};
@@ -9,12 +9,11 @@ use uuid::Uuid;
 
 use crate::{
     app::App,
+    budget,
     pass::{Subject, alert::Alert},
     queue::{POISON, PoisonMessages},
 };
 
-/// For finding out who the messages are about: the host waits for the sweep. Names are nice to have.
-const WHO_TIME: Duration = Duration::from_secs(15);
 const AT_ONCE: usize = 4;
 
 /// Somebody whose message was given up.
@@ -46,7 +45,7 @@ pub(super) async fn alert_poison_messages(app: &App) {
     };
     let Some(oldest) = poison.messages.iter().map(|message| message.inserted).min() else { return };
     let named = people(&poison);
-    let people = timeout(WHO_TIME, known(app, named.clone())).await.unwrap_or(named);
+    let people = timeout(budget::SWEEP_NAMES, known(app, named.clone())).await.unwrap_or(named);
     let nameless =
         poison.messages.iter().filter(|message| Subject::of(message).people().next().is_none()).count();
     let unseen = poison.total - poison.messages.len();

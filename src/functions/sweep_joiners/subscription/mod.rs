@@ -3,22 +3,19 @@
 
 mod keep;
 
-use std::time::Duration;
-
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio::time::{Instant, timeout};
 
 use self::keep::{Keep, LONGEST, Wanted, keep};
 use crate::{
     app::App,
+    budget,
     graph::{GraphError, GraphErrorKind, subscriptions::Subscription},
     pass::alert::Alert,
 };
 
 /// As long as this is left, what passes by itself can wait for the next sweep.
 const CALM: TimeDelta = TimeDelta::days(14);
-/// For all of it: the sweep has other things to do, and ten minutes altogether.
-const TIME: Duration = Duration::from_secs(45);
 
 /// What is known of the subscription that there is.
 #[derive(Clone, Copy, Debug)]
@@ -37,7 +34,7 @@ pub(super) async fn keep_alive(app: &App) {
     };
     let wanted = Wanted { group, topic };
     let mut present = Present::Unread;
-    let error = match timeout(TIME, see_to_it(app, wanted, &mut present)).await {
+    let error = match timeout(budget::SWEEP_SUBSCRIPTION, see_to_it(app, wanted, &mut present)).await {
         Ok(Ok(())) => return,
         Ok(Err(error)) => error,
         Err(_) => GraphError::no_time("seeing to the subscription to the on-demand group"),
@@ -84,7 +81,7 @@ async fn attempt(
     present: &mut Present,
 ) -> Result<(&'static str, Subscription), GraphError> {
     *present = Present::None;
-    let deadline = Instant::now() + TIME;
+    let deadline = Instant::now() + budget::SWEEP_SUBSCRIPTION;
     let furthest = app.services.clock.now() + LONGEST;
     match decision {
         Keep::Nothing(own) => return Ok(("kept", own.clone())),

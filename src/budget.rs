@@ -1,0 +1,139 @@
+//! Every time-out, with what it bounds, and the proof that their sums fit into what the platform allows.
+//!
+//! The Functions host kills the handler, and with it everything that it is doing, when one invocation takes longer than
+//! `functionTimeout`. The platform ends an HTTP call after 230 seconds. A time-out below ends the work that it bounds,
+//! the request under way included.
+
+use std::time::Duration;
+
+const fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+/// `functionTimeout` in host.json; a test compares the two.
+pub const FUNCTION_TIMEOUT: Duration = seconds(600);
+/// After this the load balancer ends an HTTP call
+/// (<https://learn.microsoft.com/azure/azure-functions/functions-scale#timeout>).
+pub const HTTP_TIMEOUT: Duration = seconds(230);
+
+// One request.
+
+/// Connecting to any server.
+pub const CONNECT: Duration = seconds(10);
+/// One try of a request to Graph.
+pub const GRAPH_TRY: Duration = seconds(30);
+/// The longest wait between two tries, whatever Retry-After says.
+pub const RETRY_AFTER_MAX: Duration = seconds(120);
+/// A request to Graph without a deadline of its own, retries included.
+pub const GRAPH_REQUEST: Duration = seconds(150);
+/// A change in the tenant is not sent with less time than this before its deadline: an answer that is cut off leaves
+/// open whether the change happened.
+pub const GRAPH_CHANGE_MIN: Duration = seconds(10);
+/// One try of a request to Azure Storage. Answers take milliseconds.
+pub const STORAGE_TRY: Duration = seconds(5);
+/// Reading or writing one record, retries included.
+pub const LEDGER_CALL: Duration = seconds(15);
+/// Listing the ledger and reading its open records.
+pub const LEDGER_LISTING: Duration = seconds(90);
+/// One operation on a queue, retries included.
+pub const QUEUE_CALL: Duration = seconds(10);
+/// Sending an alert.
+pub const ALERT: Duration = seconds(45);
+
+// OnGroupAdd.
+
+/// Finding a user by name, with the retries for an account that has not been replicated yet.
+pub const RESOLVE_USER: Duration = seconds(60);
+/// Reading the tenant, with the same retries.
+pub const SNAPSHOT: Duration = seconds(150);
+/// From the lease to the last change in the tenant and the last mail. Other jobs respect the lease for longer.
+pub const WORK: Duration = seconds(240);
+/// How long a lease is respected.
+pub const LEASE: Duration = seconds(300);
+/// Deleting a pass that was not delivered. If it fails, the next job replaces the pass.
+pub const CLEANUP: Duration = seconds(30);
+/// Reading the on-demand group and the records of its new members.
+pub const GROUP_SYNC: Duration = seconds(240);
+
+// CreateTap.
+
+/// From the start of a call to the last change in the tenant and the last mail.
+pub const CALL: Duration = seconds(140);
+/// Finding the user.
+pub const CALL_RESOLVE_USER: Duration = seconds(30);
+/// Reading the tenant.
+pub const CALL_SNAPSHOT: Duration = seconds(60);
+/// From the lease to the last change in the tenant and the last mail.
+pub const CALL_WORK: Duration = seconds(90);
+/// Deleting a pass that the caller does not get.
+pub const CALL_CLEANUP: Duration = seconds(20);
+
+// SweepJoiners.
+
+/// Finding all joiners.
+pub const SWEEP_SEARCH: Duration = seconds(240);
+/// Everything in a sweep that is not about joiners: poison messages, the on-demand group, its subscription.
+pub const SWEEP_OTHER: Duration = seconds(210);
+/// Finding the names of the users that poison messages are about.
+pub const SWEEP_NAMES: Duration = seconds(15);
+/// Reading the on-demand group.
+pub const SWEEP_GROUP_SYNC: Duration = seconds(45);
+/// Creating or renewing the subscription to the on-demand group.
+pub const SWEEP_SUBSCRIPTION: Duration = seconds(40);
+
+// The longest path of each invocation. The steps stand in the order in which they happen.
+
+const _: () = {
+    let inputs = total(&[RESOLVE_USER, SNAPSHOT, LEDGER_CALL]);
+    let settled = total(&[LEDGER_CALL, LEDGER_CALL]);
+    // A job by sign-in name that takes the lease, makes a pass, has its mail refused, deletes the pass, writes the record
+    // and looks whether the write arrived, on the last delivery, which sends an alert.
+    let delivered = total(&[inputs, LEDGER_CALL, WORK, CLEANUP, settled, ALERT]);
+    assert!(fits(delivered, FUNCTION_TIMEOUT));
+    // A pass is revoked, or deleted because its account is privileged: an alert, and the record.
+    let revoked = total(&[inputs, GRAPH_REQUEST, ALERT, LEDGER_CALL]);
+    assert!(fits(revoked, FUNCTION_TIMEOUT));
+    // A change notification: one alert for what cannot be read of it, and one on the last delivery.
+    let notified = total(&[GROUP_SYNC, ALERT, ALERT]);
+    assert!(fits(notified, FUNCTION_TIMEOUT));
+};
+
+const _: () = {
+    // The deadline of the call bounds everything up to the last change.
+    let before = total(&[CALL_RESOLVE_USER, CALL_SNAPSHOT, LEDGER_CALL, LEDGER_CALL]);
+    assert!(fits(before, CALL));
+    // Then the record is written, looked up when the answer was lost, and the pass deleted when the write failed.
+    let after = total(&[CALL, LEDGER_CALL, LEDGER_CALL, CALL_CLEANUP]);
+    assert!(fits(after, HTTP_TIMEOUT));
+};
+
+const _: () = {
+    let sweep = total(&[SWEEP_SEARCH, LEDGER_LISTING, ALERT, SWEEP_OTHER]);
+    assert!(fits(sweep, FUNCTION_TIMEOUT));
+    assert!(fits(total(&[SWEEP_SEARCH, ALERT]), FUNCTION_TIMEOUT));
+    // One alert about poison messages, one about the group or its subscription.
+    let poison = total(&[QUEUE_CALL, QUEUE_CALL, SWEEP_NAMES, ALERT]);
+    assert!(fits(total(&[poison, SWEEP_GROUP_SYNC, SWEEP_SUBSCRIPTION, ALERT]), SWEEP_OTHER));
+};
+
+// No other job starts while a change of this one may still be under way, and a request can be tried at least once.
+const _: () = {
+    assert!(fits(total(&[WORK, CLEANUP]), LEASE) && fits(total(&[CALL_WORK, CALL_CLEANUP]), LEASE));
+    assert!(fits(total(&[GRAPH_CHANGE_MIN, GRAPH_TRY]), ALERT) && fits(GRAPH_TRY, CLEANUP));
+    assert!(fits(total(&[RETRY_AFTER_MAX, GRAPH_TRY]), GRAPH_REQUEST));
+    assert!(fits(CONNECT, GRAPH_TRY) && fits(STORAGE_TRY, QUEUE_CALL) && fits(QUEUE_CALL, LEDGER_CALL));
+};
+
+const fn total(parts: &[Duration]) -> Duration {
+    let mut total = Duration::ZERO;
+    let mut at = 0;
+    while at < parts.len() {
+        total = total.saturating_add(parts[at]);
+        at += 1;
+    }
+    total
+}
+
+const fn fits(time: Duration, limit: Duration) -> bool {
+    time.as_secs() <= limit.as_secs()
+}
