@@ -1,4 +1,4 @@
-//! OnGroupAdd: one queue message. A job runs; what somebody else wrote becomes jobs first.
+//! OnGroupAdd: one queue message. A job runs; a message from outside becomes jobs first.
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
@@ -11,7 +11,7 @@ use crate::{
     graph::GraphError,
     hash::sha256,
     pass::{
-        ChangeNotification, GroupSync, Job, MembershipEvent, Outcome, ParsedMessage,
+        ChangeNotification, Failure, GroupSync, Job, MembershipEvent, Outcome, ParsedMessage,
         alert::{self, Alert},
         group_sync::{complete_sync, sync_group},
         issue::{JobResult, issue},
@@ -19,27 +19,27 @@ use crate::{
     },
 };
 
-/// How often the host delivers a message before it gives it up; `maxDequeueCount` in host.json.
+/// How often the host delivers a message before it moves it to the poison queue: `maxDequeueCount` in host.json.
 pub const MAX_DELIVERIES: u32 = 5;
 
-/// A message that is being delivered.
+/// One delivery of a message.
 #[derive(Clone, Debug)]
 pub struct QueueDelivery {
     /// The message.
     pub message: Value,
-    /// The same as it lay in the queue.
+    /// The message as it was stored in the queue.
     pub raw: String,
-    /// The queue's name for it; of a message that has an `id` of its own, that.
+    /// The queue's id for it, or the message's own `id`.
     pub id: String,
-    /// When it was put there.
+    /// When it was put into the queue.
     pub inserted: DateTime<Utc>,
-    /// For how often it is delivered, this time included.
+    /// How often it has been delivered, this delivery included.
     pub count: u32,
 }
 
 impl QueueDelivery {
-    /// The same for all deliveries of a message, and hardly for another's.
-    fn name(&self) -> String {
+    /// Identifies the message in all its deliveries.
+    fn fingerprint(&self) -> String {
         sha256(&format!("{} {}", self.inserted, self.id))[..32].to_owned()
     }
 }
@@ -47,11 +47,11 @@ impl QueueDelivery {
 /// What became of a message.
 #[derive(Debug)]
 pub enum Handled {
-    /// A job ran, or what was to become jobs could not be read; with what to search the log for.
+    /// A job ran, or reading the group failed; with the reference to search the log for.
     Ran(String, Box<JobResult>),
-    /// It became these messages; and why, in words.
+    /// It became these messages; with an explanation.
     Queued(Vec<String>, String),
-    /// Nothing in it can be understood; these are its problems. Delivering it again would not help.
+    /// No part of it has a known form; with all its problems. Another delivery would not help.
     Unreadable(Vec<String>),
 }
 
@@ -59,14 +59,12 @@ pub enum Handled {
 pub async fn on_group_add(app: &App, delivery: &QueueDelivery) -> Handled {
     match ParsedMessage::parse(&delivery.message, app.services.settings.on_demand_group, delivery.inserted) {
         Ok(ParsedMessage::Job(job)) => run(app, &job, delivery).await,
-        Ok(ParsedMessage::SyncCompleted(read)) => match complete_sync(&app.services, &read).await {
-            Ok(true) => {
-                queued(Vec::new(), "the jobs of all whom the sync_id found are in the queue".to_owned())
-            }
-            Ok(false) => queued(Vec::new(), "nobody waits for this".to_owned()),
-            Err(outcome) => {
-                let who = "new members of the on-demand group, who have their jobs".to_owned();
-                finish(app, delivery, &read.sync_id, JobResult { outcome, who }).await
+        Ok(ParsedMessage::SyncCompleted(completed)) => match complete_sync(&app.services, &completed).await {
+            Ok(true) => queued(Vec::new(), "all jobs of the group sync are in the queue".to_owned()),
+            Ok(false) => queued(Vec::new(), "the group sync has no pending members".to_owned()),
+            Err(failure) => {
+                let who = "new members of the on-demand group, whose jobs are queued".to_owned();
+                finish(app, delivery, &completed.sync_id, failed(failure, who)).await
             }
         },
         Ok(ParsedMessage::Notification(notification)) => {
@@ -84,7 +82,7 @@ async fn run(app: &App, job: &Job, delivery: &QueueDelivery) -> Handled {
     finish(app, delivery, &job.key, result).await
 }
 
-/// Tells the log, and on the last delivery a person.
+/// Logs the result, and sends an alert if the last delivery failed.
 async fn finish(app: &App, delivery: &QueueDelivery, reference: &str, result: JobResult) -> Handled {
     let JobResult { outcome, who } = &result;
     let count = delivery.count;
@@ -95,7 +93,7 @@ async fn finish(app: &App, delivery: &QueueDelivery, reference: &str, result: Jo
     Handled::Ran(reference.to_owned(), Box::new(result))
 }
 
-/// What somebody else says becomes jobs: one is run at once, several are queued, so that each is tried by itself.
+/// Turns a change notification into jobs. A single job runs at once; several are queued, so that each is retried alone.
 async fn handle_notification(
     app: &App,
     delivery: &QueueDelivery,
@@ -119,11 +117,11 @@ async fn handle_notification(
     }
     let mut found = match &changed {
         None => GroupSync::default(),
-        Some(event) => match sync(app, group, event, &delivery.name()).await {
+        Some(event) => match sync(app, group, event, &delivery.fingerprint()).await {
             Ok(found) => found,
-            Err(outcome) => {
-                let who = format!("whoever is new in the on-demand group {group}");
-                return finish(app, delivery, &event.key, JobResult { outcome, who }).await;
+            Err(failure) => {
+                let who = format!("the new members of the on-demand group {group}");
+                return finish(app, delivery, &event.key, failed(failure, who)).await;
             }
         },
     };
@@ -132,12 +130,12 @@ async fn handle_notification(
         app.services.alert(&unreadable(delivery, &problems)).await;
     }
     let count = found.jobs.len() + named.len();
-    let nobody = (changed.is_some() && count == 0).then_some("nobody is new in the on-demand group");
+    let nobody = (changed.is_some() && count == 0).then_some("the on-demand group has no new members");
     let queued_jobs = (count > 0).then(|| format!("queued {count} jobs"));
     let words = nobody.into_iter().chain(ignored).map(str::to_owned).chain(problems);
-    let said: Vec<String> = queued_jobs.into_iter().chain(words).collect();
-    // A name becomes a message of its own, and a job when that is delivered.
-    queued(named.into_keys().chain(found.to_messages()).collect(), said.join("; "))
+    let explanation: Vec<String> = queued_jobs.into_iter().chain(words).collect();
+    // Each name becomes a message of its own, and a job when that message is delivered.
+    queued(named.into_keys().chain(found.to_messages()).collect(), explanation.join("; "))
 }
 
 async fn run_by_name(app: &App, name: &str, event: &MembershipEvent, delivery: &QueueDelivery) -> Handled {
@@ -146,33 +144,37 @@ async fn run_by_name(app: &App, name: &str, event: &MembershipEvent, delivery: &
         .unwrap_or_else(|_| Err(no_time("looking for the user")))
     {
         Ok(user) => run(app, &Job::group_add(user, event.at, &event.key), delivery).await,
-        Err(outcome) => finish(app, delivery, &event.key, JobResult { outcome, who: name.to_owned() }).await,
+        Err(failure) => finish(app, delivery, &event.key, failed(failure, name.to_owned())).await,
     }
 }
 
-async fn sync(app: &App, group: Uuid, event: &MembershipEvent, sync_id: &str) -> Result<GroupSync, Outcome> {
+async fn sync(app: &App, group: Uuid, event: &MembershipEvent, sync_id: &str) -> Result<GroupSync, Failure> {
     let found = timeout(budget::GROUP_SYNC, sync_group(&app.services, group, Some(event), sync_id)).await;
     found.unwrap_or_else(|_| Err(no_time("reading the on-demand group")))
 }
 
-fn no_time(what: &'static str) -> Outcome {
+fn no_time(what: &'static str) -> Failure {
     GraphError::no_time(what).into()
 }
 
-fn queued(messages: Vec<String>, said: String) -> Handled {
-    tracing::info!(event = "message.done", queued = messages.len(), why = said);
-    Handled::Queued(messages, said)
+fn failed(failure: Failure, who: String) -> JobResult {
+    JobResult { outcome: Outcome::Failed(failure), who }
 }
 
-/// The message itself stays out of it: who knows what it holds.
+fn queued(messages: Vec<String>, explanation: String) -> Handled {
+    tracing::info!(event = "message.done", queued = messages.len(), why = explanation);
+    Handled::Queued(messages, explanation)
+}
+
+/// The alert does not quote the message, which may hold anything.
 fn unreadable(delivery: &QueueDelivery, problems: &[String]) -> Alert {
     Alert {
-        headline: "A message on the queue pass-jobs cannot be understood".into(),
-        who: "nobody: the message, or a part of it, names no user that we can read".into(),
-        what_happened: format!("{} ({})", problems.join("; "), looks(delivery)),
+        headline: "A message in the queue pass-jobs has an unknown form".into(),
+        who: "unknown: the message, or a part of it, names no user in a known form".into(),
+        what_happened: format!("{} ({})", problems.join("; "), identified(delivery)),
         what_to_do:
-            "Find out who writes to the queue; docs/ON-DEMAND.md lists what is understood. The message was \
-            removed and will not come back."
+            "Find out who writes to the queue; docs/ON-DEMAND.md lists the known forms. The message was removed \
+            and will not be delivered again."
                 .into(),
         reference: "OnGroupAdd".into(),
     }
@@ -180,22 +182,22 @@ fn unreadable(delivery: &QueueDelivery, problems: &[String]) -> Alert {
 
 fn no_group(delivery: &QueueDelivery) -> Alert {
     Alert {
-        headline: "Somebody asks for a pass on demand, and there is no on-demand group".into(),
-        who: "nobody: without ON_DEMAND_GROUP_ID nobody may have one".into(),
+        headline: "A message asks for a pass on demand, but there is no on-demand group".into(),
+        who: "unknown: without ON_DEMAND_GROUP_ID no user may have a pass on demand".into(),
         what_happened: format!(
-            "A message about a group was put onto the queue pass-jobs ({})",
-            looks(delivery)
+            "A message about a group was put into the queue pass-jobs ({})",
+            identified(delivery)
         ),
         what_to_do:
             "Set ON_DEMAND_GROUP_ID to the group's object id, or find out who writes to the queue. The \
-            message was removed; whoever is meant has to be added again."
+            message was removed; add its users to the group again."
                 .into(),
         reference: "OnGroupAdd".into(),
     }
 }
 
-/// Enough to recognise a message by, without a word of it.
-fn looks(delivery: &QueueDelivery) -> String {
+/// Identifies a message without quoting it.
+fn identified(delivery: &QueueDelivery) -> String {
     let QueueDelivery { raw, inserted, .. } = delivery;
-    format!("{} bytes, SHA-256 {}, put there {inserted:.0}", raw.len(), sha256(raw))
+    format!("{} bytes, SHA-256 {}, queued at {inserted:.0}", raw.len(), sha256(raw))
 }

@@ -190,8 +190,8 @@ pub struct Record {
 impl Record {
     /// The form of record that this version writes.
     pub const SCHEMA: u32 = 1;
-    /// The reason of a record whose account is gone.
-    pub const DELETED: &str = "deleted";
+    /// The cause of a record whose account was deleted.
+    const DELETED: &str = "deleted";
     /// How long an unfinished record is looked at again: longer than anyone waits for a first day.
     const UNFINISHED: TimeDelta = TimeDelta::days(60);
     /// More windows than anybody plans for one user within the life of a pass.
@@ -235,7 +235,7 @@ impl Record {
     }
 
     /// Writes down that the pass `pass_id` was taken back.
-    pub fn take_back(&mut self, pass_id: &str) {
+    pub fn revoke(&mut self, pass_id: &str) {
         self.state = State::Revoked;
         self.cause = Some("out-of-scope".into());
         self.delivered.take_if(|delivered| delivered.pass.pass_id == pass_id);

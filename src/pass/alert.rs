@@ -1,7 +1,7 @@
-//! What a person is told, and when.
+//! Alerts: what a person must act on.
 //!
-//! An alert goes out before the record that says so is written: a worker that dies between the two tells twice, one
-//! that dies before both is followed by another. Silence is not among the cases.
+//! An alert is sent before the record says so: a worker that dies between the two sends it twice; one that dies before
+//! both is followed by another worker. No case sends none.
 
 use std::fmt;
 
@@ -10,10 +10,10 @@ use tokio::time::Instant;
 use super::{job::Job, outcome::Outcome, services::Services};
 use crate::{budget, graph::OutgoingMail, mail::AlertMail};
 
-/// Something that a person must see to.
+/// Something that a person must act on.
 #[derive(Clone, Debug)]
 pub struct Alert {
-    /// A few words.
+    /// The subject, in a few words.
     pub headline: String,
     /// Whom it is about.
     pub who: String,
@@ -26,8 +26,8 @@ pub struct Alert {
 }
 
 impl Services {
-    /// Tells a person: one ERROR line, and a mail where ALERT_TO is set. Never fails; a mail that cannot be sent
-    /// leaves the line.
+    /// Writes one ERROR line, and sends a mail where ALERT_TO is set. Never fails: the line stays when the mail cannot be
+    /// sent.
     pub async fn alert(&self, alert: &Alert) {
         let Alert { headline, who, what_happened, what_to_do, reference } = alert;
         tracing::error!(event = "alert", headline, who, what_happened, what_to_do, reference);
@@ -54,16 +54,17 @@ impl Services {
     }
 }
 
-/// Tells a person that `job`, for `who`, ended in `outcome`.
+/// Alerts that `job`, for `who`, ended in `outcome`.
 pub async fn send_outcome(services: &Services, job: &Job, who: &str, outcome: &Outcome) {
     let headline = match outcome {
-        Outcome::Revoked(_) => "A joiner's pass was taken back",
-        _ => "Someone gets no pass",
+        Outcome::Revoked(_) => "A joiner's pass was revoked",
+        _ => "A user gets no pass",
     };
     send_about(services, &job.key, who, outcome, headline.to_owned()).await;
 }
 
-/// Tells a person that nobody will try again before the next sweep. `reference` is what to search the log for.
+/// Alerts that the host moves a message to the poison queue, so that no job runs before the next sweep. `reference` is
+/// what to search the log for.
 pub async fn send_poisoned(
     services: &Services,
     reference: &str,
@@ -71,7 +72,14 @@ pub async fn send_poisoned(
     outcome: &Outcome,
     deliveries: u32,
 ) {
-    send_about(services, reference, who, outcome, format!("Given up after {deliveries} tries")).await;
+    send_about(
+        services,
+        reference,
+        who,
+        outcome,
+        format!("A job failed {deliveries} times and is in the poison queue"),
+    )
+    .await;
 }
 
 async fn send_about(services: &Services, reference: &str, who: &str, outcome: &Outcome, headline: String) {

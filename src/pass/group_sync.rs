@@ -1,7 +1,8 @@
-//! Who is new in the on-demand group, where nobody says who: it is read, and compared with what the ledger knows.
+//! Finds the new members of the on-demand group when no message names them: reads the group and compares it with the
+//! membership snapshot in the ledger.
 //!
-//! There is no transaction over the ledger and the queue. So the membership, written first, says whose jobs may be missing;
-//! a last message behind the jobs says that they are not. Nobody is lost between the two, whatever dies.
+//! There is no transaction over the ledger and the queue. So the snapshot, written first, says whose jobs may be
+//! missing, and a last message behind the jobs says that they are queued. A crash between the two loses nobody.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -13,22 +14,22 @@ use uuid::Uuid;
 
 use super::{
     job::Job,
-    outcome::{Failure, Outcome},
+    outcome::Failure,
     replication::{MEMBERSHIP_LAG, REPLICA_LAG},
     services::Services,
 };
 use crate::ledger::{LedgerError, MembershipSnapshot};
 
-/// Something that happened in the on-demand group.
+/// A change of the on-demand group.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MembershipEvent {
-    /// What tells it from others.
+    /// Identifies the change.
     pub key: String,
-    /// When it happened, or when it was told of: never later.
+    /// When it happened, or when the message was sent: never later.
     pub at: DateTime<Utc>,
 }
 
-/// The message behind the jobs of all who were found in a sync_id of the group.
+/// The message behind the jobs of a group sync.
 ///
 /// As with a [`Job`], no field may be called `id`, `dequeueCount` or `sys`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,7 +37,7 @@ pub struct MembershipEvent {
 pub struct SyncCompleted {
     /// The group.
     pub synced_group: Uuid,
-    /// Which sync_id.
+    /// The group sync.
     pub sync_id: String,
 }
 
@@ -47,47 +48,47 @@ impl SyncCompleted {
     }
 }
 
-/// Those who are new, as messages for the queue.
+/// The new members of the group, as messages for the queue.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct GroupSync {
     /// A job for each.
     pub jobs: Vec<Job>,
-    /// What goes into the queue behind the jobs.
+    /// The message behind the jobs; none where there are no new members.
     pub completion: Option<SyncCompleted>,
 }
 
 impl GroupSync {
-    /// In the order in which they have to go out.
+    /// The messages, in the order in which they have to be sent.
     pub fn to_messages(&self) -> impl Iterator<Item = String> {
         let completion = self.completion.as_ref().map(SyncCompleted::to_message);
         self.jobs.iter().map(Job::to_message).chain(completion)
     }
 }
 
-/// Seconds to wait before a group that shows nothing new just after an event is read again. Few, for the event may have
-/// been about something else; what comes to light later is the next sweep's.
-const WAITS: [u64; 2] = [2, 4];
-/// How often a sync_id starts afresh when another was faster.
-const TRIES: u32 = 4;
+/// Seconds before a group without new members is read again shortly after an event. Few: the event may be about
+/// something else, and the next sweep finds what a replica shows later.
+const REREAD_DELAYS: [u64; 2] = [2, 4];
+/// How often a group sync starts again when another one wrote the snapshot meanwhile.
+const MAX_TRIES: u32 = 4;
 /// How many records are read at the same time.
-const AT_ONCE: usize = 8;
+const CONCURRENT_READS: usize = 8;
 
-/// Reads `group` because of `event`, or, without one, because it is time for a sweep. Whoever is there when the first
-/// sweep looks was there before; whoever is there at a first event may be new. `sync_id` is a name for this, the same
-/// whenever it is done again.
+/// Reads `group` because of `event`, or, without one, in a sweep. The first sweep takes all members as known; without a
+/// snapshot, an event takes all members as new. `sync_id` identifies the group sync and stays the same when it runs
+/// again.
 ///
 /// # Errors
-/// `Failed`: nobody is lost by trying again.
+/// When Graph or the ledger fails. Running again loses nobody.
 pub async fn sync_group(
     services: &Services,
     group: Uuid,
     event: Option<&MembershipEvent>,
     sync_id: &str,
-) -> Result<GroupSync, Outcome> {
-    for _ in 1..TRIES {
+) -> Result<GroupSync, Failure> {
+    for _ in 1..MAX_TRIES {
         match read(services, group, event, sync_id).await {
-            // Perhaps with our own write, whose answer was lost: then the next try finds the same people.
-            Err(Outcome::Failed(Failure::Busy(_))) => {}
+            // The conflict may be with our own write, whose answer was lost: the next try finds the same members.
+            Err(Failure::Busy(_)) => {}
             done => return done,
         }
     }
@@ -99,14 +100,14 @@ async fn read(
     group: Uuid,
     event: Option<&MembershipEvent>,
     sync_id: &str,
-) -> Result<GroupSync, Outcome> {
-    // The membership first: whoever writes it meanwhile has read the group later, or makes us start afresh.
+) -> Result<GroupSync, Failure> {
+    // The snapshot before the group: another group sync that writes it meanwhile makes this one start again.
     let (membership, etag) = services.ledger.membership(group).await?.unzip();
-    let may_come_yet = event.is_some_and(|event| may_come_yet(services, membership.as_ref(), event));
-    let mut waits = WAITS.iter().filter(|_| may_come_yet);
+    let may_lag = event.is_some_and(|event| may_lag(services, membership.as_ref(), event));
+    let mut waits = REREAD_DELAYS.iter().filter(|_| may_lag);
     let next = loop {
         let members = services.graph.users_in(group).await?;
-        let next = following(membership.as_ref(), members, event, sync_id, services.clock.now());
+        let next = next_snapshot(membership.as_ref(), members, event, sync_id, services.clock.now());
         if membership.as_ref() != Some(&next) || next.found_by(sync_id).next().is_some() {
             break next;
         }
@@ -118,19 +119,19 @@ async fn read(
     let new: Vec<(Uuid, DateTime<Utc>)> = next.found_by(sync_id).collect();
     let jobs: Vec<Option<Job>> = stream::iter(new)
         .map(|(user, since)| job(services, user, since, event))
-        .buffered(AT_ONCE)
+        .buffered(CONCURRENT_READS)
         .try_collect()
         .await?;
     let completion = next.found_by(sync_id).next();
     let completion = completion.map(|_| SyncCompleted { synced_group: group, sync_id: sync_id.to_owned() });
-    // Last: from here to the queue nothing can fail but the whole process.
+    // Last: after this only a crash can keep the jobs from the queue.
     if membership.as_ref() != Some(&next) {
         services.ledger.write_membership(group, &next, etag.as_ref()).await?;
     }
     Ok(GroupSync { jobs: jobs.into_iter().flatten().collect(), completion })
 }
 
-fn following(
+fn next_snapshot(
     membership: Option<&MembershipSnapshot>,
     members: BTreeSet<Uuid>,
     event: Option<&MembershipEvent>,
@@ -149,7 +150,7 @@ fn following(
     }
 }
 
-/// The job of somebody who is new, unless they were given a pass since: another message may have named them.
+/// The job of a new member, unless a pass was delivered since: another message may have named the user.
 async fn job(
     services: &Services,
     user: Uuid,
@@ -165,27 +166,23 @@ async fn job(
     Ok(Some(Job::group_add(user, since, &key)))
 }
 
-/// Whether a replica may not show yet what the event is about: it is young, and nobody has found anything since.
-fn may_come_yet(
-    services: &Services,
-    membership: Option<&MembershipSnapshot>,
-    event: &MembershipEvent,
-) -> bool {
-    let is_young = services.clock.now() - event.at < MEMBERSHIP_LAG;
-    is_young && membership.is_none_or(|membership| membership.changed_at <= event.at)
+/// Whether a replica may lack the change: the event is recent, and no group sync found a change since.
+fn may_lag(services: &Services, membership: Option<&MembershipSnapshot>, event: &MembershipEvent) -> bool {
+    let is_recent = services.clock.now() - event.at < MEMBERSHIP_LAG;
+    is_recent && membership.is_none_or(|membership| membership.changed_at <= event.at)
 }
 
-/// Writes down that the jobs of all whom a sync_id found are in the queue. Whether that was news.
+/// Records that the jobs of a group sync are in the queue. Returns whether any member was pending.
 ///
 /// # Errors
-/// `Failed`: until it succeeds, the same people are found again, and those who were served are left out.
-pub async fn complete_sync(services: &Services, read: &SyncCompleted) -> Result<bool, Outcome> {
-    let Some((mut membership, etag)) = services.ledger.membership(read.synced_group).await? else {
+/// When the ledger fails. Until it succeeds, group syncs find the same members again and skip those who were served.
+pub async fn complete_sync(services: &Services, completed: &SyncCompleted) -> Result<bool, Failure> {
+    let Some((mut membership, etag)) = services.ledger.membership(completed.synced_group).await? else {
         return Ok(false);
     };
-    let is_news = membership.complete(&read.sync_id);
-    if is_news {
-        services.ledger.write_membership(read.synced_group, &membership, Some(&etag)).await?;
+    let was_pending = membership.complete(&completed.sync_id);
+    if was_pending {
+        services.ledger.write_membership(completed.synced_group, &membership, Some(&etag)).await?;
     }
-    Ok(is_news)
+    Ok(was_pending)
 }

@@ -1,7 +1,7 @@
-//! Whose account is too powerful for a pass by mail.
+//! Which accounts are privileged: no pass for them is sent by mail.
 //!
-//! With the application permission, Graph makes a pass for anybody, Global Admins included. So the guard is ours,
-//! and it fails closed: what it cannot read counts against the account.
+//! With the application permission, Graph creates a pass for any user, Global Admins included. So this guard is needed,
+//! and it fails closed: an account whose privileges cannot be read is treated as privileged.
 
 use std::fmt;
 
@@ -9,24 +9,24 @@ use uuid::{Uuid, uuid};
 
 use crate::graph::{PrivilegeSnapshot, roles::Role};
 
-/// Why an account is too powerful.
+/// Why an account is privileged.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PrivilegeFinding {
-    /// It holds this role now.
+    /// It holds this role.
     Holds(Role),
     /// It can activate this role.
     CanActivate(Role),
     /// It is in this role-assignable group.
     RoleGroup(String),
-    /// We may not read enough to tell.
+    /// Its privileges could not be read.
     Unknown(String),
 }
 
-/// Built-in roles that give no power over others and no secrets: they read reports and announcements, or invite
-/// guests. Any role that is not on this list, custom ones included, makes an account too powerful.
+/// Built-in roles without control over other accounts and without access to secrets: they read reports and
+/// announcements, or invite guests. Every other role, custom ones included, makes an account privileged.
 ///
-/// Microsoft's page "Privileged roles and permissions" lets an Authentication Administrator act on holders of
-/// these and two more (Authentication and Password Administrator), which we do not follow: both can reset others.
+/// Microsoft's page "Privileged roles and permissions" lets an Authentication Administrator act on holders of these and
+/// of two more roles, Authentication and Password Administrator. Both can reset other users, so they are not listed here.
 const NON_PRIVILEGED_ROLES: [Uuid; 6] = [
     uuid!("88d8e3e3-8f55-4a1e-953a-9b9898b8876b"), // Directory Readers
     uuid!("95e79109-95c0-4d8e-aee3-d01accf2d47b"), // Guest Inviter
@@ -36,17 +36,17 @@ const NON_PRIVILEGED_ROLES: [Uuid; 6] = [
     uuid!("27460883-1df1-4691-b032-3b79643e5e63"), // User Experience Success Manager
 ];
 
-/// What makes the account too powerful, if anything does.
+/// What makes the account privileged; `None` if it is not.
 pub fn finding(privileges: &PrivilegeSnapshot) -> Option<PrivilegeFinding> {
-    let harmful =
+    let privileged =
         |roles: &[Role]| roles.iter().find(|role| !NON_PRIVILEGED_ROLES.contains(&role.id)).cloned();
-    None.or_else(|| harmful(&privileges.active).map(PrivilegeFinding::Holds))
-        .or_else(|| harmful(&privileges.eligible).map(PrivilegeFinding::CanActivate))
+    None.or_else(|| privileged(&privileges.active).map(PrivilegeFinding::Holds))
+        .or_else(|| privileged(&privileges.eligible).map(PrivilegeFinding::CanActivate))
         .or_else(|| privileges.role_groups.first().cloned().map(PrivilegeFinding::RoleGroup))
         .or_else(|| unreadable(privileges))
 }
 
-/// That we cannot tell, if so.
+/// That the privileges could not be read, if so.
 pub fn unreadable(privileges: &PrivilegeSnapshot) -> Option<PrivilegeFinding> {
     privileges.unknown.clone().map(PrivilegeFinding::Unknown)
 }
@@ -57,7 +57,7 @@ impl fmt::Display for PrivilegeFinding {
             Self::Holds(role) => write!(f, "the account holds the role {}", label(role)),
             Self::CanActivate(role) => write!(f, "the account can activate the role {}", label(role)),
             Self::RoleGroup(name) => write!(f, "the account is in the role-assignable group \"{name}\""),
-            Self::Unknown(why) => write!(f, "cannot tell whether the account is privileged: {why}"),
+            Self::Unknown(why) => write!(f, "the privileges of the account could not be read: {why}"),
         }
     }
 }
@@ -71,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_harmless_roles_pass() {
+    fn only_non_privileged_roles_may_have_a_pass() {
         let roles =
             |ids: &[Uuid]| -> Vec<Role> { ids.iter().map(|id| Role { id: *id, name: None }).collect() };
         let privileges = |active: &[Uuid], eligible: &[Uuid]| PrivilegeSnapshot {
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn why_somebody_is_too_powerful_is_told_with_the_name_of_the_role_or_its_id() {
+    fn a_finding_names_the_role_or_its_id() {
         let role = |name: Option<&str>| Role { id: Uuid::from_u128(7), name: name.map(str::to_owned) };
         for (finding, words) in [
             (PrivilegeFinding::Holds(role(Some("User Administrator"))), "holds the role User Administrator"),
@@ -105,7 +105,7 @@ mod tests {
             (PrivilegeFinding::RoleGroup("Tier 0".into()), "is in the role-assignable group \"Tier 0\""),
             (
                 PrivilegeFinding::Unknown("roles: 403".into()),
-                "cannot tell whether the account is privileged: roles: 403",
+                "the privileges of the account could not be read: roles: 403",
             ),
         ] {
             assert!(finding.to_string().ends_with(words), "{finding}");

@@ -1,18 +1,17 @@
 //! The one flow that makes and delivers a pass. All three functions use it.
 //!
-//! 1. Read the tenant, then the record, so that a record newer than the snapshot is believed.
+//! 1. Read the tenant, then the record, so that the record is newer than the snapshot.
 //! 2. Respect a live lease of another job.
 //! 3. [`decide`].
 //! 4. Render the mail, before anything changes in the tenant.
-//! 5. Lease.
+//! 5. Take the lease.
 //! 6. POST the pass.
 //! 7. Send the mail.
-//! 8. Write down that it was delivered.
+//! 8. Record the delivery.
 //!
-//! Each step's order is there because another order lost a joiner or leaked a pass; `docs/ARCHITECTURE.md` tells
-//! which.
+//! Another order of these steps loses a joiner or leaks a pass; `docs/ARCHITECTURE.md` says which.
 
-use std::time::Duration;
+use std::{ops::ControlFlow, time::Duration};
 
 use tokio::time::{Instant, timeout};
 
@@ -21,7 +20,7 @@ use super::{
     decide::{Decision, Facts, Plan, decide},
     job::{Job, Reason},
     lease::HeldLease,
-    outcome::{Block, DeliveredPass, Failure, Outcome, Revoke, Skip},
+    outcome::{Block, DeliveredPass, Failure, Outcome, Revoke, Skip, Step},
     ownership::{delivered, pass_record},
     recipients::Recipients,
     replication,
@@ -37,8 +36,8 @@ use crate::{
     mail::{Draft, JoinerMail},
 };
 
-/// How often the same mail is sent when nobody knows whether it went out. A second copy of a good code is kinder
-/// than a dead one.
+/// How often the same mail is sent when its answers leave open whether it was sent. A second copy of a working code is
+/// better than a code that was deleted.
 const MAX_SENDS: u32 = 3;
 
 /// How long the two steps that wait for the tenant may take.
@@ -65,11 +64,26 @@ pub struct JobResult {
 /// Runs the flow for a job from the queue.
 pub async fn issue(services: &Services, job: &Job) -> JobResult {
     let mut who = job.user_id.to_string();
-    let outcome = match JobContext::open(services, job, &mut who).await {
-        Ok(context) => context.deliver_by_mail().await.unwrap_or_else(|outcome| outcome),
-        Err(outcome) => outcome,
-    };
+    let outcome = run(services, job, &mut who).await.unwrap_or_else(Outcome::Failed);
     JobResult { outcome, who }
+}
+
+async fn run(services: &Services, job: &Job, who: &mut String) -> Result<Outcome, Failure> {
+    let inputs = Inputs::read(services, job, JOB, who).await?;
+    let context = match JobContext::new(services, job, None, JOB, inputs).await? {
+        ControlFlow::Continue(context) => context,
+        ControlFlow::Break(outcome) => return Ok(outcome),
+    };
+    let plan = match context.plan().await? {
+        ControlFlow::Continue(plan) => plan,
+        ControlFlow::Break(outcome) => return Ok(outcome),
+    };
+    Ok(match context.mail(&plan).await? {
+        ControlFlow::Continue(Handover { to, .. }) => {
+            Outcome::Delivered(DeliveredPass { window: plan.window, to, moved: plan.moved })
+        }
+        ControlFlow::Break(outcome) => outcome,
+    })
 }
 
 /// A pass made for a caller.
@@ -83,45 +97,46 @@ pub struct Issued {
     pub window: Window,
     /// Where its code went.
     pub delivery: Delivery,
-    /// The pass that was listed before, if any: whether it still worked, or would have.
+    /// Whether the pass that was listed before still worked, or would have; `None` where none was listed.
     pub replaced: Option<bool>,
-    /// What the policy made of the defaults.
+    /// The defaults that the policy clamped.
     pub clamped: Vec<PolicyViolation>,
-    /// The caller is waiting: nothing more is to start after this.
+    /// The caller waits: no request goes on after this.
     pub deadline: Instant,
 }
 
 /// Where a code went.
 #[derive(Debug)]
 pub enum Delivery {
-    /// It is for the caller.
+    /// Into the answer to the caller.
     ToCaller(Code),
-    /// The joiner's mail is on its way to these addresses, masked.
+    /// By the joiner's mail, to these addresses, masked.
     ByMail(Vec<String>),
 }
 
 /// Runs the flow for a caller. `who` becomes the sign-in name as soon as it is known.
 ///
 /// # Errors
-/// Why there is no pass; of the outcomes, it is never `Mailed`.
+/// Why there is no pass.
 pub async fn issue_to_caller(
     services: &Services,
     job: &Job,
     request: &PassRequest,
     who: &mut String,
 ) -> Result<Issued, NotIssued> {
-    let read = Inputs::read(services, job, CALL, who).await?;
-    request.check_idempotency(read.record.as_ref(), read.snapshot.as_ref().ok(), services.clock.now())?;
-    let context = JobContext { request: Some(request), ..JobContext::of(services, job, CALL, read).await? };
-    let plan = context.plan().await?;
-    request.authorize(
-        &services.settings.create_tap,
-        &context.snapshot,
-        context.record.as_ref(),
-        services.clock.now(),
-    )?;
-    let (pass, delivery, deadline) =
-        if request.by_mail { context.mail(&plan).await? } else { context.hand_to_caller(&plan).await? };
+    let inputs = Inputs::read(services, job, CALL, who).await?;
+    let now = services.clock.now();
+    request.check_idempotency(inputs.record.as_ref(), inputs.snapshot.as_ref().ok(), now)?;
+    let context = continued(JobContext::new(services, job, Some(request), CALL, inputs).await?)?;
+    let plan = continued(context.plan().await?)?;
+    let JobContext { snapshot, record, .. } = &context;
+    request.authorize(&services.settings.create_tap, snapshot, record.as_ref(), services.clock.now())?;
+    let (pass, delivery, deadline) = if request.by_mail {
+        let Handover { pass, deadline, .. } = continued(context.mail(&plan).await?)?;
+        (pass, Delivery::ByMail(context.masked_recipients()), deadline)
+    } else {
+        continued(context.hand_to_caller(&plan).await?)?
+    };
     Ok(Issued {
         window: plan.window,
         pass,
@@ -133,7 +148,15 @@ pub async fn issue_to_caller(
     })
 }
 
-/// What was read: the tenant, then the record.
+/// For a caller, a job that ends without a pass is an error.
+fn continued<T>(flow: ControlFlow<Outcome, T>) -> Result<T, NotIssued> {
+    match flow {
+        ControlFlow::Continue(value) => Ok(value),
+        ControlFlow::Break(outcome) => Err(outcome.into()),
+    }
+}
+
+/// What the flow reads: the tenant, then the record.
 struct Inputs {
     snapshot: Result<TenantSnapshot, SnapshotError>,
     record: Option<Record>,
@@ -147,7 +170,7 @@ impl Inputs {
         job: &Job,
         step_budget: StepBudget,
         who: &mut String,
-    ) -> Result<Self, Outcome> {
+    ) -> Result<Self, Failure> {
         let snapshot = match timeout(step_budget.snapshot, replication::snapshot(services, job)).await {
             Ok(snapshot) => snapshot,
             Err(_) => Err(GraphError::no_time("reading the user").into()),
@@ -160,7 +183,15 @@ impl Inputs {
     }
 }
 
-/// One run: the job, and all that was read for it.
+/// A pass whose mail was sent.
+struct Handover {
+    pass: Pass,
+    /// The recipient, masked.
+    to: String,
+    deadline: Instant,
+}
+
+/// One run of the flow: the job, and everything that was read for it.
 struct JobContext<'a> {
     services: &'a Services,
     job: &'a Job,
@@ -173,29 +204,29 @@ struct JobContext<'a> {
 }
 
 impl<'a> JobContext<'a> {
-    async fn open(services: &'a Services, job: &'a Job, who: &mut String) -> Result<Self, Outcome> {
-        Self::of(services, job, JOB, Inputs::read(services, job, JOB, who).await?).await
-    }
-
     /// Step 2.
-    async fn of(
+    async fn new(
         services: &'a Services,
         job: &'a Job,
+        request: Option<&'a PassRequest>,
         step_budget: StepBudget,
         inputs: Inputs,
-    ) -> Result<Self, Outcome> {
+    ) -> Step<Self> {
         let Inputs { snapshot, record, etag } = inputs;
         if let Some(until) = record.as_ref().and_then(|r| r.leased_until(services.clock.now())) {
-            return Err(Outcome::Failed(Failure::Busy(Some(until))));
+            return Err(Failure::Busy(Some(until)));
         }
         let snapshot = match snapshot {
             Ok(snapshot) => snapshot,
             Err(SnapshotError::Graph(error)) => return Err(error.into()),
-            Err(SnapshotError::Missing) => return Err(missing(services, job, record, etag).await),
+            Err(SnapshotError::Missing) => {
+                return missing(services, job, record, etag).await.map(ControlFlow::Break);
+            }
         };
         let recipients =
             Recipients::choose(&snapshot.user, snapshot.manager.as_ref(), &services.settings.mail);
-        Ok(Self { services, job, request: None, step_budget, snapshot, record, etag, recipients })
+        let context = Self { services, job, request, step_budget, snapshot, record, etag, recipients };
+        Ok(ControlFlow::Continue(context))
     }
 
     fn facts(&self) -> Facts<'_> {
@@ -213,31 +244,30 @@ impl<'a> JobContext<'a> {
         }
     }
 
-    /// Step 3; all decisions but to issue are carried out here.
-    async fn plan(&self) -> Result<Plan, Outcome> {
-        Err(match decide(&self.facts()) {
-            Decision::Issue(plan) => return Ok(plan),
+    /// Step 3. Every decision except to issue is carried out here and ends the job.
+    async fn plan(&self) -> Step<Plan> {
+        Ok(ControlFlow::Break(match decide(&self.facts()) {
+            Decision::Issue(plan) => return Ok(ControlFlow::Continue(plan)),
             Decision::Skip(skip) => self.skip(skip).await?,
             Decision::Block(block) => self.block(block).await?,
             Decision::Revoke { pass_id, why } => self.revoke(&pass_id, why).await?,
             Decision::RecordDelivery(pass) => self.record_used(&pass).await?,
-        })
-    }
-
-    /// Steps 3 to 8.
-    async fn deliver_by_mail(&self) -> Result<Outcome, Outcome> {
-        let plan = self.plan().await?;
-        self.mail(&plan).await?;
-        let to = self.recipients.as_ref().map_or_else(|_| String::new(), |r| r.to.masked());
-        Ok(Outcome::Delivered(DeliveredPass { window: plan.window, to, moved: plan.moved }))
+        }))
     }
 
     /// Steps 4 to 8.
-    async fn mail(&self, plan: &Plan) -> Result<(Pass, Delivery, Instant), Outcome> {
-        let recipients =
-            self.recipients.as_ref().map_err(|why| Outcome::Blocked(Block::NoAddress(why.clone())))?;
+    async fn mail(&self, plan: &Plan) -> Step<Handover> {
+        let recipients = match &self.recipients {
+            Ok(recipients) => recipients,
+            Err(why) => {
+                return Ok(ControlFlow::Break(Outcome::Blocked(Block::NoAddress(why.clone()))));
+            }
+        };
         let draft = self.draft(plan, recipients)?;
-        let (mut lease, pass, code) = self.lease(plan).await?.make_pass(plan).await?;
+        let (mut lease, pass, code) = match self.lease(plan).await?.make_pass(plan).await? {
+            ControlFlow::Continue(made) => made,
+            ControlFlow::Break(outcome) => return Ok(ControlFlow::Break(outcome)),
+        };
         let content = draft.with_code(&code);
         let message = OutgoingMail { to: vec![recipients.to.clone()], cc: recipients.cc.clone(), content };
         if let Err(unsent) = self.send(&lease, &message, &code).await {
@@ -247,27 +277,35 @@ impl<'a> JobContext<'a> {
             return Err(lease.fail(Failure::Graph(unsent.error), unsent.maybe_sent).await);
         }
         lease.record_delivery(&pass, Some(draft.language()), recipients.masked()).await?;
-        Ok((pass, Delivery::ByMail(recipients.masked()), lease.deadline))
+        let (to, deadline) = (recipients.to.masked(), lease.deadline);
+        Ok(ControlFlow::Continue(Handover { pass, to, deadline }))
     }
 
     /// Steps 5 to 8 where the code goes into an answer.
-    async fn hand_to_caller(&self, plan: &Plan) -> Result<(Pass, Delivery, Instant), Outcome> {
-        let (mut lease, pass, code) = self.lease(plan).await?.make_pass(plan).await?;
+    async fn hand_to_caller(&self, plan: &Plan) -> Step<(Pass, Delivery, Instant)> {
+        let (mut lease, pass, code) = match self.lease(plan).await?.make_pass(plan).await? {
+            ControlFlow::Continue(made) => made,
+            ControlFlow::Break(outcome) => return Ok(ControlFlow::Break(outcome)),
+        };
         if let Err(error) = lease.record_delivery(&pass, None, Vec::new()).await {
-            // Someone else may have made a newer pass: the caller must not get a code that is dead already.
+            // Another job may have made a newer pass: the caller must not get a code that does not work.
             lease.delete(&pass).await;
             return Err(error.into());
         }
-        Ok((pass, Delivery::ToCaller(code), lease.deadline))
+        Ok(ControlFlow::Continue((pass, Delivery::ToCaller(code), lease.deadline)))
     }
 
-    async fn lease(&self, plan: &Plan) -> Result<HeldLease<'_>, Outcome> {
+    fn masked_recipients(&self) -> Vec<String> {
+        self.recipients.as_ref().map(Recipients::masked).unwrap_or_default()
+    }
+
+    async fn lease(&self, plan: &Plan) -> Result<HeldLease<'_>, Failure> {
         let deadline = Instant::now() + self.step_budget.work;
         let deadline = self.request.map_or(deadline, |request| deadline.min(request.deadline));
         HeldLease::take(self.services, self.job, plan, &self.facts(), self.etag.as_ref(), deadline).await
     }
 
-    fn draft(&self, plan: &Plan, recipients: &Recipients) -> Result<Draft, Outcome> {
+    fn draft(&self, plan: &Plan, recipients: &Recipients) -> Result<Draft, Failure> {
         let TenantSnapshot { user, .. } = &self.snapshot;
         let mailer = &self.services.mailer;
         let language =
@@ -290,7 +328,7 @@ impl<'a> JobContext<'a> {
         })?)
     }
 
-    /// Sends the mail; again only where nobody knows whether it went out.
+    /// Sends the mail, and sends it again only when the answer leaves open whether it was sent.
     async fn send(&self, lease: &HeldLease<'_>, message: &OutgoingMail, code: &Code) -> Result<(), Unsent> {
         let mut maybe_sent = false;
         for send in 1.. {
@@ -298,30 +336,30 @@ impl<'a> JobContext<'a> {
             let Err(mut error) = self.services.graph.send_mail(from, message, lease.deadline).await else {
                 break;
             };
-            // Exchange may quote what it did not like.
+            // Exchange may quote the mail in its error.
             error.message = code.redact(&error.message);
-            let unclear = error.kind == GraphErrorKind::Ambiguous;
-            maybe_sent |= unclear;
-            if !unclear || send == MAX_SENDS {
+            let is_ambiguous = error.kind == GraphErrorKind::Ambiguous;
+            maybe_sent |= is_ambiguous;
+            if !is_ambiguous || send == MAX_SENDS {
                 return Err(Unsent { maybe_sent, error });
             }
         }
         Ok(())
     }
 
-    async fn skip(&self, skip: Skip) -> Result<Outcome, Outcome> {
-        // What stood in the way of a joiner who is served is over; if it comes back, it is news again.
+    async fn skip(&self, skip: Skip) -> Result<Outcome, Failure> {
+        // The joiner is served: an alert about the same cause is news again.
         if skip == Skip::AlreadyServed
             && let Some(record) = self.record.clone().filter(|r| r.cause.is_some())
         {
             self.write(Record { cause: None, ..record }).await?;
         }
-        Ok(skip.into())
+        Ok(Outcome::Skipped(skip))
     }
 
-    async fn block(&self, block: Block) -> Result<Outcome, Outcome> {
-        let word = block.word();
-        // Whoever came into power meanwhile must not keep a pass that came late: its code may be anybody's.
+    async fn block(&self, block: Block) -> Result<Outcome, Failure> {
+        let cause = block.cause();
+        // An account that became privileged must not keep a pass that was not delivered: its code may be known to anybody.
         if matches!(block, Block::Privileged(_))
             && self.job.reason != Reason::Http
             && let Some(pass) = self.facts().listed_undelivered()
@@ -329,57 +367,55 @@ impl<'a> JobContext<'a> {
             self.services.graph.delete_pass(self.job.user_id, &pass.id).await?;
         }
         let outcome = Outcome::Blocked(block);
-        let told = self.record.as_ref().and_then(|r| r.cause.as_deref());
-        // A caller has the answer; a person who was told knows.
-        if self.job.reason == Reason::Http || told == Some(word) {
+        let alerted = self.record.as_ref().and_then(|r| r.cause.as_deref());
+        // A caller has the answer, and one alert is enough.
+        if self.job.reason == Reason::Http || alerted == Some(cause) {
             return Ok(outcome);
         }
-        self.tell(&outcome).await;
+        self.alert(&outcome).await;
         let purpose = if self.job.reason == Reason::GroupAdd { Purpose::OnDemand } else { Purpose::Joiner };
         let new = || Record::new(State::Blocked, purpose, self.services.clock.now());
         let mut record = self.record.clone().unwrap_or_else(new);
-        // What was mailed stays mailed: the pass is still out there, and still ours to take back.
+        // A delivered pass still exists, and a later sweep must be able to revoke it.
         if record.state != State::Delivered {
             record.state = State::Blocked;
         }
         record.pass = self.facts().listed_of_ours().map(pass_record).or(record.pass);
-        record.cause = Some(word.to_owned());
+        record.cause = Some(cause.to_owned());
         self.write(record).await?;
         Ok(outcome)
     }
 
-    async fn revoke(&self, pass_id: &str, why: Revoke) -> Result<Outcome, Outcome> {
+    async fn revoke(&self, pass_id: &str, why: Revoke) -> Result<Outcome, Failure> {
         self.services.graph.delete_pass(self.job.user_id, pass_id).await?;
         let outcome = Outcome::Revoked(why);
-        self.tell(&outcome).await;
+        self.alert(&outcome).await;
         if let Some(mut record) = self.record.clone() {
-            record.take_back(pass_id);
+            record.revoke(pass_id);
             self.write(record).await?;
         }
         Ok(outcome)
     }
 
-    async fn record_used(&self, pass: &Pass) -> Result<Outcome, Outcome> {
+    async fn record_used(&self, pass: &Pass) -> Result<Outcome, Failure> {
         if let Some(mut record) = self.record.clone() {
-            record.record_delivery(
-                delivered(&record, pass, self.services.clock.now()),
-                self.snapshot.user.is_enabled(),
-            );
+            let delivered = delivered(&record, pass, self.services.clock.now());
+            record.record_delivery(delivered, self.snapshot.user.is_enabled());
             self.write(record).await?;
         }
-        Ok(Skip::WasUsed.into())
+        Ok(Outcome::Skipped(Skip::WasUsed))
     }
 
-    async fn tell(&self, outcome: &Outcome) {
+    async fn alert(&self, outcome: &Outcome) {
         alert::send_outcome(self.services, self.job, &self.snapshot.user.user_principal_name, outcome).await;
     }
 
-    async fn write(&self, record: Record) -> Result<(), Outcome> {
+    async fn write(&self, record: Record) -> Result<(), Failure> {
         write(self.services, self.job, record, self.etag.as_ref()).await
     }
 }
 
-/// A mail that did not go out, or may have.
+/// A mail that was not sent, or whose answers leave that open.
 struct Unsent {
     maybe_sent: bool,
     error: GraphError,
@@ -390,23 +426,24 @@ async fn write(
     job: &Job,
     mut record: Record,
     etag: Option<&ETag>,
-) -> Result<(), Outcome> {
+) -> Result<(), Failure> {
     record.updated_at = services.clock.now();
     services.ledger.write(job.user_id, &record, etag).await?;
     Ok(())
 }
 
-/// An account that is not there: deleted, where a record asks for a second look; not there yet, otherwise.
-async fn missing(services: &Services, job: &Job, record: Option<Record>, etag: Option<ETag>) -> Outcome {
-    let Some(record) = record.filter(|_| job.reason == Reason::Recheck) else {
-        return Outcome::Failed(Failure::Missing);
-    };
+/// An account that does not exist: deleted, if a record asked for a recheck; not replicated yet, otherwise.
+async fn missing(
+    services: &Services,
+    job: &Job,
+    record: Option<Record>,
+    etag: Option<ETag>,
+) -> Result<Outcome, Failure> {
+    let record = record.filter(|_| job.reason == Reason::Recheck).ok_or(Failure::Missing)?;
     let outcome = Outcome::Revoked(Revoke::Deleted);
     alert::send_outcome(services, job, &job.user_id.to_string(), &outcome).await;
-    let record =
-        Record { state: State::Revoked, cause: Some(Record::DELETED.into()), delivered: None, ..record };
-    match write(services, job, record, etag.as_ref()).await {
-        Ok(()) => outcome,
-        Err(outcome) => outcome,
-    }
+    let cause = Some(Revoke::Deleted.cause().to_owned());
+    let record = Record { state: State::Revoked, cause, delivered: None, ..record };
+    write(services, job, record, etag.as_ref()).await?;
+    Ok(outcome)
 }

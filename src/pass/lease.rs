@@ -1,9 +1,9 @@
-//! A lease on a user: while we hold it, no other job makes a pass for them.
+//! The lease on a user: while a job holds it, no other job makes a pass for that user.
 //!
-//! The record says `issuing` before anything changes in the tenant, and what became of it afterwards. Every
-//! write is conditional on the one before; whoever loses starts afresh later.
+//! The record says `issuing` before anything changes in the tenant, and the result afterwards. Every write is
+//! conditional on the version before; a job whose write conflicts fails and runs again later.
 
-use std::time::Duration;
+use std::{ops::ControlFlow, time::Duration};
 
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
@@ -11,7 +11,7 @@ use super::{
     alert,
     decide::{Facts, Plan},
     job::{Job, Reason},
-    outcome::{Block, Failure, Outcome},
+    outcome::{Block, Failure, Outcome, Step},
     ownership::{delivered, pass_record, purpose_of},
     replication::REPLICATION_RETRY_DELAYS,
     services::Services,
@@ -23,7 +23,7 @@ use crate::{
     ledger::{CallResult, Delivered, ETag, IdempotencyEntry, Lease, LedgerError, Purpose, Record, State},
 };
 
-/// A lease that we hold.
+/// A lease that this job holds.
 pub struct HeldLease<'a> {
     services: &'a Services,
     job: &'a Job,
@@ -32,17 +32,17 @@ pub struct HeldLease<'a> {
     etag: ETag,
     /// The record before the lease.
     before: Option<&'a Record>,
-    /// Whether a pass was made or deleted, or may have been: then what was there before may be gone.
-    touched: bool,
-    /// Nothing that cannot be undone starts after this. Monotonic.
+    /// Whether a pass was made or deleted, or may have been: then the pass that existed before may be gone.
+    tenant_changed: bool,
+    /// No change in the tenant and no mail goes on after this. Monotonic.
     pub deadline: Instant,
 }
 
 impl<'a> HeldLease<'a> {
-    /// Leases the user for `job`. Nothing that cannot be undone is to start after `deadline`.
+    /// Takes the lease on the user for `job`.
     ///
     /// # Errors
-    /// When another job was faster, or may have been: the next delivery sorts it out.
+    /// When another job wrote the record, or the answer to our own write was lost: the next delivery finds out.
     pub async fn take(
         services: &'a Services,
         job: &'a Job,
@@ -50,10 +50,10 @@ impl<'a> HeldLease<'a> {
         facts: &Facts<'a>,
         etag: Option<&ETag>,
         deadline: Instant,
-    ) -> Result<Self, Outcome> {
+    ) -> Result<Self, Failure> {
         let new = || Record::new(State::Issuing, plan.purpose, facts.now);
         let mut record = facts.record.cloned().unwrap_or_else(new);
-        // An earlier lease may have made a pass and died: the new lease must not hide whose it is.
+        // The job of an earlier lease may have made a pass and died: the record must still say that it is ours.
         record.pass = facts.listed_of_ours().map(pass_record).or(record.pass);
         record.state = State::Issuing;
         record.purpose = plan.purpose;
@@ -78,18 +78,15 @@ impl<'a> HeldLease<'a> {
         record.add_lease(lease, facts.now);
         let etag = services.ledger.write(job.user_id, &record, etag).await?;
         let (before, user) = (facts.record, &facts.snapshot.user);
-        Ok(Self { services, job, user, record, etag, before, touched: false, deadline })
+        Ok(Self { services, job, user, record, etag, before, tenant_changed: false, deadline })
     }
 
-    /// Makes the pass. When it cannot be made, the lease is given back with the reason.
-    ///
-    /// # Errors
-    /// `Blocked` when Graph refuses for good, `Failed` otherwise.
-    pub async fn make_pass(mut self, plan: &Plan) -> Result<(Self, Pass, Code), Outcome> {
+    /// Makes the pass. When that is not possible, releases the lease and records the cause.
+    pub async fn make_pass(mut self, plan: &Plan) -> Step<(Self, Pass, Code)> {
         let mut answer_lost = false;
         let posted = self.post(plan, &mut answer_lost).await;
-        // What a pass for somebody else's purpose replaced did not vanish.
-        if self.touched
+        // A joiner's pass that a pass for another purpose replaced did not vanish.
+        if self.tenant_changed
             && plan.purpose != Purpose::Joiner
             && let Some(delivered) = &mut self.record.delivered
         {
@@ -99,21 +96,21 @@ impl<'a> HeldLease<'a> {
             Ok((pass, _)) if pass.usability(self.services.clock.now()) == Usability::Disabled => {
                 self.record.pass = Some(pass_record(&pass));
                 self.delete(&pass).await;
-                Err(self.block(Block::DisabledByPolicy).await)
+                Ok(ControlFlow::Break(self.block(Block::DisabledByPolicy).await))
             }
             Ok((pass, code)) => {
                 self.record.pass = Some(pass_record(&pass));
-                Ok((self, pass, code))
+                Ok(ControlFlow::Continue((self, pass, code)))
             }
-            // Unless a pass may be out there that has to be looked after.
+            // After a lost answer a pass may exist, which a later job has to look for.
             Err(error) if error.kind == GraphErrorKind::Refused && !answer_lost => {
-                Err(self.block(Block::Refused(error)).await)
+                Ok(ControlFlow::Break(self.block(Block::Refused(error)).await))
             }
             Err(error) => Err(self.fail(Failure::Graph(error), false).await),
         }
     }
 
-    /// POST, with what is safe to do about its failures: it replaces, so a lost answer is met by a second POST.
+    /// Sends the POST. It replaces the user's pass, so after a lost answer it is sent once more.
     async fn post(&mut self, plan: &Plan, answer_lost: &mut bool) -> Result<(Pass, Code), GraphError> {
         let (services, user, deadline) = (self.services, self.user, self.deadline);
         let mut waits = REPLICATION_RETRY_DELAYS.iter();
@@ -121,22 +118,26 @@ impl<'a> HeldLease<'a> {
         loop {
             let error = match services.graph.create_pass(user.id, plan.window.as_new_pass(), deadline).await {
                 Ok(made) => {
-                    self.touched = true;
+                    self.tenant_changed = true;
                     return Ok(made);
                 }
                 Err(error) => error,
             };
             match error.kind {
-                GraphErrorKind::Ambiguous if !*answer_lost => (*answer_lost, self.touched) = (true, true),
+                GraphErrorKind::Ambiguous if !*answer_lost => {
+                    (*answer_lost, self.tenant_changed) = (true, true)
+                }
                 GraphErrorKind::NotFound => match waits.next() {
                     Some(seconds) => sleep(Duration::from_secs(*seconds)).await,
                     None => return Err(error),
                 },
                 GraphErrorKind::Refused if !cleared && says_one_exists(&error) => {
-                    (cleared, self.touched) = (true, true);
-                    // In time: whoever comes after us may have made what would be listed later.
-                    let deleted = timeout_at(deadline, self.delete_what_stands_in_the_way()).await;
-                    if !deleted.unwrap_or_else(|_| Err(GraphError::no_time("making room for the pass")))? {
+                    (cleared, self.tenant_changed) = (true, true);
+                    // Before the deadline: later, the list may show the pass of the next job.
+                    let deleted = timeout_at(deadline, self.delete_replaceable()).await;
+                    if !deleted
+                        .unwrap_or_else(|_| Err(GraphError::no_time("deleting the pass that exists")))?
+                    {
                         return Err(error);
                     }
                 }
@@ -145,8 +146,8 @@ impl<'a> HeldLease<'a> {
         }
     }
 
-    /// Deletes a listed pass that is ours or dead. A working pass of somebody else stays.
-    async fn delete_what_stands_in_the_way(&self) -> Result<bool, GraphError> {
+    /// Deletes a listed pass that is ours or does not work any more. A working pass that somebody else made stays.
+    async fn delete_replaceable(&self) -> Result<bool, GraphError> {
         let now = self.services.clock.now();
         let mut deleted = false;
         for pass in self.services.graph.list_passes(self.user.id).await? {
@@ -158,8 +159,8 @@ impl<'a> HeldLease<'a> {
         Ok(deleted)
     }
 
-    /// Deletes a pass that we just made and that nobody was delivery. If that fails, it is on record as ours, and
-    /// the next job replaces it.
+    /// Deletes a pass that was just made and not delivered. If that fails, the record says that it is ours, and the next
+    /// job replaces it.
     pub async fn delete(&self, pass: &Pass) {
         let user = self.user.id;
         let time = if self.job.reason == Reason::Http { budget::CALL_CLEANUP } else { budget::CLEANUP };
@@ -170,10 +171,10 @@ impl<'a> HeldLease<'a> {
         }
     }
 
-    /// Writes down that `pass` was delivered.
+    /// Records that `pass` was delivered.
     ///
     /// # Errors
-    /// When the record was changed meanwhile, or the ledger is away: the next delivery looks afresh.
+    /// When another job wrote the record, or the ledger fails: the next delivery reads everything again.
     pub async fn record_delivery(
         &mut self,
         pass: &Pass,
@@ -187,63 +188,63 @@ impl<'a> HeldLease<'a> {
         );
         self.record.end_call(&self.job.key, CallResult::Issued(pass_record(pass)));
         match self.write(State::Delivered).await {
-            // Written, and only the answer was lost.
+            // The write arrived, and only its answer was lost.
             Err(_) if self.is_recorded(pass).await => Ok(()),
             result => result,
         }
     }
 
-    /// Whether the ledger has it that `pass` was delivered.
+    /// Whether the ledger says that `pass` was delivered.
     async fn is_recorded(&self, pass: &Pass) -> bool {
         let written = self.services.ledger.read(self.user.id).await.ok().flatten();
         written.and_then(|(record, _)| record.delivered).is_some_and(|d| d.pass.pass_id == pass.id)
     }
 
-    /// Gives the lease back: something went wrong. The code `may_have_arrived` all the same.
-    pub async fn fail(mut self, failure: Failure, may_have_arrived: bool) -> Outcome {
+    /// Releases the lease after a failure. The mail with the code `may_have_arrived` all the same.
+    pub async fn fail(mut self, failure: Failure, may_have_arrived: bool) -> Failure {
         let made = self.record.pass.clone().filter(|_| may_have_arrived);
         self.record.end_call(&self.job.key, made.map_or(CallResult::Nothing, CallResult::Issued));
-        self.record.cause = self.cause(failure.word());
-        self.give_back(State::Failed).await;
-        Outcome::Failed(failure)
+        self.record.cause = self.recorded_cause(failure.cause());
+        self.release(State::Failed).await;
+        failure
     }
 
     async fn block(mut self, block: Block) -> Outcome {
-        let word = block.word();
+        let cause = block.cause();
         let outcome = Outcome::Blocked(block);
-        // A caller has the answer.
-        if self.alerted_cause() != Some(word) && self.job.reason != Reason::Http {
+        // A caller gets the answer instead of an alert.
+        if self.alerted_cause() != Some(cause) && self.job.reason != Reason::Http {
             alert::send_outcome(self.services, self.job, &self.user.user_principal_name, &outcome).await;
         }
         self.record.end_call(&self.job.key, CallResult::Nothing);
-        self.record.cause = self.cause(word);
-        self.give_back(State::Blocked).await;
+        self.record.cause = self.recorded_cause(cause);
+        self.release(State::Blocked).await;
         outcome
     }
 
-    /// What the record gives as the reason: of a call, what it gave before, for nobody but the caller was told.
-    fn cause(&self, word: &str) -> Option<String> {
-        if self.job.reason == Reason::Http { self.alerted_cause() } else { Some(word) }.map(str::to_owned)
+    /// The cause for the record. A call keeps the one before: no alert was sent about its own.
+    fn recorded_cause(&self, cause: &str) -> Option<String> {
+        if self.job.reason == Reason::Http { self.alerted_cause() } else { Some(cause) }.map(str::to_owned)
     }
 
-    /// The reason that a person was told of before.
+    /// The cause of the last alert.
     fn alerted_cause(&self) -> Option<&'a str> {
         self.before.and_then(|record| record.cause.as_deref())
     }
 
-    /// A lease that could not be given back ends by itself, five minutes after it was made.
-    async fn give_back(&mut self, state: State) {
-        let state = self.after_a_call(state);
+    /// A lease that cannot be released ends by itself, five minutes after it was taken.
+    async fn release(&mut self, state: State) {
+        let state = self.state_after_call(state);
         if let Err(error) = self.write(state).await {
             tracing::warn!(event = "ledger.write_failed", user = %self.user.id, ?state, %error);
         }
     }
 
-    /// A caller who got no pass calls again. What others were promised must not be forgotten for that: a call that
-    /// changed nothing leaves the record as it was, and one that did leaves a pass on demand that is still to come.
-    fn after_a_call(&mut self, state: State) -> State {
+    /// A failed call must not change what the record says of other jobs: a caller who got no pass calls again. A call that
+    /// changed nothing in the tenant leaves the record as it was; one that did keeps a pass on demand that is still due.
+    fn state_after_call(&mut self, state: State) -> State {
         let Some(before) = self.before.filter(|_| self.job.reason == Reason::Http) else { return state };
-        if !self.touched {
+        if !self.tenant_changed {
             let calls = std::mem::take(&mut self.record.calls);
             self.record = Record { calls, ..before.clone() };
             return before.state;
@@ -262,8 +263,8 @@ impl<'a> HeldLease<'a> {
     }
 }
 
-/// Graph's documentation says that a POST replaces; some tenants were seen to refuse while a pass exists. All 400s
-/// of passes share one code, so only the words tell.
+/// Graph's documentation says that a POST replaces the pass; some tenants were seen to refuse while one exists. All 400s
+/// about passes have the same code, so only the message tells them apart.
 fn says_one_exists(error: &GraphError) -> bool {
     let words = error.message.to_ascii_lowercase();
     error.status == Some(409) || words.contains("already exist") || words.contains("already has")

@@ -7,34 +7,35 @@ use crate::{
     ledger::{Delivered, Lease, PassRecord, Purpose, Record},
 };
 
-/// How far Graph's clock and ours may be apart.
+/// How far Graph's clock and ours may differ.
 const CLOCK_SKEW: TimeDelta = TimeDelta::minutes(1);
-/// How long after its lease a request that seemed lost may still make a pass.
-const ON_ITS_WAY: TimeDelta = TimeDelta::minutes(15);
-/// What we made `pass` for, if it is ours: its id is on record, or a lease announced it.
+/// How long after the lease a request whose answer was lost may still make a pass.
+const LATE_REQUEST: TimeDelta = TimeDelta::minutes(15);
+/// What we made `pass` for; `None` if it is not ours. It is ours if its id is on record, or if it was created under a
+/// lease.
 pub(super) fn purpose_of(record: &Record, pass: &Pass) -> Option<Purpose> {
     if let Some(delivered) = record.delivered.as_ref().filter(|d| d.pass.pass_id == pass.id) {
         return Some(delivered.purpose);
     }
-    let announced = record.leases().find(|lease| was_created_under(lease, pass)).map(|lease| lease.purpose);
+    let under_lease = record.leases().find(|lease| was_created_under(lease, pass)).map(|lease| lease.purpose);
     let on_record = || record.pass.as_ref().filter(|made| made.pass_id == pass.id).map(|_| record.purpose);
-    announced.or_else(on_record)
+    under_lease.or_else(on_record)
 }
 
-/// Whether `pass` is the one that `lease` announced: made since, with exactly the window that was planned. Then a
-/// worker died, or the answer to its POST was lost.
+/// Whether `pass` was created under `lease`: since it was taken, with exactly its window. Then the worker died, or the
+/// answer to its POST was lost.
 pub(super) fn was_created_under(lease: &Lease, pass: &Pass) -> bool {
     let since = pass.created_date_time - lease.since;
     let as_planned = match lease.opens_at {
         Some(opens_at) => pass.start_date_time == opens_at,
-        // "From now on, for as long as the policy allows" is what a helpdesk asks for too: only a pass of the
-        // minutes after the lease can be the one that it announced.
-        None => (pass.start_date_time - pass.created_date_time).abs() <= CLOCK_SKEW && since <= ON_ITS_WAY,
+        // A helpdesk asks for "from now on, for as long as the policy allows" too: only a pass of the minutes after the
+        // lease is ours.
+        None => (pass.start_date_time - pass.created_date_time).abs() <= CLOCK_SKEW && since <= LATE_REQUEST,
     };
     as_planned && pass.lifetime_in_minutes == lease.lifetime_minutes && since >= -CLOCK_SKEW
 }
 
-/// The delivery of `pass` by the job that `record` tells of.
+/// The delivery of `pass` by the job in `record`.
 pub(super) fn delivered(record: &Record, pass: &Pass, at: DateTime<Utc>) -> Delivered {
     let again = record.delivered.as_ref().filter(|d| d.day_one.is_some() && d.day_one == record.day_one);
     Delivered {

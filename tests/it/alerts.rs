@@ -52,24 +52,24 @@ async fn an_alert_says_who_it_is_about_what_happened_and_what_to_do() {
     let stories: [(Story, &str, &str, &str); 3] = [
         (
             |world, emma| world.sandbox.edit(|tenant| tenant.assign_role(emma, roles::GLOBAL_ADMINISTRATOR)),
-            "Someone gets no pass",
+            "A user gets no pass",
             "the account holds the role",
-            "Give this person their first sign-in yourself",
+            "Give this person their first sign-in in person",
         ),
         (
             |world, emma| {
                 world.sandbox.edit(|tenant| tenant.change(emma, |p: &mut Person| p.hire_date = None))
             },
-            "A joiner's pass was taken back",
-            "pass taken back: no hire date",
-            "set their hire date again",
+            "A joiner's pass was revoked",
+            "pass revoked: the account has no hire date",
+            "set the hire date again",
         ),
         (
             |world, emma| {
                 world.sandbox.edit(|tenant| tenant.delete_pass(emma));
                 world.sandbox.inject(Fault::on("POST", "sendMail", refuse(400)).times(5));
             },
-            "Given up after 5 tries",
+            "A job failed 5 times and is in the poison queue",
             "Graph failed us while sending the mail",
             "To do: read Graph",
         ),

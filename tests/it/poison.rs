@@ -62,7 +62,7 @@ impl Setup {
     /// The alerts that speak of messages.
     fn alerts_about_poison(&self) -> Vec<Value> {
         let mut alerts = self.world.alerts();
-        alerts.retain(|alert| alert["subject"].as_str().unwrap().contains("given up"));
+        alerts.retain(|alert| alert["subject"].as_str().unwrap().contains("in the poison queue"));
         alerts
     }
 }
@@ -100,7 +100,7 @@ async fn the_next_sweep_tells_once_of_all_that_was_given_up() {
     let told = setup.alerts_about_poison();
     assert_eq!(told.len(), before + 1, "one for all of them");
     let alert = told.last().unwrap();
-    assert!(alert["subject"].as_str().unwrap().contains("3 messages were given up"), "{alert}");
+    assert!(alert["subject"].as_str().unwrap().contains("3 messages are in the poison queue"), "{alert}");
     for words in [
         "emma.brooks@",
         "2 messages that name no user",
@@ -179,7 +179,7 @@ async fn more_than_the_service_shows_are_counted() {
     }
     setup.sweep().await;
     let told = setup.alerts_about_poison();
-    assert!(told[0]["subject"].as_str().unwrap().contains("40 messages were given up"), "{told:?}");
+    assert!(told[0]["subject"].as_str().unwrap().contains("40 messages are in the poison queue"), "{told:?}");
     assert!(body(&told[0]).contains("32 messages that name no user, 8 more messages"), "{}", body(&told[0]));
 }
 
@@ -226,7 +226,7 @@ impl Queue for Closed {
 #[tokio::test(start_paused = true)]
 async fn a_queue_that_cannot_be_read_is_a_line_in_the_log_and_the_sweep_goes_on() {
     let queues = || Queues { jobs: Arc::new(Closed), poison: Arc::new(Closed) };
-    for (queues, words) in [(Some(queues()), CLOSED), (None, "no AzureWebJobsStorage")] {
+    for (queues, words) in [(Some(queues()), CLOSED), (None, "AzureWebJobsStorage does not say")] {
         let (world, _) = World::with_emma();
         let app = app(&world);
         let app = match queues {

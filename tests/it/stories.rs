@@ -145,7 +145,7 @@ async fn the_advice_after_a_cancellation_by_disabling_works() {
     world.sandbox.edit(|t| t.change(emma, |p| p.hire_date = Some(time("2026-11-28T00:00:00Z"))));
     world.later(TimeDelta::days(1));
     let ends = world.sweep().await;
-    assert!(!alert.contains("set their hire date again") || ends[0].outcome == "delivered", "{ends:?}");
+    assert!(!alert.contains("set the hire date again") || ends[0].outcome == "delivered", "{ends:?}");
 }
 
 #[tokio::test(start_paused = true)]

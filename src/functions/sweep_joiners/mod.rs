@@ -1,4 +1,4 @@
-//! SweepJoiners: once a day, one job for everyone whose first day is near, and for every record that is not settled.
+//! SweepJoiners: once a day, one job for each joiner whose day one is near, and for each record that is not finished.
 
 mod poison;
 mod subscription;
@@ -24,11 +24,11 @@ use crate::{
     zone::zone_for,
 };
 
-/// Finds the jobs of the day, the earliest day one first. `retries_left` is how often the host would run this again,
-/// where it says so.
+/// Finds the jobs of the day, the earliest day one first. `retries_left` is how often the host will run this again;
+/// `None` where the host does not say so.
 ///
 /// # Errors
-/// When Graph cannot be asked for joiners. A person is told when waiting will not help or nobody will try again.
+/// When the search for joiners fails. An alert is sent if the error is permanent or no retry is left.
 pub async fn sweep_joiners(app: &App, retries_left: Option<u32>) -> Result<GroupSync, GraphError> {
     let result = sweep(app).await;
     if let Err(error) = &result
@@ -36,11 +36,11 @@ pub async fn sweep_joiners(app: &App, retries_left: Option<u32>) -> Result<Group
     {
         app.services
             .alert(&Alert {
-                headline: "The sweep found nobody: it could not read the tenant".into(),
-                who: "every joiner of the next days".into(),
+                headline: "The sweep could not read the tenant and found no joiners".into(),
+                who: "all joiners of the next days".into(),
                 what_happened: error.to_string(),
                 what_to_do: format!(
-                    "To do: {}. The next sweep takes up everyone who was missed.",
+                    "To do: {}. The next sweep serves everyone who was missed.",
                     error.advice()
                 ),
                 reference: format!("sweep of {:.0}", app.services.clock.now()),
@@ -54,7 +54,7 @@ async fn sweep(app: &App) -> Result<GroupSync, GraphError> {
     let now = app.services.clock.now();
     let candidates = timeout(budget::SWEEP_SEARCH, candidates(app, now))
         .await
-        .unwrap_or_else(|_| Err(GraphError::no_time("looking for joiners")))?;
+        .unwrap_or_else(|_| Err(GraphError::no_time("searching for joiners")))?;
     let without_date = candidates.iter().filter(|user| user.employee_hire_date.is_none()).count();
     let joiners: BTreeSet<(NaiveDate, Uuid)> =
         candidates.iter().filter_map(|user| near_day_one(app, user, now).map(|day| (day, user.id))).collect();
@@ -81,14 +81,14 @@ async fn sweep(app: &App) -> Result<GroupSync, GraphError> {
     Ok(GroupSync { jobs, completion })
 }
 
-/// What a sweep sees to beside joiners. Whoever is found here and lost is found again by the next.
+/// What a sweep does beside joiners. If it is cut off, the next sweep finds the same again.
 async fn other_duties(app: &App) -> GroupSync {
     poison::alert_poison_messages(app).await;
     on_demand(app).await
 }
 
-/// Who came into the on-demand group without anybody telling: notifications get lost, and connectors are switched off.
-/// The first time, it only sees who is there; from then on Graph may tell.
+/// Finds new members of the on-demand group whose notification was lost. The first sweep records who is a member, and
+/// then creates the subscription to notifications.
 async fn on_demand(app: &App) -> GroupSync {
     let Some(group) = app.services.settings.on_demand_group else { return GroupSync::default() };
     let late = |_| Err(GraphError::no_time("reading the on-demand group").into());
@@ -101,16 +101,13 @@ async fn on_demand(app: &App) -> GroupSync {
             subscription::keep_alive(app).await;
             found
         }
-        Err(outcome) => {
+        Err(failure) => {
             app.services
                 .alert(&Alert {
-                    headline: "The sweep could not look into the on-demand group".into(),
-                    who: "whoever was added since the last sweep, where no message said so".into(),
-                    what_happened: outcome.to_string(),
-                    what_to_do: format!(
-                        "{} Joiners of today are served all the same.",
-                        outcome.advice().unwrap_or_default()
-                    ),
+                    headline: "The sweep could not read the on-demand group".into(),
+                    who: "users who were added since the last sweep, if their notification was lost".into(),
+                    what_happened: failure.to_string(),
+                    what_to_do: format!("{} Today's joiners are served all the same.", failure.advice()),
                     reference: format!("sweep of {:.0}", app.services.clock.now()),
                 })
                 .await;
@@ -135,24 +132,24 @@ fn near_day_one(app: &App, user: &Candidate, now: DateTime<Utc>) -> Option<Naive
     (distance(day, zone, app.services.settings.lead_days, now) == Distance::Near).then_some(day)
 }
 
-/// Records that need a second look: unfinished ones, and delivered passes of people who are no candidates any more.
-/// Today's joiners are looked at anyway, but for those who were promised a pass on demand: their second look comes
-/// in place of their job, and includes it. Without the ledger joiners are still queued, and second looks wait.
+/// A recheck for each record that is not finished, and for each delivered pass whose user is no joiner any more. Today's
+/// joiners have a job anyway, except those whose pass on demand is due: their recheck replaces and includes the job.
+/// Without the ledger, joiners are still queued, and rechecks wait for the next sweep.
 async fn rechecks(app: &App, joiners: &BTreeSet<(NaiveDate, Uuid)>, now: DateTime<Utc>) -> Vec<Job> {
     let joiners: BTreeSet<&Uuid> = joiners.iter().map(|(_, user)| user).collect();
-    let is_promised =
+    let is_due_on_demand =
         |record: &Record| record.purpose == Purpose::OnDemand && record.unfinished_until() > Some(now);
     match app.services.ledger.open(now).await {
         Ok(records) => records
             .into_iter()
-            .filter(|(user, record)| !joiners.contains(user) || is_promised(record))
+            .filter(|(user, record)| !joiners.contains(user) || is_due_on_demand(record))
             .map(|(user, _)| Job::recheck(user, now.date_naive()))
             .collect(),
         Err(error) => {
             app.services
                 .alert(&Alert {
                     headline: "The sweep could not read the ledger".into(),
-                    who: "every joiner whose first day moved or was cancelled".into(),
+                    who: "joiners whose day one moved or was cancelled".into(),
                     what_happened: error.to_string(),
                     what_to_do: CHECK_STORAGE.into(),
                     reference: format!("sweep of {now:.0}"),
@@ -164,4 +161,4 @@ async fn rechecks(app: &App, joiners: &BTreeSet<(NaiveDate, Uuid)>, now: DateTim
 }
 
 const CHECK_STORAGE: &str = "Check that the storage account can be reached and that the app's identity may read and \
-    write its blobs. Joiners of today are served all the same.";
+    write its blobs. Today's joiners are served all the same.";

@@ -1,4 +1,4 @@
-//! What the host gave up lies in `pass-jobs-poison`, where nobody looks: the sweep does, and tells a person once.
+//! The sweep alerts once about all messages in the poison queue, `pass-jobs-poison`.
 
 use std::collections::BTreeMap;
 
@@ -14,25 +14,26 @@ use crate::{
     queue::{POISON, PoisonMessages},
 };
 
-const AT_ONCE: usize = 4;
+/// How many users are looked up at the same time.
+const CONCURRENT_LOOKUPS: usize = 4;
 
-/// Somebody whose message was given up.
+/// A user whom a poison message is about.
 #[derive(Clone, Debug)]
 struct Person {
     user: Option<Uuid>,
-    /// As a person knows them, if we could find out.
+    /// The sign-in name where it could be read, else the object id.
     name: String,
-    /// When their last message was put there.
+    /// When the last message about this user was queued.
     last: DateTime<Utc>,
-    /// A pass reached them after that.
+    /// Whether a pass was delivered after that.
     is_served: bool,
 }
 
-/// Looks, and tells a person where a person must act. The text of a message stays out of it, as ever; a queue that
-/// cannot be read does not hold up the sweep.
+/// Sends one alert about the poison messages whose users still wait. The alert does not quote a message. A queue that
+/// cannot be read does not stop the sweep.
 pub(super) async fn alert_poison_messages(app: &App) {
     let Some(queues) = &app.queues else {
-        let why = "there is no AzureWebJobsStorage that says where the queues are";
+        let why = "AzureWebJobsStorage does not say where the queues are";
         tracing::info!(event = "poison.not_read", queue = POISON, why);
         return;
     };
@@ -45,7 +46,7 @@ pub(super) async fn alert_poison_messages(app: &App) {
     };
     let Some(oldest) = poison.messages.iter().map(|message| message.inserted).min() else { return };
     let named = people(&poison);
-    let people = timeout(budget::SWEEP_NAMES, known(app, named.clone())).await.unwrap_or(named);
+    let people = timeout(budget::SWEEP_NAMES, look_up(app, named.clone())).await.unwrap_or(named);
     let nameless =
         poison.messages.iter().filter(|message| Subject::of(message).people().next().is_none()).count();
     let unseen = poison.total - poison.messages.len();
@@ -64,7 +65,7 @@ pub(super) async fn alert_poison_messages(app: &App) {
     app.services.alert(&poison_alert(&poison, oldest, &waiting, &served, nameless, unseen)).await;
 }
 
-/// Everyone whom the messages name, as the messages name them.
+/// All users whom the messages name, as the messages name them.
 fn people(poison: &PoisonMessages) -> Vec<Person> {
     let mut people: BTreeMap<String, Person> = BTreeMap::new();
     for message in &poison.messages {
@@ -78,12 +79,16 @@ fn people(poison: &PoisonMessages) -> Vec<Person> {
     people.into_values().collect()
 }
 
-/// The same, with what the tenant and the ledger know of them.
-async fn known(app: &App, people: Vec<Person>) -> Vec<Person> {
-    stream::iter(people).map(|person| known_person(app, person)).buffered(AT_ONCE).collect().await
+/// The same users with their sign-in names and whether they were served.
+async fn look_up(app: &App, people: Vec<Person>) -> Vec<Person> {
+    stream::iter(people)
+        .map(|person| look_up_person(app, person))
+        .buffered(CONCURRENT_LOOKUPS)
+        .collect()
+        .await
 }
 
-async fn known_person(app: &App, mut person: Person) -> Person {
+async fn look_up_person(app: &App, mut person: Person) -> Person {
     let user = match person.user {
         Some(user) => {
             if let Ok(Some(name)) = app.services.graph.sign_in_name(user).await {
@@ -120,26 +125,25 @@ fn poison_alert(
         who.push(format!("{unseen} more messages"));
     }
     if who.is_empty() {
-        who.push("nobody who waits".into());
+        who.push("nobody waits".into());
     }
-    let (noun, lie) = if poison.total == 1 { ("message", "lies") } else { ("messages", "lie") };
+    let (noun, are) = if poison.total == 1 { ("message", "is") } else { ("messages", "are") };
     let mut what_happened = format!(
-        "{} {noun} {lie} in the queue {POISON}, the oldest since {} UTC: tried as often as the host tries, or not \
-         readable for it.",
+        "{} {noun} {are} in the queue {POISON}, the oldest since {} UTC: the host delivered each as often as host.json \
+         says, or could not decode it.",
         poison.total,
         oldest.format("%Y-%m-%d %H:%M"),
     );
     if !served.is_empty() {
         what_happened += &format!(" Served by a later job: {}.", names(served));
     }
-    let was = if poison.total == 1 { "was" } else { "were" };
     Alert {
-        headline: format!("{} {noun} {was} given up", poison.total),
+        headline: format!("{} {noun} {are} in the poison queue", poison.total),
         who: who.join(", "),
         what_happened,
-        what_to_do: "\"firstpass jobs\" lists them. When the cause is gone, \"firstpass jobs requeue --all\" has them \
-                     tried again; \"firstpass jobs delete --all --yes\" removes them, as the queue does by itself \
-                     after seven days. Joiners are taken up by the sweep either way."
+        what_to_do: "\"firstpass jobs\" lists them. When the cause is fixed, \"firstpass jobs requeue --all\" puts them \
+                     back into the queue; \"firstpass jobs delete --all --yes\" deletes them, as the queue does \
+                     after seven days. The sweep serves joiners either way."
             .into(),
         reference: POISON.into(),
     }

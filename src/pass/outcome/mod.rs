@@ -1,33 +1,39 @@
 //! What became of a job, in words for an admin.
+//!
+//! Each outcome has a cause: one fixed word that the log prints, that the record keeps, and by which
+//! `docs/TROUBLESHOOTING.md` explains it.
 
-use std::fmt;
+use std::{fmt, ops::ControlFlow};
 
 use chrono::{DateTime, NaiveDate, Utc};
 
 use super::{guard::PrivilegeFinding, window::Window};
 use crate::{graph::GraphError, ledger::LedgerError, mail::MailError};
 
-/// What became of a job. Every job ends in exactly one.
+/// A step of the flow: the flow continues with `T`, or the job ends with an outcome, or it fails.
+pub type Step<T> = Result<ControlFlow<Outcome, T>, Failure>;
+
+/// What became of a job. Every job ends in exactly one outcome.
 #[derive(Debug)]
 pub enum Outcome {
-    /// The pass is made and its mail is on the way.
+    /// The pass exists and Exchange accepted its mail.
     Delivered(DeliveredPass),
-    /// Nothing was to be done.
+    /// There was nothing to do.
     Skipped(Skip),
-    /// Nothing was done, and a person must see why.
+    /// No pass was made, and a person must act.
     Blocked(Block),
-    /// A pass that we had made was taken back.
+    /// A pass of ours was deleted.
     Revoked(Revoke),
-    /// It did not work this time; the job is delivered again.
+    /// The job did not succeed this time; the host delivers it again.
     Failed(Failure),
 }
 
-/// A delivered pass.
+/// A pass that was delivered by mail.
 #[derive(Clone, Debug)]
 pub struct DeliveredPass {
     /// When it works.
     pub window: Window,
-    /// Who got the mail, masked.
+    /// The recipient, masked.
     pub to: String,
     /// Whether it replaced a pass for another day one.
     pub moved: bool,
@@ -36,71 +42,80 @@ pub struct DeliveredPass {
 /// Why there was nothing to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Skip {
-    /// The account belongs to another organisation.
+    /// The account is a guest of this tenant.
     Guest,
-    /// There is no hire date.
+    /// The account has no hire date.
     NoHireDate,
-    /// Day one is further away than the horizon.
+    /// Day one is after the horizon.
     BeyondHorizon(NaiveDate),
     /// Day one is over.
     DayOnePast(NaiveDate),
     /// The account is disabled, and such accounts are not served.
     Disabled,
-    /// A mail went out minutes ago; what we read may be older.
+    /// A pass was delivered minutes ago; what was read may be older.
     JustDelivered,
     /// The pass for this day one was delivered.
     AlreadyServed,
-    /// A pass on demand was delivered since they were added to the group.
+    /// A pass on demand was delivered since the user was added to the group.
     ServedSince,
-    /// A pass of somebody else works.
+    /// A pass that somebody else made works.
     HasWorkingPass,
-    /// The pass was delivered and used, though an earlier job could not know.
+    /// The pass was delivered and used, although the job that made it could not record it.
     WasUsed,
-    /// The user is not a member of the on-demand group (any more).
+    /// The user is not a member of the on-demand group.
     NotInGroup,
-    /// The record needs no second look.
+    /// The record has nothing that a recheck must finish.
     NothingOpen,
 }
 
-/// What a person must see to.
+/// What a person must act on.
 #[derive(Clone, Debug)]
 pub enum Block {
-    /// The account is too powerful, or we cannot tell.
+    /// The account is privileged, or its privileges could not be read.
     Privileged(PrivilegeFinding),
-    /// There is nobody to write to.
+    /// There is no address to send the pass to.
     NoAddress(String),
-    /// The tenant's policy has passes switched off.
+    /// The tenant's policy has Temporary Access Passes disabled.
     PassesOff,
     /// The policy does not let this user sign in with a pass.
     DisabledByPolicy,
-    /// Graph will not make this pass.
+    /// Graph refuses to create the pass.
     Refused(GraphError),
-    /// Someone keeps deleting what we make.
+    /// Something deletes the passes of this user again and again.
     KeepsVanishing,
 }
 
-/// Why a pass was taken back.
+/// Why a pass was revoked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Revoke {
-    /// The account left the scope of joiners.
+    /// The account is no joiner's account any more.
     OutOfScope(Skip),
-    /// The account is gone, and its pass with it.
+    /// The account was deleted, and its passes with it.
     Deleted,
 }
 
 /// Why a job must run again.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub enum Failure {
-    /// Another job is at work on this user, until this time at the latest.
+    /// Another job holds the lease on this user, at most until this time.
+    #[error("another job is working on this user{}", until(.0))]
     Busy(Option<DateTime<Utc>>),
-    /// There is no such user (yet).
+    /// The user does not exist, or is not replicated yet.
+    #[error("there is no such user in the tenant; a new account takes some seconds to appear")]
     Missing,
-    /// Graph failed.
-    Graph(GraphError),
+    /// A request to Graph failed.
+    #[error(transparent)]
+    Graph(#[from] GraphError),
     /// The ledger failed.
+    #[error(transparent)]
     Ledger(LedgerError),
-    /// The mail could not be written.
-    Mail(MailError),
+    /// The mail could not be rendered.
+    #[error(transparent)]
+    Mail(#[from] MailError),
+}
+
+fn until(time: &Option<DateTime<Utc>>) -> String {
+    time.map(|time| format!(", until {time:.0} at most")).unwrap_or_default()
 }
 
 impl Outcome {
@@ -115,24 +130,31 @@ impl Outcome {
         }
     }
 
+    /// The fixed word for why; none for a delivery.
+    pub fn cause(&self) -> Option<&'static str> {
+        match self {
+            Self::Delivered(_) => None,
+            Self::Skipped(skip) => Some(skip.cause()),
+            Self::Blocked(block) => Some(block.cause()),
+            Self::Revoked(revoke) => Some(revoke.cause()),
+            Self::Failed(failure) => Some(failure.cause()),
+        }
+    }
+
     /// What a person should do about it, if anything.
     pub fn advice(&self) -> Option<String> {
         match self {
             Self::Delivered(_) | Self::Skipped(_) => None,
             Self::Blocked(block) => Some(block.advice()),
-            Self::Revoked(Revoke::OutOfScope(Skip::Disabled)) => {
-                Some("If they still start, enable the account: the next sweep makes a new pass.".into())
-            }
-            Self::Revoked(Revoke::Deleted) => Some("Nothing, if that was meant.".into()),
-            Self::Revoked(Revoke::OutOfScope(_)) => Some(
-                "If they still start, set their hire date again: the next sweep makes a new pass.".into(),
+            Self::Revoked(Revoke::OutOfScope(Skip::Disabled)) => Some(
+                "If this person still starts, enable the account: the next sweep makes a new pass.".into(),
             ),
-            Self::Failed(Failure::Missing) => Some("Check that the account still exists.".into()),
-            Self::Failed(Failure::Mail(_)) => Some("Mend the mail templates and deploy again.".into()),
-            Self::Failed(Failure::Graph(error)) => Some(format!("To do: {}.", error.advice())),
-            Self::Failed(_) => {
-                Some("Nothing, unless it happens again: the next sweep takes the joiner up.".into())
-            }
+            Self::Revoked(Revoke::Deleted) => Some("Nothing, if the account was deleted on purpose.".into()),
+            Self::Revoked(Revoke::OutOfScope(_)) => Some(
+                "If this person still starts, set the hire date again: the next sweep makes a new pass."
+                    .into(),
+            ),
+            Self::Failed(failure) => Some(failure.advice()),
         }
     }
 }
@@ -151,33 +173,53 @@ impl fmt::Display for Outcome {
 
 impl fmt::Display for DeliveredPass {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let verb = if self.moved { "day one moved, new pass" } else { "pass" };
-        write!(f, "{verb} mailed to {}, open {}", self.to, self.window)
+        let pass = if self.moved { "day one moved, new pass" } else { "pass" };
+        write!(f, "{pass} mailed to {}, open {}", self.to, self.window)
+    }
+}
+
+impl Skip {
+    /// A fixed word.
+    pub fn cause(self) -> &'static str {
+        match self {
+            Self::Guest => "guest",
+            Self::NoHireDate => "no-hire-date",
+            Self::BeyondHorizon(_) => "beyond-horizon",
+            Self::DayOnePast(_) => "day-one-past",
+            Self::Disabled => "disabled",
+            Self::JustDelivered => "just-delivered",
+            Self::AlreadyServed => "already-served",
+            Self::ServedSince => "served-since",
+            Self::HasWorkingPass => "has-working-pass",
+            Self::WasUsed => "was-used",
+            Self::NotInGroup => "not-in-group",
+            Self::NothingOpen => "nothing-open",
+        }
     }
 }
 
 impl fmt::Display for Skip {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Guest => f.write_str("guests sign in at home"),
-            Self::NoHireDate => f.write_str("no hire date"),
+            Self::Guest => f.write_str("the account is a guest: guests sign in to their own tenant"),
+            Self::NoHireDate => f.write_str("the account has no hire date"),
             Self::BeyondHorizon(day) => write!(f, "day one, {day}, is beyond the horizon"),
             Self::DayOnePast(day) => write!(f, "day one, {day}, is past"),
             Self::Disabled => f.write_str("the account is disabled"),
             Self::JustDelivered => f.write_str("a pass was delivered minutes ago"),
             Self::AlreadyServed => f.write_str("the pass for this day one was delivered"),
-            Self::ServedSince => f.write_str("a pass was delivered since they were added to the group"),
-            Self::HasWorkingPass => f.write_str("somebody gave them a pass that works"),
+            Self::ServedSince => f.write_str("a pass was delivered since the user was added to the group"),
+            Self::HasWorkingPass => f.write_str("the user has a working pass that somebody else made"),
             Self::WasUsed => f.write_str("the pass was delivered and used"),
-            Self::NotInGroup => f.write_str("not a member of the on-demand group"),
-            Self::NothingOpen => f.write_str("nothing is open"),
+            Self::NotInGroup => f.write_str("the user is not a member of the on-demand group"),
+            Self::NothingOpen => f.write_str("the record has nothing to finish"),
         }
     }
 }
 
 impl Block {
-    /// A word that stays the same as long as the reason does: an alert goes out when it changes.
-    pub fn word(&self) -> &'static str {
+    /// A fixed word. An alert is sent when it changes.
+    pub fn cause(&self) -> &'static str {
         match self {
             Self::Privileged(PrivilegeFinding::Unknown(_)) => "privilege-unknown",
             Self::Privileged(_) => "privileged",
@@ -192,18 +234,18 @@ impl Block {
     fn advice(&self) -> String {
         match self {
             Self::Privileged(PrivilegeFinding::Unknown(_)) => {
-                "Grant the services the permissions to read roles and groups (docs/PERMISSIONS.md); until then nobody \
-                 whose power is unknown gets a pass."
+                "Grant the app the permissions to read roles and groups (docs/PERMISSIONS.md); until then no account \
+                 whose privileges are unknown gets a pass."
                     .into()
             }
             Self::Privileged(_) => {
-                "Give this person their first sign-in yourself, face to face; a pass for an account like this must \
-                 not travel by mail. If an earlier pass still works, delete it."
+                "Give this person their first sign-in in person; a pass for a privileged account must not be sent by \
+                 mail. If an earlier pass still works, delete it."
                     .into()
             }
             Self::NoAddress(_) => {
                 "Put a private mail address into the account (otherMails, or what MAIL_TO names). The next sweep \
-                 serves joiners; for others, add them to the on-demand group again."
+                 serves joiners; add others to the on-demand group again."
                     .into()
             }
             Self::PassesOff => {
@@ -215,7 +257,7 @@ impl Block {
             Self::Refused(error) => format!("To do: {}.", error.advice()),
             Self::KeepsVanishing => {
                 "Find out who deletes or replaces this joiner's passes (audit log, \"Deleted authentication \
-                 method\"), and give them a pass yourself."
+                 method\"), and give this person a pass yourself."
                     .into()
             }
         }
@@ -226,11 +268,21 @@ impl fmt::Display for Block {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Privileged(finding) => finding.fmt(f),
-            Self::NoAddress(why) => write!(f, "nobody to write to: {why}"),
-            Self::PassesOff => f.write_str("the tenant's policy has Temporary Access Passes switched off"),
+            Self::NoAddress(why) => write!(f, "there is no address to send the pass to: {why}"),
+            Self::PassesOff => f.write_str("the tenant's policy has Temporary Access Passes disabled"),
             Self::DisabledByPolicy => f.write_str("the policy does not let this user sign in with a pass"),
             Self::Refused(error) => error.fmt(f),
-            Self::KeepsVanishing => f.write_str("their pass was deleted or replaced again and again"),
+            Self::KeepsVanishing => f.write_str("the user's pass was deleted or replaced again and again"),
+        }
+    }
+}
+
+impl Revoke {
+    /// A fixed word.
+    pub fn cause(self) -> &'static str {
+        match self {
+            Self::OutOfScope(_) => "out-of-scope",
+            Self::Deleted => "deleted",
         }
     }
 }
@@ -238,15 +290,15 @@ impl fmt::Display for Block {
 impl fmt::Display for Revoke {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::OutOfScope(why) => write!(f, "pass taken back: {why}"),
-            Self::Deleted => f.write_str("the account is gone, and its pass with it"),
+            Self::OutOfScope(why) => write!(f, "pass revoked: {why}"),
+            Self::Deleted => f.write_str("the account was deleted, and its pass with it"),
         }
     }
 }
 
 impl Failure {
-    /// A word for the record.
-    pub fn word(&self) -> &'static str {
+    /// A fixed word.
+    pub fn cause(&self) -> &'static str {
         match self {
             Self::Busy(_) => "busy",
             Self::Missing => "missing",
@@ -255,50 +307,27 @@ impl Failure {
             Self::Mail(_) => "mail",
         }
     }
-}
 
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    /// What a person should do about it.
+    pub fn advice(&self) -> String {
         match self {
-            Self::Busy(Some(until)) => {
-                write!(f, "another job is at work on this user, until {until:.0} at most")
+            Self::Missing => "Check that the account still exists.".into(),
+            Self::Mail(_) => "Fix the mail templates and deploy again.".into(),
+            Self::Graph(error) => format!("To do: {}.", error.advice()),
+            Self::Busy(_) | Self::Ledger(_) => {
+                "Nothing, unless it happens again: the next sweep serves the joiner.".into()
             }
-            Self::Busy(None) => f.write_str("another job is at work on this user"),
-            Self::Missing => {
-                f.write_str("no such user in the tenant (or not yet: new accounts take a while)")
-            }
-            Self::Graph(error) => error.fmt(f),
-            Self::Ledger(error) => error.fmt(f),
-            Self::Mail(error) => error.fmt(f),
         }
     }
 }
 
-impl From<Skip> for Outcome {
-    fn from(skip: Skip) -> Self {
-        Self::Skipped(skip)
-    }
-}
-
-impl From<GraphError> for Outcome {
-    fn from(error: GraphError) -> Self {
-        Self::Failed(Failure::Graph(error))
-    }
-}
-
-impl From<LedgerError> for Outcome {
+impl From<LedgerError> for Failure {
     fn from(error: LedgerError) -> Self {
         match error {
-            // Even if the conflict is with our own write, whose answer was lost: the next delivery sorts it out.
-            LedgerError::Conflict => Self::Failed(Failure::Busy(None)),
-            LedgerError::Unavailable(_) | LedgerError::Unreadable(_) => Self::Failed(Failure::Ledger(error)),
+            // The conflict may be with our own write, whose answer was lost: the next delivery finds out.
+            LedgerError::Conflict => Self::Busy(None),
+            LedgerError::Unavailable(_) | LedgerError::Unreadable(_) => Self::Ledger(error),
         }
-    }
-}
-
-impl From<MailError> for Outcome {
-    fn from(error: MailError) -> Self {
-        Self::Failed(Failure::Mail(error))
     }
 }
 

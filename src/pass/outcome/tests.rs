@@ -12,18 +12,22 @@ fn blocks() -> [(Block, &'static str, &'static str); 7] {
         (
             Block::Privileged(PrivilegeFinding::RoleGroup("Tier 0".into())),
             "the account is in the role-assignable group",
-            "Give this person their first sign-in yourself",
+            "Give this person their first sign-in in person",
         ),
         (
             Block::Privileged(PrivilegeFinding::Unknown("403".into())),
-            "cannot tell whether",
-            "Grant the services the permissions",
+            "the privileges of the account could not be read",
+            "Grant the app the permissions",
         ),
-        (Block::NoAddress("none".into()), "nobody to write to: none", "Put a private mail address"),
+        (
+            Block::NoAddress("none".into()),
+            "there is no address to send the pass to: none",
+            "Put a private mail address",
+        ),
         (Block::PassesOff, "the tenant's policy has", "Enable the Temporary Access Pass method"),
         (Block::DisabledByPolicy, "the policy does not let this user", "Include this user"),
         (Block::Refused(graph()), "Graph failed us while making the pass", "To do: nothing"),
-        (Block::KeepsVanishing, "their pass was deleted or replaced", "Find out who deletes"),
+        (Block::KeepsVanishing, "the user's pass was deleted or replaced", "Find out who deletes"),
     ]
 }
 
@@ -33,14 +37,14 @@ fn failures() -> [(Failure, &'static str, &'static str); 6] {
     [
         (
             Failure::Busy(Some(until)),
-            "another job is at work on this user, until 2026-11-27 07:00:00 UTC",
+            "another job is working on this user, until 2026-11-27 07:00:00 UTC",
             "Nothing, unless",
         ),
-        (Failure::Busy(None), "another job is at work on this user", "Nothing, unless"),
-        (Failure::Missing, "no such user in the tenant", "Check that the account"),
+        (Failure::Busy(None), "another job is working on this user", "Nothing, unless"),
+        (Failure::Missing, "there is no such user in the tenant", "Check that the account"),
         (Failure::Graph(graph()), "Graph failed us while making the pass", "To do: nothing"),
         (Failure::Ledger(LedgerError::Conflict), "another job changed", "Nothing, unless"),
-        (Failure::Mail(unknown), "there are no mails in", "Mend the mail templates"),
+        (Failure::Mail(unknown), "there are no mails in", "Fix the mail templates"),
     ]
 }
 
@@ -53,7 +57,7 @@ fn check(outcome: &Outcome, name: &str, what_happened: &str, what_to_do: &str) {
 }
 
 #[test]
-fn where_a_person_must_act_they_read_what_happened_and_what_to_do() {
+fn an_outcome_that_needs_a_person_says_what_happened_and_what_to_do() {
     for (block, what_happened, what_to_do) in blocks() {
         check(&Outcome::Blocked(block), "blocked", what_happened, what_to_do);
     }
@@ -61,16 +65,16 @@ fn where_a_person_must_act_they_read_what_happened_and_what_to_do() {
         check(&Outcome::Failed(failure), "failed", what_happened, what_to_do);
     }
     for (revoke, what_happened, what_to_do) in [
-        (Revoke::Deleted, "the account is gone", "Nothing, if that was meant."),
+        (Revoke::Deleted, "the account was deleted", "Nothing, if the account was deleted on purpose."),
         (
             Revoke::OutOfScope(Skip::Disabled),
-            "pass taken back: the account is disabled",
-            "If they still start, enable the account",
+            "pass revoked: the account is disabled",
+            "If this person still starts, enable the account",
         ),
         (
             Revoke::OutOfScope(Skip::NoHireDate),
-            "pass taken back: no hire date",
-            "If they still start, set their hire date",
+            "pass revoked: the account has no hire date",
+            "If this person still starts, set the hire date",
         ),
     ] {
         check(&Outcome::Revoked(revoke), "revoked", what_happened, what_to_do);
@@ -78,7 +82,7 @@ fn where_a_person_must_act_they_read_what_happened_and_what_to_do() {
 }
 
 #[test]
-fn a_mailed_pass_is_told_with_its_window_and_whether_day_one_moved() {
+fn a_delivery_says_its_window_and_whether_day_one_moved() {
     let opens_at = "2026-11-27T07:00:00Z".parse().unwrap();
     let window = Window { opens_at, opens_now: false, lifetime_minutes: 60, one_time: true, zone: Tz::UTC };
     for (moved, words) in [
@@ -94,7 +98,7 @@ fn a_mailed_pass_is_told_with_its_window_and_whether_day_one_moved() {
 }
 
 #[test]
-fn whoever_is_skipped_is_skipped_for_a_reason_in_words_of_its_own() {
+fn each_skip_has_a_text_of_its_own() {
     let day = "2026-11-27".parse().unwrap();
     let mut words = BTreeSet::new();
     for skip in [
@@ -110,18 +114,18 @@ fn whoever_is_skipped_is_skipped_for_a_reason_in_words_of_its_own() {
         Skip::NotInGroup,
         Skip::NothingOpen,
     ] {
-        let outcome = Outcome::from(skip);
+        let outcome = Outcome::Skipped(skip);
         assert_eq!((outcome.name(), outcome.advice()), ("skipped", None));
         assert_eq!(outcome.to_string().contains("2026-11-27"), format!("{skip:?}").contains("2026-11-27"));
         assert!(words.insert(outcome.to_string()) && outcome.to_string().contains(' '), "{outcome}");
     }
 }
 
-/// An alert goes out when the word changes: two reasons with one word would hide the second.
+/// An alert is sent when the cause changes: two reasons with one cause would hide the second.
 #[test]
-fn each_reason_has_a_word_of_its_own() {
-    let words = blocks().map(|(block, ..)| block.word());
-    assert_eq!(words.iter().collect::<BTreeSet<_>>().len(), blocks().len(), "{words:?}");
-    let words = failures().map(|(failure, ..)| failure.word());
-    assert_eq!(words, ["busy", "busy", "missing", "graph", "ledger", "mail"]);
+fn each_block_has_a_cause_of_its_own() {
+    let causes = blocks().map(|(block, ..)| block.cause());
+    assert_eq!(causes.iter().collect::<BTreeSet<_>>().len(), blocks().len(), "{causes:?}");
+    let causes = failures().map(|(failure, ..)| failure.cause());
+    assert_eq!(causes, ["busy", "busy", "missing", "graph", "ledger", "mail"]);
 }

@@ -1,7 +1,7 @@
-//! What a caller asks for, and why they may not have it.
+//! What a caller asks for, and why the call may get no pass.
 //!
-//! [`decide`](fn@super::decide) says whether a user may have a pass at all, whoever asks; here stands what is about the
-//! call: that it was made before, that it asks for more than the policy allows, that it is one too many.
+//! [`decide`](fn@super::decide) decides whether a user may have a pass at all. This module checks the call: whether it came
+//! before, whether it asks for more than the policy allows, and whether it exceeds a limit.
 
 use std::fmt;
 
@@ -27,26 +27,26 @@ pub const IDEMPOTENCY_WINDOW: TimeDelta = TimeDelta::minutes(15);
 /// What a caller asks for.
 #[derive(Clone, Debug)]
 pub struct PassRequest {
-    /// When the pass is to open; `None` for now.
+    /// When the pass opens; `None` for now.
     pub opens_at: Option<DateTime<Utc>>,
     /// Minutes.
     pub lifetime_minutes: Choice<u32>,
-    /// Whether it is to work only once.
+    /// Whether the pass works only once.
     pub one_time: Choice<bool>,
-    /// Whether the joiner's mail brings the code, instead of the answer.
+    /// Whether the code is sent by the joiner's mail instead of the answer.
     pub by_mail: bool,
-    /// What tells a repetition from a new call.
+    /// Distinguishes a repetition from a new call.
     pub fingerprint: Option<Fingerprint>,
-    /// Nothing that cannot be undone starts after this: the caller is waiting.
+    /// The caller waits: no change in the tenant and no mail goes on after this.
     pub deadline: Instant,
 }
 
-/// A value that a caller named, or the one that stands in where they did not.
+/// A value of a caller, or the default in its place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Choice<T> {
-    /// Named: it is this or nothing.
+    /// The caller named it: the pass has this value, or there is no pass.
     Explicit(T),
-    /// Not named: the policy may bend it.
+    /// The caller did not name it: the policy may clamp it.
     Default(T),
 }
 
@@ -63,46 +63,42 @@ impl<T: Copy> Choice<T> {
     }
 }
 
-/// Something that the tenant's policy does not allow.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// A value that the tenant's policy does not allow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PolicyViolation {
-    /// It allows lifetimes from the one to the other, in minutes.
+    /// The policy has limits for the lifetime, in minutes.
+    #[error("the tenant's policy allows {minimum} to {maximum} minutes")]
     Lifetime {
         /// The shortest.
         minimum: u32,
         /// The longest.
         maximum: u32,
     },
-    /// It allows only passes that work once.
+    /// The policy allows only passes that work once.
+    #[error("the tenant's policy allows only passes that work once")]
     SeveralTimes,
 }
 
-impl fmt::Display for PolicyViolation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Lifetime { minimum, maximum } => {
-                write!(f, "the tenant's policy allows {minimum} to {maximum} minutes")
-            }
-            Self::SeveralTimes => f.write_str("the tenant's policy allows only passes that work once"),
-        }
-    }
-}
-
-/// Why an order is not carried out, though its user may have a pass.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Why a call gets no pass although its user may have one.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// It asks for more than the policy allows.
+    /// The caller named values that the policy does not allow.
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
     PolicyViolation(Vec<PolicyViolation>),
-    /// The user is not in the group whose members may have a pass this way.
+    /// The user is not in the group whose members may have a pass by CreateTap.
+    #[error("the user is not in the group whose members may have a pass by CreateTap")]
     NotInGroup,
-    /// There were enough passes for this user in the last hour.
+    /// The user has had as many passes in the last hour as the limit allows.
+    #[error("this user has had as many passes as an hour allows; the next one is possible at {again_at:.0}")]
     TooMany {
-        /// When the next one may be asked for.
+        /// When the next call may come.
         again_at: DateTime<Utc>,
     },
-    /// The same key came before, with another order.
+    /// The same key came before, with another request.
+    #[error("this Idempotency-Key came minutes ago with another body")]
     KeyReused,
-    /// The same call came before, and this is what it made.
+    /// The same call came before and made a pass.
+    #[error("this call came before, and made the pass {}", made.pass_id)]
     Repeated {
         /// The pass.
         made: PassRecord,
@@ -111,42 +107,24 @@ pub enum Refusal {
     },
 }
 
-impl fmt::Display for Refusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::PolicyViolation(beyond) => {
-                let words: Vec<String> = beyond.iter().map(PolicyViolation::to_string).collect();
-                f.write_str(&words.join("; "))
-            }
-            Self::NotInGroup => {
-                f.write_str("the user is not in the group whose members may have a pass by CreateTap")
-            }
-            Self::TooMany { again_at } => {
-                write!(
-                    f,
-                    "this user was made as many passes as an hour allows; the next one at {again_at:.0}"
-                )
-            }
-            Self::KeyReused => f.write_str("this Idempotency-Key came minutes ago with another body"),
-            Self::Repeated { made, .. } => {
-                write!(f, "this call came before, and made the pass {}", made.pass_id)
-            }
-        }
-    }
-}
-
 /// Why a caller gets no pass.
 #[derive(Debug)]
 pub enum NotIssued {
-    /// As for any job.
+    /// The flow ended without a pass, as for any job.
     Outcome(Outcome),
-    /// Because of the call.
+    /// The call was refused.
     Refused(Refusal),
 }
 
 impl From<Outcome> for NotIssued {
     fn from(outcome: Outcome) -> Self {
         Self::Outcome(outcome)
+    }
+}
+
+impl From<Failure> for NotIssued {
+    fn from(failure: Failure) -> Self {
+        Self::Outcome(Outcome::Failed(failure))
     }
 }
 
@@ -172,10 +150,10 @@ impl PassRequest {
         Window::from(opens_at, self.lifetime_minutes.value(), self.one_time.value(), zone, policy, now)
     }
 
-    /// Whether the call was made before.
+    /// Checks whether the same call came before. `snapshot` is `None` where the tenant could not be read.
     ///
     /// # Errors
-    /// What became of it then, unless it came to nothing. `snapshot` is there where the tenant could be read.
+    /// If it came and made a pass, is still running, or came with another body.
     pub fn check_idempotency(
         &self,
         record: Option<&Record>,
@@ -192,18 +170,18 @@ impl PassRequest {
             return Err(Refusal::KeyReused.into());
         }
         let repeated = |made| Err(Refusal::Repeated { made, at: call.since }.into());
-        let busy = |until| Err(Outcome::Failed(Failure::Busy(Some(until))).into());
+        let busy = |until| Err(Failure::Busy(Some(until)).into());
         match &call.result {
             Some(CallResult::Issued(made)) => repeated(made.clone()),
             Some(CallResult::Nothing) => Ok(()),
             None if now < call.since + Record::LEASE => busy(call.since + Record::LEASE),
-            // Its worker died. An answer would have come after the record: nobody has the code.
+            // Its worker died. An answer is sent after the record is written: the caller does not have the code.
             None if !self.by_mail => Ok(()),
-            // A mail may have gone out before; then the pass is there, sooner or later.
+            // Its worker died. The mail may have been sent before; then the tenant lists the pass, at once or later.
             None => {
                 let lease = record.leases().find(|lease| lease.job_key == call.job_key);
-                let announced = |pass: &&_| lease.is_some_and(|lease| was_created_under(lease, pass));
-                match snapshot.and_then(|snapshot| snapshot.passes.iter().find(announced)) {
+                let under_lease = |pass: &&_| lease.is_some_and(|lease| was_created_under(lease, pass));
+                match snapshot.and_then(|snapshot| snapshot.passes.iter().find(under_lease)) {
                     Some(pass) => repeated(pass_record(pass)),
                     None if now - call.since < REPLICA_LAG => busy(call.since + REPLICA_LAG),
                     None => Ok(()),
@@ -212,10 +190,10 @@ impl PassRequest {
         }
     }
 
-    /// Whether the order may be carried out.
+    /// Checks whether this call may have the pass that it asks for.
     ///
     /// # Errors
-    /// Why not.
+    /// Why it may not.
     pub fn authorize(
         &self,
         settings: &CreateTapSettings,
@@ -226,28 +204,28 @@ impl PassRequest {
         if settings.allowed_group.is_some_and(|group| !snapshot.privileges.groups.contains(&group)) {
             return Err(Refusal::NotInGroup);
         }
-        let asked = self.violations(&snapshot.policy, false);
-        if !asked.is_empty() {
-            return Err(Refusal::PolicyViolation(asked));
+        let violations = self.violations(&snapshot.policy, false);
+        if !violations.is_empty() {
+            return Err(Refusal::PolicyViolation(violations));
         }
         let counts = |call: &&IdempotencyEntry| {
             now - call.since < Record::CALL_HISTORY && call.result.as_ref() != Some(&CallResult::Nothing)
         };
         let calls: Vec<&IdempotencyEntry> =
             record.into_iter().flat_map(|r| &r.calls).filter(counts).collect();
-        // The oldest of the last so many makes room when its hour is over.
+        // The next call is possible when the oldest of the last `limit_per_user` calls is an hour old.
         match calls.len().checked_sub(settings.limit_per_user).and_then(|at| calls.get(at)) {
             Some(oldest) => Err(Refusal::TooMany { again_at: oldest.since + Record::CALL_HISTORY }),
             None => Ok(()),
         }
     }
 
-    /// Which defaults the policy bends.
+    /// The defaults that the policy clamps.
     pub fn clamped(&self, policy: &PassPolicy) -> Vec<PolicyViolation> {
         self.violations(policy, true)
     }
 
-    /// What the policy does not allow: among the defaults, or among what was asked for.
+    /// What the policy does not allow: among the defaults, or among the explicit values.
     fn violations(&self, policy: &PassPolicy, of_defaults: bool) -> Vec<PolicyViolation> {
         let minutes = self.lifetime_minutes.value();
         let lifetime = PolicyViolation::Lifetime {
@@ -263,8 +241,8 @@ impl PassRequest {
             ),
         ]
         .into_iter()
-        .filter(|(is_default, is_beyond, _)| *is_beyond && *is_default == of_defaults)
-        .map(|(.., beyond)| beyond)
+        .filter(|(is_default, is_violation, _)| *is_violation && *is_default == of_defaults)
+        .map(|(.., violation)| violation)
         .collect()
     }
 }

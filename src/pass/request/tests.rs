@@ -200,7 +200,7 @@ fn why_a_call_is_refused_is_told_in_words() {
         (Refusal::NotInGroup, "the user is not in the group whose members may have a pass by CreateTap"),
         (
             Refusal::TooMany { again_at: now() },
-            "this user was made as many passes as an hour allows; the next one at 2026-11-22 05:00:00 UTC",
+            "this user has had as many passes as an hour allows; the next one is possible at 2026-11-22 05:00:00 UTC",
         ),
         (Refusal::KeyReused, "this Idempotency-Key came minutes ago with another body"),
         (Refusal::Repeated { made: made_pass(), at: now() }, "this call came before, and made the pass made"),

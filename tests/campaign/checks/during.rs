@@ -151,7 +151,7 @@ pub fn after_run(setup: &Setup, id: usize) {
     let made = |pass: &Known| pass.maker == Maker::Run(id);
     let is_written =
         evidence.passes.iter().any(|pass| made(pass) && evidence.settled_for(pass.pass.id).is_some());
-    let is_content = matches!(&run.end, End::Ended(_, why) if why.starts_with("somebody gave them a pass"));
+    let is_content = matches!(&run.end, End::Ended(_, why) if why.starts_with("the user has a working pass"));
     let made_do = is_content.then(|| nobodys(evidence, run)).flatten();
     if delivers && !is_written {
         let what = format!("{} delivered a pass that the ledger does not know of", run.key);

@@ -32,13 +32,14 @@ pub async fn check(setup: &Setup) {
         // A worker that dies at the last delivery cannot say so: looking into the poison queue is the sweep's, and not
         // built yet. The next sweep takes up what is on record all the same.
         for (key, _) in evidence.poison.iter().filter(|(_, lived)| *lived) {
-            let given_up =
-                |line: &&str| line.contains("Given up") && line.contains(&format!("reference={key}"));
+            let given_up = |line: &&str| {
+                line.contains("is in the poison queue") && line.contains(&format!("reference={key}"))
+            };
             if !alerts.iter().any(given_up) {
                 silent.push(format!("{key} was given up, and nobody told"));
             }
         }
-        if evidence.sweeps_given_up > 0 && !is_told("The sweep found nobody") {
+        if evidence.sweeps_given_up > 0 && !is_told("The sweep could not read the tenant") {
             silent.push("a sweep was given up, and nobody told".into());
         }
     }

@@ -69,7 +69,7 @@ async fn only_who_is_new_gets_a_pass() {
         office.remove(3);
         assert_eq!(tell().await.outcomes, ["delivered", "delivered"], "{form}");
         let course = tell().await;
-        assert!(course.said.contains("nobody is new"), "{course:?}");
+        assert!(course.said.contains("has no new members"), "{course:?}");
         assert_eq!(office.mailed(), [12, 13, 14], "{form}");
         office.world.later(TimeDelta::days(1));
         assert_eq!(office.world.sweep().await, [], "and the sweep knows them all");
@@ -204,7 +204,12 @@ async fn a_group_that_cannot_be_read_is_tried_again_and_then_a_person_is_told() 
     let alerts = office.world.alerts();
     assert_eq!(alerts.len(), 1);
     let told = alerts[0].to_string();
-    for words in ["Given up after 5 tries", &office.group.to_string(), "request-id", "PERMISSIONS.md"] {
+    for words in [
+        "A job failed 5 times and is in the poison queue",
+        &office.group.to_string(),
+        "request-id",
+        "PERMISSIONS.md",
+    ] {
         assert!(told.contains(words), "{words}: {told}");
     }
     assert_eq!(office.world.sweep().await, [], "a first sweep only looks");
@@ -223,7 +228,7 @@ async fn a_sweep_that_cannot_read_the_group_still_serves_joiners_and_says_so() {
     office.world.sandbox.inject(fault);
     assert_eq!(office.world.sweep().await[0].outcome, "delivered");
     office.world.assert_newest_mail_opens(emma);
-    assert!(office.world.alerts()[0].to_string().contains("could not look into the on-demand group"));
+    assert!(office.world.alerts()[0].to_string().contains("could not read the on-demand group"));
     office.world.sandbox.clear_faults();
     office.world.later(TimeDelta::days(1));
     assert!(
@@ -270,5 +275,5 @@ async fn nobody_waits_for_a_change_that_was_found_already() {
     office.world.later(TimeDelta::seconds(1));
     assert_eq!(office.tell(&event).await.outcomes, ["delivered"]);
     let (course, took) = seconds(&office.world.sandbox, office.tell(&event)).await;
-    assert!(course.said.contains("nobody is new") && took == 0, "{course:?} after {took} s");
+    assert!(course.said.contains("has no new members") && took == 0, "{course:?} after {took} s");
 }

@@ -1,12 +1,12 @@
-//! The subscription that has Graph tell of changes of the on-demand group: made when it is missing, and renewed by
-//! the daily sweep. Without it nobody is forgotten: the sweep finds who was added, though no sooner.
+//! The subscription to Graph's change notifications about the on-demand group. The daily sweep creates it when it is
+//! missing and renews it. Without it, the sweep still finds new members once a day.
 
-mod keep;
+mod plan;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio::time::{Instant, timeout};
 
-use self::keep::{Keep, LONGEST, Wanted, keep};
+use self::plan::{Action, MAX_DURATION, Wanted, plan};
 use crate::{
     app::App,
     budget,
@@ -14,10 +14,10 @@ use crate::{
     pass::alert::Alert,
 };
 
-/// As long as this is left, what passes by itself can wait for the next sweep.
-const CALM: TimeDelta = TimeDelta::days(14);
+/// With at least this much time left, a transient error can wait for the next sweep.
+const NO_HURRY: TimeDelta = TimeDelta::days(14);
 
-/// What is known of the subscription that there is.
+/// What is known about the subscription that exists.
 #[derive(Clone, Copy, Debug)]
 enum Present {
     Unread,
@@ -25,7 +25,7 @@ enum Present {
     Ends(DateTime<Utc>),
 }
 
-/// Sees to it that Graph tells of the on-demand group, where that is wanted. Never fails: the sweep goes on.
+/// Creates or renews the subscription where the settings ask for one. Never fails: the sweep goes on.
 pub(super) async fn keep_alive(app: &App) {
     let (Some(group), Some(topic)) =
         (app.services.settings.on_demand_group, &app.services.settings.partner_topic)
@@ -34,30 +34,30 @@ pub(super) async fn keep_alive(app: &App) {
     };
     let wanted = Wanted { group, topic };
     let mut present = Present::Unread;
-    let error = match timeout(budget::SWEEP_SUBSCRIPTION, see_to_it(app, wanted, &mut present)).await {
+    let error = match timeout(budget::SWEEP_SUBSCRIPTION, ensure(app, wanted, &mut present)).await {
         Ok(Ok(())) => return,
         Ok(Err(error)) => error,
-        Err(_) => GraphError::no_time("seeing to the subscription to the on-demand group"),
+        Err(_) => GraphError::no_time("renewing the subscription to the on-demand group"),
     };
     alert_failure(app, wanted, &error, present).await;
 }
 
-/// Looks twice if it must: when an answer was lost, the second look shows what became of the request.
-async fn see_to_it(app: &App, wanted: Wanted<'_>, present: &mut Present) -> Result<(), GraphError> {
+/// Lists the subscriptions again when an answer was lost: the second list shows whether the request arrived.
+async fn ensure(app: &App, wanted: Wanted<'_>, present: &mut Present) -> Result<(), GraphError> {
     let mut found = app.services.graph.subscriptions().await?;
-    let first = keep(&found, wanted, app.services.clock.now());
-    name_others(&found, first, app.services.clock.now());
-    let is_making = matches!(first, Keep::Create | Keep::Replace(_));
+    let first = plan(&found, wanted, app.services.clock.now());
+    log_others(&found, first, app.services.clock.now());
+    let is_making = matches!(first, Action::Create | Action::Replace(_));
     let (did, kept) = match attempt(app, wanted, first, present).await {
         Err(error) if matches!(error.kind, GraphErrorKind::Ambiguous | GraphErrorKind::NotFound) => {
-            // Graph has been seen to list what it does not have any more.
+            // Graph was seen to list subscriptions that do not exist any more.
             let gone = match first {
-                Keep::Renew(own) => Some(own.id.clone()),
+                Action::Renew(own) => Some(own.id.clone()),
                 _ => None,
             };
             found = app.services.graph.subscriptions().await?;
             found.retain(|subscription| Some(&subscription.id) != gone.as_ref());
-            attempt(app, wanted, keep(&found, wanted, app.services.clock.now()), present).await?
+            attempt(app, wanted, plan(&found, wanted, app.services.clock.now()), present).await?
         }
         result => result?,
     };
@@ -77,32 +77,32 @@ const ACTIVATE: &str =
 async fn attempt(
     app: &App,
     wanted: Wanted<'_>,
-    decision: Keep<'_>,
+    decision: Action<'_>,
     present: &mut Present,
 ) -> Result<(&'static str, Subscription), GraphError> {
     *present = Present::None;
     let deadline = Instant::now() + budget::SWEEP_SUBSCRIPTION;
-    let furthest = app.services.clock.now() + LONGEST;
+    let furthest = app.services.clock.now() + MAX_DURATION;
     match decision {
-        Keep::Nothing(own) => return Ok(("kept", own.clone())),
-        Keep::Renew(own) => {
+        Action::Nothing(own) => return Ok(("kept", own.clone())),
+        Action::Renew(own) => {
             *present = Present::Ends(own.expiration_date_time);
             let renewed = app.services.graph.renew_subscription(&own.id, furthest, deadline).await?;
             return Ok(("renewed", renewed));
         }
-        Keep::Replace(other) => app.services.graph.unsubscribe(&other.id).await?,
-        Keep::Create => {}
+        Action::Replace(other) => app.services.graph.unsubscribe(&other.id).await?,
+        Action::Create => {}
     }
     let url = wanted.topic.to_string();
     let made = app.services.graph.subscribe(wanted.group, &url, furthest, deadline).await?;
     Ok((MADE, made))
 }
 
-/// Names what else the app is subscribed to. It may be another installation's, so it is left to end by itself.
-fn name_others(found: &[Subscription], decision: Keep<'_>, now: DateTime<Utc>) {
+/// Logs the other subscriptions of the app. They may belong to another installation, so they are not deleted.
+fn log_others(found: &[Subscription], decision: Action<'_>, now: DateTime<Utc>) {
     let ours = match decision {
-        Keep::Nothing(ours) | Keep::Renew(ours) | Keep::Replace(ours) => Some(&ours.id),
-        Keep::Create => None,
+        Action::Nothing(ours) | Action::Renew(ours) | Action::Replace(ours) => Some(&ours.id),
+        Action::Create => None,
     };
     for other in found.iter().filter(|other| Some(&other.id) != ours && other.expiration_date_time > now) {
         let Subscription { id, resource, expiration_date_time: ends, .. } = other;
@@ -110,25 +110,25 @@ fn name_others(found: &[Subscription], decision: Keep<'_>, now: DateTime<Utc>) {
     }
 }
 
-/// Tells a person, unless it can wait.
+/// Sends an alert, unless the error can wait for the next sweep.
 async fn alert_failure(app: &App, wanted: Wanted<'_>, error: &GraphError, present: Present) {
     let now = app.services.clock.now();
     let present = match present {
-        Present::Ends(ends) if error.is_transient() && ends > now + CALM => {
+        Present::Ends(ends) if error.is_transient() && ends > now + NO_HURRY => {
             tracing::warn!(event = "subscription.not_renewed", %ends, error = %error);
             return;
         }
         Present::Ends(ends) => format!("The present one ends at {ends:.0}"),
         Present::None => "There is none at present".to_owned(),
-        Present::Unread => "When the present one ends could not be read".to_owned(),
+        Present::Unread => "The end of the present one could not be read".to_owned(),
     };
     app.services
         .alert(&Alert {
             headline: "The subscription to the on-demand group needs attention".into(),
-            who: "whoever is added to the on-demand group".into(),
+            who: "users who are added to the on-demand group".into(),
             what_happened: format!("{error}. {present}."),
             what_to_do: format!(
-                "To do: {}. As long as Graph tells of nothing, the sweep finds who was added, once a day.",
+                "To do: {}. Without notifications, the sweep finds new members once a day.",
                 advice(error, &wanted.topic.name)
             ),
             reference: format!("sweep of {now:.0}"),

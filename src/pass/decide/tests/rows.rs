@@ -18,7 +18,7 @@ fn delivered(case: &mut Case) -> &mut Delivered {
 fn decision_for(case: &Case) -> String {
     match case.decide() {
         Decision::Skip(skip) => format!("skip: {skip:?}"),
-        Decision::Block(block) => format!("block: {}", block.word()),
+        Decision::Block(block) => format!("block: {}", block.cause()),
         Decision::Revoke { pass_id, .. } => format!("revoke {pass_id}"),
         Decision::RecordDelivery(pass) => format!("settle {}", pass.id),
         Decision::Issue(plan) => format!("issue {:?}", plan.purpose),

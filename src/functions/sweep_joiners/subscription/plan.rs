@@ -1,16 +1,17 @@
-//! What is to be done about the subscription, decided by what there is.
+//! Decides what to do about the subscription, given those that exist.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
 use crate::{graph::subscriptions::Subscription, settings::PartnerTopic};
 
-/// The furthest end that Graph takes is 41,760 minutes ahead, by its own clock.
-pub(super) const LONGEST: TimeDelta = TimeDelta::minutes(41_760 - 10);
-/// One that ends this near to the furthest end was renewed just now, by a sweep that ran before.
-const JUST_NOW: TimeDelta = TimeDelta::hours(12);
+/// Graph takes an end at most 41,760 minutes ahead, by its own clock
+/// (<https://learn.microsoft.com/graph/api/resources/subscription#subscription-lifetime>).
+pub(super) const MAX_DURATION: TimeDelta = TimeDelta::minutes(41_760 - 10);
+/// A subscription that ends this close to the maximum was renewed by a sweep that has just run.
+const RECENTLY_RENEWED: TimeDelta = TimeDelta::hours(12);
 
-/// Changes of this group are to be told at this topic.
+/// Changes of this group are to be published to this topic.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Wanted<'a> {
     pub(super) group: Uuid,
@@ -18,37 +19,39 @@ pub(super) struct Wanted<'a> {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Keep<'a> {
-    /// It is there, and was renewed just now.
+pub(super) enum Action<'a> {
+    /// It exists and was renewed recently.
     Nothing(&'a Subscription),
-    /// It is there. Renewing it also tells Graph that the app may still have it, which it asks for now and then.
+    /// It exists. A renewal also reauthorises it, which Graph requires now and then.
     Renew(&'a Subscription),
-    /// It is not there.
+    /// It does not exist.
     Create,
-    /// It leads to another topic. Graph lets an app have one to the same group, so this one has to go first.
+    /// It leads to another topic. Graph allows one per app and group, so it has to be deleted first.
     Replace(&'a Subscription),
 }
 
-/// Decides about the app's own subscriptions, in whatever order. `found` may list some that have ended.
-pub(super) fn keep<'a>(found: &'a [Subscription], wanted: Wanted<'_>, now: DateTime<Utc>) -> Keep<'a> {
+/// Decides about the app's own subscriptions, in any order. `found` may list some that have ended.
+pub(super) fn plan<'a>(found: &'a [Subscription], wanted: Wanted<'_>, now: DateTime<Utc>) -> Action<'a> {
     let to_group = found.iter().filter(|s| s.is_to_updates_of(wanted.group) && s.expiration_date_time > now);
     let (ours, others): (Vec<_>, Vec<_>) = to_group
         .filter_map(|found| Some((found, leads_to(found, wanted.topic)?)))
         .partition(|(_, is_there)| *is_there);
-    // Should there be several, the others end by themselves.
+    // If there are several, the others end by themselves.
     let last = |some: Vec<(&'a Subscription, bool)>| {
         some.into_iter().map(|(found, _)| found).max_by_key(|found| (found.expiration_date_time, &found.id))
     };
     match (last(ours), last(others)) {
-        (Some(own), _) if own.expiration_date_time > now + LONGEST - JUST_NOW => Keep::Nothing(own),
-        (Some(own), _) => Keep::Renew(own),
-        (None, Some(other)) => Keep::Replace(other),
-        (None, None) => Keep::Create,
+        (Some(own), _) if own.expiration_date_time > now + MAX_DURATION - RECENTLY_RENEWED => {
+            Action::Nothing(own)
+        }
+        (Some(own), _) => Action::Renew(own),
+        (None, Some(other)) => Action::Replace(other),
+        (None, None) => Action::Create,
     }
 }
 
-/// Whether it leads to `topic`, as far as can be told: Microsoft does not say that the URL comes back as it was sent.
-/// `None` for a webhook, which is somebody else's.
+/// Whether it leads to `topic`, as far as the URL shows: Microsoft does not document that Graph returns it unchanged.
+/// `None` for a webhook, which is not ours.
 fn leads_to(found: &Subscription, topic: &PartnerTopic) -> Option<bool> {
     let url = found.notification_url.as_deref().unwrap_or_default();
     if url.to_ascii_lowercase().starts_with("http") {
@@ -82,22 +85,21 @@ mod tests {
         }
     }
 
-    fn decide(found: &[Subscription]) -> Keep<'_> {
+    fn decide(found: &[Subscription]) -> Action<'_> {
         let topic = PartnerTopic::parse(TOPIC).unwrap();
-        // What is borrowed from `found` outlives the topic.
-        keep(found, Wanted { group: GROUP, topic: &topic }, now())
+        plan(found, Wanted { group: GROUP, topic: &topic }, now())
     }
 
     #[test]
-    fn a_subscription_is_made_renewed_daily_and_left_alone_when_that_was_just_done() {
-        assert_eq!(decide(&[]), Keep::Create);
+    fn a_subscription_is_created_renewed_daily_and_not_renewed_twice() {
+        assert_eq!(decide(&[]), Action::Create);
         let renewed = one("a", 695);
-        assert_eq!(decide(std::slice::from_ref(&renewed)), Keep::Nothing(&renewed));
+        assert_eq!(decide(std::slice::from_ref(&renewed)), Action::Nothing(&renewed));
         for hours in [1, 336, 672] {
             let yesterday = one("a", hours);
-            assert_eq!(decide(std::slice::from_ref(&yesterday)), Keep::Renew(&yesterday));
+            assert_eq!(decide(std::slice::from_ref(&yesterday)), Action::Renew(&yesterday));
         }
-        assert_eq!(decide(&[one("a", 0)]), Keep::Create, "it has ended");
+        assert_eq!(decide(&[one("a", 0)]), Action::Create, "it has ended");
     }
 
     #[test]
@@ -111,23 +113,23 @@ mod tests {
         let unsaid = Subscription { notification_url: None, ..one("a", 9) };
         let short = Subscription { notification_url: Some("EventGrid:".to_owned()), ..one("a", 9) };
         for found in [loud, unsaid, short] {
-            assert_eq!(decide(std::slice::from_ref(&found)), Keep::Renew(&found));
+            assert_eq!(decide(std::slice::from_ref(&found)), Action::Renew(&found));
         }
     }
 
     #[test]
-    fn what_leads_to_another_topic_is_replaced_and_what_is_another_matter_is_not() {
+    fn a_subscription_to_another_topic_is_replaced_and_an_unrelated_one_is_not() {
         let moved = Subscription { notification_url: Some(TOPIC.replace("west", "north")), ..one("a", 695) };
-        assert_eq!(decide(std::slice::from_ref(&moved)), Keep::Replace(&moved));
+        assert_eq!(decide(std::slice::from_ref(&moved)), Action::Replace(&moved));
         let both = [moved, one("b", 5)];
-        assert_eq!(decide(&both), Keep::Renew(&both[1]), "what there is comes first");
+        assert_eq!(decide(&both), Action::Renew(&both[1]), "the existing one comes first");
         for other in [
             Subscription { notification_url: Some("https://example.com".to_owned()), ..one("a", 5) },
             Subscription { resource: format!("groups/{}", Uuid::from_u128(8)), ..one("a", 5) },
             Subscription { resource: format!("groups/{GROUP}/members"), ..one("a", 5) },
             Subscription { change_type: "deleted".to_owned(), ..one("a", 5) },
         ] {
-            assert_eq!(decide(&[other]), Keep::Create);
+            assert_eq!(decide(&[other]), Action::Create);
         }
     }
 
@@ -143,22 +145,21 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever is listed, in whatever order: the live one that lasts longest is kept, and nothing is made
-        /// beside it.
+        /// In any list, in any order, the live subscription that ends last is kept, and none is created beside it.
         #[test]
-        fn what_is_there_is_kept(mut found in prop::collection::vec(any_subscription(), 0..6)) {
+        fn an_existing_subscription_is_kept(mut found in prop::collection::vec(any_subscription(), 0..6)) {
             found.iter_mut().enumerate().for_each(|(id, subscription)| subscription.id = id.to_string());
             let is_ours = |s: &&Subscription| {
                 let url = s.notification_url.as_deref().unwrap_or_default();
                 s.resource == format!("groups/{GROUP}") && s.expiration_date_time > now() && (url.is_empty() || url == TOPIC)
             };
             let longest = found.iter().filter(is_ours).map(|s| s.expiration_date_time).max();
-            let end = |keep: Keep<'_>| match keep {
-                Keep::Nothing(own) | Keep::Renew(own) => Some(own.expiration_date_time),
-                Keep::Create | Keep::Replace(_) => None,
+            let end = |action: Action<'_>| match action {
+                Action::Nothing(own) | Action::Renew(own) => Some(own.expiration_date_time),
+                Action::Create | Action::Replace(_) => None,
             };
             prop_assert_eq!(end(decide(&found)), longest);
-            if let Keep::Nothing(own) = decide(&found) {
+            if let Action::Nothing(own) = decide(&found) {
                 prop_assert!(own.expiration_date_time > now() + TimeDelta::days(28));
             }
             let decided = format!("{:?}", decide(&found));
