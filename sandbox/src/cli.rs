@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use firstpass::{jobs, settings::Environment, telemetry};
 
-use crate::{command, demo, serve};
+use crate::{demo, sandbox_command, serve};
 
 /// A simulated tenant for firstpass
 #[derive(Debug, Parser)]
@@ -20,7 +20,7 @@ enum Command {
     /// Run the whole job on a simulated tenant; needs no account and no settings
     Demo(demo::Options),
     /// Serve a simulated tenant on this machine
-    Sandbox(command::Options),
+    Sandbox(sandbox_command::Options),
     /// Serve the Functions host as `firstpass serve` does, on the simulated tenant at SANDBOX_URL
     Serve,
     /// List, requeue or delete the messages in the poison queue, as `firstpass jobs` does
@@ -32,7 +32,7 @@ pub fn main() -> ExitCode {
     let env = Environment::process();
     let done = match Cli::parse().command {
         Command::Demo(options) => demo::run(&options, &env),
-        Command::Sandbox(options) => command::run(&options, &env),
+        Command::Sandbox(options) => sandbox_command::run(&options, &env),
         Command::Serve => serve::run(&env),
         Command::Jobs(options) => jobs::run(&options, &env),
     };

@@ -10,9 +10,10 @@
 //!
 //! `tenant` and `functions_host` do not know each other; the others use both.
 
+mod azure;
 pub mod cli;
-pub mod command;
 pub mod demo;
 pub mod functions_host;
+pub mod sandbox_command;
 pub mod serve;
 pub mod tenant;

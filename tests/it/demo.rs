@@ -84,7 +84,7 @@ impl Visitor {
     async fn new() -> Self {
         let now = time(NOW);
         let setup = Setup::new(Sandbox::new(samples(now), now)).unwrap();
-        setup.open(&Progress::silent()).await.unwrap();
+        setup.run_first_sweep(&Progress::silent()).await.unwrap();
         Self { router: web::router(setup.clone()), setup }
     }
 

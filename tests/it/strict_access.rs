@@ -125,7 +125,7 @@ async fn the_identity_endpoint_checks_what_app_service_checks() {
     assert_eq!(ask(&format!("{base}&client_id=me"), "anything").await.status, 400, "not a GUID");
 
     let identity = Identity { header: Some("5c".into()), client_id: Some(own.parse().unwrap()) };
-    graph.sandbox.identify(identity);
+    graph.sandbox.set_identity(identity);
     let with_id = format!("{base}&client_id={own}");
     for (query, header, status, words) in [
         (with_id.as_str(), "5c", 200, ""),

@@ -7,14 +7,14 @@ use uuid::Uuid;
 
 use super::{
     Progress,
-    history::{Event, Gone, Line, Maker},
-    perform,
+    history::{Event, EventDetail, PassCreator, Removal},
+    run_sweep,
     setup::{Setup, VirtualTime},
-    tell, this_morning,
+    start_observed_host, this_morning,
 };
 use crate::{
     demo::report::Report,
-    functions_host::queue::encoded,
+    functions_host::encode_base64,
     tenant::{
         Fault, FaultKind, Tenant,
         samples::{ON_DEMAND_GROUP, midnight},
@@ -47,7 +47,7 @@ pub enum Action {
 
 /// Why there is no such action.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Refusal {
+pub enum ActionError {
     /// There is no action of this name.
     Unknown,
     /// All that is wrong with its body.
@@ -55,19 +55,19 @@ pub enum Refusal {
 }
 
 /// How far ahead a first day may be moved.
-const FARTHEST: TimeDelta = TimeDelta::days(60);
+const MAX_AHEAD: TimeDelta = TimeDelta::days(60);
 /// How many hours can be skipped at once.
 const HOURS: std::ops::RangeInclusive<i64> = 1..=7 * 24;
 /// Between a change by HR and the sweep that meets it: replicas may lag for ten minutes, and the app allows for that.
-const A_WHILE: TimeDelta = TimeDelta::minutes(15);
+const REPLICATION_DELAY: TimeDelta = TimeDelta::minutes(15);
 
 impl Action {
     /// The action `name` with the fields of a JSON object.
     ///
     /// # Errors
     /// All that is wrong.
-    pub fn parse(name: &str, body: &[u8], setup: &Setup) -> Result<Self, Refusal> {
-        let mut fields = Fields::read(body, setup).map_err(|problem| Refusal::Problems(vec![problem]))?;
+    pub fn parse(name: &str, body: &[u8], setup: &Setup) -> Result<Self, ActionError> {
+        let mut fields = Fields::read(body, setup).map_err(|problem| ActionError::Problems(vec![problem]))?;
         let action = match name {
             "sweep" => Some(Self::Sweep),
             "forward" => fields.hours().map(Self::Forward),
@@ -83,10 +83,10 @@ impl Action {
                 let throttled = fields.choice("kind", ["throttled", "lost"]);
                 mail.zip(throttled).map(|(mail, throttled)| Self::Fault { mail, throttled })
             }
-            _ => return Err(Refusal::Unknown),
+            _ => return Err(ActionError::Unknown),
         };
         let problems = fields.finish();
-        action.filter(|_| problems.is_empty()).ok_or(Refusal::Problems(problems))
+        action.filter(|_| problems.is_empty()).ok_or(ActionError::Problems(problems))
     }
 }
 
@@ -141,10 +141,10 @@ impl<'a> Fields<'a> {
             return self.problem("date is not a calendar date such as 2026-11-30");
         };
         let today = self.setup.sandbox.now().date_naive();
-        if (today..=today + FARTHEST).contains(&date) {
+        if (today..=today + MAX_AHEAD).contains(&date) {
             return Some(date);
         }
-        self.problem(format!("date must be from {today} to {}", today + FARTHEST))
+        self.problem(format!("date must be from {today} to {}", today + MAX_AHEAD))
     }
 
     fn hours(&mut self) -> Option<i64> {
@@ -170,18 +170,18 @@ impl Setup {
     ///
     /// # Errors
     /// In words, when it fails.
-    pub async fn open(&self, progress: &Progress) -> Result<Report, String> {
+    pub async fn run_first_sweep(&self, progress: &Progress) -> Result<Report, String> {
         let _time = VirtualTime::begin();
         let at = self.sandbox.now();
-        let report = perform(self, progress).await?;
-        let lines = report.rows.iter().cloned().map(Line::Job).collect();
+        let report = run_sweep(self, progress).await?;
+        let lines = report.rows.iter().cloned().map(EventDetail::Job).collect();
         let title = "The daily sweep ran".to_owned();
         self.history().events.push(Event { at, title, user: None, lines });
         Ok(report)
     }
 
     /// Does it, one at a time, in virtual time: an answer does not wait for a redelivery.
-    pub async fn act(&self, action: Action) {
+    pub async fn run(&self, action: Action) {
         let _turn = self.turn.lock().await;
         let _time = VirtualTime::begin();
         let at = self.sandbox.now();
@@ -190,7 +190,7 @@ impl Setup {
             Action::Forward(hours) => {
                 let title =
                     if hours == 24 { "A day went by".to_owned() } else { format!("{hours} hours went by") };
-                (title, None, self.let_pass(TimeDelta::hours(hours)).await)
+                (title, None, self.advance_with_sweeps(TimeDelta::hours(hours)).await)
             }
             Action::OnDemand(user) => {
                 let (title, lines) = self.on_demand(user).await;
@@ -199,12 +199,12 @@ impl Setup {
             Action::Move(user, date) => {
                 let title = format!("HR moved {}’s first day to {}", self.name(user), date.format("%-d %B"));
                 self.change_hire_date(user, Some(midnight(date, Tz::UTC)));
-                (title, Some(user), self.sweep_later().await)
+                (title, Some(user), self.sweep_after_replication().await)
             }
             Action::Cancel(user) => {
                 let title = format!("HR cancelled {}’s start", self.name(user));
                 self.change_hire_date(user, None);
-                (title, Some(user), self.sweep_later().await)
+                (title, Some(user), self.sweep_after_replication().await)
             }
             Action::SignIn(pass) => self.sign_in(pass),
             Action::Fault { mail, throttled } => {
@@ -215,58 +215,61 @@ impl Setup {
                     if throttled { "be throttled" } else { "lose its answer" }
                 );
                 let note = "Run something that needs it, and look at the requests.".to_owned();
-                (title, None, vec![Line::Note(note)])
+                (title, None, vec![EventDetail::Note(note)])
             }
         };
         let mut history = self.history();
-        history.look_at(&self.sandbox, Maker::Helpdesk);
+        history.update_passes(&self.sandbox, PassCreator::Helpdesk);
         history.events.push(Event { at, title, user, lines });
     }
 
-    async fn sweep(&self) -> Vec<Line> {
-        match perform(self, &Progress::silent()).await {
-            Ok(report) => report.rows.into_iter().map(Line::Job).collect(),
-            Err(why) => vec![Line::Note(format!("The sweep failed: {why}"))],
+    async fn sweep(&self) -> Vec<EventDetail> {
+        match run_sweep(self, &Progress::silent()).await {
+            Ok(report) => report.rows.into_iter().map(EventDetail::Job).collect(),
+            Err(why) => vec![EventDetail::Note(format!("The sweep failed: {why}"))],
         }
     }
 
     /// The real app hears of a change by HR from its next sweep.
-    async fn sweep_later(&self) -> Vec<Line> {
-        self.sandbox.advance(A_WHILE);
-        let note = format!("{} minutes later the sweep was run.", A_WHILE.num_minutes());
-        let mut lines = vec![Line::Note(note)];
+    async fn sweep_after_replication(&self) -> Vec<EventDetail> {
+        self.sandbox.advance(REPLICATION_DELAY);
+        let note = format!("{} minutes later the sweep was run.", REPLICATION_DELAY.num_minutes());
+        let mut lines = vec![EventDetail::Note(note)];
         lines.extend(self.sweep().await);
         lines
     }
 
     /// Skips some time, but for the sweeps on its way.
-    async fn let_pass(&self, time: TimeDelta) -> Vec<Line> {
+    async fn advance_with_sweeps(&self, time: TimeDelta) -> Vec<EventDetail> {
         let now = self.sandbox.now();
         let end = now + time;
         let mut next = next_sweep(now);
         let mut lines = Vec::new();
         while next <= end {
-            self.skip_to(next);
-            lines.push(Line::Note(format!("{} UTC: the daily sweep ran.", next.format("%a %-d %b, %H:%M"))));
+            self.advance_to(next);
+            lines.push(EventDetail::Note(format!(
+                "{} UTC: the daily sweep ran.",
+                next.format("%a %-d %b, %H:%M")
+            )));
             lines.extend(self.sweep().await);
             next += TimeDelta::days(1);
         }
-        self.skip_to(end);
+        self.advance_to(end);
         if lines.is_empty() {
-            lines.push(Line::Note("No sweep was due on the way.".to_owned()));
+            lines.push(EventDetail::Note("No sweep was due on the way.".to_owned()));
         }
         lines
     }
 
     /// A timer does not fire early, not by a part of a microsecond either.
-    fn skip_to(&self, then: DateTime<Utc>) {
+    fn advance_to(&self, then: DateTime<Utc>) {
         let ahead = then - self.sandbox.now() + TimeDelta::milliseconds(1);
         self.sandbox.advance(ahead.max(TimeDelta::zero()));
     }
 
     /// Graph tells of a new member. For one who is there already, a script can ask.
-    async fn on_demand(&self, user: Uuid) -> (String, Vec<Line>) {
-        let (host, rows) = tell(self, &Progress::silent());
+    async fn on_demand(&self, user: Uuid) -> (String, Vec<EventDetail>) {
+        let (host, rows) = start_observed_host(self, &Progress::silent());
         let (name, now) = (self.name(user), self.sandbox.now());
         let is_known = self.sandbox.edit(|tenant| {
             let group = tenant.find_group(ON_DEMAND_GROUP).map(|group| group.id).unwrap_or_default();
@@ -275,8 +278,8 @@ impl Setup {
             is_known
         });
         let (title, note) = if is_known {
-            if let Err(why) = host.storage().put(self.queue(), encoded(&user.to_string())) {
-                return (name, vec![Line::Note(why)]);
+            if let Err(why) = host.storage().put(self.queue(), encode_base64(&user.to_string())) {
+                return (name, vec![EventDetail::Note(why)]);
             }
             (
                 format!("A script asked for a pass for {name}, who is in the group “{ON_DEMAND_GROUP}”"),
@@ -288,13 +291,13 @@ impl Setup {
                 "Graph told of the change through Event Grid, and OnGroupAdd looked who was new.",
             )
         };
-        host.storage().drained(self.queue()).await;
-        let jobs = rows.take().into_iter().map(Line::Job);
-        (title, [Line::Note(note.to_owned())].into_iter().chain(jobs).collect())
+        host.storage().wait_until_empty(self.queue()).await;
+        let jobs = rows.take().into_iter().map(EventDetail::Job);
+        (title, [EventDetail::Note(note.to_owned())].into_iter().chain(jobs).collect())
     }
 
     /// What Entra says to somebody who types in the code.
-    fn sign_in(&self, id: Uuid) -> (String, Option<Uuid>, Vec<Line>) {
+    fn sign_in(&self, id: Uuid) -> (String, Option<Uuid>, Vec<EventDetail>) {
         let now = self.sandbox.now();
         let held =
             self.history().passes.iter().find(|seen| seen.pass.id == id).map(|s| (s.pass.user, s.gone));
@@ -302,7 +305,7 @@ impl Setup {
             return ("There is no such pass".to_owned(), None, Vec::new());
         };
         let refused = self.sandbox.edit(|tenant| match (gone, tenant.passes.get(&user)) {
-            (Some(Gone::Deleted), _) => Some("the pass was deleted".to_owned()),
+            (Some(Removal::Deleted), _) => Some("the pass was deleted".to_owned()),
             (None, Some(pass)) => refusal(tenant, user, pass.usability(now)).map(str::to_owned),
             _ => Some("a newer pass took the place of this one".to_owned()),
         });
@@ -310,12 +313,12 @@ impl Setup {
         match refused {
             Some(why) => {
                 let title = format!("{name} tried to sign in");
-                (title, Some(user), vec![Line::Note(format!("Refused: {why}."))])
+                (title, Some(user), vec![EventDetail::Note(format!("Refused: {why}."))])
             }
             None => {
                 self.sandbox.edit(|tenant| tenant.use_pass(id));
                 let note = "Accepted. Now they set up a way of signing in of their own.".to_owned();
-                (format!("{name} signed in with the pass"), Some(user), vec![Line::Note(note)])
+                (format!("{name} signed in with the pass"), Some(user), vec![EventDetail::Note(note)])
             }
         }
     }

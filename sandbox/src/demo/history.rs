@@ -24,28 +24,28 @@ use crate::{
 
 /// Everything so far, oldest first.
 pub(super) struct History {
-    pub(super) passes: Vec<SeenPass>,
+    pub(super) passes: Vec<PassRecord>,
     pub(super) invocations: Vec<Invocation>,
     pub(super) events: Vec<Event>,
 }
 
 /// A pass that was seen in the tenant.
-pub(super) struct SeenPass {
+pub(super) struct PassRecord {
     pub(super) pass: Pass,
-    pub(super) maker: Maker,
-    pub(super) gone: Option<Gone>,
+    pub(super) creator: PassCreator,
+    pub(super) gone: Option<Removal>,
 }
 
 /// Who made a pass.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Maker {
+pub(super) enum PassCreator {
     Firstpass,
     Helpdesk,
 }
 
 /// How a pass left the tenant.
 #[derive(Clone, Copy)]
-pub(super) enum Gone {
+pub(super) enum Removal {
     Deleted,
     Replaced,
 }
@@ -58,7 +58,7 @@ pub(super) struct Invocation {
     pub(super) delivery: Option<u64>,
     pub(super) status: u16,
     /// The handler's own words.
-    pub(super) said: String,
+    pub(super) log: String,
     /// Which of the tenant's requests it sent: the functions run one at a time here.
     pub(super) requests: Range<usize>,
 }
@@ -69,11 +69,11 @@ pub(super) struct Event {
     pub(super) title: String,
     /// Whom it is about.
     pub(super) user: Option<Uuid>,
-    pub(super) lines: Vec<Line>,
+    pub(super) lines: Vec<EventDetail>,
 }
 
 /// What came of it.
-pub(super) enum Line {
+pub(super) enum EventDetail {
     /// In words.
     Note(String),
     /// What became of a job.
@@ -82,25 +82,25 @@ pub(super) enum Line {
 
 impl History {
     /// Of a tenant in which firstpass has done nothing yet.
-    pub(super) fn of(sandbox: &Sandbox) -> Self {
+    pub(super) fn new(sandbox: &Sandbox) -> Self {
         let mut history = Self { passes: Vec::new(), invocations: Vec::new(), events: Vec::new() };
-        history.look_at(sandbox, Maker::Helpdesk);
+        history.update_passes(sandbox, PassCreator::Helpdesk);
         history
     }
 
-    /// Takes notice of the tenant's passes; `maker` made those that are new.
-    pub(super) fn look_at(&mut self, sandbox: &Sandbox, maker: Maker) {
+    /// Takes notice of the tenant's passes; `creator` made those that are new.
+    pub(super) fn update_passes(&mut self, sandbox: &Sandbox, creator: PassCreator) {
         let present = sandbox.passes();
         for seen in self.passes.iter_mut().filter(|seen| seen.gone.is_none()) {
             match present.iter().find(|pass| pass.user == seen.pass.user) {
                 Some(pass) if pass.id == seen.pass.id => seen.pass = pass.clone(),
-                Some(_) => seen.gone = Some(Gone::Replaced),
-                None => seen.gone = Some(Gone::Deleted),
+                Some(_) => seen.gone = Some(Removal::Replaced),
+                None => seen.gone = Some(Removal::Deleted),
             }
         }
         for pass in present {
             if !self.passes.iter().any(|seen| seen.pass.id == pass.id) {
-                self.passes.push(SeenPass { pass, maker, gone: None });
+                self.passes.push(PassRecord { pass, creator, gone: None });
             }
         }
     }
@@ -108,20 +108,27 @@ impl History {
 
 /// The tenant as the app sees it: after each of its requests its passes are looked at, before the next one can
 /// replace them.
-pub(super) fn watch_tenant(tenant: Router, sandbox: &Sandbox, history: &Arc<Mutex<History>>) -> Router {
+pub(super) fn record_passes(tenant: Router, sandbox: &Sandbox, history: &Arc<Mutex<History>>) -> Router {
     let (sandbox, history) = (sandbox.clone(), history.clone());
     tenant.layer(middleware::from_fn(move |request: Request, next: Next| {
         let (sandbox, history) = (sandbox.clone(), history.clone());
         async move {
             let response = next.run(request).await;
-            history.lock().unwrap_or_else(PoisonError::into_inner).look_at(&sandbox, Maker::Firstpass);
+            history
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .update_passes(&sandbox, PassCreator::Firstpass);
             response
         }
     }))
 }
 
 /// The handler, with each of its invocations written down.
-pub(super) fn watch_handler(handler: Router, sandbox: &Sandbox, history: &Arc<Mutex<History>>) -> Router {
+pub(super) fn record_invocations(
+    handler: Router,
+    sandbox: &Sandbox,
+    history: &Arc<Mutex<History>>,
+) -> Router {
     let (sandbox, history) = (sandbox.clone(), history.clone());
     handler.layer(middleware::from_fn(move |request: Request, next: Next| {
         let (sandbox, history) = (sandbox.clone(), history.clone());
@@ -143,7 +150,7 @@ pub(super) fn watch_handler(handler: Router, sandbox: &Sandbox, history: &Arc<Mu
                 function,
                 delivery,
                 status: parts.status.as_u16(),
-                said: answered["Logs"][0].as_str().unwrap_or_default().to_owned(),
+                log: answered["Logs"][0].as_str().unwrap_or_default().to_owned(),
                 requests: first..sandbox.requests().len(),
             });
             Response::from_parts(parts, body)

@@ -1,7 +1,7 @@
 //! `firstpass demo`: the whole job on a simulated tenant, through the real handler and the host's wire contract.
 //!
 //! The first sweep happens in virtual time, so waiting for a lagging replica or a redelivery costs nothing. Then time
-//! goes on as usual, for a page that shows what happened and has buttons to go on with the story.
+//! goes on as usual, for a page that shows what happened and has buttons to go on with the observer.
 //!
 //! Reading order: [`setup`] is the tenant with firstpass set up in it; [`actions`] is what the page's buttons do;
 //! `history` remembers what the tenant forgets; `views` is the page's data; [`web`] serves all that.
@@ -58,7 +58,7 @@ pub fn run(options: &Options, env: &Environment) -> Result<(), String> {
         let epoch = this_morning(Clock::system().now());
         let setup = Setup::new(Sandbox::new(samples::samples(epoch), epoch))?;
         let progress: Progress = if options.json { Progress::to_stderr() } else { Progress::to_stdout() };
-        let report = setup.open(&progress).await?;
+        let report = setup.run_first_sweep(&progress).await?;
         if options.json {
             progress.result(&report.to_json().to_string());
         } else {
@@ -72,47 +72,51 @@ pub fn run(options: &Options, env: &Environment) -> Result<(), String> {
 ///
 /// # Errors
 /// In words, when the sweep fails.
-pub async fn perform(setup: &Setup, progress: &Progress) -> Result<Report, String> {
+pub async fn run_sweep(setup: &Setup, progress: &Progress) -> Result<Report, String> {
     progress.line("The timer fires: who starts within the next days?");
-    let (host, rows) = tell(setup, progress);
+    let (host, rows) = start_observed_host(setup, progress);
     let swept = host.run("SweepJoiners").await?;
     if let Some(answer) = swept.answer.filter(|answer| !answer.is_success()) {
         return Err(answer.log().to_owned());
     }
-    host.storage().drained(setup.queue()).await;
+    host.storage().wait_until_empty(setup.queue()).await;
     Ok(Report::new(&setup.sandbox, rows.take()))
 }
 
 /// A host that tells, job by job, what becomes of its messages.
-fn tell(setup: &Setup, progress: &Progress) -> (FunctionsHost, Rows) {
+fn start_observed_host(setup: &Setup, progress: &Progress) -> (FunctionsHost, JobRows) {
     let host = setup.host();
-    let rows = Rows::default();
-    let story = Mutex::new(Story { jobs: 0, requests: setup.sandbox.requests().len(), rows: rows.clone() });
+    let rows = JobRows::default();
+    let observer = Mutex::new(ProgressObserver {
+        jobs: 0,
+        requests: setup.sandbox.requests().len(),
+        rows: rows.clone(),
+    });
     let (setup, progress) = (setup.clone(), progress.clone());
     host.log().observe(move |invocation| {
-        story.lock().unwrap_or_else(PoisonError::into_inner).goes_on(invocation, &setup, &progress);
+        observer.lock().unwrap_or_else(PoisonError::into_inner).record(invocation, &setup, &progress);
     });
     (host, rows)
 }
 
 /// What became of the jobs.
 #[derive(Clone, Default)]
-struct Rows(Arc<Mutex<Vec<Row>>>);
+struct JobRows(Arc<Mutex<Vec<Row>>>);
 
-impl Rows {
+impl JobRows {
     fn take(&self) -> Vec<Row> {
         std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
-struct Story {
+struct ProgressObserver {
     jobs: usize,
     requests: usize,
-    rows: Rows,
+    rows: JobRows,
 }
 
-impl Story {
-    fn goes_on(&mut self, invocation: &Invocation, setup: &Setup, progress: &Progress) {
+impl ProgressObserver {
+    fn record(&mut self, invocation: &Invocation, setup: &Setup, progress: &Progress) {
         let Setup { sandbox, settings, .. } = setup;
         let before = std::mem::replace(&mut self.requests, sandbox.requests().len());
         if let Cause::Admin = invocation.cause {
@@ -142,7 +146,7 @@ async fn serve(listen: SocketAddr, setup: Setup, progress: &Progress) -> Result<
         format!("cannot serve the page on {listen}: {error}; choose another with --listen")
     })?;
     let address = listener.local_addr().map_err(|error| error.to_string())?;
-    progress.line(&format!("\nSee it, and go on with the story: http://{address}/   (Ctrl+C ends)"));
+    progress.line(&format!("\nSee it, and go on with the observer: http://{address}/   (Ctrl+C ends)"));
     axum::serve(listener, web::router(setup))
         .with_graceful_shutdown(async { drop(tokio::signal::ctrl_c().await) })
         .await
@@ -154,7 +158,7 @@ fn this_morning(now: DateTime<Utc>) -> DateTime<Utc> {
     now.date_naive().and_time(NaiveTime::from_hms_opt(5, 0, 0).unwrap_or(NaiveTime::MIN)).and_utc()
 }
 
-/// The demo's own lines tell the story; the log only joins in when it is asked for.
+/// The demo's own lines start_observed_host the observer; the log only joins in when it is asked for.
 fn quiet(env: &Environment) -> Environment {
     Environment::from_iter([("RUST_LOG", env.get("RUST_LOG").unwrap_or("off"))])
 }
@@ -162,11 +166,11 @@ fn quiet(env: &Environment) -> Environment {
 /// Where the demo says what it is doing.
 #[derive(Clone, Debug)]
 pub struct Progress {
-    lines: Target,
+    target: ProgressTarget,
 }
 
 #[derive(Clone, Copy, Debug)]
-enum Target {
+enum ProgressTarget {
     Stdout,
     Stderr,
     Nowhere,
@@ -175,26 +179,26 @@ enum Target {
 impl Progress {
     /// No lines at all.
     pub fn silent() -> Self {
-        Self { lines: Target::Nowhere }
+        Self { target: ProgressTarget::Nowhere }
     }
 
     /// Lines beside the result.
     pub fn to_stdout() -> Self {
-        Self { lines: Target::Stdout }
+        Self { target: ProgressTarget::Stdout }
     }
 
     /// Lines apart from the result, and only where a person watches.
     pub fn to_stderr() -> Self {
         let watched = std::io::stderr().is_terminal();
-        Self { lines: if watched { Target::Stderr } else { Target::Nowhere } }
+        Self { target: if watched { ProgressTarget::Stderr } else { ProgressTarget::Nowhere } }
     }
 
     fn line(&self, text: &str) {
         // Nobody reads a closed pipe: not worth failing for.
-        let _ = match self.lines {
-            Target::Stdout => writeln!(std::io::stdout(), "{text}"),
-            Target::Stderr => writeln!(std::io::stderr(), "{text}"),
-            Target::Nowhere => Ok(()),
+        let _ = match self.target {
+            ProgressTarget::Stdout => writeln!(std::io::stdout(), "{text}"),
+            ProgressTarget::Stderr => writeln!(std::io::stderr(), "{text}"),
+            ProgressTarget::Nowhere => Ok(()),
         };
     }
 

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::{
-    functions_host::local_host::Completed,
+    functions_host::handler_response::Completed,
     tenant::{Sandbox, samples::SERVICE_DESK},
 };
 

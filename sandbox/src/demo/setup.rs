@@ -20,7 +20,7 @@ use crate::{
     tenant::{
         EventGrid, Permission, Sandbox,
         samples::{ON_DEMAND_GROUP, PARTNER_TOPIC, SENDER, SERVICE_DESK},
-        transport::InProcess,
+        transport::InProcessTransport,
     },
 };
 
@@ -51,13 +51,13 @@ impl Setup {
         });
         let settings = Settings::read(&product_environment(&sample_settings(group)))
             .map_err(|report| report.to_string())?;
-        let history = Arc::new(Mutex::new(History::of(&sandbox)));
-        let transport = InProcess::new(history::watch_tenant(sandbox.router(), &sandbox, &history));
+        let history = Arc::new(Mutex::new(History::new(&sandbox)));
+        let transport = InProcessTransport::new(history::record_passes(sandbox.router(), &sandbox, &history));
         let ledger = Arc::new(MemoryLedger::default());
         let app =
             App::new(settings.clone(), Arc::new(transport), sandbox.credential(), ledger, sandbox.clock())
                 .map_err(|error| error.to_string())?;
-        let handler = history::watch_handler(host::router(Ok(Arc::new(app))), &sandbox, &history);
+        let handler = history::record_invocations(host::router(Ok(Arc::new(app))), &sandbox, &history);
         let functions = FunctionApp::embedded(&host_settings()).map_err(|problems| problems.to_string())?;
         let handler = Arc::new(Embedded::new(handler));
         let (settings, turn) = (Arc::new(settings), Arc::default());

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::{
     actions::next_sweep,
-    history::{Event, Gone, Invocation, Line, Maker, SeenPass},
+    history::{Event, EventDetail, Invocation, PassCreator, PassRecord, Removal},
     setup::Setup,
 };
 use crate::{
@@ -97,14 +97,14 @@ fn is_about(mail: &Mail, person: &Person) -> bool {
     mail.content().contains(&minijinja::HtmlEscape(&person.user_principal_name).to_string())
 }
 
-fn pass_view(setup: &Setup, seen: &SeenPass) -> Value {
+fn pass_view(setup: &Setup, seen: &PassRecord) -> Value {
     let (pass, now) = (&seen.pass, setup.sandbox.now());
     let zone = setup.sandbox.edit(|tenant| tenant.users.get(&pass.user).map(|person| zone(setup, person)));
     // As a clock there shows it. Said to be UTC, so that a browser leaves it as it is.
     let local = |at: DateTime<Utc>| at.with_timezone(&zone.unwrap_or(Tz::UTC)).naive_local().and_utc();
     let state = match (seen.gone, pass.usability(now)) {
-        (Some(Gone::Deleted), _) => "deleted",
-        (Some(Gone::Replaced), _) => "replaced",
+        (Some(Removal::Deleted), _) => "deleted",
+        (Some(Removal::Replaced), _) => "replaced",
         (None, "EnabledByPolicy") => "works",
         (None, "NotYetValid") => "later",
         (None, "OneTimeUsed") => "used",
@@ -122,21 +122,21 @@ fn pass_view(setup: &Setup, seen: &SeenPass) -> Value {
         "oneTime": pass.one_time,
         "used": pass.used,
         "state": state,
-        "by": match seen.maker { Maker::Firstpass => "firstpass", Maker::Helpdesk => "helpdesk" },
+        "by": match seen.creator { PassCreator::Firstpass => "firstpass", PassCreator::Helpdesk => "helpdesk" },
     })
 }
 
 fn event_view(event: &Event) -> Value {
     let lines = event.lines.iter().map(|line| match line {
-        Line::Note(text) => json!({"note": text}),
-        Line::Job(row) => json!({"user": row.id, "outcome": row.outcome, "why": row.why}),
+        EventDetail::Note(text) => json!({"note": text}),
+        EventDetail::Job(row) => json!({"user": row.id, "outcome": row.outcome, "why": row.why}),
     });
     json!({"at": event.at, "title": event.title, "user": event.user, "lines": lines.collect::<Value>()})
 }
 
 fn invocation_view(invocation: &Invocation) -> Value {
     // The handler says "reason/user/more: outcome: why", or a sentence.
-    let (key, said) = invocation.said.split_once(": ").unwrap_or(("", &invocation.said));
+    let (key, said) = invocation.log.split_once(": ").unwrap_or(("", &invocation.log));
     let user: Option<Uuid> = key.split('/').nth(1).and_then(|id| id.parse().ok());
     json!({
         "at": invocation.at,
@@ -145,7 +145,7 @@ fn invocation_view(invocation: &Invocation) -> Value {
         "status": invocation.status,
         "user": user,
         "reason": user.and(key.split('/').next()),
-        "said": if user.is_some() { said } else { &invocation.said },
+        "said": if user.is_some() { said } else { &invocation.log },
         "first": invocation.requests.start,
         "end": invocation.requests.end,
     })

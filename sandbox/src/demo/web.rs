@@ -15,7 +15,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::{
-    actions::{Action, Refusal},
+    actions::{Action, ActionError},
     setup::Setup,
     views,
 };
@@ -48,10 +48,10 @@ pub fn router(setup: Setup) -> Router {
         .route("/demo/state", get(|State(setup): State<Setup>| async move { Json(views::state(&setup)) }))
         .route("/demo/mails/{index}", get(mail))
         .route("/demo/passes/{id}/code", get(code))
-        .route("/demo/{action}", post(act))
+        .route("/demo/{action}", post(run_action))
         .with_state(setup)
         .merge(tenant)
-        .layer(middleware::from_fn(guard))
+        .layer(middleware::from_fn(check_origin))
 }
 
 async fn asset(Path(name): Path<String>) -> Response {
@@ -85,7 +85,7 @@ async fn code(State(setup): State<Setup>, Path(id): Path<Uuid>) -> Response {
 }
 
 /// Does it, and answers with all that there is to see then.
-async fn act(
+async fn run_action(
     State(setup): State<Setup>,
     Path(name): Path<String>,
     headers: HeaderMap,
@@ -97,12 +97,12 @@ async fn act(
     }
     let action = match Action::parse(&name, &body, &setup) {
         Ok(action) => action,
-        Err(Refusal::Unknown) => return refuse(StatusCode::NOT_FOUND, ["there is no such action"]),
-        Err(Refusal::Problems(problems)) => return refuse(StatusCode::BAD_REQUEST, problems),
+        Err(ActionError::Unknown) => return refuse(StatusCode::NOT_FOUND, ["there is no such action"]),
+        Err(ActionError::Problems(problems)) => return refuse(StatusCode::BAD_REQUEST, problems),
     };
     // In a task of its own: somebody who closes the page half-way does not leave a job half done.
     let actor = setup.clone();
-    match tokio::spawn(async move { actor.act(action).await }).await {
+    match tokio::spawn(async move { actor.run(action).await }).await {
         Ok(()) => Json(views::state(&setup)).into_response(),
         Err(_) => refuse(StatusCode::INTERNAL_SERVER_ERROR, ["the demo failed"]),
     }
@@ -110,14 +110,14 @@ async fn act(
 
 /// Other pages in the browser can send requests here, too. They are known by where they say that they come from; and
 /// a name that somebody points at this machine is none of this machine's own.
-async fn guard(request: Request, next: Next) -> Response {
-    match stranger(request.uri().path(), request.headers()) {
+async fn check_origin(request: Request, next: Next) -> Response {
+    match rejection(request.uri().path(), request.headers()) {
         Some(why) => refuse(StatusCode::FORBIDDEN, [why]),
         None => next.run(request).await,
     }
 }
 
-fn stranger(path: &str, headers: &HeaderMap) -> Option<&'static str> {
+fn rejection(path: &str, headers: &HeaderMap) -> Option<&'static str> {
     let host = header(headers, header::HOST).unwrap_or_default();
     if !is_this_machine(host) {
         return Some("the Host must be this machine");

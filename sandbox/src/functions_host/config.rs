@@ -1,14 +1,15 @@
 //! host.json and the function.json files, read as strictly as it helps: what the host would refuse, and what it
 //! would silently ignore or misunderstand, are problems alike. All are reported together.
 
-use std::{collections::BTreeMap, io, path::Path, time::Duration};
+use std::{collections::BTreeMap, io, path::Path};
 
 use firstpass::settings::Environment;
 use serde_json::{Map, Value};
 
 use super::{
     function::{self, Function, Http, Queue, Trigger},
-    host_json,
+    host_json::{self, HostConfig},
+    plan::Plan,
     reader::{ConfigError, ConfigReader},
 };
 
@@ -19,17 +20,6 @@ pub(super) const HOST_JSON: &str = "host.json";
 /// The files of a function app, by their paths in it.
 #[derive(Clone, Debug, Default)]
 pub struct Files(pub BTreeMap<String, String>);
-
-/// What the app is hosted on, as far as it changes what is allowed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Plan {
-    /// Consumption: ten minutes at most.
-    Consumption,
-    /// Flex Consumption.
-    Flex,
-    /// Premium and Dedicated.
-    Dedicated,
-}
 
 /// What a handler takes and gives, to be compared with function.json.
 #[derive(Clone, Copy, Debug)]
@@ -58,38 +48,6 @@ pub struct FunctionApp {
     pub functions: BTreeMap<String, Function>,
     /// The app settings.
     pub settings: Environment,
-}
-
-/// host.json, as far as the local host does what it says.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HostConfig {
-    /// After this the host kills the handler; `None` is never.
-    pub function_timeout: Option<Duration>,
-    /// `defaultExecutablePath`.
-    pub executable: String,
-    /// `arguments`, with `%NAME%` resolved.
-    pub arguments: Vec<String>,
-    /// `workingDirectory`, in the app's folder.
-    pub working_directory: String,
-    /// What stands before the route of every HTTP function.
-    pub route_prefix: String,
-    /// How queues are read.
-    pub queues: QueueOptions,
-}
-
-/// `extensions.queues` of host.json.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct QueueOptions {
-    /// How many messages are fetched at once.
-    pub batch_size: usize,
-    /// More are fetched when no more than this many are being worked on.
-    pub new_batch_threshold: usize,
-    /// How often a message is tried.
-    pub max_dequeue_count: u32,
-    /// How long a message stays hidden after a failure.
-    pub visibility_timeout: Duration,
-    /// Whether messages are base64 in the queue.
-    pub base64: bool,
 }
 
 impl Files {

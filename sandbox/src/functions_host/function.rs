@@ -5,7 +5,7 @@ use std::time::Duration;
 use firstpass::settings::Environment;
 use serde_json::Value;
 
-use super::{config::Plan, reader::Node, schedule::Schedule};
+use super::{plan::Plan, reader::Node, schedule::Schedule};
 
 /// A function, as its function.json says.
 #[derive(Clone, Debug)]
@@ -245,7 +245,7 @@ fn schedule(node: &Node<'_>, settings: &Environment, plan: Plan) -> Option<Sched
         return node.problem("a timer needs the setting AzureWebJobsStorage");
     }
     let node = node.required("schedule")?;
-    let text = resolved(&node, node.text()?, settings)?;
+    let text = node.resolved(settings)?;
     if text.contains(':') {
         return match plan {
             Plan::Dedicated => node.problem("a TimeSpan as a schedule is not simulated"),
@@ -253,21 +253,6 @@ fn schedule(node: &Node<'_>, settings: &Environment, plan: Plan) -> Option<Sched
         };
     }
     text.parse().map_or_else(|what: String| node.problem(format!("{text:?} is no schedule: {what}")), Some)
-}
-
-/// `%NAME%` stands for a setting, anywhere in the text.
-pub(super) fn resolved(node: &Node<'_>, text: &str, settings: &Environment) -> Option<String> {
-    let mut parts = text.split('%');
-    let mut resolved = parts.next()?.to_owned();
-    while let Some(name) = parts.next() {
-        let Some(after) = parts.next() else { return node.problem("has a % without its pair") };
-        match settings.get(name) {
-            Some(value) => resolved.push_str(value),
-            None => return node.problem(format!("%{name}% is no setting")),
-        }
-        resolved.push_str(after);
-    }
-    Some(resolved)
 }
 
 /// A connection is a setting, or several that begin with its name.
@@ -289,7 +274,7 @@ fn queue(node: &Node<'_>, settings: &Environment) -> Option<String> {
         ));
     }
     let node = node.required("queueName")?;
-    let queue = resolved(&node, node.text()?, settings)?;
+    let queue = node.resolved(settings)?;
     let is_name = (3..=63).contains(&queue.len())
         && queue.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
         && !queue.starts_with('-')

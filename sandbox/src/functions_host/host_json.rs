@@ -4,11 +4,39 @@ use std::time::Duration;
 
 use firstpass::settings::Environment;
 
-use super::{
-    config::{HostConfig, Plan, QueueOptions},
-    function::resolved,
-    reader::Node,
-};
+use super::{plan::Plan, reader::Node};
+
+/// host.json, as far as the local host does what it says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostConfig {
+    /// After this the host kills the handler; `None` is never.
+    pub function_timeout: Option<Duration>,
+    /// `defaultExecutablePath`.
+    pub executable: String,
+    /// `arguments`, with `%NAME%` resolved.
+    pub arguments: Vec<String>,
+    /// `workingDirectory`, in the app's folder.
+    pub working_directory: String,
+    /// What stands before the route of every HTTP function.
+    pub route_prefix: String,
+    /// How queues are read.
+    pub queues: QueueOptions,
+}
+
+/// `extensions.queues` of host.json.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct QueueOptions {
+    /// How many messages are fetched at once.
+    pub batch_size: usize,
+    /// More are fetched when no more than this many are being worked on.
+    pub new_batch_threshold: usize,
+    /// How often a message is tried.
+    pub max_dequeue_count: u32,
+    /// How long a message stays hidden after a failure.
+    pub visibility_timeout: Duration,
+    /// Whether messages are base64 in the queue.
+    pub base64: bool,
+}
 
 /// Documented properties (functions-host-json). The local host acts on few of them; the others are not its business.
 const KNOWN: &[&str] = &[
@@ -142,11 +170,10 @@ fn handler(root: &Node<'_>, settings: &Environment) -> Option<(String, Vec<Strin
 
 /// The host puts arguments one after the other without quotes, so one with a space in it becomes two.
 fn argument(node: &Node<'_>, settings: &Environment) -> Option<String> {
-    let text = node.text()?;
-    if text.contains(char::is_whitespace) {
+    if node.text()?.contains(char::is_whitespace) {
         return node.problem("has a space in it: the host does not quote arguments, so this becomes two");
     }
-    resolved(node, text, settings)
+    node.resolved(settings)
 }
 
 fn prefix(http: Node<'_>) -> Option<String> {

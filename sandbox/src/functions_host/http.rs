@@ -23,7 +23,7 @@ use super::{
 };
 
 /// The platform's front end ends a call that takes longer; the function goes on.
-const FRONT_END: Duration = Duration::from_secs(230);
+const FRONT_END_TIMEOUT: Duration = Duration::from_secs(230);
 /// As much as the platform lets in.
 const MAX_BODY: usize = 100 * 1024 * 1024;
 
@@ -49,7 +49,7 @@ impl FunctionsHost {
 }
 
 async fn answer(State(host): State<Arc<Instance>>, request: Request) -> Response {
-    if host.supervisor.has_given_up() {
+    if host.supervisor.has_stopped() {
         return StatusCode::SERVICE_UNAVAILABLE.into_response();
     }
     let (parts, body) = request.into_parts();
@@ -62,16 +62,16 @@ async fn answer(State(host): State<Arc<Instance>>, request: Request) -> Response
         return StatusCode::OK.into_response();
     }
     if let Some(function) = path.strip_prefix("admin/functions/") {
-        return run_by_hand(host, function, &parts, &body);
+        return run_manually(host, function, &parts, &body);
     }
     let routed = host.app.functions.values().filter(|function| !function.is_disabled).find_map(|function| {
         let Trigger::Http(http) = &function.trigger else { return None };
-        Some((function, http, matched(&host, http, &parts.method, &path)?))
+        Some((function, http, match_route(&host, http, &parts.method, &path)?))
     });
     // A method that the function does not have is a route that does not match, so this is no 405
     // (WebScriptHostHttpRoutesManager.cs).
     let Some((function, http, parameters)) = routed else { return StatusCode::NOT_FOUND.into_response() };
-    if !is_open(&host, function, http.auth_level, &parts) {
+    if !is_authorized(&host, function, http.auth_level, &parts) {
         return StatusCode::UNAUTHORIZED.into_response();
     }
     let payload =
@@ -85,7 +85,7 @@ async fn answer(State(host): State<Arc<Instance>>, request: Request) -> Response
         instance.log.write(invocation);
         drop(send.send(outputs.map(|outputs| outputs.answer)));
     });
-    match tokio::time::timeout(FRONT_END, receive).await {
+    match tokio::time::timeout(FRONT_END_TIMEOUT, receive).await {
         Ok(Ok(Some(answer))) => response(answer),
         Ok(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
         Err(_) => StatusCode::GATEWAY_TIMEOUT.into_response(),
@@ -93,7 +93,7 @@ async fn answer(State(host): State<Arc<Instance>>, request: Request) -> Response
 }
 
 /// `POST /admin/functions/{function}` answers before the function has run (FunctionsController.cs).
-fn run_by_hand(host: Arc<Instance>, function: &str, parts: &Parts, body: &[u8]) -> Response {
+fn run_manually(host: Arc<Instance>, function: &str, parts: &Parts, body: &[u8]) -> Response {
     if key(parts).as_deref() != Some(&*host.keys.master) {
         return StatusCode::UNAUTHORIZED.into_response();
     }
@@ -119,7 +119,7 @@ fn run_by_hand(host: Arc<Instance>, function: &str, parts: &Parts, body: &[u8]) 
     }
     let instance = host.clone();
     host.spawn(async move {
-        drop(timer::run_by_hand(&instance, &function).await);
+        drop(timer::run_manually(&instance, &function).await);
     });
     StatusCode::ACCEPTED.into_response()
 }
@@ -132,7 +132,7 @@ fn is_json(headers: &HeaderMap) -> bool {
 }
 
 /// The route's parameters, if it is the one that was called. Routes match in any case.
-fn matched(host: &Instance, http: &Http, method: &Method, path: &str) -> Option<Map<String, Value>> {
+fn match_route(host: &Instance, http: &Http, method: &Method, path: &str) -> Option<Map<String, Value>> {
     if !http.methods.is_empty() && !http.methods.iter().any(|known| known == method.as_str()) {
         return None;
     }
@@ -157,7 +157,7 @@ fn decoded(text: &str) -> String {
     percent_decode_str(text).decode_utf8_lossy().into_owned()
 }
 
-fn is_open(host: &Instance, function: &Function, level: AuthLevel, parts: &Parts) -> bool {
+fn is_authorized(host: &Instance, function: &Function, level: AuthLevel, parts: &Parts) -> bool {
     let keys = &host.keys;
     let Some(key) = key(parts) else { return level == AuthLevel::Anonymous };
     match level {

@@ -3,13 +3,14 @@
 
 use std::{collections::VecDeque, time::Duration};
 
-use axum::{Router, body, http::StatusCode};
+use axum::{Router, body};
 use firstpass::{clock::Clock, functions::on_group_add::MAX_DELIVERIES};
 use serde_json::{Value, json};
 use tower::ServiceExt;
 use uuid::Uuid;
 
 use super::{
+    handler_response::{Completed, HandlerResponse},
     payload,
     storage::{ScheduleStatus, StoredMessage},
     worker,
@@ -25,44 +26,6 @@ pub struct LocalHost {
     clock: Clock,
 }
 
-/// A handler's answer to an invocation.
-#[derive(Clone, Debug)]
-pub struct Answer {
-    /// The status; anything but 2xx is a failed invocation.
-    pub status: StatusCode,
-    /// The body, `null` where there was none or no JSON.
-    pub body: Value,
-}
-
-impl Answer {
-    /// Whether the host takes the invocation as done.
-    pub fn is_success(&self) -> bool {
-        self.status.is_success()
-    }
-
-    /// The first of the handler's own words.
-    pub fn log(&self) -> &str {
-        self.body["Logs"][0].as_str().unwrap_or_default()
-    }
-
-    /// The messages that go out to the queue.
-    pub fn jobs(&self) -> Vec<String> {
-        let jobs = self.body["Outputs"]["jobs"].as_array().map(Vec::as_slice).unwrap_or_default();
-        jobs.iter().filter_map(Value::as_str).map(str::to_owned).collect()
-    }
-}
-
-/// How a message left the queue.
-#[derive(Clone, Debug)]
-pub struct Completed {
-    /// The message.
-    pub message: String,
-    /// The answer to its last delivery.
-    pub answer: Answer,
-    /// How often it was delivered.
-    pub deliveries: u32,
-}
-
 impl LocalHost {
     /// A host for `handler`, telling the time of `clock`.
     pub fn new(handler: Router, clock: Clock) -> Self {
@@ -70,19 +33,19 @@ impl LocalHost {
     }
 
     /// Fires the timer.
-    pub async fn fire_timer(&self) -> Answer {
+    pub async fn fire_timer(&self) -> HandlerResponse {
         let now = self.clock.now();
         let status = ScheduleStatus { last: Some(now), next: now, updated: now };
         self.invoke("SweepJoiners", &payload::timer("SweepJoiners", "timer", Some(status), false, now)).await
     }
 
     /// Delivers `message` for the `delivery`th time.
-    pub async fn deliver(&self, message: &str, delivery: u32) -> Answer {
+    pub async fn deliver(&self, message: &str, delivery: u32) -> HandlerResponse {
         self.invoke("OnGroupAdd", &self.queue_invocation(message, delivery)).await
     }
 
     /// Calls an HTTP function with a JSON body.
-    pub async fn call(&self, function: &str, request_body: &str) -> Answer {
+    pub async fn call(&self, function: &str, request_body: &str) -> HandlerResponse {
         let req = json!({
             "Url": format!("https://firstpass.example/api/{function}"),
             "Method": "POST",
@@ -115,7 +78,7 @@ impl LocalHost {
     }
 
     /// Sends any body to a function, well-formed or not.
-    pub async fn post(&self, function: &str, request_body: String) -> Answer {
+    pub async fn post(&self, function: &str, request_body: String) -> HandlerResponse {
         let request = worker::request(function, Uuid::new_v4(), request_body);
         let response = match self.handler.clone().oneshot(request).await {
             Ok(response) => response,
@@ -123,10 +86,10 @@ impl LocalHost {
         };
         let status = response.status();
         let bytes = body::to_bytes(response.into_body(), usize::MAX).await.unwrap_or_default();
-        Answer { status, body: serde_json::from_slice(&bytes).unwrap_or_default() }
+        HandlerResponse { status, body: serde_json::from_slice(&bytes).unwrap_or_default() }
     }
 
-    async fn invoke(&self, function: &str, invocation: &Value) -> Answer {
+    async fn invoke(&self, function: &str, invocation: &Value) -> HandlerResponse {
         self.post(function, invocation.to_string()).await
     }
 

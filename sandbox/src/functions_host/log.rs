@@ -12,7 +12,7 @@ use serde_json::Value;
 use tokio::sync::Notify;
 use uuid::Uuid;
 
-use crate::functions_host::local_host::{Answer, Completed};
+use super::handler_response::{Completed, HandlerResponse};
 
 /// A function that ran, or was to run.
 #[derive(Clone, Debug)]
@@ -30,7 +30,7 @@ pub struct Invocation {
     /// How long it took.
     pub took: Duration,
     /// The handler's answer, if there was one.
-    pub answer: Option<Answer>,
+    pub answer: Option<HandlerResponse>,
     /// Whether it succeeded.
     pub result: Result<(), Failure>,
     /// The handler's own words, which the host only keeps of a success.
@@ -116,7 +116,7 @@ impl Invocation {
                 let answer = self
                     .answer
                     .clone()
-                    .unwrap_or(Answer { status: StatusCode::BAD_GATEWAY, body: Value::Null });
+                    .unwrap_or(HandlerResponse { status: StatusCode::BAD_GATEWAY, body: Value::Null });
                 Some(Completed { message: text.clone(), answer, deliveries: self.attempt })
             }
             _ => None,
@@ -166,12 +166,12 @@ struct Entries {
 impl Log {
     /// Every invocation that ended, in the order in which they did.
     pub fn invocations(&self) -> Vec<Invocation> {
-        self.look(|entries| entries.invocations.clone())
+        self.with_entries(|entries| entries.invocations.clone())
     }
 
     /// Everything that was printed.
     pub fn lines(&self) -> Vec<Line> {
-        self.look(|entries| entries.lines.clone())
+        self.with_entries(|entries| entries.lines.clone())
     }
 
     /// Waits until an invocation ends of which `is_it` is true; one that has ended already counts.
@@ -193,14 +193,14 @@ impl Log {
         for observer in &*self.0.observers.lock().unwrap_or_else(PoisonError::into_inner) {
             observer(&invocation);
         }
-        self.look(|entries| entries.invocations.push(invocation));
+        self.with_entries(|entries| entries.invocations.push(invocation));
         self.0.changed.notify_waiters();
     }
 
     /// Writes a line down, as a process's output; for [`Worker`](super::Worker)s.
     pub fn print(&self, level: Level, text: impl Into<String>) {
         let line = Line { level, text: text.into() };
-        self.look(|entries| entries.lines.push(line));
+        self.with_entries(|entries| entries.lines.push(line));
         self.0.changed.notify_waiters();
     }
 
@@ -209,21 +209,21 @@ impl Log {
             let changed = self.0.changed.notified();
             tokio::pin!(changed);
             changed.as_mut().enable();
-            if let Some(found) = self.look(|entries| look(entries)) {
+            if let Some(found) = self.with_entries(|entries| look(entries)) {
                 return found;
             }
             changed.await;
         }
     }
 
-    fn look<T>(&self, look: impl FnOnce(&mut Entries) -> T) -> T {
+    fn with_entries<T>(&self, look: impl FnOnce(&mut Entries) -> T) -> T {
         look(&mut self.0.entries.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
 impl fmt::Debug for Log {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.look(|entries| {
+        self.with_entries(|entries| {
             write!(f, "Log({} invocations, {} lines)", entries.invocations.len(), entries.lines.len())
         })
     }

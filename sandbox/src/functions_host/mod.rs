@@ -6,22 +6,25 @@
 //! `supervisor` keeps the handler alive; [`queue`], `timer` and [`http`] are what sets functions off; `payload` and
 //! `outputs` are an invocation and its answer; [`log`] is what happened.
 
+mod clock;
 pub mod config;
 pub mod function;
-mod host_json;
+pub mod handler_response;
+pub mod host_json;
 pub mod http;
 pub mod local_host;
 pub mod log;
 mod memory_queue;
+mod message_encoding;
 mod outputs;
 pub(crate) mod payload;
+mod plan;
 pub mod process;
 pub mod queue;
 mod reader;
 pub mod schedule;
 pub mod storage;
 mod supervisor;
-mod time;
 mod timer;
 pub mod worker;
 
@@ -37,12 +40,12 @@ use serde_json::Value;
 use tokio::{task::JoinSet, time::Instant};
 use uuid::Uuid;
 
-use self::local_host::Answer;
-
 pub use self::{
-    config::{CONTRACTS, Files, FunctionApp, Plan},
+    config::{CONTRACTS, Files, FunctionApp},
     log::{Cause, Disposition, Failure, Invocation, Log},
     memory_queue::{MemoryQueue, queues},
+    message_encoding::encode_base64,
+    plan::Plan,
     process::Process,
     reader::{ConfigError, ConfigProblem},
     storage::Storage,
@@ -50,6 +53,7 @@ pub use self::{
 };
 use self::{
     function::{Function, Trigger},
+    handler_response::HandlerResponse,
     outputs::Outputs,
     supervisor::Supervisor,
 };
@@ -80,11 +84,11 @@ struct Instance {
 }
 
 /// An attempt to run a function.
-struct Ran {
+struct AttemptOutcome {
     id: Uuid,
     started: DateTime<Utc>,
     took: Duration,
-    answer: Option<Answer>,
+    answer: Option<HandlerResponse>,
     result: Result<Outputs, Failure>,
 }
 
@@ -141,7 +145,7 @@ impl FunctionsHost {
     pub async fn run(&self, function: &str) -> Result<Invocation, String> {
         let found =
             self.0.app.functions.get(function).ok_or_else(|| format!("there is no function {function}"))?;
-        timer::run_by_hand(&self.0, found).await
+        timer::run_manually(&self.0, found).await
     }
 
     /// SIGKILL for the handler, from outside, and waits until the host has noticed: what the handler was working on
@@ -161,13 +165,13 @@ impl FunctionsHost {
     }
 
     /// Whether the handler failed three times, or did not get ready in time, and the host stopped.
-    pub fn has_given_up(&self) -> bool {
-        self.0.supervisor.has_given_up()
+    pub fn has_stopped(&self) -> bool {
+        self.0.supervisor.has_stopped()
     }
 
     /// Waits until it has.
-    pub async fn gave_up(&self) {
-        self.0.supervisor.gave_up().await;
+    pub async fn wait_until_stopped(&self) {
+        self.0.supervisor.wait_until_stopped().await;
     }
 
     /// Ends the host and the handler at once, as if the machine were switched off: nothing is given back, so what
@@ -216,14 +220,14 @@ impl Instance {
     fn kill(&self) {
         self.tasks.lock().unwrap_or_else(PoisonError::into_inner).abort_all();
         self.supervisor.end();
-        self.storage.lose(self.id);
+        self.storage.abandon_host(self.id);
     }
 
     /// One invocation, from waiting for the handler to writing the outputs.
-    async fn invoke(&self, function: &Function, payload: &Value) -> Ran {
+    async fn invoke(&self, function: &Function, payload: &Value) -> AttemptOutcome {
         let (id, started, begin) = (Uuid::new_v4(), self.storage.now(), Instant::now());
         let mut answer = None;
-        let attempt = self.ask(function, id, payload.to_string(), &mut answer);
+        let attempt = self.post_invocation(function, id, payload.to_string(), &mut answer);
         let limit = self.app.host.function_timeout;
         let ended = match limit {
             Some(limit) => tokio::time::timeout(limit, attempt).await.ok(),
@@ -235,24 +239,24 @@ impl Instance {
             Err(Failure::TimedOut)
         });
         if let Ok(outputs) = &result
-            && let Err(why) = self.send(&outputs.messages)
+            && let Err(why) = self.queue_messages(&outputs.messages)
         {
             result = Err(Failure::Output(why));
         }
-        Ran { id, started, took: begin.elapsed(), answer, result }
+        AttemptOutcome { id, started, took: begin.elapsed(), answer, result }
     }
 
-    async fn ask(
+    async fn post_invocation(
         &self,
         function: &Function,
         id: Uuid,
         body: String,
-        answer: &mut Option<Answer>,
+        answer: &mut Option<HandlerResponse>,
     ) -> Result<Outputs, Failure> {
         let worker = self.supervisor.ready().await.ok_or(Failure::NotReady)?;
         let reply = worker.post(&function.name, id, body).await.map_err(|lost| Failure::Lost(lost.0))?;
         let body = serde_json::from_slice(&reply.body).unwrap_or_default();
-        *answer = Some(Answer { status: reply.status, body });
+        *answer = Some(HandlerResponse { status: reply.status, body });
         match outputs::read(function, &reply) {
             Some(result) => result,
             None => std::future::pending().await,
@@ -260,18 +264,18 @@ impl Instance {
     }
 
     /// One after the other, and no way back: a failure leaves those behind that were sent before.
-    fn send(&self, messages: &[(String, Vec<u8>)]) -> Result<(), String> {
+    fn queue_messages(&self, messages: &[(String, Vec<u8>)]) -> Result<(), String> {
         for (queue, message) in messages {
-            if self.supervisor.has_given_up() {
+            if self.supervisor.has_stopped() {
                 return Err("the host ended".to_owned());
             }
-            self.storage.put(queue, queue::stored(message, self.app.host.queues.base64))?;
+            self.storage.put(queue, message_encoding::encode(message, self.app.host.queues.base64))?;
         }
         Ok(())
     }
 }
 
-impl Ran {
+impl AttemptOutcome {
     fn into_invocation(
         self,
         function: &Function,

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use super::{
     function::{Function, Output},
     log::Failure,
-    worker::Reply,
+    worker::RawResponse,
 };
 
 /// An answer that the host could read.
@@ -36,7 +36,7 @@ impl Default for HttpAnswer {
 
 /// Reads an answer. `None`: the host never hears of it, and the invocation hangs (`DefaultHttpWorkerService.cs`
 /// sets no result when the body is empty or `null`).
-pub(super) fn read(function: &Function, reply: &Reply) -> Option<Result<Outputs, Failure>> {
+pub(super) fn read(function: &Function, reply: &RawResponse) -> Option<Result<Outputs, Failure>> {
     if !reply.status.is_success() {
         return Some(Err(Failure::Status(reply.status)));
     }
@@ -50,7 +50,7 @@ pub(super) fn read(function: &Function, reply: &Reply) -> Option<Result<Outputs,
     }
 }
 
-fn parse(function: &Function, reply: &Reply) -> Result<Option<Outputs>, String> {
+fn parse(function: &Function, reply: &RawResponse) -> Result<Option<Outputs>, String> {
     let content_type = reply.content_type.as_deref().unwrap_or_default();
     if !content_type.contains("json") {
         return Err(format!("its content type is {content_type:?}, not JSON"));

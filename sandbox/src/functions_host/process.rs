@@ -21,7 +21,7 @@ use uuid::Uuid;
 use super::{
     config::FunctionApp,
     log::{Level, Log},
-    worker::{KILLED, Lost, Reply, Running, Worker, exit_code},
+    worker::{ConnectionLost, KILLED, RawResponse, RunningWorker, Worker, exit_code},
 };
 
 /// Starts the handler's process, with the app's settings and what the host adds in its environment.
@@ -65,7 +65,7 @@ impl Process {
 
 #[async_trait]
 impl Worker for Process {
-    async fn start(&self, app: &FunctionApp, log: &Log) -> io::Result<Arc<dyn Running>> {
+    async fn start(&self, app: &FunctionApp, log: &Log) -> io::Result<Arc<dyn RunningWorker>> {
         let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
         let executable = self.executable.clone().unwrap_or_else(|| self.root.join(&app.host.executable));
         let mut child = Command::new(executable)
@@ -77,19 +77,23 @@ impl Worker for Process {
             .stderr(Stdio::piped())
             .kill_on_drop(true)
             .spawn()?;
-        listen(child.stdout.take(), log.clone(), |_| Level::Information);
+        forward_lines(child.stdout.take(), log.clone(), |_| Level::Information);
         // WorkerProcess.cs: whatever contains "warn" is a warning.
-        listen(child.stderr.take(), log.clone(), |line| {
+        forward_lines(child.stderr.take(), log.clone(), |line| {
             if line.to_ascii_lowercase().contains("warn") { Level::Warning } else { Level::Error }
         });
         let pid = child.id();
         let (exit, kill) = (watch::Sender::new(None), Arc::new(Notify::new()));
-        tokio::spawn(watch_over(child, exit.clone(), kill.clone()));
-        Ok(Arc::new(Life { client: self.client.clone(), port, pid, exit, kill }))
+        tokio::spawn(supervise(child, exit.clone(), kill.clone()));
+        Ok(Arc::new(ProcessHandle { client: self.client.clone(), port, pid, exit, kill }))
     }
 }
 
-fn listen(stream: Option<impl AsyncRead + Send + Unpin + 'static>, log: Log, level: fn(&str) -> Level) {
+fn forward_lines(
+    stream: Option<impl AsyncRead + Send + Unpin + 'static>,
+    log: Log,
+    level: fn(&str) -> Level,
+) {
     let Some(stream) = stream else { return };
     tokio::spawn(async move {
         let mut lines = BufReader::new(stream).lines();
@@ -100,7 +104,7 @@ fn listen(stream: Option<impl AsyncRead + Send + Unpin + 'static>, log: Log, lev
 }
 
 /// Waits for the process to end, or ends it.
-async fn watch_over(mut child: Child, exit: watch::Sender<Option<i32>>, kill: Arc<Notify>) {
+async fn supervise(mut child: Child, exit: watch::Sender<Option<i32>>, kill: Arc<Notify>) {
     let status = tokio::select! {
         status = child.wait() => status,
         () = kill.notified() => {
@@ -114,7 +118,7 @@ async fn watch_over(mut child: Child, exit: watch::Sender<Option<i32>>, kill: Ar
     exit.send_replace(Some(code));
 }
 
-struct Life {
+struct ProcessHandle {
     client: Client,
     port: u16,
     pid: Option<u32>,
@@ -122,20 +126,20 @@ struct Life {
     kill: Arc<Notify>,
 }
 
-impl Drop for Life {
+impl Drop for ProcessHandle {
     fn drop(&mut self) {
         self.kill();
     }
 }
 
 #[async_trait]
-impl Running for Life {
+impl RunningWorker for ProcessHandle {
     async fn is_ready(&self) -> bool {
         self.client.get(format!("http://127.0.0.1:{}/", self.port)).send().await.is_ok()
     }
 
-    async fn post(&self, function: &str, id: Uuid, body: String) -> Result<Reply, Lost> {
-        let lost = |error: reqwest::Error| Lost(format!("no answer: {}", error.without_url()));
+    async fn post(&self, function: &str, id: Uuid, body: String) -> Result<RawResponse, ConnectionLost> {
+        let lost = |error: reqwest::Error| ConnectionLost(format!("no answer: {}", error.without_url()));
         let response = self
             .client
             .post(format!("http://127.0.0.1:{}/{function}", self.port))
@@ -151,10 +155,10 @@ impl Running for Life {
         let content_type = content_type.and_then(|value| value.to_str().ok()).map(str::to_owned);
         let status = response.status();
         let body = response.bytes().await.map_err(lost)?;
-        Ok(Reply { status, content_type, body })
+        Ok(RawResponse { status, content_type, body })
     }
 
-    async fn ended(&self) -> i32 {
+    async fn wait_for_exit(&self) -> i32 {
         exit_code(&self.exit).await
     }
 

@@ -6,27 +6,17 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
-use base64::{Engine, engine::general_purpose::STANDARD};
 use chrono::TimeDelta;
 
 use super::{
     Instance,
     function::Function,
     log::{Cause, Disposition, Level},
-    payload,
+    message_encoding, payload,
     storage::StoredMessage,
 };
 
 const POISON: &str = "-poison";
-
-/// A message's text as it must stand in a queue whose `messageEncoding` is base64.
-pub fn encoded(text: &str) -> String {
-    STANDARD.encode(text)
-}
-
-pub(super) fn stored(message: &[u8], base64: bool) -> String {
-    if base64 { STANDARD.encode(message) } else { String::from_utf8_lossy(message).into_owned() }
-}
 
 /// Messages that an instance is working on.
 struct InFlight {
@@ -44,31 +34,31 @@ impl InFlight {
 impl Drop for InFlight {
     fn drop(&mut self) {
         self.count.fetch_sub(1, Ordering::SeqCst);
-        self.host.storage.time().ring();
+        self.host.storage.clock().notify();
     }
 }
 
 /// Fetches messages and works on them, for as long as there is a handler to be hoped for.
 pub(super) async fn listen(host: Arc<Instance>, function: Function, queue: String) {
     tokio::select! {
-        () = host.supervisor.gave_up() => {}
-        () = take_messages(&host, &function, &queue) => {}
+        () = host.supervisor.wait_until_stopped() => {}
+        () = receive_messages(&host, &function, &queue) => {}
     }
 }
 
-async fn take_messages(host: &Arc<Instance>, function: &Function, queue: &str) {
+async fn receive_messages(host: &Arc<Instance>, function: &Function, queue: &str) {
     let options = host.app.host.queues;
-    let at_work = Arc::new(AtomicUsize::new(0));
+    let in_flight_count = Arc::new(AtomicUsize::new(0));
     loop {
-        let batch = host.storage.time().find(|_| {
-            if at_work.load(Ordering::SeqCst) > options.new_batch_threshold {
+        let batch = host.storage.clock().wait_for(|_| {
+            if in_flight_count.load(Ordering::SeqCst) > options.new_batch_threshold {
                 return Err(None);
             }
             let messages = host.storage.receive(queue, options.batch_size, host.id);
             if messages.is_empty() { Err(host.storage.next_visible(queue)) } else { Ok(messages) }
         });
         for message in batch.await {
-            let in_flight = InFlight::new(&at_work, host);
+            let in_flight = InFlight::new(&in_flight_count, host);
             let (host, function, queue) = (host.clone(), function.clone(), queue.to_owned());
             host.clone().spawn(async move {
                 handle(&host, &function, &queue, &message).await;
@@ -82,13 +72,13 @@ async fn handle(host: &Instance, function: &Function, queue: &str, message: &Sto
     let options = host.app.host.queues;
     let storage = &host.storage;
     // A worker that dies with its host never says that it failed: the count goes on, and here it ends.
-    let text = match plain(message, options.base64) {
+    let text = match message_encoding::decode(&message.text, options.base64) {
         Some(text) if message.dequeue_count <= options.max_dequeue_count => text,
         text => {
             let why = if text.is_some() { "it was tried often enough" } else { "it is not base64" };
             host.log
                 .print(Level::Error, format!("StoredMessage {} of {queue} is poison: {why}.", message.id));
-            give_up(host, queue, message);
+            move_to_poison(host, queue, message);
             return;
         }
     };
@@ -104,7 +94,7 @@ async fn handle(host: &Instance, function: &Function, queue: &str, message: &Sto
     host.log.write(invocation);
     match disposition {
         Disposition::Done => storage.delete(queue, message.receipt),
-        Disposition::Poison => give_up(host, queue, message),
+        Disposition::Poison => move_to_poison(host, queue, message),
         Disposition::Back => {
             let delay = TimeDelta::from_std(options.visibility_timeout).unwrap_or_default();
             storage.release(queue, message.receipt, delay);
@@ -112,17 +102,8 @@ async fn handle(host: &Instance, function: &Function, queue: &str, message: &Sto
     }
 }
 
-/// `None` for a message that does not have the encoding that host.json speaks of.
-fn plain(message: &StoredMessage, base64: bool) -> Option<String> {
-    if base64 {
-        String::from_utf8(STANDARD.decode(&message.text).ok()?).ok()
-    } else {
-        Some(message.text.clone())
-    }
-}
-
 /// Into the poison queue; what fails there is gone.
-fn give_up(host: &Instance, queue: &str, message: &StoredMessage) {
+fn move_to_poison(host: &Instance, queue: &str, message: &StoredMessage) {
     let poison = format!("{queue}{POISON}");
     if !queue.ends_with(POISON) && poison.len() <= 63 {
         // It fitted before, and so it does now.

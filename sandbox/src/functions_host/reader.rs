@@ -2,6 +2,7 @@
 
 use std::{cell::RefCell, collections::BTreeMap, fmt, ops::RangeInclusive, time::Duration};
 
+use firstpass::settings::Environment;
 use serde_json::Value;
 
 /// Something that the host would refuse, or silently understand in another way than it reads.
@@ -132,6 +133,21 @@ impl<'a> Node<'a> {
             let words: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
             self.wrong(&format!("one of {}", words.join(", ")))
         })
+    }
+
+    /// The text with every `%NAME%` replaced by that setting.
+    pub(super) fn resolved(&self, settings: &Environment) -> Option<String> {
+        let mut parts = self.text()?.split('%');
+        let mut resolved = parts.next()?.to_owned();
+        while let Some(name) = parts.next() {
+            let Some(after) = parts.next() else { return self.problem("has a % without its pair") };
+            match settings.get(name) {
+                Some(value) => resolved.push_str(value),
+                None => return self.problem(format!("%{name}% is no setting")),
+            }
+            resolved.push_str(after);
+        }
+        Some(resolved)
     }
 
     pub(super) fn time_span(&self) -> Option<Duration> {

@@ -10,7 +10,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use firstpass::clock::Clock;
 use uuid::Uuid;
 
-use super::{queue::encoded, time::Time};
+use super::{clock::NotifiableClock, message_encoding::encode_base64};
 
 /// How long a message that a host works on stays hidden; a host that lives renews it.
 pub const LEASE: TimeDelta = TimeDelta::minutes(10);
@@ -27,7 +27,7 @@ const TIME_TO_LIVE: TimeDelta = TimeDelta::days(7);
 pub struct Storage(Arc<Inner>);
 
 struct Inner {
-    time: Time,
+    clock: NotifiableClock,
     state: Mutex<State>,
 }
 
@@ -108,26 +108,26 @@ impl Storage {
     /// the queue is dropped, as Event Grid does without a dead-letter destination.
     pub fn event_sink(&self, queue: &str) -> impl Fn(String, TimeDelta) + Send + 'static {
         let (storage, queue) = (self.clone(), queue.to_owned());
-        move |event, delay| drop(storage.put_later(&queue, encoded(&event), delay))
+        move |event, delay| drop(storage.put_later(&queue, encode_base64(&event), delay))
     }
 
     /// An empty account whose time `clock` tells.
     pub fn new(clock: Clock) -> Self {
-        Self(Arc::new(Inner { time: Time::new(clock), state: Mutex::default() }))
+        Self(Arc::new(Inner { clock: NotifiableClock::new(clock), state: Mutex::default() }))
     }
 
     /// What time it is.
     pub fn now(&self) -> DateTime<Utc> {
-        self.time().now()
+        self.clock().now()
     }
 
     /// To be called when the clock was set: whoever waits for a time looks at the clock again.
-    pub fn clock_was_set(&self) {
-        self.time().ring();
+    pub fn notify_clock_changed(&self) {
+        self.clock().notify();
     }
 
     /// Puts a message as it is, and makes the queue if it is missing. To reach a function through a queue whose
-    /// `messageEncoding` is base64, encode it: [`encoded`](super::queue::encoded).
+    /// `messageEncoding` is base64, encode it: [`encode_base64`].
     ///
     /// # Errors
     /// When it is longer than a message may be.
@@ -148,7 +148,7 @@ impl Storage {
         }
         let message = StoredMessage::new(text, self.now() + delay);
         self.lock().queues.entry(queue.to_owned()).or_default().push(message);
-        self.time().ring();
+        self.clock().notify();
         Ok(())
     }
 
@@ -163,8 +163,8 @@ impl Storage {
     }
 
     /// Waits until a queue holds no message, visible or hidden.
-    pub async fn drained(&self, queue: &str) {
-        self.time().find(|_| if self.messages(queue).is_empty() { Ok(()) } else { Err(None) }).await;
+    pub async fn wait_until_empty(&self, queue: &str) {
+        self.clock().wait_for(|_| if self.messages(queue).is_empty() { Ok(()) } else { Err(None) }).await;
     }
 
     /// The next time at which a hidden message of a queue shows again, if nobody works on it.
@@ -173,8 +173,8 @@ impl Storage {
         state.queues.get(queue)?.iter().filter(|message| message.holder.is_none()).map(|m| m.visible).min()
     }
 
-    pub(super) fn time(&self) -> &Time {
-        &self.0.time
+    pub(super) fn clock(&self) -> &NotifiableClock {
+        &self.0.clock
     }
 
     /// The first visible messages of a queue, left where they are.
@@ -219,7 +219,7 @@ impl Storage {
         if let Some(messages) = self.lock().queues.get_mut(queue) {
             messages.retain(|message| message.receipt != receipt);
         }
-        self.time().ring();
+        self.clock().notify();
     }
 
     /// Gives a message back, to be seen again after `delay`.
@@ -235,7 +235,7 @@ impl Storage {
                 message.holder = None;
             }
         }
-        self.time().ring();
+        self.clock().notify();
     }
 
     pub(super) fn status(&self, timer: &str) -> Option<ScheduleStatus> {
@@ -260,18 +260,18 @@ impl Storage {
                 }
             }
         };
-        self.time().find(take).await;
+        self.clock().wait_for(take).await;
     }
 
     pub(super) fn unlock_timer(&self, timer: &str, host: Uuid) {
         if let Some(timer) = self.lock().timers.get_mut(timer).filter(|timer| timer.locked_by == Some(host)) {
             timer.locked_by = None;
         }
-        self.time().ring();
+        self.clock().notify();
     }
 
     /// `host` died: what it worked on shows again when the last lease that it renewed is over.
-    pub(super) fn lose(&self, host: Uuid) {
+    pub(super) fn abandon_host(&self, host: Uuid) {
         let now = self.now();
         let mut state = self.lock();
         for message in state.queues.values_mut().flatten() {
@@ -287,7 +287,7 @@ impl Storage {
             timer.locked_until = Some(now + LOCK);
         }
         drop(state);
-        self.time().ring();
+        self.clock().notify();
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

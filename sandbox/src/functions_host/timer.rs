@@ -15,18 +15,18 @@ use super::{
 pub(super) async fn listen(host: Arc<Instance>, function: Function, timer: Timer) {
     let run = async {
         host.storage.lock_timer(&function.name, host.id).await;
-        follow(&host, &function, &timer).await;
+        run_schedule(&host, &function, &timer).await;
     };
     tokio::select! {
         // First, so that a run that the end of the handler cuts short is still written down.
         biased;
         () = run => {}
-        () = host.supervisor.gave_up() => {}
+        () = host.supervisor.wait_until_stopped() => {}
     }
     host.storage.unlock_timer(&function.name, host.id);
 }
 
-async fn follow(host: &Instance, function: &Function, timer: &Timer) {
+async fn run_schedule(host: &Instance, function: &Function, timer: &Timer) {
     let now = host.storage.now();
     let missed =
         host.storage.status(&function.name).is_some_and(|status| timer.use_monitor && status.next < now);
@@ -35,13 +35,13 @@ async fn follow(host: &Instance, function: &Function, timer: &Timer) {
     }
     while let Some(next) = timer.schedule.after(host.storage.now()) {
         let last = host.storage.status(&function.name).and_then(|status| status.last);
-        remember(host, function, timer, ScheduleStatus { last, next, updated: host.storage.now() });
-        host.storage.time().sleep_until(next).await;
+        save_status(host, function, timer, ScheduleStatus { last, next, updated: host.storage.now() });
+        host.storage.clock().sleep_until(next).await;
         fire(host, function, timer, false).await;
     }
 }
 
-fn remember(host: &Instance, function: &Function, timer: &Timer, status: ScheduleStatus) {
+fn save_status(host: &Instance, function: &Function, timer: &Timer, status: ScheduleStatus) {
     if timer.use_monitor {
         host.storage.set_status(&function.name, status);
     }
@@ -63,16 +63,16 @@ async fn fire(host: &Instance, function: &Function, timer: &Timer, is_past_due: 
         failed = ran.result.as_ref().err().map(ToString::to_string);
         let (invocation, _) = ran.into_invocation(function, Cause::Timer { is_past_due }, attempt);
         host.log.write(invocation);
-        let again = function.retry.filter(|retry| failed.is_some() && may_repeat(retry, attempt));
+        let again = function.retry.filter(|retry| failed.is_some() && may_retry(retry, attempt));
         match again {
-            Some(retry) if !host.supervisor.has_given_up() => {
-                host.storage.time().sleep(retry.wait(attempt)).await
+            Some(retry) if !host.supervisor.has_stopped() => {
+                host.storage.clock().sleep(retry.wait(attempt)).await
             }
             _ => break,
         }
     }
     if let Some(next) = timer.schedule.after(host.storage.now()) {
-        remember(
+        save_status(
             host,
             function,
             timer,
@@ -81,12 +81,12 @@ async fn fire(host: &Instance, function: &Function, timer: &Timer, is_past_due: 
     }
 }
 
-fn may_repeat(retry: &Retry, attempt: u32) -> bool {
+fn may_retry(retry: &Retry, attempt: u32) -> bool {
     retry.most.is_none_or(|most| attempt <= most)
 }
 
 /// What `POST /admin/functions/{function}` sets off.
-pub(super) async fn run_by_hand(host: &Instance, function: &Function) -> Result<Invocation, String> {
+pub(super) async fn run_manually(host: &Instance, function: &Function) -> Result<Invocation, String> {
     let Trigger::Timer(timer) = &function.trigger else {
         return Err(format!("{} is not run by a timer", function.name));
     };

@@ -27,18 +27,18 @@ pub const KILLED: i32 = 128 + 9;
 #[async_trait]
 pub trait Worker: Send + Sync {
     /// Starts it. What it prints goes to `log`.
-    async fn start(&self, app: &FunctionApp, log: &Log) -> io::Result<Arc<dyn Running>>;
+    async fn start(&self, app: &FunctionApp, log: &Log) -> io::Result<Arc<dyn RunningWorker>>;
 }
 
 /// A handler that was started.
 #[async_trait]
-pub trait Running: Send + Sync {
+pub trait RunningWorker: Send + Sync {
     /// Whether `GET /` is answered.
     async fn is_ready(&self) -> bool;
     /// Sends an invocation.
-    async fn post(&self, function: &str, id: Uuid, body: String) -> Result<Reply, Lost>;
+    async fn post(&self, function: &str, id: Uuid, body: String) -> Result<RawResponse, ConnectionLost>;
     /// Waits for the process to end; its exit code.
-    async fn ended(&self) -> i32;
+    async fn wait_for_exit(&self) -> i32;
     /// SIGKILL.
     fn kill(&self);
     /// The process, if it is one.
@@ -49,7 +49,7 @@ pub trait Running: Send + Sync {
 
 /// What a handler answers.
 #[derive(Clone, Debug)]
-pub struct Reply {
+pub struct RawResponse {
     /// The status.
     pub status: StatusCode,
     /// Its content type.
@@ -60,7 +60,7 @@ pub struct Reply {
 
 /// The connection was refused, or ended before an answer came.
 #[derive(Clone, Debug)]
-pub struct Lost(pub String);
+pub struct ConnectionLost(pub String);
 
 /// Waits for the exit code of a process that `exit` tells of.
 pub(super) async fn exit_code(exit: &watch::Sender<Option<i32>>) -> i32 {
@@ -87,10 +87,10 @@ pub struct Embedded(Arc<Inner>);
 struct Inner {
     start: Box<dyn Fn(u32) -> Option<Router> + Send + Sync>,
     starts: AtomicU32,
-    current: Mutex<Option<Arc<Life>>>,
+    current: Mutex<Option<Arc<EmbeddedHandle>>>,
 }
 
-struct Life {
+struct EmbeddedHandle {
     router: Option<Router>,
     exit: watch::Sender<Option<i32>>,
 }
@@ -122,16 +122,16 @@ impl Embedded {
 
 #[async_trait]
 impl Worker for Embedded {
-    async fn start(&self, _: &FunctionApp, _: &Log) -> io::Result<Arc<dyn Running>> {
+    async fn start(&self, _: &FunctionApp, _: &Log) -> io::Result<Arc<dyn RunningWorker>> {
         let count = self.0.starts.fetch_add(1, Ordering::SeqCst) + 1;
-        let life = Arc::new(Life { router: (self.0.start)(count), exit: watch::Sender::new(None) });
+        let life = Arc::new(EmbeddedHandle { router: (self.0.start)(count), exit: watch::Sender::new(None) });
         *self.0.current.lock().unwrap_or_else(PoisonError::into_inner) = Some(life.clone());
         Ok(life)
     }
 }
 
 #[async_trait]
-impl Running for Life {
+impl RunningWorker for EmbeddedHandle {
     async fn is_ready(&self) -> bool {
         match &self.router {
             Some(router) if self.exit.borrow().is_none() => router
@@ -143,8 +143,10 @@ impl Running for Life {
         }
     }
 
-    async fn post(&self, function: &str, id: Uuid, body: String) -> Result<Reply, Lost> {
-        let Some(router) = self.router.clone() else { return Err(Lost("nobody listens".to_owned())) };
+    async fn post(&self, function: &str, id: Uuid, body: String) -> Result<RawResponse, ConnectionLost> {
+        let Some(router) = self.router.clone() else {
+            return Err(ConnectionLost("nobody listens".to_owned()));
+        };
         let answer = async {
             let response = match router.oneshot(request(function, id, body)).await {
                 Ok(response) => response,
@@ -154,18 +156,18 @@ impl Running for Life {
             let content_type = content_type.and_then(|value| value.to_str().ok()).map(str::to_owned);
             let status = response.status();
             let body = body::to_bytes(response.into_body(), usize::MAX).await;
-            let body = body.map_err(|error| Lost(error.to_string()))?;
-            Ok(Reply { status, content_type, body })
+            let body = body.map_err(|error| ConnectionLost(error.to_string()))?;
+            Ok(RawResponse { status, content_type, body })
         };
         // Dropping the answer's future is as near as one process gets to SIGKILL: nothing more of it runs.
         tokio::select! {
             biased;
-            code = self.ended() => Err(Lost(format!("the process is gone (exit code {code})"))),
+            code = self.wait_for_exit() => Err(ConnectionLost(format!("the process is gone (exit code {code})"))),
             answer = answer => answer,
         }
     }
 
-    async fn ended(&self) -> i32 {
+    async fn wait_for_exit(&self) -> i32 {
         exit_code(&self.exit).await
     }
 

@@ -17,11 +17,11 @@ use firstpass::{
     startup,
 };
 
-use self::transport::{LoopbackUrl, SandboxUrl};
-use crate::tenant::samples::SENDER;
+use self::transport::{LoopbackUrl, SandboxTransport};
+use crate::{azure::azure_variable, tenant::samples::SENDER};
 
 /// Stands for a ledger in memory where the product wants a URL.
-const NO_LEDGER: &str = "https://memory.invalid/ledger";
+const MEMORY_LEDGER_URL: &str = "https://memory.invalid/ledger";
 
 /// Serves the Functions host until it kills the process.
 ///
@@ -38,7 +38,7 @@ pub fn run(env: &Environment) -> Result<(), String> {
             Ok(app)
         },
         |router| match sandbox.get().cloned() {
-            Some(sandbox) => sandbox.keep_time(router),
+            Some(sandbox) => sandbox.sync_clock(router),
             None => router,
         },
     )
@@ -46,7 +46,7 @@ pub fn run(env: &Environment) -> Result<(), String> {
 
 /// The settings as the product reads them: what it requires has a value.
 pub fn product_environment(env: &Environment) -> Environment {
-    env.clone().or([("MAIL_FROM", SENDER), ("LEDGER_URL", NO_LEDGER)])
+    env.clone().or([("MAIL_FROM", SENDER), ("LEDGER_URL", MEMORY_LEDGER_URL)])
 }
 
 /// The App on the sandbox at `SANDBOX_URL`.
@@ -56,10 +56,10 @@ pub fn product_environment(env: &Environment) -> Environment {
 pub fn build_app(
     settings: Settings,
     env: &Environment,
-) -> Result<(Arc<App>, Arc<SandboxUrl>), SettingsError> {
+) -> Result<(Arc<App>, Arc<SandboxTransport>), SettingsError> {
     let url = check(env)?;
     let http = startup::loopback_client()?;
-    let sandbox = SandboxUrl::new(http.clone(), url.clone(), Clock::system());
+    let sandbox = SandboxTransport::new(http.clone(), url.clone(), Clock::system());
     let IdentitySettings { client_id, .. } = settings.identity;
     let identity = env.get("IDENTITY_ENDPOINT").and_then(|text| Url::parse(text).ok());
     // A token from another identity endpoint is none of the sandbox's business.
@@ -68,7 +68,7 @@ pub fn build_app(
     } else {
         sandbox.credential()
     };
-    let ledger: Arc<dyn Ledger> = if settings.ledger_url.as_str() == NO_LEDGER {
+    let ledger: Arc<dyn Ledger> = if settings.ledger_url.as_str() == MEMORY_LEDGER_URL {
         Arc::new(MemoryLedger::default())
     } else {
         // The identity of the sandbox means nothing to a storage account.
@@ -94,7 +94,7 @@ fn check(env: &Environment) -> Result<LoopbackUrl, SettingsError> {
         }
         Some((_, Some(_))) => {}
     }
-    if let Some(sign) = sign_of_azure(env) {
+    if let Some(sign) = azure_variable(env) {
         let what = format!("must not be set in Azure ({sign} says that this is Azure): remove it");
         problem("SANDBOX_URL", what, "");
     }
@@ -107,17 +107,4 @@ fn check(env: &Environment) -> Result<LoopbackUrl, SettingsError> {
         Some((_, Some(url))) if problems.is_empty() => Ok(url),
         _ => Err(SettingsError(problems)),
     }
-}
-
-/// A variable that says that this is Azure, where a sandbox refuses to work.
-///
-/// Linux Consumption is known by its CONTAINER_NAME alone, but so are many containers that are not Azure's: it
-/// counts beside the name that App Service gives every app.
-pub(crate) fn sign_of_azure(env: &Environment) -> Option<&'static str> {
-    let is_set = |name: &&str| env.get(name).is_some();
-    let container = || Some("CONTAINER_NAME").filter(is_set).filter(|_| is_set(&"WEBSITE_SITE_NAME"));
-    ["WEBSITE_INSTANCE_ID", "WEBSITE_POD_NAME", "LEGION_SERVICE_HOST"]
-        .into_iter()
-        .find(is_set)
-        .or_else(container)
 }

@@ -20,8 +20,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use firstpass::clock::Clock;
 
 use crate::tenant::{
-    loopback::is_loopback,
-    transport::{GRAPH_HOST, SandboxCredential, check_is_graph},
+    hosts::{GRAPH_HOST, check_is_graph, is_loopback},
+    token::SandboxCredential,
 };
 
 /// An `http` URL that leads to this machine.
@@ -51,23 +51,23 @@ pub struct NotLoopback;
 /// A transport to a sandbox in another process. It sends what is meant for `https://graph.microsoft.com` there, so
 /// that URLs and policies are the real ones, and learns the tenant's time from the answers.
 #[derive(Debug)]
-pub struct SandboxUrl {
+pub struct SandboxTransport {
     client: reqwest::Client,
     base: Url,
     local: Clock,
-    ahead: Arc<Mutex<TimeDelta>>,
+    offset: Arc<Mutex<TimeDelta>>,
 }
 
-impl SandboxUrl {
+impl SandboxTransport {
     /// A transport to the sandbox at `url`. `local` is this process's own clock.
     pub fn new(client: reqwest::Client, url: LoopbackUrl, local: Clock) -> Arc<Self> {
-        Arc::new(Self { client, base: url.0, local, ahead: Arc::default() })
+        Arc::new(Self { client, base: url.0, local, offset: Arc::default() })
     }
 
-    /// A clock that follows the sandbox's. Until the first answer it shows the local time: see [`SandboxUrl::sync`].
+    /// A clock that follows the sandbox's. Until the first answer it shows the local time: see [`SandboxTransport::sync`].
     pub fn clock(&self) -> Clock {
-        let (local, ahead) = (self.local.clone(), self.ahead.clone());
-        Clock::from_fn(move || local.now() + *ahead.lock().unwrap_or_else(PoisonError::into_inner))
+        let (local, offset) = (self.local.clone(), self.offset.clone());
+        Clock::from_fn(move || local.now() + *offset.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// A credential whose token the sandbox believes.
@@ -88,7 +88,7 @@ impl SandboxUrl {
     }
 
     /// `router`, told the sandbox's time before each request: a sweep asks what day it is before it asks Graph.
-    pub fn keep_time(self: Arc<Self>, router: Router) -> Router {
+    pub fn sync_clock(self: Arc<Self>, router: Router) -> Router {
         router.layer(middleware::from_fn(move |request: Request, next: Next| {
             let sandbox = self.clone();
             async move {
@@ -103,18 +103,18 @@ impl SandboxUrl {
         let response = self.client.execute_request(request).await?;
         let date = response.headers().get_optional_str(&HeaderName::from_static("date"));
         if let Some(date) = date.and_then(|date| DateTime::parse_from_rfc2822(date).ok()) {
-            self.follow(date.to_utc());
+            self.adjust_clock(date.to_utc());
         }
         Ok(response)
     }
 
     /// A `Date` has whole seconds, so a difference of less says nothing, and believing it would make the clock jump
     /// to and fro.
-    fn follow(&self, date: DateTime<Utc>) {
+    fn adjust_clock(&self, date: DateTime<Utc>) {
         let seen = date - self.local.now();
-        let mut ahead = self.ahead.lock().unwrap_or_else(PoisonError::into_inner);
-        if (seen - *ahead).abs() > TimeDelta::seconds(1) {
-            *ahead = seen;
+        let mut offset = self.offset.lock().unwrap_or_else(PoisonError::into_inner);
+        if (seen - *offset).abs() > TimeDelta::seconds(1) {
+            *offset = seen;
         }
     }
 
@@ -136,7 +136,7 @@ impl SandboxUrl {
 }
 
 #[async_trait]
-impl HttpClient for SandboxUrl {
+impl HttpClient for SandboxTransport {
     async fn execute_request(
         &self,
         request: &azure_core::http::Request,

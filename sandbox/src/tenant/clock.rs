@@ -8,13 +8,13 @@ use tokio::time::Instant;
 /// An epoch, plus what tokio's clock says has passed, plus what was skipped.
 ///
 /// It stays outside the tenant's lock, so that an edit of the tenant can ask what time it is.
-pub(super) struct Time {
+pub(super) struct TenantClock {
     epoch: DateTime<Utc>,
     origin: Instant,
     skipped_micros: AtomicI64,
 }
 
-impl Time {
+impl TenantClock {
     pub(super) fn starting_at(epoch: DateTime<Utc>) -> Self {
         Self { epoch, origin: Instant::now(), skipped_micros: AtomicI64::new(0) }
     }

@@ -17,8 +17,7 @@ use uuid::Uuid;
 
 use super::{
     Fault, Permission, Sandbox, Tenant,
-    identity::hand_out_token,
-    wire::{Answer, GraphError},
+    wire::{ErrorResponse, GraphResponse},
 };
 
 pub(super) fn routes() -> Router<Sandbox> {
@@ -26,7 +25,6 @@ pub(super) fn routes() -> Router<Sandbox> {
         .route("/sandbox/state", get(show_state))
         .route("/sandbox/clock", get(show_clock).post(advance_clock))
         .route("/sandbox/faults", post(arm_fault).delete(clear_faults))
-        .route("/msi/token", get(hand_out_token))
         .route("/sandbox/groups/{group}/members/{user}", put(add_member).delete(remove_member))
         .route("/sandbox/permissions", get(show_permissions))
         .route("/sandbox/permissions/{name}", put(grant).delete(revoke))
@@ -67,12 +65,12 @@ pub(super) fn state(sandbox: &Sandbox) -> Value {
 }
 
 async fn show_state(State(sandbox): State<Sandbox>) -> Response {
-    Answer::ok(state(&sandbox)).into_response()
+    GraphResponse::ok(state(&sandbox)).into_response()
 }
 
 async fn show_clock(State(sandbox): State<Sandbox>) -> Response {
     let now = sandbox.now();
-    Answer::ok(json!({ "now": now })).into_response()
+    GraphResponse::ok(json!({ "now": now })).into_response()
 }
 
 #[derive(Deserialize)]
@@ -95,7 +93,7 @@ async fn arm_fault(State(sandbox): State<Sandbox>, body: Bytes) -> Response {
     match serde_json::from_slice::<Fault>(&body) {
         Ok(fault) => {
             sandbox.inject(fault);
-            Answer::no_content().into_response()
+            GraphResponse::no_content().into_response()
         }
         Err(problem) => refuse(&sandbox, problem.to_string()),
     }
@@ -103,7 +101,7 @@ async fn arm_fault(State(sandbox): State<Sandbox>, body: Bytes) -> Response {
 
 async fn clear_faults(State(sandbox): State<Sandbox>) -> Response {
     sandbox.clear_faults();
-    Answer::no_content().into_response()
+    GraphResponse::no_content().into_response()
 }
 
 async fn add_member(State(sandbox): State<Sandbox>, Path((group, user)): Path<(String, String)>) -> Response {
@@ -132,7 +130,7 @@ fn change_member(
         Some(())
     });
     match is_done {
-        Some(()) => Answer::no_content().into_response(),
+        Some(()) => GraphResponse::no_content().into_response(),
         None => refuse(sandbox, "There is no such user, or no such group that takes members."),
     }
 }
@@ -140,7 +138,7 @@ fn change_member(
 /// What the app may do.
 async fn show_permissions(State(sandbox): State<Sandbox>) -> Response {
     let granted: Vec<_> = sandbox.lock().tenant.granted.iter().map(|permission| permission.name()).collect();
-    Answer::ok(json!({ "granted": granted })).into_response()
+    GraphResponse::ok(json!({ "granted": granted })).into_response()
 }
 
 async fn grant(State(sandbox): State<Sandbox>, Path(name): Path<String>) -> Response {
@@ -159,13 +157,13 @@ fn change_permission(
     match Permission::named(name) {
         Some(permission) => {
             change(&mut sandbox.lock().tenant.granted, permission);
-            Answer::no_content().into_response()
+            GraphResponse::no_content().into_response()
         }
         None => refuse(sandbox, format!("The sandbox knows no permission '{name}'.")),
     }
 }
 
 fn refuse(sandbox: &Sandbox, problem: impl Into<String>) -> Response {
-    let error = GraphError::new(StatusCode::BAD_REQUEST, "SandboxBadRequest", problem);
-    error.into_answer(sandbox.now(), &sandbox.ids(&HeaderMap::new())).into_response()
+    let error = ErrorResponse::new(StatusCode::BAD_REQUEST, "SandboxBadRequest", problem);
+    error.into_graph_response(sandbox.now(), &sandbox.request_ids(&HeaderMap::new())).into_response()
 }

@@ -166,7 +166,7 @@ impl Contact {
 
 /// A directory role that someone, or every member of a group, holds or is eligible for.
 #[derive(Clone, Debug)]
-pub struct RoleHeld {
+pub struct RoleAssignment {
     /// The assignment's own id.
     pub id: Uuid,
     /// The user or group.
@@ -175,7 +175,7 @@ pub struct RoleHeld {
     pub role: Uuid,
 }
 
-impl RoleHeld {
+impl RoleAssignment {
     pub(super) fn to_assignment(&self) -> Map<String, Value> {
         object(json!({
             "id": self.id.simple().to_string(),

@@ -32,7 +32,7 @@ pub enum Removed {
 }
 
 /// Who came and who went since somebody last looked.
-struct Change {
+struct MembershipChange {
     added: Vec<Uuid>,
     removed: Vec<Uuid>,
 }
@@ -61,7 +61,13 @@ impl EventGrid {
         self
     }
 
-    fn publish(&mut self, subscription: &Subscription, group: Uuid, change: &Change, now: DateTime<Utc>) {
+    fn publish(
+        &mut self,
+        subscription: &Subscription,
+        group: Uuid,
+        change: &MembershipChange,
+        now: DateTime<Utc>,
+    ) {
         let event = self.event(subscription, group, change, now).to_string();
         (self.sink)(event, self.delay);
     }
@@ -71,7 +77,7 @@ impl EventGrid {
         &mut self,
         subscription: &Subscription,
         group: Uuid,
-        change: &Change,
+        change: &MembershipChange,
         now: DateTime<Utc>,
     ) -> Value {
         let time = now.to_rfc3339_opts(SecondsFormat::Micros, true);
@@ -109,7 +115,7 @@ impl EventGrid {
     }
 }
 
-fn delta(change: &Change, removed: Removed) -> Value {
+fn delta(change: &MembershipChange, removed: Removed) -> Value {
     let mark = match removed {
         Removed::Text => json!("deleted"),
         Removed::Object => json!({ "reason": "deleted" }),
@@ -131,13 +137,13 @@ impl Sandbox {
 impl State {
     /// Notices what became of the members of groups with a subscription, whoever changed them. To be called after
     /// everything that may have.
-    pub(super) fn notify(&mut self, now: DateTime<Utc>) {
+    pub(super) fn publish_changes(&mut self, now: DateTime<Utc>) {
         let Self { tenant, event_grid, .. } = self;
         tenant.subscriptions.retain(|_, subscription| subscription.expires > now);
         let ids: Vec<Uuid> = tenant.subscriptions.keys().copied().collect();
         for id in ids {
-            let Some((subscription, group, change)) = look(tenant, id, now) else { continue };
-            if let Some(grid) = event_grid.as_mut().filter(|_| subscription.is_about_updates()) {
+            let Some((subscription, group, change)) = take_change(tenant, id, now) else { continue };
+            if let Some(grid) = event_grid.as_mut().filter(|_| subscription.includes_updates()) {
                 grid.publish(&subscription, group, &change, now);
             }
         }
@@ -145,13 +151,17 @@ impl State {
 }
 
 /// The change that a subscription has not seen yet. Who subscribes sees what changes from then on.
-fn look(tenant: &mut Tenant, id: Uuid, now: DateTime<Utc>) -> Option<(Subscription, Uuid, Change)> {
+fn take_change(
+    tenant: &mut Tenant,
+    id: Uuid,
+    now: DateTime<Utc>,
+) -> Option<(Subscription, Uuid, MembershipChange)> {
     let group = tenant.subscriptions.get(&id)?.group()?;
     let members = tenant.members(group, now);
     let subscription = tenant.subscriptions.get_mut(&id)?;
-    let seen = subscription.seen.replace(members.clone())?;
+    let known = subscription.known_members.replace(members.clone())?;
     let missing = |from: &BTreeSet<Uuid>, other| from.difference(other).copied().collect::<Vec<_>>();
-    let change = Change { added: missing(&members, &seen), removed: missing(&seen, &members) };
+    let change = MembershipChange { added: missing(&members, &known), removed: missing(&known, &members) };
     let is_none = change.added.is_empty() && change.removed.is_empty();
     (!is_none).then(|| (subscription.clone(), group, change))
 }

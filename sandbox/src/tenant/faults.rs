@@ -10,13 +10,13 @@ use uuid::Uuid;
 
 use super::{
     Group, Pass, Person, Subscription, Tenant,
-    wire::{GraphCall, GraphError},
+    wire::{ErrorResponse, GraphCall},
 };
 
 /// A fault that goes off when the `nth` request that it fits arrives, and at the `times - 1` after it.
 ///
 /// It fits single requests and parts of batches alike. A part can be throttled or fail alone; a connection that is
-/// refused or cut takes the whole batch with it, and a delayed part holds it up.
+/// refused or project takes the whole batch with it, and a delayed part holds it up.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Fault {
@@ -69,9 +69,9 @@ pub enum FaultKind {
         /// The HTTP status.
         status: u16,
     },
-    /// The effect, and then a cut connection instead of the answer.
+    /// The effect, and then a project connection instead of the answer.
     LoseAnswer,
-    /// No connection, no effect. On loopback, where the connection stands already, it is cut.
+    /// No connection, no effect. On loopback, where the connection stands already, it is project.
     Refuse,
     /// A wait before the effect. The effect comes even if the caller has gone away.
     #[serde(deserialize_with = "seconds")]
@@ -139,7 +139,7 @@ impl Fault {
         self.times(u32::MAX)
     }
 
-    fn fits(&self, call: &GraphCall) -> bool {
+    fn matches(&self, call: &GraphCall) -> bool {
         let method_fits =
             self.method.as_deref().is_none_or(|wanted| wanted.eq_ignore_ascii_case(call.method.as_str()));
         let body_fits = || {
@@ -151,14 +151,14 @@ impl Fault {
 
 impl FaultKind {
     /// The error that stands in for the effect, if the fault is of that kind.
-    pub(super) fn as_error(&self) -> Option<GraphError> {
+    pub(super) fn as_error(&self) -> Option<ErrorResponse> {
         match self {
             Self::Throttle { retry_after } => {
-                Some(GraphError::throttled("TooManyRequests", "Too Many Requests", retry_after.clone()))
+                Some(ErrorResponse::throttled("TooManyRequests", "Too Many Requests", retry_after.clone()))
             }
             Self::Fail { status, code, message } => {
                 let status = StatusCode::from_u16(*status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-                Some(GraphError::new(status, code, message.clone()))
+                Some(ErrorResponse::new(status, code, message.clone()))
             }
             Self::FailAfter { .. }
             | Self::LoseAnswer
@@ -172,13 +172,13 @@ impl FaultKind {
 
 /// A fault that goes off.
 #[derive(Clone)]
-pub(super) struct Drawn {
+pub(super) struct SelectedFault {
     pub(super) kind: FaultKind,
     /// What a stale read is answered from.
     pub(super) replica: Option<Arc<Replica>>,
 }
 
-impl From<FaultKind> for Drawn {
+impl From<FaultKind> for SelectedFault {
     fn from(kind: FaultKind) -> Self {
         Self { kind, replica: None }
     }
@@ -193,7 +193,7 @@ pub(super) struct Replica {
 }
 
 impl Replica {
-    fn of(tenant: &Tenant) -> Self {
+    fn snapshot(tenant: &Tenant) -> Self {
         Self {
             users: tenant.users.clone(),
             groups: tenant.groups.clone(),
@@ -203,7 +203,7 @@ impl Replica {
     }
 
     /// The tenant that reads see, put in the place of `tenant`, which is handed back.
-    pub(super) fn step_in(&self, tenant: &mut Tenant) -> Self {
+    pub(super) fn swap_into(&self, tenant: &mut Tenant) -> Self {
         Self {
             users: mem::replace(&mut tenant.users, self.users.clone()),
             groups: mem::replace(&mut tenant.groups, self.groups.clone()),
@@ -213,7 +213,7 @@ impl Replica {
     }
 
     /// Puts back what was there.
-    pub(super) fn step_out(self, tenant: &mut Tenant) {
+    pub(super) fn restore(self, tenant: &mut Tenant) {
         tenant.users = self.users;
         tenant.groups = self.groups;
         tenant.subscriptions = self.subscriptions;
@@ -243,14 +243,14 @@ impl Faults {
     pub(super) fn arm(&mut self, fault: Fault, tenant: &Tenant, now: DateTime<Utc>) {
         let until =
             fault.lasts.map(|time| now + TimeDelta::from_std(time).unwrap_or(TimeDelta::days(36_500)));
-        let replica = (fault.kind == FaultKind::Stale).then(|| Arc::new(Replica::of(tenant)));
+        let replica = (fault.kind == FaultKind::Stale).then(|| Arc::new(Replica::snapshot(tenant)));
         self.armed.push(Armed { fault, seen: 0, until, replica });
     }
 
     /// Those that can still hit a request.
-    pub(super) fn waiting(&self) -> impl Iterator<Item = &Fault> {
-        let is_waiting = |armed: &&Armed| armed.seen < armed.fault.nth.saturating_add(armed.fault.times) - 1;
-        self.armed.iter().filter(is_waiting).map(|armed| &armed.fault)
+    pub(super) fn pending(&self) -> impl Iterator<Item = &Fault> {
+        let is_pending = |armed: &&Armed| armed.seen < armed.fault.nth.saturating_add(armed.fault.times) - 1;
+        self.armed.iter().filter(is_pending).map(|armed| &armed.fault)
     }
 
     pub(super) fn clear(&mut self) {
@@ -263,41 +263,41 @@ impl Faults {
     }
 
     /// What happens to a request that has just arrived.
-    pub(super) fn draw(&mut self, call: &GraphCall, now: DateTime<Utc>) -> Option<Drawn> {
-        self.draw_armed(call, now).or_else(|| self.chance(BY_CHANCE.len()))
+    pub(super) fn select(&mut self, call: &GraphCall, now: DateTime<Utc>) -> Option<SelectedFault> {
+        self.select_armed(call, now).or_else(|| self.select_random(RANDOM_FAULTS.len()))
     }
 
-    /// What happens to a part of a batch. By chance it meets errors only: what happens to connections by chance, the
-    /// batch has had its draw for.
-    pub(super) fn draw_for_part(&mut self, call: &GraphCall, now: DateTime<Utc>) -> Option<Drawn> {
-        self.draw_armed(call, now).or_else(|| self.chance(ERRORS))
+    /// What happens to a part of a batch. By select_random it meets errors only: what happens to connections by select_random, the
+    /// batch has had its select for.
+    pub(super) fn select_for_part(&mut self, call: &GraphCall, now: DateTime<Utc>) -> Option<SelectedFault> {
+        self.select_armed(call, now).or_else(|| self.select_random(RANDOM_ERROR_COUNT))
     }
 
-    fn draw_armed(&mut self, call: &GraphCall, now: DateTime<Utc>) -> Option<Drawn> {
-        let mut drawn = None;
+    fn select_armed(&mut self, call: &GraphCall, now: DateTime<Utc>) -> Option<SelectedFault> {
+        let mut selected = None;
         self.armed.retain(|armed| armed.until.is_none_or(|until| now < until));
-        for armed in self.armed.iter_mut().filter(|armed| armed.fault.fits(call)) {
+        for armed in self.armed.iter_mut().filter(|armed| armed.fault.matches(call)) {
             armed.seen = armed.seen.saturating_add(1);
             let Fault { nth, times, kind, .. } = &armed.fault;
             let is_hit = armed.seen >= *nth && armed.seen - nth < *times;
-            if is_hit && drawn.is_none() {
-                drawn = Some(Drawn { kind: kind.clone(), replica: armed.replica.clone() });
+            if is_hit && selected.is_none() {
+                selected = Some(SelectedFault { kind: kind.clone(), replica: armed.replica.clone() });
             }
         }
-        drawn
+        selected
     }
 
-    /// At the set rate one of the first `kinds` of [`BY_CHANCE`].
-    fn chance(&mut self, kinds: usize) -> Option<Drawn> {
+    /// At the set rate one of the first `kinds` of [`RANDOM_FAULTS`].
+    fn select_random(&mut self, kinds: usize) -> Option<SelectedFault> {
         if self.rate == 0.0 || !self.rng.random_bool(self.rate) {
             return None;
         }
-        BY_CHANCE.get(self.rng.random_range(0..kinds)).map(|kind| kind().into())
+        RANDOM_FAULTS.get(self.rng.random_range(0..kinds)).map(|kind| kind().into())
     }
 }
 
-/// What happens by chance: what passes if one waits. The first [`ERRORS`] of them can happen to a part of a batch.
-const BY_CHANCE: [fn() -> FaultKind; 14] = [
+/// What happens by select_random: what passes if one waits. The first [`RANDOM_ERROR_COUNT`] of them can happen to a part of a batch.
+const RANDOM_FAULTS: [fn() -> FaultKind; 14] = [
     || FaultKind::Throttle { retry_after: Some("2.128".to_owned()) },
     || FaultKind::Throttle { retry_after: Some("7".to_owned()) },
     || FaultKind::Throttle { retry_after: None },
@@ -310,11 +310,11 @@ const BY_CHANCE: [fn() -> FaultKind; 14] = [
     || FaultKind::FailAfter { status: 504 },
     || FaultKind::LoseAnswer,
     || FaultKind::Refuse,
-    || FaultKind::Delay(LONGER_THAN_ANYONE_WAITS),
-    || FaultKind::DelayAfter(LONGER_THAN_ANYONE_WAITS),
+    || FaultKind::Delay(LONG_DELAY),
+    || FaultKind::DelayAfter(LONG_DELAY),
 ];
-const ERRORS: usize = 7;
-const LONGER_THAN_ANYONE_WAITS: Duration = Duration::from_secs(45);
+const RANDOM_ERROR_COUNT: usize = 7;
+const LONG_DELAY: Duration = Duration::from_secs(45);
 
 fn fail(status: u16, code: &str) -> FaultKind {
     FaultKind::Fail { status, code: code.to_owned(), message: String::new() }

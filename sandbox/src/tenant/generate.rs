@@ -101,31 +101,31 @@ const SURNAMES: &[&str] = &[
 pub fn generate(joiners: usize, seed: u64, now: DateTime<Utc>) -> Tenant {
     let mut tenant = Tenant::new(seed);
     add_office(&mut tenant, now);
-    let mut maker = Maker::new(&mut tenant, seed, now);
+    let mut generator = Generator::new(&mut tenant, seed, now);
     for at in 0..joiners {
-        let (kind, note) = maker.kind(at);
-        maker.add(&mut tenant, at, kind, note);
+        let (kind, note) = generator.kind(at);
+        generator.add(&mut tenant, at, kind, note);
     }
-    maker.add_on_demand_group(&mut tenant);
+    generator.add_on_demand_group(&mut tenant);
     tenant
 }
 
-struct Maker {
+struct Generator {
     now: DateTime<Utc>,
     rng: StdRng,
     manager: Uuid,
-    silent_manager: Uuid,
+    manager_without_mail: Uuid,
     contact: Uuid,
     role_assignable: Uuid,
 }
 
-impl Maker {
+impl Generator {
     fn new(tenant: &mut Tenant, seed: u64, now: DateTime<Utc>) -> Self {
         Self {
             now,
             rng: StdRng::seed_from_u64(seed.wrapping_add(3)),
             manager: Uuid::nil(),
-            silent_manager: tenant.add(Person::named("Hana Sato").without_mail()),
+            manager_without_mail: tenant.add(Person::named("Hana Sato").without_mail()),
             contact: tenant.add_contact(Contact::named("Ruth Adler", "ruth.adler@partner.example")),
             role_assignable: tenant.add_group(Group::named("Tier 1 operators").role_assignable()),
         }
@@ -144,8 +144,8 @@ impl Maker {
             self.manager = tenant.add(Person::named(&self.name()).job("Team lead", "Operations"));
         }
         let person = self.joiner().note(note);
-        let id = tenant.add(self.shape(person, kind));
-        self.equip(tenant, id, kind);
+        let id = tenant.add(self.apply_kind(person, kind));
+        self.add_dependents(tenant, id, kind);
     }
 
     fn name(&mut self) -> String {
@@ -175,10 +175,10 @@ impl Maker {
         person.private_mail(&format!("{local}{number}@mail.example"))
     }
 
-    fn shape(&mut self, mut person: Person, kind: JoinerKind) -> Person {
+    fn apply_kind(&mut self, mut person: Person, kind: JoinerKind) -> Person {
         match kind {
             JoinerKind::NoManager => person.manager = None,
-            JoinerKind::ManagerWithoutMail => person.manager = Some(self.silent_manager),
+            JoinerKind::ManagerWithoutMail => person.manager = Some(self.manager_without_mail),
             JoinerKind::ManagerIsContact => person.manager = Some(self.contact),
             JoinerKind::NoPrivateAddress => person.other_mails.clear(),
             JoinerKind::Disabled => person.enabled = false,
@@ -199,7 +199,7 @@ impl Maker {
     }
 
     /// What hangs on an account beside its own properties.
-    fn equip(&mut self, tenant: &mut Tenant, id: Uuid, kind: JoinerKind) {
+    fn add_dependents(&mut self, tenant: &mut Tenant, id: Uuid, kind: JoinerKind) {
         if let Some(pass) = self.pass(tenant, id, kind) {
             tenant.add_pass(id, pass);
         }
@@ -229,7 +229,7 @@ impl Maker {
     fn add_on_demand_group(&mut self, tenant: &mut Tenant) {
         let mut members = Vec::new();
         for _ in 0..ON_DEMAND_MEMBERS {
-            let person = self.person().usage_location("GB").manager(self.silent_manager);
+            let person = self.person().usage_location("GB").manager(self.manager_without_mail);
             members.push(tenant.add(person.created(self.now - TimeDelta::days(400))));
         }
         tenant.add_group(Group::named(ON_DEMAND_GROUP).members(members));

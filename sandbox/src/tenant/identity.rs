@@ -15,15 +15,12 @@ use uuid::Uuid;
 use super::{
     Sandbox,
     query::Query,
-    transport::{GRAPH_HOST, TOKEN, TOKEN_EXPIRES_ON},
-    wire::Answer,
+    token::{TOKEN_EXPIRES_ON, token},
+    wire::GraphResponse,
 };
 
 /// The one version of the protocol that is current.
 const API_VERSION: &str = "2019-08-01";
-
-/// What a token for another resource than Graph begins with. Graph refuses it.
-pub(super) const FOREIGN_TOKEN: &str = "sandbox-for-";
 
 /// Which identity the app has.
 #[derive(Clone, Debug, Default)]
@@ -44,34 +41,38 @@ pub struct TokenRequest {
     pub resource: Option<String>,
     /// The user-assigned identity that was asked for.
     pub client_id: Option<String>,
-    /// The status of the answer.
+    /// The status of the response.
     pub status: u16,
 }
 
-pub(super) async fn hand_out_token(
+pub(super) async fn issue_token(
     State(sandbox): State<Sandbox>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Response {
     let query = Query::parse(&format!("?{}", query.unwrap_or_default())).unwrap_or_default();
     let identity = sandbox.lock().identity.clone();
-    let answer = identity.answer(&query, &headers).unwrap_or_else(|(status, message)| {
-        let correlation = sandbox.ids(&headers).request;
+    let response = identity.respond(&query, &headers).unwrap_or_else(|(status, message)| {
+        let correlation = sandbox.request_ids(&headers).request;
         let body = json!({ "statusCode": status.as_u16(), "message": message, "correlationId": correlation });
-        Answer { status, ..Answer::ok(body) }
+        GraphResponse { status, ..GraphResponse::ok(body) }
     });
     let request = TokenRequest {
         at: sandbox.now(),
         resource: query.get("resource").map(str::to_owned),
         client_id: query.get("client_id").map(str::to_owned),
-        status: answer.status.as_u16(),
+        status: response.status.as_u16(),
     };
     sandbox.lock().tokens.push(request);
-    answer.into_response()
+    response.into_response()
 }
 
 impl Identity {
-    fn answer(&self, query: &Query, headers: &HeaderMap) -> Result<Answer, (StatusCode, &'static str)> {
+    fn respond(
+        &self,
+        query: &Query,
+        headers: &HeaderMap,
+    ) -> Result<GraphResponse, (StatusCode, &'static str)> {
         let bad = |message| (StatusCode::BAD_REQUEST, message);
         let header = headers.get("x-identity-header").and_then(|value| value.to_str().ok());
         match (header.unwrap_or_default(), &self.header) {
@@ -94,7 +95,7 @@ impl Identity {
             return Err(bad(message));
         }
         // The expiry is a string in App Service, and so it is here.
-        Ok(Answer::ok(json!({
+        Ok(GraphResponse::ok(json!({
             "access_token": token(resource),
             "client_id": query.get("client_id"),
             "expires_on": TOKEN_EXPIRES_ON.to_string(),
@@ -111,9 +112,4 @@ impl Identity {
             (Some(asked), own) => asked.is_some() && (own.is_none() || asked == own),
         }
     }
-}
-
-fn token(resource: &str) -> String {
-    let host = resource.trim_start_matches("https://").trim_end_matches('/');
-    if host == GRAPH_HOST { TOKEN.to_owned() } else { format!("{FOREIGN_TOKEN}{host}") }
 }

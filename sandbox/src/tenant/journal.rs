@@ -74,10 +74,10 @@ pub(super) struct Journal(Vec<Option<Request>>);
 
 /// A request's place in the journal.
 #[derive(Clone, Copy)]
-pub(super) struct Entry(usize);
+pub(super) struct EntryIndex(usize);
 
 impl Journal {
-    pub(super) fn open(&mut self, at: DateTime<Utc>, call: &GraphCall) -> Entry {
+    pub(super) fn start(&mut self, at: DateTime<Utc>, call: &GraphCall) -> EntryIndex {
         self.0.push(Some(Request {
             at,
             method: call.method.to_string(),
@@ -87,10 +87,10 @@ impl Journal {
             parts: Vec::new(),
             content: Content::new(&call.headers, &call.body),
         }));
-        Entry(self.0.len() - 1)
+        EntryIndex(self.0.len() - 1)
     }
 
-    pub(super) fn close(&mut self, Entry(at): Entry, status: u16, lost: bool, parts: Vec<Part>) {
+    pub(super) fn finish(&mut self, EntryIndex(at): EntryIndex, status: u16, lost: bool, parts: Vec<Part>) {
         if let Some(Some(request)) = self.0.get_mut(at) {
             request.status = Some(status);
             request.lost = lost;
@@ -99,7 +99,7 @@ impl Journal {
     }
 
     /// Forgets a request that, as it turned out, was never received.
-    pub(super) fn strike(&mut self, Entry(at): Entry) {
+    pub(super) fn remove(&mut self, EntryIndex(at): EntryIndex) {
         if let Some(request) = self.0.get_mut(at) {
             *request = None;
         }

@@ -9,21 +9,25 @@
 //! answers each Graph call, as far as the app's `permissions` go; `control` is `/sandbox/*`; `identity` hands out
 //! tokens; `event_grid` publishes changes.
 
+mod batch;
 mod calls;
 mod clock;
 mod control;
 mod directory;
+mod dispatch;
 mod event_grid;
 pub mod faults;
 mod filter;
 pub mod generate;
+pub(crate) mod hosts;
 mod identity;
 pub mod journal;
 pub mod loopback;
+mod mailbox_slot;
 mod model;
 mod page;
 mod pass;
-mod permissions;
+mod permission;
 mod person;
 mod query;
 pub mod roles;
@@ -33,6 +37,7 @@ pub mod samples;
 mod schema;
 mod segments;
 mod subscription;
+pub(crate) mod token;
 pub(crate) mod transport;
 mod wire;
 
@@ -42,26 +47,26 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use axum::Router;
+use axum::{Router, http::HeaderMap};
 use azure_core::{credentials::TokenCredential, http::HttpClient};
 use chrono::{DateTime, TimeDelta, Utc};
 use firstpass::clock::Clock;
-use rand::{SeedableRng, rngs::StdRng};
+use rand::{RngExt, SeedableRng, rngs::StdRng};
 use serde_json::Value;
 use uuid::Uuid;
 
 pub use self::{
-    directory::{Contact, Device, Group, Membership, RoleHeld},
+    directory::{Contact, Device, Group, Membership, RoleAssignment},
     event_grid::{EventGrid, Removed},
     faults::{Fault, FaultKind},
     identity::{Identity, TokenRequest},
     journal::{Content, Mail, Part, PassEvent, Request},
     model::Tenant,
     pass::{Pass, PassSpec, Policy, Target, Untargeted},
-    permissions::Permission,
+    permission::Permission,
     person::Person,
-    subscription::{APPLICATION_ID, LONGEST, Subscription, TENANT_ID},
-    wire::Broken,
+    subscription::{APPLICATION_ID, MAX_SUBSCRIPTION_LIFETIME, Subscription, TENANT_ID},
+    wire::ConnectionFault,
 };
 
 /// A tenant that answers like Microsoft Graph. Cheap to clone: clones share the tenant.
@@ -69,7 +74,7 @@ pub use self::{
 pub struct Sandbox(Arc<Inner>);
 
 struct Inner {
-    time: clock::Time,
+    clock: clock::TenantClock,
     state: Mutex<State>,
 }
 
@@ -87,13 +92,13 @@ struct State {
     /// Requests under way at each mailbox.
     busy: BTreeMap<Uuid, usize>,
     /// Of its own, so that the number of requests does not change which ids and codes the tenant hands out.
-    request_ids: StdRng,
+    request_id_rng: StdRng,
 }
 
 impl Sandbox {
     /// A sandbox whose clock shows `epoch` now and follows tokio's from here on, paused or not.
     pub fn new(tenant: Tenant, epoch: DateTime<Utc>) -> Self {
-        let request_ids = StdRng::seed_from_u64(tenant.seed().wrapping_add(1));
+        let request_id_rng = StdRng::seed_from_u64(tenant.seed().wrapping_add(1));
         let state = State {
             faults: faults::Faults::new(tenant.seed().wrapping_add(2)),
             tenant,
@@ -104,9 +109,9 @@ impl Sandbox {
             identity: Identity::default(),
             tokens: Vec::new(),
             busy: BTreeMap::new(),
-            request_ids,
+            request_id_rng,
         };
-        Self(Arc::new(Inner { time: clock::Time::starting_at(epoch), state: Mutex::new(state) }))
+        Self(Arc::new(Inner { clock: clock::TenantClock::starting_at(epoch), state: Mutex::new(state) }))
     }
 
     /// The App's clock in this tenant's time.
@@ -117,15 +122,15 @@ impl Sandbox {
 
     /// What time it is in the tenant.
     pub fn now(&self) -> DateTime<Utc> {
-        self.0.time.now()
+        self.0.clock.now()
     }
 
     /// Lets time pass in the tenant at once: nothing sleeps, nothing wakes up.
     pub fn advance(&self, by: TimeDelta) {
-        self.0.time.advance(by);
+        self.0.clock.advance(by);
         // A dynamic group may have changed.
         let now = self.now();
-        self.lock().notify(now);
+        self.lock().publish_changes(now);
     }
 
     /// Graph under `/v1.0`, the identity endpoint at `/msi/token`, and `/sandbox/*`.
@@ -135,12 +140,12 @@ impl Sandbox {
 
     /// A transport that answers requests to `https://graph.microsoft.com` without a network.
     pub fn transport(&self) -> Arc<dyn HttpClient> {
-        Arc::new(transport::InProcess::new(self.router()))
+        Arc::new(transport::InProcessTransport::new(self.router()))
     }
 
     /// A credential whose token the sandbox believes.
     pub fn credential(&self) -> Arc<dyn TokenCredential> {
-        Arc::new(transport::SandboxCredential)
+        Arc::new(token::SandboxCredential)
     }
 
     /// Arms a fault.
@@ -157,11 +162,11 @@ impl Sandbox {
 
     /// The faults that have yet to go off.
     pub fn armed_faults(&self) -> Vec<Fault> {
-        self.lock().faults.waiting().cloned().collect()
+        self.lock().faults.pending().cloned().collect()
     }
 
-    /// From now on `rate` of all requests (0 to 1) meet a fault drawn from the tenant's seed.
-    pub fn misbehave(&self, rate: f64) {
+    /// From now on `rate` of all requests (0 to 1) apply_fault a fault selected from the tenant's seed.
+    pub fn set_fault_rate(&self, rate: f64) {
         self.lock().faults.set_rate(rate);
     }
 
@@ -176,7 +181,7 @@ impl Sandbox {
     }
 
     /// Gives the app a managed identity of its own.
-    pub fn identify(&self, identity: Identity) {
+    pub fn set_identity(&self, identity: Identity) {
         self.lock().identity = identity;
     }
 
@@ -210,8 +215,16 @@ impl Sandbox {
         let now = self.now();
         let mut state = self.lock();
         let result = change(&mut state.tenant);
-        state.notify(now);
+        state.publish_changes(now);
         result
+    }
+
+    /// The names of an handle_request. The caller's own is given back to them.
+    fn request_ids(&self, headers: &HeaderMap) -> wire::RequestIds {
+        let request = uuid::Builder::from_random_bytes(self.lock().request_id_rng.random()).into_uuid();
+        let client = headers.get("client-request-id").and_then(|id| id.to_str().ok());
+        let client = client.map_or_else(|| request.to_string(), str::to_owned);
+        wire::RequestIds { request, client }
     }
 
     /// The one lock. Held for a moment only, never across an await. A test that panics while it holds the lock has

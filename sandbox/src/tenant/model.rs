@@ -11,8 +11,8 @@ use rand::{RngExt, SeedableRng, rngs::StdRng};
 use uuid::Uuid;
 
 use super::{
-    Contact, Device, Group, Membership, Pass, PassSpec, Permission, Person, Policy, RoleHeld, Subscription,
-    Target, person::DOMAIN, roles,
+    Contact, Device, Group, Membership, Pass, PassSpec, Permission, Person, Policy, RoleAssignment,
+    Subscription, Target, person::DOMAIN, roles,
 };
 
 /// What a code is made of. The symbols are there to trip up whoever forgets to escape a code.
@@ -39,9 +39,9 @@ pub struct Tenant {
     /// The pass of each user who has one, by user id.
     pub passes: BTreeMap<Uuid, Pass>,
     /// Active role assignments.
-    pub roles: Vec<RoleHeld>,
+    pub roles: Vec<RoleAssignment>,
     /// Roles that can be activated with Privileged Identity Management.
-    pub eligible: Vec<RoleHeld>,
+    pub eligible: Vec<RoleAssignment>,
     /// Subscriptions to change notifications.
     pub subscriptions: BTreeMap<Uuid, Subscription>,
     /// The Temporary Access Pass policy.
@@ -172,16 +172,32 @@ impl Tenant {
         }
     }
 
+    /// Adds a subscription, whoever's it is.
+    pub fn add_subscription(&mut self, mut subscription: Subscription) -> Uuid {
+        if subscription.id.is_nil() {
+            subscription.id = self.new_id();
+        }
+        let id = subscription.id;
+        self.subscriptions.insert(id, subscription);
+        id
+    }
+
+    /// Those that have not ended.
+    pub fn live_subscriptions(&self, now: DateTime<Utc>) -> BTreeMap<Uuid, &Subscription> {
+        let live = self.subscriptions.iter().filter(|(_, subscription)| subscription.expires > now);
+        live.map(|(id, subscription)| (*id, subscription)).collect()
+    }
+
     /// Gives a user or group an active role, by template id.
     pub fn assign_role(&mut self, principal: Uuid, role: Uuid) {
         let id = self.new_id();
-        self.roles.push(RoleHeld { id, principal, role });
+        self.roles.push(RoleAssignment { id, principal, role });
     }
 
     /// Makes a user or group eligible for a role, by template id.
     pub fn make_eligible(&mut self, principal: Uuid, role: Uuid) {
         let id = self.new_id();
-        self.eligible.push(RoleHeld { id, principal, role });
+        self.eligible.push(RoleAssignment { id, principal, role });
     }
 
     /// Makes a pass as the helpdesk would, in place of any other, and returns its id.
@@ -290,7 +306,7 @@ impl Tenant {
     /// through a group, or membership of a role-assignable group.
     pub fn is_privileged(&self, user: Uuid, now: DateTime<Utc>) -> bool {
         let groups = self.groups_of(user, now);
-        let is_theirs = |held: &&RoleHeld| held.principal == user || groups.contains(&held.principal);
+        let is_theirs = |held: &&RoleAssignment| held.principal == user || groups.contains(&held.principal);
         self.roles.iter().chain(&self.eligible).filter(is_theirs).any(|held| roles::is_privileged(held.role))
             || groups.iter().filter_map(|id| self.groups.get(id)).any(|group| group.assignable_to_role)
     }

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::{
     query::Query,
-    wire::{Answer, GraphCall, GraphError},
+    wire::{ErrorResponse, GraphCall, GraphResponse},
 };
 
 /// The page of `ids` that the request asks for, each item as `render` shows it. `ids` are in order.
@@ -20,7 +20,7 @@ pub(super) fn page(
     context: &str,
     ids: &[Uuid],
     render: impl Fn(Uuid) -> Value,
-) -> Result<Answer, GraphError> {
+) -> Result<GraphResponse, ErrorResponse> {
     let size = query.top()?.min(cap.max(1));
     let fingerprint = fingerprint(call, query);
     let after = query.get("$skiptoken").map(|token| position(token, fingerprint)).transpose()?;
@@ -36,7 +36,7 @@ pub(super) fn page(
         body.insert("@odata.nextLink".to_owned(), next_link(call, query, fingerprint, *last).into());
     }
     body.insert("value".to_owned(), shown.iter().copied().map(render).collect());
-    Ok(Answer::ok(Value::Object(body)))
+    Ok(GraphResponse::ok(Value::Object(body)))
 }
 
 /// `object` as the whole of an answer.
@@ -67,7 +67,7 @@ fn fingerprint(call: &GraphCall, query: &Query) -> u64 {
     hasher.finish()
 }
 
-fn position(token: &str, fingerprint: u64) -> Result<Uuid, GraphError> {
+fn position(token: &str, fingerprint: u64) -> Result<Uuid, ErrorResponse> {
     let position = token.strip_suffix(&format!("{fingerprint:016x}")).and_then(|id| id.parse().ok());
-    position.ok_or_else(|| GraphError::bad_request("Invalid page token: follow @odata.nextLink as it is."))
+    position.ok_or_else(|| ErrorResponse::bad_request("Invalid page token: follow @odata.nextLink as it is."))
 }

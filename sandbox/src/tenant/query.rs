@@ -2,7 +2,7 @@
 
 use super::{
     schema::{Schema, check_select},
-    wire::{GraphCall, GraphError},
+    wire::{ErrorResponse, GraphCall},
 };
 
 /// The most items that `$top` may ask for.
@@ -37,7 +37,7 @@ pub(super) struct Query(Vec<(String, String)>);
 
 impl Query {
     /// Reads what follows the question mark of `target`.
-    pub(super) fn parse(target: &str) -> Result<Self, GraphError> {
+    pub(super) fn parse(target: &str) -> Result<Self, ErrorResponse> {
         let text = target.split_once('?').map_or("", |(_, query)| query);
         let mut options: Vec<(String, String)> = Vec::new();
         for pair in text.split('&').filter(|pair| !pair.is_empty()) {
@@ -47,7 +47,7 @@ impl Query {
                 let message = format!(
                     "Query option '{name}' was specified more than once, but it must be specified at most once."
                 );
-                return Err(GraphError::bad_request(message));
+                return Err(ErrorResponse::bad_request(message));
             }
             options.push((name, decode_query(value)?));
         }
@@ -59,46 +59,46 @@ impl Query {
     }
 
     /// Refuses any option but these: in Graph's words what Graph refuses, and else by name.
-    pub(super) fn allow(&self, call: &GraphCall, names: &[&str]) -> Result<(), GraphError> {
+    pub(super) fn allow(&self, call: &GraphCall, names: &[&str]) -> Result<(), ErrorResponse> {
         match self.0.iter().find(|(option, _)| !names.contains(&option.as_str())) {
             None => Ok(()),
             Some((option, _)) => Err(self.refusal(call, option)),
         }
     }
 
-    fn refusal(&self, call: &GraphCall, option: &str) -> GraphError {
+    fn refusal(&self, call: &GraphCall, option: &str) -> ErrorResponse {
         match option {
-            "$skip" => GraphError::request_bad_request("'$skip' is not supported by the service."),
-            "$search" if !call.is_advanced() => GraphError::unsupported_query(
+            "$skip" => ErrorResponse::request_bad_request("'$skip' is not supported by the service."),
+            "$search" if !call.is_advanced() => ErrorResponse::unsupported_query(
                 "Request with $search query parameter only works through MSGraph with a special request header: \
                  'ConsistencyLevel: eventual'",
             ),
             "$orderby" if self.get("$filter").is_some() && !call.is_advanced() => {
-                GraphError::unsupported_query("Sorting not supported for current query.")
+                ErrorResponse::unsupported_query("Sorting not supported for current query.")
             }
             _ if option.starts_with('$') && !SYSTEM_OPTIONS.contains(&option) => {
-                GraphError::bad_request(format!("The query parameter '{option}' is not known."))
+                ErrorResponse::bad_request(format!("The query parameter '{option}' is not known."))
             }
-            _ => GraphError::not_implemented(&format!("the query option '{option}' here")),
+            _ => ErrorResponse::not_implemented(&format!("the query option '{option}' here")),
         }
     }
 
     /// Refuses every option, as Graph does for some resources.
-    pub(super) fn allow_none(&self) -> Result<(), GraphError> {
+    pub(super) fn allow_none(&self) -> Result<(), ErrorResponse> {
         match self.0.first() {
             None => Ok(()),
-            Some((option, _)) => Err(GraphError::bad_request(format!(
+            Some((option, _)) => Err(ErrorResponse::bad_request(format!(
                 "The query option '{option}' is not supported for this resource."
             ))),
         }
     }
 
     /// The properties that `$select` asks for, checked against the types that may answer.
-    pub(super) fn select(&self, types: &[&Schema]) -> Result<Option<Vec<String>>, GraphError> {
+    pub(super) fn select(&self, types: &[&Schema]) -> Result<Option<Vec<String>>, ErrorResponse> {
         let Some(text) = self.get("$select") else { return Ok(None) };
         let names: Vec<String> = text.split(',').map(|name| name.trim().to_owned()).collect();
         if names.iter().any(String::is_empty) {
-            return Err(GraphError::bad_request(
+            return Err(ErrorResponse::bad_request(
                 "Parsing OData Select and Expand failed: an empty term in $select.",
             ));
         }
@@ -107,7 +107,7 @@ impl Query {
     }
 
     /// How many items a page may have.
-    pub(super) fn top(&self) -> Result<usize, GraphError> {
+    pub(super) fn top(&self) -> Result<usize, ErrorResponse> {
         let Some(text) = self.get("$top") else { return Ok(TOP_DEFAULT) };
         match text.parse() {
             Ok(top @ 1..=TOP_MAX) => Ok(top),
@@ -115,17 +115,17 @@ impl Query {
                 let message = format!(
                     "Invalid page size specified: '{text}'. Must be between 1 and {TOP_MAX} inclusive."
                 );
-                Err(GraphError::request_bad_request(message))
+                Err(ErrorResponse::request_bad_request(message))
             }
         }
     }
 
     /// Whether `$count=true`.
-    pub(super) fn count(&self) -> Result<bool, GraphError> {
+    pub(super) fn count(&self) -> Result<bool, ErrorResponse> {
         match self.get("$count") {
             None | Some("false") => Ok(false),
             Some("true") => Ok(true),
-            Some(other) => Err(GraphError::bad_request(format!("Invalid value '{other}' for $count."))),
+            Some(other) => Err(ErrorResponse::bad_request(format!("Invalid value '{other}' for $count."))),
         }
     }
 
@@ -137,9 +137,9 @@ impl Query {
 }
 
 /// Percent-decodes a path segment.
-pub(super) fn decode(text: &str) -> Result<String, GraphError> {
+pub(super) fn decode(text: &str) -> Result<String, ErrorResponse> {
     let malformed =
-        || GraphError::bad_request("The URL is malformed: a percent sign that does not encode anything.");
+        || ErrorResponse::bad_request("The URL is malformed: a percent sign that does not encode anything.");
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.bytes();
     while let Some(byte) = rest.next() {
@@ -155,7 +155,7 @@ pub(super) fn decode(text: &str) -> Result<String, GraphError> {
 }
 
 /// In a query a plus sign is a space too. That is what becomes of an offset like `+02:00` sent as it is.
-fn decode_query(text: &str) -> Result<String, GraphError> {
+fn decode_query(text: &str) -> Result<String, ErrorResponse> {
     decode(&text.replace('+', " "))
 }
 

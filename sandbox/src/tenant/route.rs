@@ -5,7 +5,7 @@ use axum::http::Method;
 use super::{
     query::decode,
     segments,
-    wire::{GraphCall, GraphError},
+    wire::{ErrorResponse, GraphCall},
 };
 
 /// What a path names. Keys are decoded.
@@ -41,7 +41,7 @@ impl Route {
         }
     }
 
-    pub(super) fn parse(call: &GraphCall) -> Result<Self, GraphError> {
+    pub(super) fn parse(call: &GraphCall) -> Result<Self, ErrorResponse> {
         let segments = split(call.path())?;
         let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
         Ok(match segments.as_slice() {
@@ -71,31 +71,31 @@ impl Route {
                 Self::PassPolicy
             }
             ["me", ..] => {
-                return Err(GraphError::bad_request(
+                return Err(ErrorResponse::bad_request(
                     "/me request is only valid with delegated authentication flow.",
                 ));
             }
-            [] => return Err(GraphError::not_implemented("the service document")),
+            [] => return Err(ErrorResponse::not_implemented("the service document")),
             unknown => return Err(refusal(call, unknown)),
         })
     }
 }
 
 /// Tells a path that Graph does not have from one that the sandbox lacks.
-fn refusal(call: &GraphCall, path: &[&str]) -> GraphError {
+fn refusal(call: &GraphCall, path: &[&str]) -> ErrorResponse {
     if let Some(segment) = segments::unknown(path) {
-        return GraphError::bad_request(format!("Resource not found for the segment '{segment}'."));
+        return ErrorResponse::bad_request(format!("Resource not found for the segment '{segment}'."));
     }
     match path.last() {
         Some(last) if last.starts_with("microsoft.graph.") && !segments::is_cast(last) => {
-            GraphError::unsupported_query("Unsupported Query.")
+            ErrorResponse::unsupported_query("Unsupported Query.")
         }
-        _ => GraphError::not_implemented(&format!("the path '{}'", call.path())),
+        _ => ErrorResponse::not_implemented(&format!("the path '{}'", call.path())),
     }
 }
 
 /// The path's segments, with `users('key')` taken apart into `users` and `key`.
-fn split(path: &str) -> Result<Vec<String>, GraphError> {
+fn split(path: &str) -> Result<Vec<String>, ErrorResponse> {
     let mut segments = Vec::new();
     // Split first, decode then: an encoded slash is part of a key.
     for segment in path.split('/').filter(|segment| !segment.is_empty()) {
@@ -104,12 +104,12 @@ fn split(path: &str) -> Result<Vec<String>, GraphError> {
             Some((name, key)) => segments.extend([name, key]),
             // OData takes a plain segment that begins with a dollar sign for an operation of its own.
             None if segment.starts_with('$') && segment.contains('@') => {
-                return Err(GraphError::bad_request(format!(
+                return Err(ErrorResponse::bad_request(format!(
                     "Resource not found for the segment '{segment}'."
                 )));
             }
             None if segment.starts_with('$') && segment != "$ref" => {
-                return Err(GraphError::not_implemented(&format!("the path segment '{segment}'")));
+                return Err(ErrorResponse::not_implemented(&format!("the path segment '{segment}'")));
             }
             None => segments.push(segment),
         }
@@ -118,12 +118,12 @@ fn split(path: &str) -> Result<Vec<String>, GraphError> {
 }
 
 /// `("users", "o'brien@…")` of `users('o''brien@…')`.
-fn key_in_parentheses(segment: &str) -> Result<Option<(String, String)>, GraphError> {
+fn key_in_parentheses(segment: &str) -> Result<Option<(String, String)>, ErrorResponse> {
     let Some((name, key)) = segment.strip_suffix("')").and_then(|segment| segment.split_once("('")) else {
         return Ok(None);
     };
     if key.replace("''", "").contains('\'') {
-        return Err(GraphError::bad_request(format!(
+        return Err(ErrorResponse::bad_request(format!(
             "There is an unterminated string literal in '{segment}'."
         )));
     }

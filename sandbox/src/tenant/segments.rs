@@ -78,7 +78,7 @@ const CASTS: &str =
 pub(super) fn unknown<'a>(segments: &[&'a str]) -> Option<&'a str> {
     let lacks = |segment: &'a str, known: &str| (!has(known, segment)).then_some(segment);
     let child = |segment: &'a str, known: &str, of: &Schema| {
-        let mut properties = [of.by_default, of.on_request, of.not_here].concat().into_iter();
+        let mut properties = [of.by_default, of.on_request, of.unimplemented].concat().into_iter();
         let is_property = properties.any(|name| name.eq_ignore_ascii_case(segment));
         if is_property || segment.starts_with("microsoft.graph.") { None } else { lacks(segment, known) }
     };

@@ -1,12 +1,12 @@
 //! Subscriptions to change notifications, and the app that they belong to.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use super::{Tenant, schema::object};
+use super::schema::object;
 
 /// The tenant's own id.
 pub const TENANT_ID: Uuid = Uuid::from_u128(0x6f1d_5b02_0000_4000_8000_0000_0000_0001);
@@ -16,7 +16,7 @@ pub const APPLICATION_ID: Uuid = Uuid::from_u128(0x6f1d_5b02_0000_4000_8000_0000
 const PRINCIPAL_ID: Uuid = Uuid::from_u128(0x6f1d_5b02_0000_4000_8000_0000_0000_0003);
 
 /// How far ahead a subscription to a directory object may end.
-pub const LONGEST: TimeDelta = TimeDelta::minutes(41_760);
+pub const MAX_SUBSCRIPTION_LIFETIME: TimeDelta = TimeDelta::minutes(41_760);
 
 /// A subscription to the changes of one group.
 #[derive(Clone, Debug)]
@@ -36,7 +36,7 @@ pub struct Subscription {
     /// When it ends.
     pub expires: DateTime<Utc>,
     /// The group's members when somebody last looked for changes.
-    pub seen: Option<BTreeSet<Uuid>>,
+    pub known_members: Option<BTreeSet<Uuid>>,
 }
 
 impl Subscription {
@@ -50,7 +50,7 @@ impl Subscription {
             notification_url: notification_url.to_owned(),
             client_state: None,
             expires,
-            seen: None,
+            known_members: None,
         }
     }
 
@@ -60,12 +60,12 @@ impl Subscription {
     }
 
     /// Whether it speaks of updates, which changes of members are.
-    pub(super) fn is_about_updates(&self) -> bool {
+    pub(super) fn includes_updates(&self) -> bool {
         self.change_type.split(',').any(|kind| kind.trim().eq_ignore_ascii_case("updated"))
     }
 
     /// Whether an app may not have both.
-    pub(super) fn is_the_same_as(&self, other: &Self) -> bool {
+    pub(super) fn conflicts_with(&self, other: &Self) -> bool {
         let resource = |of: &Self| of.resource.trim_start_matches('/').to_lowercase();
         let kinds = |of: &Self| -> BTreeSet<String> {
             of.change_type.split(',').map(|kind| kind.trim().to_lowercase()).collect()
@@ -107,23 +107,5 @@ pub(super) fn group_of(resource: &str) -> Option<Uuid> {
             id.parse().ok()
         }
         _ => None,
-    }
-}
-
-impl Tenant {
-    /// Adds a subscription, whoever's it is.
-    pub fn add_subscription(&mut self, mut subscription: Subscription) -> Uuid {
-        if subscription.id.is_nil() {
-            subscription.id = self.new_id();
-        }
-        let id = subscription.id;
-        self.subscriptions.insert(id, subscription);
-        id
-    }
-
-    /// Those that have not ended.
-    pub fn live_subscriptions(&self, now: DateTime<Utc>) -> BTreeMap<Uuid, &Subscription> {
-        let live = self.subscriptions.iter().filter(|(_, subscription)| subscription.expires > now);
-        live.map(|(id, subscription)| (*id, subscription)).collect()
     }
 }

@@ -9,7 +9,10 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use super::{identity::FOREIGN_TOKEN, loopback::is_loopback, transport::GRAPH_HOST};
+use super::{
+    hosts::{GRAPH_HOST, is_loopback},
+    token::is_for_other_audience,
+};
 
 /// A request, alone or as a part of a batch.
 #[derive(Clone)]
@@ -51,12 +54,12 @@ impl GraphCall {
         }
     }
 
-    pub(super) fn check_bearer(&self) -> Result<(), GraphError> {
+    pub(super) fn check_bearer(&self) -> Result<(), ErrorResponse> {
         let token = self.header(header::AUTHORIZATION).and_then(|value| value.strip_prefix("Bearer "));
         match token.map(str::trim).unwrap_or_default() {
-            "" => Err(GraphError::unauthenticated("Access token is empty.")),
-            token if token.starts_with(FOREIGN_TOKEN) => {
-                Err(GraphError::unauthenticated("Access token validation failure. Invalid audience."))
+            "" => Err(ErrorResponse::unauthenticated("Access token is empty.")),
+            token if is_for_other_audience(token) => {
+                Err(ErrorResponse::unauthenticated("Access token validation failure. Invalid audience."))
             }
             _ => Ok(()),
         }
@@ -68,16 +71,18 @@ impl GraphCall {
     }
 
     /// The body, which must be a JSON object and say so.
-    pub(super) fn json(&self) -> Result<Map<String, Value>, GraphError> {
+    pub(super) fn json(&self) -> Result<Map<String, Value>, ErrorResponse> {
         let Some(kind) = self.content_type() else {
             let message =
                 "Write requests (excluding DELETE) must contain the Content-Type header declaration.";
-            return Err(GraphError::bad_request(message));
+            return Err(ErrorResponse::bad_request(message));
         };
         if !kind.eq_ignore_ascii_case("application/json") {
-            return Err(GraphError::bad_request(format!("The content type '{kind}' is not supported here.")));
+            return Err(ErrorResponse::bad_request(format!(
+                "The content type '{kind}' is not supported here."
+            )));
         }
-        let unreadable = || GraphError::bad_request("Unable to read JSON request payload.");
+        let unreadable = || ErrorResponse::bad_request("Unable to read JSON request payload.");
         match serde_json::from_slice(&self.body).map_err(|_| unreadable())? {
             Value::Object(members) => Ok(members),
             _ => Err(unreadable()),
@@ -87,34 +92,34 @@ impl GraphCall {
 
 /// An answer before it is put on the wire.
 #[derive(Clone)]
-pub(super) struct Answer {
+pub(super) struct GraphResponse {
     pub(super) status: StatusCode,
     pub(super) body: Option<Value>,
     /// The header's text, which Graph is seen to send with a fraction.
     pub(super) retry_after: Option<String>,
-    pub(super) broken: Option<Broken>,
-    pub(super) ids: Option<Ids>,
+    pub(super) connection_fault: Option<ConnectionFault>,
+    pub(super) ids: Option<RequestIds>,
 }
 
 /// What happens to a connection instead of an answer. Travels in the response's extensions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Broken {
+pub enum ConnectionFault {
     /// The connection was never made, and the tenant never heard of the request.
     Refused,
     /// The tenant did as it was asked, and the answer got lost.
     Lost,
 }
 
-/// What names an exchange in Graph's logs.
+/// What names an handle_request in Graph's logs.
 #[derive(Clone)]
-pub(super) struct Ids {
+pub(super) struct RequestIds {
     pub(super) request: Uuid,
     pub(super) client: String,
 }
 
-impl Answer {
+impl GraphResponse {
     fn new(status: StatusCode, body: Option<Value>) -> Self {
-        Self { status, body, retry_after: None, broken: None, ids: None }
+        Self { status, body, retry_after: None, connection_fault: None, ids: None }
     }
 
     pub(super) fn ok(body: Value) -> Self {
@@ -134,7 +139,7 @@ impl Answer {
     }
 
     pub(super) fn refused() -> Self {
-        Self { broken: Some(Broken::Refused), ..Self::new(StatusCode::BAD_GATEWAY, None) }
+        Self { connection_fault: Some(ConnectionFault::Refused), ..Self::new(StatusCode::BAD_GATEWAY, None) }
     }
 
     /// The answer with the headers that every one of Graph's has, but for the date.
@@ -146,11 +151,11 @@ impl Answer {
         let json = "application/json;odata.metadata=minimal;odata.streaming=true;IEEE754Compatible=false;charset=utf-8";
         set(headers, header::CONTENT_TYPE, self.body.map(|_| json.to_owned()));
         set(headers, header::RETRY_AFTER, self.retry_after);
-        if let Some(Ids { request, client }) = self.ids {
+        if let Some(RequestIds { request, client }) = self.ids {
             set(headers, HeaderName::from_static("request-id"), Some(request.to_string()));
             set(headers, HeaderName::from_static("client-request-id"), Some(client));
         }
-        if let Some(broken) = self.broken {
+        if let Some(broken) = self.connection_fault {
             response.extensions_mut().insert(broken);
         }
         response
@@ -165,14 +170,14 @@ fn set(headers: &mut HeaderMap, name: HeaderName, value: Option<String>) {
 
 /// A refusal in Graph's words.
 #[derive(Clone, Debug)]
-pub(super) struct GraphError {
+pub(super) struct ErrorResponse {
     status: StatusCode,
     code: String,
     message: String,
     retry_after: Option<String>,
 }
 
-impl GraphError {
+impl ErrorResponse {
     pub(super) fn new(status: StatusCode, code: &str, message: impl Into<String>) -> Self {
         Self { status, code: code.to_owned(), message: message.into(), retry_after: None }
     }
@@ -222,13 +227,19 @@ impl GraphError {
         Self { retry_after, ..Self::new(StatusCode::TOO_MANY_REQUESTS, code, message) }
     }
 
+    /// An error that Graph forwards from the service behind it: `Operation: …; Exception: […]`.
+    pub(super) fn extension_error(operation: &str, status: StatusCode, name: &str, reason: &str) -> Self {
+        let message = format!("Operation: {operation}; Exception: [Status Code: {name}; Reason: {reason}]");
+        Self::new(status, "ExtensionError", message)
+    }
+
     /// 500, which does not happen.
     pub(super) fn internal() -> Self {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "InternalServerError", "The sandbox failed.")
     }
 
     /// The refusal in Graph's envelope.
-    pub(super) fn into_answer(self, now: DateTime<Utc>, ids: &Ids) -> Answer {
+    pub(super) fn into_graph_response(self, now: DateTime<Utc>, ids: &RequestIds) -> GraphResponse {
         let date = now.to_rfc3339_opts(SecondsFormat::Secs, true);
         let body = json!({
             "error": {
@@ -241,10 +252,10 @@ impl GraphError {
                 },
             },
         });
-        Answer {
+        GraphResponse {
             retry_after: self.retry_after,
             ids: Some(ids.clone()),
-            ..Answer::new(self.status, Some(body))
+            ..GraphResponse::new(self.status, Some(body))
         }
     }
 }

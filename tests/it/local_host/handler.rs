@@ -20,7 +20,7 @@ async fn one_that_hangs_is_killed_at_the_timeout_with_all_that_it_was_doing() {
         setup.put("hangs");
         minutes(5).await;
         setup.put("is on its way");
-        setup.storage.drained(QUEUE).await;
+        setup.storage.wait_until_empty(QUEUE).await;
         assert_eq!(worker.starts(), 2, "killed once, started again");
         let failures: Vec<_> = host.log().invocations().into_iter().filter_map(|i| i.result.err()).collect();
         assert!(failures.contains(&Failure::TimedOut), "{failures:?}");
@@ -35,8 +35,8 @@ async fn time_outs_do_not_make_the_host_give_up() {
     let worker = setup.handler(async |_, _| std::future::pending().await);
     let host = setup.start_with(&worker, &[("SWEEP_SCHEDULE", "0 0 4 * * *")]);
     setup.put("hangs");
-    setup.storage.drained(QUEUE).await;
-    assert_eq!((setup.calls().len(), host.has_given_up()), (5, false));
+    setup.storage.wait_until_empty(QUEUE).await;
+    assert_eq!((setup.calls().len(), host.has_stopped()), (5, false));
 }
 
 #[tokio::test(start_paused = true)]
@@ -51,7 +51,7 @@ async fn the_third_failure_ends_the_host_unless_it_was_quiet_between() {
             worker.exit(1);
             sleep(Duration::from_millis(100)).await;
         }
-        assert_eq!((host.has_given_up(), worker.starts()), (gives_up, if gives_up { 3 } else { 4 }));
+        assert_eq!((host.has_stopped(), worker.starts()), (gives_up, if gives_up { 3 } else { 4 }));
         setup.put("work");
         minutes(1).await;
         assert_eq!(setup.storage.messages(QUEUE).len(), usize::from(gives_up), "nobody is there to take it");
@@ -68,7 +68,7 @@ async fn exit_code_200_asks_for_another_start_and_is_no_failure() {
         worker.exit(200);
         sleep(Duration::from_millis(100)).await;
     }
-    assert_eq!((host.has_given_up(), worker.starts()), (false, 6));
+    assert_eq!((host.has_stopped(), worker.starts()), (false, 6));
 }
 
 #[tokio::test(start_paused = true)]
@@ -79,7 +79,7 @@ async fn exit_code_0_is_taken_for_life_and_every_invocation_fails() {
     assert!(host.is_ready().await);
     worker.exit(0);
     setup.put("work");
-    setup.storage.drained(QUEUE).await;
+    setup.storage.wait_until_empty(QUEUE).await;
     assert_eq!((setup.calls().len(), worker.starts()), (0, 1));
     assert_eq!(setup.storage.messages(POISON).len(), 1, "five times nobody was there");
     assert!(host.log().invocations().iter().all(|i| matches!(i.result, Err(Failure::Lost(_)))));
@@ -93,7 +93,7 @@ async fn work_waits_for_a_handler_that_starts() {
     let well = Router::new().fallback(async || done(json!({})));
     let worker = Embedded::starting_with(move |start| (start > 1).then(|| well.clone()));
     let host = setup.start(&worker);
-    setup.storage.drained(QUEUE).await;
+    setup.storage.wait_until_empty(QUEUE).await;
     let waited = (setup.sandbox.now() - time(NOW)).num_seconds();
     assert_eq!((waited, worker.starts(), host.log().invocations().len()), (30, 2, 1));
 }
@@ -106,5 +106,5 @@ async fn one_that_never_gets_ready_ends_the_host_after_three_times_30_seconds() 
     let ran = host.run("SweepJoiners").await.unwrap();
     assert_eq!(ran.result, Err(Failure::NotReady));
     assert_eq!(((setup.sandbox.now() - time(NOW)).num_seconds(), worker.starts()), (90, 3));
-    host.gave_up().await;
+    host.wait_until_stopped().await;
 }

@@ -167,7 +167,7 @@ async fn firstpass_itself_sweeps_mails_and_answers_through_it() {
     let host = FunctionsHost::start(app(&[("SWEEP_SCHEDULE", "0 30 5 * * *")]), worker, storage.clone());
     let swept = host.log().invocation(|i| i.function == "SweepJoiners").await;
     assert!(swept.is_success(), "{swept:?}");
-    storage.drained(QUEUE).await;
+    storage.wait_until_empty(QUEUE).await;
     world.assert_newest_mail_opens(emma);
     let uri = format!("/api/CreateTap?code={}", host.keys().master);
     let (status, kind, body) =

@@ -1,5 +1,5 @@
 //! The local host does what the Functions host does, whatever the handler does. The handlers here are made up, so
-//! that they can misbehave; time is virtual.
+//! that they can set_fault_rate; time is virtual.
 
 mod handler;
 mod http;
@@ -23,9 +23,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use firstpass::{host, settings::Environment};
 use firstpass_sandbox::{
     functions_host::{
-        Cause, Embedded, Failure, FunctionApp, FunctionsHost, Keys, Storage,
+        Cause, Embedded, Failure, FunctionApp, FunctionsHost, Keys, Storage, encode_base64,
         function::{AuthLevel, Trigger},
-        queue::encoded,
     },
     tenant::{Sandbox, Tenant},
 };
@@ -87,7 +86,7 @@ impl Setup {
     }
 
     fn put(&self, message: &str) {
-        self.storage.put(QUEUE, encoded(message)).unwrap();
+        self.storage.put(QUEUE, encode_base64(message)).unwrap();
     }
 
     fn calls(&self) -> Vec<(String, Value, DateTime<Utc>)> {
@@ -101,7 +100,7 @@ impl Setup {
 
     fn advance(&self, by: TimeDelta) {
         self.sandbox.advance(by);
-        self.storage.clock_was_set();
+        self.storage.notify_clock_changed();
     }
 }
 

@@ -7,12 +7,12 @@ async fn what_fails_comes_back_in_three_minutes_and_after_five_times_is_poison()
     let setup = Setup::new();
     let host = setup.start(&setup.handler(async |_, _| failed()));
     setup.put("work");
-    setup.storage.drained(QUEUE).await;
+    setup.storage.wait_until_empty(QUEUE).await;
     assert_eq!(setup.seconds(), [0, 180, 360, 540, 720]);
     let counts: Vec<Value> =
         setup.calls().iter().map(|(_, call, _)| call["Metadata"]["DequeueCount"].clone()).collect();
     assert_eq!(counts, ["1", "2", "3", "4", "5"]);
-    assert_eq!(setup.storage.messages(POISON)[0].text, encoded("work"));
+    assert_eq!(setup.storage.messages(POISON)[0].text, encode_base64("work"));
     let completed: Vec<_> = host.log().invocations().iter().filter_map(|i| i.completed()).collect();
     assert_eq!((completed.len(), completed[0].deliveries), (1, 5));
 }
@@ -22,7 +22,7 @@ async fn what_is_not_base64_is_poison_at_once() {
     let setup = Setup::new();
     let host = setup.start(&setup.handler(async |_, _| done(json!({}))));
     setup.storage.put(QUEUE, r#"{"plain": "text"}"#.into()).unwrap();
-    setup.storage.drained(QUEUE).await;
+    setup.storage.wait_until_empty(QUEUE).await;
     assert_eq!((setup.calls().len(), setup.storage.messages(POISON).len()), (0, 1));
     assert!(host.log().lines()[0].text.contains("not base64"));
 }
@@ -49,7 +49,7 @@ async fn a_host_works_on_six_messages_at_a_time_and_not_more() {
         setup.put(&format!("message {number}"));
     }
     let _host = setup.start(&worker);
-    setup.storage.drained(QUEUE).await;
+    setup.storage.wait_until_empty(QUEUE).await;
     assert_eq!((setup.calls().len(), at_work.lock().unwrap().1), (40, 6));
 }
 
@@ -74,7 +74,7 @@ async fn a_dead_handlers_message_comes_back_soon_and_a_dead_hosts_after_its_leas
             host.kill();
             Some(setup.start(&worker))
         };
-        setup.storage.drained(QUEUE).await;
+        setup.storage.wait_until_empty(QUEUE).await;
         let waited = setup.seconds()[1] - 1;
         assert!((minutes_later * 60 - 1..=minutes_later * 60).contains(&waited), "{die}: {waited} s");
         assert_eq!(setup.calls()[1].1["Metadata"]["DequeueCount"], "2");
@@ -99,7 +99,7 @@ async fn a_host_at_work_renews_its_lease() {
     minutes(11).await;
     assert_eq!(setup.calls().len(), 1);
     one.kill();
-    setup.storage.drained(QUEUE).await;
+    setup.storage.wait_until_empty(QUEUE).await;
     assert_eq!(setup.seconds(), [0, 20 * 60], "the lease was last renewed after ten minutes");
 }
 
@@ -116,7 +116,7 @@ async fn a_message_whose_host_always_dies_is_poison_in_the_end() {
     }
     assert_eq!(setup.calls().len(), 5);
     let _host = setup.start(&worker);
-    setup.storage.drained(QUEUE).await;
+    setup.storage.wait_until_empty(QUEUE).await;
     assert_eq!((setup.calls().len(), setup.storage.messages(POISON).len()), (5, 1));
 }
 
@@ -148,7 +148,7 @@ async fn outputs_become_messages_as_the_host_makes_them() {
         let ran = host.run("SweepJoiners").await.unwrap();
         let queued: Vec<String> =
             setup.storage.messages(QUEUE).into_iter().map(|message| message.text).collect();
-        assert_eq!(queued, messages.iter().map(|text| encoded(text)).collect::<Vec<_>>());
+        assert_eq!(queued, messages.iter().map(|text| encode_base64(text)).collect::<Vec<_>>());
         assert_eq!(matches!(ran.result, Err(Failure::Output(_))), messages == ["first"], "{ran:?}");
     }
 }

@@ -17,7 +17,7 @@ async fn it_fires_when_its_time_comes_and_its_jobs_run() {
         "the first message makes the queue"
     );
     minutes(2).await;
-    setup.storage.drained(QUEUE).await;
+    setup.storage.wait_until_empty(QUEUE).await;
     let calls = setup.calls();
     assert_eq!(
         calls.iter().map(|(f, ..)| f.as_str()).collect::<Vec<_>>(),
@@ -84,7 +84,7 @@ async fn of_two_hosts_one_fires_it_and_the_other_takes_over() {
 async fn a_host_that_gave_up_leaves_it_to_another() {
     let setup = Setup::new();
     let gone = setup.start(&Embedded::starting_with(|_| None));
-    gone.gave_up().await;
+    gone.wait_until_stopped().await;
     let _other = setup.start(&setup.handler(async |_, _| done(json!({}))));
     minutes(61).await;
     assert_eq!(setup.calls().len(), 1);

@@ -202,7 +202,7 @@ async fn a_part_takes_the_whole_batch_with_it() {
 async fn misbehaviour_is_drawn_from_the_seed_and_ends() {
     let statuses = async || {
         let (caller, emma) = caller_of_one();
-        caller.sandbox.misbehave(0.5);
+        caller.sandbox.set_fault_rate(0.5);
         let mut statuses = Vec::new();
         for _ in 0..160 {
             statuses.push(caller.get(format!("/v1.0/users/{emma}")).await.status);
@@ -284,7 +284,7 @@ async fn a_fault_can_be_meant_for_one_recipient_and_for_a_while() {
 #[tokio::test(start_paused = true)]
 async fn by_chance_every_kind_of_fault_happens() {
     let (caller, _) = caller_of_one();
-    caller.sandbox.misbehave(1.0);
+    caller.sandbox.set_fault_rate(1.0);
     let mut seen = std::collections::BTreeSet::new();
     for _ in 0..300 {
         let start = Instant::now();

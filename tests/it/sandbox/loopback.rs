@@ -9,7 +9,7 @@ use azure_core::{
 use chrono::TimeDelta;
 use firstpass::clock::Clock;
 use firstpass_sandbox::{
-    serve::transport::{LoopbackUrl, SandboxUrl},
+    serve::transport::{LoopbackUrl, SandboxTransport},
     tenant::{Fault, FaultKind, Sandbox, loopback::serve},
 };
 use serde_json::Value;
@@ -25,11 +25,11 @@ async fn listen(sandbox: &Sandbox) -> SocketAddr {
 }
 
 /// A local clock that stands still, an hour behind the sandbox.
-fn connect(address: SocketAddr) -> std::sync::Arc<SandboxUrl> {
+fn connect(address: SocketAddr) -> std::sync::Arc<SandboxTransport> {
     // Whoever came first has installed it already.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let local = Clock::from_fn(|| now() - TimeDelta::hours(1));
-    SandboxUrl::new(reqwest::Client::new(), format!("http://{address}").parse().unwrap(), local)
+    SandboxTransport::new(reqwest::Client::new(), format!("http://{address}").parse().unwrap(), local)
 }
 
 fn request(method: Method, url: &str) -> Request {

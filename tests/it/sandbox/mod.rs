@@ -27,7 +27,7 @@ use axum::{
     http::{HeaderMap, Request, header},
 };
 use chrono::{DateTime, Utc};
-use firstpass_sandbox::tenant::{Broken, Person, Sandbox, Tenant};
+use firstpass_sandbox::tenant::{ConnectionFault, Person, Sandbox, Tenant};
 use serde_json::{Value, json};
 use tower::ServiceExt;
 use uuid::Uuid;
@@ -112,7 +112,7 @@ impl Caller {
         let router = self.router.clone();
         Box::pin(async move {
             let (parts, body) = router.oneshot(request).await.unwrap().into_parts();
-            let is_broken = parts.extensions.get::<Broken>().is_some();
+            let is_broken = parts.extensions.get::<ConnectionFault>().is_some();
             let bytes = to_bytes(body, usize::MAX).await.unwrap();
             let body = if bytes.is_empty() { Value::Null } else { serde_json::from_slice(&bytes).unwrap() };
             Reply { status: parts.status.as_u16(), headers: parts.headers, body, is_broken }

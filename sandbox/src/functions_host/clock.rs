@@ -6,16 +6,16 @@ use chrono::{DateTime, TimeDelta, Utc};
 use firstpass::clock::Clock;
 use tokio::sync::Notify;
 
-/// A clock and a bell. Whoever waits looks again when the bell rings, or when the time comes that they wait for.
+/// A clock and a notified. Whoever waits looks again when the notified rings, or when the time comes that they wait for.
 #[derive(Clone, Debug)]
-pub(super) struct Time {
+pub(super) struct NotifiableClock {
     clock: Clock,
-    bell: Arc<Notify>,
+    changed: Arc<Notify>,
 }
 
-impl Time {
+impl NotifiableClock {
     pub(super) fn new(clock: Clock) -> Self {
-        Self { clock, bell: Arc::default() }
+        Self { clock, changed: Arc::default() }
     }
 
     pub(super) fn now(&self) -> DateTime<Utc> {
@@ -23,30 +23,30 @@ impl Time {
     }
 
     /// Something changed, or the clock was set.
-    pub(super) fn ring(&self) {
-        self.bell.notify_waiters();
+    pub(super) fn notify(&self) {
+        self.changed.notify_waiters();
     }
 
-    /// Waits until `look` finds what it looks for. It is asked at once, whenever the bell rings, and at the time
+    /// Waits until `check` finds what it looks for. It is asked at once, whenever the notified rings, and at the time
     /// that it names itself.
-    pub(super) async fn find<T>(
+    pub(super) async fn wait_for<T>(
         &self,
-        mut look: impl FnMut(DateTime<Utc>) -> Result<T, Option<DateTime<Utc>>>,
+        mut check: impl FnMut(DateTime<Utc>) -> Result<T, Option<DateTime<Utc>>>,
     ) -> T {
         loop {
-            let bell = self.bell.notified();
-            tokio::pin!(bell);
-            // From here on no ring is missed, whatever `look` does.
-            bell.as_mut().enable();
+            let notified = self.changed.notified();
+            tokio::pin!(notified);
+            // From here on no ring is missed, whatever `check` does.
+            notified.as_mut().enable();
             let now = self.now();
-            match look(now) {
+            match check(now) {
                 Ok(found) => return found,
-                Err(None) => bell.await,
+                Err(None) => notified.await,
                 Err(Some(time)) => {
                     // At least a moment: a clock that stands still must not keep the processor busy.
                     let wait = (time - now).max(TimeDelta::milliseconds(1)).to_std().unwrap_or(Duration::MAX);
                     tokio::select! {
-                        () = bell => {}
+                        () = notified => {}
                         () = tokio::time::sleep(wait) => {}
                     }
                 }
@@ -55,7 +55,7 @@ impl Time {
     }
 
     pub(super) async fn sleep_until(&self, time: DateTime<Utc>) {
-        self.find(|now| if now >= time { Ok(()) } else { Err(Some(time)) }).await;
+        self.wait_for(|now| if now >= time { Ok(()) } else { Err(Some(time)) }).await;
     }
 
     pub(super) async fn sleep(&self, duration: Duration) {

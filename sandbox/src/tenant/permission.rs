@@ -4,16 +4,9 @@
 
 use std::collections::BTreeSet;
 
-use axum::http::{Method, StatusCode};
-use serde_json::{Map, Value};
+use axum::http::StatusCode;
 
-use super::{
-    State,
-    calls::subscriptions,
-    query::Query,
-    route::Route,
-    wire::{GraphCall, GraphError},
-};
+use super::wire::ErrorResponse;
 
 /// An application permission, by the name that it has in Entra ID.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -90,7 +83,7 @@ impl Permission {
     }
 
     /// What stands in for the answer where the permission is missing.
-    pub(super) fn refusal(self) -> GraphError {
+    pub(super) fn refusal(self) -> ErrorResponse {
         let (code, message) = match self {
             Self::PassReadWrite | Self::PolicyReadAuthenticationMethod => {
                 ("accessDenied", "Request Authorization failed".to_owned())
@@ -100,60 +93,6 @@ impl Permission {
                 "Insufficient privileges to complete the operation.".to_owned(),
             ),
         };
-        GraphError::new(StatusCode::FORBIDDEN, code, message)
+        ErrorResponse::new(StatusCode::FORBIDDEN, code, message)
     }
-}
-
-/// Refuses what the app has no permission for. A method that nobody has is refused later, as such.
-pub(super) fn check(state: &State, route: &Route, call: &GraphCall, query: &Query) -> Result<(), GraphError> {
-    let needed = match route {
-        Route::Users | Route::User(_) | Route::Manager(_) | Route::TransitiveMemberOf(_) => {
-            Permission::UserRead
-        }
-        Route::Group(_) | Route::Members(_) => Permission::GroupMemberRead,
-        Route::MemberRefs(_) | Route::MemberRef(..) => Permission::GroupMemberReadWrite,
-        Route::Subscriptions | Route::Subscription(_) => Permission::GroupRead,
-        Route::Passes(_) | Route::Pass(..) => Permission::PassReadWrite,
-        Route::PassPolicy => Permission::PolicyReadAuthenticationMethod,
-        Route::RoleAssignments | Route::RoleEligibility => Permission::RoleManagementRead,
-        // Exchange decides.
-        Route::SendMail(_) => return Ok(()),
-    };
-    let granted = &state.tenant.granted;
-    if !needed.is_among(granted) {
-        return Err(match route {
-            Route::RoleEligibility => eligibility_refusal(),
-            Route::Subscriptions | Route::Subscription(_) => subscriptions::refusal(),
-            _ => needed.refusal(),
-        });
-    }
-    let selects_leave_date =
-        query.get("$select").is_some_and(|names| names.contains("employeeLeaveDateTime"));
-    if selects_leave_date
-        && call.method == Method::GET
-        && !granted.contains(&Permission::UserLifeCycleInfoRead)
-    {
-        return Err(Permission::UserLifeCycleInfoRead.refusal());
-    }
-    Ok(())
-}
-
-/// Privileged Identity Management wraps its own error into a message.
-fn eligibility_refusal() -> GraphError {
-    let inner = r#"{"errorCode":"PermissionScopeNotGranted","message":"Authorization failed due to missing permission scope RoleEligibilitySchedule.Read.Directory,RoleManagement.Read.Directory.","instanceAnnotations":[]}"#;
-    GraphError::new(StatusCode::FORBIDDEN, "UnknownError", inner)
-}
-
-/// An object of a type that the app may not read, as a list shows it all the same: its id and type, and null for what
-/// else was asked for.
-pub(super) fn hide(object: Value) -> Value {
-    let Value::Object(members) = object else { return object };
-    let hidden: Map<String, Value> = members
-        .into_iter()
-        .map(|(name, value)| {
-            let is_shown = name == "id" || name.starts_with('@');
-            (name, if is_shown { value } else { Value::Null })
-        })
-        .collect();
-    Value::Object(hidden)
 }

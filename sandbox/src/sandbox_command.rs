@@ -9,8 +9,8 @@ use tokio::net::TcpListener;
 use uuid::Uuid;
 
 use crate::{
+    azure::azure_variable,
     functions_host::{FunctionApp, FunctionsHost, Process, Storage},
-    serve::sign_of_azure,
     tenant::{
         EventGrid, Identity, Permission, Sandbox,
         generate::generate,
@@ -61,7 +61,7 @@ pub fn run(options: &Options, env: &Environment) -> Result<(), String> {
             ));
         }
     }
-    if let Some(sign) = sign_of_azure(env) {
+    if let Some(sign) = azure_variable(env) {
         return Err(format!("{sign} says that this is Azure: a sandbox has no place there"));
     }
     let runtime =
@@ -71,8 +71,9 @@ pub fn run(options: &Options, env: &Environment) -> Result<(), String> {
         let mut tenant = generate(options.joiners, options.seed, now);
         tenant.latency = std::time::Duration::from_millis(options.latency);
         let sandbox = Sandbox::new(tenant, now);
-        sandbox.misbehave(options.faults);
-        sandbox.identify(Identity { header: options.identity_header.clone(), client_id: options.client_id });
+        sandbox.set_fault_rate(options.faults);
+        sandbox
+            .set_identity(Identity { header: options.identity_header.clone(), client_id: options.client_id });
         let (listener, address) = listen(options.listen).await?;
         say(&format!("SANDBOX_URL=http://{address}   state: http://{address}/sandbox/state"));
         let functions = functions(options.functions, address, sandbox.clone(), env);
@@ -160,12 +161,12 @@ async fn functions(
     let watch_clock = async {
         loop {
             tokio::time::sleep(Duration::from_secs(1)).await;
-            storage.clock_was_set();
+            storage.notify_clock_changed();
         }
     };
     tokio::select! {
         served = host.serve(listener) => served.map_err(|error| error.to_string()),
-        () = host.gave_up() => Err("the handler failed three times".to_owned()),
+        () = host.wait_until_stopped() => Err("the handler failed three times".to_owned()),
         () = watch_clock => Ok(()),
     }
 }
