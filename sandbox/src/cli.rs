@@ -38,8 +38,8 @@ pub fn main() -> ExitCode {
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
-        Err(why) => {
-            telemetry::complain(&why);
+        Err(reason) => {
+            telemetry::complain(&reason);
             ExitCode::FAILURE
         }
     }

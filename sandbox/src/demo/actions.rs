@@ -6,14 +6,13 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::{
-    Progress,
     history::{Event, EventDetail, PassCreator, Removal},
-    run_sweep,
+    progress::Progress,
+    report::Report,
     setup::{Setup, VirtualTime},
-    start_observed_host, this_morning,
+    sweep::{next_sweep, run_sweep, start_observed_host},
 };
 use crate::{
-    demo::report::Report,
     functions_host::encode_base64,
     tenant::{
         Fault, FaultKind, Tenant,
@@ -226,7 +225,7 @@ impl Setup {
     async fn sweep(&self) -> Vec<EventDetail> {
         match run_sweep(self, &Progress::silent()).await {
             Ok(report) => report.rows.into_iter().map(EventDetail::Job).collect(),
-            Err(why) => vec![EventDetail::Note(format!("The sweep failed: {why}"))],
+            Err(reason) => vec![EventDetail::Note(format!("The sweep failed: {reason}"))],
         }
     }
 
@@ -278,8 +277,8 @@ impl Setup {
             is_known
         });
         let (title, note) = if is_known {
-            if let Err(why) = host.storage().put(self.queue(), encode_base64(&user.to_string())) {
-                return (name, vec![EventDetail::Note(why)]);
+            if let Err(reason) = host.storage().put(self.queue(), encode_base64(&user.to_string())) {
+                return (name, vec![EventDetail::Note(reason)]);
             }
             (
                 format!("A script asked for a pass for {name}, who is in the group “{ON_DEMAND_GROUP}”"),
@@ -311,9 +310,9 @@ impl Setup {
         });
         let name = self.name(user);
         match refused {
-            Some(why) => {
+            Some(reason) => {
                 let title = format!("{name} tried to sign in");
-                (title, Some(user), vec![EventDetail::Note(format!("Refused: {why}."))])
+                (title, Some(user), vec![EventDetail::Note(format!("Refused: {reason}."))])
             }
             None => {
                 self.sandbox.edit(|tenant| tenant.use_pass(id));
@@ -352,10 +351,4 @@ fn fault(mail: bool, throttled: bool) -> Fault {
     let retry_after = Some("7".to_owned());
     let kind = if throttled { FaultKind::Throttle { retry_after } } else { FaultKind::LoseAnswer };
     Fault::on("POST", path, kind)
-}
-
-/// When the daily sweep runs next.
-pub(super) fn next_sweep(now: DateTime<Utc>) -> DateTime<Utc> {
-    let today = this_morning(now);
-    if today > now { today } else { today + TimeDelta::days(1) }
 }

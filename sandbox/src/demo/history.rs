@@ -17,10 +17,8 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::{
-    demo::report::Row,
-    tenant::{Pass, Sandbox},
-};
+use super::report::Row;
+use crate::tenant::{Pass, Sandbox};
 
 /// Everything so far, oldest first.
 pub(super) struct History {

@@ -31,7 +31,7 @@ pub struct Row {
     /// The outcome's word.
     pub outcome: String,
     /// Why, or what exactly.
-    pub why: String,
+    pub reason: String,
     /// When their pass opens, in their time.
     pub opens: Option<String>,
     /// Round trips to Graph that the job took.
@@ -50,7 +50,7 @@ impl Row {
         // The handler says "job key: outcome: why", and a key begins with "reason/user/".
         let mut words = completed.answer.log().splitn(3, ": ").map(str::to_owned);
         let (key, outcome) = (words.next()?, words.next()?);
-        let why = words.next().unwrap_or_default();
+        let reason = words.next().unwrap_or_default();
         if !OUTCOMES.contains(&outcome.as_str()) {
             return None;
         }
@@ -69,7 +69,7 @@ impl Row {
                     format!("{} {city}", p.opens_at.with_timezone(&zone).format("%a %-d %b, %H:%M"))
                 }),
                 outcome,
-                why,
+                reason,
                 graph_requests,
             }
         }))
@@ -105,7 +105,7 @@ impl Report {
         let jobs: Vec<Value> = self
             .rows
             .iter()
-            .map(|row| json!({"user": row.user, "outcome": row.outcome, "why": row.why}))
+            .map(|row| json!({"user": row.user, "outcome": row.outcome, "why": row.reason}))
             .collect();
         json!({
             "joiners": self.rows.len(),
@@ -130,9 +130,9 @@ impl Report {
             let opens = row.opens.as_deref().unwrap_or("–");
             let calls = Cell::new(row.graph_requests).set_alignment(CellAlignment::Right);
             // The window has a column of its own.
-            let why = row.why.split(", open ").next().unwrap_or_default();
-            let [name, case, opens, why] = [&row.name, row.case, opens, why].map(Cell::new);
-            table.add_row([name, case, outcome, opens, why, calls]);
+            let reason = row.reason.split(", open ").next().unwrap_or_default();
+            let [name, case, opens, reason] = [&row.name, row.case, opens, reason].map(Cell::new);
+            table.add_row([name, case, outcome, opens, reason, calls]);
         }
         let outcomes = self.outcomes();
         let sums: Vec<String> = OUTCOMES.map(|word| format!("{} {word}", outcomes[word])).into();

@@ -9,16 +9,14 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{
-    actions::next_sweep,
     history::{Event, EventDetail, Invocation, PassCreator, PassRecord, Removal},
+    report::is_alert,
     setup::Setup,
+    sweep::next_sweep,
 };
-use crate::{
-    demo::report::is_alert,
-    tenant::{
-        Fault, FaultKind, Mail, Person, Tenant,
-        samples::{ON_DEMAND_GROUP, midnight},
-    },
+use crate::tenant::{
+    Fault, FaultKind, Mail, Person, Tenant,
+    samples::{ON_DEMAND_GROUP, midnight},
 };
 
 /// Everything that the page shows.
@@ -129,7 +127,7 @@ fn pass_view(setup: &Setup, seen: &PassRecord) -> Value {
 fn event_view(event: &Event) -> Value {
     let lines = event.lines.iter().map(|line| match line {
         EventDetail::Note(text) => json!({"note": text}),
-        EventDetail::Job(row) => json!({"user": row.id, "outcome": row.outcome, "why": row.why}),
+        EventDetail::Job(row) => json!({"user": row.id, "outcome": row.outcome, "why": row.reason}),
     });
     json!({"at": event.at, "title": event.title, "user": event.user, "lines": lines.collect::<Value>()})
 }

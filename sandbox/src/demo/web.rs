@@ -112,7 +112,7 @@ async fn run_action(
 /// a name that somebody points at this machine is none of this machine's own.
 async fn check_origin(request: Request, next: Next) -> Response {
     match rejection(request.uri().path(), request.headers()) {
-        Some(why) => refuse(StatusCode::FORBIDDEN, [why]),
+        Some(reason) => refuse(StatusCode::FORBIDDEN, [reason]),
         None => next.run(request).await,
     }
 }

@@ -94,11 +94,11 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Status(status) => write!(f, "the handler answered {status}"),
-            Self::Lost(why) => write!(f, "the handler was lost: {why}"),
+            Self::Lost(reason) => write!(f, "the handler was lost: {reason}"),
             Self::TimedOut => f.write_str("functionTimeout: the handler was killed"),
             Self::NotReady => f.write_str("the handler did not get ready"),
-            Self::Unreadable(why) => write!(f, "the handler's answer cannot be read: {why}"),
-            Self::Output(why) => write!(f, "an output cannot be written: {why}"),
+            Self::Unreadable(reason) => write!(f, "the handler's answer cannot be read: {reason}"),
+            Self::Output(reason) => write!(f, "an output cannot be written: {reason}"),
         }
     }
 }

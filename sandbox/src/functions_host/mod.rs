@@ -239,9 +239,9 @@ impl Instance {
             Err(Failure::TimedOut)
         });
         if let Ok(outputs) = &result
-            && let Err(why) = self.queue_messages(&outputs.messages)
+            && let Err(reason) = self.queue_messages(&outputs.messages)
         {
-            result = Err(Failure::Output(why));
+            result = Err(Failure::Output(reason));
         }
         AttemptOutcome { id, started, took: begin.elapsed(), answer, result }
     }

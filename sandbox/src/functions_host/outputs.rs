@@ -46,7 +46,7 @@ pub(super) fn read(function: &Function, reply: &RawResponse) -> Option<Result<Ou
     match parse(function, reply) {
         Ok(None) => None,
         Ok(Some(outputs)) => Some(Ok(outputs)),
-        Err(why) => Some(Err(Failure::Unreadable(why))),
+        Err(reason) => Some(Err(Failure::Unreadable(reason))),
     }
 }
 

@@ -65,7 +65,7 @@ pub(crate) fn http(function: &str, binding: &str, request: Value, now: DateTime<
 
 /// What an invocation says from its first repetition on by the function's retry policy.
 pub(super) fn retry_context(count: u32, most: i64, exception: &str) -> Value {
-    json!({"RetryCount": count, "MaxRetryCount": most, "Exception": {"StoredMessage": exception}})
+    json!({"RetryCount": count, "MaxRetryCount": most, "Exception": {"Message": exception}})
 }
 
 fn sys(function: &str, now: DateTime<Utc>) -> Value {

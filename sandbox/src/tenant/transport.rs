@@ -48,7 +48,7 @@ impl HttpClient for InProcessTransport {
                 Err(Error::with_message(ErrorKind::Connection, "the connection was refused"))
             }
             Some(ConnectionFault::Lost) => {
-                Err(Error::with_message(ErrorKind::Io, "the connection was project"))
+                Err(Error::with_message(ErrorKind::Io, "the connection was closed before a response"))
             }
         }
     }
