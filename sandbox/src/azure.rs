@@ -2,10 +2,10 @@
 
 use firstpass::settings::Environment;
 
-/// A variable that says that this is Azure, where a sandbox refuses to work.
+/// The environment variable that shows that this process runs in Azure.
 ///
-/// Linux Consumption is known by its CONTAINER_NAME alone, but so are many containers that are not Azure's: it
-/// counts beside the name that App Service gives every app.
+/// `CONTAINER_NAME` alone marks Linux Consumption, but other containers set it too: it counts only together with
+/// `WEBSITE_SITE_NAME`, which App Service sets for every app.
 pub(crate) fn azure_variable(env: &Environment) -> Option<&'static str> {
     let is_set = |name: &&str| env.get(name).is_some();
     let container = || Some("CONTAINER_NAME").filter(is_set).filter(|_| is_set(&"WEBSITE_SITE_NAME"));

@@ -17,7 +17,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Run the whole job on a simulated tenant; needs no account and no settings
+    /// Run one sweep on a simulated tenant and show the result; needs no account and no settings
     Demo(demo::Options),
     /// Serve a simulated tenant on this machine
     Sandbox(sandbox_command::Options),

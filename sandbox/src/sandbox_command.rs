@@ -1,5 +1,4 @@
-//! `firstpass sandbox`: a simulated tenant on this machine, for a `serve` beside SANDBOX_URL; and on request the whole
-//! function app beside it, without the Functions host's own tools.
+//! `firstpass-sandbox sandbox`: serves a simulated tenant on this machine and, on request, runs the function app on it.
 
 use std::{io::Write, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -19,39 +18,39 @@ use crate::{
     },
 };
 
-/// Options of `firstpass sandbox`.
+/// Options of `firstpass-sandbox sandbox`.
 #[derive(Clone, Debug, Args)]
 pub struct Options {
-    /// Where to listen; an address of this machine alone
+    /// The address to listen on; it must be a loopback address
     #[arg(long, default_value = "127.0.0.1:8089", value_name = "ADDRESS")]
     listen: SocketAddr,
-    /// How many joiners the tenant has
+    /// The number of joiners in the tenant
     #[arg(long, default_value_t = 20)]
     joiners: usize,
-    /// Which of all such tenants: the same seed makes the same one
+    /// The seed of the tenant: on the same day, the same seed makes the same tenant
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Milliseconds that every answer takes
+    /// The latency of every response, in milliseconds
     #[arg(long, default_value_t = 0, value_name = "MS")]
     latency: u64,
     /// The share of requests that meet a fault, from 0 to 1
     #[arg(long, default_value_t = 0.0, value_name = "RATE")]
     faults: f64,
-    /// Also run the function app on this tenant, as the Functions host would: timer, queue, and HTTP here
+    /// Also run the function app on this tenant, as the Functions host does: timer, queue, and HTTP at this address
     #[arg(long, value_name = "ADDRESS")]
     functions: Option<SocketAddr>,
-    /// What IDENTITY_HEADER holds where the identity endpoint is asked, which then takes no other
+    /// The only X-IDENTITY-HEADER that the identity endpoint accepts; without it, any value that is not empty
     #[arg(long, value_name = "SECRET")]
     identity_header: Option<String>,
-    /// The app's identity is this user-assigned one, and no other
+    /// The client id of the app's only identity, which is then a user-assigned one
     #[arg(long, value_name = "GUID")]
     client_id: Option<Uuid>,
 }
 
-/// Serves until it is stopped.
+/// Serves until the process receives Ctrl+C or SIGTERM.
 ///
 /// # Errors
-/// In words, when the address is not loopback or cannot be listened on.
+/// When an address is not loopback, when this is Azure, or when it cannot listen.
 pub fn run(options: &Options, env: &Environment) -> Result<(), String> {
     telemetry::init(env, std::io::stderr);
     for address in [Some(options.listen), options.functions].into_iter().flatten() {
@@ -85,7 +84,7 @@ pub fn run(options: &Options, env: &Environment) -> Result<(), String> {
     })
 }
 
-/// Waits for Ctrl+C, or for whoever stops services politely: a handler that was started here ends with this process.
+/// Waits for Ctrl+C or SIGTERM, so that the handler process ends with this one.
 async fn stopped() {
     #[cfg(unix)]
     if let Ok(mut terminate) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
@@ -106,11 +105,11 @@ async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), String
 }
 
 fn say(line: &str) {
-    // Nobody reads a closed pipe: not worth failing for.
+    // A closed pipe is not an error.
     let _ = writeln!(std::io::stdout(), "{line}");
 }
 
-/// Runs this build's function app on the tenant at `sandbox_address` until it fails; for ever, if nobody asked.
+/// Runs this build's function app on the tenant at `sandbox_address` until it fails; waits forever without `address`.
 async fn functions(
     address: Option<SocketAddr>,
     sandbox_address: SocketAddr,
@@ -134,7 +133,7 @@ async fn functions(
     ];
     let host = with(&[&defaults[..], &[("AzureWebJobsStorage", "UseDevelopmentStorage=true")]].concat());
     let mut app = FunctionApp::embedded(&host).map_err(|problems| problems.to_string())?;
-    // The queues are in this process: the handler must not look for them in an emulator that nobody started.
+    // The queues are in this process, so the handler gets no storage connection.
     app.settings = with(&defaults);
     let executable = std::env::current_exe().map_err(|error| error.to_string())?;
     let worker = Process::new(".", Some(executable))?;
@@ -157,7 +156,7 @@ async fn functions(
     say(&format!(
         "curl -X PUT '{url}/sandbox/groups/{group}/members/…'   # on demand, once a sweep has looked who is there"
     ));
-    // The tenant's clock can be set from outside, which nobody hears of.
+    // A change of the tenant's clock does not wake the tasks of the host.
     let watch_clock = async {
         loop {
             tokio::time::sleep(Duration::from_secs(1)).await;

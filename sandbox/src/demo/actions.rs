@@ -1,4 +1,4 @@
-//! What the page's buttons do: first a person changes something, then firstpass meets it.
+//! The actions of the page's buttons.
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use firstpass::zone::Tz;
@@ -20,51 +20,51 @@ use crate::{
     },
 };
 
-/// Something to do.
+/// An action of a person or of time.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Action {
-    /// An admin runs the sweep by hand.
+    /// An admin runs the sweep manually.
     Sweep,
-    /// Somebody is added to the on-demand group.
+    /// An admin adds a user to the on-demand group.
     OnDemand(Uuid),
-    /// HR moves somebody's first day.
+    /// HR moves a user's first day.
     Move(Uuid, NaiveDate),
-    /// HR clears it.
+    /// HR removes a user's first day.
     Cancel(Uuid),
-    /// Somebody signs in with this pass.
+    /// A user signs in with this pass.
     SignIn(Uuid),
-    /// The next request for a mail or a pass goes wrong.
+    /// The next request that sends a mail or creates a pass meets a fault.
     Fault {
-        /// Whether it is the mail's; else the pass's.
+        /// `true`: the request that sends a mail; `false`: the request that creates a pass.
         mail: bool,
-        /// Whether it is throttled; else its answer gets lost.
+        /// `true`: the request is throttled; `false`: its response is lost.
         throttled: bool,
     },
-    /// So many hours go by, with the sweeps among them.
+    /// The clock advances by so many hours; due sweeps run.
     Forward(i64),
 }
 
-/// Why there is no such action.
+/// Why a request for an action is rejected.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ActionError {
-    /// There is no action of this name.
+    /// No action has this name.
     Unknown,
-    /// All that is wrong with its body.
+    /// Everything that is wrong with the body.
     Problems(Vec<String>),
 }
 
-/// How far ahead a first day may be moved.
+/// The latest first day that HR can set, from today.
 const MAX_AHEAD: TimeDelta = TimeDelta::days(60);
-/// How many hours can be skipped at once.
+/// The number of hours that one action can skip.
 const HOURS: std::ops::RangeInclusive<i64> = 1..=7 * 24;
-/// Between a change by HR and the sweep that meets it: replicas may lag for ten minutes, and the app allows for that.
+/// The time from a change by HR to the next sweep. Replicas lag up to ten minutes, and the app waits for them.
 const REPLICATION_DELAY: TimeDelta = TimeDelta::minutes(15);
 
 impl Action {
-    /// The action `name` with the fields of a JSON object.
+    /// Parses the action `name` with the fields of a JSON object.
     ///
     /// # Errors
-    /// All that is wrong.
+    /// [`ActionError`]: the name is unknown, or the body is wrong.
     pub fn parse(name: &str, body: &[u8], setup: &Setup) -> Result<Self, ActionError> {
         let mut fields = Fields::read(body, setup).map_err(|problem| ActionError::Problems(vec![problem]))?;
         let action = match name {
@@ -89,7 +89,7 @@ impl Action {
     }
 }
 
-/// The fields of an action's body, and what is wrong with them.
+/// The fields of an action's body, and their problems.
 struct Fields<'a> {
     setup: &'a Setup,
     fields: Map<String, Value>,
@@ -120,7 +120,7 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// The object id or sign-in name of somebody in the tenant.
+    /// The user with this object id or sign-in name; not a shared mailbox.
     fn user(&mut self) -> Option<Uuid> {
         let key = self.text("user")?;
         let found = self.setup.sandbox.edit(|tenant| {
@@ -154,7 +154,7 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// Whether it is the first of the two words.
+    /// `true` for the first word, `false` for the second.
     fn choice(&mut self, name: &str, words: [&str; 2]) -> Option<bool> {
         let word = self.text(name)?;
         match words.iter().position(|known| *known == word) {
@@ -165,10 +165,10 @@ impl<'a> Fields<'a> {
 }
 
 impl Setup {
-    /// The first sweep, with which the demo begins.
+    /// Runs the first sweep of the demo.
     ///
     /// # Errors
-    /// In words, when it fails.
+    /// When the sweep fails.
     pub async fn run_first_sweep(&self, progress: &Progress) -> Result<Report, String> {
         let _time = VirtualTime::begin();
         let at = self.sandbox.now();
@@ -179,7 +179,7 @@ impl Setup {
         Ok(report)
     }
 
-    /// Does it, one at a time, in virtual time: an answer does not wait for a redelivery.
+    /// Runs the action in virtual time, so that it does not wait for redeliveries. Actions run one at a time.
     pub async fn run(&self, action: Action) {
         let _turn = self.turn.lock().await;
         let _time = VirtualTime::begin();
@@ -229,7 +229,7 @@ impl Setup {
         }
     }
 
-    /// The real app hears of a change by HR from its next sweep.
+    /// Lets the replicas catch up and then runs the sweep, which reads HR's change.
     async fn sweep_after_replication(&self) -> Vec<EventDetail> {
         self.sandbox.advance(REPLICATION_DELAY);
         let note = format!("{} minutes later the sweep was run.", REPLICATION_DELAY.num_minutes());
@@ -238,7 +238,7 @@ impl Setup {
         lines
     }
 
-    /// Skips some time, but for the sweeps on its way.
+    /// Advances the clock, and runs every sweep that becomes due.
     async fn advance_with_sweeps(&self, time: TimeDelta) -> Vec<EventDetail> {
         let now = self.sandbox.now();
         let end = now + time;
@@ -260,13 +260,14 @@ impl Setup {
         lines
     }
 
-    /// A timer does not fire early, not by a part of a microsecond either.
+    /// Adds a millisecond: a timer never fires early.
     fn advance_to(&self, then: DateTime<Utc>) {
         let ahead = then - self.sandbox.now() + TimeDelta::milliseconds(1);
         self.sandbox.advance(ahead.max(TimeDelta::zero()));
     }
 
-    /// Graph tells of a new member. For one who is there already, a script can ask.
+    /// Adds the user to the group, so that Event Grid notifies the app. For a user who is a member already, queues
+    /// their id
     async fn on_demand(&self, user: Uuid) -> (String, Vec<EventDetail>) {
         let (host, rows) = start_observed_host(self, &Progress::silent());
         let (name, now) = (self.name(user), self.sandbox.now());
@@ -295,7 +296,7 @@ impl Setup {
         (title, [EventDetail::Note(note.to_owned())].into_iter().chain(jobs).collect())
     }
 
-    /// What Entra says to somebody who types in the code.
+    /// Decides as Entra ID does when a user enters the code.
     fn sign_in(&self, id: Uuid) -> (String, Option<Uuid>, Vec<EventDetail>) {
         let now = self.sandbox.now();
         let held =
@@ -332,7 +333,7 @@ impl Setup {
     }
 }
 
-/// Why Entra does not let them in with a pass of this usability.
+/// The reason why Entra ID refuses the sign-in, if it does.
 fn refusal(tenant: &Tenant, user: Uuid, usability: &str) -> Option<&'static str> {
     if tenant.users.get(&user).is_none_or(|person| !person.enabled) {
         return Some("the account is disabled");

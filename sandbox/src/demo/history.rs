@@ -1,4 +1,4 @@
-//! What the tenant forgets: passes that are gone, who made them, and which invocation sent which requests.
+//! The history of the demo, which the tenant does not keep: removed passes, creators of passes, requests by invocation.
 
 use std::{
     ops::Range,
@@ -20,73 +20,72 @@ use uuid::Uuid;
 use super::report::Row;
 use crate::tenant::{Pass, Sandbox};
 
-/// Everything so far, oldest first.
+/// All entries, oldest first.
 pub(super) struct History {
     pub(super) passes: Vec<PassRecord>,
     pub(super) invocations: Vec<Invocation>,
     pub(super) events: Vec<Event>,
 }
 
-/// A pass that was seen in the tenant.
+/// A pass, present or removed.
 pub(super) struct PassRecord {
     pub(super) pass: Pass,
     pub(super) creator: PassCreator,
     pub(super) gone: Option<Removal>,
 }
 
-/// Who made a pass.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum PassCreator {
     Firstpass,
     Helpdesk,
 }
 
-/// How a pass left the tenant.
+/// How a pass was removed.
 #[derive(Clone, Copy)]
 pub(super) enum Removal {
     Deleted,
     Replaced,
 }
 
-/// A call of a function by the host.
+/// An invocation of a function.
 pub(super) struct Invocation {
     pub(super) at: DateTime<Utc>,
     pub(super) function: String,
-    /// Which delivery of a message it was.
+    /// The `DequeueCount` of a queue message.
     pub(super) delivery: Option<u64>,
     pub(super) status: u16,
-    /// The handler's own words.
+    /// The first line of the handler's log.
     pub(super) log: String,
-    /// Which of the tenant's requests it sent: the functions run one at a time here.
+    /// The range of the tenant's requests that it sent: functions run one at a time in the demo.
     pub(super) requests: Range<usize>,
 }
 
-/// Something that a person did on the page, and what came of it.
+/// An action on the page, and its results.
 pub(super) struct Event {
     pub(super) at: DateTime<Utc>,
     pub(super) title: String,
-    /// Whom it is about.
+    /// The user whom the action concerns.
     pub(super) user: Option<Uuid>,
     pub(super) lines: Vec<EventDetail>,
 }
 
-/// What came of it.
+/// A result of an action.
 pub(super) enum EventDetail {
-    /// In words.
+    /// A sentence.
     Note(String),
-    /// What became of a job.
+    /// The outcome of a job.
     Job(Row),
 }
 
 impl History {
-    /// Of a tenant in which firstpass has done nothing yet.
+    /// The history of a tenant before the first sweep.
     pub(super) fn new(sandbox: &Sandbox) -> Self {
         let mut history = Self { passes: Vec::new(), invocations: Vec::new(), events: Vec::new() };
         history.update_passes(sandbox, PassCreator::Helpdesk);
         history
     }
 
-    /// Takes notice of the tenant's passes; `creator` made those that are new.
+    /// Compares the history with the tenant's passes; `creator` made the new ones.
     pub(super) fn update_passes(&mut self, sandbox: &Sandbox, creator: PassCreator) {
         let present = sandbox.passes();
         for seen in self.passes.iter_mut().filter(|seen| seen.gone.is_none()) {
@@ -104,8 +103,8 @@ impl History {
     }
 }
 
-/// The tenant as the app sees it: after each of its requests its passes are looked at, before the next one can
-/// replace them.
+/// Wraps the tenant so that its passes are recorded after each request of the app, before the next one can replace
+/// them.
 pub(super) fn record_passes(tenant: Router, sandbox: &Sandbox, history: &Arc<Mutex<History>>) -> Router {
     let (sandbox, history) = (sandbox.clone(), history.clone());
     tenant.layer(middleware::from_fn(move |request: Request, next: Next| {
@@ -121,7 +120,7 @@ pub(super) fn record_passes(tenant: Router, sandbox: &Sandbox, history: &Arc<Mut
     }))
 }
 
-/// The handler, with each of its invocations written down.
+/// Wraps the handler so that each invocation is recorded.
 pub(super) fn record_invocations(
     handler: Router,
     sandbox: &Sandbox,
@@ -131,7 +130,7 @@ pub(super) fn record_invocations(
     handler.layer(middleware::from_fn(move |request: Request, next: Next| {
         let (sandbox, history) = (sandbox.clone(), history.clone());
         async move {
-            // The host's probe is no invocation.
+            // The host's readiness probe is a GET.
             if request.method() != Method::POST {
                 return next.run(request).await;
             }
@@ -156,7 +155,7 @@ pub(super) fn record_invocations(
     }))
 }
 
-/// What a body says, and the body.
+/// The body as JSON, and the body itself.
 async fn read(body: Body) -> (Value, Body) {
     let bytes = to_bytes(body, usize::MAX).await.unwrap_or_default();
     (serde_json::from_slice(&bytes).unwrap_or_default(), Body::from(bytes))

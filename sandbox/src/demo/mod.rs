@@ -1,10 +1,11 @@
-//! `firstpass demo`: the whole job on a simulated tenant, through the real handler and the host's wire contract.
+//! `firstpass-sandbox demo`: one sweep on a simulated tenant, with the real handler and the host's wire format, and a
+//! page to continue from there.
 //!
-//! The first sweep happens in virtual time, so waiting for a lagging replica or a redelivery costs nothing. Then time
-//! goes on as usual, for a page that shows what happened and has buttons to go on with the observer.
+//! Sweeps run in virtual time, so that waiting for a lagging replica or a redelivery costs no real time. Between
+//! actions the clock runs normally.
 //!
-//! Reading order: [`setup`] is the tenant with firstpass set up in it; [`actions`] is what the page's buttons do;
-//! `history` remembers what the tenant forgets; `views` is the page's data; [`web`] serves all that.
+//! Reading order: [`setup`] is firstpass on the sample tenant; `sweep` runs it; [`actions`] are the page's buttons;
+//! `history` keeps what the tenant does not; `views` is the page's data; [`web`] serves the page.
 
 pub mod actions;
 mod history;
@@ -25,16 +26,16 @@ pub use self::progress::Progress;
 use self::{setup::Setup, sweep::this_morning};
 use crate::tenant::{Sandbox, samples};
 
-/// Options of `firstpass demo`.
+/// Options of `firstpass-sandbox demo`.
 #[derive(Clone, Debug, Args)]
 pub struct Options {
-    /// End after the table, without serving the page
+    /// Exit after the table, without serving the page
     #[arg(long)]
     once: bool,
     /// Print one JSON object instead of the table
     #[arg(long)]
     json: bool,
-    /// Where to serve the page
+    /// The address to serve the page on; it must be a loopback address
     #[arg(long, default_value = "127.0.0.1:8088", value_name = "ADDRESS")]
     listen: SocketAddr,
 }
@@ -42,10 +43,10 @@ pub struct Options {
 /// Runs the demo.
 ///
 /// # Errors
-/// In words, when the page cannot be served.
+/// When the sweep fails or the page cannot be served.
 pub fn run(options: &Options, env: &Environment) -> Result<(), String> {
     telemetry::init(&quiet(env), std::io::stderr);
-    // Virtual time needs a runtime of one thread.
+    // Pausing tokio's clock requires the current-thread runtime.
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|e| e.to_string())?;
     runtime.block_on(async {
@@ -77,7 +78,7 @@ async fn serve(listen: SocketAddr, setup: Setup, progress: &Progress) -> Result<
         .map_err(|error| error.to_string())
 }
 
-/// The demo's own lines start_observed_host the observer; the log only joins in when it is asked for.
+/// Turns the log off unless RUST_LOG asks for it.
 fn quiet(env: &Environment) -> Environment {
     Environment::from_iter([("RUST_LOG", env.get("RUST_LOG").unwrap_or("off"))])
 }

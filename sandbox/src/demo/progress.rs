@@ -2,7 +2,7 @@
 
 use std::io::{IsTerminal, Write};
 
-/// Where the demo says what it is doing.
+/// Prints progress lines and the result.
 #[derive(Clone, Debug)]
 pub struct Progress {
     target: ProgressTarget,
@@ -16,24 +16,24 @@ enum ProgressTarget {
 }
 
 impl Progress {
-    /// No lines at all.
+    /// Prints no progress.
     pub fn silent() -> Self {
         Self { target: ProgressTarget::Nowhere }
     }
 
-    /// Lines beside the result.
+    /// Prints progress to stdout, together with the result.
     pub fn to_stdout() -> Self {
         Self { target: ProgressTarget::Stdout }
     }
 
-    /// Lines apart from the result, and only where a person watches.
+    /// Prints progress to stderr, if stderr is a terminal.
     pub fn to_stderr() -> Self {
         let watched = std::io::stderr().is_terminal();
         Self { target: if watched { ProgressTarget::Stderr } else { ProgressTarget::Nowhere } }
     }
 
     pub(super) fn line(&self, text: &str) {
-        // Nobody reads a closed pipe: not worth failing for.
+        // A closed pipe is not an error.
         let _ = match self.target {
             ProgressTarget::Stdout => writeln!(std::io::stdout(), "{text}"),
             ProgressTarget::Stderr => writeln!(std::io::stderr(), "{text}"),

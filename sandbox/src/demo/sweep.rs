@@ -1,4 +1,4 @@
-//! Runs of the sweep.
+//! Runs the sweep and reports its jobs.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -11,10 +11,10 @@ use super::{
 };
 use crate::functions_host::{Cause, FunctionsHost, Invocation};
 
-/// What the people of the sample tenant get, in one sweep.
+/// Runs one sweep and all jobs that it queues.
 ///
 /// # Errors
-/// In words, when the sweep fails.
+/// When the sweep fails.
 pub(super) async fn run_sweep(setup: &Setup, progress: &Progress) -> Result<Report, String> {
     progress.line("The timer fires: who starts within the next days?");
     let (host, rows) = start_observed_host(setup, progress);
@@ -26,7 +26,7 @@ pub(super) async fn run_sweep(setup: &Setup, progress: &Progress) -> Result<Repo
     Ok(Report::new(&setup.sandbox, rows.take()))
 }
 
-/// A host that tells, job by job, what becomes of its messages.
+/// Starts a host that prints and collects the outcome of each job.
 pub(super) fn start_observed_host(setup: &Setup, progress: &Progress) -> (FunctionsHost, JobRows) {
     let host = setup.host();
     let rows = JobRows::default();
@@ -42,7 +42,7 @@ pub(super) fn start_observed_host(setup: &Setup, progress: &Progress) -> (Functi
     (host, rows)
 }
 
-/// What became of the jobs.
+/// The outcomes of jobs, shared with the observer of the host's log.
 #[derive(Clone, Default)]
 pub(super) struct JobRows(Arc<Mutex<Vec<Row>>>);
 
@@ -81,12 +81,12 @@ impl ProgressObserver {
     }
 }
 
-/// Five in the morning, UTC, of the day it is: the sweep's usual time.
+/// 05:00 UTC on the day of `now`: the time of the daily sweep.
 pub(super) fn this_morning(now: DateTime<Utc>) -> DateTime<Utc> {
     now.date_naive().and_time(NaiveTime::from_hms_opt(5, 0, 0).unwrap_or(NaiveTime::MIN)).and_utc()
 }
 
-/// When the daily sweep runs next.
+/// The next daily sweep after `now`.
 pub(super) fn next_sweep(now: DateTime<Utc>) -> DateTime<Utc> {
     let today = this_morning(now);
     if today > now { today } else { today + TimeDelta::days(1) }

@@ -1,4 +1,4 @@
-//! The page's data: one document, without any code.
+//! The page's data as one JSON document, without any code.
 
 use chrono::{DateTime, Days, Utc};
 use firstpass::{
@@ -19,7 +19,7 @@ use crate::tenant::{
     samples::{ON_DEMAND_GROUP, midnight},
 };
 
-/// Everything that the page shows.
+/// The document that `GET /demo/state` returns.
 pub(super) fn state(setup: &Setup) -> Value {
     let (sandbox, now) = (&setup.sandbox, setup.sandbox.now());
     let people: Vec<Person> = sandbox.edit(|tenant| {
@@ -84,13 +84,13 @@ fn mail_view(mail: &Mail, people: &[Person]) -> Value {
     })
 }
 
-/// The language that a mail says it is in.
+/// The value of the mail's `lang` attribute.
 fn language(mail: &Mail) -> Option<&str> {
     let (_, rest) = mail.content().split_once("<html lang=\"")?;
     rest.split_once('"').map(|(language, _)| language)
 }
 
-/// Whether a mail is about the user: mails of both kinds show the sign-in name.
+/// Whether a mail concerns the user: mails of both kinds contain the sign-in name.
 fn is_about(mail: &Mail, person: &Person) -> bool {
     mail.content().contains(&minijinja::HtmlEscape(&person.user_principal_name).to_string())
 }
@@ -98,7 +98,7 @@ fn is_about(mail: &Mail, person: &Person) -> bool {
 fn pass_view(setup: &Setup, seen: &PassRecord) -> Value {
     let (pass, now) = (&seen.pass, setup.sandbox.now());
     let zone = setup.sandbox.edit(|tenant| tenant.users.get(&pass.user).map(|person| zone(setup, person)));
-    // As a clock there shows it. Said to be UTC, so that a browser leaves it as it is.
+    // The local time marked as UTC, so that the browser does not convert it.
     let local = |at: DateTime<Utc>| at.with_timezone(&zone.unwrap_or(Tz::UTC)).naive_local().and_utc();
     let state = match (seen.gone, pass.usability(now)) {
         (Some(Removal::Deleted), _) => "deleted",
@@ -133,7 +133,7 @@ fn event_view(event: &Event) -> Value {
 }
 
 fn invocation_view(invocation: &Invocation) -> Value {
-    // The handler says "reason/user/more: outcome: why", or a sentence.
+    // The log line has the form "reason/user/…: outcome: details", or is a sentence.
     let (key, said) = invocation.log.split_once(": ").unwrap_or(("", &invocation.log));
     let user: Option<Uuid> = key.split('/').nth(1).and_then(|id| id.parse().ok());
     json!({

@@ -1,4 +1,4 @@
-//! Waiting for something to change or for a time to come, on a clock that may be set.
+//! Waiting for a change or for a time, on a clock that can be set.
 
 use std::{sync::Arc, time::Duration};
 
@@ -6,7 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use firstpass::clock::Clock;
 use tokio::sync::Notify;
 
-/// A clock and a notified. Whoever waits looks again when the notified rings, or when the time comes that they wait for.
+/// A clock, and a notification for changes: of the state that a task waits for, or of the clock itself.
 #[derive(Clone, Debug)]
 pub(super) struct NotifiableClock {
     clock: Clock,
@@ -22,13 +22,13 @@ impl NotifiableClock {
         self.clock.now()
     }
 
-    /// Something changed, or the clock was set.
+    /// Wakes every waiting task, which then checks again.
     pub(super) fn notify(&self) {
         self.changed.notify_waiters();
     }
 
-    /// Waits until `check` finds what it looks for. It is asked at once, whenever the notified rings, and at the time
-    /// that it names itself.
+    /// Waits until `check` returns `Ok`. It is called at once, after each notification, and at the time that it returns
+    /// as `Err`.
     pub(super) async fn wait_for<T>(
         &self,
         mut check: impl FnMut(DateTime<Utc>) -> Result<T, Option<DateTime<Utc>>>,
@@ -36,14 +36,14 @@ impl NotifiableClock {
         loop {
             let notified = self.changed.notified();
             tokio::pin!(notified);
-            // From here on no ring is missed, whatever `check` does.
+            // Notifications from here on are not missed.
             notified.as_mut().enable();
             let now = self.now();
             match check(now) {
                 Ok(found) => return found,
                 Err(None) => notified.await,
                 Err(Some(time)) => {
-                    // At least a moment: a clock that stands still must not keep the processor busy.
+                    // At least a millisecond, so that a stopped clock does not cause a busy loop.
                     let wait = (time - now).max(TimeDelta::milliseconds(1)).to_std().unwrap_or(Duration::MAX);
                     tokio::select! {
                         () = notified => {}

@@ -7,98 +7,97 @@ use serde_json::Value;
 
 use super::{plan::Plan, reader::Node, schedule::Schedule};
 
-/// A function, as its function.json says.
+/// A function, as its function.json declares it.
 #[derive(Clone, Debug)]
 pub struct Function {
-    /// The folder's name.
+    /// The name of the folder.
     pub name: String,
     /// The name of the trigger's binding.
     pub input: String,
-    /// What sets it off.
     pub trigger: Trigger,
-    /// Where its outputs go.
+    /// The output bindings.
     pub outputs: Vec<Output>,
-    /// Whether, and how, the host runs it again when it fails.
+    /// The retry policy, if there is one.
     pub retry: Option<Retry>,
-    /// The host leaves it alone.
+    /// Whether the host does not run it.
     pub is_disabled: bool,
 }
 
-/// What sets a function off.
+/// A trigger binding.
 #[derive(Clone, Debug)]
 pub enum Trigger {
-    /// A time.
+    /// `timerTrigger`
     Timer(Timer),
-    /// A message.
+    /// `queueTrigger`
     Queue(Queue),
-    /// A request.
+    /// `httpTrigger`
     Http(Http),
 }
 
-/// `timerTrigger`.
+/// A `timerTrigger`.
 #[derive(Clone, Debug)]
 pub struct Timer {
-    /// When.
+    /// When it fires, in UTC.
     pub schedule: Schedule,
-    /// Whether the host remembers when it ran, and makes up for a run that it missed.
+    /// Whether the host stores the schedule status and makes up for a missed run.
     pub use_monitor: bool,
-    /// Whether it runs whenever a host starts.
+    /// Whether it fires whenever a host starts.
     pub run_on_startup: bool,
 }
 
-/// `queueTrigger`.
+/// A `queueTrigger`.
 #[derive(Clone, Debug)]
 pub struct Queue {
-    /// Which queue.
+    /// The name of the queue.
     pub queue: String,
 }
 
-/// `httpTrigger`.
+/// An `httpTrigger`.
 #[derive(Clone, Debug)]
 pub struct Http {
-    /// Which key opens it.
+    /// The required key.
     pub auth_level: AuthLevel,
-    /// In capitals; none are all.
+    /// The allowed methods in capitals; empty for all.
     pub methods: Vec<String>,
-    /// After the prefix.
+    /// The route, without the prefix.
     pub route: String,
 }
 
-/// Which key opens an HTTP function.
+/// The key that a call of an HTTP function requires.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AuthLevel {
-    /// None.
+    /// No key.
     Anonymous,
-    /// The function's, the host's or the master key.
+    /// The function's key, the host key or the master key.
     Function,
-    /// The master key alone.
+    /// The master key.
     Admin,
 }
 
 /// An output binding.
 #[derive(Clone, Debug)]
 pub struct Output {
-    /// Its key in `Outputs`; `$return` is the `ReturnValue`.
+    /// Its key in `Outputs`; `$return` means `ReturnValue`.
     pub name: String,
-    /// The queue; `None` is the HTTP answer.
+    /// The queue; `None` for the HTTP response.
     pub queue: Option<String>,
-    /// `dataType: binary`: a string stays what it is.
+    /// `dataType: binary`: the host does not decode a base64 string.
     pub is_binary: bool,
 }
 
-/// `retry`.
+/// A retry policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Retry {
-    /// How often; `None` is for ever.
+    /// The maximum number of retries; `None` for no limit.
     pub most: Option<u32>,
-    /// The first wait.
+    /// The delay before the first retry.
     pub min: Duration,
-    /// The longest wait; with a fixed delay the same as the first.
+    /// The longest delay; with `fixedDelay` the same as `min`.
     pub max: Duration,
 }
 
 impl Retry {
-    /// How long to wait before the `count`th repetition. The host adds some chance to the backoff, which is left out.
+    /// The delay before retry `count`, from 1. The host's random part of the backoff is left out.
     pub(super) fn wait(&self, count: u32) -> Duration {
         self.min.saturating_mul(1 << count.saturating_sub(1).min(20)).min(self.max)
     }
@@ -110,8 +109,7 @@ pub(super) fn is_known(binding: &Value) -> bool {
     binding["type"].as_str().is_some_and(|kind| known(kind).is_some())
 }
 
-/// The direction and the properties of a binding type; `None` for one that the bundle has, or not, but that is not
-/// simulated.
+/// The direction and the properties of a binding type; `None` if it is not simulated.
 fn known(kind: &str) -> Option<(&'static str, &'static [&'static str])> {
     Some(match kind {
         "timerTrigger" => ("in", &["schedule", "useMonitor", "runOnStartup"]),
@@ -149,7 +147,7 @@ pub(super) fn read(name: &str, root: Node<'_>, settings: &Environment, plan: Pla
         }
     }
     let retry = root.get("retry").map(|node| retry(&node, &triggers));
-    // A binding that could not be read may be the one that is looked for.
+    // The unreadable binding may be the missing one.
     if !is_whole {
         return None;
     }
@@ -190,7 +188,7 @@ fn binding(
     };
     let node = node.clone().object(&[&["name", "type", "direction", "dataType"], properties].concat())?;
     let name = binding_name(&node, direction, names);
-    // Without one the host takes an output for an input.
+    // Without a direction the host reads an output as an input.
     let is_directed = node.required("direction").and_then(|node| match node.text()? {
         text if text == direction => Some(()),
         text => node.problem(format!("is {text:?}, but a {kind_text} goes {direction:?}")),
@@ -241,7 +239,7 @@ fn binding_name(node: &Node<'_>, direction: &str, names: &mut Vec<String>) -> Op
 
 fn schedule(node: &Node<'_>, settings: &Environment, plan: Plan) -> Option<Schedule> {
     if !is_connection("AzureWebJobsStorage", settings) {
-        // Where the lock is that makes it run once.
+        // The host keeps the timer's lock there.
         return node.problem("a timer needs the setting AzureWebJobsStorage");
     }
     let node = node.required("schedule")?;
@@ -255,7 +253,7 @@ fn schedule(node: &Node<'_>, settings: &Environment, plan: Plan) -> Option<Sched
     text.parse().map_or_else(|what: String| node.problem(format!("{text:?} is no schedule: {what}")), Some)
 }
 
-/// A connection is a setting, or several that begin with its name.
+/// A connection is a setting, or a prefix of settings: `NAME__accountName` and others.
 fn is_connection(name: &str, settings: &Environment) -> bool {
     let prefix = format!("{name}__");
     settings.get(name).is_some() || settings.names().any(|setting| setting.starts_with(&prefix))
@@ -311,13 +309,13 @@ fn http(function: &str, node: &Node<'_>) -> Option<Http> {
     Some(Http { auth_level: auth_level?, methods: methods?, route: route? })
 }
 
-/// Parts of a path, each a word or a whole `{parameter}`.
+/// A path of words and whole `{parameter}`s.
 fn route(node: &Node<'_>) -> Option<String> {
     let route = node.text()?;
     if route.starts_with('/') || route.is_empty() {
         return node.problem("must not be empty nor begin with a slash");
     }
-    // ScriptHost.cs
+    // Source: ScriptHost.cs
     if ["admin", "runtime"].iter().any(|word| route.to_ascii_lowercase().starts_with(word)) {
         return node.problem("begins with a word that the host keeps for itself");
     }

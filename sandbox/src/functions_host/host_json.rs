@@ -6,39 +6,39 @@ use firstpass::settings::Environment;
 
 use super::{plan::Plan, reader::Node};
 
-/// host.json, as far as the local host does what it says.
+/// The properties of host.json that the local host implements.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HostConfig {
-    /// After this the host kills the handler; `None` is never.
+    /// The timeout after which the host kills the handler; `None` for no timeout.
     pub function_timeout: Option<Duration>,
     /// `defaultExecutablePath`.
     pub executable: String,
-    /// `arguments`, with `%NAME%` resolved.
+    /// `arguments`, with `%NAME%` replaced by settings.
     pub arguments: Vec<String>,
-    /// `workingDirectory`, in the app's folder.
+    /// `workingDirectory`, relative to the app's folder.
     pub working_directory: String,
-    /// What stands before the route of every HTTP function.
+    /// The first part of every HTTP route.
     pub route_prefix: String,
-    /// How queues are read.
+    /// The queue options.
     pub queues: QueueOptions,
 }
 
 /// `extensions.queues` of host.json.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct QueueOptions {
-    /// How many messages are fetched at once.
+    /// How many messages are fetched at once, 1 to 32.
     pub batch_size: usize,
-    /// More are fetched when no more than this many are being worked on.
+    /// The host fetches again when it processes at most this many messages.
     pub new_batch_threshold: usize,
-    /// How often a message is tried.
+    /// How often a message is delivered before it is moved to the poison queue.
     pub max_dequeue_count: u32,
-    /// How long a message stays hidden after a failure.
+    /// How long a message stays hidden after a failed delivery.
     pub visibility_timeout: Duration,
-    /// Whether messages are base64 in the queue.
+    /// Whether stored messages are base64.
     pub base64: bool,
 }
 
-/// Documented properties (functions-host-json). The local host acts on few of them; the others are not its business.
+/// The documented properties (functions-host-json reference). The local host implements only some of them.
 const KNOWN: &[&str] = &[
     "version",
     "functionTimeout",
@@ -102,7 +102,7 @@ fn function_timeout(root: &Node<'_>, plan: Plan) -> Option<Option<Duration>> {
     }
 }
 
-/// Without the bundle the host does not know what a queue is.
+/// Without the extension bundle the host has no queue trigger.
 fn extension_bundle(root: &Node<'_>) -> Option<()> {
     let bundle = root.required("extensionBundle")?.object(&["id", "version"])?;
     let id = bundle.required("id");
@@ -118,7 +118,7 @@ fn extension_bundle(root: &Node<'_>) -> Option<()> {
     Some(())
 }
 
-/// A NuGet range `[from, to)`, whose ends may be floating.
+/// A NuGet version range `[from, to)`; its ends may contain `*`.
 fn admits_version_4(range: &str) -> bool {
     let range = range.trim();
     let opens = range.starts_with(['[', '(']);
@@ -168,7 +168,7 @@ fn handler(root: &Node<'_>, settings: &Environment) -> Option<(String, Vec<Strin
     Some((executable?, arguments?, working_directory?))
 }
 
-/// The host puts arguments one after the other without quotes, so one with a space in it becomes two.
+/// The host joins arguments without quotes, so that one with a space becomes two.
 fn argument(node: &Node<'_>, settings: &Environment) -> Option<String> {
     if node.text()?.contains(char::is_whitespace) {
         return node.problem("has a space in it: the host does not quote arguments, so this becomes two");
@@ -197,7 +197,7 @@ fn prefix(http: Node<'_>) -> Option<String> {
 }
 
 impl Default for QueueOptions {
-    /// The host's own, on one core.
+    /// The host's defaults, on one core.
     fn default() -> Self {
         Self {
             batch_size: 16,

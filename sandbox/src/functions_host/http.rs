@@ -1,4 +1,4 @@
-//! The HTTP trigger: routes, keys, and the host's own answers, on a real listener or in-process.
+//! The HTTP trigger: routes, keys, and the host's own responses.
 
 use std::{io, sync::Arc, time::Duration};
 
@@ -22,13 +22,13 @@ use super::{
     payload, timer,
 };
 
-/// The platform's front end ends a call that takes longer; the function goes on.
+/// The platform's front end answers 504 after 230 seconds; the function continues.
 const FRONT_END_TIMEOUT: Duration = Duration::from_secs(230);
-/// As much as the platform lets in.
+/// The platform's limit of a request body, in bytes.
 const MAX_BODY: usize = 100 * 1024 * 1024;
 
 impl FunctionsHost {
-    /// The HTTP functions by their routes, and `/admin/functions/…`.
+    /// The routes of the HTTP functions, and `/admin/functions/…`.
     pub fn router(&self) -> Router {
         Router::new().fallback(answer).with_state(self.0.clone())
     }
@@ -36,7 +36,7 @@ impl FunctionsHost {
     /// Serves [`router`](Self::router) until the process ends.
     ///
     /// # Errors
-    /// When others than this machine could call, or the listener fails.
+    /// When the address is not loopback, or the listener fails.
     pub async fn serve(&self, listener: TcpListener) -> io::Result<()> {
         if !listener.local_addr()?.ip().is_loopback() {
             return Err(io::Error::new(
@@ -58,7 +58,7 @@ async fn answer(State(host): State<Arc<Instance>>, request: Request) -> Response
     };
     let path = parts.uri.path().trim_matches('/').to_owned();
     if path.is_empty() {
-        // The host's welcome page.
+        // The host's home page.
         return StatusCode::OK.into_response();
     }
     if let Some(function) = path.strip_prefix("admin/functions/") {
@@ -68,7 +68,7 @@ async fn answer(State(host): State<Arc<Instance>>, request: Request) -> Response
         let Trigger::Http(http) = &function.trigger else { return None };
         Some((function, http, match_route(&host, http, &parts.method, &path)?))
     });
-    // A method that the function does not have is a route that does not match, so this is no 405
+    // A method that the function does not have is 404, not 405: its route does not match
     // (WebScriptHostHttpRoutesManager.cs).
     let Some((function, http, parameters)) = routed else { return StatusCode::NOT_FOUND.into_response() };
     if !is_authorized(&host, function, http.auth_level, &parts) {
@@ -78,7 +78,7 @@ async fn answer(State(host): State<Arc<Instance>>, request: Request) -> Response
         payload::http(&function.name, &function.input, input(&parts, &body, parameters), host.storage.now());
     let (instance, function) = (host.clone(), function.clone());
     let (send, receive) = tokio::sync::oneshot::channel();
-    // The function goes on when its caller does not wait any more.
+    // The function continues if the caller disconnects.
     host.spawn(async move {
         let ran = instance.invoke(&function, &payload).await;
         let (invocation, outputs) = ran.into_invocation(&function, Cause::Http, 1);
@@ -92,7 +92,7 @@ async fn answer(State(host): State<Arc<Instance>>, request: Request) -> Response
     }
 }
 
-/// `POST /admin/functions/{function}` answers before the function has run (FunctionsController.cs).
+/// `POST /admin/functions/{function}` returns before the function has run (FunctionsController.cs).
 fn run_manually(host: Arc<Instance>, function: &str, parts: &Parts, body: &[u8]) -> Response {
     if key(parts).as_deref() != Some(&*host.keys.master) {
         return StatusCode::UNAUTHORIZED.into_response();
@@ -131,7 +131,7 @@ fn is_json(headers: &HeaderMap) -> bool {
         .is_some_and(|text| text.contains("json"))
 }
 
-/// The route's parameters, if it is the one that was called. Routes match in any case.
+/// The route parameters, if the route matches; case-insensitive.
 fn match_route(host: &Instance, http: &Http, method: &Method, path: &str) -> Option<Map<String, Value>> {
     if !http.methods.is_empty() && !http.methods.iter().any(|known| known == method.as_str()) {
         return None;
@@ -169,7 +169,7 @@ fn is_authorized(host: &Instance, function: &Function, level: AuthLevel, parts: 
     }
 }
 
-/// The key in its header, or else in the query.
+/// The key in `x-functions-key`, or else in the query option `code`.
 fn key(parts: &Parts) -> Option<String> {
     match parts.headers.get("x-functions-key") {
         Some(key) => key.to_str().ok().map(str::to_owned),
@@ -187,7 +187,7 @@ fn query(uri: &Uri) -> Vec<(String, String)> {
         .collect()
 }
 
-/// The request as the handler sees it, keys and all (HttpRequestExtensions.cs).
+/// The request as the handler receives it, including keys (HttpRequestExtensions.cs).
 fn input(parts: &Parts, body: &[u8], parameters: Map<String, Value>) -> Value {
     let query: Map<String, Value> = query(&parts.uri).into_iter().map(|(k, v)| (k, v.into())).collect();
     let mut headers: Map<String, Value> = Map::new();
@@ -207,7 +207,7 @@ fn input(parts: &Parts, body: &[u8], parameters: Map<String, Value>) -> Value {
         "Params": parameters,
         "Identities": [{"AuthenticationType": null, "IsAuthenticated": false, "Claims": []}],
     });
-    // A caller who sends in chunks gives no length, and the host drops what they send.
+    // The host drops a chunked body, which has no Content-Length.
     let has_length = parts.headers.get(header::CONTENT_LENGTH).is_some_and(|length| length != "0");
     if has_length {
         let media =
@@ -219,7 +219,7 @@ fn input(parts: &Parts, body: &[u8], parameters: Map<String, Value>) -> Value {
     request
 }
 
-/// `content-type` as `Content-Type`: what Kestrel calls it.
+/// `content-type` becomes `Content-Type`, as Kestrel writes it.
 fn canonical(name: &str) -> String {
     let words = name.split('-').map(|word| {
         let (first, rest) = word.split_at(word.len().min(1));
@@ -233,7 +233,7 @@ fn response(answer: HttpAnswer) -> Response {
     for (name, value) in &answer.headers {
         response = response.header(name, value);
     }
-    // A header that is none.
+    // The handler set an invalid header.
     response
         .body(Body::from(answer.body))
         .unwrap_or_else(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response())

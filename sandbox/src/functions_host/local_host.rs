@@ -1,5 +1,5 @@
-//! The shortest way to a handler: single invocations in the host's exact form, and a list of messages worked
-//! through one by one. For all else that the host does, see [`functions_host`](super::functions_host).
+//! A minimal host: single invocations in the host's wire format, and a list of messages delivered one at a time. For
+//! everything else see [`functions_host`](super::functions_host).
 
 use std::{collections::VecDeque, time::Duration};
 
@@ -16,10 +16,10 @@ use super::{
     worker,
 };
 
-/// How long a message stays hidden after a failed delivery: `visibilityTimeout` in host.json.
+/// How long a message stays hidden after a failed delivery: `visibilityTimeout` in this app's host.json.
 pub const VISIBILITY_TIMEOUT: Duration = Duration::from_secs(3 * 60);
 
-/// Drives a handler's router as the Functions host drives a handler.
+/// Invokes a handler's router as the Functions host does.
 #[derive(Clone, Debug)]
 pub struct LocalHost {
     handler: Router,
@@ -27,7 +27,7 @@ pub struct LocalHost {
 }
 
 impl LocalHost {
-    /// A host for `handler`, telling the time of `clock`.
+    /// A host for `handler` on the time of `clock`.
     pub fn new(handler: Router, clock: Clock) -> Self {
         Self { handler, clock }
     }
@@ -39,7 +39,7 @@ impl LocalHost {
         self.invoke("SweepJoiners", &payload::timer("SweepJoiners", "timer", Some(status), false, now)).await
     }
 
-    /// Delivers `message` for the `delivery`th time.
+    /// Delivers `message` with this `DequeueCount`.
     pub async fn deliver(&self, message: &str, delivery: u32) -> HandlerResponse {
         self.invoke("OnGroupAdd", &self.queue_invocation(message, delivery)).await
     }
@@ -58,8 +58,8 @@ impl LocalHost {
         self.invoke(function, &payload::http(function, "req", req, self.clock.now())).await
     }
 
-    /// Works through `messages`; what fails comes back after the visibility timeout, and is given up after the
-    /// last delivery. `completed` hears of every message that leaves the queue.
+    /// Delivers `messages` one at a time. A failed one is delivered again after the visibility timeout, up to the
+    /// maximum number of deliveries. `completed` is called for every message that leaves the queue.
     pub async fn work(&self, messages: Vec<String>, mut completed: impl FnMut(Completed)) {
         let mut queue: VecDeque<(String, u32)> = messages.into_iter().map(|message| (message, 1)).collect();
         let mut later = VecDeque::new();
@@ -77,7 +77,7 @@ impl LocalHost {
         }
     }
 
-    /// Sends any body to a function, well-formed or not.
+    /// Sends any body to a function, valid or not.
     pub async fn post(&self, function: &str, request_body: String) -> HandlerResponse {
         let request = worker::request(function, Uuid::new_v4(), request_body);
         let response = match self.handler.clone().oneshot(request).await {
@@ -93,7 +93,7 @@ impl LocalHost {
         self.post(function, invocation.to_string()).await
     }
 
-    /// The invocation for a queue message.
+    /// The invocation of a queue message.
     pub fn queue_invocation(&self, message: &str, delivery: u32) -> Value {
         let now = self.clock.now();
         payload::queue("OnGroupAdd", "msg", message, &StoredMessage::received(message, delivery, now), now)

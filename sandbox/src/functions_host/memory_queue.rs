@@ -1,4 +1,4 @@
-//! The product's queues in the storage account of this host.
+//! The product's queues on a [`Storage`].
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ impl MemoryQueue {
     }
 }
 
-/// The app's queues in a storage account in memory.
+/// The product's queues in this storage account.
 pub fn queues(storage: &Storage) -> Queues {
     let queue = |name| std::sync::Arc::new(MemoryQueue::new(storage, name));
     Queues { jobs: queue(JOBS), poison: queue(POISON) }

@@ -1,4 +1,4 @@
-//! What the host makes of a handler's answer.
+//! Reads a handler's response as the host does.
 
 use axum::http::StatusCode;
 use base64::{Engine, engine::general_purpose::STANDARD};
@@ -10,16 +10,16 @@ use super::{
     worker::RawResponse,
 };
 
-/// An answer that the host could read.
+/// The outputs of a successful invocation.
 #[derive(Debug, Default)]
 pub(super) struct Outputs {
-    /// Queues and the messages that go there, in this order.
+    /// Queue names and messages, in this order.
     pub(super) messages: Vec<(String, Vec<u8>)>,
     pub(super) answer: HttpAnswer,
     pub(super) logs: Vec<String>,
 }
 
-/// What an HTTP caller gets.
+/// The response to an HTTP caller.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct HttpAnswer {
     pub(super) status: StatusCode,
@@ -28,14 +28,14 @@ pub(super) struct HttpAnswer {
 }
 
 impl Default for HttpAnswer {
-    /// An http output that was not given.
+    /// The response when the http output is missing.
     fn default() -> Self {
         Self { status: StatusCode::OK, headers: Vec::new(), body: "{}".to_owned() }
     }
 }
 
-/// Reads an answer. `None`: the host never hears of it, and the invocation hangs (`DefaultHttpWorkerService.cs`
-/// sets no result when the body is empty or `null`).
+/// Reads a response. `None` if the host never completes the invocation: `DefaultHttpWorkerService.cs` sets no result
+/// when the body is empty or `null`.
 pub(super) fn read(function: &Function, reply: &RawResponse) -> Option<Result<Outputs, Failure>> {
     if !reply.status.is_success() {
         return Some(Err(Failure::Status(reply.status)));
@@ -79,7 +79,7 @@ fn parse(function: &Function, reply: &RawResponse) -> Result<Option<Outputs>, St
         Value::Object(fields) => values.extend(fields.clone()),
         _ => return Err("it has a ReturnValue, but the function has no $return".to_owned()),
     }
-    // The host drops these without a word; whoever wrote them meant them to arrive.
+    // The host drops unknown outputs silently, which is never intended.
     if let Some(name) =
         values.keys().find(|name| !function.outputs.iter().any(|output| output.name == **name))
     {
@@ -100,7 +100,7 @@ fn parse(function: &Function, reply: &RawResponse) -> Result<Option<Outputs>, St
     Ok(Some(outputs))
 }
 
-/// The answer's own properties are found in any case; output names are not.
+/// Property names are case-insensitive, names of outputs are not.
 fn property<'a>(answer: &'a Map<String, Value>, name: &str) -> &'a Value {
     answer.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map_or(&Value::Null, |(_, value)| value)
 }
@@ -113,13 +113,12 @@ fn text(value: &Value) -> Result<String, String> {
     }
 }
 
-/// The messages of a queue output, as the bytes that are queued (`HttpScriptInvocationResultExtensions.cs`,
-/// `FunctionBinding.cs`).
+/// The messages of a queue output, as bytes (`HttpScriptInvocationResultExtensions.cs`, `FunctionBinding.cs`).
 fn messages(output: &Output, value: &Value) -> Vec<Vec<u8>> {
     match value {
         Value::Array(items) => items.iter().map(message).collect(),
         Value::String(text) => {
-            // A lone string that happens to be base64 is decoded, "test" as well.
+            // The host decodes a single string that is valid base64, even "test".
             if let Some(bytes) = STANDARD.decode(text).ok().filter(|_| !output.is_binary) {
                 return vec![bytes];
             }
@@ -133,7 +132,7 @@ fn messages(output: &Output, value: &Value) -> Vec<Vec<u8>> {
     }
 }
 
-/// Newtonsoft's `JToken.ToString()`: a string as it is, anything else indented.
+/// As Newtonsoft's `JToken.ToString()`: strings unchanged, other values indented.
 fn message(value: &Value) -> Vec<u8> {
     match value {
         Value::String(text) => text.clone().into_bytes(),
@@ -141,10 +140,10 @@ fn message(value: &Value) -> Vec<u8> {
     }
 }
 
-/// `{statusCode|status, headers, body}`. Text unless the headers say otherwise; a body that is no string is written
-/// indented.
+/// Reads `{statusCode|status, headers, body}`. The default content type is text; a body that is not a string is written
+/// as indented JSON.
 fn http_answer(value: &Value) -> Result<HttpAnswer, String> {
-    // Without the value: it may hold a code.
+    // The message omits the value, which may contain a code.
     let unreadable = || "the http output is not of the form {statusCode, headers, body}".to_owned();
     let fields = value.as_object().ok_or_else(unreadable)?;
     let status = match (property(fields, "statusCode"), property(fields, "status")) {

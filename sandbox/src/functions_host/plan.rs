@@ -1,9 +1,9 @@
 //! The hosting plan.
 
-/// What the app is hosted on, as far as it changes what is allowed.
+/// The hosting plan, as far as it limits the configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Plan {
-    /// Consumption: ten minutes at most.
+    /// Consumption: `functionTimeout` is at most ten minutes.
     Consumption,
     /// Flex Consumption.
     Flex,

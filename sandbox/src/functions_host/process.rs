@@ -1,4 +1,4 @@
-//! A handler as a process of its own, started as host.json says.
+//! A handler in a process of its own, started as host.json says.
 
 use std::{
     collections::BTreeMap,
@@ -24,21 +24,21 @@ use super::{
     worker::{ConnectionLost, KILLED, RawResponse, RunningWorker, Worker, exit_code},
 };
 
-/// Starts the handler's process, with the app's settings and what the host adds in its environment.
+/// Starts the handler's process with the app settings and the host's own variables in its environment.
 #[derive(Clone, Debug)]
 pub struct Process {
-    /// What the app's paths are relative to.
+    /// The folder of the function app.
     root: PathBuf,
-    /// Stands in for `defaultExecutablePath`.
+    /// Replaces `defaultExecutablePath`.
     executable: Option<PathBuf>,
     client: Client,
 }
 
 impl Process {
-    /// The process of host.json in the function app at `root`, or `executable` in its place.
+    /// The handler of the function app at `root`, or `executable` instead.
     ///
     /// # Errors
-    /// When there can be no HTTP client.
+    /// When the HTTP client cannot be built.
     pub fn new(root: impl Into<PathBuf>, executable: Option<PathBuf>) -> Result<Self, String> {
         let client = firstpass::startup::loopback_client().map_err(|report| report.to_string())?;
         Ok(Self { root: root.into(), executable, client })
@@ -49,7 +49,7 @@ impl Process {
         let settings = app.settings.names().filter_map(|name| Some((name, app.settings.get(name)?)));
         let mut environment: BTreeMap<String, String> =
             settings.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-        // HttpWorkerProcess.cs
+        // Source: HttpWorkerProcess.cs
         for (name, value) in [
             ("FUNCTIONS_CUSTOMHANDLER_PORT", port.to_string()),
             ("FUNCTIONS_CUSTOMHANDLER_WORKER_ID", worker.clone()),
@@ -78,7 +78,7 @@ impl Worker for Process {
             .kill_on_drop(true)
             .spawn()?;
         forward_lines(child.stdout.take(), log.clone(), |_| Level::Information);
-        // WorkerProcess.cs: whatever contains "warn" is a warning.
+        // A stderr line that contains "warn" is a warning (WorkerProcess.cs).
         forward_lines(child.stderr.take(), log.clone(), |line| {
             if line.to_ascii_lowercase().contains("warn") { Level::Warning } else { Level::Error }
         });
@@ -103,17 +103,17 @@ fn forward_lines(
     });
 }
 
-/// Waits for the process to end, or ends it.
+/// Waits for the process to exit, or kills it on request.
 async fn supervise(mut child: Child, exit: watch::Sender<Option<i32>>, kill: Arc<Notify>) {
     let status = tokio::select! {
         status = child.wait() => status,
         () = kill.notified() => {
-            // Fails for a process that has just ended.
+            // Fails if the process has just exited.
             drop(child.start_kill());
             child.wait().await
         }
     };
-    // A process that a signal ended has no code of its own.
+    // A process that a signal ended has no exit code.
     let code = status.ok().and_then(|status| status.code()).unwrap_or(KILLED);
     exit.send_replace(Some(code));
 }

@@ -1,5 +1,6 @@
-//! The queue trigger: at least once, several at a time, a few times, then the poison queue (azure-webjobs-sdk
-//! `QueueListener.cs`, `QueueProcessor.cs`; the real host polls, here a message is seen at once).
+//! The queue trigger: several messages at a time, each delivered at least once and at most `maxDequeueCount` times,
+//! then moved to the poison queue (azure-webjobs-sdk `QueueListener.cs`, `QueueProcessor.cs`). The real host polls;
+//! here a new message is received at once.
 
 use std::sync::{
     Arc,
@@ -18,7 +19,7 @@ use super::{
 
 const POISON: &str = "-poison";
 
-/// Messages that an instance is working on.
+/// Counts the messages that an instance processes.
 struct InFlight {
     count: Arc<AtomicUsize>,
     host: Arc<Instance>,
@@ -38,7 +39,7 @@ impl Drop for InFlight {
     }
 }
 
-/// Fetches messages and works on them, for as long as there is a handler to be hoped for.
+/// Receives and processes messages until the host stops.
 pub(super) async fn listen(host: Arc<Instance>, function: Function, queue: String) {
     tokio::select! {
         () = host.supervisor.wait_until_stopped() => {}
@@ -71,7 +72,7 @@ async fn receive_messages(host: &Arc<Instance>, function: &Function, queue: &str
 async fn handle(host: &Instance, function: &Function, queue: &str, message: &StoredMessage) {
     let options = host.app.host.queues;
     let storage = &host.storage;
-    // A worker that dies with its host never says that it failed: the count goes on, and here it ends.
+    // A handler that ended with its host has counted this delivery already.
     let text = match message_encoding::decode(&message.text, options.base64) {
         Some(text) if message.dequeue_count <= options.max_dequeue_count => text,
         text => {
@@ -101,11 +102,11 @@ async fn handle(host: &Instance, function: &Function, queue: &str, message: &Sto
     }
 }
 
-/// Into the poison queue; what fails there is gone.
+/// Moves a message to the poison queue. One that is in a poison queue already is deleted.
 fn move_to_poison(host: &Instance, queue: &str, message: &StoredMessage) {
     let poison = format!("{queue}{POISON}");
     if !queue.ends_with(POISON) && poison.len() <= 63 {
-        // It fitted before, and so it does now.
+        // Cannot fail: the message is no longer than before.
         drop(host.storage.put(&poison, message.text.clone()));
     }
     host.storage.delete(queue, message.receipt);

@@ -1,16 +1,16 @@
-//! Reading JSON strictly: every problem is remembered with its file and its place, and reading goes on.
+//! A strict JSON reader: it collects every problem with its file and JSON pointer, and continues.
 
 use std::{cell::RefCell, collections::BTreeMap, fmt, ops::RangeInclusive, time::Duration};
 
 use firstpass::settings::Environment;
 use serde_json::Value;
 
-/// Something that the host would refuse, or silently understand in another way than it reads.
+/// Something that the host refuses, or silently reads in another way than expected.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigProblem {
-    /// The file, or the setting that overrides it.
+    /// The file, or the setting that overrides the value.
     pub file: String,
-    /// Where in it, as a JSON pointer (RFC 6901).
+    /// The JSON pointer (RFC 6901).
     pub place: String,
     /// What is wrong.
     pub what: String,
@@ -22,7 +22,7 @@ impl fmt::Display for ConfigProblem {
     }
 }
 
-/// All problems, one in each line.
+/// All problems, one on each line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigError(pub Vec<ConfigProblem>);
 
@@ -35,11 +35,11 @@ impl fmt::Display for ConfigError {
 
 impl std::error::Error for ConfigError {}
 
-/// Where problems go.
+/// Collects problems.
 #[derive(Default)]
 pub(super) struct ConfigReader {
     problems: RefCell<Vec<ConfigProblem>>,
-    /// Places that settings override, and the settings.
+    /// File and JSON pointer of each overridden value, with the setting's name.
     overridden: BTreeMap<(String, String), String>,
 }
 
@@ -50,7 +50,7 @@ impl ConfigReader {
         self.problems.borrow_mut().push(problem);
     }
 
-    /// From now on `setting` is to blame for what stands in this place.
+    /// Reports problems of this value under the name of `setting`.
     pub(super) fn overrides(&mut self, file: &str, place: &str, setting: &str) {
         self.overridden.insert((file.to_owned(), place.to_owned()), setting.to_owned());
     }
@@ -64,7 +64,7 @@ impl ConfigReader {
     }
 }
 
-/// A value, and where it stands.
+/// A JSON value and its location.
 #[derive(Clone)]
 pub(super) struct Node<'a> {
     reader: &'a ConfigReader,
@@ -88,7 +88,7 @@ impl<'a> Node<'a> {
         Node { value, place: format!("{}/{name}", self.place), ..*self }
     }
 
-    /// An object with no other properties than these: the host ignores others, whatever their author meant.
+    /// Checks that the value is an object without unknown properties, which the host would ignore.
     pub(super) fn object(self, known: &[&str]) -> Option<Self> {
         let Some(properties) = self.value.as_object() else { return self.wrong("an object") };
         for (name, value) in properties.iter().filter(|(name, _)| !known.contains(&name.as_str())) {
@@ -135,7 +135,7 @@ impl<'a> Node<'a> {
         })
     }
 
-    /// The text with every `%NAME%` replaced by that setting.
+    /// The text with every `%NAME%` replaced by the setting of that name.
     pub(super) fn resolved(&self, settings: &Environment) -> Option<String> {
         let mut parts = self.text()?.split('%');
         let mut resolved = parts.next()?.to_owned();
@@ -155,10 +155,9 @@ impl<'a> Node<'a> {
     }
 }
 
-/// A .NET TimeSpan as people mean it: `[days.]hours:minutes:seconds`.
+/// Parses a .NET TimeSpan of the form `[days.]hours:minutes:seconds`.
 ///
-/// `TimeSpan.Parse` also takes a lone number, as *days*, and an hours part of 24 and more, as days too: whoever
-/// writes that means something else.
+/// `TimeSpan.Parse` reads a single number, and hours from 24 on, as days. Both are refused as probable mistakes.
 fn time_span(text: &str) -> Result<Duration, String> {
     const FORM: &str = "is no TimeSpan of the form [d.]hh:mm:ss";
     let (days, clock) = match text.split_once('.') {

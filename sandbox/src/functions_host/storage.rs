@@ -1,4 +1,4 @@
-//! The storage account behind the host: queues, and what timers remember. Several hosts can share one.
+//! The host's storage account: queues, and the status and locks of timers. Several hosts can share it.
 
 use std::{
     collections::BTreeMap,
@@ -12,17 +12,17 @@ use uuid::Uuid;
 
 use super::{clock::NotifiableClock, message_encoding::encode_base64};
 
-/// How long a message that a host works on stays hidden; a host that lives renews it.
+/// How long a received message stays hidden; a running host renews the lease.
 pub const LEASE: TimeDelta = TimeDelta::minutes(10);
-/// A living host renews the lease of a message this often.
+/// How often a running host renews the lease of a message.
 const RENEWAL: TimeDelta = TimeDelta::minutes(5);
-/// How long the lock of a timer outlives its host.
+/// How long a timer's lock remains after its host has died.
 const LOCK: TimeDelta = TimeDelta::seconds(60);
-/// What a message holds at most, as it is stored.
+/// The maximum size of a stored message, in bytes.
 const MAX_MESSAGE: usize = 64 * 1024;
 const TIME_TO_LIVE: TimeDelta = TimeDelta::days(7);
 
-/// A storage account in memory, in the time of one clock. Cheap to clone: clones share the account.
+/// A storage account in memory, on the time of one clock. Cheap to clone: clones share the account.
 #[derive(Clone)]
 pub struct Storage(Arc<Inner>);
 
@@ -37,22 +37,22 @@ struct State {
     timers: BTreeMap<String, Timer>,
 }
 
-/// A message in a queue.
+/// A queue message.
 #[derive(Clone, Debug)]
 pub struct StoredMessage {
-    /// The service's id for it.
+    /// The message's id.
     pub id: Uuid,
-    /// As it is stored: with `messageEncoding` base64, that.
+    /// The stored text: base64 if that is the queue's `messageEncoding`.
     pub text: String,
-    /// When it was put.
+    /// When it was inserted.
     pub inserted: DateTime<Utc>,
-    /// When it goes by itself.
+    /// When it is deleted automatically.
     pub expires: DateTime<Utc>,
     /// How often it was received.
     pub dequeue_count: u32,
-    /// From when on it can be received.
+    /// When it becomes visible.
     pub visible: DateTime<Utc>,
-    /// The receipt of the last receiver, without which nobody deletes it.
+    /// The pop receipt of the last receiver, required to delete the message.
     pub receipt: Uuid,
     holder: Option<Holder>,
 }
@@ -63,14 +63,14 @@ struct Holder {
     since: DateTime<Utc>,
 }
 
-/// What a timer with `useMonitor` remembers.
+/// The stored status of a timer with `useMonitor`.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ScheduleStatus {
-    /// When it last ran.
+    /// The last run.
     pub last: Option<DateTime<Utc>>,
-    /// When it is to run next.
+    /// The next run.
     pub next: DateTime<Utc>,
-    /// When this was written.
+    /// When the status was stored.
     pub updated: DateTime<Utc>,
 }
 
@@ -78,7 +78,7 @@ pub struct ScheduleStatus {
 struct Timer {
     status: Option<ScheduleStatus>,
     locked_by: Option<Uuid>,
-    /// Left behind by a host that died.
+    /// The end of a lock whose host died.
     locked_until: Option<DateTime<Utc>>,
 }
 
@@ -96,7 +96,7 @@ impl StoredMessage {
         }
     }
 
-    /// A message that was put just `now`, and is received for the `delivery`th time.
+    /// A message that was inserted `now` and received for the `delivery`th time.
     pub(crate) fn received(text: &str, delivery: u32, now: DateTime<Utc>) -> Self {
         let message = Self::new(text.to_owned(), now);
         Self { dequeue_count: delivery, visible: now + LEASE, receipt: Uuid::new_v4(), ..message }
@@ -104,38 +104,38 @@ impl StoredMessage {
 }
 
 impl Storage {
-    /// Puts every event into `queue`, as an event subscription to a storage queue does. An event that is too long for
-    /// the queue is dropped, as Event Grid does without a dead-letter destination.
+    /// A sink for events of Event Grid: puts each one into `queue`. As with Event Grid without a
+    /// dead-letter destination, an event that is too long is dropped.
     pub fn event_sink(&self, queue: &str) -> impl Fn(String, TimeDelta) + Send + 'static {
         let (storage, queue) = (self.clone(), queue.to_owned());
         move |event, delay| drop(storage.put_later(&queue, encode_base64(&event), delay))
     }
 
-    /// An empty account whose time `clock` tells.
+    /// An empty account.
     pub fn new(clock: Clock) -> Self {
         Self(Arc::new(Inner { clock: NotifiableClock::new(clock), state: Mutex::default() }))
     }
 
-    /// What time it is.
+    /// The account's time.
     pub fn now(&self) -> DateTime<Utc> {
         self.clock().now()
     }
 
-    /// To be called when the clock was set: whoever waits for a time looks at the clock again.
+    /// Call this after the clock was set: tasks that wait for a time check it again.
     pub fn notify_clock_changed(&self) {
         self.clock().notify();
     }
 
-    /// Puts a message as it is, and makes the queue if it is missing. To reach a function through a queue whose
-    /// `messageEncoding` is base64, encode it: [`encode_base64`].
+    /// Inserts a message and creates a missing queue. If the `messageEncoding` of the queue is base64, encode the text
+    /// first: [`encode_base64`].
     ///
     /// # Errors
-    /// When it is longer than a message may be.
+    /// When the text is longer than 64 KiB.
     pub fn put(&self, queue: &str, text: String) -> Result<(), String> {
         self.put_later(queue, text, TimeDelta::zero())
     }
 
-    /// The same, after a while.
+    /// As [`Storage::put`], with a delay.
     ///
     /// # Errors
     /// As [`Storage::put`].
@@ -152,7 +152,7 @@ impl Storage {
         Ok(())
     }
 
-    /// All messages of a queue, those included that are hidden; oldest first.
+    /// All messages of a queue, also hidden ones, oldest first.
     pub fn messages(&self, queue: &str) -> Vec<StoredMessage> {
         self.lock().queues.get(queue).cloned().unwrap_or_default()
     }
@@ -162,12 +162,12 @@ impl Storage {
         self.lock().queues.keys().cloned().collect()
     }
 
-    /// Waits until a queue holds no message, visible or hidden.
+    /// Waits until the queue has no message, visible or hidden.
     pub async fn wait_until_empty(&self, queue: &str) {
         self.clock().wait_for(|_| if self.messages(queue).is_empty() { Ok(()) } else { Err(None) }).await;
     }
 
-    /// The next time at which a hidden message of a queue shows again, if nobody works on it.
+    /// When the next hidden message becomes visible that no host has received.
     pub fn next_visible(&self, queue: &str) -> Option<DateTime<Utc>> {
         let state = self.lock();
         state.queues.get(queue)?.iter().filter(|message| message.holder.is_none()).map(|m| m.visible).min()
@@ -177,19 +177,19 @@ impl Storage {
         &self.0.clock
     }
 
-    /// The first visible messages of a queue, left where they are.
+    /// The first visible messages; their dequeue count does not change.
     pub(crate) fn peek(&self, queue: &str, count: usize) -> Vec<StoredMessage> {
         let now = self.now();
         let is_visible = |m: &StoredMessage| m.holder.is_none() && m.visible <= now && m.expires > now;
         self.messages(queue).into_iter().filter(is_visible).take(count).collect()
     }
 
-    /// Up to `count` visible messages for `host`, hidden from now on as long as it lives, and a lease longer.
+    /// Receives up to `count` messages for `host`. They stay hidden until the host has died and the lease has expired.
     pub(super) fn receive(&self, queue: &str, count: usize, host: Uuid) -> Vec<StoredMessage> {
         self.hide(queue, count, LEASE, Some(host))
     }
 
-    /// Up to `count` visible messages for somebody who is no host, hidden for a time.
+    /// Receives up to `count` messages for a client that is not a host, hidden for a fixed time.
     pub(crate) fn take(&self, queue: &str, count: usize, hidden: TimeDelta) -> Vec<StoredMessage> {
         self.hide(queue, count, hidden, None)
     }
@@ -197,7 +197,7 @@ impl Storage {
     fn hide(&self, queue: &str, count: usize, hidden: TimeDelta, host: Option<Uuid>) -> Vec<StoredMessage> {
         let now = self.now();
         let mut state = self.lock();
-        // A queue that is only listened to is not made.
+        // Receiving does not create the queue.
         let Some(messages) = state.queues.get_mut(queue) else { return Vec::new() };
         messages.retain(|message| message.holder.is_some() || message.expires > now);
         let visible =
@@ -214,7 +214,7 @@ impl Storage {
             .collect()
     }
 
-    /// Takes a message away, if `receipt` is still its last.
+    /// Deletes a message, if `receipt` is its latest pop receipt.
     pub(crate) fn delete(&self, queue: &str, receipt: Uuid) {
         if let Some(messages) = self.lock().queues.get_mut(queue) {
             messages.retain(|message| message.receipt != receipt);
@@ -222,7 +222,7 @@ impl Storage {
         self.clock().notify();
     }
 
-    /// Gives a message back, to be seen again after `delay`.
+    /// Makes a message visible again after `delay`.
     pub(crate) fn release(&self, queue: &str, receipt: Uuid, delay: TimeDelta) {
         let visible = self.now() + delay;
         self.change(queue, |message| message.receipt == receipt, visible);
@@ -246,7 +246,7 @@ impl Storage {
         self.lock().timers.entry(timer.to_owned()).or_default().status = Some(status);
     }
 
-    /// Waits for the lock that makes a timer run on one host only.
+    /// Waits for the lock that lets a timer run on one host only.
     pub(super) async fn lock_timer(&self, timer: &str, host: Uuid) {
         let take = |now| {
             let mut state = self.lock();
@@ -270,7 +270,7 @@ impl Storage {
         self.clock().notify();
     }
 
-    /// `host` died: what it worked on shows again when the last lease that it renewed is over.
+    /// `host` died: its messages become visible when the last renewed lease expires.
     pub(super) fn abandon_host(&self, host: Uuid) {
         let now = self.now();
         let mut state = self.lock();

@@ -1,4 +1,4 @@
-//! Keeps the handler alive, and knows when to stop trying (`HttpFunctionInvocationDispatcher.cs`,
+//! Restarts the handler, and stops the host after repeated failures (`HttpFunctionInvocationDispatcher.cs`,
 //! `WorkerProcess.cs`).
 
 use std::{
@@ -17,23 +17,23 @@ use super::{
     worker::{RunningWorker, Worker},
 };
 
-/// Between two probes of a handler that starts.
+/// The interval between readiness probes.
 const PROBE_INTERVAL: Duration = Duration::from_millis(25);
-/// How long it may take to start.
+/// How long the handler may take to start.
 const START_TIMEOUT: Duration = Duration::from_secs(30);
-/// How long an invocation waits for it; then the host stops.
+/// How long an invocation waits for a ready handler; then the host stops.
 const READY_TIMEOUT: Duration = Duration::from_secs(120);
-/// Failures that end the host, unless it was quiet for long between them.
+/// The number of failures that stops the host, unless `FAILURE_RESET` passes between two of them.
 const MAX_FAILURES: usize = 3;
 const FAILURE_RESET: Duration = Duration::from_secs(30 * 60);
 
-/// The exit code of a handler that wants to be started again.
+/// The exit code with which a handler asks for a restart.
 const RESTART_EXIT_CODE: i32 = 200;
 
 pub(super) struct Supervisor {
     state: watch::Sender<State>,
     restart: Notify,
-    /// The handler, ready or not.
+    /// The started handler, ready or not.
     worker: Mutex<Option<Arc<dyn RunningWorker>>>,
 }
 
@@ -44,7 +44,7 @@ enum State {
     Stopped,
 }
 
-/// How a handler's life ended.
+/// Why a handler ended.
 enum WorkerEnd {
     Failure,
     Restart,
@@ -99,7 +99,7 @@ impl Supervisor {
         self.wait_for_end(&*running, log).await
     }
 
-    /// Exit code 0 is no end to the host: it believes that the handler lives, and every invocation fails.
+    /// The host ignores exit code 0: it takes the handler for running, and every invocation fails.
     async fn wait_for_end(&self, running: &dyn RunningWorker, log: &Log) -> WorkerEnd {
         let code = tokio::select! {
             code = running.wait_for_exit() => code,
@@ -122,23 +122,23 @@ impl Supervisor {
         }
     }
 
-    /// Kills the handler and starts it again; this is no failure of its own.
+    /// Kills and restarts the handler; this does not count as a failure.
     pub(super) fn restart(&self) {
         self.restart.notify_one();
     }
 
-    /// Kills the handler as somebody else would.
+    /// Kills the handler from outside and waits until the host has noticed.
     pub(super) async fn kill_worker(&self) {
         let Some(worker) = self.worker() else { return };
         worker.kill();
         if worker.wait_for_exit().await != 0 {
             let is_it = |state: &State| matches!(state, State::Ready(ready) if Arc::ptr_eq(ready, &worker));
-            // The sender is ours, and so is alive.
+            // Cannot fail: `self` owns the sender.
             drop(self.state.subscribe().wait_for(|state| !is_it(state)).await);
         }
     }
 
-    /// Ends the handler for good.
+    /// Kills the handler and stops the host.
     pub(super) fn end(&self) {
         self.set(State::Stopped);
         if let Some(worker) = self.worker.lock().unwrap_or_else(PoisonError::into_inner).take() {
@@ -146,7 +146,7 @@ impl Supervisor {
         }
     }
 
-    /// The handler, as soon as it is ready; `None` when there will be none.
+    /// Waits for a ready handler; `None` if the host has stopped.
     pub(super) async fn ready(&self) -> Option<Arc<dyn RunningWorker>> {
         let mut state = self.state.subscribe();
         let completed =
@@ -163,7 +163,7 @@ impl Supervisor {
         }
     }
 
-    /// The handler, ready or not.
+    /// The started handler, ready or not.
     pub(super) fn worker(&self) -> Option<Arc<dyn RunningWorker>> {
         self.worker.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -174,7 +174,7 @@ impl Supervisor {
 
     pub(super) async fn wait_until_stopped(&self) {
         let mut state = self.state.subscribe();
-        // The sender is ours, and so is alive.
+        // Cannot fail: `self` owns the sender.
         drop(state.wait_for(|state| matches!(state, State::Stopped)).await);
     }
 

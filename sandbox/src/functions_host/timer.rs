@@ -1,5 +1,5 @@
-//! The timer trigger: on one host only, by its schedule, and again by its retry policy
-//! (azure-webjobs-sdk-extensions, `TimerListener.cs`).
+//! The timer trigger: runs on one host only, by its schedule and its retry policy (azure-webjobs-sdk-extensions,
+//! `TimerListener.cs`).
 
 use std::sync::Arc;
 
@@ -11,14 +11,14 @@ use super::{
     storage::ScheduleStatus,
 };
 
-/// Runs the function whenever its time has come, as long as there is a handler to be hoped for.
+/// Runs the function on its schedule until the host stops.
 pub(super) async fn listen(host: Arc<Instance>, function: Function, timer: Timer) {
     let run = async {
         host.storage.lock_timer(&function.name, host.id).await;
         run_schedule(&host, &function, &timer).await;
     };
     tokio::select! {
-        // First, so that a run that the end of the handler cuts short is still written down.
+        // Polled first, so that a run that the stop interrupts is still logged.
         biased;
         () = run => {}
         () = host.supervisor.wait_until_stopped() => {}
@@ -47,7 +47,7 @@ fn save_status(host: &Instance, function: &Function, timer: &Timer, status: Sche
     }
 }
 
-/// One occurrence, with its repetitions. A failure advances the schedule too.
+/// Runs one occurrence with its retries. A failure advances the schedule too.
 async fn fire(host: &Instance, function: &Function, timer: &Timer, is_past_due: bool) {
     let began = host.storage.now();
     let status = host.storage.status(&function.name).filter(|_| timer.use_monitor);
@@ -85,7 +85,7 @@ fn may_retry(retry: &Retry, attempt: u32) -> bool {
     retry.most.is_none_or(|most| attempt <= most)
 }
 
-/// What `POST /admin/functions/{function}` sets off.
+/// Runs the function as `POST /admin/functions/{function}` does.
 pub(super) async fn run_manually(host: &Instance, function: &Function) -> Result<Invocation, String> {
     let Trigger::Timer(timer) = &function.trigger else {
         return Err(format!("{} is not run by a timer", function.name));

@@ -1,7 +1,7 @@
-//! `firstpass-sandbox serve`: the product's handler on the sandbox at `SANDBOX_URL`, which another process serves.
+//! `firstpass-sandbox serve`: the product's handler on the sandbox at `SANDBOX_URL`, which runs in another process.
 //!
-//! Nothing else has to be set. The clock follows the sandbox's. The ledger is in memory, or in a container of a storage
-//! emulator on this machine: a simulated tenant must not change the records of a real one.
+//! No other setting is required. The clock follows the sandbox's. The ledger is in memory, or in a storage emulator on
+//! this machine: a simulated tenant must not change the records of a real one.
 
 pub mod transport;
 
@@ -20,10 +20,10 @@ use firstpass::{
 use self::transport::{LoopbackUrl, SandboxTransport};
 use crate::{azure::azure_variable, tenant::samples::SENDER};
 
-/// Stands for a ledger in memory where the product wants a URL.
+/// The `LEDGER_URL` that means a ledger in memory: the product requires a URL.
 const MEMORY_LEDGER_URL: &str = "https://memory.invalid/ledger";
 
-/// Serves the Functions host until it kills the process.
+/// Serves the Functions host until the host ends the process.
 ///
 /// # Errors
 /// When the port is not set or cannot be listened on.
@@ -44,15 +44,15 @@ pub fn run(env: &Environment) -> Result<(), String> {
     )
 }
 
-/// The settings as the product reads them: what it requires has a value.
+/// `env` with defaults for the settings that the product requires.
 pub fn product_environment(env: &Environment) -> Environment {
     env.clone().or([("MAIL_FROM", SENDER), ("LEDGER_URL", MEMORY_LEDGER_URL)])
 }
 
-/// The App on the sandbox at `SANDBOX_URL`.
+/// Builds the App on the sandbox at `SANDBOX_URL`.
 ///
 /// # Errors
-/// Every setting that keeps it from working.
+/// Every setting that is wrong.
 pub fn build_app(
     settings: Settings,
     env: &Environment,
@@ -62,7 +62,7 @@ pub fn build_app(
     let sandbox = SandboxTransport::new(http.clone(), url.clone(), Clock::system());
     let IdentitySettings { client_id, .. } = settings.identity;
     let identity = env.get("IDENTITY_ENDPOINT").and_then(|text| Url::parse(text).ok());
-    // A token from another identity endpoint is none of the sandbox's business.
+    // Only the sandbox's own identity endpoint may provide the token: a real one must not reach the sandbox.
     let credential = if identity.is_some_and(|identity| url.is_origin_of(&identity)) {
         startup::credential(client_id, true, Arc::new(http))?
     } else {
@@ -71,7 +71,7 @@ pub fn build_app(
     let ledger: Arc<dyn Ledger> = if settings.ledger_url.as_str() == MEMORY_LEDGER_URL {
         Arc::new(MemoryLedger::default())
     } else {
-        // The identity of the sandbox means nothing to a storage account.
+        // A storage account does not accept the sandbox's token.
         startup::ledger(&settings.ledger_url, None)?
     };
     let service = settings.queues.clone().filter(|s| !matches!(s.access, QueueAccess::Identity { .. }));
@@ -80,7 +80,7 @@ pub fn build_app(
     Ok((app, sandbox))
 }
 
-/// The sandbox's URL, if it and the ledger's are on this machine and this machine is not Azure's.
+/// Checks that the sandbox and the ledger are on this machine and that this is not Azure.
 fn check(env: &Environment) -> Result<LoopbackUrl, SettingsError> {
     const EXAMPLE: &str = "http://127.0.0.1:8089";
     let mut problems = Vec::new();

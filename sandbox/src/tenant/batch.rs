@@ -14,7 +14,7 @@ use super::{
     wire::{ConnectionFault, ErrorResponse, GraphCall, GraphResponse},
 };
 
-/// How many parts a batch may have.
+/// The maximum number of parts.
 const PARTS_MAX: usize = 20;
 
 #[derive(Deserialize)]
@@ -34,12 +34,12 @@ struct PartRequest {
     body: Option<Value>,
     #[serde(default)]
     depends_on: Vec<String>,
-    /// What Microsoft's SDK for Python writes instead, into every part. Graph does not know it and lets it pass.
+    /// The misspelling that Microsoft's SDK for Python writes into every part. Graph ignores it.
     #[serde(default, rename = "depends_on")]
     misspelt_depends_on: Vec<String>,
 }
 
-/// Runs the parts side by side. What each came to is noted in `journal`, in the order they were sent.
+/// Runs the parts concurrently and notes them in `journal` in the order of the request.
 pub(super) async fn run(
     sandbox: &Sandbox,
     call: &GraphCall,
@@ -73,7 +73,7 @@ pub(super) async fn run(
         });
         responses.push(part_response(&id, response));
     }
-    // Graph promises no order. So that nobody relies on one, this is not the one they were sent in.
+    // Graph does not promise an order, so the responses come in another one than the requests.
     responses.reverse();
     Ok(GraphResponse {
         connection_fault: broken.filter(|kind| *kind == ConnectionFault::Lost),
@@ -81,7 +81,7 @@ pub(super) async fn run(
     })
 }
 
-/// The faults are selected before anything happens: one of them may be that the batch never arrived.
+/// The faults are selected first: one of them can refuse the connection of the whole batch.
 fn select(sandbox: &Sandbox, parts: &[(String, GraphCall)]) -> Vec<Option<SelectedFault>> {
     let now = sandbox.now();
     let faults = &mut sandbox.lock().faults;
@@ -136,7 +136,7 @@ impl PartRequest {
     }
 }
 
-/// A part has its own headers; who asks, and whom, is said once, by the batch.
+/// A part has its own headers; the token, `Host` and `client-request-id` are the batch's.
 fn part_headers(own: &Map<String, Value>, batch: &GraphCall) -> Result<HeaderMap, ErrorResponse> {
     let mut headers = HeaderMap::new();
     for name in [header::AUTHORIZATION, header::HOST, HeaderName::from_static("client-request-id")] {

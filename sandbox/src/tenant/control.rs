@@ -1,4 +1,4 @@
-//! The sandbox's own endpoints, and the one that App Service has for managed identities.
+//! The sandbox's own endpoints, `/sandbox/*`.
 
 use std::collections::BTreeSet;
 
@@ -30,7 +30,7 @@ pub(super) fn routes() -> Router<Sandbox> {
         .route("/sandbox/permissions/{name}", put(grant).delete(revoke))
 }
 
-/// The whole tenant as JSON: what tests in other processes look at.
+/// The tenant and its journal as JSON.
 pub(super) fn state(sandbox: &Sandbox) -> Value {
     let now = sandbox.now();
     let state = sandbox.lock();
@@ -115,7 +115,7 @@ async fn remove_member(
     change_member(&sandbox, &group, &user, Tenant::remove_member)
 }
 
-/// As an admin in the portal, with the group's id or name and the user's.
+/// Changes a membership as an admin does; group and user by id or name.
 fn change_member(
     sandbox: &Sandbox,
     group: &str,
@@ -135,7 +135,6 @@ fn change_member(
     }
 }
 
-/// What the app may do.
 async fn show_permissions(State(sandbox): State<Sandbox>) -> Response {
     let granted: Vec<_> = sandbox.lock().tenant.granted.iter().map(|permission| permission.name()).collect();
     GraphResponse::ok(json!({ "granted": granted })).into_response()

@@ -1,4 +1,4 @@
-//! One call: the check of its token, the fault that was selected for it, the latency, and the call itself.
+//! The processing of one call: token check, selected fault, latency, and the call itself.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use super::{
     wire::{ConnectionFault, ErrorResponse, GraphCall, GraphResponse},
 };
 
-/// One call, alone or as a part of a batch.
+/// Processes one call, alone or as a part of a batch.
 pub(super) async fn dispatch(
     sandbox: &Sandbox,
     call: &GraphCall,
@@ -34,7 +34,7 @@ pub(super) async fn dispatch(
     apply_fault(sandbox, call, fault, effect).await
 }
 
-/// Has `effect` apply_fault its fault.
+/// Runs `effect` with the fault that was selected for the call.
 pub(super) async fn apply_fault(
     sandbox: &Sandbox,
     call: &GraphCall,
@@ -69,7 +69,7 @@ async fn execute(
         return Err(error);
     }
     call.check_bearer()?;
-    // Taken before the wait and kept through it: a slow request is what fills a mailbox.
+    // The slot is held during the latency: slow requests fill a mailbox.
     let _slot = MailboxSlot::take(sandbox, call)?;
     let latency = sandbox.lock().tenant.latency;
     let delay = match fault {

@@ -1,4 +1,4 @@
-//! Event Grid between the tenant and a queue: what a change of a group's members becomes.
+//! Event Grid between the tenant and a queue: changes of memberships become events.
 
 use std::collections::BTreeSet;
 
@@ -9,8 +9,8 @@ use uuid::Uuid;
 
 use super::{Sandbox, State, Subscription, Tenant, subscription::TENANT_ID};
 
-/// A partner topic that is activated, and an event subscription that leads from it to a queue. Every subscription to
-/// Graph whose notification URL is one of Event Grid ends there.
+/// An activated partner topic with an event subscription that delivers to a queue. It receives the notifications of
+/// every Graph subscription whose notification URL is one of Event Grid.
 pub struct EventGrid {
     sink: Sink,
     delta: Option<Removed>,
@@ -19,26 +19,26 @@ pub struct EventGrid {
     ids: StdRng,
 }
 
-/// Takes an event as text, and how much later it arrives.
+/// Receives an event as text, and the delay of its delivery.
 type Sink = Box<dyn Fn(String, TimeDelta) + Send>;
 
-/// How an event that names members says that one is gone.
+/// How `members@delta` marks a removed member (assumed; neither is documented for Event Grid).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Removed {
-    /// `"deleted"`, as webhooks are seen to say it.
+    /// `"deleted"`, as reported of webhooks.
     Text,
-    /// `{"reason":"deleted"}`, as delta queries say it.
+    /// `{"reason":"deleted"}`, as in delta queries.
     Object,
 }
 
-/// Who came and who went since somebody last looked.
+/// The membership change since the last notification.
 struct MembershipChange {
     added: Vec<Uuid>,
     removed: Vec<Uuid>,
 }
 
 impl EventGrid {
-    /// Delivers to `sink`, at once, events that name the group alone, as they are documented.
+    /// Delivers to `sink` without delay, with events that name the group only, as documented.
     pub fn delivering_to(sink: impl Fn(String, TimeDelta) + Send + 'static) -> Self {
         Self {
             sink: Box::new(sink),
@@ -49,13 +49,13 @@ impl EventGrid {
         }
     }
 
-    /// With events that name the members, in `members@delta`.
+    /// Adds the changed members to each event, in `members@delta`.
     pub fn naming_members(mut self, removed: Removed) -> Self {
         self.delta = Some(removed);
         self
     }
 
-    /// With events that take this long.
+    /// Delays each delivery.
     pub fn delayed(mut self, by: TimeDelta) -> Self {
         self.delay = by;
         self
@@ -72,7 +72,7 @@ impl EventGrid {
         (self.sink)(event, self.delay);
     }
 
-    /// A CloudEvent, as Event Grid writes it into a queue: one to a message.
+    /// The CloudEvent, as Event Grid writes it into a queue: one in each message.
     fn event(
         &mut self,
         subscription: &Subscription,
@@ -126,7 +126,7 @@ fn delta(change: &MembershipChange, removed: Removed) -> Value {
 }
 
 impl Sandbox {
-    /// From now on changes of groups with a live subscription reach a queue.
+    /// Delivers changes of groups with a live subscription from now on.
     pub fn connect_event_grid(&self, mut grid: EventGrid) {
         let mut state = self.lock();
         grid.ids = StdRng::seed_from_u64(state.tenant.seed().wrapping_add(3));
@@ -135,8 +135,8 @@ impl Sandbox {
 }
 
 impl State {
-    /// Notices what became of the members of groups with a subscription, whoever changed them. To be called after
-    /// everything that may have.
+    /// Publishes the membership changes of subscribed groups. Call it after everything that may have changed a
+    /// membership.
     pub(super) fn publish_changes(&mut self, now: DateTime<Utc>) {
         let Self { tenant, event_grid, .. } = self;
         tenant.subscriptions.retain(|_, subscription| subscription.expires > now);
@@ -150,7 +150,7 @@ impl State {
     }
 }
 
-/// The change that a subscription has not seen yet. Who subscribes sees what changes from then on.
+/// Takes the change that the subscription has not reported yet. The first call only records the members.
 fn take_change(
     tenant: &mut Tenant,
     id: Uuid,

@@ -1,4 +1,4 @@
-//! What can go wrong between a caller and Graph, on demand.
+//! Faults between a caller and Graph.
 
 use std::{collections::BTreeMap, mem, sync::Arc, time::Duration};
 
@@ -13,74 +13,74 @@ use super::{
     wire::{ErrorResponse, GraphCall},
 };
 
-/// A fault that goes off when the `nth` request that it fits arrives, and at the `times - 1` after it.
+/// A fault for the `nth` matching request and for the `times - 1` after it.
 ///
-/// It fits single requests and parts of batches alike. A part can be throttled or fail alone; a connection that is
-/// refused or project takes the whole batch with it, and a delayed part holds it up.
+/// It matches single requests and parts of batches. Throttling and errors affect one part; a refused or lost connection
+/// affects the whole batch, and a delayed part delays it.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Fault {
-    /// The HTTP method; any if none.
+    /// The HTTP method; `None` for any.
     #[serde(default)]
     pub method: Option<String>,
-    /// What the path and query, as sent, contain somewhere.
+    /// A substring of the path and query, as sent.
     #[serde(default)]
     pub path_contains: String,
-    /// What the body, as sent, contains somewhere: an address, or the user that a batch asks about.
+    /// A substring of the body, as sent.
     #[serde(default)]
     pub body_contains: String,
-    /// Which of the requests that fit is the first to be hit, from 1.
+    /// The first matching request that is affected, from 1.
     #[serde(default = "one")]
     pub nth: u32,
-    /// How many are hit.
+    /// How many matching requests are affected.
     #[serde(default = "one")]
     pub times: u32,
-    /// How long after it was armed it can still go off; for ever if not said.
+    /// How long the fault stays armed; `None` for no limit.
     #[serde(default, rename = "for_seconds", deserialize_with = "some_seconds")]
     pub lasts: Option<Duration>,
-    /// What happens to them.
+    /// The effect.
     pub kind: FaultKind,
 }
 
-/// What happens to a request.
+/// The effect of a fault.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum FaultKind {
-    /// 429 instead of the effect.
+    /// 429; the request has no effect.
     Throttle {
-        /// The text of the `Retry-After` header, if there is one. Graph is seen to send fractions.
+        /// The text of the `Retry-After` header, if any. Graph is reported to send fractions.
         #[serde(default)]
         retry_after: Option<String>,
     },
-    /// An error instead of the effect.
+    /// An error; the request has no effect.
     Fail {
         /// The HTTP status.
         status: u16,
-        /// The code in Graph's envelope.
+        /// The code of the error.
         #[serde(default)]
         code: String,
-        /// The message in Graph's envelope.
+        /// The message of the error.
         #[serde(default)]
         message: String,
     },
-    /// The effect, and then an error instead of its answer: a gateway that lost patience. Who asked cannot tell this
-    /// from [`FaultKind::Fail`].
+    /// The request takes effect, but the response is an error, as from a gateway that timed out. The caller cannot tell
+    /// it from [`FaultKind::Fail`].
     FailAfter {
         /// The HTTP status.
         status: u16,
     },
-    /// The effect, and then a project connection instead of the answer.
+    /// The request takes effect, but the connection closes before the response.
     LoseAnswer,
-    /// No connection, no effect. On loopback, where the connection stands already, it is project.
+    /// The connection is refused; the request has no effect. On loopback the open connection is closed.
     Refuse,
-    /// A wait before the effect. The effect comes even if the caller has gone away.
+    /// A delay before the request takes effect, which happens even if the caller disconnects.
     #[serde(deserialize_with = "seconds")]
     Delay(Duration),
-    /// A wait between the effect and the answer.
+    /// A delay between the effect and the response.
     #[serde(deserialize_with = "seconds")]
     DelayAfter(Duration),
-    /// The answer of a replica that stands still since the fault was armed: accounts, passes, memberships and
-    /// subscriptions are read as they were then. Changes are made to the tenant as it is.
+    /// A stale replica answers a read: accounts, passes, memberships and subscriptions are as they were when the fault
+    /// was armed. Writes change the current tenant.
     Stale,
 }
 
@@ -97,7 +97,7 @@ fn some_seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Dur
 }
 
 impl Fault {
-    /// A fault that goes off once, at the first request with this method and these words in its URL.
+    /// A fault for the first request with this method and this substring in its URL.
     pub fn on(method: &str, path_contains: &str, kind: FaultKind) -> Self {
         Self {
             method: Some(method.to_owned()),
@@ -110,31 +110,31 @@ impl Fault {
         }
     }
 
-    /// The fault, at requests with these words in their body.
+    /// Restricts the fault to requests with this substring in the body.
     pub fn body(mut self, contains: &str) -> Self {
         self.body_contains = contains.to_owned();
         self
     }
 
-    /// The fault, until that long after it was armed.
+    /// Disarms the fault after this time.
     pub fn lasting(mut self, time: Duration) -> Self {
         self.lasts = Some(time);
         self
     }
 
-    /// The fault, sparing the requests before the `nth`.
+    /// Skips the matching requests before the `nth`.
     pub fn nth(mut self, nth: u32) -> Self {
         self.nth = nth;
         self
     }
 
-    /// The fault, that many times in a row.
+    /// Affects this many matching requests.
     pub fn times(mut self, times: u32) -> Self {
         self.times = times;
         self
     }
 
-    /// The fault, until it is cleared.
+    /// Keeps the fault armed until it is cleared.
     pub fn always(self) -> Self {
         self.times(u32::MAX)
     }
@@ -150,7 +150,7 @@ impl Fault {
 }
 
 impl FaultKind {
-    /// The error that stands in for the effect, if the fault is of that kind.
+    /// The error response that replaces the effect, if the kind is one.
     pub(super) fn as_error(&self) -> Option<ErrorResponse> {
         match self {
             Self::Throttle { retry_after } => {
@@ -170,11 +170,11 @@ impl FaultKind {
     }
 }
 
-/// A fault that goes off.
+/// A fault that was selected for a request.
 #[derive(Clone)]
 pub(super) struct SelectedFault {
     pub(super) kind: FaultKind,
-    /// What a stale read is answered from.
+    /// The replica for a stale read.
     pub(super) replica: Option<Arc<Replica>>,
 }
 
@@ -184,7 +184,7 @@ impl From<FaultKind> for SelectedFault {
     }
 }
 
-/// Accounts, passes, subscriptions, and groups with their members, as they were.
+/// A snapshot of the data that a stale replica serves.
 pub(super) struct Replica {
     users: BTreeMap<Uuid, Person>,
     groups: BTreeMap<Uuid, Group>,
@@ -202,7 +202,7 @@ impl Replica {
         }
     }
 
-    /// The tenant that reads see, put in the place of `tenant`, which is handed back.
+    /// Puts the snapshot into `tenant` and returns the current data.
     pub(super) fn swap_into(&self, tenant: &mut Tenant) -> Self {
         Self {
             users: mem::replace(&mut tenant.users, self.users.clone()),
@@ -212,7 +212,7 @@ impl Replica {
         }
     }
 
-    /// Puts back what was there.
+    /// Puts the current data back.
     pub(super) fn restore(self, tenant: &mut Tenant) {
         tenant.users = self.users;
         tenant.groups = self.groups;
@@ -247,7 +247,7 @@ impl Faults {
         self.armed.push(Armed { fault, seen: 0, until, replica });
     }
 
-    /// Those that can still hit a request.
+    /// The faults that can still affect a request.
     pub(super) fn pending(&self) -> impl Iterator<Item = &Fault> {
         let is_pending = |armed: &&Armed| armed.seen < armed.fault.nth.saturating_add(armed.fault.times) - 1;
         self.armed.iter().filter(is_pending).map(|armed| &armed.fault)
@@ -262,13 +262,13 @@ impl Faults {
         self.rate = rate.clamp(0.0, 1.0);
     }
 
-    /// What happens to a request that has just arrived.
+    /// Selects the fault for a request.
     pub(super) fn select(&mut self, call: &GraphCall, now: DateTime<Utc>) -> Option<SelectedFault> {
         self.select_armed(call, now).or_else(|| self.select_random(RANDOM_FAULTS.len()))
     }
 
-    /// What happens to a part of a batch. By select_random it meets errors only: what happens to connections by select_random, the
-    /// batch has had its select for.
+    /// Selects the fault for a part of a batch. A random fault is an error: random faults of connections are selected
+    /// for the batch.
     pub(super) fn select_for_part(&mut self, call: &GraphCall, now: DateTime<Utc>) -> Option<SelectedFault> {
         self.select_armed(call, now).or_else(|| self.select_random(RANDOM_ERROR_COUNT))
     }
@@ -287,7 +287,7 @@ impl Faults {
         selected
     }
 
-    /// At the set rate one of the first `kinds` of [`RANDOM_FAULTS`].
+    /// At the set rate, one of the first `kinds` of [`RANDOM_FAULTS`].
     fn select_random(&mut self, kinds: usize) -> Option<SelectedFault> {
         if self.rate == 0.0 || !self.rng.random_bool(self.rate) {
             return None;
@@ -296,7 +296,7 @@ impl Faults {
     }
 }
 
-/// What happens by select_random: what passes if one waits. The first [`RANDOM_ERROR_COUNT`] of them can happen to a part of a batch.
+/// The kinds of random faults, all transient. A part of a batch meets only the first [`RANDOM_ERROR_COUNT`].
 const RANDOM_FAULTS: [fn() -> FaultKind; 14] = [
     || FaultKind::Throttle { retry_after: Some("2.128".to_owned()) },
     || FaultKind::Throttle { retry_after: Some("7".to_owned()) },

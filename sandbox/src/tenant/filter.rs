@@ -1,11 +1,11 @@
-//! The few forms of `$filter` that the sandbox understands. All others are refused.
+//! The forms of `$filter` that the sandbox implements. It refuses all others.
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::{Person, schema, wire::ErrorResponse};
 
-/// A condition on users: comparisons, all of which must hold.
+/// A filter on users: comparisons joined by `and`.
 pub(super) struct UserFilter(Vec<Comparison>);
 
 enum Comparison {
@@ -26,7 +26,7 @@ impl UserFilter {
         text.split(" and ").map(Comparison::parse).collect::<Result<_, _>>().map(Self)
     }
 
-    /// Whether Graph answers it only from the eventual index.
+    /// Whether Graph requires an advanced query for it.
     pub(super) fn is_advanced(&self) -> bool {
         self.0.iter().any(|comparison| matches!(comparison, Comparison::HireDate(..)))
     }
@@ -73,7 +73,7 @@ impl Operator {
             "le" => Ok(Self::Le),
             "eq" => Ok(Self::Eq),
             "ne" => Err(ErrorResponse::not_implemented(&format!("the operator '{text}'"))),
-            // Graph's documentation names eq, ne, ge, le and in for hire dates, and no others.
+            // Hire dates support eq, ne, ge, le and in only (filter table of directory objects).
             _ => Err(ErrorResponse::unsupported_query(format!(
                 "Unsupported or invalid query filter clause: '{text}'."
             ))),
@@ -81,9 +81,9 @@ impl Operator {
     }
 }
 
-/// Refuses what OData has and the sandbox does not: functions, parentheses, `or`, `not`, `in`.
+/// Refuses the forms that OData has and the sandbox does not implement: functions, parentheses, `or`, `not`, `in`.
 fn check_form(text: &str) -> Result<(), ErrorResponse> {
-    // What stands in quotes is every other piece.
+    // Every second piece is inside quotes.
     let bare: String = text.split('\'').step_by(2).collect();
     let is_simple = |word: &str| !["or", "not", "in", "has"].contains(&word);
     if bare.contains(['(', ')']) || !bare.split(' ').all(is_simple) {
@@ -92,7 +92,7 @@ fn check_form(text: &str) -> Result<(), ErrorResponse> {
     Ok(())
 }
 
-/// The GUID of `principalId eq '…'`, the one filter that role assignments are asked with.
+/// The id in `principalId eq '…'`, the only filter on role assignments that is implemented.
 pub(super) fn principal(text: &str) -> Result<Uuid, ErrorResponse> {
     check_form(text)?;
     let (property, operator, value) = terms(text)?;

@@ -1,4 +1,4 @@
-//! A tenant of any size, the same for the same seed.
+//! Generates a tenant of any size from a seed.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use firstpass::zone::Tz;
@@ -10,13 +10,13 @@ use super::{
     samples::{ON_DEMAND_GROUP, add_office, midnight_in, zone},
 };
 
-/// How many plain members the on-demand group has.
+/// The number of users in the on-demand group.
 const ON_DEMAND_MEMBERS: usize = 16;
 
-/// How many joiners share a manager.
+/// The number of joiners with the same manager.
 const TEAM: usize = 12;
 
-/// What is peculiar about a joiner.
+/// What is special about a joiner.
 #[derive(Clone, Copy)]
 enum JoinerKind {
     Plain,
@@ -42,7 +42,7 @@ enum JoinerKind {
     Replicating,
 }
 
-/// Every kind, with the note that goes with it.
+/// Every kind, with its note.
 const KINDS: &[(JoinerKind, &str)] = &[
     (JoinerKind::Plain, "plain"),
     (JoinerKind::NoManager, "no manager"),
@@ -67,7 +67,7 @@ const KINDS: &[(JoinerKind, &str)] = &[
     (JoinerKind::Replicating, "made a moment ago"),
 ];
 
-/// Country, language, zone. Without a language the reader has to go by the country.
+/// Country, language, zone. Without a language, the mail's language follows from the country.
 const PLACES: &[(&str, Option<&str>, &str)] = &[
     ("GB", Some("en-GB"), "Europe/London"),
     ("DE", Some("de-DE"), "Europe/Berlin"),
@@ -95,9 +95,9 @@ const SURNAMES: &[&str] = &[
     "Varga", "Walsh", "Yilmaz", "Zhou",
 ];
 
-/// A tenant with that many accounts that came from HR, of every kind that matters, and everyone they need.
+/// Generates a tenant with this many joiners, and the managers and groups that they need.
 ///
-/// The first of them go through the kinds one by one; most of the others are plain.
+/// The first joiners are one of each kind; most of the others are plain. The same arguments make the same tenant.
 pub fn generate(joiners: usize, seed: u64, now: DateTime<Utc>) -> Tenant {
     let mut tenant = Tenant::new(seed);
     add_office(&mut tenant, now);
@@ -167,7 +167,7 @@ impl Generator {
         person.created(self.now - TimeDelta::days(14))
     }
 
-    /// Somebody with a private address.
+    /// A person with a private address.
     fn person(&mut self) -> Person {
         let person = Person::named(&self.name());
         let local = person.user_principal_name.split('@').next().unwrap_or_default().replace('\'', "");
@@ -198,7 +198,7 @@ impl Generator {
         person
     }
 
-    /// What hangs on an account beside its own properties.
+    /// Adds the pass, roles and memberships that belong to the kind.
     fn add_dependents(&mut self, tenant: &mut Tenant, id: Uuid, kind: JoinerKind) {
         if let Some(pass) = self.pass(tenant, id, kind) {
             tenant.add_pass(id, pass);

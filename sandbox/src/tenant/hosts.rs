@@ -1,4 +1,4 @@
-//! The hosts that the sandbox stands for and listens on.
+//! Host names: Graph's, and those of this machine.
 
 use std::net::IpAddr;
 

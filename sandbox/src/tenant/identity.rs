@@ -1,6 +1,6 @@
-//! The endpoint that App Service has for managed identities, at `/msi/token`.
+//! The managed identity endpoint of App Service, at `/msi/token`.
 //!
-//! It refuses in the words of App Service, whose errors are not Graph's: `statusCode`, `message`, `correlationId`.
+//! Its errors are App Service's, not Graph's: `statusCode`, `message`, `correlationId`.
 
 use axum::{
     extract::{RawQuery, State},
@@ -19,16 +19,16 @@ use super::{
     wire::GraphResponse,
 };
 
-/// The one version of the protocol that is current.
+/// The current version of the protocol.
 const API_VERSION: &str = "2019-08-01";
 
-/// Which identity the app has.
+/// The managed identity of the app.
 #[derive(Clone, Debug, Default)]
 pub struct Identity {
-    /// What IDENTITY_HEADER holds. Without it any value does that is not empty: the sandbox made none up.
+    /// The only value of X-IDENTITY-HEADER that is accepted; `None` accepts any value that is not empty.
     pub header: Option<String>,
-    /// The client id of the app's one identity, a user-assigned one. Without it the app has a system-assigned
-    /// identity, and every user-assigned one that is asked for.
+    /// The client id of a user-assigned identity, the only one. `None`: a system-assigned identity, and every
+    /// user-assigned identity that is requested.
     pub client_id: Option<Uuid>,
 }
 
@@ -39,7 +39,7 @@ pub struct TokenRequest {
     pub at: DateTime<Utc>,
     /// The resource that the token is for.
     pub resource: Option<String>,
-    /// The user-assigned identity that was asked for.
+    /// The requested user-assigned identity.
     pub client_id: Option<String>,
     /// The status of the response.
     pub status: u16,
@@ -94,7 +94,7 @@ impl Identity {
             let message = "No User Assigned or Delegated Managed Identity found for specified ClientId/ResourceId/PrincipalId.";
             return Err(bad(message));
         }
-        // The expiry is a string in App Service, and so it is here.
+        // App Service returns the expiry as a string.
         Ok(GraphResponse::ok(json!({
             "access_token": token(resource),
             "client_id": query.get("client_id"),
@@ -104,7 +104,7 @@ impl Identity {
         })))
     }
 
-    /// Whether the app has the identity that is asked for: without a client id the system-assigned one.
+    /// Whether the app has the requested identity; without a client id, the system-assigned one.
     fn has(&self, client_id: Option<&str>) -> bool {
         let asked = client_id.map(|id| id.parse::<Uuid>().ok());
         match (asked, self.client_id) {

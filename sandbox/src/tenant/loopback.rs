@@ -1,4 +1,4 @@
-//! The sandbox for other processes of this machine.
+//! The sandbox as a server on a loopback address.
 
 use std::{
     io,
@@ -24,8 +24,10 @@ use tokio::{
 
 use super::{Sandbox, wire::ConnectionFault};
 
-/// Serves the sandbox until the process ends. Refuses an address that others could reach: the tenant is made up, and
-/// its doors are open.
+/// Serves the sandbox until the process ends.
+///
+/// # Errors
+/// When the address is not loopback, because the sandbox does not authenticate its callers, or when the listener fails.
 pub async fn serve(sandbox: Sandbox, listener: TcpListener) -> io::Result<()> {
     if !listener.local_addr()?.ip().is_loopback() {
         return Err(io::Error::new(
@@ -41,7 +43,7 @@ pub async fn serve(sandbox: Sandbox, listener: TcpListener) -> io::Result<()> {
     .await
 }
 
-/// In place of an answer that a fault took away, the caller sees the connection end.
+/// Closes the connection instead of sending a response that a fault has replaced.
 async fn abort_connection_on_fault(
     ConnectInfo(handle): ConnectInfo<ConnectionAbortHandle>,
     request: Request,
@@ -54,10 +56,10 @@ async fn abort_connection_on_fault(
     response
 }
 
-/// A listener whose connections can be project.
+/// A listener whose connections can be aborted.
 struct AbortableListener(TcpListener);
 
-/// Cuts one connection.
+/// Aborts one connection.
 #[derive(Clone)]
 struct ConnectionAbortHandle(Arc<AtomicBool>);
 

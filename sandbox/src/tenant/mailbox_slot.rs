@@ -12,7 +12,7 @@ use super::{
 /// How many requests a mailbox serves at a time (throttling limits of Graph, Outlook service).
 const MAILBOX_CONCURRENCY: usize = 4;
 
-/// One of the few places at a mailbox, given back when it is dropped.
+/// One of the concurrent requests to a mailbox, released when dropped.
 pub(super) struct MailboxSlot {
     sandbox: Sandbox,
     mailbox: Uuid,

@@ -1,4 +1,4 @@
-//! Collections, a page at a time.
+//! Pages of collections.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
@@ -10,9 +10,9 @@ use super::{
     wire::{ErrorResponse, GraphCall, GraphResponse},
 };
 
-/// The page of `ids` that the request asks for, each item as `render` shows it. `ids` are in order.
+/// The requested page of `ids`, which must be in order; `render` makes each item.
 ///
-/// A link to the next page carries every option of the request; its token is good for that request only.
+/// The link to the next page repeats every option; its token is valid for the same request only.
 pub(super) fn page(
     call: &GraphCall,
     query: &Query,
@@ -39,13 +39,13 @@ pub(super) fn page(
     Ok(GraphResponse::ok(Value::Object(body)))
 }
 
-/// `object` as the whole of an answer.
+/// `object` as a whole response body.
 pub(super) fn entity(call: &GraphCall, context: &str, mut object: Map<String, Value>) -> Value {
     object.insert("@odata.context".to_owned(), context_url(call, context).into());
     Value::Object(object)
 }
 
-/// What follows the type in a context: `(id,displayName)`.
+/// The part of a context URL that lists the selected properties: `(id,displayName)`.
 pub(super) fn selected(select: Option<&[String]>) -> String {
     select.map_or_else(String::new, |names| format!("({})", names.join(",")))
 }

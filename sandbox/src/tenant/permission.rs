@@ -1,6 +1,6 @@
-//! What the app may do in Microsoft Graph.
+//! The app's permissions in Microsoft Graph.
 //!
-//! It starts with what docs/PERMISSIONS.md asks for in any case. Taking one away shows what an admin sees who forgot it.
+//! A tenant starts with those that docs/PERMISSIONS.md always requires.
 
 use std::collections::BTreeSet;
 
@@ -8,14 +8,14 @@ use axum::http::StatusCode;
 
 use super::wire::ErrorResponse;
 
-/// An application permission, by the name that it has in Entra ID.
+/// An application permission of Microsoft Graph.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Permission {
     /// `GroupMember.Read.All`
     GroupMemberRead,
-    /// `GroupMember.ReadWrite.All`, which firstpass does not ask for.
+    /// `GroupMember.ReadWrite.All`, which firstpass does not need.
     GroupMemberReadWrite,
-    /// `Group.Read.All`, which firstpass asks for where EVENT_GRID_PARTNER_TOPIC is set.
+    /// `Group.Read.All`, which firstpass needs if EVENT_GRID_PARTNER_TOPIC is set.
     GroupRead,
     /// `Policy.Read.AuthenticationMethod`
     PolicyReadAuthenticationMethod,
@@ -23,14 +23,14 @@ pub enum Permission {
     RoleManagementRead,
     /// `User.Read.All`
     UserRead,
-    /// `User-LifeCycleInfo.Read.All`, which firstpass does not ask for.
+    /// `User-LifeCycleInfo.Read.All`, which firstpass does not need.
     UserLifeCycleInfoRead,
     /// `UserAuthMethod-TAP.ReadWrite.All`
     PassReadWrite,
 }
 
 impl Permission {
-    /// What docs/PERMISSIONS.md asks for in any case. Sending mail is not among it: Exchange grants that.
+    /// The permissions that docs/PERMISSIONS.md always requires. Exchange grants the right to send mail.
     pub const ASKED_FOR: [Self; 5] = [
         Self::UserRead,
         Self::GroupMemberRead,
@@ -39,7 +39,7 @@ impl Permission {
         Self::PassReadWrite,
     ];
 
-    /// What it asks for besides where EVENT_GRID_PARTNER_TOPIC is set.
+    /// The additional permission if EVENT_GRID_PARTNER_TOPIC is set.
     pub const ASKED_FOR_NOTIFICATIONS: Self = Self::GroupRead;
 
     const ALL: [Self; 8] = [
@@ -72,8 +72,7 @@ impl Permission {
         Self::ALL.into_iter().find(|permission| permission.name() == name)
     }
 
-    /// Whether somebody who was granted these may do it. Who may change memberships, or read all of a group, may
-    /// read memberships.
+    /// Whether `granted` includes this permission, directly or through one that implies it.
     pub(super) fn is_among(self, granted: &BTreeSet<Self>) -> bool {
         let greater: &[Self] = match self {
             Self::GroupMemberRead => &[Self::GroupMemberReadWrite, Self::GroupRead],
@@ -82,7 +81,7 @@ impl Permission {
         granted.contains(&self) || greater.iter().any(|permission| granted.contains(permission))
     }
 
-    /// What stands in for the answer where the permission is missing.
+    /// The response to a call without this permission.
     pub(super) fn refusal(self) -> ErrorResponse {
         let (code, message) = match self {
             Self::PassReadWrite | Self::PolicyReadAuthenticationMethod => {

@@ -5,12 +5,12 @@ use super::{
     wire::{ErrorResponse, GraphCall},
 };
 
-/// The most items that `$top` may ask for.
+/// The maximum of `$top`.
 const TOP_MAX: usize = 999;
-/// How many items a page has unless `$top` says otherwise.
+/// The page size without `$top`.
 const TOP_DEFAULT: usize = 100;
 
-/// OData's system query options, and Graph's. Others that begin with a dollar sign do not exist.
+/// The system query options of OData and Graph; no other option begins with a dollar sign.
 const SYSTEM_OPTIONS: &[&str] = &[
     "$apply",
     "$compute",
@@ -31,12 +31,12 @@ const SYSTEM_OPTIONS: &[&str] = &[
     "$whatif",
 ];
 
-/// The query options of a request, decoded, in the order they were sent.
+/// The decoded query options, in the order sent.
 #[derive(Default)]
 pub(super) struct Query(Vec<(String, String)>);
 
 impl Query {
-    /// Reads what follows the question mark of `target`.
+    /// Parses the query of `target`.
     pub(super) fn parse(target: &str) -> Result<Self, ErrorResponse> {
         let text = target.split_once('?').map_or("", |(_, query)| query);
         let mut options: Vec<(String, String)> = Vec::new();
@@ -58,7 +58,7 @@ impl Query {
         self.0.iter().find(|(option, _)| option == name).map(|(_, value)| value.as_str())
     }
 
-    /// Refuses any option but these: in Graph's words what Graph refuses, and else by name.
+    /// Refuses every option that is not in `names`: with Graph's error if Graph refuses it too, else with 501.
     pub(super) fn allow(&self, call: &GraphCall, names: &[&str]) -> Result<(), ErrorResponse> {
         match self.0.iter().find(|(option, _)| !names.contains(&option.as_str())) {
             None => Ok(()),
@@ -93,7 +93,7 @@ impl Query {
         }
     }
 
-    /// The properties that `$select` asks for, checked against the types that may answer.
+    /// The properties in `$select`, checked against the types that may be returned.
     pub(super) fn select(&self, types: &[&Schema]) -> Result<Option<Vec<String>>, ErrorResponse> {
         let Some(text) = self.get("$select") else { return Ok(None) };
         let names: Vec<String> = text.split(',').map(|name| name.trim().to_owned()).collect();
@@ -106,7 +106,7 @@ impl Query {
         Ok(Some(names))
     }
 
-    /// How many items a page may have.
+    /// The page size.
     pub(super) fn top(&self) -> Result<usize, ErrorResponse> {
         let Some(text) = self.get("$top") else { return Ok(TOP_DEFAULT) };
         match text.parse() {
@@ -129,7 +129,7 @@ impl Query {
         }
     }
 
-    /// Every option but the one called `name`, encoded again for a link.
+    /// All options except `name`, encoded for a link.
     pub(super) fn encode_without(&self, name: &str) -> String {
         let others = self.0.iter().filter(|(option, _)| option != name);
         others.map(|(option, value)| format!("{option}={}", encode(value))).collect::<Vec<_>>().join("&")
@@ -154,7 +154,7 @@ pub(super) fn decode(text: &str) -> Result<String, ErrorResponse> {
     String::from_utf8(bytes).map_err(|_| malformed())
 }
 
-/// In a query a plus sign is a space too. That is what becomes of an offset like `+02:00` sent as it is.
+/// In a query, a plus sign is a space. An offset like `+02:00` must therefore be encoded.
 fn decode_query(text: &str) -> Result<String, ErrorResponse> {
     decode(&text.replace('+', " "))
 }

@@ -1,4 +1,4 @@
-//! From a path to what it names.
+//! Paths of Graph.
 
 use axum::http::Method;
 
@@ -8,7 +8,7 @@ use super::{
     wire::{ErrorResponse, GraphCall},
 };
 
-/// What a path names. Keys are decoded.
+/// The resource that a path names, with decoded keys.
 pub(super) enum Route {
     Users,
     User(String),
@@ -29,7 +29,7 @@ pub(super) enum Route {
 }
 
 impl Route {
-    /// Whether Graph has this method here and only the sandbox lacks it.
+    /// Whether Graph has this method here and the sandbox does not implement it.
     pub(super) fn is_known_to_graph(&self, method: &Method) -> bool {
         match self {
             Self::Users | Self::RoleAssignments => method == Method::POST,
@@ -81,7 +81,7 @@ impl Route {
     }
 }
 
-/// Tells a path that Graph does not have from one that the sandbox lacks.
+/// The error for an unknown path: Graph does not have it, or the sandbox does not implement it.
 fn refusal(call: &GraphCall, path: &[&str]) -> ErrorResponse {
     if let Some(segment) = segments::unknown(path) {
         return ErrorResponse::bad_request(format!("Resource not found for the segment '{segment}'."));
@@ -94,15 +94,15 @@ fn refusal(call: &GraphCall, path: &[&str]) -> ErrorResponse {
     }
 }
 
-/// The path's segments, with `users('key')` taken apart into `users` and `key`.
+/// The segments of the path; `users('key')` becomes `users` and `key`.
 fn split(path: &str) -> Result<Vec<String>, ErrorResponse> {
     let mut segments = Vec::new();
-    // Split first, decode then: an encoded slash is part of a key.
+    // Split before decoding: an encoded slash is part of a key.
     for segment in path.split('/').filter(|segment| !segment.is_empty()) {
         let segment = decode(segment)?;
         match key_in_parentheses(&segment)? {
             Some((name, key)) => segments.extend([name, key]),
-            // OData takes a plain segment that begins with a dollar sign for an operation of its own.
+            // OData reads a plain segment with a leading dollar sign as an operation.
             None if segment.starts_with('$') && segment.contains('@') => {
                 return Err(ErrorResponse::bad_request(format!(
                     "Resource not found for the segment '{segment}'."
@@ -117,7 +117,7 @@ fn split(path: &str) -> Result<Vec<String>, ErrorResponse> {
     Ok(segments)
 }
 
-/// `("users", "o'brien@…")` of `users('o''brien@…')`.
+/// `("users", "o'brien@…")` from `users('o''brien@…')`.
 fn key_in_parentheses(segment: &str) -> Result<Option<(String, String)>, ErrorResponse> {
     let Some((name, key)) = segment.strip_suffix("')").and_then(|segment| segment.split_once("('")) else {
         return Ok(None);

@@ -1,4 +1,4 @@
-//! Where requests come in: journal, faults, token, latency, and then the call itself.
+//! The entry point of requests: the journal, and the faults of whole requests.
 
 use axum::{
     Router,
@@ -18,7 +18,7 @@ use super::{
     wire::{ConnectionFault, ErrorResponse, GraphCall, GraphResponse},
 };
 
-/// Graph accepts no more than this in one request.
+/// Graph's maximum size of a request, in bytes.
 const BODY_MAX: usize = 4 * 1024 * 1024;
 
 pub(super) fn router(sandbox: Sandbox) -> Router {
@@ -26,7 +26,7 @@ pub(super) fn router(sandbox: Sandbox) -> Router {
     control::routes().route("/msi/token", get(issue_token)).fallback(graph).layer(dated).with_state(sandbox)
 }
 
-/// RFC 7231's form of the tenant's time. Left to hyper, it would be the real one.
+/// Sets `Date` to the tenant's time; hyper would set the system's.
 async fn date(State(sandbox): State<Sandbox>, mut response: Response) -> Response {
     let text = sandbox.now().format("%a, %d %b %Y %H:%M:%S GMT").to_string();
     if let Ok(value) = HeaderValue::try_from(text) {
@@ -35,7 +35,7 @@ async fn date(State(sandbox): State<Sandbox>, mut response: Response) -> Respons
     response
 }
 
-/// Answers from a task of its own: as with the real Graph, a caller who hangs up does not undo what they asked for.
+/// Processes the request in a task of its own: as in Graph, a caller that disconnects does not cancel the request.
 async fn graph(State(sandbox): State<Sandbox>, request: Request) -> Response {
     let ids = sandbox.request_ids(request.headers());
     let working = sandbox.clone();
@@ -78,7 +78,7 @@ fn target(url: &str) -> Result<&str, ErrorResponse> {
     }
 }
 
-/// One request over the wire, journalled, with whatever fault it meets.
+/// Processes one HTTP request: journal, fault, and call or batch.
 async fn handle_request(sandbox: &Sandbox, call: &GraphCall) -> GraphResponse {
     let fault = sandbox.lock().faults.select(call, sandbox.now());
     if fault.as_ref().is_some_and(|fault| fault.kind == FaultKind::Refuse) {

@@ -1,18 +1,18 @@
-//! Which properties a type has, and which of them an answer carries.
+//! The properties of each type, and which of them a response contains.
 
 use serde_json::{Map, Value};
 
 use super::wire::ErrorResponse;
 
-/// A type of Graph's schema.
+/// A type of Graph.
 pub(super) struct Schema {
     /// The type's name, without the namespace.
     pub(super) name: &'static str,
-    /// What an answer carries without `$select`.
+    /// The properties that are returned without `$select`.
     pub(super) by_default: &'static [&'static str],
-    /// What it carries with `$select` only.
+    /// The properties that are returned with `$select` only.
     pub(super) on_request: &'static [&'static str],
-    /// What the type has in Graph and not in the sandbox: asking for it is refused, never answered with a guess.
+    /// The properties that Graph has and the sandbox does not implement; selecting one is a 501.
     pub(super) unimplemented: &'static [&'static str],
 }
 
@@ -222,7 +222,7 @@ impl Schema {
         self.by_default.contains(&property) || self.on_request.contains(&property)
     }
 
-    /// `whole`, project down to what was asked for: the defaults, or the selected properties that the type has.
+    /// Reduces `whole` to the default or the selected properties.
     pub(super) fn project(&self, whole: Map<String, Value>, select: Option<&[String]>) -> Map<String, Value> {
         debug_assert!(
             whole.len() == self.by_default.len() + self.on_request.len()
@@ -238,7 +238,7 @@ impl Schema {
         whole.into_iter().filter(|(name, _)| wanted(name)).collect()
     }
 
-    /// [`Schema::project`], with the type's name on it, as objects in a collection of mixed types come.
+    /// [`Schema::project`] with `@odata.type`, as in collections of mixed types.
     pub(super) fn project_with_type(&self, whole: Map<String, Value>, select: Option<&[String]>) -> Value {
         let mut object = self.project(whole, select);
         object.insert("@odata.type".to_owned(), format!("#microsoft.graph.{}", self.name).into());
@@ -246,7 +246,7 @@ impl Schema {
     }
 }
 
-/// Refuses a `$select` of properties that none of the types has.
+/// Refuses a `$select` of a property that none of the types has.
 pub(super) fn check_select(select: Option<&[String]>, types: &[&Schema]) -> Result<(), ErrorResponse> {
     for property in select.unwrap_or_default() {
         if types.iter().any(|schema| schema.has(property)) {
@@ -264,7 +264,7 @@ pub(super) fn check_select(select: Option<&[String]>, types: &[&Schema]) -> Resu
     Ok(())
 }
 
-/// A JSON object's members. Called with `json!({ .. })`, so the other case does not arise.
+/// The members of a JSON object; `value` must be one.
 pub(super) fn object(value: Value) -> Map<String, Value> {
     match value {
         Value::Object(members) => members,

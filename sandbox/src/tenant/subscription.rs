@@ -8,39 +8,39 @@ use uuid::Uuid;
 
 use super::schema::object;
 
-/// The tenant's own id.
+/// The tenant id.
 pub const TENANT_ID: Uuid = Uuid::from_u128(0x6f1d_5b02_0000_4000_8000_0000_0000_0001);
-/// The application that every caller with a token is.
+/// The client id of the app, which every caller with a token is.
 pub const APPLICATION_ID: Uuid = Uuid::from_u128(0x6f1d_5b02_0000_4000_8000_0000_0000_0002);
-/// Its service principal, the managed identity.
+/// The object id of the app's service principal, the managed identity.
 const PRINCIPAL_ID: Uuid = Uuid::from_u128(0x6f1d_5b02_0000_4000_8000_0000_0000_0003);
 
-/// How far ahead a subscription to a directory object may end.
+/// The maximum lifetime of a subscription to a directory object (subscription resource page).
 pub const MAX_SUBSCRIPTION_LIFETIME: TimeDelta = TimeDelta::minutes(41_760);
 
-/// A subscription to the changes of one group.
+/// A subscription to changes of one group.
 #[derive(Clone, Debug)]
 pub struct Subscription {
-    /// Its id; nil until it is added to a tenant.
+    /// The id; nil until the subscription is added to a tenant.
     pub id: Uuid,
-    /// Whose it is. Nobody else sees it.
+    /// The app that owns it. Other apps do not see it.
     pub application: Uuid,
-    /// As it was asked for: `groups/{id}` or `groups/{id}/members`, perhaps with a slash before.
+    /// The resource as requested: `groups/{id}` or `groups/{id}/members`, with or without a leading slash.
     pub resource: String,
-    /// As it was asked for: `updated`, `deleted` or both.
+    /// The change type as requested: `updated`, `deleted` or both.
     pub change_type: String,
-    /// Where notifications go.
+    /// The destination of notifications.
     pub notification_url: String,
-    /// What each notification brings along. Only the answer to the POST shows it.
+    /// The client state, sent with each notification. Only the response to the POST returns it.
     pub client_state: Option<String>,
-    /// When it ends.
+    /// When it expires.
     pub expires: DateTime<Utc>,
-    /// The group's members when somebody last looked for changes.
+    /// The group's members at the last notification.
     pub known_members: Option<BTreeSet<Uuid>>,
 }
 
 impl Subscription {
-    /// This app's subscription to a group's updates.
+    /// A subscription of this app to updates of a group.
     pub fn to_group(group: Uuid, notification_url: &str, expires: DateTime<Utc>) -> Self {
         Self {
             id: Uuid::nil(),
@@ -54,17 +54,17 @@ impl Subscription {
         }
     }
 
-    /// The group that it is about.
+    /// The id of the group.
     pub fn group(&self) -> Option<Uuid> {
         group_of(&self.resource)
     }
 
-    /// Whether it speaks of updates, which changes of members are.
+    /// Whether it covers updates; a change of members is one.
     pub(super) fn includes_updates(&self) -> bool {
         self.change_type.split(',').any(|kind| kind.trim().eq_ignore_ascii_case("updated"))
     }
 
-    /// Whether an app may not have both.
+    /// Whether Graph refuses one of the two because the other exists.
     pub(super) fn conflicts_with(&self, other: &Self) -> bool {
         let resource = |of: &Self| of.resource.trim_start_matches('/').to_lowercase();
         let kinds = |of: &Self| -> BTreeSet<String> {

@@ -29,7 +29,7 @@ pub(super) fn is_for_other_audience(token: &str) -> bool {
     token.starts_with(OTHER_AUDIENCE_PREFIX)
 }
 
-/// A credential whose token the sandbox believes.
+/// A credential whose token the sandbox accepts.
 #[derive(Debug)]
 pub(crate) struct SandboxCredential;
 

@@ -1,4 +1,4 @@
-//! The sandbox without a network: an HTTP client that calls the router, and a credential to go with it.
+//! The sandbox without a network: an HTTP client that calls the router.
 
 use std::{convert::Infallible, fmt};
 

@@ -1,4 +1,4 @@
-//! A request and its answer, as Graph's front door sees them.
+//! Requests to Graph and its responses.
 
 use axum::{
     body::{Body, Bytes},
@@ -14,13 +14,13 @@ use super::{
     token::is_for_other_audience,
 };
 
-/// A request, alone or as a part of a batch.
+/// A request to Graph, alone or as a part of a batch.
 #[derive(Clone)]
 pub(super) struct GraphCall {
     pub(super) method: Method,
-    /// Path and query as sent, beginning with `/v1.0` unless it is a part of a batch.
+    /// The path and query as sent; a part of a batch has no `/v1.0`.
     pub(super) url: String,
-    /// Path and query after `/v1.0`.
+    /// The path and query after `/v1.0`.
     pub(super) target: String,
     pub(super) headers: HeaderMap,
     pub(super) body: Bytes,
@@ -31,7 +31,7 @@ impl GraphCall {
         self.headers.get(name)?.to_str().ok()
     }
 
-    /// The target's path, without its query.
+    /// The path of the target.
     pub(super) fn path(&self) -> &str {
         self.target.split('?').next().unwrap_or_default()
     }
@@ -40,13 +40,13 @@ impl GraphCall {
         self.path() == "/$batch"
     }
 
-    /// Whether the caller asks for advanced queries.
+    /// Whether the caller requests an advanced query.
     pub(super) fn is_advanced(&self) -> bool {
         self.header("consistencylevel").is_some_and(|level| level.eq_ignore_ascii_case("eventual"))
     }
 
-    /// Where links in the answer lead: to the host that was asked, as Graph's do. A `Host` that is not this machine
-    /// gets the real Graph's name.
+    /// The base URL of links in the response: the requested host, as in Graph. For a `Host` that is not this machine it
+    /// is the real Graph.
     pub(super) fn root(&self) -> String {
         match self.header(header::HOST).and_then(|host| host.parse::<Authority>().ok()) {
             Some(authority) if is_loopback(authority.host()) => format!("http://{authority}/v1.0"),
@@ -65,12 +65,12 @@ impl GraphCall {
         }
     }
 
-    /// What the body is said to be, without parameters.
+    /// The media type of the body, without parameters.
     pub(super) fn content_type(&self) -> Option<&str> {
         self.header(header::CONTENT_TYPE)?.split(';').next().map(str::trim)
     }
 
-    /// The body, which must be a JSON object and say so.
+    /// The body, which must be a JSON object with the Content-Type of JSON.
     pub(super) fn json(&self) -> Result<Map<String, Value>, ErrorResponse> {
         let Some(kind) = self.content_type() else {
             let message =
@@ -90,27 +90,27 @@ impl GraphCall {
     }
 }
 
-/// An answer before it is put on the wire.
+/// A response before it is sent.
 #[derive(Clone)]
 pub(super) struct GraphResponse {
     pub(super) status: StatusCode,
     pub(super) body: Option<Value>,
-    /// The header's text, which Graph is seen to send with a fraction.
+    /// The text of the header; Graph is reported to send fractions.
     pub(super) retry_after: Option<String>,
     pub(super) connection_fault: Option<ConnectionFault>,
     pub(super) ids: Option<RequestIds>,
 }
 
-/// What happens to a connection instead of an answer. Travels in the response's extensions.
+/// What happens to a connection instead of a response. It is an extension of the HTTP response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ConnectionFault {
-    /// The connection was never made, and the tenant never heard of the request.
+    /// The connection was refused; the request had no effect.
     Refused,
-    /// The tenant did as it was asked, and the answer got lost.
+    /// The request took effect, and the response was lost.
     Lost,
 }
 
-/// What names an handle_request in Graph's logs.
+/// The ids of an exchange, in `request-id` and `client-request-id`.
 #[derive(Clone)]
 pub(super) struct RequestIds {
     pub(super) request: Uuid,
@@ -142,7 +142,7 @@ impl GraphResponse {
         Self { connection_fault: Some(ConnectionFault::Refused), ..Self::new(StatusCode::BAD_GATEWAY, None) }
     }
 
-    /// The answer with the headers that every one of Graph's has, but for the date.
+    /// The response with the headers that all of Graph's have, except `Date`.
     pub(super) fn into_response(self) -> Response {
         let body = self.body.as_ref().map_or_else(Body::empty, |body| Body::from(body.to_string()));
         let mut response = Response::new(body);
@@ -168,7 +168,7 @@ fn set(headers: &mut HeaderMap, name: HeaderName, value: Option<String>) {
     }
 }
 
-/// A refusal in Graph's words.
+/// An error of Graph.
 #[derive(Clone, Debug)]
 pub(super) struct ErrorResponse {
     status: StatusCode,
@@ -182,17 +182,17 @@ impl ErrorResponse {
         Self { status, code: code.to_owned(), message: message.into(), retry_after: None }
     }
 
-    /// 400 in the words of the OData front end.
+    /// 400 of the OData front end.
     pub(super) fn bad_request(message: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "BadRequest", message)
     }
 
-    /// 400 in the words of the directory.
+    /// 400 of the directory.
     pub(super) fn request_bad_request(message: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "Request_BadRequest", message)
     }
 
-    /// 404 for an object, or a relationship, that is not there.
+    /// 404 for an object or a relationship that does not exist.
     pub(super) fn not_found(key: &str) -> Self {
         let message = format!(
             "Resource '{key}' does not exist or one of its queried reference-property objects are not present."
@@ -205,40 +205,40 @@ impl ErrorResponse {
         Self::new(StatusCode::BAD_REQUEST, "Request_UnsupportedQuery", message)
     }
 
-    /// 501: Graph may well do it, the sandbox does not.
+    /// 501: the sandbox does not implement it; Graph may.
     pub(super) fn not_implemented(what: &str) -> Self {
         let message = format!("The sandbox does not implement {what}.");
         Self::new(StatusCode::NOT_IMPLEMENTED, "SandboxNotImplemented", message)
     }
 
-    /// 405.
+    /// 405
     pub(super) fn method_not_allowed() -> Self {
         let message = "Specified HTTP method is not allowed for the request target.";
         Self::new(StatusCode::METHOD_NOT_ALLOWED, "Request_BadRequest", message)
     }
 
-    /// 401.
+    /// 401
     fn unauthenticated(message: &str) -> Self {
         Self::new(StatusCode::UNAUTHORIZED, "InvalidAuthenticationToken", message)
     }
 
-    /// 429.
+    /// 429
     pub(super) fn throttled(code: &str, message: &str, retry_after: Option<String>) -> Self {
         Self { retry_after, ..Self::new(StatusCode::TOO_MANY_REQUESTS, code, message) }
     }
 
-    /// An error that Graph forwards from the service behind it: `Operation: …; Exception: […]`.
+    /// An error of the service behind Graph: `Operation: …; Exception: […]`.
     pub(super) fn extension_error(operation: &str, status: StatusCode, name: &str, reason: &str) -> Self {
         let message = format!("Operation: {operation}; Exception: [Status Code: {name}; Reason: {reason}]");
         Self::new(status, "ExtensionError", message)
     }
 
-    /// 500, which does not happen.
+    /// 500: a bug of the sandbox.
     pub(super) fn internal() -> Self {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "InternalServerError", "The sandbox failed.")
     }
 
-    /// The refusal in Graph's envelope.
+    /// The error in Graph's envelope.
     pub(super) fn into_graph_response(self, now: DateTime<Utc>, ids: &RequestIds) -> GraphResponse {
         let date = now.to_rfc3339_opts(SecondsFormat::Secs, true);
         let body = json!({

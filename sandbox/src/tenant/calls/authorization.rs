@@ -1,4 +1,4 @@
-//! Which permission each call needs, and what a caller without it gets.
+//! The permission that each call requires.
 
 use axum::http::{Method, StatusCode};
 use serde_json::{Map, Value};
@@ -10,7 +10,7 @@ use crate::tenant::{
     wire::{ErrorResponse, GraphCall},
 };
 
-/// Refuses what the app has no permission for. A method that nobody has is refused later, as such.
+/// Refuses a call without the required permission. A method that does not exist is refused later.
 pub(super) fn check(
     tenant: &Tenant,
     route: &Route,
@@ -27,7 +27,7 @@ pub(super) fn check(
         Route::Passes(_) | Route::Pass(..) => Permission::PassReadWrite,
         Route::PassPolicy => Permission::PolicyReadAuthenticationMethod,
         Route::RoleAssignments | Route::RoleEligibility => Permission::RoleManagementRead,
-        // Exchange decides.
+        // Exchange authorises it.
         Route::SendMail(_) => return Ok(()),
     };
     let granted = &tenant.granted;
@@ -51,14 +51,13 @@ pub(super) fn check(
     Ok(())
 }
 
-/// Privileged Identity Management wraps its own error into a message.
+/// The error of Privileged Identity Management, wrapped by Graph.
 fn eligibility_refusal() -> ErrorResponse {
     let inner = r#"{"errorCode":"PermissionScopeNotGranted","message":"Authorization failed due to missing permission scope RoleEligibilitySchedule.Read.Directory,RoleManagement.Read.Directory.","instanceAnnotations":[]}"#;
     ErrorResponse::new(StatusCode::FORBIDDEN, "UnknownError", inner)
 }
 
-/// An object of a type that the app may not read, as a list shows it all the same: its id and type, and null for what
-/// else was asked for.
+/// An object in a list whose type the app may not read: id and type only, other properties null.
 pub(super) fn mask(object: Value) -> Value {
     let Value::Object(members) = object else { return object };
     let hidden: Map<String, Value> = members

@@ -21,7 +21,7 @@ pub(super) fn get(ctx: &RequestContext<'_>, key: &str) -> Result<GraphResponse, 
     Ok(GraphResponse::ok(entity(ctx.call, &context, schema::GROUP.project(group, select.as_deref()))))
 }
 
-/// `GET /groups/{key}/members`: users, nested groups and devices, direct members only.
+/// `GET /groups/{key}/members`: direct members.
 pub(super) fn members(ctx: &RequestContext<'_>, key: &str) -> Result<GraphResponse, ErrorResponse> {
     let RequestContext { tenant, query, call, now, .. } = ctx;
     query.allow(call, &["$select", "$top", "$skiptoken"])?;
@@ -33,7 +33,7 @@ pub(super) fn members(ctx: &RequestContext<'_>, key: &str) -> Result<GraphRespon
     page(call, query, tenant.page_size_cap, &context, &ids, |id| render(ctx, id, select.as_deref()))
 }
 
-/// `POST /groups/{key}/members/$ref`: who is added stands in the body, as a link.
+/// `POST /groups/{key}/members/$ref`: the body links the new member.
 pub(super) fn add_member(ctx: RequestContext<'_>, key: &str) -> Result<GraphResponse, ErrorResponse> {
     ctx.query.allow_none()?;
     let group = writable(&ctx, key)?;
@@ -71,17 +71,17 @@ pub(super) fn remove_member(
     Ok(GraphResponse::no_content())
 }
 
-/// The group, if this app may change who is in it.
+/// The group, if the app may change its members.
 fn writable(ctx: &RequestContext<'_>, key: &str) -> Result<Uuid, ErrorResponse> {
     let group = find(ctx, key)?;
-    // A role-assignable group takes `RoleManagement.ReadWrite.Directory` besides, which nobody has here.
+    // A role-assignable group also requires `RoleManagement.ReadWrite.Directory`, which does not exist here.
     if group.is_dynamic() || group.assignable_to_role {
         return Err(Permission::GroupMemberReadWrite.refusal());
     }
     Ok(group.id)
 }
 
-/// The user whom a link names, by object id.
+/// The user whose object id is in the link.
 fn linked(ctx: &RequestContext<'_>, link: &str) -> Result<Uuid, ErrorResponse> {
     let root = [ctx.call.root(), format!("https://{GRAPH_HOST}/v1.0")];
     let path = root.iter().find_map(|root| link.strip_prefix(root.as_str()));

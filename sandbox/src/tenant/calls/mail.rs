@@ -11,7 +11,7 @@ use crate::tenant::{
     wire::{ErrorResponse, GraphResponse},
 };
 
-/// Properties of a message that the sandbox delivers.
+/// The properties of a message that the sandbox implements.
 const SUPPORTED: &[&str] = &[
     "subject",
     "body",
@@ -28,7 +28,7 @@ const SUPPORTED: &[&str] = &[
     "singleValueExtendedProperties",
 ];
 
-/// Properties that a message has in Graph and not here.
+/// The properties of a message that Graph has and the sandbox does not implement.
 const UNIMPLEMENTED: &[&str] = &[
     "attachments",
     "bodyPreview",
@@ -119,7 +119,7 @@ struct ExtendedProperty {
     value: String,
 }
 
-/// Accepts a mail for delivery. Graph's 202 promises no more than that.
+/// Accepts a mail for delivery; 202 means no more than that.
 pub(super) fn send(ctx: RequestContext<'_>, sender: &str) -> Result<GraphResponse, ErrorResponse> {
     ctx.query.allow(ctx.call, &[])?;
     let from = mailbox(&ctx, sender)?;
@@ -138,7 +138,7 @@ pub(super) fn send(ctx: RequestContext<'_>, sender: &str) -> Result<GraphRespons
     Ok(GraphResponse::accepted())
 }
 
-/// Plain text is a mail in MIME, in base64.
+/// A body of type text/plain is base64 of MIME.
 fn check_is_not_mime(ctx: &RequestContext<'_>) -> Result<(), ErrorResponse> {
     if ctx.call.content_type() != Some("text/plain") {
         return Ok(());
@@ -151,8 +151,8 @@ fn check_is_not_mime(ctx: &RequestContext<'_>) -> Result<(), ErrorResponse> {
     Err(ErrorResponse::new(StatusCode::BAD_REQUEST, "ErrorMimeContentInvalidBase64String", message))
 }
 
-/// Takes a parameter out of the body. Microsoft's schema and SDKs begin their names with a capital, its pages do not,
-/// and Graph takes both.
+/// Takes a parameter out of the body. Its name begins with a capital in Microsoft's schema and SDKs, and with a small
+/// letter on its pages; Graph accepts both.
 fn parameter(body: &mut Map<String, Value>, name: &str) -> Result<Option<Value>, ErrorResponse> {
     let names: Vec<String> = body.keys().filter(|key| key.eq_ignore_ascii_case(name)).cloned().collect();
     match names.as_slice() {
@@ -162,7 +162,7 @@ fn parameter(body: &mut Map<String, Value>, name: &str) -> Result<Option<Value>,
     }
 }
 
-/// The address of the mailbox that `sender` names.
+/// The address of the sender's mailbox.
 fn mailbox(ctx: &RequestContext<'_>, sender: &str) -> Result<String, ErrorResponse> {
     let person = ctx.user(sender)?;
     if !ctx.tenant.mailboxes.contains(&person.id) {
@@ -176,7 +176,7 @@ fn mailbox(ctx: &RequestContext<'_>, sender: &str) -> Result<String, ErrorRespon
     Ok(person.mail.clone().unwrap_or_else(|| person.user_principal_name.clone()))
 }
 
-/// A boolean in the schema, a string in Microsoft's samples, and kept unless told otherwise.
+/// A boolean in the schema, a string in Microsoft's samples; the default is true.
 fn save_to_sent_items(value: Option<Value>) -> Result<bool, ErrorResponse> {
     match value {
         None => Ok(true),
@@ -207,7 +207,7 @@ fn check(ctx: &RequestContext<'_>, message: &Value, from: &str) -> Result<(), Er
     check_recipients(ctx, &message)
 }
 
-/// Microsoft's SDKs say of what type a message is.
+/// Microsoft's SDKs send the message's type.
 fn check_type(name: &Value) -> Result<(), ErrorResponse> {
     match name.as_str().map(|name| name.trim_start_matches('#')) {
         Some("microsoft.graph.message") => Ok(()),

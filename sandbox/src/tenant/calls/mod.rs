@@ -1,4 +1,4 @@
-//! What each Graph call does. A file for each resource; every function is synchronous and sees the whole tenant.
+//! The calls of Graph, one file for each resource. Every function is synchronous and has the whole tenant.
 
 mod authorization;
 mod groups;
@@ -19,7 +19,7 @@ use super::{
     wire::{ErrorResponse, GraphCall, GraphResponse},
 };
 
-/// What a call works on.
+/// The data of one call.
 struct RequestContext<'a> {
     tenant: &'a mut Tenant,
     mails: &'a mut Vec<Mail>,
@@ -29,7 +29,7 @@ struct RequestContext<'a> {
     query: Query,
 }
 
-/// Answers one call, at once.
+/// Processes one call.
 pub(super) fn handle(
     state: &mut State,
     now: DateTime<Utc>,
@@ -70,7 +70,7 @@ pub(super) fn handle(
 }
 
 impl RequestContext<'_> {
-    /// `object`, or as much of it as a list shows to whom `permission` is missing.
+    /// `object`, or only its id and type if the app lacks `permission`.
     fn mask_without(&self, permission: Permission, object: Value) -> Value {
         if permission.is_among(&self.tenant.granted) { object } else { authorization::mask(object) }
     }
@@ -80,7 +80,7 @@ impl RequestContext<'_> {
         self.pass_events.push(PassEvent { at: self.now, by, made, gone });
     }
 
-    /// The user that a path names. A replica that does not have them yet answers as if they did not exist.
+    /// The user that a path names; 404 if the replica does not have them yet.
     fn user(&self, key: &str) -> Result<&Person, ErrorResponse> {
         self.tenant
             .find_user(key)

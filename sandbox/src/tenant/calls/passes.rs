@@ -13,12 +13,12 @@ use crate::tenant::{
     wire::{ErrorResponse, GraphResponse},
 };
 
-/// How far back a start may lie. Assumed: Microsoft does not say what becomes of one in the past.
+/// How far in the past a start may be. Assumed: Microsoft does not document it.
 const CLOCK_SKEW: TimeDelta = TimeDelta::minutes(5);
 
 const TYPE: &str = "#microsoft.graph.temporaryAccessPassAuthenticationMethod";
 
-/// What a POST may say. Anything else is refused, a code above all: it is Graph that makes codes.
+/// The properties of a POST. Others are refused, also `temporaryAccessPass`: Graph generates the code.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct NewPass {
@@ -40,7 +40,7 @@ pub(super) fn policy(ctx: &RequestContext<'_>) -> Result<GraphResponse, ErrorRes
     Ok(GraphResponse::ok(entity(ctx.call, context, policy)))
 }
 
-/// `GET /users/{key}/authentication/temporaryAccessPassMethods`: at most one, dead or alive.
+/// `GET /users/{key}/authentication/temporaryAccessPassMethods`: at most one, usable or not.
 pub(super) fn list(ctx: &RequestContext<'_>, key: &str) -> Result<GraphResponse, ErrorResponse> {
     ctx.query.allow_none()?;
     let user = ctx.user(key)?.id;
@@ -69,7 +69,7 @@ pub(super) fn delete(
     Ok(GraphResponse::no_content())
 }
 
-/// `POST /users/{key}/authentication/temporaryAccessPassMethods`: makes a pass, in place of the one there was.
+/// `POST /users/{key}/authentication/temporaryAccessPassMethods`: creates a pass and replaces an existing one.
 pub(super) fn create(mut ctx: RequestContext<'_>, key: &str) -> Result<GraphResponse, ErrorResponse> {
     ctx.query.allow_none()?;
     let wanted = read(&ctx)?;
@@ -88,7 +88,7 @@ pub(super) fn create(mut ctx: RequestContext<'_>, key: &str) -> Result<GraphResp
 
 fn read(ctx: &RequestContext<'_>) -> Result<NewPass, ErrorResponse> {
     let body = Value::Object(ctx.call.json()?);
-    // serde's message could quote the body; Graph's says no more than this either.
+    // serde's message may quote the body.
     let wanted: NewPass = serde_json::from_value(body).map_err(|_| {
         ErrorResponse::bad_request("Invalid JSON payload for temporaryAccessPassAuthenticationMethod.")
     })?;
@@ -114,7 +114,7 @@ fn check_person(ctx: &RequestContext<'_>, person: &Person) -> Result<(), ErrorRe
         ));
     }
     if policy.refuse_when_exists && ctx.tenant.passes.contains_key(&person.id) {
-        // Reported, never with its text: only that it speaks of a pass that already exists.
+        // Reported without the exact text: it says that a pass already exists.
         return Err(refused("A Temporary Access Pass already exists for this user."));
     }
     Ok(())
@@ -131,7 +131,7 @@ fn plan(ctx: &RequestContext<'_>, wanted: &NewPass) -> Result<PassSpec, ErrorRes
     }
     let one_time = wanted.is_usable_once.unwrap_or(policy.one_time_only);
     if policy.one_time_only && !one_time {
-        // The text is not known.
+        // The exact text is not known.
         return Err(refused("Invalid IsUsableOnce specified. The policy requires one-time use."));
     }
     let opens_at = wanted.start_date_time.map_or(ctx.now, |start| start.to_utc());
@@ -142,7 +142,7 @@ fn plan(ctx: &RequestContext<'_>, wanted: &NewPass) -> Result<PassSpec, ErrorRes
     Ok(if one_time { spec.one_time() } else { spec })
 }
 
-/// The authentication methods' own 400, with the code that they share for everything.
+/// The 400 of the authentication methods, which has the same code for all reasons.
 fn refused(message: &str) -> ErrorResponse {
     ErrorResponse::new(StatusCode::BAD_REQUEST, "badRequest", message)
 }
@@ -151,7 +151,7 @@ fn find<'a>(ctx: &'a RequestContext<'_>, key: &str, id: &str) -> Result<&'a Pass
     let user = ctx.user(key)?.id;
     let id: Option<Uuid> = id.parse().ok();
     let pass = ctx.tenant.passes.get(&user).filter(|pass| Some(pass.id) == id);
-    // The code is assumed: documented are only 404 and that there is an envelope.
+    // The code is assumed; the 404 is documented.
     pass.ok_or_else(|| ErrorResponse::new(StatusCode::NOT_FOUND, "resourceNotFound", "Resource not found."))
 }
 

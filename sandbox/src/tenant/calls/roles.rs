@@ -1,4 +1,4 @@
-//! Directory roles: held, and eligible for.
+//! Directory roles: active and eligible assignments.
 
 use axum::http::StatusCode;
 use serde_json::{Map, Value};
@@ -12,7 +12,7 @@ use crate::tenant::{
     wire::{ErrorResponse, GraphResponse},
 };
 
-/// `GET /roleManagement/directory/roleAssignments`: direct ones only, not those through a group.
+/// `GET /roleManagement/directory/roleAssignments`: direct assignments only.
 pub(super) fn assignments(ctx: &RequestContext<'_>) -> Result<GraphResponse, ErrorResponse> {
     let resource = "roleManagement/directory/roleAssignments";
     of_principal(ctx, &ctx.tenant.roles, resource, &schema::ROLE_ASSIGNMENT, RoleAssignment::to_assignment)

@@ -1,4 +1,4 @@
-//! Subscriptions to change notifications. An app sees its own.
+//! Subscriptions to change notifications. An app sees only its own.
 
 use axum::http::StatusCode;
 use chrono::{DateTime, FixedOffset, Utc};
@@ -14,12 +14,12 @@ use crate::tenant::{
     wire::{ErrorResponse, GraphResponse},
 };
 
-/// How many subscriptions to directory objects an app may have in a tenant, and all apps together.
+/// The maximum number of subscriptions to directory objects: of an app, and of a tenant.
 const MOST_OF_APP: usize = 100;
 const MOST_OF_TENANT: usize = 1000;
 const LONGEST_STATE: usize = 128;
 
-/// What a POST may say here; what Graph knows besides is refused by name.
+/// The properties of a POST that the sandbox implements.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct NewSubscription {
@@ -32,7 +32,7 @@ struct NewSubscription {
     resource: Option<String>,
 }
 
-/// Properties that Graph takes and the sandbox does not.
+/// The properties that Graph has and the sandbox does not implement.
 const UNIMPLEMENTED: &[&str] = &[
     "encryptionCertificate",
     "encryptionCertificateId",
@@ -43,7 +43,7 @@ const UNIMPLEMENTED: &[&str] = &[
     "notificationUrlAppId",
 ];
 
-/// `GET /subscriptions`: without a client state, which is a secret.
+/// `GET /subscriptions`: without client states, which are secret.
 pub(super) fn list(ctx: &RequestContext<'_>) -> Result<GraphResponse, ErrorResponse> {
     let RequestContext { tenant, query, call, .. } = ctx;
     if query.get("$skiptoken").is_some() {
@@ -87,7 +87,7 @@ pub(super) fn create(ctx: RequestContext<'_>) -> Result<GraphResponse, ErrorResp
     Ok(GraphResponse::created(entity(ctx.call, "subscriptions/$entity", made)))
 }
 
-/// `PATCH /subscriptions/{id}`: another end.
+/// `PATCH /subscriptions/{id}`: changes the expiry.
 pub(super) fn renew(ctx: RequestContext<'_>, key: &str) -> Result<GraphResponse, ErrorResponse> {
     ctx.query.allow_none()?;
     let id = find(&ctx, key)?.id;
@@ -151,7 +151,7 @@ fn plan(ctx: &RequestContext<'_>) -> Result<Subscription, ErrorResponse> {
     let resource = required(wanted.resource, "resource")?;
     check_destination(&notification_url)?;
     let group = check_resource(&resource)?;
-    // Creations come as updates.
+    // Graph sends `updated` for a created object.
     let kinds = ["updated", "deleted"];
     if !change_type.split(',').all(|kind| kinds.contains(&kind.trim().to_lowercase().as_str())) {
         return Err(invalid(&format!("The changeType '{change_type}' is not supported for this resource.")));
@@ -193,7 +193,7 @@ fn end(
     Ok(expires)
 }
 
-/// A group or its members. What else Graph notifies of, the sandbox does not.
+/// The group in `resource`. Other resources are not implemented.
 fn check_resource(resource: &str) -> Result<Uuid, ErrorResponse> {
     if let Some(group) = group_of(resource) {
         return Ok(group);
@@ -205,11 +205,11 @@ fn check_resource(resource: &str) -> Result<Uuid, ErrorResponse> {
     Err(ErrorResponse::not_implemented(&format!("notifications of changes to '{resource}'")))
 }
 
-/// Event Grid, by a URL with four parts.
+/// Accepts a URL of Event Grid with all four parts.
 fn check_destination(url: &str) -> Result<(), ErrorResponse> {
     const PARTS: [&str; 4] = ["azuresubscriptionid", "resourcegroup", "partnertopic", "location"];
     if url.get(..8).is_some_and(|scheme| scheme.eq_ignore_ascii_case("https://")) {
-        // Graph asks the endpoint for a validation token first.
+        // Graph first sends a validation token to a webhook.
         return Err(ErrorResponse::not_implemented("notifications to a webhook"));
     }
     let query = url.split_once(":?").filter(|(scheme, _)| scheme.eq_ignore_ascii_case("EventGrid"));

@@ -1,4 +1,4 @@
-//! Users, their managers, and the groups and roles that they are in.
+//! Users, their managers, groups and roles.
 
 use std::collections::BTreeMap;
 
@@ -64,7 +64,7 @@ pub(super) fn manager(ctx: &RequestContext<'_>, key: &str) -> Result<GraphRespon
     Ok(GraphResponse::ok(entity(ctx.call, &context, schema::object(object))))
 }
 
-/// `GET /users/{key}/transitiveMemberOf`: groups at any depth, and the roles held directly or through them.
+/// `GET /users/{key}/transitiveMemberOf`: groups at any depth, and roles held directly or through them.
 pub(super) fn transitive_member_of(
     ctx: &RequestContext<'_>,
     key: &str,
