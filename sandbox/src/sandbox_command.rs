@@ -56,12 +56,12 @@ pub fn run(options: &Options, env: &Environment) -> Result<(), String> {
     for address in [Some(options.listen), options.functions].into_iter().flatten() {
         if !address.ip().is_loopback() {
             return Err(format!(
-                "{address} is not an address of this machine alone: a sandbox hands out passes"
+                "{address} is not a loopback address: the sandbox does not authenticate its callers"
             ));
         }
     }
-    if let Some(sign) = azure_variable(env) {
-        return Err(format!("{sign} says that this is Azure: a sandbox has no place there"));
+    if let Some(variable) = azure_variable(env) {
+        return Err(format!("{variable} is set, so this is Azure: the sandbox does not run in Azure"));
     }
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|e| e.to_string())?;
@@ -74,7 +74,7 @@ pub fn run(options: &Options, env: &Environment) -> Result<(), String> {
         sandbox
             .set_identity(Identity { header: options.identity_header.clone(), client_id: options.client_id });
         let (listener, address) = listen(options.listen).await?;
-        say(&format!("SANDBOX_URL=http://{address}   state: http://{address}/sandbox/state"));
+        print(&format!("SANDBOX_URL=http://{address}   state: http://{address}/sandbox/state"));
         let functions = functions(options.functions, address, sandbox.clone(), env);
         tokio::select! {
             ended = loopback::serve(sandbox, listener) => ended.map_err(|error| error.to_string()),
@@ -104,7 +104,7 @@ async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), String
     Ok((listener, address))
 }
 
-fn say(line: &str) {
+fn print(line: &str) {
     // A closed pipe is not an error.
     let _ = writeln!(std::io::stdout(), "{line}");
 }
@@ -145,16 +145,16 @@ async fn functions(
     host.log().observe(|ran| {
         let result = ran.result.as_ref().map_or_else(ToString::to_string, |()| "done".to_owned());
         let (function, attempt, took) = (&ran.function, ran.attempt, ran.took.as_millis());
-        tracing::info!(event = "function.ran", function, attempt, took_ms = took, result, said = ?ran.logs);
+        tracing::info!(event = "function.ran", function, attempt, took_ms = took, result, logs = ?ran.logs);
     });
     let (listener, address) = listen(address).await?;
     let master = &host.keys().master;
-    say(&format!("curl -d '{{\"UserName\": \"…\"}}' 'http://{address}/api/CreateTap?code={master}'"));
-    say(&format!(
+    print(&format!("curl -d '{{\"UserName\": \"…\"}}' 'http://{address}/api/CreateTap?code={master}'"));
+    print(&format!(
         "curl -H 'Content-Type: application/json' -d '{{\"input\": \"\"}}' 'http://{address}/admin/functions/SweepJoiners?code={master}'"
     ));
-    say(&format!(
-        "curl -X PUT '{url}/sandbox/groups/{group}/members/…'   # on demand, once a sweep has looked who is there"
+    print(&format!(
+        "curl -X PUT '{url}/sandbox/groups/{group}/members/…'   # a pass on demand; run the sweep once before"
     ));
     // A change of the tenant's clock does not wake the tasks of the host.
     let watch_clock = async {

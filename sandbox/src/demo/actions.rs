@@ -103,7 +103,8 @@ impl<'a> Fields<'a> {
     }
 
     fn finish(mut self) -> Vec<String> {
-        self.problems.extend(self.fields.keys().map(|name| format!("{name:?} is no field of this action")));
+        self.problems
+            .extend(self.fields.keys().map(|name| format!("{name:?} is not a field of this action")));
         self.problems
     }
 
@@ -126,7 +127,7 @@ impl<'a> Fields<'a> {
         let found = self.setup.sandbox.edit(|tenant| {
             tenant.find_user(&key).map(|person| person.id).filter(|id| !tenant.mailboxes.contains(id))
         });
-        found.or_else(|| self.problem("user is nobody in this tenant: give an object id or a sign-in name"))
+        found.or_else(|| self.problem("user is not in this tenant: give an object id or a sign-in name"))
     }
 
     fn pass(&mut self) -> Option<Uuid> {
@@ -213,7 +214,7 @@ impl Setup {
                     if mail { "that sends a mail" } else { "that makes a pass" },
                     if throttled { "be throttled" } else { "lose its answer" }
                 );
-                let note = "Run something that needs it, and look at the requests.".to_owned();
+                let note = "Run an action that sends such a request, and look at the requests.".to_owned();
                 (title, None, vec![EventDetail::Note(note)])
             }
         };
@@ -255,7 +256,7 @@ impl Setup {
         }
         self.advance_to(end);
         if lines.is_empty() {
-            lines.push(EventDetail::Note("No sweep was due on the way.".to_owned()));
+            lines.push(EventDetail::Note("No sweep was due.".to_owned()));
         }
         lines
     }
@@ -288,7 +289,7 @@ impl Setup {
         } else {
             (
                 format!("{name} was added to the group “{ON_DEMAND_GROUP}”"),
-                "Graph told of the change through Event Grid, and OnGroupAdd looked who was new.",
+                "Event Grid sent the change to OnGroupAdd, which looked for new members.",
             )
         };
         host.storage().wait_until_empty(self.queue()).await;
@@ -307,7 +308,7 @@ impl Setup {
         let refused = self.sandbox.edit(|tenant| match (gone, tenant.passes.get(&user)) {
             (Some(Removal::Deleted), _) => Some("the pass was deleted".to_owned()),
             (None, Some(pass)) => refusal(tenant, user, pass.usability(now)).map(str::to_owned),
-            _ => Some("a newer pass took the place of this one".to_owned()),
+            _ => Some("a newer pass replaced this one".to_owned()),
         });
         let name = self.name(user);
         match refused {
@@ -317,7 +318,7 @@ impl Setup {
             }
             None => {
                 self.sandbox.edit(|tenant| tenant.use_pass(id));
-                let note = "Accepted. Now they set up a way of signing in of their own.".to_owned();
+                let note = "Accepted. The user now registers a sign-in method of their own.".to_owned();
                 (format!("{name} signed in with the pass"), Some(user), vec![EventDetail::Note(note)])
             }
         }
@@ -340,9 +341,9 @@ fn refusal(tenant: &Tenant, user: Uuid, usability: &str) -> Option<&'static str>
     }
     match usability {
         "EnabledByPolicy" => None,
-        "NotYetValid" => Some("the pass does not work yet"),
+        "NotYetValid" => Some("the pass is not valid yet"),
         "OneTimeUsed" => Some("the pass was used, and works only once"),
-        "Expired" => Some("the pass is over"),
+        "Expired" => Some("the pass has expired"),
         _ => Some("the policy does not let them sign in with a pass"),
     }
 }

@@ -65,13 +65,13 @@ pub fn run(options: &Options, env: &Environment) -> Result<(), String> {
 
 async fn serve(listen: SocketAddr, setup: Setup, progress: &Progress) -> Result<(), String> {
     if !listen.ip().is_loopback() {
-        return Err(format!("{listen} is not an address of this machine alone: the page shows passes"));
+        return Err(format!("{listen} is not a loopback address: the page shows passes"));
     }
     let listener = TcpListener::bind(listen).await.map_err(|error| {
         format!("cannot serve the page on {listen}: {error}; choose another with --listen")
     })?;
     let address = listener.local_addr().map_err(|error| error.to_string())?;
-    progress.line(&format!("\nSee it, and go on with the observer: http://{address}/   (Ctrl+C ends)"));
+    progress.line(&format!("\nThe page: http://{address}/   (Ctrl+C ends the demo)"));
     axum::serve(listener, web::router(setup))
         .with_graceful_shutdown(async { drop(tokio::signal::ctrl_c().await) })
         .await

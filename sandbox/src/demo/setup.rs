@@ -27,7 +27,9 @@ use crate::{
 /// The demo's tenant, app and history. Cheap to clone: clones share the state.
 #[derive(Clone)]
 pub struct Setup {
+    /// The tenant.
     pub sandbox: Sandbox,
+    /// The product's settings.
     pub settings: Arc<Settings>,
     /// Serialises actions: [`VirtualTime`] allows one at a time.
     pub(super) turn: Arc<tokio::sync::Mutex<()>>,

@@ -16,7 +16,7 @@ use crate::functions_host::{Cause, FunctionsHost, Invocation};
 /// # Errors
 /// When the sweep fails.
 pub(super) async fn run_sweep(setup: &Setup, progress: &Progress) -> Result<Report, String> {
-    progress.line("The timer fires: who starts within the next days?");
+    progress.line("SweepJoiners looks for joiners of the next days.");
     let (host, rows) = start_observed_host(setup, progress);
     let swept = host.run("SweepJoiners").await?;
     if let Some(answer) = swept.answer.filter(|answer| !answer.is_success()) {
@@ -69,7 +69,8 @@ impl ProgressObserver {
                 .as_ref()
                 .map_or(0, |answer| answer.jobs().iter().filter(|m| is_job(m)).count());
             let jobs = self.jobs;
-            progress.line(&format!("SweepJoiners queued {jobs} jobs. OnGroupAdd takes them one by one:"));
+            progress
+                .line(&format!("SweepJoiners queued {jobs} jobs. OnGroupAdd processes them one at a time:"));
         } else if let Some(completed) = invocation.completed()
             && let Some(row) = Row::new(sandbox, settings.pass.time_zone, &completed, self.requests - before)
         {

@@ -123,12 +123,12 @@ fn rejection(path: &str, headers: &HeaderMap) -> Option<&'static str> {
         return Some("the Host must be this machine");
     }
     if header(headers, header::ORIGIN).is_some_and(|origin| origin != format!("http://{host}")) {
-        return Some("the Origin is another one");
+        return Some("the Origin is another site");
     }
     // A link from another site may open the page, which does nothing by itself.
     let site = header(headers, HeaderName::from_static("sec-fetch-site"));
     if path != "/" && site.is_some_and(|site| site != "same-origin" && site != "none") {
-        return Some("another site asks");
+        return Some("the request comes from another site");
     }
     None
 }

@@ -148,10 +148,10 @@ impl FunctionApp {
 fn override_with(host_json: &mut Value, settings: &Environment, reader: &mut ConfigReader) {
     for name in settings.names() {
         let Some((path, value)) = name.strip_prefix(OVERRIDE).zip(settings.get(name)) else { continue };
-        let (mut place, mut target) = (String::new(), &mut *host_json);
+        let (mut pointer, mut target) = (String::new(), &mut *host_json);
         for part in path.split("__") {
             let (part, next) = step(target, part);
-            place = format!("{place}/{part}");
+            pointer = format!("{pointer}/{part}");
             target = next;
         }
         // As in the host, numbers and booleans in the text become JSON numbers and booleans.
@@ -159,7 +159,7 @@ fn override_with(host_json: &mut Value, settings: &Environment, reader: &mut Con
             Ok(scalar @ (Value::Number(_) | Value::Bool(_))) => scalar,
             _ => Value::from(value),
         };
-        reader.overrides(HOST_JSON, &place, name);
+        reader.overrides(HOST_JSON, &pointer, name);
     }
 }
 
@@ -190,7 +190,7 @@ fn check_routes(functions: &BTreeMap<String, Function>, reader: &ConfigReader) {
     for (name, function) in functions {
         let Trigger::Http(Http { route, .. }) = &function.trigger else { continue };
         if let Some(other) = routes.insert(route.to_ascii_lowercase(), name) {
-            let what = format!("the route {route:?} is {other}'s already");
+            let what = format!("{other} has the route {route:?} too");
             reader.problem(&format!("{name}/function.json"), "/bindings", what);
         }
     }

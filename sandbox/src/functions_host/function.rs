@@ -14,6 +14,7 @@ pub struct Function {
     pub name: String,
     /// The name of the trigger's binding.
     pub input: String,
+    /// The trigger binding.
     pub trigger: Trigger,
     /// The output bindings.
     pub outputs: Vec<Output>,
@@ -127,7 +128,7 @@ pub(super) fn read(name: &str, root: Node<'_>, settings: &Environment, plan: Pla
         && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-".contains(&b))
         && !name.eq_ignore_ascii_case("host");
     if !well_named {
-        root.problem::<()>(format!("{name:?} is no name for a function"));
+        root.problem::<()>(format!("{name:?} is not a valid function name"));
     }
     let root = root.object(&["bindings", "retry", "disabled"])?;
     let is_switched_off = settings.get(&format!("AzureWebJobs.{name}.Disabled"));
@@ -155,8 +156,8 @@ pub(super) fn read(name: &str, root: Node<'_>, settings: &Environment, plan: Pla
     match (triggers.len(), answers) {
         (0, _) => bindings.problem("has no trigger"),
         (2.., _) => bindings.problem("has more than one trigger"),
-        (_, 0) if is_http => bindings.problem("has no http output, so no caller would get an answer"),
-        (_, 1..) if !is_http => bindings.problem("has an http output, but nobody calls"),
+        (_, 0) if is_http => bindings.problem("has no http output, so callers would get no response"),
+        (_, 1..) if !is_http => bindings.problem("has an http output, but no http trigger"),
         (_, 2..) => bindings.problem("has more than one http output"),
         _ => {
             let (input, trigger) = triggers.pop()?;
@@ -184,7 +185,7 @@ fn binding(
     let kind = node.required("type")?;
     let kind_text = kind.text()?;
     let Some((direction, properties)) = known(kind_text) else {
-        return kind.problem(format!("{kind_text:?} is no trigger or binding that this host knows"));
+        return kind.problem(format!("{kind_text:?} is not a trigger or binding that this host knows"));
     };
     let node = node.clone().object(&[&["name", "type", "direction", "dataType"], properties].concat())?;
     let name = binding_name(&node, direction, names);
@@ -228,7 +229,7 @@ fn binding_name(node: &Node<'_>, direction: &str, names: &mut Vec<String>) -> Op
         && name.bytes().all(|b| b.is_ascii_alphanumeric());
     let is_return = name == "$return" && direction == "out";
     if !is_word && !is_return {
-        return node.problem(format!("{name:?} is no name for a binding: letters and digits"));
+        return node.problem(format!("{name:?} is not a valid binding name: letters and digits"));
     }
     if names.iter().any(|known| known.eq_ignore_ascii_case(name)) {
         return node.problem(format!("{name:?} is taken by another binding"));
@@ -247,10 +248,10 @@ fn schedule(node: &Node<'_>, settings: &Environment, plan: Plan) -> Option<Sched
     if text.contains(':') {
         return match plan {
             Plan::Dedicated => node.problem("a TimeSpan as a schedule is not simulated"),
-            _ => node.problem(format!("{text:?} is a TimeSpan, which only a plan of one's own allows")),
+            _ => node.problem(format!("{text:?} is a TimeSpan, which only a dedicated plan allows")),
         };
     }
-    text.parse().map_or_else(|what: String| node.problem(format!("{text:?} is no schedule: {what}")), Some)
+    text.parse().map_or_else(|what: String| node.problem(format!("{text:?} is not a schedule: {what}")), Some)
 }
 
 /// A connection is a setting, or a prefix of settings: `NAME__accountName` and others.
@@ -268,7 +269,7 @@ fn queue(node: &Node<'_>, settings: &Environment) -> Option<String> {
     let is_set = is_connection(name, settings);
     if !is_set {
         connection.unwrap_or_else(|| node.clone()).problem::<()>(format!(
-            "{name:?} is no setting: it must be one, or begin the name of one such as {name}__accountName"
+            "{name:?} is not a setting: it must be one, or the prefix of one such as {name}__accountName"
         ));
     }
     let node = node.required("queueName")?;
@@ -280,7 +281,7 @@ fn queue(node: &Node<'_>, settings: &Environment) -> Option<String> {
         && !queue.contains("--");
     if !is_name {
         return node.problem(format!(
-            "{queue:?} is no name for a queue: 3 to 63 small letters, digits and single dashes"
+            "{queue:?} is not a valid queue name: 3 to 63 lower-case letters, digits and single hyphens"
         ));
     }
     is_set.then_some(queue)
@@ -317,7 +318,7 @@ fn route(node: &Node<'_>) -> Option<String> {
     }
     // Source: ScriptHost.cs
     if ["admin", "runtime"].iter().any(|word| route.to_ascii_lowercase().starts_with(word)) {
-        return node.problem("begins with a word that the host keeps for itself");
+        return node.problem("begins with a word that the host reserves");
     }
     let is_word = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
     for part in route.split('/') {
@@ -331,7 +332,7 @@ fn route(node: &Node<'_>) -> Option<String> {
 
 fn retry(node: &Node<'_>, triggers: &[(String, Trigger)]) -> Option<Retry> {
     if triggers.iter().any(|(_, trigger)| !matches!(trigger, Trigger::Timer(_))) {
-        return node.problem("does nothing: only a timer has retries, a queue delivers again");
+        return node.problem("has no effect: only a timer has retries, a queue redelivers");
     }
     let node = node.clone().object(&[
         "strategy",

@@ -93,8 +93,8 @@ fn function_timeout(root: &Node<'_>, plan: Plan) -> Option<Option<Duration>> {
     let Some(node) = root.get("functionTimeout") else { return Some(Some(default)) };
     let timeout = if node.text()? == "-1" { None } else { Some(node.time_span()?) };
     match (timeout, most) {
-        (Some(Duration::ZERO), _) => node.problem("is no time at all"),
-        (None, Some(_)) => node.problem("has no end, which this plan does not allow: ten minutes at most"),
+        (Some(Duration::ZERO), _) => node.problem("must not be zero"),
+        (None, Some(_)) => node.problem("is unlimited, which this plan does not allow: ten minutes at most"),
         (Some(timeout), Some(most)) if timeout > most => {
             node.problem("is more than this plan allows: ten minutes")
         }
@@ -113,7 +113,7 @@ fn extension_bundle(root: &Node<'_>) -> Option<()> {
     }
     let version = bundle.required("version")?;
     if !admits_version_4(version.text()?) {
-        return version.problem("is no range of versions that admits a 4.x, such as [4.*, 5.0.0)");
+        return version.problem("is not a version range that includes 4.x, such as [4.*, 5.0.0)");
     }
     Some(())
 }
@@ -145,7 +145,9 @@ fn handler(root: &Node<'_>, settings: &Environment) -> Option<(String, Vec<Strin
         if let Some(node) = custom.get(name)
             && node.boolean() == Some(true)
         {
-            node.problem::<()>("makes HTTP functions come in another form and by their original path; the handler knows one form alone");
+            node.problem::<()>(
+                "changes the form and the path of HTTP invocations, which the handler does not support",
+            );
         }
     }
     let description = custom.required("description")?.object(&[
@@ -191,7 +193,7 @@ fn prefix(http: Node<'_>) -> Option<String> {
         || text.ends_with('/')
         || text.contains(|c: char| "~?#\\{}".contains(c) || c.is_whitespace())
     {
-        return node.problem("is no route prefix: parts of a path, without a slash before or after it");
+        return node.problem("is not a route prefix: path segments without a leading or trailing slash");
     }
     Some(text.to_owned())
 }
@@ -241,7 +243,7 @@ fn queue_options(node: Node<'_>) -> Option<QueueOptions> {
     if let Some(node) = node.get("maxPollingInterval")
         && node.time_span() == Some(Duration::ZERO)
     {
-        node.problem::<()>("is no time at all: a tenth of a second is the least");
+        node.problem::<()>("must be at least 100 ms");
     }
     let base64 = match node.get("messageEncoding") {
         Some(node) => node.one_of(&[("base64", true), ("none", false)]),

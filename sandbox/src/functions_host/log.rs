@@ -138,7 +138,9 @@ pub enum Level {
 /// A line that the handler's process printed, or a message of the host about the process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Line {
+    /// Its level.
     pub level: Level,
+    /// Its text.
     pub text: String,
 }
 

@@ -40,7 +40,7 @@ fn message(message: storage::StoredMessage) -> QueueMessage {
 }
 
 fn receipt(received: &Received) -> Result<Uuid, QueueError> {
-    received.receipt.parse().map_err(|_| QueueError("that is no receipt".to_owned()))
+    received.receipt.parse().map_err(|_| QueueError("the receipt is not a UUID".to_owned()))
 }
 
 #[async_trait]

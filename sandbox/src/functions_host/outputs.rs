@@ -59,17 +59,17 @@ fn parse(function: &Function, reply: &RawResponse) -> Result<Option<Outputs>, St
     let answer = match answer {
         Value::Null => return Ok(None),
         Value::Object(answer) => answer,
-        _ => return Err("it is no object".to_owned()),
+        _ => return Err("it is not an object".to_owned()),
     };
     let logs = match property(&answer, "Logs") {
         Value::Null => Vec::new(),
         Value::Array(lines) => lines.iter().map(text).collect::<Result<_, _>>()?,
-        _ => return Err("Logs is no array".to_owned()),
+        _ => return Err("Logs is not an array".to_owned()),
     };
     let mut values = match property(&answer, "Outputs") {
         Value::Null => Map::new(),
         Value::Object(values) => values.clone(),
-        _ => return Err("Outputs is no object".to_owned()),
+        _ => return Err("Outputs is not an object".to_owned()),
     };
     match property(&answer, "ReturnValue") {
         Value::Null => {}
@@ -109,7 +109,7 @@ fn text(value: &Value) -> Result<String, String> {
     match value {
         Value::String(text) => Ok(text.clone()),
         Value::Number(_) | Value::Bool(_) => Ok(value.to_string()),
-        _ => Err("Logs holds something that is no text".to_owned()),
+        _ => Err("Logs contains a value that is not text".to_owned()),
     }
 }
 

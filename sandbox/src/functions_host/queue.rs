@@ -76,7 +76,11 @@ async fn handle(host: &Instance, function: &Function, queue: &str, message: &Sto
     let text = match message_encoding::decode(&message.text, options.base64) {
         Some(text) if message.dequeue_count <= options.max_dequeue_count => text,
         text => {
-            let reason = if text.is_some() { "it was tried often enough" } else { "it is not base64" };
+            let reason = if text.is_some() {
+                "it reached the maximum number of deliveries"
+            } else {
+                "it is not base64"
+            };
             host.log.print(Level::Error, format!("Message {} of {queue} is poison: {reason}.", message.id));
             move_to_poison(host, queue, message);
             return;

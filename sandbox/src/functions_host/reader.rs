@@ -11,14 +11,14 @@ pub struct ConfigProblem {
     /// The file, or the setting that overrides the value.
     pub file: String,
     /// The JSON pointer (RFC 6901).
-    pub place: String,
+    pub pointer: String,
     /// What is wrong.
     pub what: String,
 }
 
 impl fmt::Display for ConfigProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}#{}: {}", self.file, self.place, self.what)
+        write!(f, "{}#{}: {}", self.file, self.pointer, self.what)
     }
 }
 
@@ -44,19 +44,19 @@ pub(super) struct ConfigReader {
 }
 
 impl ConfigReader {
-    pub(super) fn problem(&self, file: &str, place: &str, what: impl Into<String>) {
-        let file = self.overridden.get(&(file.to_owned(), place.to_owned())).map_or(file, String::as_str);
-        let problem = ConfigProblem { file: file.to_owned(), place: place.to_owned(), what: what.into() };
+    pub(super) fn problem(&self, file: &str, pointer: &str, what: impl Into<String>) {
+        let file = self.overridden.get(&(file.to_owned(), pointer.to_owned())).map_or(file, String::as_str);
+        let problem = ConfigProblem { file: file.to_owned(), pointer: pointer.to_owned(), what: what.into() };
         self.problems.borrow_mut().push(problem);
     }
 
     /// Reports problems of this value under the name of `setting`.
-    pub(super) fn overrides(&mut self, file: &str, place: &str, setting: &str) {
-        self.overridden.insert((file.to_owned(), place.to_owned()), setting.to_owned());
+    pub(super) fn overrides(&mut self, file: &str, pointer: &str, setting: &str) {
+        self.overridden.insert((file.to_owned(), pointer.to_owned()), setting.to_owned());
     }
 
     pub(super) fn root<'a>(&'a self, file: &'a str, value: &'a Value) -> Node<'a> {
-        Node { reader: self, file, place: String::new(), value }
+        Node { reader: self, file, pointer: String::new(), value }
     }
 
     pub(super) fn finish(self) -> Vec<ConfigProblem> {
@@ -69,13 +69,13 @@ impl ConfigReader {
 pub(super) struct Node<'a> {
     reader: &'a ConfigReader,
     file: &'a str,
-    place: String,
+    pointer: String,
     value: &'a Value,
 }
 
 impl<'a> Node<'a> {
     pub(super) fn problem<T>(&self, what: impl Into<String>) -> Option<T> {
-        self.reader.problem(self.file, &self.place, what);
+        self.reader.problem(self.file, &self.pointer, what);
         None
     }
 
@@ -85,7 +85,7 @@ impl<'a> Node<'a> {
 
     fn child(&self, name: &str, value: &'a Value) -> Node<'a> {
         let name = name.replace('~', "~0").replace('/', "~1");
-        Node { value, place: format!("{}/{name}", self.place), ..*self }
+        Node { value, pointer: format!("{}/{name}", self.pointer), ..*self }
     }
 
     /// Checks that the value is an object without unknown properties, which the host would ignore.
@@ -94,7 +94,8 @@ impl<'a> Node<'a> {
         for (name, value) in properties.iter().filter(|(name, _)| !known.contains(&name.as_str())) {
             let meant = known.iter().find(|known| known.eq_ignore_ascii_case(name));
             let meant = meant.map(|known| format!(" (it is written {known})")).unwrap_or_default();
-            self.child(name, value).problem::<()>(format!("is no property that the host knows here{meant}"));
+            self.child(name, value)
+                .problem::<()>(format!("is not a property that the host knows here{meant}"));
         }
         Some(self)
     }
@@ -140,10 +141,10 @@ impl<'a> Node<'a> {
         let mut parts = self.text()?.split('%');
         let mut resolved = parts.next()?.to_owned();
         while let Some(name) = parts.next() {
-            let Some(after) = parts.next() else { return self.problem("has a % without its pair") };
+            let Some(after) = parts.next() else { return self.problem("has an unpaired %") };
             match settings.get(name) {
                 Some(value) => resolved.push_str(value),
-                None => return self.problem(format!("%{name}% is no setting")),
+                None => return self.problem(format!("%{name}% is not a setting")),
             }
             resolved.push_str(after);
         }
@@ -159,7 +160,7 @@ impl<'a> Node<'a> {
 ///
 /// `TimeSpan.Parse` reads a single number, and hours from 24 on, as days. Both are refused as probable mistakes.
 fn time_span(text: &str) -> Result<Duration, String> {
-    const FORM: &str = "is no TimeSpan of the form [d.]hh:mm:ss";
+    const FORM: &str = "is not a TimeSpan of the form [d.]hh:mm:ss";
     let (days, clock) = match text.split_once('.') {
         Some((days, clock)) if clock.contains(':') => (days, clock),
         _ => ("0", text),

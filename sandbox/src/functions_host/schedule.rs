@@ -67,7 +67,9 @@ impl FromStr for Schedule {
         match fields.len() {
             5 => fields.insert(0, "0"),
             6 => {}
-            count => return Err(format!("has {count} fields; NCRONTAB has five, or six with seconds first")),
+            count => {
+                return Err(format!("has {count} fields; NCRONTAB requires five, or six with seconds first"));
+            }
         }
         let translated: Result<Vec<String>, String> =
             FIELDS.iter().zip(fields).map(|(field, text)| field.translate(text)).collect();
@@ -103,7 +105,7 @@ impl Field {
             (value, None) => (self.value(value)?, self.value(value)?),
         };
         if first > last {
-            return Err(format!("{range} in the field {} ends before it begins", self.name));
+            return Err(format!("{range} in the field {} is reversed", self.name));
         }
         Ok(match (first, last, step.unwrap_or(1)) {
             (first, last, 1) if (first, last) == (self.min, self.max) => "*".to_owned(),
@@ -115,12 +117,12 @@ impl Field {
     fn step(&self, text: &str) -> Result<u32, String> {
         match text.parse() {
             Ok(step) if step > 0 => Ok(step),
-            _ => Err(format!("{text:?} is no step of the field {}", self.name)),
+            _ => Err(format!("{text:?} is not a step of the field {}", self.name)),
         }
     }
 
     fn value(&self, text: &str) -> Result<u32, String> {
-        let wrong = || format!("{text:?} is no {}: {} to {}", self.name, self.min, self.max);
+        let wrong = || format!("{text:?} is not a {}: {} to {}", self.name, self.min, self.max);
         if text.starts_with(|c: char| c.is_ascii_digit()) {
             let value = text.parse().map_err(|_| wrong())?;
             return if (self.min..=self.max).contains(&value) { Ok(value) } else { Err(wrong()) };

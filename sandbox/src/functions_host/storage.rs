@@ -141,10 +141,7 @@ impl Storage {
     /// As [`Storage::put`].
     pub fn put_later(&self, queue: &str, text: String, delay: TimeDelta) -> Result<(), String> {
         if text.len() > MAX_MESSAGE {
-            return Err(format!(
-                "a message of {} bytes is more than the {MAX_MESSAGE} that the queue takes",
-                text.len()
-            ));
+            return Err(format!("the message has {} bytes; the maximum is {MAX_MESSAGE}", text.len()));
         }
         let message = StoredMessage::new(text, self.now() + delay);
         self.lock().queues.entry(queue.to_owned()).or_default().push(message);

@@ -50,8 +50,11 @@ pub trait RunningWorker: Send + Sync {
 /// A handler's HTTP response.
 #[derive(Clone, Debug)]
 pub struct RawResponse {
+    /// The HTTP status.
     pub status: StatusCode,
+    /// The `Content-Type` header.
     pub content_type: Option<String>,
+    /// The body.
     pub body: Bytes,
 }
 
@@ -142,7 +145,7 @@ impl RunningWorker for EmbeddedHandle {
 
     async fn post(&self, function: &str, id: Uuid, body: String) -> Result<RawResponse, ConnectionLost> {
         let Some(router) = self.router.clone() else {
-            return Err(ConnectionLost("nobody listens".to_owned()));
+            return Err(ConnectionLost("the handler does not listen".to_owned()));
         };
         let answer = async {
             let response = match router.oneshot(request(function, id, body)).await {

@@ -94,8 +94,8 @@ fn check(env: &Environment) -> Result<LoopbackUrl, SettingsError> {
         }
         Some((_, Some(_))) => {}
     }
-    if let Some(sign) = azure_variable(env) {
-        let what = format!("must not be set in Azure ({sign} says that this is Azure): remove it");
+    if let Some(variable) = azure_variable(env) {
+        let what = format!("must not be set in Azure ({variable} is set, so this is Azure): remove it");
         problem("SANDBOX_URL", what, "");
     }
     if env.get("LEDGER_URL").is_some_and(|text| text.parse::<LoopbackUrl>().is_err()) {

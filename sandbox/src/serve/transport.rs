@@ -88,7 +88,7 @@ impl SandboxTransport {
         if response.status().is_success() {
             return Ok(());
         }
-        Err(Error::with_message(ErrorKind::Other, format!("there is no sandbox at {}", self.base)))
+        Err(Error::with_message(ErrorKind::Other, format!("no sandbox responds at {}", self.base)))
     }
 
     /// Adds a layer that reads the sandbox's time before each request: a sweep uses the time before it calls Graph.
@@ -127,13 +127,13 @@ impl SandboxTransport {
         // Links in Graph's responses point to the requested host.
         request.insert_header("host", GRAPH_HOST);
         let url = request.url_mut();
-        let moved = url.set_scheme(self.base.scheme()).is_ok()
+        let is_redirected = url.set_scheme(self.base.scheme()).is_ok()
             && url.set_host(self.base.host_str()).is_ok()
             && url.set_port(self.base.port()).is_ok();
-        if moved {
+        if is_redirected {
             Ok(request)
         } else {
-            Err(Error::with_message(ErrorKind::Other, "not a URL that can be moved"))
+            Err(Error::with_message(ErrorKind::Other, "the URL cannot be redirected to the sandbox"))
         }
     }
 }

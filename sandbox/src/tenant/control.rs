@@ -131,7 +131,7 @@ fn change_member(
     });
     match is_done {
         Some(()) => GraphResponse::no_content().into_response(),
-        None => refuse(sandbox, "There is no such user, or no such group that takes members."),
+        None => refuse(sandbox, "There is no such user, or no such group with assigned members."),
     }
 }
 
@@ -158,7 +158,7 @@ fn change_permission(
             change(&mut sandbox.lock().tenant.granted, permission);
             GraphResponse::no_content().into_response()
         }
-        None => refuse(sandbox, format!("The sandbox knows no permission '{name}'.")),
+        None => refuse(sandbox, format!("The sandbox has no permission '{name}'.")),
     }
 }
 

@@ -56,7 +56,7 @@ impl HttpClient for InProcessTransport {
 
 fn to_http(request: &azure_core::http::Request) -> azure_core::Result<Request<axum::body::Body>> {
     let Body::Bytes(body) = request.body() else {
-        return Err(Error::with_message(ErrorKind::Other, "the sandbox does not take streams"));
+        return Err(Error::with_message(ErrorKind::Other, "the sandbox does not accept streamed bodies"));
     };
     let mut builder = Request::builder().method(request.method().as_ref()).uri(request.path_and_query());
     for (name, value) in request.headers().iter() {

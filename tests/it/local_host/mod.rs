@@ -1,5 +1,4 @@
-//! The local host does what the Functions host does, whatever the handler does. The handlers here are made up, so
-//! that they can set_fault_rate; time is virtual.
+//! The local host behaves as the Functions host does, whatever the handler does: with simulated handlers, in virtual time.
 
 mod handler;
 mod http;
@@ -37,10 +36,10 @@ use crate::helpers::{NOW, World, tenant_with_emma, time};
 const QUEUE: &str = "pass-jobs";
 const POISON: &str = "pass-jobs-poison";
 
-/// What a handler was asked: the function, the whole invocation, and when.
+/// The calls of a handler: function, invocation, time.
 type Calls = Arc<Mutex<Vec<(String, Value, DateTime<Utc>)>>>;
 
-/// A tenant's time, an empty storage account, and all calls of the handlers made here.
+/// A tenant's clock, an empty storage account, and the calls of its handlers.
 struct Setup {
     sandbox: Sandbox,
     storage: Storage,
@@ -54,7 +53,7 @@ impl Setup {
         Self { sandbox, storage, calls: Calls::default() }
     }
 
-    /// A handler that answers `answer(function, how many calls there were, this one included)`.
+    /// A handler that responds with `answer(function, number of this call)`.
     fn handler<F, A>(&self, answer: F) -> Embedded
     where
         F: Fn(String, usize) -> A + Clone + Send + Sync + 'static,
@@ -93,7 +92,7 @@ impl Setup {
         self.calls.lock().unwrap().clone()
     }
 
-    /// Seconds from the start to each call.
+    /// The time of each call, in seconds from the start.
     fn seconds(&self) -> Vec<i64> {
         self.calls().iter().map(|(_, _, at)| (*at - time(NOW)).num_seconds()).collect()
     }
@@ -104,7 +103,7 @@ impl Setup {
     }
 }
 
-/// This build's function app, with a sweep at six.
+/// This build's function app, with a daily sweep at 06:00.
 pub fn app(settings: &[(&str, &str)]) -> FunctionApp {
     let defaults = [("AzureWebJobsStorage", "UseDevelopmentStorage=true"), ("SWEEP_SCHEDULE", "0 0 6 * * *")];
     let settings: Environment = defaults.iter().chain(settings).copied().collect();

@@ -1,9 +1,9 @@
-//! The queue: at least once, not too many at a time, and poison in the end; and what outputs become.
+//! The queue trigger, and queue outputs.
 
 use super::*;
 
 #[tokio::test(start_paused = true)]
-async fn what_fails_comes_back_in_three_minutes_and_after_five_times_is_poison() {
+async fn a_failed_message_is_retried_every_three_minutes_and_poison_after_five() {
     let setup = Setup::new();
     let host = setup.start(&setup.handler(async |_, _| failed()));
     setup.put("work");
@@ -18,7 +18,7 @@ async fn what_fails_comes_back_in_three_minutes_and_after_five_times_is_poison()
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_not_base64_is_poison_at_once() {
+async fn a_message_that_is_not_base64_is_poison_at_once() {
     let setup = Setup::new();
     let host = setup.start(&setup.handler(async |_, _| done(json!({}))));
     setup.storage.put(QUEUE, r#"{"plain": "text"}"#.into()).unwrap();
@@ -28,7 +28,7 @@ async fn what_is_not_base64_is_poison_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_host_works_on_six_messages_at_a_time_and_not_more() {
+async fn a_host_processes_at_most_six_messages_at_a_time() {
     let setup = Setup::new();
     let at_work = Arc::new(Mutex::new((0, 0)));
     let counted = at_work.clone();
@@ -53,9 +53,9 @@ async fn a_host_works_on_six_messages_at_a_time_and_not_more() {
     assert_eq!((setup.calls().len(), at_work.lock().unwrap().1), (40, 6));
 }
 
-/// The host lives, so it sees that the handler is gone; where the whole machine goes, only the lease ends.
+/// A running host notices the end of its handler; when the host dies too, only the lease expires.
 #[tokio::test(start_paused = true)]
-async fn a_dead_handlers_message_comes_back_soon_and_a_dead_hosts_after_its_lease() {
+async fn a_message_returns_after_a_retry_delay_or_a_lease() {
     for (die, minutes_later) in [("handler", 3), ("host", 10)] {
         let setup = Setup::new();
         let worker = setup.handler(async |_, count| {
@@ -83,7 +83,7 @@ async fn a_dead_handlers_message_comes_back_soon_and_a_dead_hosts_after_its_leas
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_host_at_work_renews_its_lease() {
+async fn a_running_host_renews_its_lease() {
     let setup = Setup::new();
     let worker = setup.handler(async |_, count| {
         if count == 1 {
@@ -104,7 +104,7 @@ async fn a_host_at_work_renews_its_lease() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_message_whose_host_always_dies_is_poison_in_the_end() {
+async fn a_message_whose_host_dies_five_times_is_poison() {
     let setup = Setup::new();
     let worker = setup.handler(async |_, _| std::future::pending().await);
     setup.put("work");
@@ -121,7 +121,7 @@ async fn a_message_whose_host_always_dies_is_poison_in_the_end() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn outputs_become_messages_as_the_host_makes_them() {
+async fn queue_outputs_become_messages() {
     let long = "x".repeat(60_000);
     for (jobs, messages) in [
         (json!([r#"{"a":1}"#, "test"]), vec![r#"{"a":1}"#, "test"]),
@@ -129,11 +129,11 @@ async fn outputs_become_messages_as_the_host_makes_them() {
         (json!(r#"[{"a":1},"b"]"#), vec!["{\n  \"a\": 1\n}", "b"]),
         (json!(r#"{"a":1}"#), vec!["{\n  \"a\": 1\n}"]),
         (json!("plain words"), vec!["plain words"]),
-        // Decoded, because it happens to be base64.
+        // Decoded, because it is valid base64.
         (json!("dGVzdA=="), vec!["test"]),
         (json!(null), vec![]),
         (json!([]), vec![]),
-        // The first is sent, the second is too long, and the third never gets its turn.
+        // The first is queued, the second is too long, and the third is not reached.
         (json!(["first", long, "third"]), vec!["first"]),
     ] {
         let setup = Setup::new();
