@@ -75,17 +75,17 @@ pub fn run(options: &Options, env: &Environment) -> Result<(), String> {
             .set_identity(Identity { header: options.identity_header.clone(), client_id: options.client_id });
         let (listener, address) = listen(options.listen).await?;
         print(&format!("SANDBOX_URL=http://{address}   state: http://{address}/sandbox/state"));
-        let functions = functions(options.functions, address, sandbox.clone(), env);
+        let functions = run_functions(options.functions, address, sandbox.clone(), env);
         tokio::select! {
             ended = loopback::serve(sandbox, listener) => ended.map_err(|error| error.to_string()),
             failed = functions => failed,
-            () = stopped() => Ok(()),
+            () = shutdown_signal() => Ok(()),
         }
     })
 }
 
 /// Waits for Ctrl+C or SIGTERM, so that the handler process ends with this one.
-async fn stopped() {
+async fn shutdown_signal() {
     #[cfg(unix)]
     if let Ok(mut terminate) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
         tokio::select! {
@@ -110,7 +110,7 @@ fn print(line: &str) {
 }
 
 /// Runs this build's function app on the tenant at `sandbox_address` until it fails; waits forever without `address`.
-async fn functions(
+async fn run_functions(
     address: Option<SocketAddr>,
     sandbox_address: SocketAddr,
     sandbox: Sandbox,
@@ -119,11 +119,11 @@ async fn functions(
     let Some(address) = address else { return std::future::pending().await };
     let url = format!("http://{sandbox_address}");
     let set: Vec<(&str, &str)> = env.names().filter_map(|name| Some((name, env.get(name)?))).collect();
-    let with = |defaults: &[(&str, &str)]| -> Environment {
+    let settings_with = |defaults: &[(&str, &str)]| -> Environment {
         defaults.iter().copied().chain(set.iter().copied()).chain([("SANDBOX_URL", url.as_str())]).collect()
     };
     let group = sandbox.edit(|tenant| {
-        tenant.granted.insert(Permission::ASKED_FOR_NOTIFICATIONS);
+        tenant.granted.insert(Permission::REQUIRED_FOR_NOTIFICATIONS);
         tenant.find_group(ON_DEMAND_GROUP).map(|group| group.id.to_string()).unwrap_or_default()
     });
     let defaults = [
@@ -131,10 +131,11 @@ async fn functions(
         ("ON_DEMAND_GROUP_ID", group.as_str()),
         ("EVENT_GRID_PARTNER_TOPIC", PARTNER_TOPIC),
     ];
-    let host = with(&[&defaults[..], &[("AzureWebJobsStorage", "UseDevelopmentStorage=true")]].concat());
+    let host =
+        settings_with(&[&defaults[..], &[("AzureWebJobsStorage", "UseDevelopmentStorage=true")]].concat());
     let mut app = FunctionApp::embedded(&host).map_err(|problems| problems.to_string())?;
     // The queues are in this process, so the handler gets no storage connection.
-    app.settings = with(&defaults);
+    app.settings = settings_with(&defaults);
     let executable = std::env::current_exe().map_err(|error| error.to_string())?;
     let worker = Process::new(".", Some(executable))?;
     let storage = Storage::new(sandbox.clock());

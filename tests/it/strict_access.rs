@@ -52,9 +52,9 @@ async fn a_missing_permission_is_a_403_of_the_service() {
 #[tokio::test]
 async fn permissions_match_the_documentation() {
     let page = include_str!("../../docs/PERMISSIONS.md");
-    let mut asked: Vec<_> = Permission::ASKED_FOR
+    let mut asked: Vec<_> = Permission::ALWAYS_REQUIRED
         .into_iter()
-        .chain([Permission::ASKED_FOR_NOTIFICATIONS])
+        .chain([Permission::REQUIRED_FOR_NOTIFICATIONS])
         .map(|permission| permission.name())
         .collect();
     asked.sort_unstable();
@@ -151,7 +151,7 @@ async fn the_identity_endpoint_checks_what_app_service_checks() {
 /// firstpass makes no pass if any of its permissions is missing.
 #[tokio::test(start_paused = true)]
 async fn firstpass_needs_each_of_its_permissions() {
-    for permission in Permission::ASKED_FOR {
+    for permission in Permission::ALWAYS_REQUIRED {
         let (tenant, emma) = tenant_with_emma();
         let world = World::new(tenant, &[]);
         world.sandbox.edit(|tenant| {

@@ -132,7 +132,7 @@ impl<'a> Fields<'a> {
 
     fn pass(&mut self) -> Option<Uuid> {
         let id = self.text("pass")?.parse().ok();
-        let known = |id: &Uuid| self.setup.history().passes.iter().any(|seen| seen.pass.id == *id);
+        let known = |id: &Uuid| self.setup.history().passes.iter().any(|record| record.pass.id == *id);
         id.filter(known).or_else(|| self.problem("pass is not the id of a pass in this tenant"))
     }
 
@@ -300,12 +300,16 @@ impl Setup {
     /// Decides as Entra ID does when a user enters the code.
     fn sign_in(&self, id: Uuid) -> (String, Option<Uuid>, Vec<EventDetail>) {
         let now = self.sandbox.now();
-        let held =
-            self.history().passes.iter().find(|seen| seen.pass.id == id).map(|s| (s.pass.user, s.gone));
-        let Some((user, gone)) = held else {
+        let held = self
+            .history()
+            .passes
+            .iter()
+            .find(|record| record.pass.id == id)
+            .map(|s| (s.pass.user, s.removal));
+        let Some((user, removal)) = held else {
             return ("There is no such pass".to_owned(), None, Vec::new());
         };
-        let refused = self.sandbox.edit(|tenant| match (gone, tenant.passes.get(&user)) {
+        let refused = self.sandbox.edit(|tenant| match (removal, tenant.passes.get(&user)) {
             (Some(Removal::Deleted), _) => Some("the pass was deleted".to_owned()),
             (None, Some(pass)) => refusal(tenant, user, pass.usability(now)).map(str::to_owned),
             _ => Some("a newer pass replaced this one".to_owned()),

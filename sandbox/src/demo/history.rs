@@ -31,7 +31,7 @@ pub(super) struct History {
 pub(super) struct PassRecord {
     pub(super) pass: Pass,
     pub(super) creator: PassCreator,
-    pub(super) gone: Option<Removal>,
+    pub(super) removal: Option<Removal>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -88,16 +88,16 @@ impl History {
     /// Compares the history with the tenant's passes; `creator` made the new ones.
     pub(super) fn update_passes(&mut self, sandbox: &Sandbox, creator: PassCreator) {
         let present = sandbox.passes();
-        for seen in self.passes.iter_mut().filter(|seen| seen.gone.is_none()) {
-            match present.iter().find(|pass| pass.user == seen.pass.user) {
-                Some(pass) if pass.id == seen.pass.id => seen.pass = pass.clone(),
-                Some(_) => seen.gone = Some(Removal::Replaced),
-                None => seen.gone = Some(Removal::Deleted),
+        for record in self.passes.iter_mut().filter(|record| record.removal.is_none()) {
+            match present.iter().find(|pass| pass.user == record.pass.user) {
+                Some(pass) if pass.id == record.pass.id => record.pass = pass.clone(),
+                Some(_) => record.removal = Some(Removal::Replaced),
+                None => record.removal = Some(Removal::Deleted),
             }
         }
         for pass in present {
-            if !self.passes.iter().any(|seen| seen.pass.id == pass.id) {
-                self.passes.push(PassRecord { pass, creator, gone: None });
+            if !self.passes.iter().any(|record| record.pass.id == pass.id) {
+                self.passes.push(PassRecord { pass, creator, removal: None });
             }
         }
     }

@@ -46,7 +46,7 @@ impl Setup {
     pub fn new(sandbox: Sandbox) -> Result<Self, String> {
         let group = sandbox.edit(|tenant| {
             // The permission that EVENT_GRID_PARTNER_TOPIC requires.
-            tenant.granted.insert(Permission::ASKED_FOR_NOTIFICATIONS);
+            tenant.granted.insert(Permission::REQUIRED_FOR_NOTIFICATIONS);
             tenant.find_group(ON_DEMAND_GROUP).map(|group| group.id)
         });
         let settings = Settings::read(&product_environment(&sample_settings(group)))

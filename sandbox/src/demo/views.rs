@@ -37,7 +37,7 @@ pub(super) fn state(setup: &Setup) -> Value {
         "nextSweep": next_sweep(now),
         "people": people,
         "mails": mails,
-        "passes": history.passes.iter().map(|seen| pass_view(setup, seen)).collect::<Value>(),
+        "passes": history.passes.iter().map(|record| pass_view(setup, record)).collect::<Value>(),
         "events": history.events.iter().map(event_view).collect::<Value>(),
         "invocations": history.invocations.iter().map(invocation_view).collect::<Value>(),
         "requests": sandbox.requests(),
@@ -95,12 +95,12 @@ fn is_about(mail: &Mail, person: &Person) -> bool {
     mail.content().contains(&minijinja::HtmlEscape(&person.user_principal_name).to_string())
 }
 
-fn pass_view(setup: &Setup, seen: &PassRecord) -> Value {
-    let (pass, now) = (&seen.pass, setup.sandbox.now());
+fn pass_view(setup: &Setup, record: &PassRecord) -> Value {
+    let (pass, now) = (&record.pass, setup.sandbox.now());
     let zone = setup.sandbox.edit(|tenant| tenant.users.get(&pass.user).map(|person| zone(setup, person)));
     // The local time marked as UTC, so that the browser does not convert it.
     let local = |at: DateTime<Utc>| at.with_timezone(&zone.unwrap_or(Tz::UTC)).naive_local().and_utc();
-    let state = match (seen.gone, pass.usability(now)) {
+    let state = match (record.removal, pass.usability(now)) {
         (Some(Removal::Deleted), _) => "deleted",
         (Some(Removal::Replaced), _) => "replaced",
         (None, "EnabledByPolicy") => "works",
@@ -120,7 +120,7 @@ fn pass_view(setup: &Setup, seen: &PassRecord) -> Value {
         "oneTime": pass.one_time,
         "used": pass.used,
         "state": state,
-        "by": match seen.creator { PassCreator::Firstpass => "firstpass", PassCreator::Helpdesk => "helpdesk" },
+        "by": match record.creator { PassCreator::Firstpass => "firstpass", PassCreator::Helpdesk => "helpdesk" },
     })
 }
 
@@ -134,7 +134,7 @@ fn event_view(event: &Event) -> Value {
 
 fn invocation_view(invocation: &Invocation) -> Value {
     // The log line has the form "reason/user/…: outcome: details", or is a sentence.
-    let (key, said) = invocation.log.split_once(": ").unwrap_or(("", &invocation.log));
+    let (key, message) = invocation.log.split_once(": ").unwrap_or(("", &invocation.log));
     let user: Option<Uuid> = key.split('/').nth(1).and_then(|id| id.parse().ok());
     json!({
         "at": invocation.at,
@@ -143,7 +143,7 @@ fn invocation_view(invocation: &Invocation) -> Value {
         "status": invocation.status,
         "user": user,
         "reason": user.and(key.split('/').next()),
-        "said": if user.is_some() { said } else { &invocation.log },
+        "said": if user.is_some() { message } else { &invocation.log },
         "first": invocation.requests.start,
         "end": invocation.requests.end,
     })

@@ -75,7 +75,7 @@ async fn mail(State(setup): State<Setup>, Path(index): Path<usize>) -> Response 
 
 /// The code of one pass.
 async fn code(State(setup): State<Setup>, Path(id): Path<Uuid>) -> Response {
-    let code = setup.history().passes.iter().find(|seen| seen.pass.id == id).map(|s| s.pass.code.clone());
+    let code = setup.history().passes.iter().find(|record| record.pass.id == id).map(|s| s.pass.code.clone());
     match code {
         Some(code) => {
             ([(header::CACHE_CONTROL, "no-store")], Json(json!({"code": code.reveal()}))).into_response()

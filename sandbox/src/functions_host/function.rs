@@ -90,17 +90,17 @@ pub struct Output {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Retry {
     /// The maximum number of retries; `None` for no limit.
-    pub most: Option<u32>,
+    pub max_retries: Option<u32>,
     /// The delay before the first retry.
-    pub min: Duration,
+    pub min_delay: Duration,
     /// The longest delay; with `fixedDelay` the same as `min`.
-    pub max: Duration,
+    pub max_delay: Duration,
 }
 
 impl Retry {
     /// The delay before retry `count`, from 1. The host's random part of the backoff is left out.
-    pub(super) fn wait(&self, count: u32) -> Duration {
-        self.min.saturating_mul(1 << count.saturating_sub(1).min(20)).min(self.max)
+    pub(super) fn delay(&self, count: u32) -> Duration {
+        self.min_delay.saturating_mul(1 << count.saturating_sub(1).min(20)).min(self.max_delay)
     }
 }
 
@@ -136,24 +136,24 @@ pub(super) fn read(name: &str, root: Node<'_>, settings: &Environment, plan: Pla
         || is_switched_off.is_some_and(|value| value.eq_ignore_ascii_case("true") || value == "1");
     let bindings = root.required("bindings")?;
     let mut names: Vec<String> = Vec::new();
-    let (mut triggers, mut outputs, mut answers, mut is_whole) = (Vec::new(), Vec::new(), 0, true);
+    let (mut triggers, mut outputs, mut http_outputs, mut is_complete) = (Vec::new(), Vec::new(), 0, true);
     for node in bindings.items()? {
         match binding(name, &node, settings, plan, &mut names) {
             Some(Binding::Trigger(input, trigger)) => triggers.push((input, trigger)),
             Some(Binding::Output(output)) => {
-                answers += usize::from(output.queue.is_none());
+                http_outputs += usize::from(output.queue.is_none());
                 outputs.push(output);
             }
-            None => is_whole = false,
+            None => is_complete = false,
         }
     }
     let retry = root.get("retry").map(|node| retry(&node, &triggers));
     // The unreadable binding may be the missing one.
-    if !is_whole {
+    if !is_complete {
         return None;
     }
     let is_http = matches!(triggers.first(), Some((_, Trigger::Http(_))));
-    match (triggers.len(), answers) {
+    match (triggers.len(), http_outputs) {
         (0, _) => bindings.problem("has no trigger"),
         (2.., _) => bindings.problem("has more than one trigger"),
         (_, 0) if is_http => bindings.problem("has no http output, so callers would get no response"),
@@ -344,7 +344,7 @@ fn retry(node: &Node<'_>, triggers: &[(String, Trigger)]) -> Option<Retry> {
     let strategy = node.required("strategy");
     let is_fixed =
         strategy.and_then(|node| node.one_of(&[("fixedDelay", true), ("exponentialBackoff", false)]));
-    let most = node.required("maxRetryCount").and_then(|node| node.integer(-1..=i64::from(i32::MAX)));
+    let max_retries = node.required("maxRetryCount").and_then(|node| node.integer(-1..=i64::from(i32::MAX)));
     let span = |name| node.required(name).and_then(|node| node.time_span());
     let (min, max) = if is_fixed? {
         let delay = span("delayInterval");
@@ -356,5 +356,5 @@ fn retry(node: &Node<'_>, triggers: &[(String, Trigger)]) -> Option<Retry> {
     if min > max {
         return node.problem("the minimumInterval is longer than the maximumInterval");
     }
-    Some(Retry { most: u32::try_from(most?).ok(), min, max })
+    Some(Retry { max_retries: u32::try_from(max_retries?).ok(), min_delay: min, max_delay: max })
 }

@@ -30,7 +30,7 @@ const MAX_BODY: usize = 100 * 1024 * 1024;
 impl FunctionsHost {
     /// The routes of the HTTP functions, and `/admin/functions/…`.
     pub fn router(&self) -> Router {
-        Router::new().fallback(answer).with_state(self.0.clone())
+        Router::new().fallback(handle_request).with_state(self.0.clone())
     }
 
     /// Serves [`router`](Self::router) until the process ends.
@@ -48,7 +48,7 @@ impl FunctionsHost {
     }
 }
 
-async fn answer(State(host): State<Arc<Instance>>, request: Request) -> Response {
+async fn handle_request(State(host): State<Arc<Instance>>, request: Request) -> Response {
     if host.supervisor.has_stopped() {
         return StatusCode::SERVICE_UNAVAILABLE.into_response();
     }
@@ -74,8 +74,12 @@ async fn answer(State(host): State<Arc<Instance>>, request: Request) -> Response
     if !is_authorized(&host, function, http.auth_level, &parts) {
         return StatusCode::UNAUTHORIZED.into_response();
     }
-    let payload =
-        payload::http(&function.name, &function.input, input(&parts, &body, parameters), host.storage.now());
+    let payload = payload::http(
+        &function.name,
+        &function.input,
+        request_payload(&parts, &body, parameters),
+        host.storage.now(),
+    );
     let (instance, function) = (host.clone(), function.clone());
     let (send, receive) = tokio::sync::oneshot::channel();
     // The function continues if the caller disconnects.
@@ -188,7 +192,7 @@ fn query(uri: &Uri) -> Vec<(String, String)> {
 }
 
 /// The request as the handler receives it, including keys (HttpRequestExtensions.cs).
-fn input(parts: &Parts, body: &[u8], parameters: Map<String, Value>) -> Value {
+fn request_payload(parts: &Parts, body: &[u8], parameters: Map<String, Value>) -> Value {
     let query: Map<String, Value> = query(&parts.uri).into_iter().map(|(k, v)| (k, v.into())).collect();
     let mut headers: Map<String, Value> = Map::new();
     for (name, value) in &parts.headers {

@@ -93,11 +93,11 @@ pub enum Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Status(status) => write!(f, "the handler answered {status}"),
+            Self::Status(status) => write!(f, "the handler returned {status}"),
             Self::Lost(reason) => write!(f, "the handler was lost: {reason}"),
             Self::TimedOut => f.write_str("functionTimeout: the handler was killed"),
             Self::NotReady => f.write_str("the handler did not get ready"),
-            Self::Unreadable(reason) => write!(f, "the handler's answer cannot be read: {reason}"),
+            Self::Unreadable(reason) => write!(f, "the handler's response cannot be read: {reason}"),
             Self::Output(reason) => write!(f, "an output cannot be written: {reason}"),
         }
     }

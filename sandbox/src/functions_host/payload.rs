@@ -64,8 +64,8 @@ pub(crate) fn http(function: &str, binding: &str, request: Value, now: DateTime<
 }
 
 /// The `RetryContext` of a retry by the function's retry policy.
-pub(super) fn retry_context(count: u32, most: i64, exception: &str) -> Value {
-    json!({"RetryCount": count, "MaxRetryCount": most, "Exception": {"Message": exception}})
+pub(super) fn retry_context(count: u32, max: i64, exception: &str) -> Value {
+    json!({"RetryCount": count, "MaxRetryCount": max, "Exception": {"Message": exception}})
 }
 
 fn sys(function: &str, now: DateTime<Utc>) -> Value {

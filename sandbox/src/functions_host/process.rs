@@ -139,7 +139,7 @@ impl RunningWorker for ProcessHandle {
     }
 
     async fn post(&self, function: &str, id: Uuid, body: String) -> Result<RawResponse, ConnectionLost> {
-        let lost = |error: reqwest::Error| ConnectionLost(format!("no answer: {}", error.without_url()));
+        let lost = |error: reqwest::Error| ConnectionLost(format!("no response: {}", error.without_url()));
         let response = self
             .client
             .post(format!("http://127.0.0.1:{}/{function}", self.port))

@@ -89,7 +89,7 @@ impl Supervisor {
         };
         tokio::select! {
             started = timeout(START_TIMEOUT, probe) => if started.is_err() {
-                log.print(Level::Error, "The handler did not answer GET / within 30 seconds.");
+                log.print(Level::Error, "The handler did not respond to GET / within 30 seconds.");
                 running.kill();
                 return WorkerEnd::Failure;
             },

@@ -56,17 +56,17 @@ async fn fire(host: &Instance, function: &Function, timer: &Timer, is_past_due: 
         let now = host.storage.now();
         let mut payload = payload::timer(&function.name, &function.input, status, is_past_due, now);
         if let (Some(exception), Some(retry)) = (&failed, function.retry) {
-            let most = retry.most.map_or(-1, i64::from);
-            payload["Metadata"]["RetryContext"] = payload::retry_context(attempt - 1, most, exception);
+            let max = retry.max_retries.map_or(-1, i64::from);
+            payload["Metadata"]["RetryContext"] = payload::retry_context(attempt - 1, max, exception);
         }
         let ran = host.invoke(function, &payload).await;
         failed = ran.result.as_ref().err().map(ToString::to_string);
         let (invocation, _) = ran.into_invocation(function, Cause::Timer { is_past_due }, attempt);
         host.log.write(invocation);
-        let again = function.retry.filter(|retry| failed.is_some() && may_retry(retry, attempt));
-        match again {
+        let next_retry = function.retry.filter(|retry| failed.is_some() && may_retry(retry, attempt));
+        match next_retry {
             Some(retry) if !host.supervisor.has_stopped() => {
-                host.storage.clock().sleep(retry.wait(attempt)).await
+                host.storage.clock().sleep(retry.delay(attempt)).await
             }
             _ => break,
         }
@@ -82,7 +82,7 @@ async fn fire(host: &Instance, function: &Function, timer: &Timer, is_past_due: 
 }
 
 fn may_retry(retry: &Retry, attempt: u32) -> bool {
-    retry.most.is_none_or(|most| attempt <= most)
+    retry.max_retries.is_none_or(|most| attempt <= most)
 }
 
 /// Runs the function as `POST /admin/functions/{function}` does.

@@ -162,7 +162,7 @@ impl RunningWorker for EmbeddedHandle {
         // Dropping the future stops the handler at its current await, the closest equivalent of SIGKILL in one process.
         tokio::select! {
             biased;
-            code = self.wait_for_exit() => Err(ConnectionLost(format!("the process is gone (exit code {code})"))),
+            code = self.wait_for_exit() => Err(ConnectionLost(format!("the process has ended (exit code {code})"))),
             answer = answer => answer,
         }
     }

@@ -57,7 +57,7 @@ pub fn build_app(
     settings: Settings,
     env: &Environment,
 ) -> Result<(Arc<App>, Arc<SandboxTransport>), SettingsError> {
-    let url = check(env)?;
+    let url = check_settings(env)?;
     let http = startup::loopback_client()?;
     let sandbox = SandboxTransport::new(http.clone(), url.clone(), Clock::system());
     let IdentitySettings { client_id, .. } = settings.identity;
@@ -81,7 +81,7 @@ pub fn build_app(
 }
 
 /// Checks that the sandbox and the ledger are on this machine and that this is not Azure.
-fn check(env: &Environment) -> Result<LoopbackUrl, SettingsError> {
+fn check_settings(env: &Environment) -> Result<LoopbackUrl, SettingsError> {
     const EXAMPLE: &str = "http://127.0.0.1:8089";
     let mut problems = Vec::new();
     let mut problem = |name, what, example| problems.push(SettingProblem { name, what, example });

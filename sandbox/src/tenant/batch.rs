@@ -11,7 +11,7 @@ use super::{
     Part, Sandbox,
     dispatch::dispatch,
     faults::{FaultKind, SelectedFault},
-    wire::{ConnectionFault, ErrorResponse, GraphCall, GraphResponse},
+    wire::{CallResult, ConnectionFault, ErrorResponse, GraphCall, GraphResponse},
 };
 
 /// The maximum number of parts.
@@ -40,11 +40,7 @@ struct PartRequest {
 }
 
 /// Runs the parts concurrently and notes them in `journal` in the order of the request.
-pub(super) async fn run(
-    sandbox: &Sandbox,
-    call: &GraphCall,
-    journal: &mut Vec<Part>,
-) -> Result<GraphResponse, ErrorResponse> {
+pub(super) async fn run(sandbox: &Sandbox, call: &GraphCall, journal: &mut Vec<Part>) -> CallResult {
     if call.method != Method::POST {
         return Err(ErrorResponse::method_not_allowed());
     }

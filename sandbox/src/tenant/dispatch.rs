@@ -9,7 +9,7 @@ use super::{
     Sandbox, calls,
     faults::{FaultKind, SelectedFault},
     mailbox_slot::MailboxSlot,
-    wire::{ConnectionFault, ErrorResponse, GraphCall, GraphResponse},
+    wire::{CallResult, ConnectionFault, ErrorResponse, GraphCall, GraphResponse},
 };
 
 /// Processes one call, alone or as a part of a batch.
@@ -39,7 +39,7 @@ pub(super) async fn apply_fault(
     sandbox: &Sandbox,
     call: &GraphCall,
     fault: Option<FaultKind>,
-    effect: impl Future<Output = Result<GraphResponse, ErrorResponse>>,
+    effect: impl Future<Output = CallResult>,
 ) -> GraphResponse {
     let ids = sandbox.request_ids(&call.headers);
     let result = execute(sandbox, call, fault.as_ref(), effect).await;
@@ -63,8 +63,8 @@ async fn execute(
     sandbox: &Sandbox,
     call: &GraphCall,
     fault: Option<&FaultKind>,
-    effect: impl Future<Output = Result<GraphResponse, ErrorResponse>>,
-) -> Result<GraphResponse, ErrorResponse> {
+    effect: impl Future<Output = CallResult>,
+) -> CallResult {
     if let Some(error) = fault.and_then(FaultKind::as_error) {
         return Err(error);
     }

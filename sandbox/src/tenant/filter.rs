@@ -57,10 +57,10 @@ impl Comparison {
     fn holds(&self, person: &Person) -> bool {
         match self {
             Self::UserPrincipalName(name) => person.user_principal_name.eq_ignore_ascii_case(name),
-            Self::HireDate(operator, wanted) => person.hire_date.is_some_and(|date| match operator {
-                Operator::Ge => date >= *wanted,
-                Operator::Le => date <= *wanted,
-                Operator::Eq => date == *wanted,
+            Self::HireDate(operator, value) => person.hire_date.is_some_and(|date| match operator {
+                Operator::Ge => date >= *value,
+                Operator::Le => date <= *value,
+                Operator::Eq => date == *value,
             }),
         }
     }

@@ -83,7 +83,7 @@ impl Tenant {
             policy: Policy::default(),
             mailboxes: BTreeSet::new(),
             undeliverable: BTreeSet::new(),
-            granted: Permission::ASKED_FOR.into(),
+            granted: Permission::ALWAYS_REQUIRED.into(),
             send_denied: false,
             pim_licensed: true,
             latency: Duration::ZERO,
@@ -102,10 +102,10 @@ impl Tenant {
         if person.id.is_nil() {
             person.id = self.new_id();
         }
-        let wanted = person.user_principal_name.clone();
+        let requested = person.user_principal_name.clone();
         let mut number = 2;
         while !self.names.insert(person.user_principal_name.to_lowercase()) {
-            let (local, domain) = wanted.rsplit_once('@').unwrap_or((&wanted, DOMAIN));
+            let (local, domain) = requested.rsplit_once('@').unwrap_or((&requested, DOMAIN));
             person = person.renamed(&format!("{local}{number}@{domain}"));
             number += 1;
         }

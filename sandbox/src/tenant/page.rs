@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::{
     query::Query,
-    wire::{ErrorResponse, GraphCall, GraphResponse},
+    wire::{CallResult, ErrorResponse, GraphCall, GraphResponse},
 };
 
 /// The requested page of `ids`, which must be in order; `render` makes each item.
@@ -20,7 +20,7 @@ pub(super) fn page(
     context: &str,
     ids: &[Uuid],
     render: impl Fn(Uuid) -> Value,
-) -> Result<GraphResponse, ErrorResponse> {
+) -> CallResult {
     let size = query.top()?.min(cap.max(1));
     let fingerprint = fingerprint(call, query);
     let after = query.get("$skiptoken").map(|token| position(token, fingerprint)).transpose()?;

@@ -31,7 +31,7 @@ pub enum Permission {
 
 impl Permission {
     /// The permissions that docs/PERMISSIONS.md always requires. Exchange grants the right to send mail.
-    pub const ASKED_FOR: [Self; 5] = [
+    pub const ALWAYS_REQUIRED: [Self; 5] = [
         Self::UserRead,
         Self::GroupMemberRead,
         Self::RoleManagementRead,
@@ -40,7 +40,7 @@ impl Permission {
     ];
 
     /// The additional permission if EVENT_GRID_PARTNER_TOPIC is set.
-    pub const ASKED_FOR_NOTIFICATIONS: Self = Self::GroupRead;
+    pub const REQUIRED_FOR_NOTIFICATIONS: Self = Self::GroupRead;
 
     const ALL: [Self; 8] = [
         Self::UserRead,

@@ -231,11 +231,11 @@ impl Schema {
             self.name,
             whole.keys()
         );
-        let wanted = |property: &str| match select {
+        let is_selected = |property: &str| match select {
             None => self.by_default.contains(&property),
             Some(select) => select.iter().any(|name| name == property),
         };
-        whole.into_iter().filter(|(name, _)| wanted(name)).collect()
+        whole.into_iter().filter(|(name, _)| is_selected(name)).collect()
     }
 
     /// [`Schema::project`] with `@odata.type`, as in collections of mixed types.

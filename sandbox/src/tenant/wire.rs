@@ -90,6 +90,9 @@ impl GraphCall {
     }
 }
 
+/// The result of a call.
+pub(super) type CallResult = Result<GraphResponse, ErrorResponse>;
+
 /// A response before it is sent.
 #[derive(Clone)]
 pub(super) struct GraphResponse {

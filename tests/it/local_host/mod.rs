@@ -1,4 +1,5 @@
-//! The local host behaves as the Functions host does, whatever the handler does: with simulated handlers, in virtual time.
+//! The local host behaves as the Functions host does, whatever the handler does: with simulated handlers, in virtual
+//! time.
 
 mod handler;
 mod http;

@@ -192,7 +192,7 @@ async fn an_app_has_at_most_100_subscriptions() {
 #[tokio::test]
 async fn subscriptions_require_a_permission() {
     let (caller, group) = caller_with_group();
-    caller.sandbox.edit(|tenant| tenant.granted = Permission::ASKED_FOR.into());
+    caller.sandbox.edit(|tenant| tenant.granted = Permission::ALWAYS_REQUIRED.into());
     let message = "Operation: Create; Exception: [Status Code: Forbidden; Reason: ]";
     let reply = caller.post(URL, wanted(group, |_| {})).await;
     assert_eq!(reply.error(), (403, "ExtensionError", message));

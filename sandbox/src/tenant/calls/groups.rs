@@ -9,11 +9,11 @@ use crate::tenant::{
     hosts::GRAPH_HOST,
     page::{entity, page, selected},
     schema,
-    wire::{ErrorResponse, GraphResponse},
+    wire::{CallResult, ErrorResponse, GraphResponse},
 };
 
 /// `GET /groups/{key}`
-pub(super) fn get(ctx: &RequestContext<'_>, key: &str) -> Result<GraphResponse, ErrorResponse> {
+pub(super) fn get(ctx: &RequestContext<'_>, key: &str) -> CallResult {
     ctx.query.allow(ctx.call, &["$select"])?;
     let select = ctx.query.select(&[&schema::GROUP])?;
     let group = find(ctx, key)?.to_graph();
@@ -22,7 +22,7 @@ pub(super) fn get(ctx: &RequestContext<'_>, key: &str) -> Result<GraphResponse, 
 }
 
 /// `GET /groups/{key}/members`: direct members.
-pub(super) fn members(ctx: &RequestContext<'_>, key: &str) -> Result<GraphResponse, ErrorResponse> {
+pub(super) fn members(ctx: &RequestContext<'_>, key: &str) -> CallResult {
     let RequestContext { tenant, query, call, now, .. } = ctx;
     query.allow(call, &["$select", "$top", "$skiptoken"])?;
     let select = query.select(&[&schema::USER, &schema::GROUP, &schema::DEVICE])?;
@@ -34,7 +34,7 @@ pub(super) fn members(ctx: &RequestContext<'_>, key: &str) -> Result<GraphRespon
 }
 
 /// `POST /groups/{key}/members/$ref`: the body links the new member.
-pub(super) fn add_member(ctx: RequestContext<'_>, key: &str) -> Result<GraphResponse, ErrorResponse> {
+pub(super) fn add_member(ctx: RequestContext<'_>, key: &str) -> CallResult {
     ctx.query.allow_none()?;
     let group = writable(&ctx, key)?;
     let body = ctx.call.json()?;
@@ -56,11 +56,7 @@ pub(super) fn add_member(ctx: RequestContext<'_>, key: &str) -> Result<GraphResp
 }
 
 /// `DELETE /groups/{key}/members/{member}/$ref`
-pub(super) fn remove_member(
-    ctx: RequestContext<'_>,
-    key: &str,
-    member: &str,
-) -> Result<GraphResponse, ErrorResponse> {
+pub(super) fn remove_member(ctx: RequestContext<'_>, key: &str, member: &str) -> CallResult {
     ctx.query.allow_none()?;
     let group = writable(&ctx, key)?;
     let found = object_id(member)?;

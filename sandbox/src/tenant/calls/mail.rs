@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use super::RequestContext;
 use crate::tenant::{
     Mail,
-    wire::{ErrorResponse, GraphResponse},
+    wire::{CallResult, ErrorResponse, GraphResponse},
 };
 
 /// The properties of a message that the sandbox implements.
@@ -120,7 +120,7 @@ struct ExtendedProperty {
 }
 
 /// Accepts a mail for delivery; 202 means no more than that.
-pub(super) fn send(ctx: RequestContext<'_>, sender: &str) -> Result<GraphResponse, ErrorResponse> {
+pub(super) fn send(ctx: RequestContext<'_>, sender: &str) -> CallResult {
     ctx.query.allow(ctx.call, &[])?;
     let from = mailbox(&ctx, sender)?;
     check_is_not_mime(&ctx)?;

@@ -16,7 +16,7 @@ use super::{
     Mail, Pass, PassEvent, Permission, Person, State, Tenant,
     query::Query,
     route::Route,
-    wire::{ErrorResponse, GraphCall, GraphResponse},
+    wire::{CallResult, ErrorResponse, GraphCall},
 };
 
 /// The data of one call.
@@ -30,11 +30,7 @@ struct RequestContext<'a> {
 }
 
 /// Processes one call.
-pub(super) fn handle(
-    state: &mut State,
-    now: DateTime<Utc>,
-    call: &GraphCall,
-) -> Result<GraphResponse, ErrorResponse> {
+pub(super) fn handle(state: &mut State, now: DateTime<Utc>, call: &GraphCall) -> CallResult {
     let route = Route::parse(call)?;
     let query = Query::parse(&call.target)?;
     authorization::check(&state.tenant, &route, call, &query)?;

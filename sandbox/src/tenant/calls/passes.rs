@@ -10,7 +10,7 @@ use super::RequestContext;
 use crate::tenant::{
     Pass, PassSpec, Person, Untargeted,
     page::{context_url, entity},
-    wire::{ErrorResponse, GraphResponse},
+    wire::{CallResult, ErrorResponse, GraphResponse},
 };
 
 /// How far in the past a start may be. Assumed: Microsoft does not document it.
@@ -30,7 +30,7 @@ struct NewPass {
 }
 
 /// `GET /policies/authenticationMethodsPolicy/authenticationMethodConfigurations/temporaryAccessPass`
-pub(super) fn policy(ctx: &RequestContext<'_>) -> Result<GraphResponse, ErrorResponse> {
+pub(super) fn policy(ctx: &RequestContext<'_>) -> CallResult {
     ctx.query.allow(ctx.call, &[])?;
     let context = "authenticationMethodConfigurations/$entity";
     let mut policy = ctx.tenant.policy.to_graph();
@@ -41,7 +41,7 @@ pub(super) fn policy(ctx: &RequestContext<'_>) -> Result<GraphResponse, ErrorRes
 }
 
 /// `GET /users/{key}/authentication/temporaryAccessPassMethods`: at most one, usable or not.
-pub(super) fn list(ctx: &RequestContext<'_>, key: &str) -> Result<GraphResponse, ErrorResponse> {
+pub(super) fn list(ctx: &RequestContext<'_>, key: &str) -> CallResult {
     ctx.query.allow_none()?;
     let user = ctx.user(key)?.id;
     let pass = ctx.tenant.passes.get(&user).map(|pass| pass.to_graph(ctx.now));
@@ -51,18 +51,14 @@ pub(super) fn list(ctx: &RequestContext<'_>, key: &str) -> Result<GraphResponse,
 }
 
 /// `GET /users/{key}/authentication/temporaryAccessPassMethods/{id}`
-pub(super) fn get(ctx: &RequestContext<'_>, key: &str, id: &str) -> Result<GraphResponse, ErrorResponse> {
+pub(super) fn get(ctx: &RequestContext<'_>, key: &str, id: &str) -> CallResult {
     ctx.query.allow_none()?;
     let pass = find(ctx, key, id)?;
     Ok(GraphResponse::ok(entity(ctx.call, &format!("{}/$entity", collection(key)), pass.to_graph(ctx.now))))
 }
 
 /// `DELETE /users/{key}/authentication/temporaryAccessPassMethods/{id}`
-pub(super) fn delete(
-    mut ctx: RequestContext<'_>,
-    key: &str,
-    id: &str,
-) -> Result<GraphResponse, ErrorResponse> {
+pub(super) fn delete(mut ctx: RequestContext<'_>, key: &str, id: &str) -> CallResult {
     let pass = find(&ctx, key, id)?.clone();
     ctx.tenant.delete_pass(pass.user);
     ctx.record_pass_event(None, Some(pass));
@@ -70,13 +66,13 @@ pub(super) fn delete(
 }
 
 /// `POST /users/{key}/authentication/temporaryAccessPassMethods`: creates a pass and replaces an existing one.
-pub(super) fn create(mut ctx: RequestContext<'_>, key: &str) -> Result<GraphResponse, ErrorResponse> {
+pub(super) fn create(mut ctx: RequestContext<'_>, key: &str) -> CallResult {
     ctx.query.allow_none()?;
-    let wanted = read(&ctx)?;
+    let requested = read(&ctx)?;
     let person = ctx.user(key)?;
     let user = person.id;
     check_person(&ctx, person)?;
-    let spec = plan(&ctx, &wanted)?;
+    let spec = validate(&ctx, &requested)?;
     let replaced = ctx.tenant.passes.get(&user).cloned();
     ctx.tenant.add_pass(user, spec);
     let made = ctx.tenant.passes.get(&user).cloned();
@@ -89,11 +85,11 @@ pub(super) fn create(mut ctx: RequestContext<'_>, key: &str) -> Result<GraphResp
 fn read(ctx: &RequestContext<'_>) -> Result<NewPass, ErrorResponse> {
     let body = Value::Object(ctx.call.json()?);
     // serde's message may quote the body.
-    let wanted: NewPass = serde_json::from_value(body).map_err(|_| {
+    let requested: NewPass = serde_json::from_value(body).map_err(|_| {
         ErrorResponse::bad_request("Invalid JSON payload for temporaryAccessPassAuthenticationMethod.")
     })?;
-    match wanted.odata_type.as_deref() {
-        None | Some(TYPE) => Ok(wanted),
+    match requested.odata_type.as_deref() {
+        None | Some(TYPE) => Ok(requested),
         Some(other) => {
             Err(ErrorResponse::bad_request(format!("A type named '{other}' is not expected here.")))
         }
@@ -120,21 +116,21 @@ fn check_person(ctx: &RequestContext<'_>, person: &Person) -> Result<(), ErrorRe
     Ok(())
 }
 
-fn plan(ctx: &RequestContext<'_>, wanted: &NewPass) -> Result<PassSpec, ErrorResponse> {
+fn validate(ctx: &RequestContext<'_>, requested: &NewPass) -> Result<PassSpec, ErrorResponse> {
     let policy = &ctx.tenant.policy;
     let (shortest, longest) = (policy.minimum_lifetime, policy.maximum_lifetime);
-    let lifetime = wanted.lifetime_in_minutes.map_or(policy.default_lifetime, i64::from);
+    let lifetime = requested.lifetime_in_minutes.map_or(policy.default_lifetime, i64::from);
     if !(shortest..=longest).contains(&lifetime) {
         return Err(refused(&format!(
             "Invalid LifetimeInMinutes specified. The valid range between {shortest} and {longest}."
         )));
     }
-    let one_time = wanted.is_usable_once.unwrap_or(policy.one_time_only);
+    let one_time = requested.is_usable_once.unwrap_or(policy.one_time_only);
     if policy.one_time_only && !one_time {
         // The exact text is not known.
         return Err(refused("Invalid IsUsableOnce specified. The policy requires one-time use."));
     }
-    let opens_at = wanted.start_date_time.map_or(ctx.now, |start| start.to_utc());
+    let opens_at = requested.start_date_time.map_or(ctx.now, |start| start.to_utc());
     if opens_at < ctx.now - CLOCK_SKEW {
         return Err(refused("Invalid StartDateTime specified. It must not be in the past."));
     }

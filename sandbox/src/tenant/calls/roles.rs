@@ -9,17 +9,17 @@ use crate::tenant::{
     RoleAssignment, filter,
     page::{page, selected},
     schema::{self, Schema},
-    wire::{ErrorResponse, GraphResponse},
+    wire::{CallResult, ErrorResponse},
 };
 
 /// `GET /roleManagement/directory/roleAssignments`: direct assignments only.
-pub(super) fn assignments(ctx: &RequestContext<'_>) -> Result<GraphResponse, ErrorResponse> {
+pub(super) fn assignments(ctx: &RequestContext<'_>) -> CallResult {
     let resource = "roleManagement/directory/roleAssignments";
     of_principal(ctx, &ctx.tenant.roles, resource, &schema::ROLE_ASSIGNMENT, RoleAssignment::to_assignment)
 }
 
 /// `GET /roleManagement/directory/roleEligibilityScheduleInstances`
-pub(super) fn eligibility(ctx: &RequestContext<'_>) -> Result<GraphResponse, ErrorResponse> {
+pub(super) fn eligibility(ctx: &RequestContext<'_>) -> CallResult {
     if !ctx.tenant.pim_licensed {
         let message =
             "The tenant needs to have Microsoft Entra ID P2 or Microsoft Entra ID Governance license.";
@@ -41,7 +41,7 @@ fn of_principal(
     resource: &str,
     schema: &Schema,
     to_graph: fn(&RoleAssignment) -> Map<String, Value>,
-) -> Result<GraphResponse, ErrorResponse> {
+) -> CallResult {
     let RequestContext { tenant, query, call, .. } = ctx;
     query.allow(call, &["$filter", "$select", "$top", "$skiptoken"])?;
     let select = query.select(&[schema])?;

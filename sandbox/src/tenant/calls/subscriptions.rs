@@ -11,13 +11,13 @@ use crate::tenant::{
     page::{entity, page},
     segments,
     subscription::{APPLICATION_ID, MAX_SUBSCRIPTION_LIFETIME, Subscription, group_of},
-    wire::{ErrorResponse, GraphResponse},
+    wire::{CallResult, ErrorResponse, GraphResponse},
 };
 
 /// The maximum number of subscriptions to directory objects: of an app, and of a tenant.
-const MOST_OF_APP: usize = 100;
-const MOST_OF_TENANT: usize = 1000;
-const LONGEST_STATE: usize = 128;
+const MAX_PER_APP: usize = 100;
+const MAX_PER_TENANT: usize = 1000;
+const MAX_CLIENT_STATE: usize = 128;
 
 /// The properties of a POST that the sandbox implements.
 #[derive(Deserialize)]
@@ -44,7 +44,7 @@ const UNIMPLEMENTED: &[&str] = &[
 ];
 
 /// `GET /subscriptions`: without client states, which are secret.
-pub(super) fn list(ctx: &RequestContext<'_>) -> Result<GraphResponse, ErrorResponse> {
+pub(super) fn list(ctx: &RequestContext<'_>) -> CallResult {
     let RequestContext { tenant, query, call, .. } = ctx;
     if query.get("$skiptoken").is_some() {
         query.allow(call, &["$skiptoken"])?;
@@ -60,22 +60,22 @@ pub(super) fn list(ctx: &RequestContext<'_>) -> Result<GraphResponse, ErrorRespo
 }
 
 /// `GET /subscriptions/{id}`
-pub(super) fn get(ctx: &RequestContext<'_>, key: &str) -> Result<GraphResponse, ErrorResponse> {
+pub(super) fn get(ctx: &RequestContext<'_>, key: &str) -> CallResult {
     ctx.query.allow_none()?;
     let found = find(ctx, key)?;
     Ok(GraphResponse::ok(entity(ctx.call, "subscriptions/$entity", found.to_graph())))
 }
 
 /// `POST /subscriptions`
-pub(super) fn create(ctx: RequestContext<'_>) -> Result<GraphResponse, ErrorResponse> {
+pub(super) fn create(ctx: RequestContext<'_>) -> CallResult {
     ctx.query.allow_none()?;
-    let new = plan(&ctx)?;
+    let new = validate(&ctx)?;
     let live = ctx.tenant.live_subscriptions(ctx.now);
     if let Some(existing) = live.values().find(|other| other.conflicts_with(&new)) {
         let reason = format!("Subscription Id {} already exists for the requested combination", existing.id);
         return Err(ErrorResponse::extension_error("Create", StatusCode::CONFLICT, "Conflict", &reason));
     }
-    if own(&ctx).len() >= MOST_OF_APP || live.len() >= MOST_OF_TENANT {
+    if own(&ctx).len() >= MAX_PER_APP || live.len() >= MAX_PER_TENANT {
         let reason = "Maximum number of subscriptions has been reached";
         return Err(ErrorResponse::extension_error("Create", StatusCode::FORBIDDEN, "Forbidden", reason));
     }
@@ -88,17 +88,17 @@ pub(super) fn create(ctx: RequestContext<'_>) -> Result<GraphResponse, ErrorResp
 }
 
 /// `PATCH /subscriptions/{id}`: changes the expiry.
-pub(super) fn renew(ctx: RequestContext<'_>, key: &str) -> Result<GraphResponse, ErrorResponse> {
+pub(super) fn renew(ctx: RequestContext<'_>, key: &str) -> CallResult {
     ctx.query.allow_none()?;
     let id = find(&ctx, key)?.id;
-    let wanted = read(&ctx, "update")?;
-    let NewSubscription { change_type: None, client_state: None, resource: None, .. } = wanted else {
+    let requested = read(&ctx, "update")?;
+    let NewSubscription { change_type: None, client_state: None, resource: None, .. } = requested else {
         return Err(invalid("Only expirationDateTime and notificationUrl can be updated."));
     };
-    if wanted.notification_url.is_some() {
+    if requested.notification_url.is_some() {
         return Err(ErrorResponse::not_implemented("a new notificationUrl for a subscription"));
     }
-    let expires = end(&ctx, &wanted, "update")?;
+    let expires = expiry(&ctx, &requested, "update")?;
     let subscription = ctx.tenant.subscriptions.get_mut(&id).ok_or_else(missing)?;
     subscription.expires = expires;
     let renewed = subscription.to_graph();
@@ -106,7 +106,7 @@ pub(super) fn renew(ctx: RequestContext<'_>, key: &str) -> Result<GraphResponse,
 }
 
 /// `DELETE /subscriptions/{id}`
-pub(super) fn delete(ctx: RequestContext<'_>, key: &str) -> Result<GraphResponse, ErrorResponse> {
+pub(super) fn delete(ctx: RequestContext<'_>, key: &str) -> CallResult {
     ctx.query.allow_none()?;
     let id = find(&ctx, key)?.id;
     ctx.tenant.subscriptions.remove(&id);
@@ -128,27 +128,27 @@ fn read(ctx: &RequestContext<'_>, what: &str) -> Result<NewSubscription, ErrorRe
     if let Some(name) = body.keys().find(|name| UNIMPLEMENTED.contains(&name.as_str())) {
         return Err(ErrorResponse::not_implemented(&format!("the property '{name}' of a subscription")));
     }
-    let wanted: NewSubscription = serde_json::from_value(Value::Object(body)).map_err(|_| {
+    let requested: NewSubscription = serde_json::from_value(Value::Object(body)).map_err(|_| {
         invalid(&format!(
             "Could not process subscription {what} payload. Are all property names spelled and camelCased properly? \
              Also are the datetimeoffest properties in a valid internet Date and Time format?"
         ))
     })?;
-    match wanted.odata_type.as_deref() {
-        None | Some("#microsoft.graph.subscription" | "microsoft.graph.subscription") => Ok(wanted),
+    match requested.odata_type.as_deref() {
+        None | Some("#microsoft.graph.subscription" | "microsoft.graph.subscription") => Ok(requested),
         Some(other) => Err(invalid(&format!("A type named '{other}' is not expected here."))),
     }
 }
 
-fn plan(ctx: &RequestContext<'_>) -> Result<Subscription, ErrorResponse> {
-    let wanted = read(ctx, "creation")?;
-    let expires = end(ctx, &wanted, "creation")?;
+fn validate(ctx: &RequestContext<'_>) -> Result<Subscription, ErrorResponse> {
+    let requested = read(ctx, "creation")?;
+    let expires = expiry(ctx, &requested, "creation")?;
     let required = |value: Option<String>, name: &str| {
         value.ok_or_else(|| invalid(&format!("{name} is a required property for subscription creation")))
     };
-    let change_type = required(wanted.change_type, "changeType")?;
-    let notification_url = required(wanted.notification_url, "notificationUrl")?;
-    let resource = required(wanted.resource, "resource")?;
+    let change_type = required(requested.change_type, "changeType")?;
+    let notification_url = required(requested.notification_url, "notificationUrl")?;
+    let resource = required(requested.resource, "resource")?;
     check_destination(&notification_url)?;
     let group = check_resource(&resource)?;
     // Graph sends `updated` for a created object.
@@ -156,13 +156,13 @@ fn plan(ctx: &RequestContext<'_>) -> Result<Subscription, ErrorResponse> {
     if !change_type.split(',').all(|kind| kinds.contains(&kind.trim().to_lowercase().as_str())) {
         return Err(invalid(&format!("The changeType '{change_type}' is not supported for this resource.")));
     }
-    if wanted.client_state.as_ref().is_some_and(|state| state.chars().count() > LONGEST_STATE) {
+    if requested.client_state.as_ref().is_some_and(|state| state.chars().count() > MAX_CLIENT_STATE) {
         return Err(invalid("The clientState has more than 128 characters."));
     }
     if !ctx.tenant.groups.contains_key(&group) {
         return Err(ErrorResponse::extension_error("Create", StatusCode::NOT_FOUND, "NotFound", "Not Found"));
     }
-    let client_state = wanted.client_state;
+    let client_state = requested.client_state;
     Ok(Subscription {
         resource,
         change_type,
@@ -171,12 +171,12 @@ fn plan(ctx: &RequestContext<'_>) -> Result<Subscription, ErrorResponse> {
     })
 }
 
-fn end(
+fn expiry(
     ctx: &RequestContext<'_>,
-    wanted: &NewSubscription,
+    requested: &NewSubscription,
     what: &str,
 ) -> Result<DateTime<Utc>, ErrorResponse> {
-    let Some(expires) = wanted.expiration_date_time else {
+    let Some(expires) = requested.expiration_date_time else {
         return Err(invalid(&format!("expirationDateTime is a required property for subscription {what}")));
     };
     let expires = expires.to_utc();

@@ -12,11 +12,11 @@ use crate::tenant::{
     filter::UserFilter,
     page::{entity, page, selected},
     schema,
-    wire::{ErrorResponse, GraphResponse},
+    wire::{CallResult, ErrorResponse, GraphResponse},
 };
 
 /// `GET /users`
-pub(super) fn list(ctx: &RequestContext<'_>) -> Result<GraphResponse, ErrorResponse> {
+pub(super) fn list(ctx: &RequestContext<'_>) -> CallResult {
     let RequestContext { tenant, query, call, .. } = ctx;
     query.allow(call, &["$filter", "$count", "$select", "$top", "$skiptoken"])?;
     let select = query.select(&[&schema::USER])?;
@@ -41,7 +41,7 @@ pub(super) fn list(ctx: &RequestContext<'_>) -> Result<GraphResponse, ErrorRespo
 }
 
 /// `GET /users/{key}`
-pub(super) fn get(ctx: &RequestContext<'_>, key: &str) -> Result<GraphResponse, ErrorResponse> {
+pub(super) fn get(ctx: &RequestContext<'_>, key: &str) -> CallResult {
     ctx.query.allow(ctx.call, &["$select"])?;
     let select = ctx.query.select(&[&schema::USER])?;
     let person = ctx.user(key)?.to_graph();
@@ -50,7 +50,7 @@ pub(super) fn get(ctx: &RequestContext<'_>, key: &str) -> Result<GraphResponse, 
 }
 
 /// `GET /users/{key}/manager`
-pub(super) fn manager(ctx: &RequestContext<'_>, key: &str) -> Result<GraphResponse, ErrorResponse> {
+pub(super) fn manager(ctx: &RequestContext<'_>, key: &str) -> CallResult {
     ctx.query.allow(ctx.call, &["$select"])?;
     let select = ctx.query.select(&[&schema::USER, &schema::CONTACT])?;
     let select = select.as_deref();
@@ -65,10 +65,7 @@ pub(super) fn manager(ctx: &RequestContext<'_>, key: &str) -> Result<GraphRespon
 }
 
 /// `GET /users/{key}/transitiveMemberOf`: groups at any depth, and roles held directly or through them.
-pub(super) fn transitive_member_of(
-    ctx: &RequestContext<'_>,
-    key: &str,
-) -> Result<GraphResponse, ErrorResponse> {
+pub(super) fn transitive_member_of(ctx: &RequestContext<'_>, key: &str) -> CallResult {
     let RequestContext { tenant, query, call, now, .. } = ctx;
     query.allow(call, &["$select", "$top", "$skiptoken"])?;
     let select = query.select(&[&schema::GROUP, &schema::DIRECTORY_ROLE])?;
