@@ -89,7 +89,6 @@ impl Action {
     }
 }
 
-/// The fields of an action's body, and their problems.
 struct Fields<'a> {
     setup: &'a Setup,
     fields: Map<String, Value>,
@@ -239,7 +238,6 @@ impl Setup {
         lines
     }
 
-    /// Advances the clock, and runs every sweep that becomes due.
     async fn advance_with_sweeps(&self, time: TimeDelta) -> Vec<EventDetail> {
         let now = self.sandbox.now();
         let end = now + time;
@@ -338,7 +336,6 @@ impl Setup {
     }
 }
 
-/// The reason why Entra ID refuses the sign-in, if it does.
 fn refusal(tenant: &Tenant, user: Uuid, usability: &str) -> Option<&'static str> {
     if tenant.users.get(&user).is_none_or(|person| !person.enabled) {
         return Some("the account is disabled");

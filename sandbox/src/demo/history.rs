@@ -27,7 +27,6 @@ pub(super) struct History {
     pub(super) events: Vec<Event>,
 }
 
-/// A pass, present or removed.
 pub(super) struct PassRecord {
     pub(super) pass: Pass,
     pub(super) creator: PassCreator,
@@ -47,7 +46,6 @@ pub(super) enum Removal {
     Replaced,
 }
 
-/// An invocation of a function.
 pub(super) struct Invocation {
     pub(super) at: DateTime<Utc>,
     pub(super) function: String,
@@ -69,7 +67,6 @@ pub(super) struct Event {
     pub(super) lines: Vec<EventDetail>,
 }
 
-/// A result of an action.
 pub(super) enum EventDetail {
     /// A sentence.
     Note(String),
@@ -78,7 +75,6 @@ pub(super) enum EventDetail {
 }
 
 impl History {
-    /// The history of a tenant before the first sweep.
     pub(super) fn new(sandbox: &Sandbox) -> Self {
         let mut history = Self { passes: Vec::new(), invocations: Vec::new(), events: Vec::new() };
         history.update_passes(sandbox, PassCreator::Helpdesk);

@@ -12,7 +12,6 @@ use crate::{
     tenant::{Sandbox, samples::SERVICE_DESK},
 };
 
-/// The outcomes, in report order.
 const OUTCOMES: [&str; 5] = ["delivered", "skipped", "blocked", "revoked", "failed"];
 /// The table's width in columns if stdout is not a terminal.
 const WIDTH: u16 = 140;

@@ -110,7 +110,6 @@ fn sample_settings(on_demand_group: Option<Uuid>) -> Environment {
         .collect()
 }
 
-/// The settings of the host.
 fn host_settings() -> Environment {
     Environment::from_iter([
         ("SWEEP_SCHEDULE", "0 0 5 * * *"),

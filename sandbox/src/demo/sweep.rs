@@ -87,7 +87,6 @@ pub(super) fn this_morning(now: DateTime<Utc>) -> DateTime<Utc> {
     now.date_naive().and_time(NaiveTime::from_hms_opt(5, 0, 0).unwrap_or(NaiveTime::MIN)).and_utc()
 }
 
-/// The next daily sweep after `now`.
 pub(super) fn next_sweep(now: DateTime<Utc>) -> DateTime<Utc> {
     let today = this_morning(now);
     if today > now { today } else { today + TimeDelta::days(1) }

@@ -19,7 +19,6 @@ use crate::tenant::{
     samples::{ON_DEMAND_GROUP, midnight},
 };
 
-/// The document that `GET /demo/state` returns.
 pub(super) fn state(setup: &Setup) -> Value {
     let (sandbox, now) = (&setup.sandbox, setup.sandbox.now());
     let people: Vec<Person> = sandbox.edit(|tenant| {

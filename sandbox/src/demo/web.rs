@@ -61,7 +61,6 @@ async fn asset(Path(name): Path<String>) -> Response {
     }
 }
 
-/// A mail as HTML.
 async fn mail(State(setup): State<Setup>, Path(index): Path<usize>) -> Response {
     match setup.sandbox.mails().get(index) {
         // Links in it do not open: the sandbox directive allows no new window.
@@ -73,7 +72,6 @@ async fn mail(State(setup): State<Setup>, Path(index): Path<usize>) -> Response 
     }
 }
 
-/// The code of one pass.
 async fn code(State(setup): State<Setup>, Path(id): Path<Uuid>) -> Response {
     let code = setup.history().passes.iter().find(|record| record.pass.id == id).map(|s| s.pass.code.clone());
     match code {

@@ -184,7 +184,6 @@ fn step<'a>(target: &'a mut Value, part: &str) -> (String, &'a mut Value) {
     }
 }
 
-/// Two functions must not have the same route.
 fn check_routes(functions: &BTreeMap<String, Function>, reader: &ConfigReader) {
     let mut routes: BTreeMap<String, &str> = BTreeMap::new();
     for (name, function) in functions {

@@ -24,7 +24,7 @@ use super::{
 
 /// The platform's front end answers 504 after 230 seconds; the function continues.
 const FRONT_END_TIMEOUT: Duration = Duration::from_secs(230);
-/// The platform's limit of a request body, in bytes.
+/// Limit of the platform.
 const MAX_BODY: usize = 100 * 1024 * 1024;
 
 impl FunctionsHost {

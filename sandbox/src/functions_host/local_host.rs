@@ -1,5 +1,5 @@
 //! A minimal host: single invocations in the host's wire format, and a list of messages delivered one at a time. For
-//! everything else see [`functions_host`](super::functions_host).
+//! everything else see [`FunctionsHost`](super::FunctionsHost).
 
 use std::{collections::VecDeque, time::Duration};
 

@@ -82,7 +82,6 @@ struct Instance {
     tasks: Mutex<JoinSet<()>>,
 }
 
-/// The result of one attempt to run a function.
 struct AttemptOutcome {
     id: Uuid,
     started: DateTime<Utc>,

@@ -57,7 +57,6 @@ pub(crate) fn timer(
     json!({"Data": {binding: timer}, "Metadata": {"sys": sys(function, now)}})
 }
 
-/// The invocation for an HTTP request.
 pub(crate) fn http(function: &str, binding: &str, request: Value, now: DateTime<Utc>) -> Value {
     let metadata = json!({"Query": request["Query"], "Headers": {}, "sys": sys(function, now)});
     json!({"Data": {binding: request}, "Metadata": metadata})
@@ -73,7 +72,6 @@ fn sys(function: &str, now: DateTime<Utc>) -> Value {
     json!({"MethodName": function, "UtcNow": now, "RandGuid": Uuid::new_v4()})
 }
 
-/// A JSON-encoded string.
 fn encoded(text: &str) -> String {
     Value::from(text).to_string()
 }

@@ -27,7 +27,6 @@ use super::{
 /// Starts the handler's process with the app settings and the host's own variables in its environment.
 #[derive(Clone, Debug)]
 pub struct Process {
-    /// The folder of the function app.
     root: PathBuf,
     /// Replaces `defaultExecutablePath`.
     executable: Option<PathBuf>,
@@ -103,7 +102,6 @@ fn forward_lines(
     });
 }
 
-/// Waits for the process to exit, or kills it on request.
 async fn supervise(mut child: Child, exit: watch::Sender<Option<i32>>, kill: Arc<Notify>) {
     let status = tokio::select! {
         status = child.wait() => status,

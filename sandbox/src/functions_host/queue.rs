@@ -39,7 +39,6 @@ impl Drop for InFlight {
     }
 }
 
-/// Receives and processes messages until the host stops.
 pub(super) async fn listen(host: Arc<Instance>, function: Function, queue: String) {
     tokio::select! {
         () = host.supervisor.wait_until_stopped() => {}

@@ -18,7 +18,7 @@ pub const LEASE: TimeDelta = TimeDelta::minutes(10);
 const RENEWAL: TimeDelta = TimeDelta::minutes(5);
 /// How long a timer's lock remains after its host has died.
 const LOCK: TimeDelta = TimeDelta::seconds(60);
-/// The maximum size of a stored message, in bytes.
+/// In bytes.
 const MAX_MESSAGE: usize = 64 * 1024;
 const TIME_TO_LIVE: TimeDelta = TimeDelta::days(7);
 
@@ -219,7 +219,6 @@ impl Storage {
         self.clock().notify();
     }
 
-    /// Makes a message visible again after `delay`.
     pub(crate) fn release(&self, queue: &str, receipt: Uuid, delay: TimeDelta) {
         let visible = self.now() + delay;
         self.change(queue, |message| message.receipt == receipt, visible);

@@ -17,7 +17,6 @@ use super::{
     worker::{RunningWorker, Worker},
 };
 
-/// The interval between readiness probes.
 const PROBE_INTERVAL: Duration = Duration::from_millis(25);
 /// How long the handler may take to start.
 const START_TIMEOUT: Duration = Duration::from_secs(30);
@@ -44,7 +43,6 @@ enum State {
     Stopped,
 }
 
-/// Why a handler ended.
 enum WorkerEnd {
     Failure,
     Restart,
@@ -138,7 +136,6 @@ impl Supervisor {
         }
     }
 
-    /// Kills the handler and stops the host.
     pub(super) fn end(&self) {
         self.set(State::Stopped);
         if let Some(worker) = self.worker.lock().unwrap_or_else(PoisonError::into_inner).take() {
@@ -163,7 +160,6 @@ impl Supervisor {
         }
     }
 
-    /// The started handler, ready or not.
     pub(super) fn worker(&self) -> Option<Arc<dyn RunningWorker>> {
         self.worker.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }

@@ -11,7 +11,6 @@ use super::{
     storage::ScheduleStatus,
 };
 
-/// Runs the function on its schedule until the host stops.
 pub(super) async fn listen(host: Arc<Instance>, function: Function, timer: Timer) {
     let run = async {
         host.storage.lock_timer(&function.name, host.id).await;

@@ -62,7 +62,6 @@ pub struct RawResponse {
 #[derive(Clone, Debug)]
 pub struct ConnectionLost(pub String);
 
-/// Waits for the exit code.
 pub(super) async fn exit_code(exit: &watch::Sender<Option<i32>>) -> i32 {
     let code = exit.subscribe().wait_for(Option::is_some).await.ok().and_then(|code| *code);
     // The sender exists, so there is a code.

@@ -14,7 +14,6 @@ use super::{
     wire::{CallResult, ConnectionFault, ErrorResponse, GraphCall, GraphResponse},
 };
 
-/// The maximum number of parts.
 const PARTS_MAX: usize = 20;
 
 #[derive(Deserialize)]

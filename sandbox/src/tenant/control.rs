@@ -30,7 +30,6 @@ pub(super) fn routes() -> Router<Sandbox> {
         .route("/sandbox/permissions/{name}", put(grant).delete(revoke))
 }
 
-/// The tenant and its journal as JSON.
 pub(super) fn state(sandbox: &Sandbox) -> Value {
     let now = sandbox.now();
     let state = sandbox.lock();

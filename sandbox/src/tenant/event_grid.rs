@@ -31,7 +31,6 @@ pub enum Removed {
     Object,
 }
 
-/// The membership change since the last notification.
 struct MembershipChange {
     added: Vec<Uuid>,
     removed: Vec<Uuid>,

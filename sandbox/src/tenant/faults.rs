@@ -174,7 +174,6 @@ impl FaultKind {
 #[derive(Clone)]
 pub(super) struct SelectedFault {
     pub(super) kind: FaultKind,
-    /// The replica for a stale read.
     pub(super) replica: Option<Arc<Replica>>,
 }
 
@@ -212,7 +211,6 @@ impl Replica {
         }
     }
 
-    /// Puts the current data back.
     pub(super) fn restore(self, tenant: &mut Tenant) {
         tenant.users = self.users;
         tenant.groups = self.groups;
@@ -221,7 +219,6 @@ impl Replica {
     }
 }
 
-/// The armed faults.
 pub(super) struct Faults {
     armed: Vec<Armed>,
     rate: f64,
@@ -262,7 +259,6 @@ impl Faults {
         self.rate = rate.clamp(0.0, 1.0);
     }
 
-    /// Selects the fault for a request.
     pub(super) fn select(&mut self, call: &GraphCall, now: DateTime<Utc>) -> Option<SelectedFault> {
         self.select_armed(call, now).or_else(|| self.select_random(RANDOM_FAULTS.len()))
     }

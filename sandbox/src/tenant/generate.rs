@@ -10,7 +10,6 @@ use super::{
     samples::{ON_DEMAND_GROUP, add_office, midnight_in, zone},
 };
 
-/// The number of users in the on-demand group.
 const ON_DEMAND_MEMBERS: usize = 16;
 
 /// The number of joiners with the same manager.
@@ -42,7 +41,6 @@ enum JoinerKind {
     Replicating,
 }
 
-/// Every kind, with its note.
 const KINDS: &[(JoinerKind, &str)] = &[
     (JoinerKind::Plain, "plain"),
     (JoinerKind::NoManager, "no manager"),

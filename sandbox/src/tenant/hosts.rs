@@ -7,7 +7,6 @@ use azure_core::{
     http::Url,
 };
 
-/// The host of Microsoft Graph.
 pub(crate) const GRAPH_HOST: &str = "graph.microsoft.com";
 
 /// Whether `host` names this machine: `localhost` or a loopback address.

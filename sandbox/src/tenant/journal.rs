@@ -41,7 +41,6 @@ pub struct Content {
 }
 
 impl Content {
-    /// The recorded headers.
     const HEADERS: [&str; 3] = ["content-type", "consistencylevel", "prefer"];
 
     pub(super) fn new(headers: &HeaderMap, body: &Bytes) -> Self {

@@ -56,7 +56,6 @@ async fn abort_connection_on_fault(
     response
 }
 
-/// A listener whose connections can be aborted.
 struct AbortableListener(TcpListener);
 
 /// Aborts one connection.

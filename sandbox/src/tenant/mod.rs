@@ -87,7 +87,6 @@ struct State {
     faults: faults::Faults,
     event_grid: Option<EventGrid>,
     identity: Identity,
-    /// The requests to the identity endpoint.
     tokens: Vec<TokenRequest>,
     /// The number of current requests to each mailbox.
     busy: BTreeMap<Uuid, usize>,

@@ -81,7 +81,6 @@ impl Permission {
         granted.contains(&self) || greater.iter().any(|permission| granted.contains(permission))
     }
 
-    /// The response to a call without this permission.
     pub(super) fn refusal(self) -> ErrorResponse {
         let (code, message) = match self {
             Self::PassReadWrite | Self::PolicyReadAuthenticationMethod => {

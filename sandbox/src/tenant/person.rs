@@ -6,7 +6,6 @@ use uuid::Uuid;
 
 use super::schema::object;
 
-/// The default domain of accounts.
 pub(super) const DOMAIN: &str = "contoso.example";
 
 /// A user account and its builder: `Person::named("Emma Brooks").usage_location("GB")`.

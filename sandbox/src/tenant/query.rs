@@ -5,7 +5,6 @@ use super::{
     wire::{ErrorResponse, GraphCall},
 };
 
-/// The maximum of `$top`.
 const TOP_MAX: usize = 999;
 /// The page size without `$top`.
 const TOP_DEFAULT: usize = 100;
@@ -36,7 +35,6 @@ const SYSTEM_OPTIONS: &[&str] = &[
 pub(super) struct Query(Vec<(String, String)>);
 
 impl Query {
-    /// Parses the query of `target`.
     pub(super) fn parse(target: &str) -> Result<Self, ErrorResponse> {
         let text = target.split_once('?').map_or("", |(_, query)| query);
         let mut options: Vec<(String, String)> = Vec::new();
@@ -106,7 +104,6 @@ impl Query {
         Ok(Some(names))
     }
 
-    /// The page size.
     pub(super) fn top(&self) -> Result<usize, ErrorResponse> {
         let Some(text) = self.get("$top") else { return Ok(TOP_DEFAULT) };
         match text.parse() {
@@ -120,7 +117,6 @@ impl Query {
         }
     }
 
-    /// Whether `$count=true`.
     pub(super) fn count(&self) -> Result<bool, ErrorResponse> {
         match self.get("$count") {
             None | Some("false") => Ok(false),
@@ -136,7 +132,6 @@ impl Query {
     }
 }
 
-/// Percent-decodes a path segment.
 pub(super) fn decode(text: &str) -> Result<String, ErrorResponse> {
     let malformed =
         || ErrorResponse::bad_request("The URL is malformed: a percent sign that does not encode anything.");

@@ -4,7 +4,6 @@ use serde_json::{Map, Value};
 
 use super::wire::ErrorResponse;
 
-/// A type of Graph.
 pub(super) struct Schema {
     /// The type's name, without the namespace.
     pub(super) name: &'static str,

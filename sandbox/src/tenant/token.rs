@@ -9,13 +9,11 @@ use azure_core::{
 
 use super::hosts::GRAPH_HOST;
 
-/// The access token for Graph.
 const TOKEN: &str = "sandbox";
 
 /// The year 2099, in seconds since 1970: azure_core renews tokens by the system clock, not by the tenant's.
 pub(super) const TOKEN_EXPIRES_ON: i64 = 4_070_908_800;
 
-/// How a token for another resource than Graph begins.
 const OTHER_AUDIENCE_PREFIX: &str = "sandbox-for-";
 
 /// The token for a resource, as the identity endpoint issues it.

@@ -31,7 +31,6 @@ impl GraphCall {
         self.headers.get(name)?.to_str().ok()
     }
 
-    /// The path of the target.
     pub(super) fn path(&self) -> &str {
         self.target.split('?').next().unwrap_or_default()
     }
@@ -40,7 +39,6 @@ impl GraphCall {
         self.path() == "/$batch"
     }
 
-    /// Whether the caller requests an advanced query.
     pub(super) fn is_advanced(&self) -> bool {
         self.header("consistencylevel").is_some_and(|level| level.eq_ignore_ascii_case("eventual"))
     }
@@ -90,7 +88,6 @@ impl GraphCall {
     }
 }
 
-/// The result of a call.
 pub(super) type CallResult = Result<GraphResponse, ErrorResponse>;
 
 /// A response before it is sent.
@@ -214,18 +211,15 @@ impl ErrorResponse {
         Self::new(StatusCode::NOT_IMPLEMENTED, "SandboxNotImplemented", message)
     }
 
-    /// 405
     pub(super) fn method_not_allowed() -> Self {
         let message = "Specified HTTP method is not allowed for the request target.";
         Self::new(StatusCode::METHOD_NOT_ALLOWED, "Request_BadRequest", message)
     }
 
-    /// 401
     fn unauthenticated(message: &str) -> Self {
         Self::new(StatusCode::UNAUTHORIZED, "InvalidAuthenticationToken", message)
     }
 
-    /// 429
     pub(super) fn throttled(code: &str, message: &str, retry_after: Option<String>) -> Self {
         Self { retry_after, ..Self::new(StatusCode::TOO_MANY_REQUESTS, code, message) }
     }

@@ -165,12 +165,12 @@ function drawEvent(event) {
   // The timeline shows the window.
   const why = line => reason(line.why.split(", open ")[0]);
   const job = line => el("li", {}, chip(line.outcome), " ", el("b", {}, state.person(line.user)?.name ?? line.user), " ", why(line));
-  const isNews = line => line.note || line.user === event.user || line.outcome !== "skipped" && event.user == null
+  const isRelevant = line => line.note || line.user === event.user || line.outcome !== "skipped" && event.user == null
     || !["skipped", "blocked"].includes(line.outcome);
-  const news = event.lines.filter(isNews);
-  const rest = event.lines.filter(line => !isNews(line));
-  const shown = news.length > 4 ? news.slice(0, 3) : news;
-  const folded = [...news.slice(shown.length), ...rest];
+  const relevant = event.lines.filter(isRelevant);
+  const rest = event.lines.filter(line => !isRelevant(line));
+  const shown = relevant.length > 4 ? relevant.slice(0, 3) : relevant;
+  const folded = [...relevant.slice(shown.length), ...rest];
   const counts = Object.entries(Object.groupBy(folded, line => line.outcome)).map(([word, lines]) => `${lines.length} ${word}`);
   return [
     el("p", {}, el("strong", {}, event.title), " ", el("span", { class: "soft small" }, utc(event.at))),

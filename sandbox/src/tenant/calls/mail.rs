@@ -162,7 +162,6 @@ fn parameter(body: &mut Map<String, Value>, name: &str) -> Result<Option<Value>,
     }
 }
 
-/// The address of the sender's mailbox.
 fn mailbox(ctx: &RequestContext<'_>, sender: &str) -> Result<String, ErrorResponse> {
     let person = ctx.user(sender)?;
     if !ctx.tenant.mailboxes.contains(&person.id) {

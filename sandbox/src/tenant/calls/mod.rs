@@ -19,7 +19,6 @@ use super::{
     wire::{CallResult, ErrorResponse, GraphCall},
 };
 
-/// The data of one call.
 struct RequestContext<'a> {
     tenant: &'a mut Tenant,
     mails: &'a mut Vec<Mail>,
@@ -29,7 +28,6 @@ struct RequestContext<'a> {
     query: Query,
 }
 
-/// Processes one call.
 pub(super) fn handle(state: &mut State, now: DateTime<Utc>, call: &GraphCall) -> CallResult {
     let route = Route::parse(call)?;
     let query = Query::parse(&call.target)?;
