@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use firstpass::{cli::jobs, environment::Environment, telemetry};
 
-use crate::{command, demo, serve};
+use crate::{demo, sandbox_command, serve};
 
 /// A simulated tenant for firstpass
 #[derive(Debug, Parser)]
@@ -17,10 +17,10 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Run the whole job on a simulated tenant; needs no account and no settings
+    /// Run one sweep on a simulated tenant and show the result; needs no account and no settings
     Demo(demo::Options),
     /// Serve a simulated tenant on this machine
-    Sandbox(command::Options),
+    Sandbox(sandbox_command::Options),
     /// Serve the Functions host as `firstpass serve` does, on the simulated tenant at SANDBOX_URL
     Serve,
     /// List, requeue or delete the messages in the poison queue, as `firstpass jobs` does
@@ -32,14 +32,14 @@ pub fn main() -> ExitCode {
     let env = Environment::process();
     let done = match Cli::parse().command {
         Command::Demo(options) => demo::run(&options, &env),
-        Command::Sandbox(options) => command::run(&options, &env),
+        Command::Sandbox(options) => sandbox_command::run(&options, &env),
         Command::Serve => serve::run(&env),
         Command::Jobs(options) => jobs::run(&options, &env),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
-        Err(why) => {
-            telemetry::complain(&why);
+        Err(reason) => {
+            telemetry::complain(&reason);
             ExitCode::FAILURE
         }
     }

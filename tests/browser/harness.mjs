@@ -1,5 +1,4 @@
-// A demo of its own for each test, and a browser that tolerates nothing: no error on the console, no request to
-// anywhere else.
+// Each test has its own demo. An error on the console or a request to another host fails it.
 
 import { spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
@@ -14,7 +13,7 @@ const axe = readFileSync(installed.resolve("axe-core/axe.min.js"), "utf8");
 const WIDTHS = { desktop: { width: 1280, height: 900 }, phone: { width: 390, height: 844 } };
 const tests = [];
 
-/** A test, run at both widths. Its name is a sentence. */
+/** Registers a test, which runs at both widths. */
 export function test(name, body) {
   tests.push({ name, body });
 }
@@ -29,51 +28,51 @@ export function ok(condition, what) {
   if (!condition) throw new Error(what);
 }
 
-/** Until `probe` is true; a page needs a moment to draw. */
+/** Waits up to 10 seconds until `probe` is true. */
 export async function eventually(probe, what) {
   const deadline = Date.now() + 10_000;
   while (Date.now() < deadline) {
     if (await probe()) return;
     await new Promise(resolve => setTimeout(resolve, 25));
   }
-  throw new Error(`in vain: ${what}`);
+  throw new Error(`timeout: ${what}`);
 }
 
-/** What is wrong for people who cannot see the page, or not well. */
+/** The accessibility violations that axe finds. */
 export async function inaccessible(page) {
   await page.evaluate(axe);
   const found = await page.evaluate(() => globalThis.axe.run({ exclude: ["iframe"] }, { iframes: false }));
   return found.violations.map(({ id, nodes }) => `${id}: ${nodes.slice(0, 3).map(node => node.html.slice(0, 120)).join(" | ")}`);
 }
 
-/** Starts `firstpass demo`; resolves with its address and a way to end it. */
+/** Starts `firstpass-sandbox demo`; returns its URL and a function that ends it. */
 async function demo() {
   const child = spawn(`${root}target/debug/firstpass-sandbox`, ["demo", "--listen", "127.0.0.1:0"], { stdio: ["ignore", "pipe", "inherit"] });
   for await (const line of createInterface({ input: child.stdout })) {
     const address = line.match(/http:\/\/127\.0\.0\.1:\d+\//)?.[0];
     if (address) return { address, end: () => child.kill() };
   }
-  throw new Error("the demo did not name its page");
+  throw new Error("the demo did not print the URL of its page");
 }
 
 async function run(browser, { body }, [width, viewport]) {
   const { address, end } = await demo();
   const context = await browser.newContext({ viewport, isMobile: width === "phone", hasTouch: width === "phone" });
-  const troubles = [];
+  const errors = [];
   try {
     const page = await context.newPage();
     page.setDefaultTimeout(10_000);
-    page.on("console", message => message.type() === "error" && troubles.push(`console: ${message.text()}`));
-    page.on("pageerror", error => troubles.push(`error: ${error.message}`));
+    page.on("console", message => message.type() === "error" && errors.push(`console: ${message.text()}`));
+    page.on("pageerror", error => errors.push(`error: ${error.message}`));
     page.on("request", request => request.url().startsWith(address) || request.url().startsWith("data:")
-      || troubles.push(`request to ${request.url()}`));
+      || errors.push(`request to ${request.url()}`));
     const open = async (hash = "") => {
       await page.goto(address + hash);
       await page.locator("#tabs a").first().waitFor();
     };
     await open();
-    await body({ page, open, width, address, troubles });
-    equal(troubles, [], "troubles");
+    await body({ page, open, width, address, errors });
+    equal(errors, [], "errors");
   } finally {
     await context.close();
     end();

@@ -1,20 +1,20 @@
-// The demo's page, as a visitor uses it.
+// Tests of the demo's page.
 
 import { equal, eventually, inaccessible, ok, runAll, test } from "./harness.mjs";
 
 const EMMA = "emma.brooks@contoso.example";
 
-/** Does what the button says, and waits for the news of it. */
+/** Clicks a button and waits for the event with this title. */
 async function press(page, id, title) {
   await page.click(id);
-  await eventually(async () => (await page.textContent("#event strong")).includes(title), `the news “${title}”`);
+  await eventually(async () => (await page.textContent("#event strong")).includes(title), `the event “${title}”`);
 }
 
-const news = page => page.innerText("#event");
+const eventText = page => page.innerText("#event");
 const choose = (page, name) => page.selectOption("#person", { label: name });
 
 for (const view of ["timeline", "inbox", "passes", "requests"]) {
-  test(`the ${view} fits the screen and suits everybody`, async ({ page, open }) => {
+  test(`the ${view} fits the screen and is accessible`, async ({ page, open }) => {
     await open(`#${view}`);
     for (const colorScheme of ["light", "dark"]) {
       await page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
@@ -30,7 +30,7 @@ for (const view of ["timeline", "inbox", "passes", "requests"]) {
   });
 }
 
-test("the timeline shows each joiner's pass, and who got none and why", async ({ page }) => {
+test("the timeline shows each joiner's pass or the reason for none", async ({ page }) => {
   const row = name => page.locator(".row", { hasText: name });
   equal(await page.locator(".row").count(), 21, "rows");
   ok(await row("Aroha Ngata").innerText().then(text => text.includes("07:00–15:00 Auckland")), "the window in their time");
@@ -41,12 +41,12 @@ test("the timeline shows each joiner's pass, and who got none and why", async ({
   ok(window.x >= dayOne.x && window.x + window.width <= dayOne.x + dayOne.width, "the pass opens and ends on day one");
 });
 
-test("the row that is marked at first has its mail beside it", async ({ page }) => {
+test("the first selected row shows its mail", async ({ page }) => {
   equal(await page.locator(".row [aria-current=true]").innerText(), "Marek Kowalski", "the first who was mailed");
   await page.frameLocator("#letter iframe").locator("text=Hello Marek").waitFor();
 });
 
-test("a joiner leads to their mail, and the address remembers it", async ({ page, width }) => {
+test("a click on a joiner shows their mail and changes the URL", async ({ page, width }) => {
   await page.click(".row a >> text=Jonas Weber");
   await page.frameLocator("#letter iframe").locator("text=Guten Tag Jonas").waitFor();
   if (width === "phone") {
@@ -77,7 +77,7 @@ test("a code is shown on demand only", async ({ page, open }) => {
   equal(await row.locator("code").innerText(), "••••••••", "after");
 });
 
-test("a batch unfolds into its parts", async ({ page, open }) => {
+test("a batch shows its parts", async ({ page, open }) => {
   await open("#requests");
   const call = page.locator(".call", { hasText: "OnGroupAdd Emma Brooks" });
   await call.locator("> summary").click();
@@ -88,46 +88,46 @@ test("a batch unfolds into its parts", async ({ page, open }) => {
   ok((await batch.locator(".parts .whole").first().innerText()).includes("$select="), "the whole URL");
 });
 
-test("a sweep by hand mails nobody twice", async ({ page }) => {
+test("a manual sweep sends no second mail", async ({ page }) => {
   await press(page, "#do-sweep", "run by hand");
-  ok((await news(page)).includes("17 skipped"), await news(page));
+  ok((await eventText(page)).includes("17 skipped"), await eventText(page));
   ok((await page.innerText("#figures")).includes("15"), "as many mails as before");
   await page.click("#earlier > summary");
   ok((await page.innerText("#earlier")).includes("The daily sweep ran"), "what happened before");
 });
 
-test("a moved first day brings a second mail, and the old pass is gone", async ({ page, open }) => {
+test("a moved first day causes a second mail and replaces the pass", async ({ page, open }) => {
   await choose(page, "Emma Brooks");
   await press(page, "#do-move", "moved Emma Brooks’s first day");
-  ok((await news(page)).includes("day one moved") || (await news(page)).includes("Day one moved"), await news(page));
+  ok((await eventText(page)).includes("day one moved") || (await eventText(page)).includes("Day one moved"), await eventText(page));
   equal(await page.locator(".row", { hasText: "Emma Brooks" }).locator("i.window").count(), 2, "passes in the track");
   await page.frameLocator("#letter iframe").locator("text=Hello Emma").waitFor();
   await open("#passes");
   equal(await page.locator("tr", { hasText: "Emma Brooks" }).locator(".badge").allInnerTexts(), ["Opens in 5 days", "Replaced"], "states");
 });
 
-test("a cancelled start takes the pass back", async ({ page }) => {
+test("a cancelled start revokes the pass", async ({ page }) => {
   await choose(page, "Emma Brooks");
   await press(page, "#do-cancel", "cancelled Emma Brooks’s start");
-  ok((await news(page)).includes("Revoked"), await news(page));
+  ok((await eventText(page)).includes("Revoked"), await eventText(page));
   equal(await page.locator(".row", { hasText: "Emma Brooks" }).locator("i.window").getAttribute("data-state"), "deleted", "the pass");
 });
 
-test("somebody in the on-demand group gets a pass and signs in with it once", async ({ page, open }) => {
+test("a user in the on-demand group gets a pass for one sign-in", async ({ page, open }) => {
   await choose(page, "Noah Fischer");
   await press(page, "#do-on-demand", "Noah Fischer was added to the group");
-  ok((await news(page)).includes("Mailed"), await news(page));
+  ok((await eventText(page)).includes("Mailed"), await eventText(page));
   await open("#passes");
   const row = page.locator("tr", { hasText: "Noah Fischer" });
   equal(await row.locator(".badge").innerText(), "Works now", "state");
   await row.locator("button:has-text('Sign in')").click();
-  await eventually(async () => (await news(page)).includes("Accepted"), "the sign-in");
+  await eventually(async () => (await eventText(page)).includes("Accepted"), "the sign-in");
   equal(await row.locator(".badge").innerText(), "Used", "state");
   await row.locator("button:has-text('Sign in')").click();
-  await eventually(async () => (await news(page)).includes("works only once"), "the refusal");
+  await eventually(async () => (await eventText(page)).includes("works only once"), "the refusal");
 });
 
-test("an armed fault shows in the requests, and costs nobody their pass", async ({ page, open }) => {
+test("an armed fault is shown in the requests, and the pass is still delivered", async ({ page, open }) => {
   for (const [request, kind, tag, name] of [["mail", "be throttled", "429", "Noah Fischer"], ["pass request", "lose its answer", "answer lost", "Arjun Nair"]]) {
     await page.selectOption("#fault-request", { label: request });
     await page.selectOption("#fault-kind", { label: kind });
@@ -135,34 +135,34 @@ test("an armed fault shows in the requests, and costs nobody their pass", async 
     equal(await page.locator("#armed li").count(), 1, "armed");
     await choose(page, name);
     await press(page, "#do-on-demand", `${name} was added`);
-    ok((await news(page)).includes("Mailed"), await news(page));
+    ok((await eventText(page)).includes("Mailed"), await eventText(page));
     equal(await page.locator("#armed li").count(), 0, "armed");
     await open("#requests");
-    // The newest first: the last word of the group's reading, the job that met the fault, the notification.
+    // The newest three calls include the job that met the fault.
     const tags = await page.locator(".call .tags").allInnerTexts();
     ok(tags.slice(0, 3).some((text) => text.includes(tag)), "the fault in the newest calls");
   }
 });
 
-test("a day goes by with its sweep, and today moves on", async ({ page }) => {
+test("advancing a day runs the sweep and moves today", async ({ page }) => {
   const today = () => page.innerText("[data-today]");
   const before = await today();
   await press(page, "#do-forward", "A day went by");
-  ok((await news(page)).includes("the daily sweep ran"), await news(page));
+  ok((await eventText(page)).includes("the daily sweep ran"), await eventText(page));
   ok(before !== (await today()), "another day");
   await press(page, "#do-wait", "3 hours went by");
 });
 
-test("bad input is explained where it can be seen", async ({ page, troubles }) => {
+test("invalid input shows the problem", async ({ page, errors }) => {
   await page.evaluate(() => { const date = document.getElementById("date"); date.removeAttribute("min"); date.value = "2020-01-01"; });
   await page.click("#do-move");
   await page.locator("#problem:visible").waitFor();
   ok((await page.innerText("#problem")).includes("date must be from"), "the problem");
-  // The browser notes each answer of 400 on the console.
-  ok(troubles.length === 1 && troubles.pop().includes("400"), "no other trouble");
+  // The browser logs each 400 response to the console.
+  ok(errors.length === 1 && errors.pop().includes("400"), "no other error");
 });
 
-test("the keyboard is enough", async ({ page }) => {
+test("the page can be used by keyboard alone", async ({ page }) => {
   const tabTo = async matches => {
     for (let step = 0; step < 60; step += 1) {
       await page.keyboard.press("Tab");
@@ -172,7 +172,7 @@ test("the keyboard is enough", async ({ page }) => {
   };
   await tabTo(() => document.activeElement.id === "do-sweep");
   await page.keyboard.press("Enter");
-  await eventually(async () => (await news(page)).includes("run by hand"), "the sweep");
+  await eventually(async () => (await eventText(page)).includes("run by hand"), "the sweep");
   ok(await page.evaluate(() => document.activeElement.id === "do-sweep"), "the focus stays");
   await tabTo(() => document.activeElement.closest(".row"));
   const before = page.url();

@@ -16,7 +16,10 @@ use firstpass::{
     ledger::memory::MemoryLedger, settings::Settings,
 };
 use firstpass_sandbox::{
-    functions_host::local_host::{Answer, LocalHost, VISIBILITY_TIMEOUT},
+    functions_host::{
+        handler_response::HandlerResponse,
+        local_host::{LocalHost, VISIBILITY_TIMEOUT},
+    },
     tenant::{
         Sandbox,
         samples::{SENDER, SERVICE_DESK},
@@ -263,7 +266,7 @@ impl Setup {
         self.run(format!("http/{user}"), user, "http", 1, CALL_TIMEOUT, work).await;
     }
 
-    fn handed_over(&self, answer: &Answer) -> End {
+    fn handed_over(&self, answer: &HandlerResponse) -> End {
         let res = &answer.body["Outputs"]["res"];
         let body = res["body"].as_str().unwrap_or_default();
         let status = res["statusCode"].to_string();

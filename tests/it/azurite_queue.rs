@@ -14,7 +14,7 @@ use firstpass::{
     pass::Job,
     queue::{JOBS, POISON, Queue, azure::AzureQueue},
 };
-use firstpass_sandbox::functions_host::queue::encoded;
+use firstpass_sandbox::functions_host::encode_base64;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -89,7 +89,9 @@ async fn what_was_given_up_is_listed_put_back_and_deleted() {
 
     let user = Uuid::new_v4();
     let job = Job::joiner(user, NaiveDate::from_ymd_opt(2026, 11, 30).unwrap());
-    for text in [encoded(&job.to_message()), "<not base64> \u{fc}".to_owned(), encoded("{\"junk\": [1]}")] {
+    for text in
+        [encode_base64(&job.to_message()), "<not base64> \u{fc}".to_owned(), encode_base64("{\"junk\": [1]}")]
+    {
         poison.put(&text).await.unwrap();
     }
     assert!(swept(&by_key).contains("messages=3 waiting=1 served=0 nameless=2"), "{}", swept(&by_key));
@@ -144,7 +146,7 @@ async fn what_was_given_up_is_listed_put_back_and_deleted() {
 fn what_is_wrong_is_said_with_what_to_do_and_no_secret() {
     let by_key = connection(BY_KEY);
     let key = by_key.split("AccountKey=").nth(1).unwrap().split(';').next().unwrap();
-    let wrong_key = by_key.replace(key, &encoded("another key"));
+    let wrong_key = by_key.replace(key, &encode_base64("another key"));
     let (address, rest) = by_key.split_once("QueueEndpoint=http://127.0.0.1:").unwrap();
     let nobody_there =
         format!("{address}QueueEndpoint=http://127.0.0.1:9/{}", rest.split_once('/').unwrap().1);

@@ -1,4 +1,4 @@
-//! The demo, as a newcomer runs it.
+//! The demo: its output and its page.
 
 use std::process::Command;
 
@@ -25,7 +25,7 @@ fn demo(arguments: &[&str]) -> (bool, String) {
 }
 
 #[test]
-fn it_ends_after_a_table_of_who_got_what() {
+fn once_prints_a_table_and_exits() {
     let (success, printed) = demo(&["--once"]);
     assert!(success);
     for words in [
@@ -42,7 +42,7 @@ fn it_ends_after_a_table_of_who_got_what() {
 }
 
 #[test]
-fn it_prints_one_json_object_whose_sums_add_up() {
+fn json_prints_one_object_with_matching_totals() {
     let (success, printed) = demo(&["--once", "--json"]);
     assert!(success);
     let report: Value = serde_json::from_str(&printed).unwrap();
@@ -68,23 +68,23 @@ fn it_prints_one_json_object_whose_sums_add_up() {
 }
 
 #[test]
-fn it_does_not_serve_its_page_to_others() {
+fn the_page_is_served_on_loopback_only() {
     let (success, _) = demo(&["--listen", "0.0.0.0:0"]);
     assert!(!success);
 }
 
-/// The page's server, driven as a browser drives it.
-struct Visitor {
+/// A client of the page's server.
+struct PageClient {
     setup: Setup,
     router: Router,
 }
 
-impl Visitor {
+impl PageClient {
     /// After the first sweep.
     async fn new() -> Self {
         let now = time(NOW);
         let setup = Setup::new(Sandbox::new(samples(now), now)).unwrap();
-        setup.open(&Progress::silent()).await.unwrap();
+        setup.run_first_sweep(&Progress::silent()).await.unwrap();
         Self { router: web::router(setup.clone()), setup }
     }
 
@@ -110,12 +110,12 @@ impl Visitor {
         (status, serde_json::from_str(&answer).unwrap())
     }
 
-    /// All that there is to see.
-    async fn look(&self) -> Value {
+    /// The state.
+    async fn state(&self) -> Value {
         serde_json::from_str(&self.get("/demo/state").await.1).unwrap()
     }
 
-    /// All that there is to see after an action.
+    /// The state after an action.
     async fn act(&self, action: &str, body: Value) -> Value {
         let (status, state) = self.post(action, body).await;
         assert_eq!(status, 200, "{state}");
@@ -123,45 +123,45 @@ impl Visitor {
     }
 }
 
-/// How a list of the state narrows down.
-fn those<'a>(list: &'a Value, field: &str, value: impl Into<Value>) -> Vec<&'a Value> {
+/// The items of a list whose `field` has this value.
+fn filtered<'a>(list: &'a Value, field: &str, value: impl Into<Value>) -> Vec<&'a Value> {
     let value = value.into();
     list.as_array().unwrap().iter().filter(|item| item[field] == value).collect()
 }
 
 fn person<'a>(state: &'a Value, name: &str) -> &'a Value {
-    those(&state["people"], "name", name)[0]
+    filtered(&state["people"], "name", name)[0]
 }
 
 fn passes_of<'a>(state: &'a Value, name: &str) -> Vec<&'a Value> {
-    those(&state["passes"], "user", person(state, name)["id"].clone())
+    filtered(&state["passes"], "user", person(state, name)["id"].clone())
 }
 
 fn mails_about<'a>(state: &'a Value, name: &str) -> Vec<&'a Value> {
-    those(&state["mails"], "user", person(state, name)["id"].clone())
+    filtered(&state["mails"], "user", person(state, name)["id"].clone())
 }
 
-/// What the last action did for somebody.
+/// The outcome of the last action for a user.
 fn outcome<'a>(state: &'a Value, name: &str) -> &'a str {
     let lines = &state["events"].as_array().unwrap().last().unwrap()["lines"];
-    those(lines, "user", person(state, name)["id"].clone())[0]["outcome"].as_str().unwrap()
+    filtered(lines, "user", person(state, name)["id"].clone())[0]["outcome"].as_str().unwrap()
 }
 
 #[tokio::test]
-async fn a_second_sweep_mails_nobody_twice() {
-    let visitor = Visitor::new().await;
-    let before = visitor.look().await;
-    let after = visitor.act("sweep", json!({})).await;
+async fn a_second_sweep_sends_no_second_mail() {
+    let client = PageClient::new().await;
+    let before = client.state().await;
+    let after = client.act("sweep", json!({})).await;
     assert_eq!(before["mails"].as_array().unwrap().len(), 19);
     assert_eq!(before["mails"], after["mails"]);
     assert_eq!(outcome(&after, "Emma Brooks"), "skipped");
 }
 
 #[tokio::test]
-async fn a_moved_first_day_gets_a_new_mail_and_the_old_pass_is_gone() {
-    let visitor = Visitor::new().await;
+async fn a_moved_first_day_causes_a_new_mail_and_replaces_the_pass() {
+    let client = PageClient::new().await;
     let state =
-        visitor.act("move", json!({"user": "emma.brooks@contoso.example", "date": "2026-11-26"})).await;
+        client.act("move", json!({"user": "emma.brooks@contoso.example", "date": "2026-11-26"})).await;
     assert_eq!(person(&state, "Emma Brooks")["dayOne"]["date"], "2026-11-26");
     assert_eq!(outcome(&state, "Emma Brooks"), "delivered");
     let subjects: Vec<_> = mails_about(&state, "Emma Brooks").iter().map(|mail| &mail["subject"]).collect();
@@ -170,67 +170,67 @@ async fn a_moved_first_day_gets_a_new_mail_and_the_old_pass_is_gone() {
     let passes = passes_of(&state, "Emma Brooks");
     assert_eq!((&passes[0]["state"], &passes[1]["state"]), (&json!("replaced"), &json!("later")));
     assert_eq!(passes[1]["opensAt"], "2026-11-26T07:00:00Z");
-    assert_eq!(state["mails"].as_array().unwrap().len(), 20, "nobody else hears of it");
+    assert_eq!(state["mails"].as_array().unwrap().len(), 20, "no other mail is sent");
 }
 
 #[tokio::test]
-async fn a_cancelled_joiner_loses_the_pass_and_the_service_desk_hears_of_it() {
-    let visitor = Visitor::new().await;
-    let state = visitor.act("cancel", json!({"user": "emma.brooks@contoso.example"})).await;
+async fn a_cancelled_start_revokes_the_pass_and_alerts_the_service_desk() {
+    let client = PageClient::new().await;
+    let state = client.act("cancel", json!({"user": "emma.brooks@contoso.example"})).await;
     assert_eq!(outcome(&state, "Emma Brooks"), "revoked");
     assert_eq!(passes_of(&state, "Emma Brooks")[0]["state"], "deleted");
     assert_eq!(mails_about(&state, "Emma Brooks")[1]["kind"], "alert");
 }
 
 #[tokio::test]
-async fn somebody_added_to_the_group_gets_a_pass_that_works_now_and_can_sign_in_once() {
-    let visitor = Visitor::new().await;
-    let state = visitor.act("on-demand", json!({"user": "alex.morgan@contoso.example"})).await;
+async fn a_user_added_to_the_group_gets_a_pass_for_one_sign_in() {
+    let client = PageClient::new().await;
+    let state = client.act("on-demand", json!({"user": "alex.morgan@contoso.example"})).await;
     assert_eq!(outcome(&state, "Alex Morgan"), "blocked", "there is no private address");
-    let state = visitor.act("on-demand", json!({"user": "noah.fischer@contoso.example"})).await;
+    let state = client.act("on-demand", json!({"user": "noah.fischer@contoso.example"})).await;
     assert_eq!(outcome(&state, "Noah Fischer"), "delivered");
     let pass = passes_of(&state, "Noah Fischer")[0];
     assert_eq!((&pass["state"], &pass["by"]), (&json!("works"), &json!("firstpass")));
 
     let sign_in = json!({"pass": pass["id"]});
-    let state = visitor.act("sign-in", sign_in.clone()).await;
+    let state = client.act("sign-in", sign_in.clone()).await;
     assert_eq!(passes_of(&state, "Noah Fischer")[0]["state"], "used");
-    let state = visitor.act("sign-in", sign_in).await;
+    let state = client.act("sign-in", sign_in).await;
     let said = &state["events"].as_array().unwrap().last().unwrap()["lines"][0]["note"];
     assert_eq!(said, "Refused: the pass was used, and works only once.");
 }
 
 #[tokio::test]
-async fn a_day_goes_by_with_its_sweep_and_passes_open_and_end() {
-    let visitor = Visitor::new().await;
+async fn advancing_a_day_runs_the_sweep_and_passes_start_and_expire() {
+    let client = PageClient::new().await;
     let opened = |state: &Value| passes_of(state, "Oliver Hughes")[0]["state"].clone();
-    let first = visitor.look().await;
-    let next = visitor.act("forward", json!({"hours": 24})).await;
+    let first = client.state().await;
+    let next = client.act("forward", json!({"hours": 24})).await;
     let lines = &next["events"].as_array().unwrap().last().unwrap()["lines"];
     assert_eq!(lines[0]["note"], "Mon 23 Nov, 05:00 UTC: the daily sweep ran.");
     let at = |state: &Value| time(state["now"].as_str().unwrap());
     assert!((at(&next) - at(&first) - chrono::TimeDelta::days(1)).num_minutes() == 0);
     assert_eq!(first["nextSweep"], "2026-11-23T05:00:00Z");
     assert_eq!((opened(&first), opened(&next)), (json!("later"), json!("later")));
-    visitor.act("forward", json!({"hours": 24})).await;
-    let day_one = visitor.act("forward", json!({"hours": 3})).await;
+    client.act("forward", json!({"hours": 24})).await;
+    let day_one = client.act("forward", json!({"hours": 3})).await;
     assert_eq!(opened(&day_one), "works", "at eight o'clock in London");
-    let day_two = visitor.act("forward", json!({"hours": 24})).await;
+    let day_two = client.act("forward", json!({"hours": 24})).await;
     assert_eq!(opened(&day_two), "expired");
 }
 
 #[tokio::test]
-async fn a_fault_goes_off_once_and_costs_nobody_their_pass() {
-    let visitor = Visitor::new().await;
+async fn a_fault_affects_one_request_and_the_pass_is_still_delivered() {
+    let client = PageClient::new().await;
     for (request, kind, status, lost) in
         [("mail", "throttled", 429, Value::Null), ("pass", "lost", 201, json!(true))]
     {
-        let state = visitor.act("fault", json!({"request": request, "kind": kind})).await;
+        let state = client.act("fault", json!({"request": request, "kind": kind})).await;
         assert_eq!(state["faults"].as_array().unwrap().len(), 1);
         let before = state["requests"].as_array().unwrap().len();
         let user =
             if request == "mail" { "noah.fischer@contoso.example" } else { "arjun.nair@contoso.example" };
-        let state = visitor.act("on-demand", json!({"user": user})).await;
+        let state = client.act("on-demand", json!({"user": user})).await;
         assert_eq!(state["faults"], json!([]));
         let met = |r: &&Value| r["status"] == status && r["lost"] == lost;
         assert_eq!(
@@ -248,11 +248,11 @@ async fn a_fault_goes_off_once_and_costs_nobody_their_pass() {
 }
 
 #[tokio::test]
-async fn the_waits_for_redeliveries_pass_in_the_tenant_and_not_at_the_page() {
-    let visitor = Visitor::new().await;
-    visitor.setup.sandbox.edit(|tenant| tenant.send_denied = true);
-    let before = visitor.look().await;
-    let after = visitor.act("on-demand", json!({"user": "noah.fischer@contoso.example"})).await;
+async fn redelivery_delays_pass_in_virtual_time() {
+    let client = PageClient::new().await;
+    client.setup.sandbox.edit(|tenant| tenant.send_denied = true);
+    let before = client.state().await;
+    let after = client.act("on-demand", json!({"user": "noah.fischer@contoso.example"})).await;
     assert_eq!(outcome(&after, "Noah Fischer"), "failed");
     assert_eq!(after["invocations"].as_array().unwrap().last().unwrap()["delivery"], 5);
     let at = |state: &Value| time(state["now"].as_str().unwrap());
@@ -260,14 +260,14 @@ async fn the_waits_for_redeliveries_pass_in_the_tenant_and_not_at_the_page() {
 }
 
 #[tokio::test]
-async fn each_request_belongs_to_the_invocation_that_sent_it() {
-    let state = Visitor::new().await.look().await;
+async fn each_request_belongs_to_one_invocation() {
+    let state = PageClient::new().await.state().await;
     let (invocations, requests) =
         (state["invocations"].as_array().unwrap(), state["requests"].as_array().unwrap());
     assert_eq!(invocations[0]["function"], "SweepJoiners");
     let mut next = 0;
     for invocation in invocations {
-        assert_eq!(invocation["first"], next, "no gap, and nothing twice");
+        assert_eq!(invocation["first"], next, "no gap and no overlap");
         next = invocation["end"].as_u64().unwrap();
     }
     assert_eq!(next, requests.len() as u64);
@@ -275,8 +275,8 @@ async fn each_request_belongs_to_the_invocation_that_sent_it() {
 }
 
 #[tokio::test]
-async fn windows_are_told_in_the_time_of_whose_they_are() {
-    let state = Visitor::new().await.look().await;
+async fn windows_are_in_the_users_time_zone() {
+    let state = PageClient::new().await.state().await;
     for (name, opens) in [
         ("Aroha Ngata", "2026-11-27T07:00:00Z"),
         ("Jordan Rivera", "2026-11-25T07:00:00Z"),
@@ -287,13 +287,13 @@ async fn windows_are_told_in_the_time_of_whose_they_are() {
 }
 
 #[tokio::test]
-async fn codes_are_shown_one_by_one_and_never_in_the_overview() {
-    let visitor = Visitor::new().await;
-    let (_, overview) = visitor.get("/demo/state").await;
+async fn codes_are_not_part_of_the_state() {
+    let client = PageClient::new().await;
+    let (_, overview) = client.get("/demo/state").await;
     let state: Value = serde_json::from_str(&overview).unwrap();
     for pass in state["passes"].as_array().unwrap() {
         let (status, answer) =
-            visitor.get(&format!("/demo/passes/{}/code", pass["id"].as_str().unwrap())).await;
+            client.get(&format!("/demo/passes/{}/code", pass["id"].as_str().unwrap())).await;
         let answer: Value = serde_json::from_str(&answer).unwrap();
         let code = answer["code"].as_str().unwrap();
         assert!(status == 200 && code.len() >= 8);
@@ -302,13 +302,13 @@ async fn codes_are_shown_one_by_one_and_never_in_the_overview() {
 }
 
 #[tokio::test]
-async fn bad_input_is_answered_with_all_its_problems_and_changes_nothing() {
-    let visitor = Visitor::new().await;
-    let before = visitor.look().await;
+async fn invalid_input_reports_all_problems_and_changes_nothing() {
+    let client = PageClient::new().await;
+    let before = client.state().await;
     let emma = "emma.brooks@contoso.example";
     for (action, body, problems) in [
         ("sweep", json!([]), vec!["the body is not a JSON object"]),
-        ("sweep", json!({"when": "now"}), vec!["\"when\" is no field of this action"]),
+        ("sweep", json!({"when": "now"}), vec!["\"when\" is not a field of this action"]),
         ("move", json!({}), vec!["user is missing", "date is missing"]),
         (
             "move",
@@ -323,7 +323,7 @@ async fn bad_input_is_answered_with_all_its_problems_and_changes_nothing() {
         (
             "on-demand",
             json!({"user": "welcome@contoso.example"}),
-            vec!["user is nobody in this tenant: give an object id or a sign-in name"],
+            vec!["user is not in this tenant: give an object id or a sign-in name"],
         ),
         ("forward", json!({}), vec!["hours is missing"]),
         ("forward", json!({"hours": 0}), vec!["hours must be from 1 to 168"]),
@@ -331,17 +331,17 @@ async fn bad_input_is_answered_with_all_its_problems_and_changes_nothing() {
         ("sign-in", json!({"pass": "x"}), vec!["pass is not the id of a pass in this tenant"]),
         ("fault", json!({"request": "mail", "kind": "fire"}), vec!["kind is neither throttled nor lost"]),
     ] {
-        let (status, answer) = visitor.post(action, body).await;
+        let (status, answer) = client.post(action, body).await;
         assert_eq!((status, &answer["problems"]), (400, &json!(problems)), "{action}");
     }
-    assert_eq!(visitor.post("dance", json!({})).await.0, 404);
-    let after = visitor.look().await;
+    assert_eq!(client.post("dance", json!({})).await.0, 404);
+    let after = client.state().await;
     assert_eq!((&before["events"], &before["requests"]), (&after["events"], &after["requests"]));
 }
 
 #[tokio::test]
-async fn other_pages_and_other_names_are_refused() {
-    let visitor = Visitor::new().await;
+async fn other_origins_and_hosts_are_refused() {
+    let client = PageClient::new().await;
     let post = |host: &str| {
         Request::post("/demo/sweep").header("host", host).header("content-type", "application/json")
     };
@@ -363,6 +363,6 @@ async fn other_pages_and_other_names_are_refused() {
         (Request::get("/").header("host", "localhost").header("sec-fetch-site", "cross-site"), 200),
     ] {
         let shown = format!("{request:?}");
-        assert_eq!(visitor.send(request, "{}").await.0, expected, "{shown}");
+        assert_eq!(client.send(request, "{}").await.0, expected, "{shown}");
     }
 }

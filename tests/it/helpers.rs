@@ -12,7 +12,10 @@ use firstpass::{
     settings::Settings,
 };
 use firstpass_sandbox::{
-    functions_host::local_host::{Answer, Completed, LocalHost},
+    functions_host::{
+        handler_response::{Completed, HandlerResponse},
+        local_host::LocalHost,
+    },
     serve::product_environment,
     tenant::{
         FaultKind, Person, Sandbox, Tenant,
@@ -71,8 +74,8 @@ pub struct End {
     pub deliveries: u32,
 }
 
-impl From<&Answer> for End {
-    fn from(answer: &Answer) -> Self {
+impl From<&HandlerResponse> for End {
+    fn from(answer: &HandlerResponse) -> Self {
         let mut words = answer.log().splitn(3, ": ").skip(1).map(str::to_owned);
         let (outcome, why) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
         Self { outcome, why, deliveries: 1 }

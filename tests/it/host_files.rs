@@ -1,4 +1,4 @@
-//! host.json and the function.json files: the repository's own are right, and a mistake in them is found and placed.
+//! host.json and the function.json files: the repository's have no problems, and mistakes in them are reported.
 
 use std::{path::Path, time::Duration};
 
@@ -21,7 +21,7 @@ fn load(files: &Files) -> Result<FunctionApp, ConfigError> {
     FunctionApp::load(files, &settings(), Plan::Flex, CONTRACTS)
 }
 
-/// Puts `value` where `pointer` points, or takes away what stands there.
+/// Sets the value at `pointer`, or removes it.
 fn change(files: &mut Files, file: &str, pointer: &str, value: Option<Value>) {
     let text = files.0.get_mut(file).unwrap();
     let mut json: Value = serde_json::from_str(text).unwrap();
@@ -37,7 +37,7 @@ fn change(files: &mut Files, file: &str, pointer: &str, value: Option<Value>) {
 }
 
 #[test]
-fn the_repository_is_a_function_app_that_the_host_runs_as_it_reads() {
+fn the_repositorys_function_app_has_no_problems() {
     let files = Files::in_folder(Path::new(env!("CARGO_MANIFEST_DIR"))).unwrap();
     assert_eq!(files.0, Files::embedded().0, "this build's own files");
     for plan in [Plan::Consumption, Plan::Flex, Plan::Dedicated] {
@@ -51,7 +51,7 @@ fn the_repository_is_a_function_app_that_the_host_runs_as_it_reads() {
         assert_eq!(
             (queues.max_dequeue_count, queues.visibility_timeout),
             (MAX_DELIVERIES, VISIBILITY_TIMEOUT),
-            "the handler counts on it"
+            "the handler depends on these values"
         );
         let sweep = &app.functions["SweepJoiners"];
         assert_eq!(sweep.outputs[0].queue.as_deref(), app.queue_of("OnGroupAdd"), "jobs reach OnGroupAdd");
@@ -62,28 +62,28 @@ fn the_repository_is_a_function_app_that_the_host_runs_as_it_reads() {
     }
 }
 
-/// The file, the place that is changed, the new value (`null` takes it away), the place that is named, and words of
-/// what is said. With no place to name, the mistake is that of the changed place.
+/// File, changed pointer, new value (`null` removes it), reported pointer (empty: the changed one), and words of the
+/// problem.
 const MISTAKES: &str = r##"[
   ["host.json", "/version", "3.0", "", "not \"2.0\""],
   ["host.json", "/version", null, "", "is missing"],
   ["host.json", "/functionTimeOut", "00:05:00", "", "it is written functionTimeout"],
   ["host.json", "/functionTimeout", "00:60:00", "", "59 minutes"],
-  ["host.json", "/functionTimeout", "600", "", "no TimeSpan"],
+  ["host.json", "/functionTimeout", "600", "", "not a TimeSpan"],
   ["host.json", "/functionTimeout", "24:00:00", "", "days"],
-  ["host.json", "/functionTimeout", "00:00:00", "", "no time at all"],
+  ["host.json", "/functionTimeout", "00:00:00", "", "must not be zero"],
   ["host.json", "/customHandler", null, "", "is missing"],
-  ["host.json", "/customHandler/enableForwardingHttpRequest", true, "", "another form"],
-  ["host.json", "/customHandler/enableProxyingHttpRequest", true, "", "another form"],
+  ["host.json", "/customHandler/enableForwardingHttpRequest", true, "", "form and the path"],
+  ["host.json", "/customHandler/enableProxyingHttpRequest", true, "", "form and the path"],
   ["host.json", "/customHandler/description/defaultExecutablePath", "", "", "is empty"],
   ["host.json", "/customHandler/description/defaultExecutablePath", null, "", "is missing"],
   ["host.json", "/customHandler/description/arguments", ["serve --loud"], "/customHandler/description/arguments/0", "has a space"],
-  ["host.json", "/customHandler/description/arguments", ["%LOUD%"], "/customHandler/description/arguments/0", "%LOUD% is no setting"],
+  ["host.json", "/customHandler/description/arguments", ["%LOUD%"], "/customHandler/description/arguments/0", "%LOUD% is not a setting"],
   ["host.json", "/extensionBundle", null, "", "is missing"],
   ["host.json", "/extensionBundle/id", "Microsoft.Azure.WebJobs", "", "is not Microsoft.Azure.Functions.ExtensionBundle"],
-  ["host.json", "/extensionBundle/version", "4.0", "", "no range"],
-  ["host.json", "/extensionBundle/version", "[2.*, 4.0.0)", "", "no range"],
-  ["host.json", "/extensions/http/routePrefix", "/api", "", "no route prefix"],
+  ["host.json", "/extensionBundle/version", "4.0", "", "not a version range"],
+  ["host.json", "/extensionBundle/version", "[2.*, 4.0.0)", "", "not a version range"],
+  ["host.json", "/extensions/http/routePrefix", "/api", "", "not a route prefix"],
   ["host.json", "/extensions/queues/batchSize", 33, "", "from 1 to 32: 33"],
   ["host.json", "/extensions/queues/batchSize", "4", "", "not a whole number"],
   ["host.json", "/extensions/queues/newBatchThreshold", -1, "", "whole number"],
@@ -92,20 +92,20 @@ const MISTAKES: &str = r##"[
   ["host.json", "/extensions/queues/visibilityTimeout", "8.00:00:00", "", "seven days"],
   ["host.json", "/extensions/queues/messageEncoding", "utf8", "", "one of base64, none"],
   ["host.json", "/extensions/queues/visibilityTimeOut", "00:03:00", "", "it is written visibilityTimeout"],
-  ["host.json", "/queues", {}, "", "no property"],
-  ["SweepJoiners/function.json", "/bindings/0/type", "timeTrigger", "", "\"timeTrigger\" is no trigger"],
+  ["host.json", "/queues", {}, "", "not a property"],
+  ["SweepJoiners/function.json", "/bindings/0/type", "timeTrigger", "", "\"timeTrigger\" is not a trigger"],
   ["SweepJoiners/function.json", "/bindings/0/schedule", null, "", "is missing"],
-  ["SweepJoiners/function.json", "/bindings/0/schedule", "%SWEEP_TIME%", "", "%SWEEP_TIME% is no setting"],
-  ["SweepJoiners/function.json", "/bindings/0/schedule", "%NIGHTLY%", "", "\"nightly\" is no schedule"],
-  ["SweepJoiners/function.json", "/bindings/0/schedule", "0 0 24 * * *", "", "\"24\" is no hour"],
+  ["SweepJoiners/function.json", "/bindings/0/schedule", "%SWEEP_TIME%", "", "%SWEEP_TIME% is not a setting"],
+  ["SweepJoiners/function.json", "/bindings/0/schedule", "%NIGHTLY%", "", "\"nightly\" is not a schedule"],
+  ["SweepJoiners/function.json", "/bindings/0/schedule", "0 0 24 * * *", "", "\"24\" is not a hour"],
   ["SweepJoiners/function.json", "/bindings/0/schedule", "1.00:00:00", "", "TimeSpan"],
   ["SweepJoiners/function.json", "/bindings/0/name", "clock", "", "not \"timer\", the handler's name"],
   ["SweepJoiners/function.json", "/bindings/1/name", "messages", "", "not \"jobs\", the handler's name"],
   ["SweepJoiners/function.json", "/bindings/1/name", "timer", "", "taken by another binding"],
   ["SweepJoiners/function.json", "/bindings/1/direction", null, "", "is missing"],
   ["SweepJoiners/function.json", "/bindings/1/direction", "in", "", "goes \"out\""],
-  ["SweepJoiners/function.json", "/bindings/1/queueName", "Pass_Jobs", "", "no name for a queue"],
-  ["SweepJoiners/function.json", "/bindings/1/connection", "Storage", "", "\"Storage\" is no setting"],
+  ["SweepJoiners/function.json", "/bindings/1/queueName", "Pass_Jobs", "", "not a valid queue name"],
+  ["SweepJoiners/function.json", "/bindings/1/connection", "Storage", "", "\"Storage\" is not a setting"],
   ["SweepJoiners/function.json", "/bindings/1", null, "/bindings", "lacks the queue \"jobs\""],
   ["SweepJoiners/function.json", "/bindings/0", null, "/bindings", "has no trigger"],
   ["SweepJoiners/function.json", "/retry/strategy", "exponential", "", "one of fixedDelay, exponentialBackoff"],
@@ -114,42 +114,42 @@ const MISTAKES: &str = r##"[
   ["SweepJoiners/function.json", "/retry/minimumInterval", "01:00:00", "/retry", "longer than"],
   ["SweepJoiners/function.json", "/retry/maxRetryCount", "five", "", "whole number"],
   ["OnGroupAdd/function.json", "/bindings/0/direction", "out", "", "goes \"in\""],
-  ["OnGroupAdd/function.json", "/bindings/0/queue", "pass-jobs", "", "no property"],
+  ["OnGroupAdd/function.json", "/bindings/0/queue", "pass-jobs", "", "not a property"],
   ["OnGroupAdd/function.json", "/retry", {"strategy": "fixedDelay", "maxRetryCount": 3, "delayInterval": "00:01:00"}, "", "only a timer has retries"],
-  ["OnGroupAdd/function.json", "/bindings/1", {"name": "res", "type": "http", "direction": "out"}, "/bindings", "nobody calls"],
+  ["OnGroupAdd/function.json", "/bindings/1", {"name": "res", "type": "http", "direction": "out"}, "/bindings", "no http trigger"],
   ["CreateTap/function.json", "/bindings/0/authLevel", "functions", "", "one of anonymous, function, admin"],
   ["CreateTap/function.json", "/bindings/0/methods", ["POST"], "/bindings/0/methods/0", "one of get, post"],
   ["CreateTap/function.json", "/bindings/0/route", "/CreateTap", "", "begin with a slash"],
-  ["CreateTap/function.json", "/bindings/0/route", "admin/tap", "", "keeps for itself"],
+  ["CreateTap/function.json", "/bindings/0/route", "admin/tap", "", "host reserves"],
   ["CreateTap/function.json", "/bindings/1", null, "/bindings", "no http output"],
   ["CreateTap/function.json", "/bindings/1", {"name": "out", "type": "queue", "direction": "out", "queueName": "log"}, "/bindings/2", "the handler has no \"queue\""],
   ["CreateTap/function.json", "/bindings", null, "", "is missing"]
 ]"##;
 
 #[test]
-fn every_mistake_is_refused_with_its_file_and_place() {
+fn every_mistake_is_reported_with_file_and_pointer() {
     let mistakes: Vec<(String, String, Value, String, String)> = serde_json::from_str(MISTAKES).unwrap();
-    for (file, changed, value, place, words) in mistakes {
+    for (file, changed, value, pointer, words) in mistakes {
         let mut files = Files::embedded();
         change(&mut files, &file, &changed, Some(value.clone()).filter(|value| !value.is_null()));
         let Err(problems) = load(&files) else { panic!("{file}{changed} = {value} is not refused") };
-        let place = if place.is_empty() { &changed } else { &place };
+        let pointer = if pointer.is_empty() { &changed } else { &pointer };
         let is_it = |p: &&firstpass_sandbox::functions_host::ConfigProblem| {
-            p.file == file && p.place == *place && p.what.contains(&words)
+            p.file == file && p.pointer == *pointer && p.what.contains(&words)
         };
         assert!(
             problems.0.iter().any(|p| is_it(&p)),
-            "{file}{changed} = {value}, expected {words:?} at {place}:\n{problems}"
+            "{file}{changed} = {value}, expected {words:?} at {pointer}:\n{problems}"
         );
         assert!(
             problems.0.iter().all(|p| p.file == file),
-            "only the file with the mistake is blamed:\n{problems}"
+            "only the file with the mistake is reported:\n{problems}"
         );
     }
 }
 
 #[test]
-fn all_mistakes_are_reported_together() {
+fn all_mistakes_are_reported_at_once() {
     let mut files = Files::embedded();
     change(&mut files, "host.json", "/extensions/queues/batchSize", Some(json!(64)));
     change(&mut files, "host.json", "/version", Some(json!("1.0")));
@@ -174,7 +174,7 @@ fn all_mistakes_are_reported_together() {
 }
 
 #[test]
-fn what_is_allowed_depends_on_the_plan() {
+fn the_plan_limits_the_function_timeout() {
     for (timeout, on_consumption, elsewhere) in [
         ("00:10:01", false, true),
         ("-1", false, true),
@@ -190,7 +190,7 @@ fn what_is_allowed_depends_on_the_plan() {
 }
 
 #[test]
-fn a_setting_overrides_host_json_and_is_blamed_for_what_it_says() {
+fn a_problem_of_an_overridden_value_names_the_setting() {
     let with = |name: &'static str, value: &'static str| {
         let all = [("AzureWebJobsStorage", "x"), ("SWEEP_SCHEDULE", "0 5 * * *"), (name, value)];
         FunctionApp::embedded(&Environment::from_iter(all))
@@ -199,17 +199,17 @@ fn a_setting_overrides_host_json_and_is_blamed_for_what_it_says() {
         with("AzureFunctionsJobHost__customHandler__description__defaultExecutablePath", "target/x").unwrap();
     assert_eq!(app.host.executable, "target/x");
     let app = with("AzureFunctionsJobHost__extensions__Queues__BatchSize", "1").unwrap();
-    assert_eq!(app.host.queues.batch_size, 1, "names are found in any case");
+    assert_eq!(app.host.queues.batch_size, 1, "names are case-insensitive");
     let name = "AzureFunctionsJobHost__extensions__queues__batchSize";
     let problems = with(name, "99").unwrap_err();
     assert_eq!(
-        (problems.0[0].file.as_str(), problems.0[0].place.as_str()),
+        (problems.0[0].file.as_str(), problems.0[0].pointer.as_str()),
         (name, "/extensions/queues/batchSize")
     );
 }
 
 #[test]
-fn the_example_of_local_settings_is_enough_for_the_host() {
+fn the_example_of_local_settings_is_complete() {
     let text = include_str!("../../local.settings.json.example");
     let file: Value = serde_json::from_str(text).unwrap();
     let values = file["Values"].as_object().unwrap();
@@ -220,12 +220,12 @@ fn the_example_of_local_settings_is_enough_for_the_host() {
 }
 
 #[test]
-fn without_a_storage_account_neither_timer_nor_queue_would_run() {
+fn timers_and_queues_require_a_storage_account() {
     let problems =
         FunctionApp::embedded(&Environment::from_iter([("SWEEP_SCHEDULE", "0 5 * * *")])).unwrap_err();
-    let places: Vec<String> = problems.0.iter().map(|p| format!("{}{}", p.file, p.place)).collect();
+    let pointers: Vec<String> = problems.0.iter().map(|p| format!("{}{}", p.file, p.pointer)).collect();
     assert_eq!(
-        places,
+        pointers,
         [
             "OnGroupAdd/function.json/bindings/0/connection",
             "OnGroupAdd/function.json/bindings/1/connection",
@@ -236,7 +236,7 @@ fn without_a_storage_account_neither_timer_nor_queue_would_run() {
 }
 
 #[test]
-fn the_schedule_comes_from_the_setting_and_may_have_five_or_six_fields() {
+fn the_schedule_setting_has_five_or_six_fields() {
     for (schedule, is_good) in
         [("0 5 * * 1-5", true), ("0 0 5 * * 1-5", true), ("5 o'clock", false), ("", false)]
     {
@@ -245,7 +245,7 @@ fn the_schedule_comes_from_the_setting_and_may_have_five_or_six_fields() {
             Ok(_) => assert!(is_good, "{schedule}"),
             Err(problems) => {
                 assert!(!is_good, "{problems}");
-                assert_eq!(problems.0[0].place, "/bindings/0/schedule");
+                assert_eq!(problems.0[0].pointer, "/bindings/0/schedule");
             }
         }
     }

@@ -147,10 +147,10 @@ async fn a_thousand_passes_one_live_for_each_user_and_no_code_where_it_does_not_
     let mut desk = Helpdesk::new(4);
     let work = async {
         while desk.made < PASSES {
-            desk.world.sandbox.misbehave(0.08);
+            desk.world.sandbox.set_fault_rate(0.08);
             desk.a_call().await;
         }
-        desk.world.sandbox.misbehave(0.0);
+        desk.world.sandbox.set_fault_rate(0.0);
         // A request that seemed lost must not land after all this.
         desk.world.later(TimeDelta::minutes(6));
         for user in desk.users.clone() {

@@ -53,7 +53,7 @@ impl Setup {
 
     fn advance(&self, by: TimeDelta) {
         self.sandbox.advance(by);
-        self.storage.clock_was_set();
+        self.storage.notify_clock_changed();
     }
 
     /// Lets it be six, and waits for the sweep.
@@ -86,7 +86,7 @@ async fn the_timer_starts_a_sweep_and_every_joiner_is_served() {
     let setup = Setup::new(generate(20, 7, time(NOW))).await;
     let host = setup.host(&[]);
     let jobs = setup.sweep(&host).await;
-    soon(setup.storage.drained(QUEUE)).await;
+    soon(setup.storage.wait_until_empty(QUEUE)).await;
     let completed: Vec<_> = host.log().invocations().iter().filter_map(|i| i.completed()).collect();
     assert_eq!((completed.len(), completed.iter().all(|s| s.answer.is_success())), (jobs, true));
     let mailed = completed.iter().filter(|s| s.answer.log().contains(": delivered: ")).count();
@@ -111,7 +111,7 @@ async fn a_handler_that_is_killed_at_work_is_started_again_and_the_joiner_gets_a
     assert_ne!(host.worker_pid(), first);
     assert_eq!(setup.storage.messages(QUEUE).len(), 1);
     setup.advance(TimeDelta::minutes(3));
-    soon(setup.storage.drained(QUEUE)).await;
+    soon(setup.storage.wait_until_empty(QUEUE)).await;
     let again = host.log().invocations().pop().unwrap();
     assert_eq!((again.attempt, again.is_success()), (2, true), "{again:?}");
     assert_eq!(setup.sandbox.passes().iter().map(|pass| pass.user).collect::<Vec<_>>(), [emma]);
@@ -130,7 +130,7 @@ async fn a_host_that_dies_with_its_handler_leaves_its_work_to_another() {
     assert!(soon(other.is_ready()).await);
     assert_eq!(setup.storage.messages(QUEUE)[0].dequeue_count, 1, "hidden as long as its lease");
     setup.advance(TimeDelta::minutes(10));
-    soon(setup.storage.drained(QUEUE)).await;
+    soon(setup.storage.wait_until_empty(QUEUE)).await;
     assert_eq!(other.log().invocations().pop().unwrap().attempt, 2);
     assert_eq!(setup.sandbox.passes().iter().map(|pass| pass.user).collect::<Vec<_>>(), [emma]);
 }
@@ -139,7 +139,7 @@ async fn a_host_that_dies_with_its_handler_leaves_its_work_to_another() {
 async fn a_handler_that_cannot_start_is_tried_three_times_and_what_it_says_is_kept() {
     let setup = Setup::new(Tenant::new(1)).await;
     let host = setup.host(&[("AzureFunctionsJobHost__customHandler__description__arguments__0", "swerve")]);
-    soon(host.gave_up()).await;
+    soon(host.wait_until_stopped()).await;
     let line = soon(host.log().line("unrecognized subcommand")).await;
     assert_eq!(line.level, Level::Error, "stderr");
     let ends = host.log().lines().iter().filter(|line| line.text.contains("exit code 2")).count();

@@ -13,7 +13,7 @@ use firstpass::{
     telemetry,
 };
 use firstpass_sandbox::{
-    functions_host::{Embedded, FunctionApp, FunctionsHost, Storage, local_host::LocalHost, queue::encoded},
+    functions_host::{Embedded, FunctionApp, FunctionsHost, Storage, encode_base64, local_host::LocalHost},
     tenant::Fault,
 };
 use serde_json::Value;
@@ -51,12 +51,12 @@ impl Setup {
     async fn sweep(&self) {
         let ran = self.host.run("SweepJoiners").await.unwrap();
         assert!(ran.is_success(), "{ran:?}");
-        self.storage.drained(JOBS).await;
+        self.storage.wait_until_empty(JOBS).await;
     }
 
     fn later(&self, by: TimeDelta) {
         self.world.later(by);
-        self.storage.clock_was_set();
+        self.storage.notify_clock_changed();
     }
 
     /// The alerts that speak of messages.
@@ -93,7 +93,7 @@ async fn the_next_sweep_tells_once_of_all_that_was_given_up() {
     setup.sweep().await;
     assert_eq!(setup.storage.messages(POISON).len(), 1, "five times in vain");
     setup.world.sandbox.clear_faults();
-    setup.storage.put(POISON, encoded(JUNK)).unwrap();
+    setup.storage.put(POISON, encode_base64(JUNK)).unwrap();
     setup.storage.put(POISON, "not base64: of somebody else".into()).unwrap();
     let before = setup.alerts_about_poison().len();
     setup.host.run("SweepJoiners").await.unwrap();
@@ -125,7 +125,7 @@ async fn nothing_given_up_is_not_worth_a_word() {
 async fn who_was_served_since_is_said_to_be_and_nobody_is_called_for_them_alone() {
     let setup = Setup::new();
     let job = Job::joiner(setup.emma, time("2026-11-27T00:00:00Z").date_naive());
-    setup.storage.put(POISON, encoded(&job.to_message())).unwrap();
+    setup.storage.put(POISON, encode_base64(&job.to_message())).unwrap();
     setup.later(TimeDelta::hours(1));
     // It looks before the job is done that it queues itself.
     setup.sweep().await;
@@ -139,7 +139,7 @@ async fn who_was_served_since_is_said_to_be_and_nobody_is_called_for_them_alone(
     setup.later(TimeDelta::days(1));
     setup.sweep().await;
     assert_eq!(setup.alerts_about_poison().len(), 1, "she has her pass");
-    setup.storage.put(POISON, encoded(JUNK)).unwrap();
+    setup.storage.put(POISON, encode_base64(JUNK)).unwrap();
     setup.sweep().await;
     let told = setup.alerts_about_poison();
     assert_eq!(told.len(), 2);
@@ -147,7 +147,7 @@ async fn who_was_served_since_is_said_to_be_and_nobody_is_called_for_them_alone(
         assert!(body(&told[1]).contains(words), "{words}: {}", body(&told[1]));
     }
     // A job that was given up after the pass had gone out is not done by it.
-    setup.storage.put(POISON, encoded(&job.to_message())).unwrap();
+    setup.storage.put(POISON, encode_base64(&job.to_message())).unwrap();
     setup.sweep().await;
     assert!(
         !body(&setup.alerts_about_poison()[2]).contains("Served"),
@@ -160,12 +160,12 @@ async fn who_was_served_since_is_said_to_be_and_nobody_is_called_for_them_alone(
 async fn what_is_put_back_is_done() {
     let setup = Setup::new();
     let day_one = time("2026-11-27T00:00:00Z").date_naive();
-    setup.storage.put(POISON, encoded(&Job::joiner(setup.emma, day_one).to_message())).unwrap();
+    setup.storage.put(POISON, encode_base64(&Job::joiner(setup.emma, day_one).to_message())).unwrap();
     let completed = firstpass_sandbox::functions_host::queues(&setup.storage)
         .resolve(|_| true, PoisonAction::Requeue)
         .await;
     assert_eq!((completed.done.len(), completed.error), (1, None));
-    setup.storage.drained(JOBS).await;
+    setup.storage.wait_until_empty(JOBS).await;
     setup.world.assert_newest_mail_opens(setup.emma);
     setup.sweep().await;
     assert_eq!((setup.world.pass_mails().len(), setup.world.alerts().len()), (1, 0));
@@ -175,7 +175,7 @@ async fn what_is_put_back_is_done() {
 async fn more_than_the_service_shows_are_counted() {
     let setup = Setup::new();
     for _ in 0..40 {
-        setup.storage.put(POISON, encoded(JUNK)).unwrap();
+        setup.storage.put(POISON, encode_base64(JUNK)).unwrap();
     }
     setup.sweep().await;
     let told = setup.alerts_about_poison();
@@ -188,8 +188,8 @@ async fn without_names_and_ledger_the_object_id_says_who() {
     let setup = Setup::new();
     let gone = Uuid::from_u128(7);
     let job = Job::joiner(gone, time("2026-11-27T00:00:00Z").date_naive());
-    setup.storage.put(POISON, encoded(&job.to_message())).unwrap();
-    setup.storage.put(POISON, encoded("emma.brooks@nowhere.example")).unwrap();
+    setup.storage.put(POISON, encode_base64(&job.to_message())).unwrap();
+    setup.storage.put(POISON, encode_base64("emma.brooks@nowhere.example")).unwrap();
     setup.sweep().await;
     let told = setup.alerts_about_poison();
     assert!(body(&told[0]).contains(&format!("{gone}, emma.brooks@nowhere.example")), "{}", body(&told[0]));
@@ -248,7 +248,7 @@ async fn a_queue_that_cannot_be_read_is_a_line_in_the_log_and_the_sweep_goes_on(
 async fn no_text_of_a_message_is_logged() {
     let (world, _) = World::with_emma();
     let storage = Storage::new(world.sandbox.clock());
-    storage.put(POISON, encoded(JUNK)).unwrap();
+    storage.put(POISON, encode_base64(JUNK)).unwrap();
     let app = app(&world).with_queues(firstpass_sandbox::functions_host::queues(&storage));
     let log = Captured::default();
     let trace = Environment::from_iter([("RUST_LOG", "firstpass=trace")]);
@@ -256,5 +256,5 @@ async fn no_text_of_a_message_is_logged() {
     host.fire_timer().with_subscriber(telemetry::subscriber(&trace, log.clone())).await;
     let log = log.text();
     assert!(log.contains("event=poison.found") && log.contains("messages=1"), "{log}");
-    assert!(!log.contains("somebody else") && !log.contains(&encoded(JUNK)), "{log}");
+    assert!(!log.contains("somebody else") && !log.contains(&encode_base64(JUNK)), "{log}");
 }

@@ -1,6 +1,6 @@
-//! How strict the sandbox is, against its bare router: a table for each kind of refusal.
+//! The strictness of the sandbox's router: one table for each kind of refusal.
 //!
-//! docs/SANDBOX.md names the tests here, in the other `strict_*` files and in `src/sandbox/tests`.
+//! docs/SANDBOX.md names the tests here, in the other `strict_*` files and in `tests/it/sandbox`.
 
 use axum::{
     body::{Body, to_bytes},
@@ -17,7 +17,7 @@ pub const POLICY: &str =
     "/policies/authenticationMethodsPolicy/authenticationMethodConfigurations/temporaryAccessPass";
 pub const ASSIGNMENTS: &str = "/roleManagement/directory/roleAssignments";
 
-/// A caller with a token, in front of a tenant with one joiner.
+/// A caller with a token, in a tenant with one joiner.
 pub struct Graph {
     pub sandbox: Sandbox,
     pub emma: Uuid,
@@ -46,7 +46,7 @@ impl Graph {
         Self { sandbox: Sandbox::new(tenant, time(NOW)), emma }
     }
 
-    /// `path` begins after the version; `{emma}` in it is her id.
+    /// `path` has no version; `{emma}` in it becomes her id.
     pub async fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Reply {
         let url = format!(
             "/v1.0{}",
@@ -76,7 +76,7 @@ impl Graph {
         self.send("POST", path, &[("content-type", "application/json")], &body.to_string()).await
     }
 
-    /// Each path is refused with this status, code, and these words in the message.
+    /// Asserts status, code, and words of the message for each path.
     pub async fn assert_refused(&self, headers: &[(&str, &str)], table: &[(&str, u16, &str, &str)]) {
         for (path, status, code, words) in table {
             let reply = self.send("GET", path, headers, "").await;
@@ -90,7 +90,7 @@ impl Graph {
 const ADVANCED: &[(&str, &str)] = &[("consistencylevel", "eventual")];
 
 #[tokio::test]
-async fn options_that_graph_refuses_are_told_from_those_the_sandbox_lacks() {
+async fn options_are_refused_as_in_graph_or_unimplemented() {
     let graph = Graph::new();
     graph
         .assert_refused(
@@ -127,7 +127,7 @@ async fn options_that_graph_refuses_are_told_from_those_the_sandbox_lacks() {
 }
 
 #[tokio::test]
-async fn filters_that_the_sandbox_lacks_are_refused_whole() {
+async fn unimplemented_filters_are_refused() {
     let graph = Graph::new();
     for filter in [
         "startswith(displayName,'A')",
@@ -144,13 +144,13 @@ async fn filters_that_the_sandbox_lacks_are_refused_whole() {
         let reply = graph.send("GET", &format!("/users?$count=true&$filter={filter}"), ADVANCED, "").await;
         assert_eq!(reply.error().0, 501, "{filter}: {}", reply.body);
     }
-    // What stands in quotes is a value.
+    // Text in quotes is a value.
     let quoted = graph.get("/users?$filter=userPrincipalName eq 'not (a) or b'").await;
     assert_eq!((quoted.status, &quoted.body["value"]), (200, &json!([])));
 }
 
 #[tokio::test]
-async fn segments_are_the_schemas() {
+async fn path_segments_are_those_of_the_schema() {
     let graph = Graph::new();
     let missing = "Resource not found for the segment";
     graph
@@ -178,7 +178,7 @@ async fn segments_are_the_schemas() {
 }
 
 #[tokio::test]
-async fn methods_that_graph_has_are_told_from_those_it_lacks() {
+async fn methods_are_not_allowed_or_unimplemented() {
     let graph = Graph::new();
     let passes = "/users/{emma}/authentication/temporaryAccessPassMethods";
     for (method, path, status) in [
@@ -202,7 +202,7 @@ async fn methods_that_graph_has_are_told_from_those_it_lacks() {
 }
 
 #[tokio::test]
-async fn a_body_is_json_of_the_right_shape_or_refused() {
+async fn a_malformed_body_is_refused() {
     let graph = Graph::new();
     let passes = "/users/{emma}/authentication/temporaryAccessPassMethods";
     let json: &[(&str, &str)] = &[("content-type", "application/json")];
@@ -235,7 +235,7 @@ async fn a_mail_in_mime_is_base64() {
 }
 
 #[tokio::test]
-async fn parameters_of_send_mail_are_found_in_either_spelling() {
+async fn send_mail_parameters_may_begin_with_a_capital() {
     let graph = Graph::new();
     let message = json!({
         "@odata.type": "#microsoft.graph.message",
@@ -257,7 +257,7 @@ async fn parameters_of_send_mail_are_found_in_either_spelling() {
 }
 
 #[tokio::test]
-async fn links_lead_to_the_host_that_was_asked() {
+async fn links_point_to_the_requested_host() {
     let (mut tenant, emma) = tenant_with_emma();
     for number in 0..3 {
         tenant.add(Person::named(&format!("Joiner {number}")));
@@ -268,7 +268,7 @@ async fn links_lead_to_the_host_that_was_asked() {
         ("127.0.0.1:8089", "http://127.0.0.1:8089/v1.0/"),
         ("localhost:8089", "http://localhost:8089/v1.0/"),
         ("[::1]:8089", "http://[::1]:8089/v1.0/"),
-        // Not a mirror for whatever a caller says.
+        // An unknown host is not repeated.
         ("evil.example", "https://graph.microsoft.com/v1.0/"),
         ("127.0.0.1.evil.example", "https://graph.microsoft.com/v1.0/"),
     ] {
@@ -285,7 +285,7 @@ async fn links_lead_to_the_host_that_was_asked() {
 }
 
 #[tokio::test]
-async fn what_microsofts_sdks_write_into_a_batch_is_taken() {
+async fn batches_of_microsofts_sdks_are_accepted() {
     let graph = Graph::new();
     let part = |more: Value| {
         let mut part = json!({"id": "1", "method": "GET", "url": format!("/users/{}", graph.emma)});
@@ -322,7 +322,7 @@ async fn the_policy_names_the_context_of_its_targets() {
 }
 
 #[tokio::test]
-async fn json_answers_say_so_and_empty_ones_have_no_type() {
+async fn only_json_responses_have_a_content_type() {
     let graph = Graph::new();
     let reply = graph.get("/users/{emma}").await;
     let kind = reply.headers[header::CONTENT_TYPE].to_str().unwrap();

@@ -1,4 +1,4 @@
-//! How strict the sandbox is about who asks: tokens, permissions, the identity endpoint.
+//! The strictness of the sandbox about tokens, permissions and the identity endpoint.
 
 use firstpass_sandbox::tenant::{Group, Identity, Permission};
 use serde_json::json;
@@ -12,7 +12,7 @@ use crate::{
 const ELIGIBILITY: &str = "/roleManagement/directory/roleEligibilityScheduleInstances";
 
 #[tokio::test]
-async fn a_token_is_for_graph_or_refused() {
+async fn a_token_for_another_resource_is_refused() {
     let graph = Graph::new();
     for (authorization, words) in [
         ("", "Access token is empty."),
@@ -27,7 +27,7 @@ async fn a_token_is_for_graph_or_refused() {
 }
 
 #[tokio::test]
-async fn a_missing_permission_is_a_403_in_the_services_own_words() {
+async fn a_missing_permission_is_a_403_of_the_service() {
     let passes = "/users/{emma}/authentication/temporaryAccessPassMethods";
     let eligible = format!("{ELIGIBILITY}?$filter=principalId eq '{}'", Uuid::nil());
     let active = format!("{ASSIGNMENTS}?$filter=principalId eq '{}'", Uuid::nil());
@@ -50,11 +50,11 @@ async fn a_missing_permission_is_a_403_in_the_services_own_words() {
 }
 
 #[tokio::test]
-async fn what_is_asked_for_is_what_the_permissions_page_says() {
+async fn permissions_match_the_documentation() {
     let page = include_str!("../../docs/PERMISSIONS.md");
-    let mut asked: Vec<_> = Permission::ASKED_FOR
+    let mut asked: Vec<_> = Permission::ALWAYS_REQUIRED
         .into_iter()
-        .chain([Permission::ASKED_FOR_NOTIFICATIONS])
+        .chain([Permission::REQUIRED_FOR_NOTIFICATIONS])
         .map(|permission| permission.name())
         .collect();
     asked.sort_unstable();
@@ -73,7 +73,7 @@ async fn what_is_asked_for_is_what_the_permissions_page_says() {
 }
 
 #[tokio::test]
-async fn what_may_not_be_read_is_listed_with_its_id_alone() {
+async fn unreadable_members_have_only_id_and_type() {
     let (mut tenant, emma) = tenant_with_emma();
     let group = tenant.add_group(Group::named("Team").members([emma]));
     tenant.granted.remove(&Permission::UserRead);
@@ -98,7 +98,7 @@ async fn what_may_not_be_read_is_listed_with_its_id_alone() {
 }
 
 #[tokio::test]
-async fn permissions_are_taken_and_given_over_http() {
+async fn permissions_can_be_changed_over_http() {
     let graph = Graph::new();
     let url = "/sandbox/permissions";
     let granted = graph.raw("GET", url, &[], "").await.body;
@@ -125,7 +125,7 @@ async fn the_identity_endpoint_checks_what_app_service_checks() {
     assert_eq!(ask(&format!("{base}&client_id=me"), "anything").await.status, 400, "not a GUID");
 
     let identity = Identity { header: Some("5c".into()), client_id: Some(own.parse().unwrap()) };
-    graph.sandbox.identify(identity);
+    graph.sandbox.set_identity(identity);
     let with_id = format!("{base}&client_id={own}");
     for (query, header, status, words) in [
         (with_id.as_str(), "5c", 200, ""),
@@ -148,10 +148,10 @@ async fn the_identity_endpoint_checks_what_app_service_checks() {
     assert_eq!((asked.len(), asked[0].status, asked.last().unwrap().status), (11, 200, 200));
 }
 
-/// What firstpass makes of it: no pass without all that it asks for, and one once it is granted.
+/// firstpass makes no pass if any of its permissions is missing.
 #[tokio::test(start_paused = true)]
-async fn without_one_of_its_permissions_firstpass_makes_no_pass() {
-    for permission in Permission::ASKED_FOR {
+async fn firstpass_needs_each_of_its_permissions() {
+    for permission in Permission::ALWAYS_REQUIRED {
         let (tenant, emma) = tenant_with_emma();
         let world = World::new(tenant, &[]);
         world.sandbox.edit(|tenant| {

@@ -1,8 +1,8 @@
 //! docs/SANDBOX.md and the tests that it names.
 
-/// Every row of the page names tests that exist, and says whether it is confirmed.
+/// Every row names existing tests and a standing.
 #[test]
-fn every_strictness_on_the_page_has_a_test() {
+fn every_rule_on_the_page_names_existing_tests() {
     let page = include_str!("../../docs/SANDBOX.md");
     let rows: Vec<Vec<&str>> = page
         .lines()
@@ -28,7 +28,7 @@ fn every_strictness_on_the_page_has_a_test() {
     }
 }
 
-/// The texts of all tests of the sandbox.
+/// The sources of the tests.
 fn sources() -> Vec<String> {
     ["tests/it", "tests/it/sandbox"]
         .iter()

@@ -6,7 +6,10 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use chrono::{DateTime, TimeDelta, Utc};
 use firstpass_sandbox::{
     functions_host::Storage,
-    tenant::{APPLICATION_ID, EventGrid, Fault, FaultKind, Group, LONGEST, Permission, Subscription},
+    tenant::{
+        APPLICATION_ID, EventGrid, Fault, FaultKind, Group, MAX_SUBSCRIPTION_LIFETIME, Permission,
+        Subscription,
+    },
 };
 use serde_json::{Value, json};
 use tokio::time::sleep;
@@ -67,7 +70,7 @@ async fn the_first_sweep_makes_it_and_the_ones_after_renew_it_day_by_day() {
     let made = the_one(&world);
     assert_eq!((made.group(), made.application), (Some(group), APPLICATION_ID));
     assert_eq!((made.notification_url.as_str(), made.change_type.as_str()), (TOPIC, "updated"));
-    assert_eq!(made.expires, world.sandbox.now() + LONGEST - TimeDelta::minutes(10));
+    assert_eq!(made.expires, world.sandbox.now() + MAX_SUBSCRIPTION_LIFETIME - TimeDelta::minutes(10));
     assert!(log.contains("event=subscription.made topic=on-demand resource_group=firstpass"), "{log}");
     assert!(log.contains("activate the partner topic"), "{log}");
     assert!(log.contains("event=subscription.ends ends=\"2026-12-21 04:50:00 UTC\" did=made"), "{log}");
@@ -85,7 +88,10 @@ async fn the_first_sweep_makes_it_and_the_ones_after_renew_it_day_by_day() {
         assert_eq!(world.count("PATCH", PATH), day);
     }
     let kept = the_one(&world);
-    assert_eq!((kept.id, kept.expires), (made.id, world.sandbox.now() + LONGEST - TimeDelta::minutes(10)));
+    assert_eq!(
+        (kept.id, kept.expires),
+        (made.id, world.sandbox.now() + MAX_SUBSCRIPTION_LIFETIME - TimeDelta::minutes(10))
+    );
     assert_eq!(world.count("POST", PATH), 1);
     assert_eq!(world.alerts().len(), 0);
 }

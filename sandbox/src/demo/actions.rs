@@ -1,4 +1,4 @@
-//! What the page's buttons do: first a person changes something, then firstpass meets it.
+//! The actions of the page's buttons.
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use firstpass::zone::Tz;
@@ -6,68 +6,67 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::{
-    Progress,
-    history::{Event, Gone, Line, Maker},
-    perform,
+    history::{Event, EventDetail, PassCreator, Removal},
+    progress::Progress,
+    report::Report,
     setup::{Setup, VirtualTime},
-    tell, this_morning,
+    sweep::{next_sweep, run_sweep, start_observed_host},
 };
 use crate::{
-    demo::report::Report,
-    functions_host::queue::encoded,
+    functions_host::encode_base64,
     tenant::{
         Fault, FaultKind, Tenant,
         samples::{ON_DEMAND_GROUP, midnight},
     },
 };
 
-/// Something to do.
+/// An action of a person or of time.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Action {
-    /// An admin runs the sweep by hand.
+    /// An admin runs the sweep manually.
     Sweep,
-    /// Somebody is added to the on-demand group.
+    /// An admin adds a user to the on-demand group.
     OnDemand(Uuid),
-    /// HR moves somebody's first day.
+    /// HR moves a user's first day.
     Move(Uuid, NaiveDate),
-    /// HR clears it.
+    /// HR removes a user's first day.
     Cancel(Uuid),
-    /// Somebody signs in with this pass.
+    /// A user signs in with this pass.
     SignIn(Uuid),
-    /// The next request for a mail or a pass goes wrong.
+    /// The next request that sends a mail or creates a pass meets a fault.
     Fault {
-        /// Whether it is the mail's; else the pass's.
+        /// `true`: the request that sends a mail; `false`: the request that creates a pass.
         mail: bool,
-        /// Whether it is throttled; else its answer gets lost.
+        /// `true`: the request is throttled; `false`: its response is lost.
         throttled: bool,
     },
-    /// So many hours go by, with the sweeps among them.
+    /// The clock advances by so many hours; due sweeps run.
     Forward(i64),
 }
 
-/// Why there is no such action.
+/// Why a request for an action is rejected.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Refusal {
-    /// There is no action of this name.
+pub enum ActionError {
+    /// No action has this name.
     Unknown,
-    /// All that is wrong with its body.
+    /// Everything that is wrong with the body.
     Problems(Vec<String>),
 }
 
-/// How far ahead a first day may be moved.
-const FARTHEST: TimeDelta = TimeDelta::days(60);
-/// How many hours can be skipped at once.
+/// The latest first day that HR can set, from today.
+const MAX_AHEAD: TimeDelta = TimeDelta::days(60);
+/// The number of hours that one action can skip.
 const HOURS: std::ops::RangeInclusive<i64> = 1..=7 * 24;
-/// Between a change by HR and the sweep that meets it: replicas may lag for ten minutes, and the app allows for that.
-const A_WHILE: TimeDelta = TimeDelta::minutes(15);
+/// The time from a change by HR to the next sweep. Replicas lag up to ten minutes, and the app waits for them.
+const REPLICATION_DELAY: TimeDelta = TimeDelta::minutes(15);
 
 impl Action {
-    /// The action `name` with the fields of a JSON object.
+    /// Parses the action `name` with the fields of a JSON object.
     ///
     /// # Errors
-    /// All that is wrong.
-    pub fn parse(name: &str, body: &[u8], setup: &Setup) -> Result<Self, Refusal> {
-        let mut fields = Fields::read(body, setup).map_err(|problem| Refusal::Problems(vec![problem]))?;
+    /// [`ActionError`]: the name is unknown, or the body is wrong.
+    pub fn parse(name: &str, body: &[u8], setup: &Setup) -> Result<Self, ActionError> {
+        let mut fields = Fields::read(body, setup).map_err(|problem| ActionError::Problems(vec![problem]))?;
         let action = match name {
             "sweep" => Some(Self::Sweep),
             "forward" => fields.hours().map(Self::Forward),
@@ -83,14 +82,13 @@ impl Action {
                 let throttled = fields.choice("kind", ["throttled", "lost"]);
                 mail.zip(throttled).map(|(mail, throttled)| Self::Fault { mail, throttled })
             }
-            _ => return Err(Refusal::Unknown),
+            _ => return Err(ActionError::Unknown),
         };
         let problems = fields.finish();
-        action.filter(|_| problems.is_empty()).ok_or(Refusal::Problems(problems))
+        action.filter(|_| problems.is_empty()).ok_or(ActionError::Problems(problems))
     }
 }
 
-/// The fields of an action's body, and what is wrong with them.
 struct Fields<'a> {
     setup: &'a Setup,
     fields: Map<String, Value>,
@@ -104,7 +102,8 @@ impl<'a> Fields<'a> {
     }
 
     fn finish(mut self) -> Vec<String> {
-        self.problems.extend(self.fields.keys().map(|name| format!("{name:?} is no field of this action")));
+        self.problems
+            .extend(self.fields.keys().map(|name| format!("{name:?} is not a field of this action")));
         self.problems
     }
 
@@ -121,18 +120,18 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// The object id or sign-in name of somebody in the tenant.
+    /// The user with this object id or sign-in name; not a shared mailbox.
     fn user(&mut self) -> Option<Uuid> {
         let key = self.text("user")?;
         let found = self.setup.sandbox.edit(|tenant| {
             tenant.find_user(&key).map(|person| person.id).filter(|id| !tenant.mailboxes.contains(id))
         });
-        found.or_else(|| self.problem("user is nobody in this tenant: give an object id or a sign-in name"))
+        found.or_else(|| self.problem("user is not in this tenant: give an object id or a sign-in name"))
     }
 
     fn pass(&mut self) -> Option<Uuid> {
         let id = self.text("pass")?.parse().ok();
-        let known = |id: &Uuid| self.setup.history().passes.iter().any(|seen| seen.pass.id == *id);
+        let known = |id: &Uuid| self.setup.history().passes.iter().any(|record| record.pass.id == *id);
         id.filter(known).or_else(|| self.problem("pass is not the id of a pass in this tenant"))
     }
 
@@ -141,10 +140,10 @@ impl<'a> Fields<'a> {
             return self.problem("date is not a calendar date such as 2026-11-30");
         };
         let today = self.setup.sandbox.now().date_naive();
-        if (today..=today + FARTHEST).contains(&date) {
+        if (today..=today + MAX_AHEAD).contains(&date) {
             return Some(date);
         }
-        self.problem(format!("date must be from {today} to {}", today + FARTHEST))
+        self.problem(format!("date must be from {today} to {}", today + MAX_AHEAD))
     }
 
     fn hours(&mut self) -> Option<i64> {
@@ -155,7 +154,7 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// Whether it is the first of the two words.
+    /// `true` for the first word, `false` for the second.
     fn choice(&mut self, name: &str, words: [&str; 2]) -> Option<bool> {
         let word = self.text(name)?;
         match words.iter().position(|known| *known == word) {
@@ -166,22 +165,22 @@ impl<'a> Fields<'a> {
 }
 
 impl Setup {
-    /// The first sweep, with which the demo begins.
+    /// Runs the first sweep of the demo.
     ///
     /// # Errors
-    /// In words, when it fails.
-    pub async fn open(&self, progress: &Progress) -> Result<Report, String> {
+    /// When the sweep fails.
+    pub async fn run_first_sweep(&self, progress: &Progress) -> Result<Report, String> {
         let _time = VirtualTime::begin();
         let at = self.sandbox.now();
-        let report = perform(self, progress).await?;
-        let lines = report.rows.iter().cloned().map(Line::Job).collect();
+        let report = run_sweep(self, progress).await?;
+        let lines = report.rows.iter().cloned().map(EventDetail::Job).collect();
         let title = "The daily sweep ran".to_owned();
         self.history().events.push(Event { at, title, user: None, lines });
         Ok(report)
     }
 
-    /// Does it, one at a time, in virtual time: an answer does not wait for a redelivery.
-    pub async fn act(&self, action: Action) {
+    /// Runs the action in virtual time, so that it does not wait for redeliveries. Actions run one at a time.
+    pub async fn run(&self, action: Action) {
         let _turn = self.turn.lock().await;
         let _time = VirtualTime::begin();
         let at = self.sandbox.now();
@@ -190,7 +189,7 @@ impl Setup {
             Action::Forward(hours) => {
                 let title =
                     if hours == 24 { "A day went by".to_owned() } else { format!("{hours} hours went by") };
-                (title, None, self.let_pass(TimeDelta::hours(hours)).await)
+                (title, None, self.advance_with_sweeps(TimeDelta::hours(hours)).await)
             }
             Action::OnDemand(user) => {
                 let (title, lines) = self.on_demand(user).await;
@@ -199,12 +198,12 @@ impl Setup {
             Action::Move(user, date) => {
                 let title = format!("HR moved {}’s first day to {}", self.name(user), date.format("%-d %B"));
                 self.change_hire_date(user, Some(midnight(date, Tz::UTC)));
-                (title, Some(user), self.sweep_later().await)
+                (title, Some(user), self.sweep_after_replication().await)
             }
             Action::Cancel(user) => {
                 let title = format!("HR cancelled {}’s start", self.name(user));
                 self.change_hire_date(user, None);
-                (title, Some(user), self.sweep_later().await)
+                (title, Some(user), self.sweep_after_replication().await)
             }
             Action::SignIn(pass) => self.sign_in(pass),
             Action::Fault { mail, throttled } => {
@@ -214,59 +213,62 @@ impl Setup {
                     if mail { "that sends a mail" } else { "that makes a pass" },
                     if throttled { "be throttled" } else { "lose its answer" }
                 );
-                let note = "Run something that needs it, and look at the requests.".to_owned();
-                (title, None, vec![Line::Note(note)])
+                let note = "Run an action that sends such a request, and look at the requests.".to_owned();
+                (title, None, vec![EventDetail::Note(note)])
             }
         };
         let mut history = self.history();
-        history.look_at(&self.sandbox, Maker::Helpdesk);
+        history.update_passes(&self.sandbox, PassCreator::Helpdesk);
         history.events.push(Event { at, title, user, lines });
     }
 
-    async fn sweep(&self) -> Vec<Line> {
-        match perform(self, &Progress::silent()).await {
-            Ok(report) => report.rows.into_iter().map(Line::Job).collect(),
-            Err(why) => vec![Line::Note(format!("The sweep failed: {why}"))],
+    async fn sweep(&self) -> Vec<EventDetail> {
+        match run_sweep(self, &Progress::silent()).await {
+            Ok(report) => report.rows.into_iter().map(EventDetail::Job).collect(),
+            Err(reason) => vec![EventDetail::Note(format!("The sweep failed: {reason}"))],
         }
     }
 
-    /// The real app hears of a change by HR from its next sweep.
-    async fn sweep_later(&self) -> Vec<Line> {
-        self.sandbox.advance(A_WHILE);
-        let note = format!("{} minutes later the sweep was run.", A_WHILE.num_minutes());
-        let mut lines = vec![Line::Note(note)];
+    /// Lets the replicas catch up and then runs the sweep, which reads HR's change.
+    async fn sweep_after_replication(&self) -> Vec<EventDetail> {
+        self.sandbox.advance(REPLICATION_DELAY);
+        let note = format!("{} minutes later the sweep was run.", REPLICATION_DELAY.num_minutes());
+        let mut lines = vec![EventDetail::Note(note)];
         lines.extend(self.sweep().await);
         lines
     }
 
-    /// Skips some time, but for the sweeps on its way.
-    async fn let_pass(&self, time: TimeDelta) -> Vec<Line> {
+    async fn advance_with_sweeps(&self, time: TimeDelta) -> Vec<EventDetail> {
         let now = self.sandbox.now();
         let end = now + time;
         let mut next = next_sweep(now);
         let mut lines = Vec::new();
         while next <= end {
-            self.skip_to(next);
-            lines.push(Line::Note(format!("{} UTC: the daily sweep ran.", next.format("%a %-d %b, %H:%M"))));
+            self.advance_to(next);
+            lines.push(EventDetail::Note(format!(
+                "{} UTC: the daily sweep ran.",
+                next.format("%a %-d %b, %H:%M")
+            )));
             lines.extend(self.sweep().await);
             next += TimeDelta::days(1);
         }
-        self.skip_to(end);
+        self.advance_to(end);
         if lines.is_empty() {
-            lines.push(Line::Note("No sweep was due on the way.".to_owned()));
+            lines.push(EventDetail::Note("No sweep was due.".to_owned()));
         }
         lines
     }
 
-    /// A timer does not fire early, not by a part of a microsecond either.
-    fn skip_to(&self, then: DateTime<Utc>) {
+    /// Adds a millisecond: a timer never fires early.
+    fn advance_to(&self, then: DateTime<Utc>) {
         let ahead = then - self.sandbox.now() + TimeDelta::milliseconds(1);
         self.sandbox.advance(ahead.max(TimeDelta::zero()));
     }
 
-    /// Graph tells of a new member. For one who is there already, a script can ask.
-    async fn on_demand(&self, user: Uuid) -> (String, Vec<Line>) {
-        let (host, rows) = tell(self, &Progress::silent());
+    /// Adds the user to the group, so that Event Grid notifies the app. For a user who is a member already, queues
+    /// their id
+    async fn on_demand(&self, user: Uuid) -> (String, Vec<EventDetail>) {
+        let (host, rows) = start_observed_host(self, &Progress::silent());
         let (name, now) = (self.name(user), self.sandbox.now());
         let is_known = self.sandbox.edit(|tenant| {
             let group = tenant.find_group(ON_DEMAND_GROUP).map(|group| group.id).unwrap_or_default();
@@ -275,8 +277,8 @@ impl Setup {
             is_known
         });
         let (title, note) = if is_known {
-            if let Err(why) = host.storage().put(self.queue(), encoded(&user.to_string())) {
-                return (name, vec![Line::Note(why)]);
+            if let Err(reason) = host.storage().put(self.queue(), encode_base64(&user.to_string())) {
+                return (name, vec![EventDetail::Note(reason)]);
             }
             (
                 format!("A script asked for a pass for {name}, who is in the group “{ON_DEMAND_GROUP}”"),
@@ -285,37 +287,41 @@ impl Setup {
         } else {
             (
                 format!("{name} was added to the group “{ON_DEMAND_GROUP}”"),
-                "Graph told of the change through Event Grid, and OnGroupAdd looked who was new.",
+                "Event Grid sent the change to OnGroupAdd, which looked for new members.",
             )
         };
-        host.storage().drained(self.queue()).await;
-        let jobs = rows.take().into_iter().map(Line::Job);
-        (title, [Line::Note(note.to_owned())].into_iter().chain(jobs).collect())
+        host.storage().wait_until_empty(self.queue()).await;
+        let jobs = rows.take().into_iter().map(EventDetail::Job);
+        (title, [EventDetail::Note(note.to_owned())].into_iter().chain(jobs).collect())
     }
 
-    /// What Entra says to somebody who types in the code.
-    fn sign_in(&self, id: Uuid) -> (String, Option<Uuid>, Vec<Line>) {
+    /// Decides as Entra ID does when a user enters the code.
+    fn sign_in(&self, id: Uuid) -> (String, Option<Uuid>, Vec<EventDetail>) {
         let now = self.sandbox.now();
-        let held =
-            self.history().passes.iter().find(|seen| seen.pass.id == id).map(|s| (s.pass.user, s.gone));
-        let Some((user, gone)) = held else {
+        let held = self
+            .history()
+            .passes
+            .iter()
+            .find(|record| record.pass.id == id)
+            .map(|s| (s.pass.user, s.removal));
+        let Some((user, removal)) = held else {
             return ("There is no such pass".to_owned(), None, Vec::new());
         };
-        let refused = self.sandbox.edit(|tenant| match (gone, tenant.passes.get(&user)) {
-            (Some(Gone::Deleted), _) => Some("the pass was deleted".to_owned()),
+        let refused = self.sandbox.edit(|tenant| match (removal, tenant.passes.get(&user)) {
+            (Some(Removal::Deleted), _) => Some("the pass was deleted".to_owned()),
             (None, Some(pass)) => refusal(tenant, user, pass.usability(now)).map(str::to_owned),
-            _ => Some("a newer pass took the place of this one".to_owned()),
+            _ => Some("a newer pass replaced this one".to_owned()),
         });
         let name = self.name(user);
         match refused {
-            Some(why) => {
+            Some(reason) => {
                 let title = format!("{name} tried to sign in");
-                (title, Some(user), vec![Line::Note(format!("Refused: {why}."))])
+                (title, Some(user), vec![EventDetail::Note(format!("Refused: {reason}."))])
             }
             None => {
                 self.sandbox.edit(|tenant| tenant.use_pass(id));
-                let note = "Accepted. Now they set up a way of signing in of their own.".to_owned();
-                (format!("{name} signed in with the pass"), Some(user), vec![Line::Note(note)])
+                let note = "Accepted. The user now registers a sign-in method of their own.".to_owned();
+                (format!("{name} signed in with the pass"), Some(user), vec![EventDetail::Note(note)])
             }
         }
     }
@@ -330,16 +336,15 @@ impl Setup {
     }
 }
 
-/// Why Entra does not let them in with a pass of this usability.
 fn refusal(tenant: &Tenant, user: Uuid, usability: &str) -> Option<&'static str> {
     if tenant.users.get(&user).is_none_or(|person| !person.enabled) {
         return Some("the account is disabled");
     }
     match usability {
         "EnabledByPolicy" => None,
-        "NotYetValid" => Some("the pass does not work yet"),
+        "NotYetValid" => Some("the pass is not valid yet"),
         "OneTimeUsed" => Some("the pass was used, and works only once"),
-        "Expired" => Some("the pass is over"),
+        "Expired" => Some("the pass has expired"),
         _ => Some("the policy does not let them sign in with a pass"),
     }
 }
@@ -349,10 +354,4 @@ fn fault(mail: bool, throttled: bool) -> Fault {
     let retry_after = Some("7".to_owned());
     let kind = if throttled { FaultKind::Throttle { retry_after } } else { FaultKind::LoseAnswer };
     Fault::on("POST", path, kind)
-}
-
-/// When the daily sweep runs next.
-pub(super) fn next_sweep(now: DateTime<Utc>) -> DateTime<Utc> {
-    let today = this_morning(now);
-    if today > now { today } else { today + TimeDelta::days(1) }
 }

@@ -1,4 +1,4 @@
-//! What the tenant forgets: passes that are gone, who made them, and which invocation sent which requests.
+//! The history of the demo, which the tenant does not keep: removed passes, creators of passes, requests by invocation.
 
 use std::{
     ops::Range,
@@ -17,116 +17,116 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::{
-    demo::report::Row,
-    tenant::{Pass, Sandbox},
-};
+use super::report::Row;
+use crate::tenant::{Pass, Sandbox};
 
-/// Everything so far, oldest first.
+/// All entries, oldest first.
 pub(super) struct History {
-    pub(super) passes: Vec<SeenPass>,
+    pub(super) passes: Vec<PassRecord>,
     pub(super) invocations: Vec<Invocation>,
     pub(super) events: Vec<Event>,
 }
 
-/// A pass that was seen in the tenant.
-pub(super) struct SeenPass {
+pub(super) struct PassRecord {
     pub(super) pass: Pass,
-    pub(super) maker: Maker,
-    pub(super) gone: Option<Gone>,
+    pub(super) creator: PassCreator,
+    pub(super) removal: Option<Removal>,
 }
 
-/// Who made a pass.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Maker {
+pub(super) enum PassCreator {
     Firstpass,
     Helpdesk,
 }
 
-/// How a pass left the tenant.
+/// How a pass was removed.
 #[derive(Clone, Copy)]
-pub(super) enum Gone {
+pub(super) enum Removal {
     Deleted,
     Replaced,
 }
 
-/// A call of a function by the host.
 pub(super) struct Invocation {
     pub(super) at: DateTime<Utc>,
     pub(super) function: String,
-    /// Which delivery of a message it was.
+    /// The `DequeueCount` of a queue message.
     pub(super) delivery: Option<u64>,
     pub(super) status: u16,
-    /// The handler's own words.
-    pub(super) said: String,
-    /// Which of the tenant's requests it sent: the functions run one at a time here.
+    /// The first line of the handler's log.
+    pub(super) log: String,
+    /// The range of the tenant's requests that it sent: functions run one at a time in the demo.
     pub(super) requests: Range<usize>,
 }
 
-/// Something that a person did on the page, and what came of it.
+/// An action on the page, and its results.
 pub(super) struct Event {
     pub(super) at: DateTime<Utc>,
     pub(super) title: String,
-    /// Whom it is about.
+    /// The user whom the action concerns.
     pub(super) user: Option<Uuid>,
-    pub(super) lines: Vec<Line>,
+    pub(super) lines: Vec<EventDetail>,
 }
 
-/// What came of it.
-pub(super) enum Line {
-    /// In words.
+pub(super) enum EventDetail {
+    /// A sentence.
     Note(String),
-    /// What became of a job.
+    /// The outcome of a job.
     Job(Row),
 }
 
 impl History {
-    /// Of a tenant in which firstpass has done nothing yet.
-    pub(super) fn of(sandbox: &Sandbox) -> Self {
+    pub(super) fn new(sandbox: &Sandbox) -> Self {
         let mut history = Self { passes: Vec::new(), invocations: Vec::new(), events: Vec::new() };
-        history.look_at(sandbox, Maker::Helpdesk);
+        history.update_passes(sandbox, PassCreator::Helpdesk);
         history
     }
 
-    /// Takes notice of the tenant's passes; `maker` made those that are new.
-    pub(super) fn look_at(&mut self, sandbox: &Sandbox, maker: Maker) {
+    /// Compares the history with the tenant's passes; `creator` made the new ones.
+    pub(super) fn update_passes(&mut self, sandbox: &Sandbox, creator: PassCreator) {
         let present = sandbox.passes();
-        for seen in self.passes.iter_mut().filter(|seen| seen.gone.is_none()) {
-            match present.iter().find(|pass| pass.user == seen.pass.user) {
-                Some(pass) if pass.id == seen.pass.id => seen.pass = pass.clone(),
-                Some(_) => seen.gone = Some(Gone::Replaced),
-                None => seen.gone = Some(Gone::Deleted),
+        for record in self.passes.iter_mut().filter(|record| record.removal.is_none()) {
+            match present.iter().find(|pass| pass.user == record.pass.user) {
+                Some(pass) if pass.id == record.pass.id => record.pass = pass.clone(),
+                Some(_) => record.removal = Some(Removal::Replaced),
+                None => record.removal = Some(Removal::Deleted),
             }
         }
         for pass in present {
-            if !self.passes.iter().any(|seen| seen.pass.id == pass.id) {
-                self.passes.push(SeenPass { pass, maker, gone: None });
+            if !self.passes.iter().any(|record| record.pass.id == pass.id) {
+                self.passes.push(PassRecord { pass, creator, removal: None });
             }
         }
     }
 }
 
-/// The tenant as the app sees it: after each of its requests its passes are looked at, before the next one can
-/// replace them.
-pub(super) fn watch_tenant(tenant: Router, sandbox: &Sandbox, history: &Arc<Mutex<History>>) -> Router {
+/// Wraps the tenant so that its passes are recorded after each request of the app, before the next one can replace
+/// them.
+pub(super) fn record_passes(tenant: Router, sandbox: &Sandbox, history: &Arc<Mutex<History>>) -> Router {
     let (sandbox, history) = (sandbox.clone(), history.clone());
     tenant.layer(middleware::from_fn(move |request: Request, next: Next| {
         let (sandbox, history) = (sandbox.clone(), history.clone());
         async move {
             let response = next.run(request).await;
-            history.lock().unwrap_or_else(PoisonError::into_inner).look_at(&sandbox, Maker::Firstpass);
+            history
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .update_passes(&sandbox, PassCreator::Firstpass);
             response
         }
     }))
 }
 
-/// The handler, with each of its invocations written down.
-pub(super) fn watch_handler(handler: Router, sandbox: &Sandbox, history: &Arc<Mutex<History>>) -> Router {
+/// Wraps the handler so that each invocation is recorded.
+pub(super) fn record_invocations(
+    handler: Router,
+    sandbox: &Sandbox,
+    history: &Arc<Mutex<History>>,
+) -> Router {
     let (sandbox, history) = (sandbox.clone(), history.clone());
     handler.layer(middleware::from_fn(move |request: Request, next: Next| {
         let (sandbox, history) = (sandbox.clone(), history.clone());
         async move {
-            // The host's probe is no invocation.
+            // The host's readiness probe is a GET.
             if request.method() != Method::POST {
                 return next.run(request).await;
             }
@@ -143,7 +143,7 @@ pub(super) fn watch_handler(handler: Router, sandbox: &Sandbox, history: &Arc<Mu
                 function,
                 delivery,
                 status: parts.status.as_u16(),
-                said: answered["Logs"][0].as_str().unwrap_or_default().to_owned(),
+                log: answered["Logs"][0].as_str().unwrap_or_default().to_owned(),
                 requests: first..sandbox.requests().len(),
             });
             Response::from_parts(parts, body)
@@ -151,7 +151,7 @@ pub(super) fn watch_handler(handler: Router, sandbox: &Sandbox, history: &Arc<Mu
     }))
 }
 
-/// What a body says, and the body.
+/// The body as JSON, and the body itself.
 async fn read(body: Body) -> (Value, Body) {
     let bytes = to_bytes(body, usize::MAX).await.unwrap_or_default();
     (serde_json::from_slice(&bytes).unwrap_or_default(), Body::from(bytes))

@@ -1,46 +1,41 @@
-//! `firstpass demo`: the whole job on a simulated tenant, through the real handler and the host's wire contract.
+//! `firstpass-sandbox demo`: one sweep on a simulated tenant, with the real handler and the host's wire format, and a
+//! page to continue from there.
 //!
-//! The first sweep happens in virtual time, so waiting for a lagging replica or a redelivery costs nothing. Then time
-//! goes on as usual, for a page that shows what happened and has buttons to go on with the story.
+//! Sweeps run in virtual time, so that waiting for a lagging replica or a redelivery costs no real time. Between
+//! actions the clock runs normally.
 //!
-//! Reading order: [`setup`] is the tenant with firstpass set up in it; [`actions`] is what the page's buttons do;
-//! `history` remembers what the tenant forgets; `views` is the page's data; [`web`] serves all that.
+//! Reading order: [`setup`] is firstpass on the sample tenant; `sweep` runs it; [`actions`] are the page's buttons;
+//! `history` keeps what the tenant does not; `views` is the page's data; [`web`] serves the page.
 
 pub mod actions;
 mod history;
+mod progress;
 pub mod report;
 pub mod setup;
+mod sweep;
 mod views;
 pub mod web;
 
-use std::{
-    io::{IsTerminal, Write},
-    net::SocketAddr,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::net::SocketAddr;
 
-use chrono::{DateTime, NaiveTime, Utc};
 use clap::Args;
 use firstpass::{clock::Clock, environment::Environment, telemetry};
 use tokio::net::TcpListener;
 
-use self::setup::Setup;
-use crate::{
-    demo::report::{Report, Row},
-    functions_host::{Cause, FunctionsHost, Invocation},
-    tenant::{Sandbox, samples},
-};
+pub use self::progress::Progress;
+use self::{setup::Setup, sweep::this_morning};
+use crate::tenant::{Sandbox, samples};
 
-/// Options of `firstpass demo`.
+/// Options of `firstpass-sandbox demo`.
 #[derive(Clone, Debug, Args)]
 pub struct Options {
-    /// End after the table, without serving the page
+    /// Exit after the table, without serving the page
     #[arg(long)]
     once: bool,
     /// Print one JSON object instead of the table
     #[arg(long)]
     json: bool,
-    /// Where to serve the page
+    /// The address to serve the page on; it must be a loopback address
     #[arg(long, default_value = "127.0.0.1:8088", value_name = "ADDRESS")]
     listen: SocketAddr,
 }
@@ -48,17 +43,17 @@ pub struct Options {
 /// Runs the demo.
 ///
 /// # Errors
-/// In words, when the page cannot be served.
+/// When the sweep fails or the page cannot be served.
 pub fn run(options: &Options, env: &Environment) -> Result<(), String> {
     telemetry::init(&quiet(env), std::io::stderr);
-    // Virtual time needs a runtime of one thread.
+    // Pausing tokio's clock requires the current-thread runtime.
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|e| e.to_string())?;
     runtime.block_on(async {
         let epoch = this_morning(Clock::system().now());
         let setup = Setup::new(Sandbox::new(samples::samples(epoch), epoch))?;
         let progress: Progress = if options.json { Progress::to_stderr() } else { Progress::to_stdout() };
-        let report = setup.open(&progress).await?;
+        let report = setup.run_first_sweep(&progress).await?;
         if options.json {
             progress.result(&report.to_json().to_string());
         } else {
@@ -68,137 +63,22 @@ pub fn run(options: &Options, env: &Environment) -> Result<(), String> {
     })
 }
 
-/// What the people of the sample tenant get, in one sweep.
-///
-/// # Errors
-/// In words, when the sweep fails.
-pub async fn perform(setup: &Setup, progress: &Progress) -> Result<Report, String> {
-    progress.line("The timer fires: who starts within the next days?");
-    let (host, rows) = tell(setup, progress);
-    let swept = host.run("SweepJoiners").await?;
-    if let Some(answer) = swept.answer.filter(|answer| !answer.is_success()) {
-        return Err(answer.log().to_owned());
-    }
-    host.storage().drained(setup.queue()).await;
-    Ok(Report::new(&setup.sandbox, rows.take()))
-}
-
-/// A host that tells, job by job, what becomes of its messages.
-fn tell(setup: &Setup, progress: &Progress) -> (FunctionsHost, Rows) {
-    let host = setup.host();
-    let rows = Rows::default();
-    let story = Mutex::new(Story { jobs: 0, requests: setup.sandbox.requests().len(), rows: rows.clone() });
-    let (setup, progress) = (setup.clone(), progress.clone());
-    host.log().observe(move |invocation| {
-        story.lock().unwrap_or_else(PoisonError::into_inner).goes_on(invocation, &setup, &progress);
-    });
-    (host, rows)
-}
-
-/// What became of the jobs.
-#[derive(Clone, Default)]
-struct Rows(Arc<Mutex<Vec<Row>>>);
-
-impl Rows {
-    fn take(&self) -> Vec<Row> {
-        std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-}
-
-struct Story {
-    jobs: usize,
-    requests: usize,
-    rows: Rows,
-}
-
-impl Story {
-    fn goes_on(&mut self, invocation: &Invocation, setup: &Setup, progress: &Progress) {
-        let Setup { sandbox, settings, .. } = setup;
-        let before = std::mem::replace(&mut self.requests, sandbox.requests().len());
-        if let Cause::Admin = invocation.cause {
-            let is_job = |message: &String| message.contains("jobKey");
-            self.jobs = invocation
-                .answer
-                .as_ref()
-                .map_or(0, |answer| answer.jobs().iter().filter(|m| is_job(m)).count());
-            let jobs = self.jobs;
-            progress.line(&format!("SweepJoiners queued {jobs} jobs. OnGroupAdd takes them one by one:"));
-        } else if let Some(completed) = invocation.completed()
-            && let Some(row) = Row::new(sandbox, settings.pass.time_zone, &completed, self.requests - before)
-        {
-            let mut rows = self.rows.0.lock().unwrap_or_else(PoisonError::into_inner);
-            let number = rows.len() + 1;
-            progress.line(&format!("  {number:>2}/{}  {:<8} {}", self.jobs, row.outcome, row.name));
-            rows.push(row);
-        }
-    }
-}
-
 async fn serve(listen: SocketAddr, setup: Setup, progress: &Progress) -> Result<(), String> {
     if !listen.ip().is_loopback() {
-        return Err(format!("{listen} is not an address of this machine alone: the page shows passes"));
+        return Err(format!("{listen} is not a loopback address: the page shows passes"));
     }
     let listener = TcpListener::bind(listen).await.map_err(|error| {
         format!("cannot serve the page on {listen}: {error}; choose another with --listen")
     })?;
     let address = listener.local_addr().map_err(|error| error.to_string())?;
-    progress.line(&format!("\nSee it, and go on with the story: http://{address}/   (Ctrl+C ends)"));
+    progress.line(&format!("\nThe page: http://{address}/   (Ctrl+C ends the demo)"));
     axum::serve(listener, web::router(setup))
         .with_graceful_shutdown(async { drop(tokio::signal::ctrl_c().await) })
         .await
         .map_err(|error| error.to_string())
 }
 
-/// Five in the morning, UTC, of the day it is: the sweep's usual time.
-fn this_morning(now: DateTime<Utc>) -> DateTime<Utc> {
-    now.date_naive().and_time(NaiveTime::from_hms_opt(5, 0, 0).unwrap_or(NaiveTime::MIN)).and_utc()
-}
-
-/// The demo's own lines tell the story; the log only joins in when it is asked for.
+/// Turns the log off unless RUST_LOG asks for it.
 fn quiet(env: &Environment) -> Environment {
     Environment::from_iter([("RUST_LOG", env.get("RUST_LOG").unwrap_or("off"))])
-}
-
-/// Where the demo says what it is doing.
-#[derive(Clone, Debug)]
-pub struct Progress {
-    lines: Target,
-}
-
-#[derive(Clone, Copy, Debug)]
-enum Target {
-    Stdout,
-    Stderr,
-    Nowhere,
-}
-
-impl Progress {
-    /// No lines at all.
-    pub fn silent() -> Self {
-        Self { lines: Target::Nowhere }
-    }
-
-    /// Lines beside the result.
-    pub fn to_stdout() -> Self {
-        Self { lines: Target::Stdout }
-    }
-
-    /// Lines apart from the result, and only where a person watches.
-    pub fn to_stderr() -> Self {
-        let watched = std::io::stderr().is_terminal();
-        Self { lines: if watched { Target::Stderr } else { Target::Nowhere } }
-    }
-
-    fn line(&self, text: &str) {
-        // Nobody reads a closed pipe: not worth failing for.
-        let _ = match self.lines {
-            Target::Stdout => writeln!(std::io::stdout(), "{text}"),
-            Target::Stderr => writeln!(std::io::stderr(), "{text}"),
-            Target::Nowhere => Ok(()),
-        };
-    }
-
-    fn result(&self, text: &str) {
-        let _ = writeln!(std::io::stdout(), "{text}");
-    }
 }

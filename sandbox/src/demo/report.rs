@@ -1,4 +1,4 @@
-//! Who got what: the demo's result as a table and as JSON.
+//! The demo's result as a table and as JSON.
 
 use std::{collections::BTreeMap, io::IsTerminal};
 
@@ -8,16 +8,15 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::{
-    functions_host::local_host::Completed,
+    functions_host::handler_response::Completed,
     tenant::{Sandbox, samples::SERVICE_DESK},
 };
 
-/// Outcomes in the order that reports list them in.
 const OUTCOMES: [&str; 5] = ["delivered", "skipped", "blocked", "revoked", "failed"];
-/// Columns of a table that is not on a terminal.
+/// The table's width in columns if stdout is not a terminal.
 const WIDTH: u16 = 140;
 
-/// What became of one job.
+/// The outcome of one job.
 #[derive(Clone, Debug)]
 pub struct Row {
     /// The object id.
@@ -26,31 +25,31 @@ pub struct Row {
     pub user: String,
     /// The display name.
     pub name: String,
-    /// What the person is a sample of.
+    /// What this joiner is an example of.
     pub case: &'static str,
-    /// The outcome's word.
+    /// One of `delivered`, `skipped`, `blocked`, `revoked`, `failed`.
     pub outcome: String,
-    /// Why, or what exactly.
-    pub why: String,
-    /// When their pass opens, in their time.
+    /// The reason, or the details.
+    pub reason: String,
+    /// When the pass opens, in the user's time zone.
     pub opens: Option<String>,
-    /// Round trips to Graph that the job took.
+    /// The number of requests to Graph that the job sent.
     pub graph_requests: usize,
 }
 
 impl Row {
-    /// Reads the outcome from the handler's answer, and the rest from the tenant. `None` for a message that was no job,
-    /// but became some.
+    /// Takes the outcome from the handler's log and the other fields from the tenant. `None` if the message was not a
+    /// job.
     pub fn new(
         sandbox: &Sandbox,
         default_zone: Tz,
         completed: &Completed,
         graph_requests: usize,
     ) -> Option<Self> {
-        // The handler says "job key: outcome: why", and a key begins with "reason/user/".
+        // The log line has the form "reason/user/…: outcome: details".
         let mut words = completed.answer.log().splitn(3, ": ").map(str::to_owned);
         let (key, outcome) = (words.next()?, words.next()?);
-        let why = words.next().unwrap_or_default();
+        let reason = words.next().unwrap_or_default();
         if !OUTCOMES.contains(&outcome.as_str()) {
             return None;
         }
@@ -69,23 +68,23 @@ impl Row {
                     format!("{} {city}", p.opens_at.with_timezone(&zone).format("%a %-d %b, %H:%M"))
                 }),
                 outcome,
-                why,
+                reason,
                 graph_requests,
             }
         }))
     }
 }
 
-/// What became of all jobs.
+/// The outcomes of all jobs.
 #[derive(Clone, Debug)]
 pub struct Report {
-    /// One a job.
+    /// One row for each job.
     pub rows: Vec<Row>,
-    /// Mails with a code.
+    /// The number of mails with a code.
     pub mails: usize,
-    /// Mails to the service desk.
+    /// The number of mails to the service desk.
     pub alerts: usize,
-    /// Round trips to Graph.
+    /// The number of requests to Graph.
     pub graph_requests: usize,
 }
 
@@ -100,12 +99,12 @@ impl Report {
         OUTCOMES.map(|word| (word, self.rows.iter().filter(|row| row.outcome == word).count())).into()
     }
 
-    /// One object.
+    /// The report as one JSON object.
     pub fn to_json(&self) -> Value {
         let jobs: Vec<Value> = self
             .rows
             .iter()
-            .map(|row| json!({"user": row.user, "outcome": row.outcome, "why": row.why}))
+            .map(|row| json!({"user": row.user, "outcome": row.outcome, "why": row.reason}))
             .collect();
         json!({
             "joiners": self.rows.len(),
@@ -117,7 +116,7 @@ impl Report {
         })
     }
 
-    /// A table with a line of sums under it.
+    /// The report as a table with a line of totals.
     pub fn to_table(&self) -> String {
         let mut table = Table::new();
         table.load_style(presets::UTF8_BORDERS_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
@@ -129,10 +128,10 @@ impl Report {
             let outcome = Cell::new(&row.outcome).fg(color(&row.outcome)).add_attribute(Attribute::Bold);
             let opens = row.opens.as_deref().unwrap_or("–");
             let calls = Cell::new(row.graph_requests).set_alignment(CellAlignment::Right);
-            // The window has a column of its own.
-            let why = row.why.split(", open ").next().unwrap_or_default();
-            let [name, case, opens, why] = [&row.name, row.case, opens, why].map(Cell::new);
-            table.add_row([name, case, outcome, opens, why, calls]);
+            // The table has a column for the window.
+            let reason = row.reason.split(", open ").next().unwrap_or_default();
+            let [name, case, opens, reason] = [&row.name, row.case, opens, reason].map(Cell::new);
+            table.add_row([name, case, outcome, opens, reason, calls]);
         }
         let outcomes = self.outcomes();
         let sums: Vec<String> = OUTCOMES.map(|word| format!("{} {word}", outcomes[word])).into();
@@ -147,7 +146,7 @@ impl Report {
     }
 }
 
-/// Whether a Graph message went to the sample tenant's service desk.
+/// Whether a Graph message is addressed to the sample tenant's service desk.
 pub(super) fn is_alert(message: &Value) -> bool {
     message["toRecipients"][0]["emailAddress"]["address"] == SERVICE_DESK
 }

@@ -1,4 +1,4 @@
-//! The sample tenant with firstpass set up in it.
+//! firstpass on the sample tenant.
 
 use std::{
     fmt,
@@ -15,18 +15,18 @@ use crate::{
     tenant::{
         EventGrid, Permission, Sandbox,
         samples::{ON_DEMAND_GROUP, PARTNER_TOPIC, SENDER, SERVICE_DESK},
-        transport::InProcess,
+        transport::InProcessTransport,
     },
 };
 
-/// Where the demo plays. Cheap to clone: clones share everything.
+/// The demo's tenant, app and history. Cheap to clone: clones share the state.
 #[derive(Clone)]
 pub struct Setup {
     /// The tenant.
     pub sandbox: Sandbox,
-    /// How firstpass is set up.
+    /// The product's settings.
     pub settings: Arc<Settings>,
-    /// Actions wait for each other here: two of them would wind each other's clock.
+    /// Serialises actions: [`VirtualTime`] allows one at a time.
     pub(super) turn: Arc<tokio::sync::Mutex<()>>,
     history: Arc<Mutex<History>>,
     functions: FunctionApp,
@@ -34,44 +34,44 @@ pub struct Setup {
 }
 
 impl Setup {
-    /// firstpass in this tenant, before its first sweep.
+    /// Sets firstpass up in this tenant; no sweep has run yet.
     ///
     /// # Errors
-    /// In words, when the sample settings do not work: a mistake of ours.
+    /// When the sample settings are wrong, which is a bug.
     pub fn new(sandbox: Sandbox) -> Result<Self, String> {
         let group = sandbox.edit(|tenant| {
-            // What EVENT_GRID_PARTNER_TOPIC takes besides.
-            tenant.granted.insert(Permission::ASKED_FOR_NOTIFICATIONS);
+            // The permission that EVENT_GRID_PARTNER_TOPIC requires.
+            tenant.granted.insert(Permission::REQUIRED_FOR_NOTIFICATIONS);
             tenant.find_group(ON_DEMAND_GROUP).map(|group| group.id)
         });
         let settings = Settings::read(&product_environment(&sample_settings(group)))
             .map_err(|report| report.to_string())?;
-        let history = Arc::new(Mutex::new(History::of(&sandbox)));
-        let transport = InProcess::new(history::watch_tenant(sandbox.router(), &sandbox, &history));
+        let history = Arc::new(Mutex::new(History::new(&sandbox)));
+        let transport = InProcessTransport::new(history::record_passes(sandbox.router(), &sandbox, &history));
         let ledger = Arc::new(MemoryLedger::default());
         let app =
             App::new(settings.clone(), Arc::new(transport), sandbox.credential(), ledger, sandbox.clock())
                 .map_err(|error| error.to_string())?;
-        let handler = history::watch_handler(host::router(Ok(Arc::new(app))), &sandbox, &history);
+        let handler = history::record_invocations(host::router(Ok(Arc::new(app))), &sandbox, &history);
         let functions = FunctionApp::embedded(&host_settings()).map_err(|problems| problems.to_string())?;
         let handler = Arc::new(Embedded::new(handler));
         let (settings, turn) = (Arc::new(settings), Arc::default());
         Ok(Self { sandbox, settings, turn, history, functions, handler })
     }
 
-    /// A Functions host that has just been started, with empty queues: it has no sweep to make up for.
+    /// Starts a Functions host with empty queues and no timer status, so that it has no missed sweep.
     pub(super) fn host(&self) -> FunctionsHost {
         let storage = Storage::new(self.sandbox.clock());
         self.sandbox.connect_event_grid(EventGrid::delivering_to(storage.event_sink(self.queue())));
         FunctionsHost::start(self.functions.clone(), self.handler.clone(), storage)
     }
 
-    /// The queue that jobs wait in.
+    /// The name of the job queue.
     pub(super) fn queue(&self) -> &str {
         self.functions.queue_of("OnGroupAdd").unwrap_or_default()
     }
 
-    /// What has happened. Held for a moment only, never across an await.
+    /// The history. Do not hold the lock across an await.
     pub(super) fn history(&self) -> MutexGuard<'_, History> {
         self.history.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -83,8 +83,8 @@ impl fmt::Debug for Setup {
     }
 }
 
-/// Settings as an admin of the sample tenant would make them. Its headquarters are in California, so that is the
-/// zone of everyone whose country has several.
+/// The settings of the sample tenant. Its headquarters are in California: that is the default zone for countries with
+/// several zones.
 fn sample_settings(on_demand_group: Option<Uuid>) -> Environment {
     let on_demand = on_demand_group.map(|id| {
         [("ON_DEMAND_GROUP_ID", id.to_string()), ("EVENT_GRID_PARTNER_TOPIC", PARTNER_TOPIC.to_owned())]
@@ -105,28 +105,25 @@ fn sample_settings(on_demand_group: Option<Uuid>) -> Environment {
         .collect()
 }
 
-/// What the host needs beside firstpass's own settings.
 fn host_settings() -> Environment {
     Environment::from_iter([
         ("SWEEP_SCHEDULE", "0 0 5 * * *"),
         ("AzureWebJobsStorage", "UseDevelopmentStorage=true"),
-        // One message at a time, so that each row's requests are its own.
+        // One message at a time, so that requests can be attributed to jobs.
         ("AzureFunctionsJobHost__extensions__queues__batchSize", "1"),
         ("AzureFunctionsJobHost__extensions__queues__newBatchThreshold", "0"),
     ])
 }
 
-/// While this lives, a wait ends as soon as nothing else is to be done: three minutes until a redelivery are over in
-/// no time, and the tenant's clock shows them as passed. Dropped, also by a panic, it lets time go on as usual from
-/// there, so that passes open and end while somebody looks at the page.
+/// Stops tokio's clock until it is dropped: a wait then ends as soon as no task can run, and the tenant's clock moves
+/// on by the time waited.
 ///
-/// tokio allows that on a runtime of one thread, and once at a time. Connections are not timers: the page is served
-/// meanwhile.
+/// tokio allows this on the current-thread runtime only, and once at a time. Network I/O is not affected.
 #[derive(Debug)]
 pub struct VirtualTime(());
 
 impl VirtualTime {
-    /// Stops the clock's own course.
+    /// Pauses the clock. Panics outside the current-thread runtime, or if the clock is paused already.
     pub fn begin() -> Self {
         tokio::time::pause();
         Self(())

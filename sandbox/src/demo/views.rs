@@ -1,4 +1,4 @@
-//! The page's data: one document, without any code.
+//! The page's data as one JSON document, without any code.
 
 use chrono::{DateTime, Days, Utc};
 use firstpass::{
@@ -9,19 +9,16 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{
-    actions::next_sweep,
-    history::{Event, Gone, Invocation, Line, Maker, SeenPass},
+    history::{Event, EventDetail, Invocation, PassCreator, PassRecord, Removal},
+    report::is_alert,
     setup::Setup,
+    sweep::next_sweep,
 };
-use crate::{
-    demo::report::is_alert,
-    tenant::{
-        Fault, FaultKind, Mail, Person, Tenant,
-        samples::{ON_DEMAND_GROUP, midnight},
-    },
+use crate::tenant::{
+    Fault, FaultKind, Mail, Person, Tenant,
+    samples::{ON_DEMAND_GROUP, midnight},
 };
 
-/// Everything that the page shows.
 pub(super) fn state(setup: &Setup) -> Value {
     let (sandbox, now) = (&setup.sandbox, setup.sandbox.now());
     let people: Vec<Person> = sandbox.edit(|tenant| {
@@ -39,7 +36,7 @@ pub(super) fn state(setup: &Setup) -> Value {
         "nextSweep": next_sweep(now),
         "people": people,
         "mails": mails,
-        "passes": history.passes.iter().map(|seen| pass_view(setup, seen)).collect::<Value>(),
+        "passes": history.passes.iter().map(|record| pass_view(setup, record)).collect::<Value>(),
         "events": history.events.iter().map(event_view).collect::<Value>(),
         "invocations": history.invocations.iter().map(invocation_view).collect::<Value>(),
         "requests": sandbox.requests(),
@@ -86,25 +83,25 @@ fn mail_view(mail: &Mail, people: &[Person]) -> Value {
     })
 }
 
-/// The language that a mail says it is in.
+/// The value of the mail's `lang` attribute.
 fn language(mail: &Mail) -> Option<&str> {
     let (_, rest) = mail.content().split_once("<html lang=\"")?;
     rest.split_once('"').map(|(language, _)| language)
 }
 
-/// Whether a mail is about the user: mails of both kinds show the sign-in name.
+/// Whether a mail concerns the user: mails of both kinds contain the sign-in name.
 fn is_about(mail: &Mail, person: &Person) -> bool {
     mail.content().contains(&minijinja::HtmlEscape(&person.user_principal_name).to_string())
 }
 
-fn pass_view(setup: &Setup, seen: &SeenPass) -> Value {
-    let (pass, now) = (&seen.pass, setup.sandbox.now());
+fn pass_view(setup: &Setup, record: &PassRecord) -> Value {
+    let (pass, now) = (&record.pass, setup.sandbox.now());
     let zone = setup.sandbox.edit(|tenant| tenant.users.get(&pass.user).map(|person| zone(setup, person)));
-    // As a clock there shows it. Said to be UTC, so that a browser leaves it as it is.
+    // The local time marked as UTC, so that the browser does not convert it.
     let local = |at: DateTime<Utc>| at.with_timezone(&zone.unwrap_or(Tz::UTC)).naive_local().and_utc();
-    let state = match (seen.gone, pass.usability(now)) {
-        (Some(Gone::Deleted), _) => "deleted",
-        (Some(Gone::Replaced), _) => "replaced",
+    let state = match (record.removal, pass.usability(now)) {
+        (Some(Removal::Deleted), _) => "deleted",
+        (Some(Removal::Replaced), _) => "replaced",
         (None, "EnabledByPolicy") => "works",
         (None, "NotYetValid") => "later",
         (None, "OneTimeUsed") => "used",
@@ -122,21 +119,21 @@ fn pass_view(setup: &Setup, seen: &SeenPass) -> Value {
         "oneTime": pass.one_time,
         "used": pass.used,
         "state": state,
-        "by": match seen.maker { Maker::Firstpass => "firstpass", Maker::Helpdesk => "helpdesk" },
+        "by": match record.creator { PassCreator::Firstpass => "firstpass", PassCreator::Helpdesk => "helpdesk" },
     })
 }
 
 fn event_view(event: &Event) -> Value {
     let lines = event.lines.iter().map(|line| match line {
-        Line::Note(text) => json!({"note": text}),
-        Line::Job(row) => json!({"user": row.id, "outcome": row.outcome, "why": row.why}),
+        EventDetail::Note(text) => json!({"note": text}),
+        EventDetail::Job(row) => json!({"user": row.id, "outcome": row.outcome, "why": row.reason}),
     });
     json!({"at": event.at, "title": event.title, "user": event.user, "lines": lines.collect::<Value>()})
 }
 
 fn invocation_view(invocation: &Invocation) -> Value {
-    // The handler says "reason/user/more: outcome: why", or a sentence.
-    let (key, said) = invocation.said.split_once(": ").unwrap_or(("", &invocation.said));
+    // The log line has the form "reason/user/…: outcome: details", or is a sentence.
+    let (key, message) = invocation.log.split_once(": ").unwrap_or(("", &invocation.log));
     let user: Option<Uuid> = key.split('/').nth(1).and_then(|id| id.parse().ok());
     json!({
         "at": invocation.at,
@@ -145,7 +142,7 @@ fn invocation_view(invocation: &Invocation) -> Value {
         "status": invocation.status,
         "user": user,
         "reason": user.and(key.split('/').next()),
-        "said": if user.is_some() { said } else { &invocation.said },
+        "said": if user.is_some() { message } else { &invocation.log },
         "first": invocation.requests.start,
         "end": invocation.requests.end,
     })

@@ -1,4 +1,4 @@
-//! The page and what it talks to. Only for this machine, and not for other pages in the same browser.
+//! The demo's web server. It accepts requests from this machine and from its own page only.
 
 use std::net::IpAddr;
 
@@ -15,15 +15,15 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::{
-    actions::{Action, Refusal},
+    actions::{Action, ActionError},
     setup::Setup,
     views,
 };
 
-/// Nothing from elsewhere is loaded, and nobody frames the page.
+/// The page loads nothing from other hosts and cannot be framed.
 const PAGE_POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; \
     frame-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
-/// A mail can run, load and send nothing, and only the page shows it.
+/// A mail can run, load and submit nothing; only the page can frame it.
 const MAIL_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; \
     form-action 'none'; sandbox; frame-ancestors 'self'";
 
@@ -39,7 +39,7 @@ const ASSETS: [(&str, &str, &str); 8] = [
     ("requests.js", "text/javascript", include_str!("page/requests.js")),
 ];
 
-/// The page at `/`, its data and actions under `/demo`, and the tenant beside them.
+/// The page at `/`, its data and actions under `/demo`, and the tenant's own endpoints.
 pub fn router(setup: Setup) -> Router {
     let tenant = setup.sandbox.router();
     Router::new()
@@ -48,10 +48,10 @@ pub fn router(setup: Setup) -> Router {
         .route("/demo/state", get(|State(setup): State<Setup>| async move { Json(views::state(&setup)) }))
         .route("/demo/mails/{index}", get(mail))
         .route("/demo/passes/{id}/code", get(code))
-        .route("/demo/{action}", post(act))
+        .route("/demo/{action}", post(run_action))
         .with_state(setup)
         .merge(tenant)
-        .layer(middleware::from_fn(guard))
+        .layer(middleware::from_fn(check_origin))
 }
 
 async fn asset(Path(name): Path<String>) -> Response {
@@ -61,10 +61,9 @@ async fn asset(Path(name): Path<String>) -> Response {
     }
 }
 
-/// A mail as its reader sees it.
 async fn mail(State(setup): State<Setup>, Path(index): Path<usize>) -> Response {
     match setup.sandbox.mails().get(index) {
-        // A link in it opens nothing: the sandbox allows no new window, and no other place to open it.
+        // Links in it do not open: the sandbox directive allows no new window.
         Some(mail) => {
             let html = mail.content().replacen("<head>", "<head><base target=\"_blank\">", 1);
             content("text/html", MAIL_POLICY, html)
@@ -73,9 +72,8 @@ async fn mail(State(setup): State<Setup>, Path(index): Path<usize>) -> Response 
     }
 }
 
-/// The code of one pass, for whoever asks for just that.
 async fn code(State(setup): State<Setup>, Path(id): Path<Uuid>) -> Response {
-    let code = setup.history().passes.iter().find(|seen| seen.pass.id == id).map(|s| s.pass.code.clone());
+    let code = setup.history().passes.iter().find(|record| record.pass.id == id).map(|s| s.pass.code.clone());
     match code {
         Some(code) => {
             ([(header::CACHE_CONTROL, "no-store")], Json(json!({"code": code.reveal()}))).into_response()
@@ -84,51 +82,51 @@ async fn code(State(setup): State<Setup>, Path(id): Path<Uuid>) -> Response {
     }
 }
 
-/// Does it, and answers with all that there is to see then.
-async fn act(
+/// Runs an action and returns the new state.
+async fn run_action(
     State(setup): State<Setup>,
     Path(name): Path<String>,
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    // A form on another page cannot send this type; a script there would have to ask first, and nobody answers.
+    // HTML forms cannot send this type, and cross-origin scripts would need a CORS preflight, which is not answered.
     if !header(&headers, header::CONTENT_TYPE).is_some_and(|kind| kind.starts_with("application/json")) {
         return refuse(StatusCode::UNSUPPORTED_MEDIA_TYPE, ["the content type must be application/json"]);
     }
     let action = match Action::parse(&name, &body, &setup) {
         Ok(action) => action,
-        Err(Refusal::Unknown) => return refuse(StatusCode::NOT_FOUND, ["there is no such action"]),
-        Err(Refusal::Problems(problems)) => return refuse(StatusCode::BAD_REQUEST, problems),
+        Err(ActionError::Unknown) => return refuse(StatusCode::NOT_FOUND, ["there is no such action"]),
+        Err(ActionError::Problems(problems)) => return refuse(StatusCode::BAD_REQUEST, problems),
     };
-    // In a task of its own: somebody who closes the page half-way does not leave a job half done.
+    // A separate task: a closed connection does not cancel the action.
     let actor = setup.clone();
-    match tokio::spawn(async move { actor.act(action).await }).await {
+    match tokio::spawn(async move { actor.run(action).await }).await {
         Ok(()) => Json(views::state(&setup)).into_response(),
         Err(_) => refuse(StatusCode::INTERNAL_SERVER_ERROR, ["the demo failed"]),
     }
 }
 
-/// Other pages in the browser can send requests here, too. They are known by where they say that they come from; and
-/// a name that somebody points at this machine is none of this machine's own.
-async fn guard(request: Request, next: Next) -> Response {
-    match stranger(request.uri().path(), request.headers()) {
-        Some(why) => refuse(StatusCode::FORBIDDEN, [why]),
+/// Rejects requests from other pages in the same browser, and requests to a foreign name that resolves to this machine
+/// (DNS rebinding).
+async fn check_origin(request: Request, next: Next) -> Response {
+    match rejection(request.uri().path(), request.headers()) {
+        Some(reason) => refuse(StatusCode::FORBIDDEN, [reason]),
         None => next.run(request).await,
     }
 }
 
-fn stranger(path: &str, headers: &HeaderMap) -> Option<&'static str> {
+fn rejection(path: &str, headers: &HeaderMap) -> Option<&'static str> {
     let host = header(headers, header::HOST).unwrap_or_default();
     if !is_this_machine(host) {
         return Some("the Host must be this machine");
     }
     if header(headers, header::ORIGIN).is_some_and(|origin| origin != format!("http://{host}")) {
-        return Some("the Origin is another one");
+        return Some("the Origin is another site");
     }
-    // The page itself may be linked to from anywhere: it does nothing on its own.
+    // A link from another site may open the page, which does nothing by itself.
     let site = header(headers, HeaderName::from_static("sec-fetch-site"));
     if path != "/" && site.is_some_and(|site| site != "same-origin" && site != "none") {
-        return Some("another site asks");
+        return Some("the request comes from another site");
     }
     None
 }

@@ -1,102 +1,60 @@
-//! host.json and the function.json files, read as strictly as it helps: what the host would refuse, and what it
-//! would silently ignore or misunderstand, are problems alike. All are reported together.
+//! host.json and the function.json files, read strictly: what the host refuses, and what it silently ignores or reads
+//! in another way than expected, is a problem. All problems are reported together.
 
-use std::{collections::BTreeMap, io, path::Path, time::Duration};
+use std::{collections::BTreeMap, io, path::Path};
 
 use firstpass::environment::Environment;
 use serde_json::{Map, Value};
 
 use super::{
     function::{self, Function, Http, Queue, Trigger},
-    host_json,
+    host_json::{self, HostConfig},
+    plan::Plan,
     reader::{ConfigError, ConfigReader},
 };
 
-/// Settings that override host.json begin with this; `__` stands between the levels.
+/// The prefix of settings that override host.json; `__` separates the levels.
 const OVERRIDE: &str = "AzureFunctionsJobHost__";
 pub(super) const HOST_JSON: &str = "host.json";
 
-/// The files of a function app, by their paths in it.
+/// The files of a function app, by path.
 #[derive(Clone, Debug, Default)]
 pub struct Files(pub BTreeMap<String, String>);
 
-/// What the app is hosted on, as far as it changes what is allowed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Plan {
-    /// Consumption: ten minutes at most.
-    Consumption,
-    /// Flex Consumption.
-    Flex,
-    /// Premium and Dedicated.
-    Dedicated,
-}
-
-/// What a handler takes and gives, to be compared with function.json.
+/// A function of the handler: what its function.json must declare.
 #[derive(Clone, Copy, Debug)]
 pub struct Contract {
-    /// The function.
+    /// The function's name.
     pub function: &'static str,
-    /// The name under which it looks for its trigger, and the trigger's type.
+    /// The name and the type of the trigger binding.
     pub trigger: (&'static str, &'static str),
-    /// The names and types of its outputs.
+    /// The names and types of the output bindings.
     pub outputs: &'static [(&'static str, &'static str)],
 }
 
-/// What firstpass's handler takes and gives.
+/// The functions of firstpass's handler.
 pub const CONTRACTS: &[Contract] = &[
     Contract { function: "SweepJoiners", trigger: ("timer", "timerTrigger"), outputs: &[("jobs", "queue")] },
     Contract { function: "OnGroupAdd", trigger: ("msg", "queueTrigger"), outputs: &[("jobs", "queue")] },
     Contract { function: "CreateTap", trigger: ("req", "httpTrigger"), outputs: &[("res", "http")] },
 ];
 
-/// A function app that the host would run as it reads.
+/// A function app without configuration problems.
 #[derive(Clone, Debug)]
 pub struct FunctionApp {
-    /// From host.json.
+    /// host.json.
     pub host: HostConfig,
-    /// By name.
+    /// The functions, by name.
     pub functions: BTreeMap<String, Function>,
     /// The app settings.
     pub settings: Environment,
 }
 
-/// host.json, as far as the local host does what it says.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HostConfig {
-    /// After this the host kills the handler; `None` is never.
-    pub function_timeout: Option<Duration>,
-    /// `defaultExecutablePath`.
-    pub executable: String,
-    /// `arguments`, with `%NAME%` resolved.
-    pub arguments: Vec<String>,
-    /// `workingDirectory`, in the app's folder.
-    pub working_directory: String,
-    /// What stands before the route of every HTTP function.
-    pub route_prefix: String,
-    /// How queues are read.
-    pub queues: QueueOptions,
-}
-
-/// `extensions.queues` of host.json.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct QueueOptions {
-    /// How many messages are fetched at once.
-    pub batch_size: usize,
-    /// More are fetched when no more than this many are being worked on.
-    pub new_batch_threshold: usize,
-    /// How often a message is tried.
-    pub max_dequeue_count: u32,
-    /// How long a message stays hidden after a failure.
-    pub visibility_timeout: Duration,
-    /// Whether messages are base64 in the queue.
-    pub base64: bool,
-}
-
 impl Files {
-    /// host.json and every function.json of a folder.
+    /// Reads host.json and every function.json in a folder.
     ///
     /// # Errors
-    /// When the folder or one of the files cannot be read.
+    /// When the folder or a file cannot be read.
     pub fn in_folder(folder: &Path) -> io::Result<Self> {
         let mut files = BTreeMap::new();
         let mut take = |name: String, path: &Path| -> io::Result<()> {
@@ -127,10 +85,10 @@ impl Files {
 }
 
 impl FunctionApp {
-    /// Reads the files with the settings beside them, for a handler that does what `contracts` say.
+    /// Reads the files together with the app settings, and compares them with the handler's `contracts`.
     ///
     /// # Errors
-    /// All problems, each with its file and place.
+    /// All problems, each with its file and JSON pointer.
     pub fn load(
         files: &Files,
         settings: &Environment,
@@ -169,7 +127,7 @@ impl FunctionApp {
         }
     }
 
-    /// This build's own app.
+    /// The function app of this build.
     ///
     /// # Errors
     /// As [`load`](Self::load).
@@ -177,7 +135,7 @@ impl FunctionApp {
         Self::load(&Files::embedded(), settings, Plan::Flex, CONTRACTS)
     }
 
-    /// The queue that a function is triggered by.
+    /// The queue that triggers a function.
     pub fn queue_of(&self, function: &str) -> Option<&str> {
         match &self.functions.get(function)?.trigger {
             Trigger::Queue(Queue { queue }) => Some(queue),
@@ -186,26 +144,26 @@ impl FunctionApp {
     }
 }
 
-/// Puts overriding settings into host.json, as the host does: names are found in any case.
+/// Applies overriding settings to host.json. As in the host, names are case-insensitive.
 fn override_with(host_json: &mut Value, settings: &Environment, reader: &mut ConfigReader) {
     for name in settings.names() {
         let Some((path, value)) = name.strip_prefix(OVERRIDE).zip(settings.get(name)) else { continue };
-        let (mut place, mut target) = (String::new(), &mut *host_json);
+        let (mut pointer, mut target) = (String::new(), &mut *host_json);
         for part in path.split("__") {
             let (part, next) = step(target, part);
-            place = format!("{place}/{part}");
+            pointer = format!("{pointer}/{part}");
             target = next;
         }
-        // A setting is a text; what is a number or true in it becomes one.
+        // As in the host, numbers and booleans in the text become JSON numbers and booleans.
         *target = match serde_json::from_str(value) {
             Ok(scalar @ (Value::Number(_) | Value::Bool(_))) => scalar,
             _ => Value::from(value),
         };
-        reader.overrides(HOST_JSON, &place, name);
+        reader.overrides(HOST_JSON, &pointer, name);
     }
 }
 
-/// What `part` leads to, made if it is missing: an item of an array by its number, else a property.
+/// The child of `target` that `part` names, created if missing: an array item if `part` is an index, else a property.
 fn step<'a>(target: &'a mut Value, part: &str) -> (String, &'a mut Value) {
     let index = part.parse::<usize>().ok().filter(|index| *index < 100 && target.is_array());
     if index.is_none() && !target.is_object() {
@@ -226,20 +184,19 @@ fn step<'a>(target: &'a mut Value, part: &str) -> (String, &'a mut Value) {
     }
 }
 
-/// Two functions cannot answer one route.
 fn check_routes(functions: &BTreeMap<String, Function>, reader: &ConfigReader) {
     let mut routes: BTreeMap<String, &str> = BTreeMap::new();
     for (name, function) in functions {
         let Trigger::Http(Http { route, .. }) = &function.trigger else { continue };
         if let Some(other) = routes.insert(route.to_ascii_lowercase(), name) {
-            let what = format!("the route {route:?} is {other}'s already");
+            let what = format!("{other} has the route {route:?} too");
             reader.problem(&format!("{name}/function.json"), "/bindings", what);
         }
     }
 }
 
-/// The handler looks for its trigger, and gives its outputs, by name: the host ignores an output that it has no
-/// binding for, and the message is lost.
+/// The handler finds its trigger and its outputs by name. The host drops an output without a binding, and with it the
+/// message.
 fn check_contracts(parsed: &BTreeMap<&str, Value>, contracts: &[Contract], reader: &ConfigReader) {
     for contract in contracts {
         let path = format!("{}/function.json", contract.function);

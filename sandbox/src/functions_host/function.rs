@@ -5,102 +5,102 @@ use std::time::Duration;
 use firstpass::environment::Environment;
 use serde_json::Value;
 
-use super::{config::Plan, reader::Node, schedule::Schedule};
+use super::{plan::Plan, reader::Node, schedule::Schedule};
 
-/// A function, as its function.json says.
+/// A function, as its function.json declares it.
 #[derive(Clone, Debug)]
 pub struct Function {
-    /// The folder's name.
+    /// The name of the folder.
     pub name: String,
     /// The name of the trigger's binding.
     pub input: String,
-    /// What sets it off.
+    /// The trigger binding.
     pub trigger: Trigger,
-    /// Where its outputs go.
+    /// The output bindings.
     pub outputs: Vec<Output>,
-    /// Whether, and how, the host runs it again when it fails.
+    /// The retry policy, if there is one.
     pub retry: Option<Retry>,
-    /// The host leaves it alone.
+    /// Whether the host does not run it.
     pub is_disabled: bool,
 }
 
-/// What sets a function off.
+/// A trigger binding.
 #[derive(Clone, Debug)]
 pub enum Trigger {
-    /// A time.
+    /// `timerTrigger`
     Timer(Timer),
-    /// A message.
+    /// `queueTrigger`
     Queue(Queue),
-    /// A request.
+    /// `httpTrigger`
     Http(Http),
 }
 
-/// `timerTrigger`.
+/// A `timerTrigger`.
 #[derive(Clone, Debug)]
 pub struct Timer {
-    /// When.
+    /// When it fires, in UTC.
     pub schedule: Schedule,
-    /// Whether the host remembers when it ran, and makes up for a run that it missed.
+    /// Whether the host stores the schedule status and makes up for a missed run.
     pub use_monitor: bool,
-    /// Whether it runs whenever a host starts.
+    /// Whether it fires whenever a host starts.
     pub run_on_startup: bool,
 }
 
-/// `queueTrigger`.
+/// A `queueTrigger`.
 #[derive(Clone, Debug)]
 pub struct Queue {
-    /// Which queue.
+    /// The name of the queue.
     pub queue: String,
 }
 
-/// `httpTrigger`.
+/// An `httpTrigger`.
 #[derive(Clone, Debug)]
 pub struct Http {
-    /// Which key opens it.
+    /// The required key.
     pub auth_level: AuthLevel,
-    /// In capitals; none are all.
+    /// The allowed methods in capitals; empty for all.
     pub methods: Vec<String>,
-    /// After the prefix.
+    /// The route, without the prefix.
     pub route: String,
 }
 
-/// Which key opens an HTTP function.
+/// The key that a call of an HTTP function requires.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AuthLevel {
-    /// None.
+    /// No key.
     Anonymous,
-    /// The function's, the host's or the master key.
+    /// The function's key, the host key or the master key.
     Function,
-    /// The master key alone.
+    /// The master key.
     Admin,
 }
 
 /// An output binding.
 #[derive(Clone, Debug)]
 pub struct Output {
-    /// Its key in `Outputs`; `$return` is the `ReturnValue`.
+    /// Its key in `Outputs`; `$return` means `ReturnValue`.
     pub name: String,
-    /// The queue; `None` is the HTTP answer.
+    /// The queue; `None` for the HTTP response.
     pub queue: Option<String>,
-    /// `dataType: binary`: a string stays what it is.
+    /// `dataType: binary`: the host does not decode a base64 string.
     pub is_binary: bool,
 }
 
-/// `retry`.
+/// A retry policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Retry {
-    /// How often; `None` is for ever.
-    pub most: Option<u32>,
-    /// The first wait.
-    pub min: Duration,
-    /// The longest wait; with a fixed delay the same as the first.
-    pub max: Duration,
+    /// The maximum number of retries; `None` for no limit.
+    pub max_retries: Option<u32>,
+    /// The delay before the first retry.
+    pub min_delay: Duration,
+    /// The longest delay; with `fixedDelay` the same as `min`.
+    pub max_delay: Duration,
 }
 
 impl Retry {
-    /// How long to wait before the `count`th repetition. The host adds some chance to the backoff, which is left out.
-    pub(super) fn wait(&self, count: u32) -> Duration {
-        self.min.saturating_mul(1 << count.saturating_sub(1).min(20)).min(self.max)
+    /// The delay before retry `count`, from 1. The host's random part of the backoff is left out.
+    pub(super) fn delay(&self, count: u32) -> Duration {
+        self.min_delay.saturating_mul(1 << count.saturating_sub(1).min(20)).min(self.max_delay)
     }
 }
 
@@ -110,8 +110,7 @@ pub(super) fn is_known(binding: &Value) -> bool {
     binding["type"].as_str().is_some_and(|kind| known(kind).is_some())
 }
 
-/// The direction and the properties of a binding type; `None` for one that the bundle has, or not, but that is not
-/// simulated.
+/// The direction and the properties of a binding type; `None` if it is not simulated.
 fn known(kind: &str) -> Option<(&'static str, &'static [&'static str])> {
     Some(match kind {
         "timerTrigger" => ("in", &["schedule", "useMonitor", "runOnStartup"]),
@@ -129,7 +128,7 @@ pub(super) fn read(name: &str, root: Node<'_>, settings: &Environment, plan: Pla
         && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-".contains(&b))
         && !name.eq_ignore_ascii_case("host");
     if !well_named {
-        root.problem::<()>(format!("{name:?} is no name for a function"));
+        root.problem::<()>(format!("{name:?} is not a valid function name"));
     }
     let root = root.object(&["bindings", "retry", "disabled"])?;
     let is_switched_off = settings.get(&format!("AzureWebJobs.{name}.Disabled"));
@@ -137,28 +136,28 @@ pub(super) fn read(name: &str, root: Node<'_>, settings: &Environment, plan: Pla
         || is_switched_off.is_some_and(|value| value.eq_ignore_ascii_case("true") || value == "1");
     let bindings = root.required("bindings")?;
     let mut names: Vec<String> = Vec::new();
-    let (mut triggers, mut outputs, mut answers, mut is_whole) = (Vec::new(), Vec::new(), 0, true);
+    let (mut triggers, mut outputs, mut http_outputs, mut is_complete) = (Vec::new(), Vec::new(), 0, true);
     for node in bindings.items()? {
         match binding(name, &node, settings, plan, &mut names) {
             Some(Binding::Trigger(input, trigger)) => triggers.push((input, trigger)),
             Some(Binding::Output(output)) => {
-                answers += usize::from(output.queue.is_none());
+                http_outputs += usize::from(output.queue.is_none());
                 outputs.push(output);
             }
-            None => is_whole = false,
+            None => is_complete = false,
         }
     }
     let retry = root.get("retry").map(|node| retry(&node, &triggers));
-    // A binding that could not be read may be the one that is looked for.
-    if !is_whole {
+    // The unreadable binding may be the missing one.
+    if !is_complete {
         return None;
     }
     let is_http = matches!(triggers.first(), Some((_, Trigger::Http(_))));
-    match (triggers.len(), answers) {
+    match (triggers.len(), http_outputs) {
         (0, _) => bindings.problem("has no trigger"),
         (2.., _) => bindings.problem("has more than one trigger"),
-        (_, 0) if is_http => bindings.problem("has no http output, so no caller would get an answer"),
-        (_, 1..) if !is_http => bindings.problem("has an http output, but nobody calls"),
+        (_, 0) if is_http => bindings.problem("has no http output, so callers would get no response"),
+        (_, 1..) if !is_http => bindings.problem("has an http output, but no http trigger"),
         (_, 2..) => bindings.problem("has more than one http output"),
         _ => {
             let (input, trigger) = triggers.pop()?;
@@ -186,11 +185,11 @@ fn binding(
     let kind = node.required("type")?;
     let kind_text = kind.text()?;
     let Some((direction, properties)) = known(kind_text) else {
-        return kind.problem(format!("{kind_text:?} is no trigger or binding that this host knows"));
+        return kind.problem(format!("{kind_text:?} is not a trigger or binding that this host knows"));
     };
     let node = node.clone().object(&[&["name", "type", "direction", "dataType"], properties].concat())?;
     let name = binding_name(&node, direction, names);
-    // Without one the host takes an output for an input.
+    // Without a direction the host reads an output as an input.
     let is_directed = node.required("direction").and_then(|node| match node.text()? {
         text if text == direction => Some(()),
         text => node.problem(format!("is {text:?}, but a {kind_text} goes {direction:?}")),
@@ -230,7 +229,7 @@ fn binding_name(node: &Node<'_>, direction: &str, names: &mut Vec<String>) -> Op
         && name.bytes().all(|b| b.is_ascii_alphanumeric());
     let is_return = name == "$return" && direction == "out";
     if !is_word && !is_return {
-        return node.problem(format!("{name:?} is no name for a binding: letters and digits"));
+        return node.problem(format!("{name:?} is not a valid binding name: letters and digits"));
     }
     if names.iter().any(|known| known.eq_ignore_ascii_case(name)) {
         return node.problem(format!("{name:?} is taken by another binding"));
@@ -241,36 +240,21 @@ fn binding_name(node: &Node<'_>, direction: &str, names: &mut Vec<String>) -> Op
 
 fn schedule(node: &Node<'_>, settings: &Environment, plan: Plan) -> Option<Schedule> {
     if !is_connection("AzureWebJobsStorage", settings) {
-        // Where the lock is that makes it run once.
+        // The host keeps the timer's lock there.
         return node.problem("a timer needs the setting AzureWebJobsStorage");
     }
     let node = node.required("schedule")?;
-    let text = resolved(&node, node.text()?, settings)?;
+    let text = node.resolved(settings)?;
     if text.contains(':') {
         return match plan {
             Plan::Dedicated => node.problem("a TimeSpan as a schedule is not simulated"),
-            _ => node.problem(format!("{text:?} is a TimeSpan, which only a plan of one's own allows")),
+            _ => node.problem(format!("{text:?} is a TimeSpan, which only a dedicated plan allows")),
         };
     }
-    text.parse().map_or_else(|what: String| node.problem(format!("{text:?} is no schedule: {what}")), Some)
+    text.parse().map_or_else(|what: String| node.problem(format!("{text:?} is not a schedule: {what}")), Some)
 }
 
-/// `%NAME%` stands for a setting, anywhere in the text.
-pub(super) fn resolved(node: &Node<'_>, text: &str, settings: &Environment) -> Option<String> {
-    let mut parts = text.split('%');
-    let mut resolved = parts.next()?.to_owned();
-    while let Some(name) = parts.next() {
-        let Some(after) = parts.next() else { return node.problem("has a % without its pair") };
-        match settings.get(name) {
-            Some(value) => resolved.push_str(value),
-            None => return node.problem(format!("%{name}% is no setting")),
-        }
-        resolved.push_str(after);
-    }
-    Some(resolved)
-}
-
-/// A connection is a setting, or several that begin with its name.
+/// A connection is a setting, or a prefix of settings: `NAME__accountName` and others.
 fn is_connection(name: &str, settings: &Environment) -> bool {
     let prefix = format!("{name}__");
     settings.get(name).is_some() || settings.names().any(|setting| setting.starts_with(&prefix))
@@ -285,11 +269,11 @@ fn queue(node: &Node<'_>, settings: &Environment) -> Option<String> {
     let is_set = is_connection(name, settings);
     if !is_set {
         connection.unwrap_or_else(|| node.clone()).problem::<()>(format!(
-            "{name:?} is no setting: it must be one, or begin the name of one such as {name}__accountName"
+            "{name:?} is not a setting: it must be one, or the prefix of one such as {name}__accountName"
         ));
     }
     let node = node.required("queueName")?;
-    let queue = resolved(&node, node.text()?, settings)?;
+    let queue = node.resolved(settings)?;
     let is_name = (3..=63).contains(&queue.len())
         && queue.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
         && !queue.starts_with('-')
@@ -297,7 +281,7 @@ fn queue(node: &Node<'_>, settings: &Environment) -> Option<String> {
         && !queue.contains("--");
     if !is_name {
         return node.problem(format!(
-            "{queue:?} is no name for a queue: 3 to 63 small letters, digits and single dashes"
+            "{queue:?} is not a valid queue name: 3 to 63 lower-case letters, digits and single hyphens"
         ));
     }
     is_set.then_some(queue)
@@ -326,15 +310,15 @@ fn http(function: &str, node: &Node<'_>) -> Option<Http> {
     Some(Http { auth_level: auth_level?, methods: methods?, route: route? })
 }
 
-/// Parts of a path, each a word or a whole `{parameter}`.
+/// A path of words and whole `{parameter}`s.
 fn route(node: &Node<'_>) -> Option<String> {
     let route = node.text()?;
     if route.starts_with('/') || route.is_empty() {
         return node.problem("must not be empty nor begin with a slash");
     }
-    // ScriptHost.cs
+    // Source: ScriptHost.cs
     if ["admin", "runtime"].iter().any(|word| route.to_ascii_lowercase().starts_with(word)) {
-        return node.problem("begins with a word that the host keeps for itself");
+        return node.problem("begins with a word that the host reserves");
     }
     let is_word = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
     for part in route.split('/') {
@@ -348,7 +332,7 @@ fn route(node: &Node<'_>) -> Option<String> {
 
 fn retry(node: &Node<'_>, triggers: &[(String, Trigger)]) -> Option<Retry> {
     if triggers.iter().any(|(_, trigger)| !matches!(trigger, Trigger::Timer(_))) {
-        return node.problem("does nothing: only a timer has retries, a queue delivers again");
+        return node.problem("has no effect: only a timer has retries, a queue redelivers");
     }
     let node = node.clone().object(&[
         "strategy",
@@ -360,7 +344,7 @@ fn retry(node: &Node<'_>, triggers: &[(String, Trigger)]) -> Option<Retry> {
     let strategy = node.required("strategy");
     let is_fixed =
         strategy.and_then(|node| node.one_of(&[("fixedDelay", true), ("exponentialBackoff", false)]));
-    let most = node.required("maxRetryCount").and_then(|node| node.integer(-1..=i64::from(i32::MAX)));
+    let max_retries = node.required("maxRetryCount").and_then(|node| node.integer(-1..=i64::from(i32::MAX)));
     let span = |name| node.required(name).and_then(|node| node.time_span());
     let (min, max) = if is_fixed? {
         let delay = span("delayInterval");
@@ -372,5 +356,5 @@ fn retry(node: &Node<'_>, triggers: &[(String, Trigger)]) -> Option<Retry> {
     if min > max {
         return node.problem("the minimumInterval is longer than the maximumInterval");
     }
-    Some(Retry { most: u32::try_from(most?).ok(), min, max })
+    Some(Retry { max_retries: u32::try_from(max_retries?).ok(), min_delay: min, max_delay: max })
 }

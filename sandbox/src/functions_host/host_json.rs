@@ -4,13 +4,41 @@ use std::time::Duration;
 
 use firstpass::environment::Environment;
 
-use super::{
-    config::{HostConfig, Plan, QueueOptions},
-    function::resolved,
-    reader::Node,
-};
+use super::{plan::Plan, reader::Node};
 
-/// Documented properties (functions-host-json). The local host acts on few of them; the others are not its business.
+/// The properties of host.json that the local host implements.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostConfig {
+    /// The timeout after which the host kills the handler; `None` for no timeout.
+    pub function_timeout: Option<Duration>,
+    /// `defaultExecutablePath`.
+    pub executable: String,
+    /// `arguments`, with `%NAME%` replaced by settings.
+    pub arguments: Vec<String>,
+    /// `workingDirectory`, relative to the app's folder.
+    pub working_directory: String,
+    /// The first part of every HTTP route.
+    pub route_prefix: String,
+    /// The queue options.
+    pub queues: QueueOptions,
+}
+
+/// `extensions.queues` of host.json.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct QueueOptions {
+    /// How many messages are fetched at once, 1 to 32.
+    pub batch_size: usize,
+    /// The host fetches again when it processes at most this many messages.
+    pub new_batch_threshold: usize,
+    /// How often a message is delivered before it is moved to the poison queue.
+    pub max_dequeue_count: u32,
+    /// How long a message stays hidden after a failed delivery.
+    pub visibility_timeout: Duration,
+    /// Whether stored messages are base64.
+    pub base64: bool,
+}
+
+/// The documented properties (functions-host-json reference). The local host implements only some of them.
 const KNOWN: &[&str] = &[
     "version",
     "functionTimeout",
@@ -65,8 +93,8 @@ fn function_timeout(root: &Node<'_>, plan: Plan) -> Option<Option<Duration>> {
     let Some(node) = root.get("functionTimeout") else { return Some(Some(default)) };
     let timeout = if node.text()? == "-1" { None } else { Some(node.time_span()?) };
     match (timeout, most) {
-        (Some(Duration::ZERO), _) => node.problem("is no time at all"),
-        (None, Some(_)) => node.problem("has no end, which this plan does not allow: ten minutes at most"),
+        (Some(Duration::ZERO), _) => node.problem("must not be zero"),
+        (None, Some(_)) => node.problem("is unlimited, which this plan does not allow: ten minutes at most"),
         (Some(timeout), Some(most)) if timeout > most => {
             node.problem("is more than this plan allows: ten minutes")
         }
@@ -74,7 +102,7 @@ fn function_timeout(root: &Node<'_>, plan: Plan) -> Option<Option<Duration>> {
     }
 }
 
-/// Without the bundle the host does not know what a queue is.
+/// Without the extension bundle the host has no queue trigger.
 fn extension_bundle(root: &Node<'_>) -> Option<()> {
     let bundle = root.required("extensionBundle")?.object(&["id", "version"])?;
     let id = bundle.required("id");
@@ -85,12 +113,12 @@ fn extension_bundle(root: &Node<'_>) -> Option<()> {
     }
     let version = bundle.required("version")?;
     if !admits_version_4(version.text()?) {
-        return version.problem("is no range of versions that admits a 4.x, such as [4.*, 5.0.0)");
+        return version.problem("is not a version range that includes 4.x, such as [4.*, 5.0.0)");
     }
     Some(())
 }
 
-/// A NuGet range `[from, to)`, whose ends may be floating.
+/// A NuGet version range `[from, to)`; its ends may contain `*`.
 fn admits_version_4(range: &str) -> bool {
     let range = range.trim();
     let opens = range.starts_with(['[', '(']);
@@ -117,7 +145,9 @@ fn handler(root: &Node<'_>, settings: &Environment) -> Option<(String, Vec<Strin
         if let Some(node) = custom.get(name)
             && node.boolean() == Some(true)
         {
-            node.problem::<()>("makes HTTP functions come in another form and by their original path; the handler knows one form alone");
+            node.problem::<()>(
+                "changes the form and the path of HTTP invocations, which the handler does not support",
+            );
         }
     }
     let description = custom.required("description")?.object(&[
@@ -140,13 +170,12 @@ fn handler(root: &Node<'_>, settings: &Environment) -> Option<(String, Vec<Strin
     Some((executable?, arguments?, working_directory?))
 }
 
-/// The host puts arguments one after the other without quotes, so one with a space in it becomes two.
+/// The host joins arguments without quotes, so that one with a space becomes two.
 fn argument(node: &Node<'_>, settings: &Environment) -> Option<String> {
-    let text = node.text()?;
-    if text.contains(char::is_whitespace) {
+    if node.text()?.contains(char::is_whitespace) {
         return node.problem("has a space in it: the host does not quote arguments, so this becomes two");
     }
-    resolved(node, text, settings)
+    node.resolved(settings)
 }
 
 fn prefix(http: Node<'_>) -> Option<String> {
@@ -164,13 +193,13 @@ fn prefix(http: Node<'_>) -> Option<String> {
         || text.ends_with('/')
         || text.contains(|c: char| "~?#\\{}".contains(c) || c.is_whitespace())
     {
-        return node.problem("is no route prefix: parts of a path, without a slash before or after it");
+        return node.problem("is not a route prefix: path segments without a leading or trailing slash");
     }
     Some(text.to_owned())
 }
 
 impl Default for QueueOptions {
-    /// The host's own, on one core.
+    /// The host's defaults, on one core.
     fn default() -> Self {
         Self {
             batch_size: 16,
@@ -214,7 +243,7 @@ fn queue_options(node: Node<'_>) -> Option<QueueOptions> {
     if let Some(node) = node.get("maxPollingInterval")
         && node.time_span() == Some(Duration::ZERO)
     {
-        node.problem::<()>("is no time at all: a tenth of a second is the least");
+        node.problem::<()>("must be at least 100 ms");
     }
     let base64 = match node.get("messageEncoding") {
         Some(node) => node.one_of(&[("base64", true), ("none", false)]),

@@ -1,4 +1,4 @@
-//! The HTTP trigger: routes, keys, and the host's own answers, on a real listener or in-process.
+//! The HTTP trigger: routes, keys, and the host's own responses.
 
 use std::{io, sync::Arc, time::Duration};
 
@@ -22,21 +22,21 @@ use super::{
     payload, timer,
 };
 
-/// The platform's front end ends a call that takes longer; the function goes on.
-const FRONT_END: Duration = Duration::from_secs(230);
-/// As much as the platform lets in.
+/// The platform's front end answers 504 after 230 seconds; the function continues.
+const FRONT_END_TIMEOUT: Duration = Duration::from_secs(230);
+/// Limit of the platform.
 const MAX_BODY: usize = 100 * 1024 * 1024;
 
 impl FunctionsHost {
-    /// The HTTP functions by their routes, and `/admin/functions/…`.
+    /// The routes of the HTTP functions, and `/admin/functions/…`.
     pub fn router(&self) -> Router {
-        Router::new().fallback(answer).with_state(self.0.clone())
+        Router::new().fallback(handle_request).with_state(self.0.clone())
     }
 
     /// Serves [`router`](Self::router) until the process ends.
     ///
     /// # Errors
-    /// When others than this machine could call, or the listener fails.
+    /// When the address is not loopback, or the listener fails.
     pub async fn serve(&self, listener: TcpListener) -> io::Result<()> {
         if !listener.local_addr()?.ip().is_loopback() {
             return Err(io::Error::new(
@@ -48,8 +48,8 @@ impl FunctionsHost {
     }
 }
 
-async fn answer(State(host): State<Arc<Instance>>, request: Request) -> Response {
-    if host.supervisor.has_given_up() {
+async fn handle_request(State(host): State<Arc<Instance>>, request: Request) -> Response {
+    if host.supervisor.has_stopped() {
         return StatusCode::SERVICE_UNAVAILABLE.into_response();
     }
     let (parts, body) = request.into_parts();
@@ -58,42 +58,46 @@ async fn answer(State(host): State<Arc<Instance>>, request: Request) -> Response
     };
     let path = parts.uri.path().trim_matches('/').to_owned();
     if path.is_empty() {
-        // The host's welcome page.
+        // The host's home page.
         return StatusCode::OK.into_response();
     }
     if let Some(function) = path.strip_prefix("admin/functions/") {
-        return run_by_hand(host, function, &parts, &body);
+        return run_manually(host, function, &parts, &body);
     }
     let routed = host.app.functions.values().filter(|function| !function.is_disabled).find_map(|function| {
         let Trigger::Http(http) = &function.trigger else { return None };
-        Some((function, http, matched(&host, http, &parts.method, &path)?))
+        Some((function, http, match_route(&host, http, &parts.method, &path)?))
     });
-    // A method that the function does not have is a route that does not match, so this is no 405
+    // A method that the function does not have is 404, not 405: its route does not match
     // (WebScriptHostHttpRoutesManager.cs).
     let Some((function, http, parameters)) = routed else { return StatusCode::NOT_FOUND.into_response() };
-    if !is_open(&host, function, http.auth_level, &parts) {
+    if !is_authorized(&host, function, http.auth_level, &parts) {
         return StatusCode::UNAUTHORIZED.into_response();
     }
-    let payload =
-        payload::http(&function.name, &function.input, input(&parts, &body, parameters), host.storage.now());
+    let payload = payload::http(
+        &function.name,
+        &function.input,
+        request_payload(&parts, &body, parameters),
+        host.storage.now(),
+    );
     let (instance, function) = (host.clone(), function.clone());
     let (send, receive) = tokio::sync::oneshot::channel();
-    // The function goes on when its caller does not wait any more.
+    // The function continues if the caller disconnects.
     host.spawn(async move {
         let ran = instance.invoke(&function, &payload).await;
         let (invocation, outputs) = ran.into_invocation(&function, Cause::Http, 1);
         instance.log.write(invocation);
         drop(send.send(outputs.map(|outputs| outputs.answer)));
     });
-    match tokio::time::timeout(FRONT_END, receive).await {
+    match tokio::time::timeout(FRONT_END_TIMEOUT, receive).await {
         Ok(Ok(Some(answer))) => response(answer),
         Ok(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
         Err(_) => StatusCode::GATEWAY_TIMEOUT.into_response(),
     }
 }
 
-/// `POST /admin/functions/{function}` answers before the function has run (FunctionsController.cs).
-fn run_by_hand(host: Arc<Instance>, function: &str, parts: &Parts, body: &[u8]) -> Response {
+/// `POST /admin/functions/{function}` returns before the function has run (FunctionsController.cs).
+fn run_manually(host: Arc<Instance>, function: &str, parts: &Parts, body: &[u8]) -> Response {
     if key(parts).as_deref() != Some(&*host.keys.master) {
         return StatusCode::UNAUTHORIZED.into_response();
     }
@@ -119,7 +123,7 @@ fn run_by_hand(host: Arc<Instance>, function: &str, parts: &Parts, body: &[u8]) 
     }
     let instance = host.clone();
     host.spawn(async move {
-        drop(timer::run_by_hand(&instance, &function).await);
+        drop(timer::run_manually(&instance, &function).await);
     });
     StatusCode::ACCEPTED.into_response()
 }
@@ -131,8 +135,8 @@ fn is_json(headers: &HeaderMap) -> bool {
         .is_some_and(|text| text.contains("json"))
 }
 
-/// The route's parameters, if it is the one that was called. Routes match in any case.
-fn matched(host: &Instance, http: &Http, method: &Method, path: &str) -> Option<Map<String, Value>> {
+/// The route parameters, if the route matches; case-insensitive.
+fn match_route(host: &Instance, http: &Http, method: &Method, path: &str) -> Option<Map<String, Value>> {
     if !http.methods.is_empty() && !http.methods.iter().any(|known| known == method.as_str()) {
         return None;
     }
@@ -157,7 +161,7 @@ fn decoded(text: &str) -> String {
     percent_decode_str(text).decode_utf8_lossy().into_owned()
 }
 
-fn is_open(host: &Instance, function: &Function, level: AuthLevel, parts: &Parts) -> bool {
+fn is_authorized(host: &Instance, function: &Function, level: AuthLevel, parts: &Parts) -> bool {
     let keys = &host.keys;
     let Some(key) = key(parts) else { return level == AuthLevel::Anonymous };
     match level {
@@ -169,7 +173,7 @@ fn is_open(host: &Instance, function: &Function, level: AuthLevel, parts: &Parts
     }
 }
 
-/// The key in its header, or else in the query.
+/// The key in `x-functions-key`, or else in the query option `code`.
 fn key(parts: &Parts) -> Option<String> {
     match parts.headers.get("x-functions-key") {
         Some(key) => key.to_str().ok().map(str::to_owned),
@@ -187,8 +191,8 @@ fn query(uri: &Uri) -> Vec<(String, String)> {
         .collect()
 }
 
-/// The request as the handler sees it, keys and all (HttpRequestExtensions.cs).
-fn input(parts: &Parts, body: &[u8], parameters: Map<String, Value>) -> Value {
+/// The request as the handler receives it, including keys (HttpRequestExtensions.cs).
+fn request_payload(parts: &Parts, body: &[u8], parameters: Map<String, Value>) -> Value {
     let query: Map<String, Value> = query(&parts.uri).into_iter().map(|(k, v)| (k, v.into())).collect();
     let mut headers: Map<String, Value> = Map::new();
     for (name, value) in &parts.headers {
@@ -207,7 +211,7 @@ fn input(parts: &Parts, body: &[u8], parameters: Map<String, Value>) -> Value {
         "Params": parameters,
         "Identities": [{"AuthenticationType": null, "IsAuthenticated": false, "Claims": []}],
     });
-    // A caller who sends in chunks gives no length, and the host drops what they send.
+    // The host drops a chunked body, which has no Content-Length.
     let has_length = parts.headers.get(header::CONTENT_LENGTH).is_some_and(|length| length != "0");
     if has_length {
         let media =
@@ -219,7 +223,7 @@ fn input(parts: &Parts, body: &[u8], parameters: Map<String, Value>) -> Value {
     request
 }
 
-/// `content-type` as `Content-Type`: what Kestrel calls it.
+/// `content-type` becomes `Content-Type`, as Kestrel writes it.
 fn canonical(name: &str) -> String {
     let words = name.split('-').map(|word| {
         let (first, rest) = word.split_at(word.len().min(1));
@@ -233,7 +237,7 @@ fn response(answer: HttpAnswer) -> Response {
     for (name, value) in &answer.headers {
         response = response.header(name, value);
     }
-    // A header that is none.
+    // The handler set an invalid header.
     response
         .body(Body::from(answer.body))
         .unwrap_or_else(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response())

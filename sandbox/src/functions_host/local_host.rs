@@ -1,88 +1,51 @@
-//! The shortest way to a handler: single invocations in the host's exact form, and a list of messages worked
-//! through one by one. For all else that the host does, see [`functions_host`](super::functions_host).
+//! A minimal host: single invocations in the host's wire format, and a list of messages delivered one at a time. For
+//! everything else see [`FunctionsHost`](super::FunctionsHost).
 
 use std::{collections::VecDeque, time::Duration};
 
-use axum::{Router, body, http::StatusCode};
+use axum::{Router, body};
 use firstpass::{clock::Clock, functions::on_group_add::MAX_DELIVERIES};
 use serde_json::{Value, json};
 use tower::ServiceExt;
 use uuid::Uuid;
 
 use super::{
+    handler_response::{Completed, HandlerResponse},
     payload,
     storage::{ScheduleStatus, StoredMessage},
     worker,
 };
 
-/// How long a message stays hidden after a failed delivery: `visibilityTimeout` in host.json.
+/// How long a message stays hidden after a failed delivery: `visibilityTimeout` in this app's host.json.
 pub const VISIBILITY_TIMEOUT: Duration = Duration::from_secs(3 * 60);
 
-/// Drives a handler's router as the Functions host drives a handler.
+/// Invokes a handler's router as the Functions host does.
 #[derive(Clone, Debug)]
 pub struct LocalHost {
     handler: Router,
     clock: Clock,
 }
 
-/// A handler's answer to an invocation.
-#[derive(Clone, Debug)]
-pub struct Answer {
-    /// The status; anything but 2xx is a failed invocation.
-    pub status: StatusCode,
-    /// The body, `null` where there was none or no JSON.
-    pub body: Value,
-}
-
-impl Answer {
-    /// Whether the host takes the invocation as done.
-    pub fn is_success(&self) -> bool {
-        self.status.is_success()
-    }
-
-    /// The first of the handler's own words.
-    pub fn log(&self) -> &str {
-        self.body["Logs"][0].as_str().unwrap_or_default()
-    }
-
-    /// The messages that go out to the queue.
-    pub fn jobs(&self) -> Vec<String> {
-        let jobs = self.body["Outputs"]["jobs"].as_array().map(Vec::as_slice).unwrap_or_default();
-        jobs.iter().filter_map(Value::as_str).map(str::to_owned).collect()
-    }
-}
-
-/// How a message left the queue.
-#[derive(Clone, Debug)]
-pub struct Completed {
-    /// The message.
-    pub message: String,
-    /// The answer to its last delivery.
-    pub answer: Answer,
-    /// How often it was delivered.
-    pub deliveries: u32,
-}
-
 impl LocalHost {
-    /// A host for `handler`, telling the time of `clock`.
+    /// A host for `handler` on the time of `clock`.
     pub fn new(handler: Router, clock: Clock) -> Self {
         Self { handler, clock }
     }
 
     /// Fires the timer.
-    pub async fn fire_timer(&self) -> Answer {
+    pub async fn fire_timer(&self) -> HandlerResponse {
         let now = self.clock.now();
         let status = ScheduleStatus { last: Some(now), next: now, updated: now };
         self.invoke("SweepJoiners", &payload::timer("SweepJoiners", "timer", Some(status), false, now)).await
     }
 
-    /// Delivers `message` for the `delivery`th time.
-    pub async fn deliver(&self, message: &str, delivery: u32) -> Answer {
+    /// Delivers `message` with this `DequeueCount`.
+    pub async fn deliver(&self, message: &str, delivery: u32) -> HandlerResponse {
         self.invoke("OnGroupAdd", &self.queue_invocation(message, delivery)).await
     }
 
     /// Calls an HTTP function with a JSON body.
-    pub async fn call(&self, function: &str, request_body: &str) -> Answer {
+    pub async fn call(&self, function: &str, request_body: &str) -> HandlerResponse {
         let req = json!({
             "Url": format!("https://firstpass.example/api/{function}"),
             "Method": "POST",
@@ -95,8 +58,8 @@ impl LocalHost {
         self.invoke(function, &payload::http(function, "req", req, self.clock.now())).await
     }
 
-    /// Works through `messages`; what fails comes back after the visibility timeout, and is given up after the
-    /// last delivery. `completed` hears of every message that leaves the queue.
+    /// Delivers `messages` one at a time. A failed one is delivered again after the visibility timeout, up to the
+    /// maximum number of deliveries. `completed` is called for every message that leaves the queue.
     pub async fn work(&self, messages: Vec<String>, mut completed: impl FnMut(Completed)) {
         let mut queue: VecDeque<(String, u32)> = messages.into_iter().map(|message| (message, 1)).collect();
         let mut later = VecDeque::new();
@@ -114,8 +77,8 @@ impl LocalHost {
         }
     }
 
-    /// Sends any body to a function, well-formed or not.
-    pub async fn post(&self, function: &str, request_body: String) -> Answer {
+    /// Sends any body to a function, valid or not.
+    pub async fn post(&self, function: &str, request_body: String) -> HandlerResponse {
         let request = worker::request(function, Uuid::new_v4(), request_body);
         let response = match self.handler.clone().oneshot(request).await {
             Ok(response) => response,
@@ -123,14 +86,14 @@ impl LocalHost {
         };
         let status = response.status();
         let bytes = body::to_bytes(response.into_body(), usize::MAX).await.unwrap_or_default();
-        Answer { status, body: serde_json::from_slice(&bytes).unwrap_or_default() }
+        HandlerResponse { status, body: serde_json::from_slice(&bytes).unwrap_or_default() }
     }
 
-    async fn invoke(&self, function: &str, invocation: &Value) -> Answer {
+    async fn invoke(&self, function: &str, invocation: &Value) -> HandlerResponse {
         self.post(function, invocation.to_string()).await
     }
 
-    /// The invocation for a queue message.
+    /// The invocation of a queue message.
     pub fn queue_invocation(&self, message: &str, delivery: u32) -> Value {
         let now = self.clock.now();
         payload::queue("OnGroupAdd", "msg", message, &StoredMessage::received(message, delivery, now), now)

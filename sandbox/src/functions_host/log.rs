@@ -1,4 +1,4 @@
-//! What happened: every invocation, and every line that the handler's process printed.
+//! The log of a host: every invocation, and every line that the handler printed.
 
 use std::{
     fmt,
@@ -12,93 +12,93 @@ use serde_json::Value;
 use tokio::sync::Notify;
 use uuid::Uuid;
 
-use crate::functions_host::local_host::{Answer, Completed};
+use super::handler_response::{Completed, HandlerResponse};
 
-/// A function that ran, or was to run.
+/// An invocation that ended.
 #[derive(Clone, Debug)]
 pub struct Invocation {
-    /// Its id, which the handler sees too.
+    /// Its id, which the handler receives too.
     pub id: Uuid,
-    /// The function.
+    /// The function's name.
     pub function: String,
-    /// What set it off.
+    /// What triggered it.
     pub cause: Cause,
-    /// 1 for the first time, more for repetitions of a failed timer or message.
+    /// 1 for the first attempt; more for retries of a timer and redeliveries of a message.
     pub attempt: u32,
-    /// When it began.
+    /// When it started.
     pub started: DateTime<Utc>,
     /// How long it took.
     pub took: Duration,
-    /// The handler's answer, if there was one.
-    pub answer: Option<Answer>,
+    /// The handler's response, if there was one.
+    pub answer: Option<HandlerResponse>,
     /// Whether it succeeded.
     pub result: Result<(), Failure>,
-    /// The handler's own words, which the host only keeps of a success.
+    /// The handler's log lines. As in the host, those of a failed invocation are dropped.
     pub logs: Vec<String>,
 }
 
-/// What set a function off.
+/// What triggered an invocation.
 #[derive(Clone, Debug)]
 pub enum Cause {
-    /// The time had come.
+    /// The schedule.
     Timer {
-        /// Or had come while no host was there.
+        /// Whether the occurrence was missed while no host ran.
         is_past_due: bool,
     },
-    /// A message, in plain text.
+    /// A queue message.
     Queue {
-        /// The queue.
+        /// The queue's name.
         queue: String,
         /// The message's id.
         message: Uuid,
-        /// The message.
+        /// The message's text, decoded.
         text: String,
-        /// What became of it.
+        /// What happened to the message.
         disposition: Disposition,
     },
-    /// A request to its route.
+    /// An HTTP request.
     Http,
     /// `POST /admin/functions/…`, or [`FunctionsHost::run`](super::FunctionsHost::run).
     Admin,
 }
 
-/// What became of a message after an invocation.
+/// What happens to a message after an invocation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Disposition {
     /// It is deleted.
     Done,
-    /// It comes back after the `visibilityTimeout`.
+    /// It is delivered again after the `visibilityTimeout`.
     Back,
-    /// It was tried often enough, and is in the poison queue.
+    /// It reached the maximum number of deliveries and moves to the poison queue.
     Poison,
 }
 
 /// Why an invocation failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Failure {
-    /// The handler said so.
+    /// The handler returned a status other than 2xx.
     Status(StatusCode),
-    /// The handler was gone, or went while it worked.
+    /// The connection to the handler failed.
     Lost(String),
-    /// It took longer than `functionTimeout`, and the handler was killed.
+    /// `functionTimeout` expired, and the handler was killed.
     TimedOut,
-    /// The handler did not get ready in two minutes, or the host had given it up.
+    /// The handler was not ready after two minutes, or the host had stopped.
     NotReady,
-    /// The host cannot read the answer.
+    /// The host cannot read the response.
     Unreadable(String),
-    /// An output could not be written; those before it were.
+    /// An output could not be written; earlier outputs were.
     Output(String),
 }
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Status(status) => write!(f, "the handler answered {status}"),
-            Self::Lost(why) => write!(f, "the handler was lost: {why}"),
+            Self::Status(status) => write!(f, "the handler returned {status}"),
+            Self::Lost(reason) => write!(f, "the handler was lost: {reason}"),
             Self::TimedOut => f.write_str("functionTimeout: the handler was killed"),
             Self::NotReady => f.write_str("the handler did not get ready"),
-            Self::Unreadable(why) => write!(f, "the handler's answer cannot be read: {why}"),
-            Self::Output(why) => write!(f, "an output cannot be written: {why}"),
+            Self::Unreadable(reason) => write!(f, "the handler's response cannot be read: {reason}"),
+            Self::Output(reason) => write!(f, "an output cannot be written: {reason}"),
         }
     }
 }
@@ -109,14 +109,14 @@ impl Invocation {
         self.result.is_ok()
     }
 
-    /// How a message left its queue, if it did, and the handler answered.
+    /// The message that left its queue, if one did.
     pub fn completed(&self) -> Option<Completed> {
         match &self.cause {
             Cause::Queue { text, disposition: Disposition::Done | Disposition::Poison, .. } => {
                 let answer = self
                     .answer
                     .clone()
-                    .unwrap_or(Answer { status: StatusCode::BAD_GATEWAY, body: Value::Null });
+                    .unwrap_or(HandlerResponse { status: StatusCode::BAD_GATEWAY, body: Value::Null });
                 Some(Completed { message: text.clone(), answer, deliveries: self.attempt })
             }
             _ => None,
@@ -124,23 +124,23 @@ impl Invocation {
     }
 }
 
-/// How loud a printed line is to the host.
+/// The level that the host gives to a printed line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Level {
-    /// On stdout.
+    /// A line on stdout.
     Information,
-    /// On stderr, with "warn" in it.
+    /// A line on stderr that contains "warn".
     Warning,
-    /// On stderr.
+    /// Another line on stderr.
     Error,
 }
 
-/// A line that the handler's process printed, or the host's own word on the process.
+/// A line that the handler's process printed, or a message of the host about the process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Line {
-    /// How loud it is.
+    /// Its level.
     pub level: Level,
-    /// The line.
+    /// Its text.
     pub text: String,
 }
 
@@ -164,27 +164,27 @@ struct Entries {
 }
 
 impl Log {
-    /// Every invocation that ended, in the order in which they did.
+    /// Every invocation that ended, in the order of their ends.
     pub fn invocations(&self) -> Vec<Invocation> {
-        self.look(|entries| entries.invocations.clone())
+        self.with_entries(|entries| entries.invocations.clone())
     }
 
-    /// Everything that was printed.
+    /// Every line.
     pub fn lines(&self) -> Vec<Line> {
-        self.look(|entries| entries.lines.clone())
+        self.with_entries(|entries| entries.lines.clone())
     }
 
-    /// Waits until an invocation ends of which `is_it` is true; one that has ended already counts.
+    /// Waits for an ended invocation that `is_it` accepts, past or future.
     pub async fn invocation(&self, is_it: impl Fn(&Invocation) -> bool) -> Invocation {
         self.find(|entries| entries.invocations.iter().find(|invocation| is_it(invocation)).cloned()).await
     }
 
-    /// Waits until a line is printed that contains `words`.
+    /// Waits for a line that contains `words`, past or future.
     pub async fn line(&self, words: &str) -> Line {
         self.find(|entries| entries.lines.iter().find(|line| line.text.contains(words)).cloned()).await
     }
 
-    /// Calls `observer` with every invocation that ends from now on, before anything follows from it.
+    /// Registers a callback for every invocation that ends. It runs before the host acts on the result.
     pub fn observe(&self, observer: impl Fn(&Invocation) + Send + 'static) {
         self.0.observers.lock().unwrap_or_else(PoisonError::into_inner).push(Box::new(observer));
     }
@@ -193,14 +193,14 @@ impl Log {
         for observer in &*self.0.observers.lock().unwrap_or_else(PoisonError::into_inner) {
             observer(&invocation);
         }
-        self.look(|entries| entries.invocations.push(invocation));
+        self.with_entries(|entries| entries.invocations.push(invocation));
         self.0.changed.notify_waiters();
     }
 
-    /// Writes a line down, as a process's output; for [`Worker`](super::Worker)s.
+    /// Appends a line; for implementations of [`Worker`](super::Worker).
     pub fn print(&self, level: Level, text: impl Into<String>) {
         let line = Line { level, text: text.into() };
-        self.look(|entries| entries.lines.push(line));
+        self.with_entries(|entries| entries.lines.push(line));
         self.0.changed.notify_waiters();
     }
 
@@ -209,21 +209,21 @@ impl Log {
             let changed = self.0.changed.notified();
             tokio::pin!(changed);
             changed.as_mut().enable();
-            if let Some(found) = self.look(|entries| look(entries)) {
+            if let Some(found) = self.with_entries(|entries| look(entries)) {
                 return found;
             }
             changed.await;
         }
     }
 
-    fn look<T>(&self, look: impl FnOnce(&mut Entries) -> T) -> T {
+    fn with_entries<T>(&self, look: impl FnOnce(&mut Entries) -> T) -> T {
         look(&mut self.0.entries.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
 impl fmt::Debug for Log {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.look(|entries| {
+        self.with_entries(|entries| {
             write!(f, "Log({} invocations, {} lines)", entries.invocations.len(), entries.lines.len())
         })
     }

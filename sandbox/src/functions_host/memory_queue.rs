@@ -1,4 +1,4 @@
-//! The product's queues in the storage account of this host.
+//! The product's queues on a [`Storage`].
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ impl MemoryQueue {
     }
 }
 
-/// The app's queues in a storage account in memory.
+/// The product's queues in this storage account.
 pub fn queues(storage: &Storage) -> Queues {
     let queue = |name| std::sync::Arc::new(MemoryQueue::new(storage, name));
     Queues { jobs: queue(JOBS), poison: queue(POISON) }
@@ -40,7 +40,7 @@ fn message(message: storage::StoredMessage) -> QueueMessage {
 }
 
 fn receipt(received: &Received) -> Result<Uuid, QueueError> {
-    received.receipt.parse().map_err(|_| QueueError("that is no receipt".to_owned()))
+    received.receipt.parse().map_err(|_| QueueError("the receipt is not a UUID".to_owned()))
 }
 
 #[async_trait]

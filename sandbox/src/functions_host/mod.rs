@@ -1,27 +1,29 @@
-//! The Functions host on this machine: it reads host.json and the function.json files, starts the handler, and sets
-//! its functions off as the real host does. `docs/ARCHITECTURE.md` says where each rule comes from, and what is
-//! left out.
+//! A simulated Azure Functions host. It reads host.json and the function.json files, starts the handler, and triggers
+//! its functions. `docs/ARCHITECTURE.md` lists the source of each rule, and what is not simulated.
 //!
-//! Reading order: [`config`] is what the files say, [`storage`] what several hosts share, [`worker`] the handler;
-//! `supervisor` keeps the handler alive; [`queue`], `timer` and [`http`] are what sets functions off; `payload` and
-//! `outputs` are an invocation and its answer; [`log`] is what happened.
+//! Reading order: [`config`] is the configuration; [`storage`] the storage account, which hosts can share; [`worker`]
+//! the handler; `supervisor` restarts it; [`queue`], `timer` and [`http`] are the triggers; `payload` and `outputs` are
+//! an invocation and its results; [`log`] records them.
 
+mod clock;
 pub mod config;
 pub mod function;
-mod host_json;
+pub mod handler_response;
+pub mod host_json;
 pub mod http;
 pub mod local_host;
 pub mod log;
 mod memory_queue;
+mod message_encoding;
 mod outputs;
 pub(crate) mod payload;
+mod plan;
 pub mod process;
 pub mod queue;
 mod reader;
 pub mod schedule;
 pub mod storage;
 mod supervisor;
-mod time;
 mod timer;
 pub mod worker;
 
@@ -37,12 +39,12 @@ use serde_json::Value;
 use tokio::{task::JoinSet, time::Instant};
 use uuid::Uuid;
 
-use self::local_host::Answer;
-
 pub use self::{
-    config::{CONTRACTS, Files, FunctionApp, Plan},
+    config::{CONTRACTS, Files, FunctionApp},
     log::{Cause, Disposition, Failure, Invocation, Log},
     memory_queue::{MemoryQueue, queues},
+    message_encoding::encode_base64,
+    plan::Plan,
     process::Process,
     reader::{ConfigError, ConfigProblem},
     storage::Storage,
@@ -50,22 +52,23 @@ pub use self::{
 };
 use self::{
     function::{Function, Trigger},
+    handler_response::HandlerResponse,
     outputs::Outputs,
     supervisor::Supervisor,
 };
 
-/// A running host: one instance of the function app, with a handler of its own. It ends when it is dropped, as if
-/// the machine were switched off.
+/// A running host: one instance of the function app with a handler of its own. Dropping it ends it without a shutdown,
+/// as a power failure would.
 pub struct FunctionsHost(Arc<Instance>);
 
-/// What opens the HTTP functions.
+/// The access keys of the HTTP functions.
 #[derive(Clone)]
 pub struct Keys {
-    /// Opens everything.
+    /// The master key: valid for everything.
     pub master: String,
-    /// Opens every function of level `function`.
+    /// The host key: valid for every function of level `function`.
     pub host: String,
-    /// Keys of single functions.
+    /// Function keys, by function.
     pub functions: BTreeMap<String, String>,
 }
 
@@ -79,23 +82,21 @@ struct Instance {
     tasks: Mutex<JoinSet<()>>,
 }
 
-/// An attempt to run a function.
-struct Ran {
+struct AttemptOutcome {
     id: Uuid,
     started: DateTime<Utc>,
     took: Duration,
-    answer: Option<Answer>,
+    answer: Option<HandlerResponse>,
     result: Result<Outputs, Failure>,
 }
 
 impl FunctionsHost {
-    /// Starts the handler and listens to everything that sets its functions off. Needs a tokio runtime; with
-    /// [`Embedded`] its time may be paused.
+    /// Starts the handler and listens to the triggers. Needs a tokio runtime; with [`Embedded`] its time may be paused.
     pub fn start(app: FunctionApp, worker: Arc<dyn Worker>, storage: Storage) -> Self {
         Self::start_with_keys(app, worker, storage, Keys::random())
     }
 
-    /// The same with keys that are known.
+    /// As [`start`](Self::start), with given keys.
     pub fn start_with_keys(app: FunctionApp, worker: Arc<dyn Worker>, storage: Storage, keys: Keys) -> Self {
         let instance = Arc::new(Instance {
             id: Uuid::new_v4(),
@@ -119,59 +120,59 @@ impl FunctionsHost {
         Self(instance)
     }
 
-    /// What happened so far.
+    /// The log.
     pub fn log(&self) -> &Log {
         &self.0.log
     }
 
-    /// What this host shares with others.
+    /// The storage account.
     pub fn storage(&self) -> &Storage {
         &self.0.storage
     }
 
-    /// What opens its HTTP functions.
+    /// The access keys.
     pub fn keys(&self) -> &Keys {
         &self.0.keys
     }
 
-    /// Runs a timer's function once, as `POST /admin/functions/{function}` does, and waits for its end.
+    /// Runs a function with a timer trigger, as `POST /admin/functions/{function}` does, and waits for its end.
     ///
     /// # Errors
-    /// When there is no such function, or it is none of a timer.
+    /// When there is no such function, or its trigger is not a timer.
     pub async fn run(&self, function: &str) -> Result<Invocation, String> {
         let found =
             self.0.app.functions.get(function).ok_or_else(|| format!("there is no function {function}"))?;
-        timer::run_by_hand(&self.0, found).await
+        timer::run_manually(&self.0, found).await
     }
 
-    /// SIGKILL for the handler, from outside, and waits until the host has noticed: what the handler was working on
-    /// fails, and it is started again, unless this was the third time.
+    /// Sends SIGKILL to the handler and waits until the host notices. Running invocations fail, and the host restarts
+    /// the handler, up to the third failure.
     pub async fn kill_worker(&self) {
         self.0.supervisor.kill_worker().await;
     }
 
-    /// The process of the handler, where it is one.
+    /// The handler's process id, if it is a process.
     pub fn worker_pid(&self) -> Option<u32> {
         self.0.supervisor.worker()?.pid()
     }
 
-    /// Waits until the handler answers.
+    /// Waits until the handler is ready; `false` if the host has stopped.
     pub async fn is_ready(&self) -> bool {
         self.0.supervisor.ready().await.is_some()
     }
 
-    /// Whether the handler failed three times, or did not get ready in time, and the host stopped.
-    pub fn has_given_up(&self) -> bool {
-        self.0.supervisor.has_given_up()
+    /// Whether the host stopped: the handler failed three times, or was not ready in time.
+    pub fn has_stopped(&self) -> bool {
+        self.0.supervisor.has_stopped()
     }
 
-    /// Waits until it has.
-    pub async fn gave_up(&self) {
-        self.0.supervisor.gave_up().await;
+    /// Waits until the host has stopped.
+    pub async fn wait_until_stopped(&self) {
+        self.0.supervisor.wait_until_stopped().await;
     }
 
-    /// Ends the host and the handler at once, as if the machine were switched off: nothing is given back, so what
-    /// was being worked on shows again when its lease is over, ten minutes after it was last renewed.
+    /// Ends the host and the handler at once. Messages are not released: they become visible when their lease expires,
+    /// ten minutes after the last renewal.
     pub fn kill(&self) {
         self.0.kill();
     }
@@ -193,7 +194,7 @@ impl fmt::Debug for FunctionsHost {
 }
 
 impl Keys {
-    /// Keys that nobody knows yet.
+    /// New random keys.
     pub fn random() -> Self {
         let key = || Uuid::new_v4().simple().to_string();
         Self { master: key(), host: key(), functions: BTreeMap::new() }
@@ -216,62 +217,62 @@ impl Instance {
     fn kill(&self) {
         self.tasks.lock().unwrap_or_else(PoisonError::into_inner).abort_all();
         self.supervisor.end();
-        self.storage.lose(self.id);
+        self.storage.abandon_host(self.id);
     }
 
-    /// One invocation, from waiting for the handler to writing the outputs.
-    async fn invoke(&self, function: &Function, payload: &Value) -> Ran {
+    /// Runs one invocation: waits for the handler, posts, and writes the outputs.
+    async fn invoke(&self, function: &Function, payload: &Value) -> AttemptOutcome {
         let (id, started, begin) = (Uuid::new_v4(), self.storage.now(), Instant::now());
         let mut answer = None;
-        let attempt = self.ask(function, id, payload.to_string(), &mut answer);
+        let attempt = self.post_invocation(function, id, payload.to_string(), &mut answer);
         let limit = self.app.host.function_timeout;
         let ended = match limit {
             Some(limit) => tokio::time::timeout(limit, attempt).await.ok(),
             None => Some(attempt.await),
         };
         let mut result = ended.unwrap_or_else(|| {
-            // There is one handler for all: everything else that it works on is lost with it.
+            // All invocations share one handler: those that run at the same time fail too.
             self.supervisor.restart();
             Err(Failure::TimedOut)
         });
         if let Ok(outputs) = &result
-            && let Err(why) = self.send(&outputs.messages)
+            && let Err(reason) = self.queue_messages(&outputs.messages)
         {
-            result = Err(Failure::Output(why));
+            result = Err(Failure::Output(reason));
         }
-        Ran { id, started, took: begin.elapsed(), answer, result }
+        AttemptOutcome { id, started, took: begin.elapsed(), answer, result }
     }
 
-    async fn ask(
+    async fn post_invocation(
         &self,
         function: &Function,
         id: Uuid,
         body: String,
-        answer: &mut Option<Answer>,
+        answer: &mut Option<HandlerResponse>,
     ) -> Result<Outputs, Failure> {
         let worker = self.supervisor.ready().await.ok_or(Failure::NotReady)?;
         let reply = worker.post(&function.name, id, body).await.map_err(|lost| Failure::Lost(lost.0))?;
         let body = serde_json::from_slice(&reply.body).unwrap_or_default();
-        *answer = Some(Answer { status: reply.status, body });
+        *answer = Some(HandlerResponse { status: reply.status, body });
         match outputs::read(function, &reply) {
             Some(result) => result,
             None => std::future::pending().await,
         }
     }
 
-    /// One after the other, and no way back: a failure leaves those behind that were sent before.
-    fn send(&self, messages: &[(String, Vec<u8>)]) -> Result<(), String> {
+    /// Not atomic: when one message fails, the earlier ones stay queued.
+    fn queue_messages(&self, messages: &[(String, Vec<u8>)]) -> Result<(), String> {
         for (queue, message) in messages {
-            if self.supervisor.has_given_up() {
+            if self.supervisor.has_stopped() {
                 return Err("the host ended".to_owned());
             }
-            self.storage.put(queue, queue::stored(message, self.app.host.queues.base64))?;
+            self.storage.put(queue, message_encoding::encode(message, self.app.host.queues.base64))?;
         }
         Ok(())
     }
 }
 
-impl Ran {
+impl AttemptOutcome {
     fn into_invocation(
         self,
         function: &Function,

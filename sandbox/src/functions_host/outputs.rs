@@ -1,4 +1,4 @@
-//! What the host makes of a handler's answer.
+//! Reads a handler's response as the host does.
 
 use axum::http::StatusCode;
 use base64::{Engine, engine::general_purpose::STANDARD};
@@ -7,19 +7,19 @@ use serde_json::{Map, Value};
 use super::{
     function::{Function, Output},
     log::Failure,
-    worker::Reply,
+    worker::RawResponse,
 };
 
-/// An answer that the host could read.
+/// The outputs of a successful invocation.
 #[derive(Debug, Default)]
 pub(super) struct Outputs {
-    /// Queues and the messages that go there, in this order.
+    /// Queue names and messages, in this order.
     pub(super) messages: Vec<(String, Vec<u8>)>,
     pub(super) answer: HttpAnswer,
     pub(super) logs: Vec<String>,
 }
 
-/// What an HTTP caller gets.
+/// The response to an HTTP caller.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct HttpAnswer {
     pub(super) status: StatusCode,
@@ -28,15 +28,15 @@ pub(super) struct HttpAnswer {
 }
 
 impl Default for HttpAnswer {
-    /// An http output that was not given.
+    /// The response when the http output is missing.
     fn default() -> Self {
         Self { status: StatusCode::OK, headers: Vec::new(), body: "{}".to_owned() }
     }
 }
 
-/// Reads an answer. `None`: the host never hears of it, and the invocation hangs (`DefaultHttpWorkerService.cs`
-/// sets no result when the body is empty or `null`).
-pub(super) fn read(function: &Function, reply: &Reply) -> Option<Result<Outputs, Failure>> {
+/// Reads a response. `None` if the host never completes the invocation: `DefaultHttpWorkerService.cs` sets no result
+/// when the body is empty or `null`.
+pub(super) fn read(function: &Function, reply: &RawResponse) -> Option<Result<Outputs, Failure>> {
     if !reply.status.is_success() {
         return Some(Err(Failure::Status(reply.status)));
     }
@@ -46,11 +46,11 @@ pub(super) fn read(function: &Function, reply: &Reply) -> Option<Result<Outputs,
     match parse(function, reply) {
         Ok(None) => None,
         Ok(Some(outputs)) => Some(Ok(outputs)),
-        Err(why) => Some(Err(Failure::Unreadable(why))),
+        Err(reason) => Some(Err(Failure::Unreadable(reason))),
     }
 }
 
-fn parse(function: &Function, reply: &Reply) -> Result<Option<Outputs>, String> {
+fn parse(function: &Function, reply: &RawResponse) -> Result<Option<Outputs>, String> {
     let content_type = reply.content_type.as_deref().unwrap_or_default();
     if !content_type.contains("json") {
         return Err(format!("its content type is {content_type:?}, not JSON"));
@@ -59,17 +59,17 @@ fn parse(function: &Function, reply: &Reply) -> Result<Option<Outputs>, String> 
     let answer = match answer {
         Value::Null => return Ok(None),
         Value::Object(answer) => answer,
-        _ => return Err("it is no object".to_owned()),
+        _ => return Err("it is not an object".to_owned()),
     };
     let logs = match property(&answer, "Logs") {
         Value::Null => Vec::new(),
         Value::Array(lines) => lines.iter().map(text).collect::<Result<_, _>>()?,
-        _ => return Err("Logs is no array".to_owned()),
+        _ => return Err("Logs is not an array".to_owned()),
     };
     let mut values = match property(&answer, "Outputs") {
         Value::Null => Map::new(),
         Value::Object(values) => values.clone(),
-        _ => return Err("Outputs is no object".to_owned()),
+        _ => return Err("Outputs is not an object".to_owned()),
     };
     match property(&answer, "ReturnValue") {
         Value::Null => {}
@@ -79,7 +79,7 @@ fn parse(function: &Function, reply: &Reply) -> Result<Option<Outputs>, String> 
         Value::Object(fields) => values.extend(fields.clone()),
         _ => return Err("it has a ReturnValue, but the function has no $return".to_owned()),
     }
-    // The host drops these without a word; whoever wrote them meant them to arrive.
+    // The host drops unknown outputs silently, which is never intended.
     if let Some(name) =
         values.keys().find(|name| !function.outputs.iter().any(|output| output.name == **name))
     {
@@ -100,7 +100,7 @@ fn parse(function: &Function, reply: &Reply) -> Result<Option<Outputs>, String> 
     Ok(Some(outputs))
 }
 
-/// The answer's own properties are found in any case; output names are not.
+/// Property names are case-insensitive, names of outputs are not.
 fn property<'a>(answer: &'a Map<String, Value>, name: &str) -> &'a Value {
     answer.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map_or(&Value::Null, |(_, value)| value)
 }
@@ -109,17 +109,16 @@ fn text(value: &Value) -> Result<String, String> {
     match value {
         Value::String(text) => Ok(text.clone()),
         Value::Number(_) | Value::Bool(_) => Ok(value.to_string()),
-        _ => Err("Logs holds something that is no text".to_owned()),
+        _ => Err("Logs contains a value that is not text".to_owned()),
     }
 }
 
-/// The messages of a queue output, as the bytes that are queued (`HttpScriptInvocationResultExtensions.cs`,
-/// `FunctionBinding.cs`).
+/// The messages of a queue output, as bytes (`HttpScriptInvocationResultExtensions.cs`, `FunctionBinding.cs`).
 fn messages(output: &Output, value: &Value) -> Vec<Vec<u8>> {
     match value {
         Value::Array(items) => items.iter().map(message).collect(),
         Value::String(text) => {
-            // A lone string that happens to be base64 is decoded, "test" as well.
+            // The host decodes a single string that is valid base64, even "test".
             if let Some(bytes) = STANDARD.decode(text).ok().filter(|_| !output.is_binary) {
                 return vec![bytes];
             }
@@ -133,7 +132,7 @@ fn messages(output: &Output, value: &Value) -> Vec<Vec<u8>> {
     }
 }
 
-/// Newtonsoft's `JToken.ToString()`: a string as it is, anything else indented.
+/// As Newtonsoft's `JToken.ToString()`: strings unchanged, other values indented.
 fn message(value: &Value) -> Vec<u8> {
     match value {
         Value::String(text) => text.clone().into_bytes(),
@@ -141,10 +140,10 @@ fn message(value: &Value) -> Vec<u8> {
     }
 }
 
-/// `{statusCode|status, headers, body}`. Text unless the headers say otherwise; a body that is no string is written
-/// indented.
+/// Reads `{statusCode|status, headers, body}`. The default content type is text; a body that is not a string is written
+/// as indented JSON.
 fn http_answer(value: &Value) -> Result<HttpAnswer, String> {
-    // Without the value: it may hold a code.
+    // The message omits the value, which may contain a code.
     let unreadable = || "the http output is not of the form {statusCode, headers, body}".to_owned();
     let fields = value.as_object().ok_or_else(unreadable)?;
     let status = match (property(fields, "statusCode"), property(fields, "status")) {

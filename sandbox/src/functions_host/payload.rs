@@ -1,7 +1,7 @@
-//! Invocations in the exact form of the host's default mode.
+//! Invocations in the wire format of the host's default mode (no request forwarding).
 //!
-//! Strings, and whatever else is neither an object nor a date, are JSON-encoded once more
-//! (azure-functions-host, `ScriptInvocationContextExtensions.cs`).
+//! Strings, and all values but objects and dates, are JSON-encoded a second time (azure-functions-host,
+//! `ScriptInvocationContextExtensions.cs`).
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Map, Value, json};
@@ -9,8 +9,8 @@ use uuid::Uuid;
 
 use super::storage::{ScheduleStatus, StoredMessage};
 
-/// A queue message's invocation: its text as an encoded string, and the top-level fields of its JSON copied over
-/// the metadata, whatever stood there before (`Utility.ApplyBindingData`).
+/// The invocation for a queue message: its text, and the top-level fields of its JSON in the metadata, where they
+/// replace entries of the same name (`Utility.ApplyBindingData`).
 pub(crate) fn queue(
     function: &str,
     binding: &str,
@@ -40,7 +40,7 @@ pub(crate) fn queue(
     json!({"Data": {binding: encoded(text)}, "Metadata": metadata})
 }
 
-/// A timer's invocation. Without a monitor, and when it is run by hand before it ever ran, there is no status.
+/// The invocation for a timer. There is no status without `useMonitor`, or for a manual run before the first one.
 pub(crate) fn timer(
     function: &str,
     binding: &str,
@@ -57,15 +57,14 @@ pub(crate) fn timer(
     json!({"Data": {binding: timer}, "Metadata": {"sys": sys(function, now)}})
 }
 
-/// An HTTP request's invocation.
 pub(crate) fn http(function: &str, binding: &str, request: Value, now: DateTime<Utc>) -> Value {
     let metadata = json!({"Query": request["Query"], "Headers": {}, "sys": sys(function, now)});
     json!({"Data": {binding: request}, "Metadata": metadata})
 }
 
-/// What an invocation says from its first repetition on by the function's retry policy.
-pub(super) fn retry_context(count: u32, most: i64, exception: &str) -> Value {
-    json!({"RetryCount": count, "MaxRetryCount": most, "Exception": {"StoredMessage": exception}})
+/// The `RetryContext` of a retry by the function's retry policy.
+pub(super) fn retry_context(count: u32, max: i64, exception: &str) -> Value {
+    json!({"RetryCount": count, "MaxRetryCount": max, "Exception": {"Message": exception}})
 }
 
 fn sys(function: &str, now: DateTime<Utc>) -> Value {
@@ -73,7 +72,6 @@ fn sys(function: &str, now: DateTime<Utc>) -> Value {
     json!({"MethodName": function, "UtcNow": now, "RandGuid": Uuid::new_v4()})
 }
 
-/// A string as the host sends it: JSON-encoded once more.
 fn encoded(text: &str) -> String {
     Value::from(text).to_string()
 }

@@ -1,4 +1,4 @@
-//! A handler as a process of its own, started as host.json says.
+//! A handler in a process of its own, started as host.json says.
 
 use std::{
     collections::BTreeMap,
@@ -21,24 +21,23 @@ use uuid::Uuid;
 use super::{
     config::FunctionApp,
     log::{Level, Log},
-    worker::{KILLED, Lost, Reply, Running, Worker, exit_code},
+    worker::{ConnectionLost, KILLED, RawResponse, RunningWorker, Worker, exit_code},
 };
 
-/// Starts the handler's process, with the app's settings and what the host adds in its environment.
+/// Starts the handler's process with the app settings and the host's own variables in its environment.
 #[derive(Clone, Debug)]
 pub struct Process {
-    /// What the app's paths are relative to.
     root: PathBuf,
-    /// Stands in for `defaultExecutablePath`.
+    /// Replaces `defaultExecutablePath`.
     executable: Option<PathBuf>,
     client: Client,
 }
 
 impl Process {
-    /// The process of host.json in the function app at `root`, or `executable` in its place.
+    /// The handler of the function app at `root`, or `executable` instead.
     ///
     /// # Errors
-    /// When there can be no HTTP client.
+    /// When the HTTP client cannot be built.
     pub fn new(root: impl Into<PathBuf>, executable: Option<PathBuf>) -> Result<Self, String> {
         let client = firstpass::startup::loopback_client().map_err(|report| report.to_string())?;
         Ok(Self { root: root.into(), executable, client })
@@ -49,7 +48,7 @@ impl Process {
         let settings = app.settings.names().filter_map(|name| Some((name, app.settings.get(name)?)));
         let mut environment: BTreeMap<String, String> =
             settings.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-        // HttpWorkerProcess.cs
+        // Source: HttpWorkerProcess.cs
         for (name, value) in [
             ("FUNCTIONS_CUSTOMHANDLER_PORT", port.to_string()),
             ("FUNCTIONS_CUSTOMHANDLER_WORKER_ID", worker.clone()),
@@ -65,7 +64,7 @@ impl Process {
 
 #[async_trait]
 impl Worker for Process {
-    async fn start(&self, app: &FunctionApp, log: &Log) -> io::Result<Arc<dyn Running>> {
+    async fn start(&self, app: &FunctionApp, log: &Log) -> io::Result<Arc<dyn RunningWorker>> {
         let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
         let executable = self.executable.clone().unwrap_or_else(|| self.root.join(&app.host.executable));
         let mut child = Command::new(executable)
@@ -77,19 +76,23 @@ impl Worker for Process {
             .stderr(Stdio::piped())
             .kill_on_drop(true)
             .spawn()?;
-        listen(child.stdout.take(), log.clone(), |_| Level::Information);
-        // WorkerProcess.cs: whatever contains "warn" is a warning.
-        listen(child.stderr.take(), log.clone(), |line| {
+        forward_lines(child.stdout.take(), log.clone(), |_| Level::Information);
+        // A stderr line that contains "warn" is a warning (WorkerProcess.cs).
+        forward_lines(child.stderr.take(), log.clone(), |line| {
             if line.to_ascii_lowercase().contains("warn") { Level::Warning } else { Level::Error }
         });
         let pid = child.id();
         let (exit, kill) = (watch::Sender::new(None), Arc::new(Notify::new()));
-        tokio::spawn(watch_over(child, exit.clone(), kill.clone()));
-        Ok(Arc::new(Life { client: self.client.clone(), port, pid, exit, kill }))
+        tokio::spawn(supervise(child, exit.clone(), kill.clone()));
+        Ok(Arc::new(ProcessHandle { client: self.client.clone(), port, pid, exit, kill }))
     }
 }
 
-fn listen(stream: Option<impl AsyncRead + Send + Unpin + 'static>, log: Log, level: fn(&str) -> Level) {
+fn forward_lines(
+    stream: Option<impl AsyncRead + Send + Unpin + 'static>,
+    log: Log,
+    level: fn(&str) -> Level,
+) {
     let Some(stream) = stream else { return };
     tokio::spawn(async move {
         let mut lines = BufReader::new(stream).lines();
@@ -99,22 +102,21 @@ fn listen(stream: Option<impl AsyncRead + Send + Unpin + 'static>, log: Log, lev
     });
 }
 
-/// Waits for the process to end, or ends it.
-async fn watch_over(mut child: Child, exit: watch::Sender<Option<i32>>, kill: Arc<Notify>) {
+async fn supervise(mut child: Child, exit: watch::Sender<Option<i32>>, kill: Arc<Notify>) {
     let status = tokio::select! {
         status = child.wait() => status,
         () = kill.notified() => {
-            // Fails for a process that has just ended.
+            // Fails if the process has just exited.
             drop(child.start_kill());
             child.wait().await
         }
     };
-    // A process that a signal ended has no code of its own.
+    // A process that a signal ended has no exit code.
     let code = status.ok().and_then(|status| status.code()).unwrap_or(KILLED);
     exit.send_replace(Some(code));
 }
 
-struct Life {
+struct ProcessHandle {
     client: Client,
     port: u16,
     pid: Option<u32>,
@@ -122,20 +124,20 @@ struct Life {
     kill: Arc<Notify>,
 }
 
-impl Drop for Life {
+impl Drop for ProcessHandle {
     fn drop(&mut self) {
         self.kill();
     }
 }
 
 #[async_trait]
-impl Running for Life {
+impl RunningWorker for ProcessHandle {
     async fn is_ready(&self) -> bool {
         self.client.get(format!("http://127.0.0.1:{}/", self.port)).send().await.is_ok()
     }
 
-    async fn post(&self, function: &str, id: Uuid, body: String) -> Result<Reply, Lost> {
-        let lost = |error: reqwest::Error| Lost(format!("no answer: {}", error.without_url()));
+    async fn post(&self, function: &str, id: Uuid, body: String) -> Result<RawResponse, ConnectionLost> {
+        let lost = |error: reqwest::Error| ConnectionLost(format!("no response: {}", error.without_url()));
         let response = self
             .client
             .post(format!("http://127.0.0.1:{}/{function}", self.port))
@@ -151,10 +153,10 @@ impl Running for Life {
         let content_type = content_type.and_then(|value| value.to_str().ok()).map(str::to_owned);
         let status = response.status();
         let body = response.bytes().await.map_err(lost)?;
-        Ok(Reply { status, content_type, body })
+        Ok(RawResponse { status, content_type, body })
     }
 
-    async fn ended(&self) -> i32 {
+    async fn wait_for_exit(&self) -> i32 {
         exit_code(&self.exit).await
     }
 

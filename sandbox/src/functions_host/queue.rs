@@ -1,34 +1,25 @@
-//! The queue trigger: at least once, several at a time, a few times, then the poison queue (azure-webjobs-sdk
-//! `QueueListener.cs`, `QueueProcessor.cs`; the real host polls, here a message is seen at once).
+//! The queue trigger: several messages at a time, each delivered at least once and at most `maxDequeueCount` times,
+//! then moved to the poison queue (azure-webjobs-sdk `QueueListener.cs`, `QueueProcessor.cs`). The real host polls;
+//! here a new message is received at once.
 
 use std::sync::{
     Arc,
     atomic::{AtomicUsize, Ordering},
 };
 
-use base64::{Engine, engine::general_purpose::STANDARD};
 use chrono::TimeDelta;
 
 use super::{
     Instance,
     function::Function,
     log::{Cause, Disposition, Level},
-    payload,
+    message_encoding, payload,
     storage::StoredMessage,
 };
 
 const POISON: &str = "-poison";
 
-/// A message's text as it must stand in a queue whose `messageEncoding` is base64.
-pub fn encoded(text: &str) -> String {
-    STANDARD.encode(text)
-}
-
-pub(super) fn stored(message: &[u8], base64: bool) -> String {
-    if base64 { STANDARD.encode(message) } else { String::from_utf8_lossy(message).into_owned() }
-}
-
-/// Messages that an instance is working on.
+/// Counts the messages that an instance processes.
 struct InFlight {
     count: Arc<AtomicUsize>,
     host: Arc<Instance>,
@@ -44,31 +35,30 @@ impl InFlight {
 impl Drop for InFlight {
     fn drop(&mut self) {
         self.count.fetch_sub(1, Ordering::SeqCst);
-        self.host.storage.time().ring();
+        self.host.storage.clock().notify();
     }
 }
 
-/// Fetches messages and works on them, for as long as there is a handler to be hoped for.
 pub(super) async fn listen(host: Arc<Instance>, function: Function, queue: String) {
     tokio::select! {
-        () = host.supervisor.gave_up() => {}
-        () = take_messages(&host, &function, &queue) => {}
+        () = host.supervisor.wait_until_stopped() => {}
+        () = receive_messages(&host, &function, &queue) => {}
     }
 }
 
-async fn take_messages(host: &Arc<Instance>, function: &Function, queue: &str) {
+async fn receive_messages(host: &Arc<Instance>, function: &Function, queue: &str) {
     let options = host.app.host.queues;
-    let at_work = Arc::new(AtomicUsize::new(0));
+    let in_flight_count = Arc::new(AtomicUsize::new(0));
     loop {
-        let batch = host.storage.time().find(|_| {
-            if at_work.load(Ordering::SeqCst) > options.new_batch_threshold {
+        let batch = host.storage.clock().wait_for(|_| {
+            if in_flight_count.load(Ordering::SeqCst) > options.new_batch_threshold {
                 return Err(None);
             }
             let messages = host.storage.receive(queue, options.batch_size, host.id);
             if messages.is_empty() { Err(host.storage.next_visible(queue)) } else { Ok(messages) }
         });
         for message in batch.await {
-            let in_flight = InFlight::new(&at_work, host);
+            let in_flight = InFlight::new(&in_flight_count, host);
             let (host, function, queue) = (host.clone(), function.clone(), queue.to_owned());
             host.clone().spawn(async move {
                 handle(&host, &function, &queue, &message).await;
@@ -81,14 +71,17 @@ async fn take_messages(host: &Arc<Instance>, function: &Function, queue: &str) {
 async fn handle(host: &Instance, function: &Function, queue: &str, message: &StoredMessage) {
     let options = host.app.host.queues;
     let storage = &host.storage;
-    // A worker that dies with its host never says that it failed: the count goes on, and here it ends.
-    let text = match plain(message, options.base64) {
+    // A handler that ended with its host has counted this delivery already.
+    let text = match message_encoding::decode(&message.text, options.base64) {
         Some(text) if message.dequeue_count <= options.max_dequeue_count => text,
         text => {
-            let why = if text.is_some() { "it was tried often enough" } else { "it is not base64" };
-            host.log
-                .print(Level::Error, format!("StoredMessage {} of {queue} is poison: {why}.", message.id));
-            give_up(host, queue, message);
+            let reason = if text.is_some() {
+                "it reached the maximum number of deliveries"
+            } else {
+                "it is not base64"
+            };
+            host.log.print(Level::Error, format!("Message {} of {queue} is poison: {reason}.", message.id));
+            move_to_poison(host, queue, message);
             return;
         }
     };
@@ -104,7 +97,7 @@ async fn handle(host: &Instance, function: &Function, queue: &str, message: &Sto
     host.log.write(invocation);
     match disposition {
         Disposition::Done => storage.delete(queue, message.receipt),
-        Disposition::Poison => give_up(host, queue, message),
+        Disposition::Poison => move_to_poison(host, queue, message),
         Disposition::Back => {
             let delay = TimeDelta::from_std(options.visibility_timeout).unwrap_or_default();
             storage.release(queue, message.receipt, delay);
@@ -112,20 +105,11 @@ async fn handle(host: &Instance, function: &Function, queue: &str, message: &Sto
     }
 }
 
-/// `None` for a message that does not have the encoding that host.json speaks of.
-fn plain(message: &StoredMessage, base64: bool) -> Option<String> {
-    if base64 {
-        String::from_utf8(STANDARD.decode(&message.text).ok()?).ok()
-    } else {
-        Some(message.text.clone())
-    }
-}
-
-/// Into the poison queue; what fails there is gone.
-fn give_up(host: &Instance, queue: &str, message: &StoredMessage) {
+/// Moves a message to the poison queue. One that is in a poison queue already is deleted.
+fn move_to_poison(host: &Instance, queue: &str, message: &StoredMessage) {
     let poison = format!("{queue}{POISON}");
     if !queue.ends_with(POISON) && poison.len() <= 63 {
-        // It fitted before, and so it does now.
+        // Cannot fail: the message is no longer than before.
         drop(host.storage.put(&poison, message.text.clone()));
     }
     host.storage.delete(queue, message.receipt);

@@ -1,27 +1,28 @@
-//! Reading JSON strictly: every problem is remembered with its file and its place, and reading goes on.
+//! A strict JSON reader: it collects every problem with its file and JSON pointer, and continues.
 
 use std::{cell::RefCell, collections::BTreeMap, fmt, ops::RangeInclusive, time::Duration};
 
+use firstpass::settings::Environment;
 use serde_json::Value;
 
-/// Something that the host would refuse, or silently understand in another way than it reads.
+/// Something that the host refuses, or silently reads in another way than expected.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigProblem {
-    /// The file, or the setting that overrides it.
+    /// The file, or the setting that overrides the value.
     pub file: String,
-    /// Where in it, as a JSON pointer (RFC 6901).
-    pub place: String,
+    /// The JSON pointer (RFC 6901).
+    pub pointer: String,
     /// What is wrong.
     pub what: String,
 }
 
 impl fmt::Display for ConfigProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}#{}: {}", self.file, self.place, self.what)
+        write!(f, "{}#{}: {}", self.file, self.pointer, self.what)
     }
 }
 
-/// All problems, one in each line.
+/// All problems, one on each line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigError(pub Vec<ConfigProblem>);
 
@@ -34,28 +35,28 @@ impl fmt::Display for ConfigError {
 
 impl std::error::Error for ConfigError {}
 
-/// Where problems go.
+/// Collects problems.
 #[derive(Default)]
 pub(super) struct ConfigReader {
     problems: RefCell<Vec<ConfigProblem>>,
-    /// Places that settings override, and the settings.
+    /// File and JSON pointer of each overridden value, with the setting's name.
     overridden: BTreeMap<(String, String), String>,
 }
 
 impl ConfigReader {
-    pub(super) fn problem(&self, file: &str, place: &str, what: impl Into<String>) {
-        let file = self.overridden.get(&(file.to_owned(), place.to_owned())).map_or(file, String::as_str);
-        let problem = ConfigProblem { file: file.to_owned(), place: place.to_owned(), what: what.into() };
+    pub(super) fn problem(&self, file: &str, pointer: &str, what: impl Into<String>) {
+        let file = self.overridden.get(&(file.to_owned(), pointer.to_owned())).map_or(file, String::as_str);
+        let problem = ConfigProblem { file: file.to_owned(), pointer: pointer.to_owned(), what: what.into() };
         self.problems.borrow_mut().push(problem);
     }
 
-    /// From now on `setting` is to blame for what stands in this place.
-    pub(super) fn overrides(&mut self, file: &str, place: &str, setting: &str) {
-        self.overridden.insert((file.to_owned(), place.to_owned()), setting.to_owned());
+    /// Reports problems of this value under the name of `setting`.
+    pub(super) fn overrides(&mut self, file: &str, pointer: &str, setting: &str) {
+        self.overridden.insert((file.to_owned(), pointer.to_owned()), setting.to_owned());
     }
 
     pub(super) fn root<'a>(&'a self, file: &'a str, value: &'a Value) -> Node<'a> {
-        Node { reader: self, file, place: String::new(), value }
+        Node { reader: self, file, pointer: String::new(), value }
     }
 
     pub(super) fn finish(self) -> Vec<ConfigProblem> {
@@ -63,18 +64,18 @@ impl ConfigReader {
     }
 }
 
-/// A value, and where it stands.
+/// A JSON value and its location.
 #[derive(Clone)]
 pub(super) struct Node<'a> {
     reader: &'a ConfigReader,
     file: &'a str,
-    place: String,
+    pointer: String,
     value: &'a Value,
 }
 
 impl<'a> Node<'a> {
     pub(super) fn problem<T>(&self, what: impl Into<String>) -> Option<T> {
-        self.reader.problem(self.file, &self.place, what);
+        self.reader.problem(self.file, &self.pointer, what);
         None
     }
 
@@ -84,16 +85,17 @@ impl<'a> Node<'a> {
 
     fn child(&self, name: &str, value: &'a Value) -> Node<'a> {
         let name = name.replace('~', "~0").replace('/', "~1");
-        Node { value, place: format!("{}/{name}", self.place), ..*self }
+        Node { value, pointer: format!("{}/{name}", self.pointer), ..*self }
     }
 
-    /// An object with no other properties than these: the host ignores others, whatever their author meant.
+    /// Checks that the value is an object without unknown properties, which the host would ignore.
     pub(super) fn object(self, known: &[&str]) -> Option<Self> {
         let Some(properties) = self.value.as_object() else { return self.wrong("an object") };
         for (name, value) in properties.iter().filter(|(name, _)| !known.contains(&name.as_str())) {
             let meant = known.iter().find(|known| known.eq_ignore_ascii_case(name));
             let meant = meant.map(|known| format!(" (it is written {known})")).unwrap_or_default();
-            self.child(name, value).problem::<()>(format!("is no property that the host knows here{meant}"));
+            self.child(name, value)
+                .problem::<()>(format!("is not a property that the host knows here{meant}"));
         }
         Some(self)
     }
@@ -134,17 +136,31 @@ impl<'a> Node<'a> {
         })
     }
 
+    /// The text with every `%NAME%` replaced by the setting of that name.
+    pub(super) fn resolved(&self, settings: &Environment) -> Option<String> {
+        let mut parts = self.text()?.split('%');
+        let mut resolved = parts.next()?.to_owned();
+        while let Some(name) = parts.next() {
+            let Some(after) = parts.next() else { return self.problem("has an unpaired %") };
+            match settings.get(name) {
+                Some(value) => resolved.push_str(value),
+                None => return self.problem(format!("%{name}% is not a setting")),
+            }
+            resolved.push_str(after);
+        }
+        Some(resolved)
+    }
+
     pub(super) fn time_span(&self) -> Option<Duration> {
         time_span(self.text()?).map_or_else(|what| self.problem(format!("{what}: {}", self.value)), Some)
     }
 }
 
-/// A .NET TimeSpan as people mean it: `[days.]hours:minutes:seconds`.
+/// Parses a .NET TimeSpan of the form `[days.]hours:minutes:seconds`.
 ///
-/// `TimeSpan.Parse` also takes a lone number, as *days*, and an hours part of 24 and more, as days too: whoever
-/// writes that means something else.
+/// `TimeSpan.Parse` reads a single number, and hours from 24 on, as days. Both are refused as probable mistakes.
 fn time_span(text: &str) -> Result<Duration, String> {
-    const FORM: &str = "is no TimeSpan of the form [d.]hh:mm:ss";
+    const FORM: &str = "is not a TimeSpan of the form [d.]hh:mm:ss";
     let (days, clock) = match text.split_once('.') {
         Some((days, clock)) if clock.contains(':') => (days, clock),
         _ => ("0", text),

@@ -1,10 +1,10 @@
-//! NCRONTAB, the timer trigger's schedule: five fields, or six with seconds first; always UTC here.
+//! NCRONTAB, the schedule of timer triggers: five fields, or six with seconds first; always in UTC here.
 //!
-//! The occurrences are croner's. What croner and NCRONTAB understand differently is translated or refused before
-//! (atifaziz/NCrontab, `CrontabFieldImpl.cs` and `CrontabSchedule.cs`): a day must fit the day of the month *and* the
-//! day of the week; `5/15` runs on to the field's end; names may be longer than three letters; there is no 7 for
-//! Sunday, no `?`, `L`, `W`, `#` and no `@daily`. A range that ends before it begins is swapped by NCRONTAB, which
-//! nobody who writes `FRI-MON` means, so it is refused.
+//! croner computes the occurrences. Where it differs from NCRONTAB, the text is translated or refused first
+//! (atifaziz/NCrontab, `CrontabFieldImpl.cs` and `CrontabSchedule.cs`): the day of the month *and* the day of the week
+//! must match; `5/15` extends to the end of the field; names may have more than three letters; 7 is not Sunday; `?`,
+//! `L`, `W`, `#` and `@daily` do not exist. NCRONTAB swaps the ends of a reversed range such as `FRI-MON`; here it is
+//! refused as a probable mistake.
 
 use std::{fmt, str::FromStr};
 
@@ -53,7 +53,7 @@ const FIELDS: [Field; 6] = [
 ];
 
 impl Schedule {
-    /// The first occurrence after `time`; never, for a day such as 30 February.
+    /// The first occurrence after `time`; `None` for a date that does not exist, such as 30 February.
     pub fn after(&self, time: DateTime<Utc>) -> Option<DateTime<Utc>> {
         self.cron.find_next_occurrence(&time, false).ok()
     }
@@ -67,7 +67,9 @@ impl FromStr for Schedule {
         match fields.len() {
             5 => fields.insert(0, "0"),
             6 => {}
-            count => return Err(format!("has {count} fields; NCRONTAB has five, or six with seconds first")),
+            count => {
+                return Err(format!("has {count} fields; NCRONTAB requires five, or six with seconds first"));
+            }
         }
         let translated: Result<Vec<String>, String> =
             FIELDS.iter().zip(fields).map(|(field, text)| field.translate(text)).collect();
@@ -85,7 +87,7 @@ impl fmt::Display for Schedule {
 }
 
 impl Field {
-    /// A list in numbers that both understand alike.
+    /// The field in numbers, a form that croner and NCRONTAB read alike.
     fn translate(&self, text: &str) -> Result<String, String> {
         let items: Result<Vec<String>, String> = text.split(',').map(|item| self.item(item)).collect();
         Ok(items?.join(","))
@@ -103,7 +105,7 @@ impl Field {
             (value, None) => (self.value(value)?, self.value(value)?),
         };
         if first > last {
-            return Err(format!("{range} in the field {} ends before it begins", self.name));
+            return Err(format!("{range} in the field {} is reversed", self.name));
         }
         Ok(match (first, last, step.unwrap_or(1)) {
             (first, last, 1) if (first, last) == (self.min, self.max) => "*".to_owned(),
@@ -115,17 +117,17 @@ impl Field {
     fn step(&self, text: &str) -> Result<u32, String> {
         match text.parse() {
             Ok(step) if step > 0 => Ok(step),
-            _ => Err(format!("{text:?} is no step of the field {}", self.name)),
+            _ => Err(format!("{text:?} is not a step of the field {}", self.name)),
         }
     }
 
     fn value(&self, text: &str) -> Result<u32, String> {
-        let wrong = || format!("{text:?} is no {}: {} to {}", self.name, self.min, self.max);
+        let wrong = || format!("{text:?} is not a {}: {} to {}", self.name, self.min, self.max);
         if text.starts_with(|c: char| c.is_ascii_digit()) {
             let value = text.parse().map_err(|_| wrong())?;
             return if (self.min..=self.max).contains(&value) { Ok(value) } else { Err(wrong()) };
         }
-        // NCRONTAB takes any beginning of a name, even `J`; three letters are what people mean.
+        // NCRONTAB accepts any prefix of a name, even `J`; here it must have three letters.
         let text = text.to_ascii_lowercase();
         let named =
             self.names.iter().zip(self.min..).find(|(name, _)| text.len() >= 3 && name.starts_with(&text));

@@ -1,4 +1,4 @@
-//! The storage account behind the host: queues, and what timers remember. Several hosts can share one.
+//! The host's storage account: queues, and the status and locks of timers. Several hosts can share it.
 
 use std::{
     collections::BTreeMap,
@@ -10,24 +10,24 @@ use chrono::{DateTime, TimeDelta, Utc};
 use firstpass::clock::Clock;
 use uuid::Uuid;
 
-use super::{queue::encoded, time::Time};
+use super::{clock::NotifiableClock, message_encoding::encode_base64};
 
-/// How long a message that a host works on stays hidden; a host that lives renews it.
+/// How long a received message stays hidden; a running host renews the lease.
 pub const LEASE: TimeDelta = TimeDelta::minutes(10);
-/// A living host renews the lease of a message this often.
+/// How often a running host renews the lease of a message.
 const RENEWAL: TimeDelta = TimeDelta::minutes(5);
-/// How long the lock of a timer outlives its host.
+/// How long a timer's lock remains after its host has died.
 const LOCK: TimeDelta = TimeDelta::seconds(60);
-/// What a message holds at most, as it is stored.
+/// In bytes.
 const MAX_MESSAGE: usize = 64 * 1024;
 const TIME_TO_LIVE: TimeDelta = TimeDelta::days(7);
 
-/// A storage account in memory, in the time of one clock. Cheap to clone: clones share the account.
+/// A storage account in memory, on the time of one clock. Cheap to clone: clones share the account.
 #[derive(Clone)]
 pub struct Storage(Arc<Inner>);
 
 struct Inner {
-    time: Time,
+    clock: NotifiableClock,
     state: Mutex<State>,
 }
 
@@ -37,22 +37,22 @@ struct State {
     timers: BTreeMap<String, Timer>,
 }
 
-/// A message in a queue.
+/// A queue message.
 #[derive(Clone, Debug)]
 pub struct StoredMessage {
-    /// The service's id for it.
+    /// The message's id.
     pub id: Uuid,
-    /// As it is stored: with `messageEncoding` base64, that.
+    /// The stored text: base64 if that is the queue's `messageEncoding`.
     pub text: String,
-    /// When it was put.
+    /// When it was inserted.
     pub inserted: DateTime<Utc>,
-    /// When it goes by itself.
+    /// When it is deleted automatically.
     pub expires: DateTime<Utc>,
     /// How often it was received.
     pub dequeue_count: u32,
-    /// From when on it can be received.
+    /// When it becomes visible.
     pub visible: DateTime<Utc>,
-    /// The receipt of the last receiver, without which nobody deletes it.
+    /// The pop receipt of the last receiver, required to delete the message.
     pub receipt: Uuid,
     holder: Option<Holder>,
 }
@@ -63,14 +63,14 @@ struct Holder {
     since: DateTime<Utc>,
 }
 
-/// What a timer with `useMonitor` remembers.
+/// The stored status of a timer with `useMonitor`.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ScheduleStatus {
-    /// When it last ran.
+    /// The last run.
     pub last: Option<DateTime<Utc>>,
-    /// When it is to run next.
+    /// The next run.
     pub next: DateTime<Utc>,
-    /// When this was written.
+    /// When the status was stored.
     pub updated: DateTime<Utc>,
 }
 
@@ -78,7 +78,7 @@ pub struct ScheduleStatus {
 struct Timer {
     status: Option<ScheduleStatus>,
     locked_by: Option<Uuid>,
-    /// Left behind by a host that died.
+    /// The end of a lock whose host died.
     locked_until: Option<DateTime<Utc>>,
 }
 
@@ -96,7 +96,7 @@ impl StoredMessage {
         }
     }
 
-    /// A message that was put just `now`, and is received for the `delivery`th time.
+    /// A message that was inserted `now` and received for the `delivery`th time.
     pub(crate) fn received(text: &str, delivery: u32, now: DateTime<Utc>) -> Self {
         let message = Self::new(text.to_owned(), now);
         Self { dequeue_count: delivery, visible: now + LEASE, receipt: Uuid::new_v4(), ..message }
@@ -104,55 +104,52 @@ impl StoredMessage {
 }
 
 impl Storage {
-    /// Puts every event into `queue`, as an event subscription to a storage queue does. An event that is too long for
-    /// the queue is dropped, as Event Grid does without a dead-letter destination.
+    /// A sink for events of Event Grid: puts each one into `queue`. As with Event Grid without a
+    /// dead-letter destination, an event that is too long is dropped.
     pub fn event_sink(&self, queue: &str) -> impl Fn(String, TimeDelta) + Send + 'static {
         let (storage, queue) = (self.clone(), queue.to_owned());
-        move |event, delay| drop(storage.put_later(&queue, encoded(&event), delay))
+        move |event, delay| drop(storage.put_later(&queue, encode_base64(&event), delay))
     }
 
-    /// An empty account whose time `clock` tells.
+    /// An empty account.
     pub fn new(clock: Clock) -> Self {
-        Self(Arc::new(Inner { time: Time::new(clock), state: Mutex::default() }))
+        Self(Arc::new(Inner { clock: NotifiableClock::new(clock), state: Mutex::default() }))
     }
 
-    /// What time it is.
+    /// The account's time.
     pub fn now(&self) -> DateTime<Utc> {
-        self.time().now()
+        self.clock().now()
     }
 
-    /// To be called when the clock was set: whoever waits for a time looks at the clock again.
-    pub fn clock_was_set(&self) {
-        self.time().ring();
+    /// Call this after the clock was set: tasks that wait for a time check it again.
+    pub fn notify_clock_changed(&self) {
+        self.clock().notify();
     }
 
-    /// Puts a message as it is, and makes the queue if it is missing. To reach a function through a queue whose
-    /// `messageEncoding` is base64, encode it: [`encoded`](super::queue::encoded).
+    /// Inserts a message and creates a missing queue. If the `messageEncoding` of the queue is base64, encode the text
+    /// first: [`encode_base64`].
     ///
     /// # Errors
-    /// When it is longer than a message may be.
+    /// When the text is longer than 64 KiB.
     pub fn put(&self, queue: &str, text: String) -> Result<(), String> {
         self.put_later(queue, text, TimeDelta::zero())
     }
 
-    /// The same, after a while.
+    /// As [`Storage::put`], with a delay.
     ///
     /// # Errors
     /// As [`Storage::put`].
     pub fn put_later(&self, queue: &str, text: String, delay: TimeDelta) -> Result<(), String> {
         if text.len() > MAX_MESSAGE {
-            return Err(format!(
-                "a message of {} bytes is more than the {MAX_MESSAGE} that the queue takes",
-                text.len()
-            ));
+            return Err(format!("the message has {} bytes; the maximum is {MAX_MESSAGE}", text.len()));
         }
         let message = StoredMessage::new(text, self.now() + delay);
         self.lock().queues.entry(queue.to_owned()).or_default().push(message);
-        self.time().ring();
+        self.clock().notify();
         Ok(())
     }
 
-    /// All messages of a queue, those included that are hidden; oldest first.
+    /// All messages of a queue, also hidden ones, oldest first.
     pub fn messages(&self, queue: &str) -> Vec<StoredMessage> {
         self.lock().queues.get(queue).cloned().unwrap_or_default()
     }
@@ -162,34 +159,34 @@ impl Storage {
         self.lock().queues.keys().cloned().collect()
     }
 
-    /// Waits until a queue holds no message, visible or hidden.
-    pub async fn drained(&self, queue: &str) {
-        self.time().find(|_| if self.messages(queue).is_empty() { Ok(()) } else { Err(None) }).await;
+    /// Waits until the queue has no message, visible or hidden.
+    pub async fn wait_until_empty(&self, queue: &str) {
+        self.clock().wait_for(|_| if self.messages(queue).is_empty() { Ok(()) } else { Err(None) }).await;
     }
 
-    /// The next time at which a hidden message of a queue shows again, if nobody works on it.
+    /// When the next hidden message becomes visible that no host has received.
     pub fn next_visible(&self, queue: &str) -> Option<DateTime<Utc>> {
         let state = self.lock();
         state.queues.get(queue)?.iter().filter(|message| message.holder.is_none()).map(|m| m.visible).min()
     }
 
-    pub(super) fn time(&self) -> &Time {
-        &self.0.time
+    pub(super) fn clock(&self) -> &NotifiableClock {
+        &self.0.clock
     }
 
-    /// The first visible messages of a queue, left where they are.
+    /// The first visible messages; their dequeue count does not change.
     pub(crate) fn peek(&self, queue: &str, count: usize) -> Vec<StoredMessage> {
         let now = self.now();
         let is_visible = |m: &StoredMessage| m.holder.is_none() && m.visible <= now && m.expires > now;
         self.messages(queue).into_iter().filter(is_visible).take(count).collect()
     }
 
-    /// Up to `count` visible messages for `host`, hidden from now on as long as it lives, and a lease longer.
+    /// Receives up to `count` messages for `host`. They stay hidden until the host has died and the lease has expired.
     pub(super) fn receive(&self, queue: &str, count: usize, host: Uuid) -> Vec<StoredMessage> {
         self.hide(queue, count, LEASE, Some(host))
     }
 
-    /// Up to `count` visible messages for somebody who is no host, hidden for a time.
+    /// Receives up to `count` messages for a client that is not a host, hidden for a fixed time.
     pub(crate) fn take(&self, queue: &str, count: usize, hidden: TimeDelta) -> Vec<StoredMessage> {
         self.hide(queue, count, hidden, None)
     }
@@ -197,7 +194,7 @@ impl Storage {
     fn hide(&self, queue: &str, count: usize, hidden: TimeDelta, host: Option<Uuid>) -> Vec<StoredMessage> {
         let now = self.now();
         let mut state = self.lock();
-        // A queue that is only listened to is not made.
+        // Receiving does not create the queue.
         let Some(messages) = state.queues.get_mut(queue) else { return Vec::new() };
         messages.retain(|message| message.holder.is_some() || message.expires > now);
         let visible =
@@ -214,15 +211,14 @@ impl Storage {
             .collect()
     }
 
-    /// Takes a message away, if `receipt` is still its last.
+    /// Deletes a message, if `receipt` is its latest pop receipt.
     pub(crate) fn delete(&self, queue: &str, receipt: Uuid) {
         if let Some(messages) = self.lock().queues.get_mut(queue) {
             messages.retain(|message| message.receipt != receipt);
         }
-        self.time().ring();
+        self.clock().notify();
     }
 
-    /// Gives a message back, to be seen again after `delay`.
     pub(crate) fn release(&self, queue: &str, receipt: Uuid, delay: TimeDelta) {
         let visible = self.now() + delay;
         self.change(queue, |message| message.receipt == receipt, visible);
@@ -235,7 +231,7 @@ impl Storage {
                 message.holder = None;
             }
         }
-        self.time().ring();
+        self.clock().notify();
     }
 
     pub(super) fn status(&self, timer: &str) -> Option<ScheduleStatus> {
@@ -246,7 +242,7 @@ impl Storage {
         self.lock().timers.entry(timer.to_owned()).or_default().status = Some(status);
     }
 
-    /// Waits for the lock that makes a timer run on one host only.
+    /// Waits for the lock that lets a timer run on one host only.
     pub(super) async fn lock_timer(&self, timer: &str, host: Uuid) {
         let take = |now| {
             let mut state = self.lock();
@@ -260,18 +256,18 @@ impl Storage {
                 }
             }
         };
-        self.time().find(take).await;
+        self.clock().wait_for(take).await;
     }
 
     pub(super) fn unlock_timer(&self, timer: &str, host: Uuid) {
         if let Some(timer) = self.lock().timers.get_mut(timer).filter(|timer| timer.locked_by == Some(host)) {
             timer.locked_by = None;
         }
-        self.time().ring();
+        self.clock().notify();
     }
 
-    /// `host` died: what it worked on shows again when the last lease that it renewed is over.
-    pub(super) fn lose(&self, host: Uuid) {
+    /// `host` died: its messages become visible when the last renewed lease expires.
+    pub(super) fn abandon_host(&self, host: Uuid) {
         let now = self.now();
         let mut state = self.lock();
         for message in state.queues.values_mut().flatten() {
@@ -287,7 +283,7 @@ impl Storage {
             timer.locked_until = Some(now + LOCK);
         }
         drop(state);
-        self.time().ring();
+        self.clock().notify();
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

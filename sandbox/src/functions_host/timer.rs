@@ -1,5 +1,5 @@
-//! The timer trigger: on one host only, by its schedule, and again by its retry policy
-//! (azure-webjobs-sdk-extensions, `TimerListener.cs`).
+//! The timer trigger: runs on one host only, by its schedule and its retry policy (azure-webjobs-sdk-extensions,
+//! `TimerListener.cs`).
 
 use std::sync::Arc;
 
@@ -11,22 +11,21 @@ use super::{
     storage::ScheduleStatus,
 };
 
-/// Runs the function whenever its time has come, as long as there is a handler to be hoped for.
 pub(super) async fn listen(host: Arc<Instance>, function: Function, timer: Timer) {
     let run = async {
         host.storage.lock_timer(&function.name, host.id).await;
-        follow(&host, &function, &timer).await;
+        run_schedule(&host, &function, &timer).await;
     };
     tokio::select! {
-        // First, so that a run that the end of the handler cuts short is still written down.
+        // Polled first, so that a run that the stop interrupts is still logged.
         biased;
         () = run => {}
-        () = host.supervisor.gave_up() => {}
+        () = host.supervisor.wait_until_stopped() => {}
     }
     host.storage.unlock_timer(&function.name, host.id);
 }
 
-async fn follow(host: &Instance, function: &Function, timer: &Timer) {
+async fn run_schedule(host: &Instance, function: &Function, timer: &Timer) {
     let now = host.storage.now();
     let missed =
         host.storage.status(&function.name).is_some_and(|status| timer.use_monitor && status.next < now);
@@ -35,19 +34,19 @@ async fn follow(host: &Instance, function: &Function, timer: &Timer) {
     }
     while let Some(next) = timer.schedule.after(host.storage.now()) {
         let last = host.storage.status(&function.name).and_then(|status| status.last);
-        remember(host, function, timer, ScheduleStatus { last, next, updated: host.storage.now() });
-        host.storage.time().sleep_until(next).await;
+        save_status(host, function, timer, ScheduleStatus { last, next, updated: host.storage.now() });
+        host.storage.clock().sleep_until(next).await;
         fire(host, function, timer, false).await;
     }
 }
 
-fn remember(host: &Instance, function: &Function, timer: &Timer, status: ScheduleStatus) {
+fn save_status(host: &Instance, function: &Function, timer: &Timer, status: ScheduleStatus) {
     if timer.use_monitor {
         host.storage.set_status(&function.name, status);
     }
 }
 
-/// One occurrence, with its repetitions. A failure advances the schedule too.
+/// Runs one occurrence with its retries. A failure advances the schedule too.
 async fn fire(host: &Instance, function: &Function, timer: &Timer, is_past_due: bool) {
     let began = host.storage.now();
     let status = host.storage.status(&function.name).filter(|_| timer.use_monitor);
@@ -56,23 +55,23 @@ async fn fire(host: &Instance, function: &Function, timer: &Timer, is_past_due: 
         let now = host.storage.now();
         let mut payload = payload::timer(&function.name, &function.input, status, is_past_due, now);
         if let (Some(exception), Some(retry)) = (&failed, function.retry) {
-            let most = retry.most.map_or(-1, i64::from);
-            payload["Metadata"]["RetryContext"] = payload::retry_context(attempt - 1, most, exception);
+            let max = retry.max_retries.map_or(-1, i64::from);
+            payload["Metadata"]["RetryContext"] = payload::retry_context(attempt - 1, max, exception);
         }
         let ran = host.invoke(function, &payload).await;
         failed = ran.result.as_ref().err().map(ToString::to_string);
         let (invocation, _) = ran.into_invocation(function, Cause::Timer { is_past_due }, attempt);
         host.log.write(invocation);
-        let again = function.retry.filter(|retry| failed.is_some() && may_repeat(retry, attempt));
-        match again {
-            Some(retry) if !host.supervisor.has_given_up() => {
-                host.storage.time().sleep(retry.wait(attempt)).await
+        let next_retry = function.retry.filter(|retry| failed.is_some() && may_retry(retry, attempt));
+        match next_retry {
+            Some(retry) if !host.supervisor.has_stopped() => {
+                host.storage.clock().sleep(retry.delay(attempt)).await
             }
             _ => break,
         }
     }
     if let Some(next) = timer.schedule.after(host.storage.now()) {
-        remember(
+        save_status(
             host,
             function,
             timer,
@@ -81,12 +80,12 @@ async fn fire(host: &Instance, function: &Function, timer: &Timer, is_past_due: 
     }
 }
 
-fn may_repeat(retry: &Retry, attempt: u32) -> bool {
-    retry.most.is_none_or(|most| attempt <= most)
+fn may_retry(retry: &Retry, attempt: u32) -> bool {
+    retry.max_retries.is_none_or(|most| attempt <= most)
 }
 
-/// What `POST /admin/functions/{function}` sets off.
-pub(super) async fn run_by_hand(host: &Instance, function: &Function) -> Result<Invocation, String> {
+/// Runs the function as `POST /admin/functions/{function}` does.
+pub(super) async fn run_manually(host: &Instance, function: &Function) -> Result<Invocation, String> {
     let Trigger::Timer(timer) = &function.trigger else {
         return Err(format!("{} is not run by a timer", function.name));
     };

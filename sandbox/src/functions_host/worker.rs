@@ -1,4 +1,4 @@
-//! What the host starts and sends invocations to: a handler, in this process or as one of its own.
+//! The handler that the host starts and sends invocations to, in this process or in another.
 
 use std::{
     io,
@@ -20,56 +20,55 @@ use uuid::Uuid;
 
 use super::{config::FunctionApp, log::Log};
 
-/// SIGKILL, as .NET reports it.
+/// The exit code that .NET reports for SIGKILL.
 pub const KILLED: i32 = 128 + 9;
 
-/// A handler that can be started, again and again.
+/// A handler that the host can start repeatedly.
 #[async_trait]
 pub trait Worker: Send + Sync {
-    /// Starts it. What it prints goes to `log`.
-    async fn start(&self, app: &FunctionApp, log: &Log) -> io::Result<Arc<dyn Running>>;
+    /// Starts the handler, which prints to `log`.
+    async fn start(&self, app: &FunctionApp, log: &Log) -> io::Result<Arc<dyn RunningWorker>>;
 }
 
-/// A handler that was started.
+/// A started handler.
 #[async_trait]
-pub trait Running: Send + Sync {
-    /// Whether `GET /` is answered.
+pub trait RunningWorker: Send + Sync {
+    /// Whether it responds to `GET /`.
     async fn is_ready(&self) -> bool;
     /// Sends an invocation.
-    async fn post(&self, function: &str, id: Uuid, body: String) -> Result<Reply, Lost>;
-    /// Waits for the process to end; its exit code.
-    async fn ended(&self) -> i32;
-    /// SIGKILL.
+    async fn post(&self, function: &str, id: Uuid, body: String) -> Result<RawResponse, ConnectionLost>;
+    /// Waits for its end and returns the exit code.
+    async fn wait_for_exit(&self) -> i32;
+    /// Sends SIGKILL.
     fn kill(&self);
-    /// The process, if it is one.
+    /// The process id, if it is a process.
     fn pid(&self) -> Option<u32> {
         None
     }
 }
 
-/// What a handler answers.
+/// A handler's HTTP response.
 #[derive(Clone, Debug)]
-pub struct Reply {
-    /// The status.
+pub struct RawResponse {
+    /// The HTTP status.
     pub status: StatusCode,
-    /// Its content type.
+    /// The `Content-Type` header.
     pub content_type: Option<String>,
     /// The body.
     pub body: Bytes,
 }
 
-/// The connection was refused, or ended before an answer came.
+/// The connection was refused, or closed before a response.
 #[derive(Clone, Debug)]
-pub struct Lost(pub String);
+pub struct ConnectionLost(pub String);
 
-/// Waits for the exit code of a process that `exit` tells of.
 pub(super) async fn exit_code(exit: &watch::Sender<Option<i32>>) -> i32 {
     let code = exit.subscribe().wait_for(Option::is_some).await.ok().and_then(|code| *code);
-    // The sender is at hand, so there is a code.
+    // The sender exists, so there is a code.
     code.unwrap_or(KILLED)
 }
 
-/// The request of an invocation, as the host makes it.
+/// The HTTP request of an invocation, as the host sends it.
 pub(crate) fn request(function: &str, id: Uuid, body: String) -> Request<Body> {
     Request::post(format!("/{function}"))
         .header("content-type", "application/json; charset=utf-8")
@@ -80,34 +79,34 @@ pub(crate) fn request(function: &str, id: Uuid, body: String) -> Request<Body> {
         .unwrap_or_default()
 }
 
-/// A handler in this process. Clones are the same handler.
+/// A handler in this process. Clones share the handler.
 #[derive(Clone)]
 pub struct Embedded(Arc<Inner>);
 
 struct Inner {
     start: Box<dyn Fn(u32) -> Option<Router> + Send + Sync>,
     starts: AtomicU32,
-    current: Mutex<Option<Arc<Life>>>,
+    current: Mutex<Option<Arc<EmbeddedHandle>>>,
 }
 
-struct Life {
+struct EmbeddedHandle {
     router: Option<Router>,
     exit: watch::Sender<Option<i32>>,
 }
 
 impl Embedded {
-    /// A handler that answers with `router` from the start.
+    /// A handler that responds with `router`.
     pub fn new(router: Router) -> Self {
         Self::starting_with(move |_| Some(router.clone()))
     }
 
-    /// A handler that answers with what `start` returns for the first start (1), the second, and so on; with
-    /// nothing, it never gets ready.
+    /// A handler that responds with the router that `start` returns for the first start (1), the second, and so on;
+    /// with `None` it never becomes ready.
     pub fn starting_with(start: impl Fn(u32) -> Option<Router> + Send + Sync + 'static) -> Self {
         Self(Arc::new(Inner { start: Box::new(start), starts: AtomicU32::new(0), current: Mutex::default() }))
     }
 
-    /// The process ends by itself.
+    /// Ends the simulated process with this exit code.
     pub fn exit(&self, code: i32) {
         if let Some(life) = &*self.0.current.lock().unwrap_or_else(PoisonError::into_inner) {
             life.exit.send_replace(Some(code));
@@ -122,16 +121,16 @@ impl Embedded {
 
 #[async_trait]
 impl Worker for Embedded {
-    async fn start(&self, _: &FunctionApp, _: &Log) -> io::Result<Arc<dyn Running>> {
+    async fn start(&self, _: &FunctionApp, _: &Log) -> io::Result<Arc<dyn RunningWorker>> {
         let count = self.0.starts.fetch_add(1, Ordering::SeqCst) + 1;
-        let life = Arc::new(Life { router: (self.0.start)(count), exit: watch::Sender::new(None) });
+        let life = Arc::new(EmbeddedHandle { router: (self.0.start)(count), exit: watch::Sender::new(None) });
         *self.0.current.lock().unwrap_or_else(PoisonError::into_inner) = Some(life.clone());
         Ok(life)
     }
 }
 
 #[async_trait]
-impl Running for Life {
+impl RunningWorker for EmbeddedHandle {
     async fn is_ready(&self) -> bool {
         match &self.router {
             Some(router) if self.exit.borrow().is_none() => router
@@ -143,8 +142,10 @@ impl Running for Life {
         }
     }
 
-    async fn post(&self, function: &str, id: Uuid, body: String) -> Result<Reply, Lost> {
-        let Some(router) = self.router.clone() else { return Err(Lost("nobody listens".to_owned())) };
+    async fn post(&self, function: &str, id: Uuid, body: String) -> Result<RawResponse, ConnectionLost> {
+        let Some(router) = self.router.clone() else {
+            return Err(ConnectionLost("the handler does not listen".to_owned()));
+        };
         let answer = async {
             let response = match router.oneshot(request(function, id, body)).await {
                 Ok(response) => response,
@@ -154,18 +155,18 @@ impl Running for Life {
             let content_type = content_type.and_then(|value| value.to_str().ok()).map(str::to_owned);
             let status = response.status();
             let body = body::to_bytes(response.into_body(), usize::MAX).await;
-            let body = body.map_err(|error| Lost(error.to_string()))?;
-            Ok(Reply { status, content_type, body })
+            let body = body.map_err(|error| ConnectionLost(error.to_string()))?;
+            Ok(RawResponse { status, content_type, body })
         };
-        // Dropping the answer's future is as near as one process gets to SIGKILL: nothing more of it runs.
+        // Dropping the future stops the handler at its current await, the closest equivalent of SIGKILL in one process.
         tokio::select! {
             biased;
-            code = self.ended() => Err(Lost(format!("the process is gone (exit code {code})"))),
+            code = self.wait_for_exit() => Err(ConnectionLost(format!("the process has ended (exit code {code})"))),
             answer = answer => answer,
         }
     }
 
-    async fn ended(&self) -> i32 {
+    async fn wait_for_exit(&self) -> i32 {
         exit_code(&self.exit).await
     }
 

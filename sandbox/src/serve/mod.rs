@@ -1,7 +1,7 @@
-//! `firstpass-sandbox serve`: the product's handler on the sandbox at `SANDBOX_URL`, which another process serves.
+//! `firstpass-sandbox serve`: the product's handler on the sandbox at `SANDBOX_URL`, which runs in another process.
 //!
-//! Nothing else has to be set. The clock follows the sandbox's. The ledger is in memory, or in a container of a storage
-//! emulator on this machine: a simulated tenant must not change the records of a real one.
+//! No other setting is required. The clock follows the sandbox's. The ledger is in memory, or in a storage emulator on
+//! this machine: a simulated tenant must not change the records of a real one.
 
 pub mod transport;
 
@@ -19,13 +19,13 @@ use firstpass::{
     startup,
 };
 
-use self::transport::{LoopbackUrl, SandboxUrl};
-use crate::tenant::samples::SENDER;
+use self::transport::{LoopbackUrl, SandboxTransport};
+use crate::{azure::azure_variable, tenant::samples::SENDER};
 
-/// Stands for a ledger in memory where the product wants a URL.
-const NO_LEDGER: &str = "https://memory.invalid/ledger";
+/// The `LEDGER_URL` that means a ledger in memory: the product requires a URL.
+const MEMORY_LEDGER_URL: &str = "https://memory.invalid/ledger";
 
-/// Serves the Functions host until it kills the process.
+/// Serves the Functions host until the host ends the process.
 ///
 /// # Errors
 /// When the port is not set or cannot be listened on.
@@ -40,40 +40,40 @@ pub fn run(env: &Environment) -> Result<(), String> {
             Ok(app)
         },
         |router| match sandbox.get().cloned() {
-            Some(sandbox) => sandbox.keep_time(router),
+            Some(sandbox) => sandbox.sync_clock(router),
             None => router,
         },
     )
 }
 
-/// The settings as the product reads them: what it requires has a value.
+/// `env` with defaults for the settings that the product requires.
 pub fn product_environment(env: &Environment) -> Environment {
-    env.clone().or([("MAIL_FROM", SENDER), ("LEDGER_URL", NO_LEDGER)])
+    env.clone().or([("MAIL_FROM", SENDER), ("LEDGER_URL", MEMORY_LEDGER_URL)])
 }
 
-/// The App on the sandbox at `SANDBOX_URL`.
+/// Builds the App on the sandbox at `SANDBOX_URL`.
 ///
 /// # Errors
-/// Every setting that keeps it from working.
+/// Every setting that is wrong.
 pub fn build_app(
     settings: Settings,
     env: &Environment,
-) -> Result<(Arc<App>, Arc<SandboxUrl>), SettingsError> {
-    let url = check(env)?;
+) -> Result<(Arc<App>, Arc<SandboxTransport>), SettingsError> {
+    let url = check_settings(env)?;
     let http = startup::loopback_client()?;
-    let sandbox = SandboxUrl::new(http.clone(), url.clone(), Clock::system());
+    let sandbox = SandboxTransport::new(http.clone(), url.clone(), Clock::system());
     let IdentitySettings { client_id, .. } = settings.identity;
     let identity = env.get("IDENTITY_ENDPOINT").and_then(|text| Url::parse(text).ok());
-    // A token from another identity endpoint is none of the sandbox's business.
+    // Only the sandbox's own identity endpoint may provide the token: a real one must not reach the sandbox.
     let credential = if identity.is_some_and(|identity| url.is_origin_of(&identity)) {
         startup::credential(client_id, true, Arc::new(http))?
     } else {
         sandbox.credential()
     };
-    let ledger: Arc<dyn Ledger> = if settings.ledger_url.as_str() == NO_LEDGER {
+    let ledger: Arc<dyn Ledger> = if settings.ledger_url.as_str() == MEMORY_LEDGER_URL {
         Arc::new(MemoryLedger::default())
     } else {
-        // The identity of the sandbox means nothing to a storage account.
+        // A storage account does not accept the sandbox's token.
         startup::ledger(&settings.ledger_url, None)?
     };
     let service = settings.queues.clone().filter(|s| !matches!(s.access, QueueAccess::Identity { .. }));
@@ -82,8 +82,8 @@ pub fn build_app(
     Ok((app, sandbox))
 }
 
-/// The sandbox's URL, if it and the ledger's are on this machine and this machine is not Azure's.
-fn check(env: &Environment) -> Result<LoopbackUrl, SettingsError> {
+/// Checks that the sandbox and the ledger are on this machine and that this is not Azure.
+fn check_settings(env: &Environment) -> Result<LoopbackUrl, SettingsError> {
     const EXAMPLE: &str = "http://127.0.0.1:8089";
     let mut problems = Vec::new();
     let mut problem = |name, what, example| problems.push(SettingProblem { name, what, example });
@@ -96,8 +96,8 @@ fn check(env: &Environment) -> Result<LoopbackUrl, SettingsError> {
         }
         Some((_, Some(_))) => {}
     }
-    if let Some(sign) = sign_of_azure(env) {
-        let what = format!("must not be set in Azure ({sign} says that this is Azure): remove it");
+    if let Some(variable) = azure_variable(env) {
+        let what = format!("must not be set in Azure ({variable} is set, so this is Azure): remove it");
         problem("SANDBOX_URL", what, "");
     }
     if env.get("LEDGER_URL").is_some_and(|text| text.parse::<LoopbackUrl>().is_err()) {
@@ -109,17 +109,4 @@ fn check(env: &Environment) -> Result<LoopbackUrl, SettingsError> {
         Some((_, Some(url))) if problems.is_empty() => Ok(url),
         _ => Err(SettingsError(problems)),
     }
-}
-
-/// A variable that says that this is Azure, where a sandbox refuses to work.
-///
-/// Linux Consumption is known by its CONTAINER_NAME alone, but so are many containers that are not Azure's: it
-/// counts beside the name that App Service gives every app.
-pub(crate) fn sign_of_azure(env: &Environment) -> Option<&'static str> {
-    let is_set = |name: &&str| env.get(name).is_some();
-    let container = || Some("CONTAINER_NAME").filter(is_set).filter(|_| is_set(&"WEBSITE_SITE_NAME"));
-    ["WEBSITE_INSTANCE_ID", "WEBSITE_POD_NAME", "LEGION_SERVICE_HOST"]
-        .into_iter()
-        .find(is_set)
-        .or_else(container)
 }

@@ -1,4 +1,4 @@
-//! A transport to a sandbox in another process of this machine.
+//! A transport to a sandbox in another process on this machine.
 
 use std::{
     str::FromStr,
@@ -20,11 +20,11 @@ use chrono::{DateTime, TimeDelta, Utc};
 use firstpass::clock::Clock;
 
 use crate::tenant::{
-    loopback::is_loopback,
-    transport::{GRAPH_HOST, SandboxCredential, check_is_graph},
+    hosts::{GRAPH_HOST, check_is_graph, is_loopback},
+    token::SandboxCredential,
 };
 
-/// An `http` URL that leads to this machine.
+/// An `http` URL of this machine.
 #[derive(Clone, Debug)]
 pub struct LoopbackUrl(Url);
 
@@ -44,38 +44,42 @@ impl FromStr for LoopbackUrl {
     }
 }
 
-/// The URL is not `http`, or leads to another machine.
+/// The URL is not `http`, or names another machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NotLoopback;
 
-/// A transport to a sandbox in another process. It sends what is meant for `https://graph.microsoft.com` there, so
-/// that URLs and policies are the real ones, and learns the tenant's time from the answers.
+/// A transport to a sandbox in another process. It redirects requests for `https://graph.microsoft.com` to the sandbox,
+/// so that the App uses the real URLs, and reads the tenant's time from the `Date` of each response.
 #[derive(Debug)]
-pub struct SandboxUrl {
+pub struct SandboxTransport {
     client: reqwest::Client,
     base: Url,
     local: Clock,
-    ahead: Arc<Mutex<TimeDelta>>,
+    offset: Arc<Mutex<TimeDelta>>,
 }
 
-impl SandboxUrl {
+impl SandboxTransport {
     /// A transport to the sandbox at `url`. `local` is this process's own clock.
     pub fn new(client: reqwest::Client, url: LoopbackUrl, local: Clock) -> Arc<Self> {
-        Arc::new(Self { client, base: url.0, local, ahead: Arc::default() })
+        Arc::new(Self { client, base: url.0, local, offset: Arc::default() })
     }
 
-    /// A clock that follows the sandbox's. Until the first answer it shows the local time: see [`SandboxUrl::sync`].
+    /// A clock that follows the sandbox's. It shows the local time until the first response: see
+    /// [`SandboxTransport::sync`].
     pub fn clock(&self) -> Clock {
-        let (local, ahead) = (self.local.clone(), self.ahead.clone());
-        Clock::from_fn(move || local.now() + *ahead.lock().unwrap_or_else(PoisonError::into_inner))
+        let (local, offset) = (self.local.clone(), self.offset.clone());
+        Clock::from_fn(move || local.now() + *offset.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// A credential whose token the sandbox believes.
+    /// A credential whose token the sandbox accepts.
     pub fn credential(&self) -> Arc<dyn TokenCredential> {
         Arc::new(SandboxCredential)
     }
 
-    /// Asks the sandbox what time it is. Fails if there is none.
+    /// Reads the sandbox's time.
+    ///
+    /// # Errors
+    /// When no sandbox answers.
     pub async fn sync(&self) -> azure_core::Result<()> {
         let mut url = self.base.clone();
         url.set_path("/sandbox/clock");
@@ -84,15 +88,15 @@ impl SandboxUrl {
         if response.status().is_success() {
             return Ok(());
         }
-        Err(Error::with_message(ErrorKind::Other, format!("there is no sandbox at {}", self.base)))
+        Err(Error::with_message(ErrorKind::Other, format!("no sandbox responds at {}", self.base)))
     }
 
-    /// `router`, told the sandbox's time before each request: a sweep asks what day it is before it asks Graph.
-    pub fn keep_time(self: Arc<Self>, router: Router) -> Router {
+    /// Adds a layer that reads the sandbox's time before each request: a sweep uses the time before it calls Graph.
+    pub fn sync_clock(self: Arc<Self>, router: Router) -> Router {
         router.layer(middleware::from_fn(move |request: Request, next: Next| {
             let sandbox = self.clone();
             async move {
-                // A sandbox that is away is found out by the request itself.
+                // The request itself reports a sandbox that does not answer.
                 drop(sandbox.sync().await);
                 next.run(request).await
             }
@@ -103,40 +107,39 @@ impl SandboxUrl {
         let response = self.client.execute_request(request).await?;
         let date = response.headers().get_optional_str(&HeaderName::from_static("date"));
         if let Some(date) = date.and_then(|date| DateTime::parse_from_rfc2822(date).ok()) {
-            self.follow(date.to_utc());
+            self.adjust_clock(date.to_utc());
         }
         Ok(response)
     }
 
-    /// A `Date` has whole seconds, so a difference of less says nothing, and believing it would make the clock jump
-    /// to and fro.
-    fn follow(&self, date: DateTime<Utc>) {
+    /// `Date` has whole seconds. Smaller differences are ignored, so that the clock does not jump back and forth.
+    fn adjust_clock(&self, date: DateTime<Utc>) {
         let seen = date - self.local.now();
-        let mut ahead = self.ahead.lock().unwrap_or_else(PoisonError::into_inner);
-        if (seen - *ahead).abs() > TimeDelta::seconds(1) {
-            *ahead = seen;
+        let mut offset = self.offset.lock().unwrap_or_else(PoisonError::into_inner);
+        if (seen - *offset).abs() > TimeDelta::seconds(1) {
+            *offset = seen;
         }
     }
 
     fn redirect(&self, request: &azure_core::http::Request) -> azure_core::Result<azure_core::http::Request> {
         check_is_graph(request.url())?;
         let mut request = request.clone();
-        // Graph answers with links to the host that was asked for.
+        // Links in Graph's responses point to the requested host.
         request.insert_header("host", GRAPH_HOST);
         let url = request.url_mut();
-        let moved = url.set_scheme(self.base.scheme()).is_ok()
+        let is_redirected = url.set_scheme(self.base.scheme()).is_ok()
             && url.set_host(self.base.host_str()).is_ok()
             && url.set_port(self.base.port()).is_ok();
-        if moved {
+        if is_redirected {
             Ok(request)
         } else {
-            Err(Error::with_message(ErrorKind::Other, "not a URL that can be moved"))
+            Err(Error::with_message(ErrorKind::Other, "the URL cannot be redirected to the sandbox"))
         }
     }
 }
 
 #[async_trait]
-impl HttpClient for SandboxUrl {
+impl HttpClient for SandboxTransport {
     async fn execute_request(
         &self,
         request: &azure_core::http::Request,

@@ -1,20 +1,20 @@
-//! The tenant's time.
+//! The tenant's clock.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio::time::Instant;
 
-/// An epoch, plus what tokio's clock says has passed, plus what was skipped.
+/// Shows the epoch, plus the time elapsed on tokio's clock, plus the time skipped.
 ///
-/// It stays outside the tenant's lock, so that an edit of the tenant can ask what time it is.
-pub(super) struct Time {
+/// It is not behind the tenant's lock, so that an edit of the tenant can read it.
+pub(super) struct TenantClock {
     epoch: DateTime<Utc>,
     origin: Instant,
     skipped_micros: AtomicI64,
 }
 
-impl Time {
+impl TenantClock {
     pub(super) fn starting_at(epoch: DateTime<Utc>) -> Self {
         Self { epoch, origin: Instant::now(), skipped_micros: AtomicI64::new(0) }
     }

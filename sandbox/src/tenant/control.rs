@@ -1,4 +1,4 @@
-//! The sandbox's own endpoints, and the one that App Service has for managed identities.
+//! The sandbox's own endpoints, `/sandbox/*`.
 
 use std::collections::BTreeSet;
 
@@ -17,8 +17,7 @@ use uuid::Uuid;
 
 use super::{
     Fault, Permission, Sandbox, Tenant,
-    identity::hand_out_token,
-    wire::{Answer, GraphError},
+    wire::{ErrorResponse, GraphResponse},
 };
 
 pub(super) fn routes() -> Router<Sandbox> {
@@ -26,13 +25,11 @@ pub(super) fn routes() -> Router<Sandbox> {
         .route("/sandbox/state", get(show_state))
         .route("/sandbox/clock", get(show_clock).post(advance_clock))
         .route("/sandbox/faults", post(arm_fault).delete(clear_faults))
-        .route("/msi/token", get(hand_out_token))
         .route("/sandbox/groups/{group}/members/{user}", put(add_member).delete(remove_member))
         .route("/sandbox/permissions", get(show_permissions))
         .route("/sandbox/permissions/{name}", put(grant).delete(revoke))
 }
 
-/// The whole tenant as JSON: what tests in other processes look at.
 pub(super) fn state(sandbox: &Sandbox) -> Value {
     let now = sandbox.now();
     let state = sandbox.lock();
@@ -67,12 +64,12 @@ pub(super) fn state(sandbox: &Sandbox) -> Value {
 }
 
 async fn show_state(State(sandbox): State<Sandbox>) -> Response {
-    Answer::ok(state(&sandbox)).into_response()
+    GraphResponse::ok(state(&sandbox)).into_response()
 }
 
 async fn show_clock(State(sandbox): State<Sandbox>) -> Response {
     let now = sandbox.now();
-    Answer::ok(json!({ "now": now })).into_response()
+    GraphResponse::ok(json!({ "now": now })).into_response()
 }
 
 #[derive(Deserialize)]
@@ -95,7 +92,7 @@ async fn arm_fault(State(sandbox): State<Sandbox>, body: Bytes) -> Response {
     match serde_json::from_slice::<Fault>(&body) {
         Ok(fault) => {
             sandbox.inject(fault);
-            Answer::no_content().into_response()
+            GraphResponse::no_content().into_response()
         }
         Err(problem) => refuse(&sandbox, problem.to_string()),
     }
@@ -103,7 +100,7 @@ async fn arm_fault(State(sandbox): State<Sandbox>, body: Bytes) -> Response {
 
 async fn clear_faults(State(sandbox): State<Sandbox>) -> Response {
     sandbox.clear_faults();
-    Answer::no_content().into_response()
+    GraphResponse::no_content().into_response()
 }
 
 async fn add_member(State(sandbox): State<Sandbox>, Path((group, user)): Path<(String, String)>) -> Response {
@@ -117,7 +114,7 @@ async fn remove_member(
     change_member(&sandbox, &group, &user, Tenant::remove_member)
 }
 
-/// As an admin in the portal, with the group's id or name and the user's.
+/// Changes a membership as an admin does; group and user by id or name.
 fn change_member(
     sandbox: &Sandbox,
     group: &str,
@@ -132,15 +129,14 @@ fn change_member(
         Some(())
     });
     match is_done {
-        Some(()) => Answer::no_content().into_response(),
-        None => refuse(sandbox, "There is no such user, or no such group that takes members."),
+        Some(()) => GraphResponse::no_content().into_response(),
+        None => refuse(sandbox, "There is no such user, or no such group with assigned members."),
     }
 }
 
-/// What the app may do.
 async fn show_permissions(State(sandbox): State<Sandbox>) -> Response {
     let granted: Vec<_> = sandbox.lock().tenant.granted.iter().map(|permission| permission.name()).collect();
-    Answer::ok(json!({ "granted": granted })).into_response()
+    GraphResponse::ok(json!({ "granted": granted })).into_response()
 }
 
 async fn grant(State(sandbox): State<Sandbox>, Path(name): Path<String>) -> Response {
@@ -159,13 +155,13 @@ fn change_permission(
     match Permission::named(name) {
         Some(permission) => {
             change(&mut sandbox.lock().tenant.granted, permission);
-            Answer::no_content().into_response()
+            GraphResponse::no_content().into_response()
         }
-        None => refuse(sandbox, format!("The sandbox knows no permission '{name}'.")),
+        None => refuse(sandbox, format!("The sandbox has no permission '{name}'.")),
     }
 }
 
 fn refuse(sandbox: &Sandbox, problem: impl Into<String>) -> Response {
-    let error = GraphError::new(StatusCode::BAD_REQUEST, "SandboxBadRequest", problem);
-    error.into_answer(sandbox.now(), &sandbox.ids(&HeaderMap::new())).into_response()
+    let error = ErrorResponse::new(StatusCode::BAD_REQUEST, "SandboxBadRequest", problem);
+    error.into_graph_response(sandbox.now(), &sandbox.request_ids(&HeaderMap::new())).into_response()
 }

@@ -1,4 +1,4 @@
-//! What a directory holds beside its people: groups, devices, contacts and role assignments.
+//! Directory objects other than users: groups, devices, contacts and role assignments.
 
 use std::collections::BTreeSet;
 
@@ -11,27 +11,27 @@ use super::{Person, roles, schema::object};
 /// A security group.
 #[derive(Clone, Debug)]
 pub struct Group {
-    /// Its object id; nil until it is added to a tenant.
+    /// The object id; nil until the group is added to a tenant.
     pub id: Uuid,
-    /// Its name in the portal.
+    /// The display name.
     pub display_name: String,
-    /// Whether directory roles can be assigned to it. Entra then keeps helpdesks away from its members.
+    /// Whether directory roles can be assigned to it. Helpdesk roles then have no power over its members.
     pub assignable_to_role: bool,
-    /// Who is in it.
+    /// Its members.
     pub membership: Membership,
 }
 
-/// Who is in a group.
+/// How members are defined.
 #[derive(Clone, Debug)]
 pub enum Membership {
-    /// The people, groups and devices that someone put there.
+    /// Assigned members: users, groups and devices.
     Assigned(BTreeSet<Uuid>),
-    /// A dynamic rule: member accounts that were hired since yesterday or will be within this time.
+    /// A dynamic rule: member accounts whose hire date is between yesterday and this time from now.
     JoinersWithin(TimeDelta),
 }
 
 impl Group {
-    /// An ordinary group without members.
+    /// A group without members.
     pub fn named(display_name: &str) -> Self {
         Self {
             id: Uuid::nil(),
@@ -41,25 +41,25 @@ impl Group {
         }
     }
 
-    /// The group with these members.
+    /// Sets the members.
     pub fn members(mut self, ids: impl IntoIterator<Item = Uuid>) -> Self {
         self.membership = Membership::Assigned(ids.into_iter().collect());
         self
     }
 
-    /// The group with joiners of the days to come as its members, by a dynamic rule.
+    /// Sets a dynamic rule: joiners whose hire date is within this time.
     pub fn joiners_within(mut self, ahead: TimeDelta) -> Self {
         self.membership = Membership::JoinersWithin(ahead);
         self
     }
 
-    /// The group, made so that directory roles can be assigned to it.
+    /// Allows role assignments to it.
     pub fn role_assignable(mut self) -> Self {
         self.assignable_to_role = true;
         self
     }
 
-    /// Whether a rule says who is in it.
+    /// Whether its membership is dynamic.
     pub fn is_dynamic(&self) -> bool {
         !matches!(self.membership, Membership::Assigned(_))
     }
@@ -74,7 +74,7 @@ impl Group {
             "displayName": self.display_name,
             "description": null,
             "groupTypes": if rule.is_some() { vec!["DynamicMembership"] } else { vec![] },
-            // Graph says null, not false, for a group that was not made for roles.
+            // Graph returns null, not false, for a group that was not created for roles.
             "isAssignableToRole": self.assignable_to_role.then_some(true),
             "mail": null,
             "mailEnabled": false,
@@ -96,7 +96,7 @@ fn membership_rule(ahead: TimeDelta) -> String {
 }
 
 impl Membership {
-    /// Whether the rule takes `person` in. An assigned membership has no rule.
+    /// Whether the dynamic rule includes `person`; `false` for an assigned membership.
     pub(super) fn rule_matches(&self, person: &Person, now: DateTime<Utc>) -> bool {
         match self {
             Self::Assigned(_) => false,
@@ -110,12 +110,12 @@ impl Membership {
     }
 }
 
-/// A device: something in a group that is not a person.
+/// A device.
 #[derive(Clone, Debug)]
 pub struct Device {
-    /// Its object id.
+    /// The object id.
     pub id: Uuid,
-    /// Its name.
+    /// The display name.
     pub display_name: String,
 }
 
@@ -131,14 +131,14 @@ impl Device {
     }
 }
 
-/// An organisational contact: somebody outside who can be a user's manager.
+/// An organisational contact, who can be a user's manager.
 #[derive(Clone, Debug)]
 pub struct Contact {
-    /// Its object id; nil until it is added to a tenant.
+    /// The object id; nil until the contact is added to a tenant.
     pub id: Uuid,
-    /// Their name.
+    /// The display name.
     pub display_name: String,
-    /// Their address.
+    /// The mail address.
     pub mail: Option<String>,
 }
 
@@ -164,18 +164,18 @@ impl Contact {
     }
 }
 
-/// A directory role that someone, or every member of a group, holds or is eligible for.
+/// A directory role that a user or group holds or is eligible for.
 #[derive(Clone, Debug)]
-pub struct RoleHeld {
-    /// The assignment's own id.
+pub struct RoleAssignment {
+    /// The id of the assignment.
     pub id: Uuid,
-    /// The user or group.
+    /// The id of the user or group.
     pub principal: Uuid,
-    /// The role, by template id.
+    /// The template id of the role.
     pub role: Uuid,
 }
 
-impl RoleHeld {
+impl RoleAssignment {
     pub(super) fn to_assignment(&self) -> Map<String, Value> {
         object(json!({
             "id": self.id.simple().to_string(),
@@ -200,7 +200,7 @@ impl RoleHeld {
     }
 }
 
-/// The id of the tenant's own directoryRole object for a role template: another one than the template's.
+/// The id of the tenant's directoryRole object, which differs from the id of its template.
 pub(super) fn role_object_id(template: Uuid) -> Uuid {
     Uuid::from_u128(template.as_u128() ^ 0x0d1e_c702_0000_0000_0000_0000_0000_401e)
 }

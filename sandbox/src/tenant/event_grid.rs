@@ -1,4 +1,4 @@
-//! Event Grid between the tenant and a queue: what a change of a group's members becomes.
+//! Event Grid between the tenant and a queue: changes of memberships become events.
 
 use std::collections::BTreeSet;
 
@@ -9,8 +9,8 @@ use uuid::Uuid;
 
 use super::{Sandbox, State, Subscription, Tenant, subscription::TENANT_ID};
 
-/// A partner topic that is activated, and an event subscription that leads from it to a queue. Every subscription to
-/// Graph whose notification URL is one of Event Grid ends there.
+/// An activated partner topic with an event subscription that delivers to a queue. It receives the notifications of
+/// every Graph subscription whose notification URL is one of Event Grid.
 pub struct EventGrid {
     sink: Sink,
     delta: Option<Removed>,
@@ -19,26 +19,25 @@ pub struct EventGrid {
     ids: StdRng,
 }
 
-/// Takes an event as text, and how much later it arrives.
+/// Receives an event as text, and the delay of its delivery.
 type Sink = Box<dyn Fn(String, TimeDelta) + Send>;
 
-/// How an event that names members says that one is gone.
+/// How `members@delta` marks a removed member (assumed; neither is documented for Event Grid).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Removed {
-    /// `"deleted"`, as webhooks are seen to say it.
+    /// `"deleted"`, as reported of webhooks.
     Text,
-    /// `{"reason":"deleted"}`, as delta queries say it.
+    /// `{"reason":"deleted"}`, as in delta queries.
     Object,
 }
 
-/// Who came and who went since somebody last looked.
-struct Change {
+struct MembershipChange {
     added: Vec<Uuid>,
     removed: Vec<Uuid>,
 }
 
 impl EventGrid {
-    /// Delivers to `sink`, at once, events that name the group alone, as they are documented.
+    /// Delivers to `sink` without delay, with events that name the group only, as documented.
     pub fn delivering_to(sink: impl Fn(String, TimeDelta) + Send + 'static) -> Self {
         Self {
             sink: Box::new(sink),
@@ -49,29 +48,35 @@ impl EventGrid {
         }
     }
 
-    /// With events that name the members, in `members@delta`.
+    /// Adds the changed members to each event, in `members@delta`.
     pub fn naming_members(mut self, removed: Removed) -> Self {
         self.delta = Some(removed);
         self
     }
 
-    /// With events that take this long.
+    /// Delays each delivery.
     pub fn delayed(mut self, by: TimeDelta) -> Self {
         self.delay = by;
         self
     }
 
-    fn publish(&mut self, subscription: &Subscription, group: Uuid, change: &Change, now: DateTime<Utc>) {
+    fn publish(
+        &mut self,
+        subscription: &Subscription,
+        group: Uuid,
+        change: &MembershipChange,
+        now: DateTime<Utc>,
+    ) {
         let event = self.event(subscription, group, change, now).to_string();
         (self.sink)(event, self.delay);
     }
 
-    /// A CloudEvent, as Event Grid writes it into a queue: one to a message.
+    /// The CloudEvent, as Event Grid writes it into a queue: one in each message.
     fn event(
         &mut self,
         subscription: &Subscription,
         group: Uuid,
-        change: &Change,
+        change: &MembershipChange,
         now: DateTime<Utc>,
     ) -> Value {
         let time = now.to_rfc3339_opts(SecondsFormat::Micros, true);
@@ -109,7 +114,7 @@ impl EventGrid {
     }
 }
 
-fn delta(change: &Change, removed: Removed) -> Value {
+fn delta(change: &MembershipChange, removed: Removed) -> Value {
     let mark = match removed {
         Removed::Text => json!("deleted"),
         Removed::Object => json!({ "reason": "deleted" }),
@@ -120,7 +125,7 @@ fn delta(change: &Change, removed: Removed) -> Value {
 }
 
 impl Sandbox {
-    /// From now on changes of groups with a live subscription reach a queue.
+    /// Delivers changes of groups with a live subscription from now on.
     pub fn connect_event_grid(&self, mut grid: EventGrid) {
         let mut state = self.lock();
         grid.ids = StdRng::seed_from_u64(state.tenant.seed().wrapping_add(3));
@@ -129,29 +134,33 @@ impl Sandbox {
 }
 
 impl State {
-    /// Notices what became of the members of groups with a subscription, whoever changed them. To be called after
-    /// everything that may have.
-    pub(super) fn notify(&mut self, now: DateTime<Utc>) {
+    /// Publishes the membership changes of subscribed groups. Call it after everything that may have changed a
+    /// membership.
+    pub(super) fn publish_changes(&mut self, now: DateTime<Utc>) {
         let Self { tenant, event_grid, .. } = self;
         tenant.subscriptions.retain(|_, subscription| subscription.expires > now);
         let ids: Vec<Uuid> = tenant.subscriptions.keys().copied().collect();
         for id in ids {
-            let Some((subscription, group, change)) = look(tenant, id, now) else { continue };
-            if let Some(grid) = event_grid.as_mut().filter(|_| subscription.is_about_updates()) {
+            let Some((subscription, group, change)) = take_change(tenant, id, now) else { continue };
+            if let Some(grid) = event_grid.as_mut().filter(|_| subscription.includes_updates()) {
                 grid.publish(&subscription, group, &change, now);
             }
         }
     }
 }
 
-/// The change that a subscription has not seen yet. Who subscribes sees what changes from then on.
-fn look(tenant: &mut Tenant, id: Uuid, now: DateTime<Utc>) -> Option<(Subscription, Uuid, Change)> {
+/// Takes the change that the subscription has not reported yet. The first call only records the members.
+fn take_change(
+    tenant: &mut Tenant,
+    id: Uuid,
+    now: DateTime<Utc>,
+) -> Option<(Subscription, Uuid, MembershipChange)> {
     let group = tenant.subscriptions.get(&id)?.group()?;
     let members = tenant.members(group, now);
     let subscription = tenant.subscriptions.get_mut(&id)?;
-    let seen = subscription.seen.replace(members.clone())?;
+    let known = subscription.known_members.replace(members.clone())?;
     let missing = |from: &BTreeSet<Uuid>, other| from.difference(other).copied().collect::<Vec<_>>();
-    let change = Change { added: missing(&members, &seen), removed: missing(&seen, &members) };
+    let change = MembershipChange { added: missing(&members, &known), removed: missing(&known, &members) };
     let is_none = change.added.is_empty() && change.removed.is_empty();
     (!is_none).then(|| (subscription.clone(), group, change))
 }

@@ -1,4 +1,4 @@
-//! What can go wrong between a caller and Graph, on demand.
+//! Faults between a caller and Graph.
 
 use std::{collections::BTreeMap, mem, sync::Arc, time::Duration};
 
@@ -10,77 +10,77 @@ use uuid::Uuid;
 
 use super::{
     Group, Pass, Person, Subscription, Tenant,
-    wire::{GraphCall, GraphError},
+    wire::{ErrorResponse, GraphCall},
 };
 
-/// A fault that goes off when the `nth` request that it fits arrives, and at the `times - 1` after it.
+/// A fault for the `nth` matching request and for the `times - 1` after it.
 ///
-/// It fits single requests and parts of batches alike. A part can be throttled or fail alone; a connection that is
-/// refused or cut takes the whole batch with it, and a delayed part holds it up.
+/// It matches single requests and parts of batches. Throttling and errors affect one part; a refused or lost connection
+/// affects the whole batch, and a delayed part delays it.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Fault {
-    /// The HTTP method; any if none.
+    /// The HTTP method; `None` for any.
     #[serde(default)]
     pub method: Option<String>,
-    /// What the path and query, as sent, contain somewhere.
+    /// A substring of the path and query, as sent.
     #[serde(default)]
     pub path_contains: String,
-    /// What the body, as sent, contains somewhere: an address, or the user that a batch asks about.
+    /// A substring of the body, as sent.
     #[serde(default)]
     pub body_contains: String,
-    /// Which of the requests that fit is the first to be hit, from 1.
+    /// The first matching request that is affected, from 1.
     #[serde(default = "one")]
     pub nth: u32,
-    /// How many are hit.
+    /// How many matching requests are affected.
     #[serde(default = "one")]
     pub times: u32,
-    /// How long after it was armed it can still go off; for ever if not said.
+    /// How long the fault stays armed; `None` for no limit.
     #[serde(default, rename = "for_seconds", deserialize_with = "some_seconds")]
     pub lasts: Option<Duration>,
-    /// What happens to them.
+    /// The effect.
     pub kind: FaultKind,
 }
 
-/// What happens to a request.
+/// The effect of a fault.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum FaultKind {
-    /// 429 instead of the effect.
+    /// 429; the request has no effect.
     Throttle {
-        /// The text of the `Retry-After` header, if there is one. Graph is seen to send fractions.
+        /// The text of the `Retry-After` header, if any. Graph is reported to send fractions.
         #[serde(default)]
         retry_after: Option<String>,
     },
-    /// An error instead of the effect.
+    /// An error; the request has no effect.
     Fail {
         /// The HTTP status.
         status: u16,
-        /// The code in Graph's envelope.
+        /// The code of the error.
         #[serde(default)]
         code: String,
-        /// The message in Graph's envelope.
+        /// The message of the error.
         #[serde(default)]
         message: String,
     },
-    /// The effect, and then an error instead of its answer: a gateway that lost patience. Who asked cannot tell this
-    /// from [`FaultKind::Fail`].
+    /// The request takes effect, but the response is an error, as from a gateway that timed out. The caller cannot tell
+    /// it from [`FaultKind::Fail`].
     FailAfter {
         /// The HTTP status.
         status: u16,
     },
-    /// The effect, and then a cut connection instead of the answer.
+    /// The request takes effect, but the connection closes before the response.
     LoseAnswer,
-    /// No connection, no effect. On loopback, where the connection stands already, it is cut.
+    /// The connection is refused; the request has no effect. On loopback the open connection is closed.
     Refuse,
-    /// A wait before the effect. The effect comes even if the caller has gone away.
+    /// A delay before the request takes effect, which happens even if the caller disconnects.
     #[serde(deserialize_with = "seconds")]
     Delay(Duration),
-    /// A wait between the effect and the answer.
+    /// A delay between the effect and the response.
     #[serde(deserialize_with = "seconds")]
     DelayAfter(Duration),
-    /// The answer of a replica that stands still since the fault was armed: accounts, passes, memberships and
-    /// subscriptions are read as they were then. Changes are made to the tenant as it is.
+    /// A stale replica answers a read: accounts, passes, memberships and subscriptions are as they were when the fault
+    /// was armed. Writes change the current tenant.
     Stale,
 }
 
@@ -97,7 +97,7 @@ fn some_seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Dur
 }
 
 impl Fault {
-    /// A fault that goes off once, at the first request with this method and these words in its URL.
+    /// A fault for the first request with this method and this substring in its URL.
     pub fn on(method: &str, path_contains: &str, kind: FaultKind) -> Self {
         Self {
             method: Some(method.to_owned()),
@@ -110,36 +110,36 @@ impl Fault {
         }
     }
 
-    /// The fault, at requests with these words in their body.
+    /// Restricts the fault to requests with this substring in the body.
     pub fn body(mut self, contains: &str) -> Self {
         self.body_contains = contains.to_owned();
         self
     }
 
-    /// The fault, until that long after it was armed.
+    /// Disarms the fault after this time.
     pub fn lasting(mut self, time: Duration) -> Self {
         self.lasts = Some(time);
         self
     }
 
-    /// The fault, sparing the requests before the `nth`.
+    /// Skips the matching requests before the `nth`.
     pub fn nth(mut self, nth: u32) -> Self {
         self.nth = nth;
         self
     }
 
-    /// The fault, that many times in a row.
+    /// Affects this many matching requests.
     pub fn times(mut self, times: u32) -> Self {
         self.times = times;
         self
     }
 
-    /// The fault, until it is cleared.
+    /// Keeps the fault armed until it is cleared.
     pub fn always(self) -> Self {
         self.times(u32::MAX)
     }
 
-    fn fits(&self, call: &GraphCall) -> bool {
+    fn matches(&self, call: &GraphCall) -> bool {
         let method_fits =
             self.method.as_deref().is_none_or(|wanted| wanted.eq_ignore_ascii_case(call.method.as_str()));
         let body_fits = || {
@@ -150,15 +150,15 @@ impl Fault {
 }
 
 impl FaultKind {
-    /// The error that stands in for the effect, if the fault is of that kind.
-    pub(super) fn as_error(&self) -> Option<GraphError> {
+    /// The error response that replaces the effect, if the kind is one.
+    pub(super) fn as_error(&self) -> Option<ErrorResponse> {
         match self {
             Self::Throttle { retry_after } => {
-                Some(GraphError::throttled("TooManyRequests", "Too Many Requests", retry_after.clone()))
+                Some(ErrorResponse::throttled("TooManyRequests", "Too Many Requests", retry_after.clone()))
             }
             Self::Fail { status, code, message } => {
                 let status = StatusCode::from_u16(*status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-                Some(GraphError::new(status, code, message.clone()))
+                Some(ErrorResponse::new(status, code, message.clone()))
             }
             Self::FailAfter { .. }
             | Self::LoseAnswer
@@ -170,21 +170,20 @@ impl FaultKind {
     }
 }
 
-/// A fault that goes off.
+/// A fault that was selected for a request.
 #[derive(Clone)]
-pub(super) struct Drawn {
+pub(super) struct SelectedFault {
     pub(super) kind: FaultKind,
-    /// What a stale read is answered from.
     pub(super) replica: Option<Arc<Replica>>,
 }
 
-impl From<FaultKind> for Drawn {
+impl From<FaultKind> for SelectedFault {
     fn from(kind: FaultKind) -> Self {
         Self { kind, replica: None }
     }
 }
 
-/// Accounts, passes, subscriptions, and groups with their members, as they were.
+/// A snapshot of the data that a stale replica serves.
 pub(super) struct Replica {
     users: BTreeMap<Uuid, Person>,
     groups: BTreeMap<Uuid, Group>,
@@ -193,7 +192,7 @@ pub(super) struct Replica {
 }
 
 impl Replica {
-    fn of(tenant: &Tenant) -> Self {
+    fn snapshot(tenant: &Tenant) -> Self {
         Self {
             users: tenant.users.clone(),
             groups: tenant.groups.clone(),
@@ -202,8 +201,8 @@ impl Replica {
         }
     }
 
-    /// The tenant that reads see, put in the place of `tenant`, which is handed back.
-    pub(super) fn step_in(&self, tenant: &mut Tenant) -> Self {
+    /// Puts the snapshot into `tenant` and returns the current data.
+    pub(super) fn swap_into(&self, tenant: &mut Tenant) -> Self {
         Self {
             users: mem::replace(&mut tenant.users, self.users.clone()),
             groups: mem::replace(&mut tenant.groups, self.groups.clone()),
@@ -212,8 +211,7 @@ impl Replica {
         }
     }
 
-    /// Puts back what was there.
-    pub(super) fn step_out(self, tenant: &mut Tenant) {
+    pub(super) fn restore(self, tenant: &mut Tenant) {
         tenant.users = self.users;
         tenant.groups = self.groups;
         tenant.subscriptions = self.subscriptions;
@@ -221,7 +219,6 @@ impl Replica {
     }
 }
 
-/// The armed faults.
 pub(super) struct Faults {
     armed: Vec<Armed>,
     rate: f64,
@@ -243,14 +240,14 @@ impl Faults {
     pub(super) fn arm(&mut self, fault: Fault, tenant: &Tenant, now: DateTime<Utc>) {
         let until =
             fault.lasts.map(|time| now + TimeDelta::from_std(time).unwrap_or(TimeDelta::days(36_500)));
-        let replica = (fault.kind == FaultKind::Stale).then(|| Arc::new(Replica::of(tenant)));
+        let replica = (fault.kind == FaultKind::Stale).then(|| Arc::new(Replica::snapshot(tenant)));
         self.armed.push(Armed { fault, seen: 0, until, replica });
     }
 
-    /// Those that can still hit a request.
-    pub(super) fn waiting(&self) -> impl Iterator<Item = &Fault> {
-        let is_waiting = |armed: &&Armed| armed.seen < armed.fault.nth.saturating_add(armed.fault.times) - 1;
-        self.armed.iter().filter(is_waiting).map(|armed| &armed.fault)
+    /// The faults that can still affect a request.
+    pub(super) fn pending(&self) -> impl Iterator<Item = &Fault> {
+        let is_pending = |armed: &&Armed| armed.seen < armed.fault.nth.saturating_add(armed.fault.times) - 1;
+        self.armed.iter().filter(is_pending).map(|armed| &armed.fault)
     }
 
     pub(super) fn clear(&mut self) {
@@ -262,42 +259,41 @@ impl Faults {
         self.rate = rate.clamp(0.0, 1.0);
     }
 
-    /// What happens to a request that has just arrived.
-    pub(super) fn draw(&mut self, call: &GraphCall, now: DateTime<Utc>) -> Option<Drawn> {
-        self.draw_armed(call, now).or_else(|| self.chance(BY_CHANCE.len()))
+    pub(super) fn select(&mut self, call: &GraphCall, now: DateTime<Utc>) -> Option<SelectedFault> {
+        self.select_armed(call, now).or_else(|| self.select_random(RANDOM_FAULTS.len()))
     }
 
-    /// What happens to a part of a batch. By chance it meets errors only: what happens to connections by chance, the
-    /// batch has had its draw for.
-    pub(super) fn draw_for_part(&mut self, call: &GraphCall, now: DateTime<Utc>) -> Option<Drawn> {
-        self.draw_armed(call, now).or_else(|| self.chance(ERRORS))
+    /// Selects the fault for a part of a batch. A random fault is an error: random faults of connections are selected
+    /// for the batch.
+    pub(super) fn select_for_part(&mut self, call: &GraphCall, now: DateTime<Utc>) -> Option<SelectedFault> {
+        self.select_armed(call, now).or_else(|| self.select_random(RANDOM_ERROR_COUNT))
     }
 
-    fn draw_armed(&mut self, call: &GraphCall, now: DateTime<Utc>) -> Option<Drawn> {
-        let mut drawn = None;
+    fn select_armed(&mut self, call: &GraphCall, now: DateTime<Utc>) -> Option<SelectedFault> {
+        let mut selected = None;
         self.armed.retain(|armed| armed.until.is_none_or(|until| now < until));
-        for armed in self.armed.iter_mut().filter(|armed| armed.fault.fits(call)) {
+        for armed in self.armed.iter_mut().filter(|armed| armed.fault.matches(call)) {
             armed.seen = armed.seen.saturating_add(1);
             let Fault { nth, times, kind, .. } = &armed.fault;
             let is_hit = armed.seen >= *nth && armed.seen - nth < *times;
-            if is_hit && drawn.is_none() {
-                drawn = Some(Drawn { kind: kind.clone(), replica: armed.replica.clone() });
+            if is_hit && selected.is_none() {
+                selected = Some(SelectedFault { kind: kind.clone(), replica: armed.replica.clone() });
             }
         }
-        drawn
+        selected
     }
 
-    /// At the set rate one of the first `kinds` of [`BY_CHANCE`].
-    fn chance(&mut self, kinds: usize) -> Option<Drawn> {
+    /// At the set rate, one of the first `kinds` of [`RANDOM_FAULTS`].
+    fn select_random(&mut self, kinds: usize) -> Option<SelectedFault> {
         if self.rate == 0.0 || !self.rng.random_bool(self.rate) {
             return None;
         }
-        BY_CHANCE.get(self.rng.random_range(0..kinds)).map(|kind| kind().into())
+        RANDOM_FAULTS.get(self.rng.random_range(0..kinds)).map(|kind| kind().into())
     }
 }
 
-/// What happens by chance: what passes if one waits. The first [`ERRORS`] of them can happen to a part of a batch.
-const BY_CHANCE: [fn() -> FaultKind; 14] = [
+/// The kinds of random faults, all transient. A part of a batch meets only the first [`RANDOM_ERROR_COUNT`].
+const RANDOM_FAULTS: [fn() -> FaultKind; 14] = [
     || FaultKind::Throttle { retry_after: Some("2.128".to_owned()) },
     || FaultKind::Throttle { retry_after: Some("7".to_owned()) },
     || FaultKind::Throttle { retry_after: None },
@@ -310,11 +306,11 @@ const BY_CHANCE: [fn() -> FaultKind; 14] = [
     || FaultKind::FailAfter { status: 504 },
     || FaultKind::LoseAnswer,
     || FaultKind::Refuse,
-    || FaultKind::Delay(LONGER_THAN_ANYONE_WAITS),
-    || FaultKind::DelayAfter(LONGER_THAN_ANYONE_WAITS),
+    || FaultKind::Delay(LONG_DELAY),
+    || FaultKind::DelayAfter(LONG_DELAY),
 ];
-const ERRORS: usize = 7;
-const LONGER_THAN_ANYONE_WAITS: Duration = Duration::from_secs(45);
+const RANDOM_ERROR_COUNT: usize = 7;
+const LONG_DELAY: Duration = Duration::from_secs(45);
 
 fn fail(status: u16, code: &str) -> FaultKind {
     FaultKind::Fail { status, code: code.to_owned(), message: String::new() }

@@ -1,11 +1,11 @@
-//! The few forms of `$filter` that the sandbox understands. All others are refused.
+//! The forms of `$filter` that the sandbox implements. It refuses all others.
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::{Person, schema, wire::GraphError};
+use super::{Person, schema, wire::ErrorResponse};
 
-/// A condition on users: comparisons, all of which must hold.
+/// A filter on users: comparisons joined by `and`.
 pub(super) struct UserFilter(Vec<Comparison>);
 
 enum Comparison {
@@ -21,12 +21,12 @@ enum Operator {
 }
 
 impl UserFilter {
-    pub(super) fn parse(text: &str) -> Result<Self, GraphError> {
+    pub(super) fn parse(text: &str) -> Result<Self, ErrorResponse> {
         check_form(text)?;
         text.split(" and ").map(Comparison::parse).collect::<Result<_, _>>().map(Self)
     }
 
-    /// Whether Graph answers it only from the eventual index.
+    /// Whether Graph requires an advanced query for it.
     pub(super) fn is_advanced(&self) -> bool {
         self.0.iter().any(|comparison| matches!(comparison, Comparison::HireDate(..)))
     }
@@ -37,18 +37,18 @@ impl UserFilter {
 }
 
 impl Comparison {
-    fn parse(text: &str) -> Result<Self, GraphError> {
+    fn parse(text: &str) -> Result<Self, ErrorResponse> {
         let (property, operator, value) = terms(text)?;
         match property {
             "employeeHireDate" => Ok(Self::HireDate(Operator::parse(operator)?, date(value)?)),
             "userPrincipalName" if operator == "eq" => Ok(Self::UserPrincipalName(quoted(value)?)),
-            _ if [schema::USER.by_default, schema::USER.on_request, schema::USER.not_here]
+            _ if [schema::USER.by_default, schema::USER.on_request, schema::USER.unimplemented]
                 .concat()
                 .contains(&property) =>
             {
-                Err(GraphError::not_implemented(&format!("the filter '{property} {operator} …'")))
+                Err(ErrorResponse::not_implemented(&format!("the filter '{property} {operator} …'")))
             }
-            _ => Err(GraphError::bad_request(format!(
+            _ => Err(ErrorResponse::bad_request(format!(
                 "Could not find a property named '{property}' on type 'microsoft.graph.user'."
             ))),
         }
@@ -57,72 +57,72 @@ impl Comparison {
     fn holds(&self, person: &Person) -> bool {
         match self {
             Self::UserPrincipalName(name) => person.user_principal_name.eq_ignore_ascii_case(name),
-            Self::HireDate(operator, wanted) => person.hire_date.is_some_and(|date| match operator {
-                Operator::Ge => date >= *wanted,
-                Operator::Le => date <= *wanted,
-                Operator::Eq => date == *wanted,
+            Self::HireDate(operator, value) => person.hire_date.is_some_and(|date| match operator {
+                Operator::Ge => date >= *value,
+                Operator::Le => date <= *value,
+                Operator::Eq => date == *value,
             }),
         }
     }
 }
 
 impl Operator {
-    fn parse(text: &str) -> Result<Self, GraphError> {
+    fn parse(text: &str) -> Result<Self, ErrorResponse> {
         match text {
             "ge" => Ok(Self::Ge),
             "le" => Ok(Self::Le),
             "eq" => Ok(Self::Eq),
-            "ne" => Err(GraphError::not_implemented(&format!("the operator '{text}'"))),
-            // Graph's documentation names eq, ne, ge, le and in for hire dates, and no others.
-            _ => Err(GraphError::unsupported_query(format!(
+            "ne" => Err(ErrorResponse::not_implemented(&format!("the operator '{text}'"))),
+            // Hire dates support eq, ne, ge, le and in only (filter table of directory objects).
+            _ => Err(ErrorResponse::unsupported_query(format!(
                 "Unsupported or invalid query filter clause: '{text}'."
             ))),
         }
     }
 }
 
-/// Refuses what OData has and the sandbox does not: functions, parentheses, `or`, `not`, `in`.
-fn check_form(text: &str) -> Result<(), GraphError> {
-    // What stands in quotes is every other piece.
+/// Refuses the forms that OData has and the sandbox does not implement: functions, parentheses, `or`, `not`, `in`.
+fn check_form(text: &str) -> Result<(), ErrorResponse> {
+    // Every second piece is inside quotes.
     let bare: String = text.split('\'').step_by(2).collect();
     let is_simple = |word: &str| !["or", "not", "in", "has"].contains(&word);
     if bare.contains(['(', ')']) || !bare.split(' ').all(is_simple) {
-        return Err(GraphError::not_implemented(&format!("the filter '{text}'")));
+        return Err(ErrorResponse::not_implemented(&format!("the filter '{text}'")));
     }
     Ok(())
 }
 
-/// The GUID of `principalId eq '…'`, the one filter that role assignments are asked with.
-pub(super) fn principal(text: &str) -> Result<Uuid, GraphError> {
+/// The id in `principalId eq '…'`, the only filter on role assignments that is implemented.
+pub(super) fn principal(text: &str) -> Result<Uuid, ErrorResponse> {
     check_form(text)?;
     let (property, operator, value) = terms(text)?;
     if (property, operator) != ("principalId", "eq") {
-        return Err(GraphError::not_implemented(&format!("the filter '{property} {operator} …' here")));
+        return Err(ErrorResponse::not_implemented(&format!("the filter '{property} {operator} …' here")));
     }
     let id = quoted(value)?;
-    id.parse().map_err(|_| GraphError::bad_request(format!("Invalid GUID:{id}")))
+    id.parse().map_err(|_| ErrorResponse::bad_request(format!("Invalid GUID:{id}")))
 }
 
-fn terms(text: &str) -> Result<(&str, &str, &str), GraphError> {
+fn terms(text: &str) -> Result<(&str, &str, &str), ErrorResponse> {
     let mut terms = text.trim().splitn(3, ' ');
     match (terms.next(), terms.next(), terms.next()) {
         (Some(property), Some(operator), Some(value)) => Ok((property, operator, value.trim())),
-        _ => Err(GraphError::bad_request(format!("Invalid filter clause: '{text}'."))),
+        _ => Err(ErrorResponse::bad_request(format!("Invalid filter clause: '{text}'."))),
     }
 }
 
-fn date(text: &str) -> Result<DateTime<Utc>, GraphError> {
+fn date(text: &str) -> Result<DateTime<Utc>, ErrorResponse> {
     DateTime::parse_from_rfc3339(text).map(|date| date.to_utc()).map_err(|_| {
-        GraphError::bad_request(format!("Invalid filter clause: '{text}' is not a date and time."))
+        ErrorResponse::bad_request(format!("Invalid filter clause: '{text}' is not a date and time."))
     })
 }
 
-fn quoted(text: &str) -> Result<String, GraphError> {
+fn quoted(text: &str) -> Result<String, ErrorResponse> {
     let inner = text.strip_prefix('\'').and_then(|text| text.strip_suffix('\''));
     match inner.filter(|inner| !inner.replace("''", "").contains('\'')) {
         Some(inner) => Ok(inner.replace("''", "'")),
         None => {
-            Err(GraphError::bad_request(format!("Invalid filter clause: {text} is not a quoted string.")))
+            Err(ErrorResponse::bad_request(format!("Invalid filter clause: {text} is not a quoted string.")))
         }
     }
 }

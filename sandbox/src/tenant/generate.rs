@@ -1,4 +1,4 @@
-//! A tenant of any size, the same for the same seed.
+//! Generates a tenant of any size from a seed.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use firstpass::zone::Tz;
@@ -10,13 +10,12 @@ use super::{
     samples::{ON_DEMAND_GROUP, add_office, midnight_in, zone},
 };
 
-/// How many plain members the on-demand group has.
 const ON_DEMAND_MEMBERS: usize = 16;
 
-/// How many joiners share a manager.
+/// The number of joiners with the same manager.
 const TEAM: usize = 12;
 
-/// What is peculiar about a joiner.
+/// What is special about a joiner.
 #[derive(Clone, Copy)]
 enum JoinerKind {
     Plain,
@@ -42,7 +41,6 @@ enum JoinerKind {
     Replicating,
 }
 
-/// Every kind, with the note that goes with it.
 const KINDS: &[(JoinerKind, &str)] = &[
     (JoinerKind::Plain, "plain"),
     (JoinerKind::NoManager, "no manager"),
@@ -67,7 +65,7 @@ const KINDS: &[(JoinerKind, &str)] = &[
     (JoinerKind::Replicating, "made a moment ago"),
 ];
 
-/// Country, language, zone. Without a language the reader has to go by the country.
+/// Country, language, zone. Without a language, the mail's language follows from the country.
 const PLACES: &[(&str, Option<&str>, &str)] = &[
     ("GB", Some("en-GB"), "Europe/London"),
     ("DE", Some("de-DE"), "Europe/Berlin"),
@@ -95,37 +93,37 @@ const SURNAMES: &[&str] = &[
     "Varga", "Walsh", "Yilmaz", "Zhou",
 ];
 
-/// A tenant with that many accounts that came from HR, of every kind that matters, and everyone they need.
+/// Generates a tenant with this many joiners, and the managers and groups that they need.
 ///
-/// The first of them go through the kinds one by one; most of the others are plain.
+/// The first joiners are one of each kind; most of the others are plain. The same arguments make the same tenant.
 pub fn generate(joiners: usize, seed: u64, now: DateTime<Utc>) -> Tenant {
     let mut tenant = Tenant::new(seed);
     add_office(&mut tenant, now);
-    let mut maker = Maker::new(&mut tenant, seed, now);
+    let mut generator = Generator::new(&mut tenant, seed, now);
     for at in 0..joiners {
-        let (kind, note) = maker.kind(at);
-        maker.add(&mut tenant, at, kind, note);
+        let (kind, note) = generator.kind(at);
+        generator.add(&mut tenant, at, kind, note);
     }
-    maker.add_on_demand_group(&mut tenant);
+    generator.add_on_demand_group(&mut tenant);
     tenant
 }
 
-struct Maker {
+struct Generator {
     now: DateTime<Utc>,
     rng: StdRng,
     manager: Uuid,
-    silent_manager: Uuid,
+    manager_without_mail: Uuid,
     contact: Uuid,
     role_assignable: Uuid,
 }
 
-impl Maker {
+impl Generator {
     fn new(tenant: &mut Tenant, seed: u64, now: DateTime<Utc>) -> Self {
         Self {
             now,
             rng: StdRng::seed_from_u64(seed.wrapping_add(3)),
             manager: Uuid::nil(),
-            silent_manager: tenant.add(Person::named("Hana Sato").without_mail()),
+            manager_without_mail: tenant.add(Person::named("Hana Sato").without_mail()),
             contact: tenant.add_contact(Contact::named("Ruth Adler", "ruth.adler@partner.example")),
             role_assignable: tenant.add_group(Group::named("Tier 1 operators").role_assignable()),
         }
@@ -144,8 +142,8 @@ impl Maker {
             self.manager = tenant.add(Person::named(&self.name()).job("Team lead", "Operations"));
         }
         let person = self.joiner().note(note);
-        let id = tenant.add(self.shape(person, kind));
-        self.equip(tenant, id, kind);
+        let id = tenant.add(self.apply_kind(person, kind));
+        self.add_dependents(tenant, id, kind);
     }
 
     fn name(&mut self) -> String {
@@ -167,7 +165,7 @@ impl Maker {
         person.created(self.now - TimeDelta::days(14))
     }
 
-    /// Somebody with a private address.
+    /// A person with a private address.
     fn person(&mut self) -> Person {
         let person = Person::named(&self.name());
         let local = person.user_principal_name.split('@').next().unwrap_or_default().replace('\'', "");
@@ -175,10 +173,10 @@ impl Maker {
         person.private_mail(&format!("{local}{number}@mail.example"))
     }
 
-    fn shape(&mut self, mut person: Person, kind: JoinerKind) -> Person {
+    fn apply_kind(&mut self, mut person: Person, kind: JoinerKind) -> Person {
         match kind {
             JoinerKind::NoManager => person.manager = None,
-            JoinerKind::ManagerWithoutMail => person.manager = Some(self.silent_manager),
+            JoinerKind::ManagerWithoutMail => person.manager = Some(self.manager_without_mail),
             JoinerKind::ManagerIsContact => person.manager = Some(self.contact),
             JoinerKind::NoPrivateAddress => person.other_mails.clear(),
             JoinerKind::Disabled => person.enabled = false,
@@ -198,8 +196,8 @@ impl Maker {
         person
     }
 
-    /// What hangs on an account beside its own properties.
-    fn equip(&mut self, tenant: &mut Tenant, id: Uuid, kind: JoinerKind) {
+    /// Adds the pass, roles and memberships that belong to the kind.
+    fn add_dependents(&mut self, tenant: &mut Tenant, id: Uuid, kind: JoinerKind) {
         if let Some(pass) = self.pass(tenant, id, kind) {
             tenant.add_pass(id, pass);
         }
@@ -229,7 +227,7 @@ impl Maker {
     fn add_on_demand_group(&mut self, tenant: &mut Tenant) {
         let mut members = Vec::new();
         for _ in 0..ON_DEMAND_MEMBERS {
-            let person = self.person().usage_location("GB").manager(self.silent_manager);
+            let person = self.person().usage_location("GB").manager(self.manager_without_mail);
             members.push(tenant.add(person.created(self.now - TimeDelta::days(400))));
         }
         tenant.add_group(Group::named(ON_DEMAND_GROUP).members(members));

@@ -1,6 +1,6 @@
-//! The endpoint that App Service has for managed identities, at `/msi/token`.
+//! The managed identity endpoint of App Service, at `/msi/token`.
 //!
-//! It refuses in the words of App Service, whose errors are not Graph's: `statusCode`, `message`, `correlationId`.
+//! Its errors are App Service's, not Graph's: `statusCode`, `message`, `correlationId`.
 
 use axum::{
     extract::{RawQuery, State},
@@ -15,23 +15,20 @@ use uuid::Uuid;
 use super::{
     Sandbox,
     query::Query,
-    transport::{GRAPH_HOST, TOKEN, TOKEN_EXPIRES_ON},
-    wire::Answer,
+    token::{TOKEN_EXPIRES_ON, token},
+    wire::GraphResponse,
 };
 
-/// The one version of the protocol that is current.
+/// The current version of the protocol.
 const API_VERSION: &str = "2019-08-01";
 
-/// What a token for another resource than Graph begins with. Graph refuses it.
-pub(super) const FOREIGN_TOKEN: &str = "sandbox-for-";
-
-/// Which identity the app has.
+/// The managed identity of the app.
 #[derive(Clone, Debug, Default)]
 pub struct Identity {
-    /// What IDENTITY_HEADER holds. Without it any value does that is not empty: the sandbox made none up.
+    /// The only value of X-IDENTITY-HEADER that is accepted; `None` accepts any value that is not empty.
     pub header: Option<String>,
-    /// The client id of the app's one identity, a user-assigned one. Without it the app has a system-assigned
-    /// identity, and every user-assigned one that is asked for.
+    /// The client id of a user-assigned identity, the only one. `None`: a system-assigned identity, and every
+    /// user-assigned identity that is requested.
     pub client_id: Option<Uuid>,
 }
 
@@ -42,36 +39,40 @@ pub struct TokenRequest {
     pub at: DateTime<Utc>,
     /// The resource that the token is for.
     pub resource: Option<String>,
-    /// The user-assigned identity that was asked for.
+    /// The requested user-assigned identity.
     pub client_id: Option<String>,
-    /// The status of the answer.
+    /// The status of the response.
     pub status: u16,
 }
 
-pub(super) async fn hand_out_token(
+pub(super) async fn issue_token(
     State(sandbox): State<Sandbox>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Response {
     let query = Query::parse(&format!("?{}", query.unwrap_or_default())).unwrap_or_default();
     let identity = sandbox.lock().identity.clone();
-    let answer = identity.answer(&query, &headers).unwrap_or_else(|(status, message)| {
-        let correlation = sandbox.ids(&headers).request;
+    let response = identity.respond(&query, &headers).unwrap_or_else(|(status, message)| {
+        let correlation = sandbox.request_ids(&headers).request;
         let body = json!({ "statusCode": status.as_u16(), "message": message, "correlationId": correlation });
-        Answer { status, ..Answer::ok(body) }
+        GraphResponse { status, ..GraphResponse::ok(body) }
     });
     let request = TokenRequest {
         at: sandbox.now(),
         resource: query.get("resource").map(str::to_owned),
         client_id: query.get("client_id").map(str::to_owned),
-        status: answer.status.as_u16(),
+        status: response.status.as_u16(),
     };
     sandbox.lock().tokens.push(request);
-    answer.into_response()
+    response.into_response()
 }
 
 impl Identity {
-    fn answer(&self, query: &Query, headers: &HeaderMap) -> Result<Answer, (StatusCode, &'static str)> {
+    fn respond(
+        &self,
+        query: &Query,
+        headers: &HeaderMap,
+    ) -> Result<GraphResponse, (StatusCode, &'static str)> {
         let bad = |message| (StatusCode::BAD_REQUEST, message);
         let header = headers.get("x-identity-header").and_then(|value| value.to_str().ok());
         match (header.unwrap_or_default(), &self.header) {
@@ -93,8 +94,8 @@ impl Identity {
             let message = "No User Assigned or Delegated Managed Identity found for specified ClientId/ResourceId/PrincipalId.";
             return Err(bad(message));
         }
-        // The expiry is a string in App Service, and so it is here.
-        Ok(Answer::ok(json!({
+        // App Service returns the expiry as a string.
+        Ok(GraphResponse::ok(json!({
             "access_token": token(resource),
             "client_id": query.get("client_id"),
             "expires_on": TOKEN_EXPIRES_ON.to_string(),
@@ -103,7 +104,7 @@ impl Identity {
         })))
     }
 
-    /// Whether the app has the identity that is asked for: without a client id the system-assigned one.
+    /// Whether the app has the requested identity; without a client id, the system-assigned one.
     fn has(&self, client_id: Option<&str>) -> bool {
         let asked = client_id.map(|id| id.parse::<Uuid>().ok());
         match (asked, self.client_id) {
@@ -111,9 +112,4 @@ impl Identity {
             (Some(asked), own) => asked.is_some() && (own.is_none() || asked == own),
         }
     }
-}
-
-fn token(resource: &str) -> String {
-    let host = resource.trim_start_matches("https://").trim_end_matches('/');
-    if host == GRAPH_HOST { TOKEN.to_owned() } else { format!("{FOREIGN_TOKEN}{host}") }
 }

@@ -1,4 +1,4 @@
-//! What the tenant remembers of the traffic: requests and mails, in typed form for tests.
+//! The journal of the tenant: requests, changes of passes, and mails.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -18,30 +18,29 @@ pub struct Request {
     pub method: String,
     /// Its path and query, as sent.
     pub url: String,
-    /// The status of the answer, even of one that got lost; none while the tenant is still at it.
+    /// The status of the response, even if it was lost; `None` while the request is processed.
     pub status: Option<u16>,
-    /// Whether the answer got lost on its way.
+    /// Whether the response was lost.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub lost: bool,
     /// The parts of a batch.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub parts: Vec<Part>,
-    /// What it said beside that.
+    /// Its headers and body.
     #[serde(skip)]
     pub content: Content,
 }
 
-/// The headers and the body of a request. Neither shown nor served: a mail has a code in it.
+/// The headers and the body of a request. Not shown and not served, because a mail contains a code.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Content {
-    /// The headers that change what a request means, by name in lower case.
+    /// The recorded headers, by name in lower case.
     pub headers: BTreeMap<String, String>,
     /// The body, as sent.
     pub body: Bytes,
 }
 
 impl Content {
-    /// The headers that are kept.
     const HEADERS: [&str; 3] = ["content-type", "consistencylevel", "prefer"];
 
     pub(super) fn new(headers: &HeaderMap, body: &Bytes) -> Self {
@@ -62,7 +61,7 @@ impl fmt::Debug for Content {
 pub struct Part {
     /// Its HTTP method.
     pub method: String,
-    /// Its path and query, relative to the version.
+    /// Its path and query, without the version.
     pub url: String,
     /// The status of its answer.
     pub status: u16,
@@ -72,12 +71,12 @@ pub struct Part {
 #[derive(Default)]
 pub(super) struct Journal(Vec<Option<Request>>);
 
-/// A request's place in the journal.
+/// The position of a request in the journal.
 #[derive(Clone, Copy)]
-pub(super) struct Entry(usize);
+pub(super) struct EntryIndex(usize);
 
 impl Journal {
-    pub(super) fn open(&mut self, at: DateTime<Utc>, call: &GraphCall) -> Entry {
+    pub(super) fn start(&mut self, at: DateTime<Utc>, call: &GraphCall) -> EntryIndex {
         self.0.push(Some(Request {
             at,
             method: call.method.to_string(),
@@ -87,10 +86,10 @@ impl Journal {
             parts: Vec::new(),
             content: Content::new(&call.headers, &call.body),
         }));
-        Entry(self.0.len() - 1)
+        EntryIndex(self.0.len() - 1)
     }
 
-    pub(super) fn close(&mut self, Entry(at): Entry, status: u16, lost: bool, parts: Vec<Part>) {
+    pub(super) fn finish(&mut self, EntryIndex(at): EntryIndex, status: u16, lost: bool, parts: Vec<Part>) {
         if let Some(Some(request)) = self.0.get_mut(at) {
             request.status = Some(status);
             request.lost = lost;
@@ -98,8 +97,8 @@ impl Journal {
         }
     }
 
-    /// Forgets a request that, as it turned out, was never received.
-    pub(super) fn strike(&mut self, Entry(at): Entry) {
+    /// Removes a request whose connection was refused after all.
+    pub(super) fn remove(&mut self, EntryIndex(at): EntryIndex) {
         if let Some(request) = self.0.get_mut(at) {
             *request = None;
         }
@@ -110,16 +109,16 @@ impl Journal {
     }
 }
 
-/// A request that made or deleted a pass, noted at the moment it did.
+/// A request that made or removed a pass.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PassEvent {
-    /// When.
+    /// When it happened.
     pub at: DateTime<Utc>,
-    /// The `client-request-id` that the request named.
+    /// The request's `client-request-id`.
     pub by: Option<String>,
-    /// The pass that it made.
+    /// The pass that the request made.
     pub made: Option<Pass>,
-    /// The pass that was gone afterwards, replaced or deleted.
+    /// The pass that the request replaced or deleted.
     pub gone: Option<Pass>,
 }
 
@@ -130,7 +129,7 @@ pub struct Mail {
     pub at: DateTime<Utc>,
     /// The address of the mailbox that it was sent from.
     pub from: String,
-    /// Whether a copy stays in that mailbox.
+    /// Whether a copy is kept in that mailbox.
     pub save_to_sent_items: bool,
     /// The Graph message, as sent.
     pub message: Value,

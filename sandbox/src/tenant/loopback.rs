@@ -1,8 +1,8 @@
-//! The sandbox for other processes of this machine.
+//! The sandbox as a server on a loopback address.
 
 use std::{
     io,
-    net::{IpAddr, SocketAddr},
+    net::SocketAddr,
     pin::Pin,
     sync::{
         Arc,
@@ -22,10 +22,12 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 
-use super::{Sandbox, wire::Broken};
+use super::{Sandbox, wire::ConnectionFault};
 
-/// Serves the sandbox until the process ends. Refuses an address that others could reach: the tenant is made up, and
-/// its doors are open.
+/// Serves the sandbox until the process ends.
+///
+/// # Errors
+/// When the address is not loopback, because the sandbox does not authenticate its callers, or when the listener fails.
 pub async fn serve(sandbox: Sandbox, listener: TcpListener) -> io::Result<()> {
     if !listener.local_addr()?.ip().is_loopback() {
         return Err(io::Error::new(
@@ -33,42 +35,45 @@ pub async fn serve(sandbox: Sandbox, listener: TcpListener) -> io::Result<()> {
             "the sandbox listens on loopback addresses only",
         ));
     }
-    let router = sandbox.router().layer(middleware::from_fn(cut_when_broken));
-    axum::serve(Lines(listener), router.into_make_service_with_connect_info::<Scissors>()).await
+    let router = sandbox.router().layer(middleware::from_fn(abort_connection_on_fault));
+    axum::serve(
+        AbortableListener(listener),
+        router.into_make_service_with_connect_info::<ConnectionAbortHandle>(),
+    )
+    .await
 }
 
-/// In place of an answer that a fault took away, the caller sees the connection end.
-async fn cut_when_broken(
-    ConnectInfo(scissors): ConnectInfo<Scissors>,
+/// Closes the connection instead of sending a response that a fault has replaced.
+async fn abort_connection_on_fault(
+    ConnectInfo(handle): ConnectInfo<ConnectionAbortHandle>,
     request: Request,
     next: Next,
 ) -> Response {
     let response = next.run(request).await;
-    if response.extensions().get::<Broken>().is_some() {
-        scissors.0.store(true, Ordering::SeqCst);
+    if response.extensions().get::<ConnectionFault>().is_some() {
+        handle.0.store(true, Ordering::SeqCst);
     }
     response
 }
 
-/// A listener whose connections can be cut.
-struct Lines(TcpListener);
+struct AbortableListener(TcpListener);
 
-/// Cuts one connection.
+/// Aborts one connection.
 #[derive(Clone)]
-struct Scissors(Arc<AtomicBool>);
+struct ConnectionAbortHandle(Arc<AtomicBool>);
 
-struct Line {
+struct AbortableStream {
     stream: TcpStream,
-    is_cut: Arc<AtomicBool>,
+    is_aborted: Arc<AtomicBool>,
 }
 
-impl Listener for Lines {
-    type Io = Line;
+impl Listener for AbortableListener {
+    type Io = AbortableStream;
     type Addr = SocketAddr;
 
-    async fn accept(&mut self) -> (Line, SocketAddr) {
+    async fn accept(&mut self) -> (AbortableStream, SocketAddr) {
         let (stream, address) = Listener::accept(&mut self.0).await;
-        (Line { stream, is_cut: Arc::default() }, address)
+        (AbortableStream { stream, is_aborted: Arc::default() }, address)
     }
 
     fn local_addr(&self) -> io::Result<SocketAddr> {
@@ -76,13 +81,13 @@ impl Listener for Lines {
     }
 }
 
-impl Connected<IncomingStream<'_, Lines>> for Scissors {
-    fn connect_info(stream: IncomingStream<'_, Lines>) -> Self {
-        Self(stream.io().is_cut.clone())
+impl Connected<IncomingStream<'_, AbortableListener>> for ConnectionAbortHandle {
+    fn connect_info(stream: IncomingStream<'_, AbortableListener>) -> Self {
+        Self(stream.io().is_aborted.clone())
     }
 }
 
-impl AsyncRead for Line {
+impl AsyncRead for AbortableStream {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -92,9 +97,9 @@ impl AsyncRead for Line {
     }
 }
 
-impl AsyncWrite for Line {
+impl AsyncWrite for AbortableStream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        if self.is_cut.load(Ordering::SeqCst) {
+        if self.is_aborted.load(Ordering::SeqCst) {
             return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
         }
         Pin::new(&mut self.stream).poll_write(cx, buf)
@@ -107,10 +112,4 @@ impl AsyncWrite for Line {
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(cx)
     }
-}
-
-/// Whether `host` names this machine.
-pub(crate) fn is_loopback(host: &str) -> bool {
-    let host = host.trim_matches(['[', ']']);
-    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }

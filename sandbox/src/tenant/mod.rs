@@ -1,29 +1,33 @@
 //! A simulated tenant, as strict as Microsoft Graph is documented to be.
 //!
-//! The same axum [`Router`] serves tests in-process, under paused time ([`Sandbox::transport`]), and other processes
-//! on loopback ([`loopback`]). Where the documentation is silent the sandbox takes a stand and says "assumed" beside
-//! it; what it does not implement it refuses by name with 501, so that no test passes on a guess.
+//! The same axum [`Router`] serves tests in this process, with paused time ([`Sandbox::transport`]), and other
+//! processes on loopback ([`loopback`]). Rules that are not documented are marked "assumed" or "reported". What the
+//! sandbox does not implement it refuses with 501 and a name, so that no test relies on a guess.
 //!
-//! Reading order: [`Tenant`] is the directory as plain data, [`Person`] and [`Pass`] its chief nouns; `wire` is a
-//! request and its answer; `router` is where requests come in, [`faults`] go off and the [`journal`] is kept; `calls`
-//! answers each Graph call, as far as the app's `permissions` go; `control` is `/sandbox/*`; `identity` hands out
-//! tokens; `event_grid` publishes changes.
+//! Reading order: [`Tenant`] is the directory as plain data, with [`Person`] and [`Pass`]; `wire` is a request and its
+//! response; `router` receives requests and keeps the [`journal`]; `dispatch` applies [`faults`] and latency; `calls`
+//! processes each Graph call, with `calls::authorization`; `batch` is `/$batch`; `control` is `/sandbox/*`; `identity`
+//! issues tokens; `event_grid` publishes changes.
 
+mod batch;
 mod calls;
 mod clock;
 mod control;
 mod directory;
+mod dispatch;
 mod event_grid;
 pub mod faults;
 mod filter;
 pub mod generate;
+pub(crate) mod hosts;
 mod identity;
 pub mod journal;
 pub mod loopback;
+mod mailbox_slot;
 mod model;
 mod page;
 mod pass;
-mod permissions;
+mod permission;
 mod person;
 mod query;
 pub mod roles;
@@ -33,6 +37,7 @@ pub mod samples;
 mod schema;
 mod segments;
 mod subscription;
+pub(crate) mod token;
 pub(crate) mod transport;
 mod wire;
 
@@ -42,38 +47,38 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use axum::Router;
+use axum::{Router, http::HeaderMap};
 use azure_core::{credentials::TokenCredential, http::HttpClient};
 use chrono::{DateTime, TimeDelta, Utc};
 use firstpass::clock::Clock;
-use rand::{SeedableRng, rngs::StdRng};
+use rand::{RngExt, SeedableRng, rngs::StdRng};
 use serde_json::Value;
 use uuid::Uuid;
 
 pub use self::{
-    directory::{Contact, Device, Group, Membership, RoleHeld},
+    directory::{Contact, Device, Group, Membership, RoleAssignment},
     event_grid::{EventGrid, Removed},
     faults::{Fault, FaultKind},
     identity::{Identity, TokenRequest},
     journal::{Content, Mail, Part, PassEvent, Request},
     model::Tenant,
     pass::{Pass, PassSpec, Policy, Target, Untargeted},
-    permissions::Permission,
+    permission::Permission,
     person::Person,
-    subscription::{APPLICATION_ID, LONGEST, Subscription, TENANT_ID},
-    wire::Broken,
+    subscription::{APPLICATION_ID, MAX_SUBSCRIPTION_LIFETIME, Subscription, TENANT_ID},
+    wire::ConnectionFault,
 };
 
-/// A tenant that answers like Microsoft Graph. Cheap to clone: clones share the tenant.
+/// A tenant with the API of Microsoft Graph. Cheap to clone: clones share the tenant.
 #[derive(Clone)]
 pub struct Sandbox(Arc<Inner>);
 
 struct Inner {
-    time: clock::Time,
+    clock: clock::TenantClock,
     state: Mutex<State>,
 }
 
-/// Everything that a request may read or change.
+/// Everything that a request can read or change.
 struct State {
     tenant: Tenant,
     mails: Vec<Mail>,
@@ -82,18 +87,17 @@ struct State {
     faults: faults::Faults,
     event_grid: Option<EventGrid>,
     identity: Identity,
-    /// The requests that reached the identity endpoint.
     tokens: Vec<TokenRequest>,
-    /// Requests under way at each mailbox.
+    /// The number of current requests to each mailbox.
     busy: BTreeMap<Uuid, usize>,
-    /// Of its own, so that the number of requests does not change which ids and codes the tenant hands out.
-    request_ids: StdRng,
+    /// Separate from the tenant's, so that the number of requests does not change its ids and codes.
+    request_id_rng: StdRng,
 }
 
 impl Sandbox {
-    /// A sandbox whose clock shows `epoch` now and follows tokio's from here on, paused or not.
+    /// A sandbox whose clock shows `epoch` now and then follows tokio's clock, paused or not.
     pub fn new(tenant: Tenant, epoch: DateTime<Utc>) -> Self {
-        let request_ids = StdRng::seed_from_u64(tenant.seed().wrapping_add(1));
+        let request_id_rng = StdRng::seed_from_u64(tenant.seed().wrapping_add(1));
         let state = State {
             faults: faults::Faults::new(tenant.seed().wrapping_add(2)),
             tenant,
@@ -104,43 +108,43 @@ impl Sandbox {
             identity: Identity::default(),
             tokens: Vec::new(),
             busy: BTreeMap::new(),
-            request_ids,
+            request_id_rng,
         };
-        Self(Arc::new(Inner { time: clock::Time::starting_at(epoch), state: Mutex::new(state) }))
+        Self(Arc::new(Inner { clock: clock::TenantClock::starting_at(epoch), state: Mutex::new(state) }))
     }
 
-    /// The App's clock in this tenant's time.
+    /// The tenant's clock, for the App.
     pub fn clock(&self) -> Clock {
         let sandbox = self.clone();
         Clock::from_fn(move || sandbox.now())
     }
 
-    /// What time it is in the tenant.
+    /// The tenant's time.
     pub fn now(&self) -> DateTime<Utc> {
-        self.0.time.now()
+        self.0.clock.now()
     }
 
-    /// Lets time pass in the tenant at once: nothing sleeps, nothing wakes up.
+    /// Advances the tenant's clock. Sleeping tasks are not woken.
     pub fn advance(&self, by: TimeDelta) {
-        self.0.time.advance(by);
-        // A dynamic group may have changed.
+        self.0.clock.advance(by);
+        // The members of a dynamic group may have changed.
         let now = self.now();
-        self.lock().notify(now);
+        self.lock().publish_changes(now);
     }
 
-    /// Graph under `/v1.0`, the identity endpoint at `/msi/token`, and `/sandbox/*`.
+    /// Graph at `/v1.0`, the identity endpoint at `/msi/token`, and `/sandbox/*`.
     pub fn router(&self) -> Router {
         router::router(self.clone())
     }
 
-    /// A transport that answers requests to `https://graph.microsoft.com` without a network.
+    /// A transport for requests to `https://graph.microsoft.com` without a network.
     pub fn transport(&self) -> Arc<dyn HttpClient> {
-        Arc::new(transport::InProcess::new(self.router()))
+        Arc::new(transport::InProcessTransport::new(self.router()))
     }
 
-    /// A credential whose token the sandbox believes.
+    /// A credential whose token the sandbox accepts.
     pub fn credential(&self) -> Arc<dyn TokenCredential> {
-        Arc::new(transport::SandboxCredential)
+        Arc::new(token::SandboxCredential)
     }
 
     /// Arms a fault.
@@ -150,33 +154,33 @@ impl Sandbox {
         faults.arm(fault, tenant, now);
     }
 
-    /// Disarms every fault.
+    /// Disarms all faults and sets the fault rate to 0.
     pub fn clear_faults(&self) {
         self.lock().faults.clear();
     }
 
-    /// The faults that have yet to go off.
+    /// The armed faults that can still affect a request.
     pub fn armed_faults(&self) -> Vec<Fault> {
-        self.lock().faults.waiting().cloned().collect()
+        self.lock().faults.pending().cloned().collect()
     }
 
-    /// From now on `rate` of all requests (0 to 1) meet a fault drawn from the tenant's seed.
-    pub fn misbehave(&self, rate: f64) {
+    /// Sets the share of requests (0 to 1) that meet a random fault, selected with the tenant's seed.
+    pub fn set_fault_rate(&self, rate: f64) {
         self.lock().faults.set_rate(rate);
     }
 
-    /// Everything there is to see, in the form of `GET /sandbox/state`.
+    /// The state, as `GET /sandbox/state` returns it.
     pub fn state(&self) -> Value {
         control::state(self)
     }
 
-    /// The requests that reached the tenant, in the order of their arrival.
+    /// The requests to Graph, in the order of their arrival.
     pub fn requests(&self) -> Vec<Request> {
         self.lock().requests.list()
     }
 
-    /// Gives the app a managed identity of its own.
-    pub fn identify(&self, identity: Identity) {
+    /// Sets the app's managed identity.
+    pub fn set_identity(&self, identity: Identity) {
         self.lock().identity = identity;
     }
 
@@ -185,37 +189,45 @@ impl Sandbox {
         self.lock().tokens.clone()
     }
 
-    /// The mails that were accepted for delivery, oldest first.
+    /// The accepted mails, oldest first.
     pub fn mails(&self) -> Vec<Mail> {
         self.lock().mails.clone()
     }
 
-    /// The requests that made or deleted a pass, oldest first, even if nobody heard their answer.
+    /// The requests that made or removed a pass, oldest first, including those whose response was lost.
     pub fn pass_events(&self) -> Vec<PassEvent> {
         self.lock().pass_events.clone()
     }
 
-    /// The passes that are listed now, dead ones included, at most one for each user.
+    /// The listed passes, including expired and used ones: at most one for each user.
     pub fn passes(&self) -> Vec<Pass> {
         self.lock().tenant.passes.values().cloned().collect()
     }
 
-    /// Every code that was ever handed out, those of replaced and deleted passes included.
+    /// Every code that was ever made.
     pub fn codes(&self) -> Vec<String> {
         self.lock().tenant.codes.iter().cloned().collect()
     }
 
-    /// Changes the tenant as an admin in the portal would, and hands back what `change` returns.
+    /// Changes the tenant as an admin does, and returns the result of `change`.
     pub fn edit<R>(&self, change: impl FnOnce(&mut Tenant) -> R) -> R {
         let now = self.now();
         let mut state = self.lock();
         let result = change(&mut state.tenant);
-        state.notify(now);
+        state.publish_changes(now);
         result
     }
 
-    /// The one lock. Held for a moment only, never across an await. A test that panics while it holds the lock has
-    /// failed already, so the poison says nothing new.
+    /// The ids of an exchange; the caller's `client-request-id` is returned.
+    fn request_ids(&self, headers: &HeaderMap) -> wire::RequestIds {
+        let request = uuid::Builder::from_random_bytes(self.lock().request_id_rng.random()).into_uuid();
+        let client = headers.get("client-request-id").and_then(|id| id.to_str().ok());
+        let client = client.map_or_else(|| request.to_string(), str::to_owned);
+        wire::RequestIds { request, client }
+    }
+
+    /// The only lock. Do not hold it across an await. A poisoned lock is used on: the test that panicked has failed
+    /// already.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

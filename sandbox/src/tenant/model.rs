@@ -1,4 +1,4 @@
-//! The directory as plain data, and what an admin can do to it.
+//! The directory as plain data, and the changes that an admin can make.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -11,22 +11,22 @@ use rand::{RngExt, SeedableRng, rngs::StdRng};
 use uuid::Uuid;
 
 use super::{
-    Contact, Device, Group, Membership, Pass, PassSpec, Permission, Person, Policy, RoleHeld, Subscription,
-    Target, person::DOMAIN, roles,
+    Contact, Device, Group, Membership, Pass, PassSpec, Permission, Person, Policy, RoleAssignment,
+    Subscription, Target, person::DOMAIN, roles,
 };
 
-/// What a code is made of. The symbols are there to trip up whoever forgets to escape a code.
+/// The characters of a code. The symbols reveal code that does not escape them.
 const LETTERS: &[u8] = b"ABCDEFGHJKMNPQRSTUVWXYZabcdefghjkmnpqrstuvwxyz23456789";
 const SYMBOLS: &[u8] = b"+!&<>%#$*@?=^\"'";
 
-/// A tenant: users, groups, passes, roles, mailboxes, and how it behaves.
+/// A tenant: its directory, passes, roles and mailboxes, and settings of the simulation.
 ///
-/// Collections are ordered, and ids and codes come from the seed, so that the same steps lead to the same tenant.
+/// Collections are ordered, and ids and codes come from the seed: the same steps make the same tenant.
 pub struct Tenant {
     seed: u64,
     rng: StdRng,
     pub(super) codes: BTreeSet<String>,
-    /// User principal names that were given out, in lower case.
+    /// The user principal names in use, in lower case.
     names: BTreeSet<String>,
     /// User accounts.
     pub users: BTreeMap<Uuid, Person>,
@@ -36,12 +36,12 @@ pub struct Tenant {
     pub devices: BTreeMap<Uuid, Device>,
     /// Groups.
     pub groups: BTreeMap<Uuid, Group>,
-    /// The pass of each user who has one, by user id.
+    /// The pass of each user, by user id.
     pub passes: BTreeMap<Uuid, Pass>,
     /// Active role assignments.
-    pub roles: Vec<RoleHeld>,
-    /// Roles that can be activated with Privileged Identity Management.
-    pub eligible: Vec<RoleHeld>,
+    pub roles: Vec<RoleAssignment>,
+    /// Roles that can be activated in Privileged Identity Management.
+    pub eligible: Vec<RoleAssignment>,
     /// Subscriptions to change notifications.
     pub subscriptions: BTreeMap<Uuid, Subscription>,
     /// The Temporary Access Pass policy.
@@ -50,17 +50,17 @@ pub struct Tenant {
     pub mailboxes: BTreeSet<Uuid>,
     /// Addresses that the mail service refuses.
     pub undeliverable: BTreeSet<String>,
-    /// What the app may do in Graph.
+    /// The permissions of the app in Graph.
     pub granted: BTreeSet<Permission>,
-    /// Whether the app is kept from sending mail.
+    /// Whether Exchange denies the app to send mail.
     pub send_denied: bool,
     /// Whether the tenant has a licence for Privileged Identity Management.
     pub pim_licensed: bool,
-    /// How long every request takes.
+    /// The latency of every request.
     pub latency: Duration,
-    /// The most items that a page holds, whatever `$top` says. Graph's own limit is 999.
+    /// The maximum page size, below `$top`. Graph's own limit is 999.
     pub page_size_cap: usize,
-    /// What makes an account worth showing.
+    /// What each sample account is an example of.
     pub notes: BTreeMap<Uuid, &'static str>,
 }
 
@@ -83,7 +83,7 @@ impl Tenant {
             policy: Policy::default(),
             mailboxes: BTreeSet::new(),
             undeliverable: BTreeSet::new(),
-            granted: Permission::ASKED_FOR.into(),
+            granted: Permission::ALWAYS_REQUIRED.into(),
             send_denied: false,
             pim_licensed: true,
             latency: Duration::ZERO,
@@ -92,20 +92,20 @@ impl Tenant {
         }
     }
 
-    /// The seed that ids and codes come from.
+    /// The seed of ids and codes.
     pub fn seed(&self) -> u64 {
         self.seed
     }
 
-    /// Adds an account. A user principal name that is taken gets a number.
+    /// Adds an account. A number is added to a user principal name that is in use.
     pub fn add(&mut self, mut person: Person) -> Uuid {
         if person.id.is_nil() {
             person.id = self.new_id();
         }
-        let wanted = person.user_principal_name.clone();
+        let requested = person.user_principal_name.clone();
         let mut number = 2;
         while !self.names.insert(person.user_principal_name.to_lowercase()) {
-            let (local, domain) = wanted.rsplit_once('@').unwrap_or((&wanted, DOMAIN));
+            let (local, domain) = requested.rsplit_once('@').unwrap_or((&requested, DOMAIN));
             person = person.renamed(&format!("{local}{number}@{domain}"));
             number += 1;
         }
@@ -151,14 +151,14 @@ impl Tenant {
         id
     }
 
-    /// Puts a user, group or device into a group. A dynamic group takes nobody.
+    /// Adds a user, group or device to a group. Does nothing for a dynamic group.
     pub fn add_member(&mut self, group: Uuid, member: Uuid) {
         if let Some(members) = self.assigned_members(group) {
             members.insert(member);
         }
     }
 
-    /// Takes a member out of a group.
+    /// Removes a member from a group. Does nothing for a dynamic group.
     pub fn remove_member(&mut self, group: Uuid, member: Uuid) {
         if let Some(members) = self.assigned_members(group) {
             members.remove(&member);
@@ -172,19 +172,35 @@ impl Tenant {
         }
     }
 
-    /// Gives a user or group an active role, by template id.
+    /// Adds a subscription of any app.
+    pub fn add_subscription(&mut self, mut subscription: Subscription) -> Uuid {
+        if subscription.id.is_nil() {
+            subscription.id = self.new_id();
+        }
+        let id = subscription.id;
+        self.subscriptions.insert(id, subscription);
+        id
+    }
+
+    /// The subscriptions that have not expired.
+    pub fn live_subscriptions(&self, now: DateTime<Utc>) -> BTreeMap<Uuid, &Subscription> {
+        let live = self.subscriptions.iter().filter(|(_, subscription)| subscription.expires > now);
+        live.map(|(id, subscription)| (*id, subscription)).collect()
+    }
+
+    /// Assigns an active role, by template id.
     pub fn assign_role(&mut self, principal: Uuid, role: Uuid) {
         let id = self.new_id();
-        self.roles.push(RoleHeld { id, principal, role });
+        self.roles.push(RoleAssignment { id, principal, role });
     }
 
     /// Makes a user or group eligible for a role, by template id.
     pub fn make_eligible(&mut self, principal: Uuid, role: Uuid) {
         let id = self.new_id();
-        self.eligible.push(RoleHeld { id, principal, role });
+        self.eligible.push(RoleAssignment { id, principal, role });
     }
 
-    /// Makes a pass as the helpdesk would, in place of any other, and returns its id.
+    /// Makes a pass as the helpdesk does, replaces any other, and returns its id.
     pub fn add_pass(&mut self, user: Uuid, spec: PassSpec) -> Uuid {
         let id = self.new_id();
         let pass = Pass {
@@ -202,7 +218,7 @@ impl Tenant {
         id
     }
 
-    /// Somebody signs in with that pass.
+    /// Marks the pass as used in a sign-in.
     pub fn use_pass(&mut self, pass: Uuid) {
         if let Some(pass) = self.passes.values_mut().find(|held| held.id == pass) {
             pass.used = true;
@@ -214,14 +230,14 @@ impl Tenant {
         self.passes.remove(&user);
     }
 
-    /// Changes an account, if it is there.
+    /// Changes an account, if it exists.
     pub fn change(&mut self, user: Uuid, change: impl FnOnce(&mut Person)) {
         if let Some(person) = self.users.get_mut(&user) {
             change(person);
         }
     }
 
-    /// Deletes an account with all that hangs on it.
+    /// Deletes an account and everything that refers to it.
     pub fn delete(&mut self, user: Uuid) {
         if let Some(person) = self.users.remove(&user) {
             self.names.remove(&person.user_principal_name.to_lowercase());
@@ -251,7 +267,7 @@ impl Tenant {
         self.groups.values().find(|group| group.display_name == display_name)
     }
 
-    /// The direct members of a group: users, groups and devices.
+    /// The direct members of a group.
     pub fn members(&self, group: Uuid, now: DateTime<Utc>) -> BTreeSet<Uuid> {
         match self.groups.get(&group).map(|group| &group.membership) {
             None => BTreeSet::new(),
@@ -265,7 +281,7 @@ impl Tenant {
         }
     }
 
-    /// The groups that a user is in, directly or through other groups.
+    /// The groups that a user is a direct or transitive member of.
     pub fn groups_of(&self, user: Uuid, now: DateTime<Utc>) -> BTreeSet<Uuid> {
         let mut found = BTreeSet::new();
         let mut next = vec![user];
@@ -286,16 +302,16 @@ impl Tenant {
         }
     }
 
-    /// Whether Entra would keep a helpdesk away from this user: a privileged role, held or eligible for, directly or
-    /// through a group, or membership of a role-assignable group.
+    /// Whether the user is privileged: through a privileged role, active or eligible, direct or through a group, or
+    /// through membership of a role-assignable group.
     pub fn is_privileged(&self, user: Uuid, now: DateTime<Utc>) -> bool {
         let groups = self.groups_of(user, now);
-        let is_theirs = |held: &&RoleHeld| held.principal == user || groups.contains(&held.principal);
+        let is_theirs = |held: &&RoleAssignment| held.principal == user || groups.contains(&held.principal);
         self.roles.iter().chain(&self.eligible).filter(is_theirs).any(|held| roles::is_privileged(held.role))
             || groups.iter().filter_map(|id| self.groups.get(id)).any(|group| group.assignable_to_role)
     }
 
-    /// Whether the policy lets this user sign in with a pass.
+    /// Whether the Temporary Access Pass policy includes this user.
     pub(super) fn policy_includes(&self, user: Uuid, now: DateTime<Utc>) -> bool {
         self.policy.include.iter().any(|target| match target {
             Target::AllUsers => true,
@@ -308,7 +324,7 @@ impl Tenant {
         uuid::Builder::from_random_bytes(self.rng.random()).into_uuid()
     }
 
-    /// A code unlike any before it, with at least one symbol.
+    /// A new code with at least one symbol, different from all earlier ones.
     fn new_code(&mut self) -> Code {
         loop {
             let symbol_at = self.rng.random_range(0..self.policy.default_length.max(1));

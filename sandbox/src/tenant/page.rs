@@ -1,4 +1,4 @@
-//! Collections, a page at a time.
+//! Pages of collections.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
@@ -7,12 +7,12 @@ use uuid::Uuid;
 
 use super::{
     query::Query,
-    wire::{Answer, GraphCall, GraphError},
+    wire::{CallResult, ErrorResponse, GraphCall, GraphResponse},
 };
 
-/// The page of `ids` that the request asks for, each item as `render` shows it. `ids` are in order.
+/// The requested page of `ids`, which must be in order; `render` makes each item.
 ///
-/// A link to the next page carries every option of the request; its token is good for that request only.
+/// The link to the next page repeats every option; its token is valid for the same request only.
 pub(super) fn page(
     call: &GraphCall,
     query: &Query,
@@ -20,7 +20,7 @@ pub(super) fn page(
     context: &str,
     ids: &[Uuid],
     render: impl Fn(Uuid) -> Value,
-) -> Result<Answer, GraphError> {
+) -> CallResult {
     let size = query.top()?.min(cap.max(1));
     let fingerprint = fingerprint(call, query);
     let after = query.get("$skiptoken").map(|token| position(token, fingerprint)).transpose()?;
@@ -36,16 +36,16 @@ pub(super) fn page(
         body.insert("@odata.nextLink".to_owned(), next_link(call, query, fingerprint, *last).into());
     }
     body.insert("value".to_owned(), shown.iter().copied().map(render).collect());
-    Ok(Answer::ok(Value::Object(body)))
+    Ok(GraphResponse::ok(Value::Object(body)))
 }
 
-/// `object` as the whole of an answer.
+/// `object` as a whole response body.
 pub(super) fn entity(call: &GraphCall, context: &str, mut object: Map<String, Value>) -> Value {
     object.insert("@odata.context".to_owned(), context_url(call, context).into());
     Value::Object(object)
 }
 
-/// What follows the type in a context: `(id,displayName)`.
+/// The part of a context URL that lists the selected properties: `(id,displayName)`.
 pub(super) fn selected(select: Option<&[String]>) -> String {
     select.map_or_else(String::new, |names| format!("({})", names.join(",")))
 }
@@ -67,7 +67,7 @@ fn fingerprint(call: &GraphCall, query: &Query) -> u64 {
     hasher.finish()
 }
 
-fn position(token: &str, fingerprint: u64) -> Result<Uuid, GraphError> {
+fn position(token: &str, fingerprint: u64) -> Result<Uuid, ErrorResponse> {
     let position = token.strip_suffix(&format!("{fingerprint:016x}")).and_then(|id| id.parse().ok());
-    position.ok_or_else(|| GraphError::bad_request("Invalid page token: follow @odata.nextLink as it is."))
+    position.ok_or_else(|| ErrorResponse::bad_request("Invalid page token: follow @odata.nextLink as it is."))
 }

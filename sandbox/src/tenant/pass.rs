@@ -1,4 +1,4 @@
-//! Temporary Access Passes, and the policy that governs them.
+//! Temporary Access Passes and their policy.
 
 use chrono::{DateTime, SecondsFormat, TimeDelta, Timelike, Utc};
 use firstpass::code::Code;
@@ -7,43 +7,43 @@ use uuid::Uuid;
 
 use super::schema::object;
 
-/// A pass as the tenant keeps it.
+/// A Temporary Access Pass.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pass {
-    /// Its id, unlike that of any pass before it.
+    /// The id; never reused.
     pub id: Uuid,
-    /// Whose it is.
+    /// The user's id.
     pub user: Uuid,
-    /// The secret. Graph shows it once.
+    /// The code. Graph returns it once.
     pub code: Code,
-    /// When it was made.
+    /// When it was created.
     pub created_at: DateTime<Utc>,
-    /// When it begins to work.
+    /// The start of its lifetime.
     pub opens_at: DateTime<Utc>,
-    /// For how long it works.
+    /// Its lifetime in minutes.
     pub lifetime_minutes: i64,
-    /// Whether it works once only.
+    /// Whether it can be used once only.
     pub one_time: bool,
-    /// Whether somebody has signed in with it.
+    /// Whether it was used in a sign-in.
     pub used: bool,
-    /// Whether the policy forbids its use.
+    /// Whether the policy excludes the user.
     pub disabled_by_policy: bool,
 }
 
 impl Pass {
-    /// When it stops working, at the latest.
+    /// The end of its lifetime.
     pub fn closes_at(&self) -> DateTime<Utc> {
         self.opens_at + TimeDelta::minutes(self.lifetime_minutes)
     }
 
-    /// Whether somebody can sign in with it now.
+    /// Whether a sign-in with it succeeds at `now`.
     pub fn is_usable(&self, now: DateTime<Utc>) -> bool {
         self.usability(now) == "EnabledByPolicy"
     }
 
-    /// Graph's word for whether the pass works at `now`, and if not, why.
+    /// Graph's `methodUsabilityReason`.
     ///
-    /// Assumed where several hold: the policy first, then use, then time.
+    /// The order of the checks is assumed: policy, use, time.
     pub fn usability(&self, now: DateTime<Utc>) -> &'static str {
         if self.disabled_by_policy {
             "DisabledByPolicy"
@@ -58,7 +58,7 @@ impl Pass {
         }
     }
 
-    /// The pass as every read shows it: without its code.
+    /// The pass as reads return it: without the code.
     pub(super) fn to_graph(&self, now: DateTime<Utc>) -> Map<String, Value> {
         object(json!({
             "@odata.type": "#microsoft.graph.temporaryAccessPassAuthenticationMethod",
@@ -73,7 +73,7 @@ impl Pass {
         }))
     }
 
-    /// The pass as the answer to the POST that made it shows it, and nothing after that.
+    /// The pass as the POST that creates it returns it: with the code.
     pub(super) fn to_graph_with_code(&self, now: DateTime<Utc>) -> Map<String, Value> {
         let mut pass = self.to_graph(now);
         pass.insert("temporaryAccessPass".to_owned(), json!(self.code.reveal()));
@@ -81,7 +81,7 @@ impl Pass {
     }
 }
 
-/// Seven fractional digits, as .NET writes a time.
+/// A time with seven fractional digits, as .NET writes it.
 fn ticks(at: DateTime<Utc>) -> String {
     format!("{}.{:07}Z", at.format("%Y-%m-%dT%H:%M:%S"), at.nanosecond() / 100)
 }
@@ -90,7 +90,7 @@ fn shortest(at: DateTime<Utc>) -> String {
     if at.nanosecond() < 100 { at.to_rfc3339_opts(SecondsFormat::Secs, true) } else { ticks(at) }
 }
 
-/// A pass that somebody else made: `PassSpec::opening(at).lasting(60).used()`.
+/// A pass to add to a tenant: `PassSpec::opening(at).lasting(60).used()`.
 #[derive(Clone, Debug)]
 pub struct PassSpec {
     pub(super) created_at: DateTime<Utc>,
@@ -101,30 +101,30 @@ pub struct PassSpec {
 }
 
 impl PassSpec {
-    /// A pass for an hour from `at`, made then too, good for many sign-ins.
+    /// A pass for one hour from `at`, also created at `at`, and not one-time.
     pub fn opening(at: DateTime<Utc>) -> Self {
         Self { created_at: at, opens_at: at, lifetime_minutes: 60, one_time: false, used: false }
     }
 
-    /// For that many minutes.
+    /// Sets the lifetime.
     pub fn lasting(mut self, minutes: i64) -> Self {
         self.lifetime_minutes = minutes;
         self
     }
 
-    /// Made then.
+    /// Sets the time of creation.
     pub fn created(mut self, at: DateTime<Utc>) -> Self {
         self.created_at = at;
         self
     }
 
-    /// For one sign-in.
+    /// Makes it one-time.
     pub fn one_time(mut self) -> Self {
         self.one_time = true;
         self
     }
 
-    /// For one sign-in, which has happened.
+    /// Makes it one-time and used.
     pub fn used(mut self) -> Self {
         self.one_time = true;
         self.used = true;
@@ -132,34 +132,34 @@ impl PassSpec {
     }
 }
 
-/// The tenant's Temporary Access Pass policy, with Microsoft's defaults.
+/// The tenant's Temporary Access Pass policy. The defaults are Microsoft's.
 #[derive(Clone, Debug)]
 pub struct Policy {
-    /// Whether the method is switched on.
+    /// Whether the method is enabled.
     pub enabled: bool,
-    /// The shortest lifetime, in minutes.
+    /// The minimum lifetime in minutes.
     pub minimum_lifetime: i64,
-    /// The longest lifetime, in minutes.
+    /// The maximum lifetime in minutes.
     pub maximum_lifetime: i64,
-    /// The lifetime of a pass that does not ask for one, in minutes.
+    /// The lifetime in minutes of a pass whose request does not set one.
     pub default_lifetime: i64,
-    /// How many characters a code has.
+    /// The number of characters of a code.
     pub default_length: usize,
-    /// Whether every pass works once only.
+    /// Whether every pass is one-time.
     pub one_time_only: bool,
-    /// Who may sign in with a pass.
+    /// The users whom the policy includes.
     pub include: Vec<Target>,
-    /// What becomes of a request for somebody who is not included.
+    /// The response to a request for a user whom the policy does not include.
     pub untargeted: Untargeted,
-    /// Refuse a new pass while there is one, as some tenants are reported to do, where Graph is documented to
-    /// replace it.
+    /// Whether a new pass is refused while another exists, as reported of some tenants; Graph is documented to replace
+    /// it.
     pub refuse_when_exists: bool,
 }
 
-/// Somebody that the policy includes.
+/// A target that the policy includes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Target {
-    /// Everyone.
+    /// All users.
     AllUsers,
     /// The members of a group, at any depth (assumed).
     Group(Uuid),
@@ -167,12 +167,12 @@ pub enum Target {
     User(Uuid),
 }
 
-/// What Graph does about a pass for somebody whom the policy leaves out: reports differ.
+/// The response to a request for a user whom the policy does not include; reports differ.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Untargeted {
-    /// It makes a pass that does not work.
+    /// Graph creates a pass that does not work.
     Unusable,
-    /// It makes none.
+    /// Graph refuses the request.
     Refused,
 }
 

@@ -6,54 +6,52 @@ use uuid::Uuid;
 
 use super::schema::object;
 
-/// The domain that accounts get unless they say otherwise.
 pub(super) const DOMAIN: &str = "contoso.example";
 
-/// A user account, and its own builder: `Person::named("Emma Brooks").usage_location("GB")`.
+/// A user account and its builder: `Person::named("Emma Brooks").usage_location("GB")`.
 ///
-/// Unless told otherwise it is an enabled member account with a user principal name and mail address made from the
-/// name.
+/// By default it is an enabled member account; user principal name and mail address are made from the name.
 #[derive(Clone, Debug)]
 pub struct Person {
-    /// Object id; nil until the person is added to a tenant, which then draws one.
+    /// The object id; nil until the person is added to a tenant.
     pub id: Uuid,
-    /// The name to sign in with.
+    /// The sign-in name.
     pub user_principal_name: String,
-    /// Whole name.
+    /// The display name.
     pub display_name: String,
-    /// First name.
+    /// The given name.
     pub given_name: Option<String>,
-    /// Family name.
+    /// The surname.
     pub surname: Option<String>,
-    /// Address at work.
+    /// The work address.
     pub mail: Option<String>,
-    /// Other addresses: for a joiner, the private ones.
+    /// Other addresses: the private address of a joiner.
     pub other_mails: Vec<String>,
-    /// Mobile number.
+    /// The mobile number.
     pub mobile_phone: Option<String>,
-    /// When HR says that the job begins.
+    /// The first day, as HR recorded it.
     pub hire_date: Option<DateTime<Utc>>,
-    /// When HR says that it ends.
+    /// The last day, as HR recorded it.
     pub leave_date: Option<DateTime<Utc>>,
-    /// Two-letter country code.
+    /// The two-letter country code.
     pub usage_location: Option<String>,
-    /// Language tag.
+    /// The language tag.
     pub preferred_language: Option<String>,
-    /// Town.
+    /// The city.
     pub city: Option<String>,
-    /// Country.
+    /// The country.
     pub country: Option<String>,
-    /// Job title.
+    /// The job title.
     pub job_title: Option<String>,
-    /// Department.
+    /// The department.
     pub department: Option<String>,
-    /// Company.
+    /// The company.
     pub company_name: Option<String>,
-    /// Office.
+    /// The office.
     pub office_location: Option<String>,
-    /// HR's number.
+    /// The employee number.
     pub employee_id: Option<String>,
-    /// Employee, contractor, ...
+    /// The type of employment.
     pub employee_type: Option<String>,
     /// `extensionAttribute1` to `extensionAttribute15`.
     pub extension_attributes: [Option<String>; 15],
@@ -61,18 +59,18 @@ pub struct Person {
     pub guest: bool,
     /// Whether sign-in is allowed.
     pub enabled: bool,
-    /// When the account was made.
+    /// When the account was created.
     pub created: Option<DateTime<Utc>>,
-    /// The user or contact they report to.
+    /// The id of the manager, a user or a contact.
     pub manager: Option<Uuid>,
-    /// Until then a read of the account can land on a replica that does not have it yet.
+    /// Until this time, reads of the account can reach a replica that does not have it.
     pub replicating_until: Option<DateTime<Utc>>,
-    /// What makes this account worth showing.
+    /// What this account is an example of.
     pub note: &'static str,
 }
 
 impl Person {
-    /// An account for someone with this name.
+    /// An account for a person of this name.
     pub fn named(display_name: &str) -> Self {
         let (given, surname) = match display_name.split_once(' ') {
             Some((given, surname)) => (given, Some(surname)),
@@ -114,81 +112,81 @@ impl Person {
         }
     }
 
-    /// With this object id.
+    /// Sets the object id.
     pub fn id(mut self, id: Uuid) -> Self {
         self.id = id;
         self
     }
 
-    /// Signing in as `name`, with it as mail address too.
+    /// Sets the sign-in name and the mail address.
     pub fn user_principal_name(mut self, name: &str) -> Self {
         self.user_principal_name = name.to_owned();
         self.mail = Some(name.to_owned());
         self
     }
 
-    /// Starting then.
+    /// Sets the first day.
     pub fn hire_date(mut self, date: DateTime<Utc>) -> Self {
         self.hire_date = Some(date);
         self
     }
 
-    /// Living in that country, a two-letter code.
+    /// Sets the two-letter country code.
     pub fn usage_location(mut self, country: &str) -> Self {
         self.usage_location = Some(country.to_owned());
         self
     }
 
-    /// Reading that language.
+    /// Sets the language tag.
     pub fn preferred_language(mut self, tag: &str) -> Self {
         self.preferred_language = Some(tag.to_owned());
         self
     }
 
-    /// Reached there before the first day.
+    /// Adds a private address.
     pub fn private_mail(mut self, address: &str) -> Self {
         self.other_mails.push(address.to_owned());
         self
     }
 
-    /// Without an address at work.
+    /// Removes the work address.
     pub fn without_mail(mut self) -> Self {
         self.mail = None;
         self
     }
 
-    /// Reporting to that user or contact.
+    /// Sets the manager, a user or a contact.
     pub fn manager(mut self, id: Uuid) -> Self {
         self.manager = Some(id);
         self
     }
 
-    /// Reporting to nobody.
+    /// Removes the manager.
     pub fn without_manager(mut self) -> Self {
         self.manager = None;
         self
     }
 
-    /// Doing that job in that department.
+    /// Sets job title and department.
     pub fn job(mut self, title: &str, department: &str) -> Self {
         self.job_title = Some(title.to_owned());
         self.department = Some(department.to_owned());
         self
     }
 
-    /// With sign-in blocked.
+    /// Disables sign-in.
     pub fn disabled(mut self) -> Self {
         self.enabled = false;
         self
     }
 
-    /// A guest who signs in here, not in a tenant of their own.
+    /// Makes the account an internal guest, who signs in to this tenant.
     pub fn internal_guest(mut self) -> Self {
         self.guest = true;
         self
     }
 
-    /// A guest who was invited by that address and signs in elsewhere.
+    /// Makes the account an external guest, who was invited by this address and signs in to another tenant.
     pub fn external_guest(mut self, address: &str) -> Self {
         self.guest = true;
         self.user_principal_name = invited_name(address);
@@ -196,32 +194,32 @@ impl Person {
         self
     }
 
-    /// Invited once, a member now: the user principal name still tells.
+    /// Makes the account a converted guest: a member whose user principal name still shows the invitation.
     pub fn converted_guest(mut self, address: &str) -> Self {
         self.user_principal_name = invited_name(address);
         self.mail = Some(address.to_owned());
         self
     }
 
-    /// Made then.
+    /// Sets when the account was created.
     pub fn created(mut self, at: DateTime<Utc>) -> Self {
         self.created = Some(at);
         self
     }
 
-    /// Missing from some replicas until then.
+    /// Makes the account missing from some replicas until this time.
     pub fn replicating_until(mut self, at: DateTime<Utc>) -> Self {
         self.replicating_until = Some(at);
         self
     }
 
-    /// Worth showing for this.
+    /// Sets what this account is an example of.
     pub fn note(mut self, note: &'static str) -> Self {
         self.note = note;
         self
     }
 
-    /// Signing in as `name`, with the mail address following along where it was the same.
+    /// Sets the user principal name, and the mail address if it was the same.
     pub(super) fn renamed(mut self, name: &str) -> Self {
         if self.mail.as_ref() == Some(&self.user_principal_name) {
             self.mail = Some(name.to_owned());
@@ -230,7 +228,7 @@ impl Person {
         self
     }
 
-    /// Whether Graph refuses a pass because the person signs in elsewhere.
+    /// Whether Graph refuses a pass because the user signs in to another tenant.
     pub(super) fn is_external_guest(&self) -> bool {
         self.guest && self.user_principal_name.to_ascii_uppercase().contains("#EXT#")
     }
@@ -283,7 +281,7 @@ fn invited_name(address: &str) -> String {
     format!("{}#EXT#@contoso.onmicrosoft.example", address.replace('@', "_"))
 }
 
-/// `name` in the letters that a user principal name may have.
+/// `name` reduced to the letters that a user principal name allows.
 fn ascii(name: &str) -> String {
     name.to_lowercase().chars().filter_map(plain).collect()
 }

@@ -2,15 +2,14 @@
 
 use super::{
     schema::{Schema, check_select},
-    wire::{GraphCall, GraphError},
+    wire::{ErrorResponse, GraphCall},
 };
 
-/// The most items that `$top` may ask for.
 const TOP_MAX: usize = 999;
-/// How many items a page has unless `$top` says otherwise.
+/// The page size without `$top`.
 const TOP_DEFAULT: usize = 100;
 
-/// OData's system query options, and Graph's. Others that begin with a dollar sign do not exist.
+/// The system query options of OData and Graph; no other option begins with a dollar sign.
 const SYSTEM_OPTIONS: &[&str] = &[
     "$apply",
     "$compute",
@@ -31,13 +30,12 @@ const SYSTEM_OPTIONS: &[&str] = &[
     "$whatif",
 ];
 
-/// The query options of a request, decoded, in the order they were sent.
+/// The decoded query options, in the order sent.
 #[derive(Default)]
 pub(super) struct Query(Vec<(String, String)>);
 
 impl Query {
-    /// Reads what follows the question mark of `target`.
-    pub(super) fn parse(target: &str) -> Result<Self, GraphError> {
+    pub(super) fn parse(target: &str) -> Result<Self, ErrorResponse> {
         let text = target.split_once('?').map_or("", |(_, query)| query);
         let mut options: Vec<(String, String)> = Vec::new();
         for pair in text.split('&').filter(|pair| !pair.is_empty()) {
@@ -47,7 +45,7 @@ impl Query {
                 let message = format!(
                     "Query option '{name}' was specified more than once, but it must be specified at most once."
                 );
-                return Err(GraphError::bad_request(message));
+                return Err(ErrorResponse::bad_request(message));
             }
             options.push((name, decode_query(value)?));
         }
@@ -58,47 +56,47 @@ impl Query {
         self.0.iter().find(|(option, _)| option == name).map(|(_, value)| value.as_str())
     }
 
-    /// Refuses any option but these: in Graph's words what Graph refuses, and else by name.
-    pub(super) fn allow(&self, call: &GraphCall, names: &[&str]) -> Result<(), GraphError> {
+    /// Refuses every option that is not in `names`: with Graph's error if Graph refuses it too, else with 501.
+    pub(super) fn allow(&self, call: &GraphCall, names: &[&str]) -> Result<(), ErrorResponse> {
         match self.0.iter().find(|(option, _)| !names.contains(&option.as_str())) {
             None => Ok(()),
             Some((option, _)) => Err(self.refusal(call, option)),
         }
     }
 
-    fn refusal(&self, call: &GraphCall, option: &str) -> GraphError {
+    fn refusal(&self, call: &GraphCall, option: &str) -> ErrorResponse {
         match option {
-            "$skip" => GraphError::request_bad_request("'$skip' is not supported by the service."),
-            "$search" if !call.is_advanced() => GraphError::unsupported_query(
+            "$skip" => ErrorResponse::request_bad_request("'$skip' is not supported by the service."),
+            "$search" if !call.is_advanced() => ErrorResponse::unsupported_query(
                 "Request with $search query parameter only works through MSGraph with a special request header: \
                  'ConsistencyLevel: eventual'",
             ),
             "$orderby" if self.get("$filter").is_some() && !call.is_advanced() => {
-                GraphError::unsupported_query("Sorting not supported for current query.")
+                ErrorResponse::unsupported_query("Sorting not supported for current query.")
             }
             _ if option.starts_with('$') && !SYSTEM_OPTIONS.contains(&option) => {
-                GraphError::bad_request(format!("The query parameter '{option}' is not known."))
+                ErrorResponse::bad_request(format!("The query parameter '{option}' is not known."))
             }
-            _ => GraphError::not_implemented(&format!("the query option '{option}' here")),
+            _ => ErrorResponse::not_implemented(&format!("the query option '{option}' here")),
         }
     }
 
     /// Refuses every option, as Graph does for some resources.
-    pub(super) fn allow_none(&self) -> Result<(), GraphError> {
+    pub(super) fn allow_none(&self) -> Result<(), ErrorResponse> {
         match self.0.first() {
             None => Ok(()),
-            Some((option, _)) => Err(GraphError::bad_request(format!(
+            Some((option, _)) => Err(ErrorResponse::bad_request(format!(
                 "The query option '{option}' is not supported for this resource."
             ))),
         }
     }
 
-    /// The properties that `$select` asks for, checked against the types that may answer.
-    pub(super) fn select(&self, types: &[&Schema]) -> Result<Option<Vec<String>>, GraphError> {
+    /// The properties in `$select`, checked against the types that may be returned.
+    pub(super) fn select(&self, types: &[&Schema]) -> Result<Option<Vec<String>>, ErrorResponse> {
         let Some(text) = self.get("$select") else { return Ok(None) };
         let names: Vec<String> = text.split(',').map(|name| name.trim().to_owned()).collect();
         if names.iter().any(String::is_empty) {
-            return Err(GraphError::bad_request(
+            return Err(ErrorResponse::bad_request(
                 "Parsing OData Select and Expand failed: an empty term in $select.",
             ));
         }
@@ -106,8 +104,7 @@ impl Query {
         Ok(Some(names))
     }
 
-    /// How many items a page may have.
-    pub(super) fn top(&self) -> Result<usize, GraphError> {
+    pub(super) fn top(&self) -> Result<usize, ErrorResponse> {
         let Some(text) = self.get("$top") else { return Ok(TOP_DEFAULT) };
         match text.parse() {
             Ok(top @ 1..=TOP_MAX) => Ok(top),
@@ -115,31 +112,29 @@ impl Query {
                 let message = format!(
                     "Invalid page size specified: '{text}'. Must be between 1 and {TOP_MAX} inclusive."
                 );
-                Err(GraphError::request_bad_request(message))
+                Err(ErrorResponse::request_bad_request(message))
             }
         }
     }
 
-    /// Whether `$count=true`.
-    pub(super) fn count(&self) -> Result<bool, GraphError> {
+    pub(super) fn count(&self) -> Result<bool, ErrorResponse> {
         match self.get("$count") {
             None | Some("false") => Ok(false),
             Some("true") => Ok(true),
-            Some(other) => Err(GraphError::bad_request(format!("Invalid value '{other}' for $count."))),
+            Some(other) => Err(ErrorResponse::bad_request(format!("Invalid value '{other}' for $count."))),
         }
     }
 
-    /// Every option but the one called `name`, encoded again for a link.
+    /// All options except `name`, encoded for a link.
     pub(super) fn encode_without(&self, name: &str) -> String {
         let others = self.0.iter().filter(|(option, _)| option != name);
         others.map(|(option, value)| format!("{option}={}", encode(value))).collect::<Vec<_>>().join("&")
     }
 }
 
-/// Percent-decodes a path segment.
-pub(super) fn decode(text: &str) -> Result<String, GraphError> {
+pub(super) fn decode(text: &str) -> Result<String, ErrorResponse> {
     let malformed =
-        || GraphError::bad_request("The URL is malformed: a percent sign that does not encode anything.");
+        || ErrorResponse::bad_request("The URL is malformed: a percent sign that does not encode anything.");
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.bytes();
     while let Some(byte) = rest.next() {
@@ -154,8 +149,8 @@ pub(super) fn decode(text: &str) -> Result<String, GraphError> {
     String::from_utf8(bytes).map_err(|_| malformed())
 }
 
-/// In a query a plus sign is a space too. That is what becomes of an offset like `+02:00` sent as it is.
-fn decode_query(text: &str) -> Result<String, GraphError> {
+/// In a query, a plus sign is a space. An offset like `+02:00` must therefore be encoded.
+fn decode_query(text: &str) -> Result<String, ErrorResponse> {
     decode(&text.replace('+', " "))
 }
 

@@ -1,4 +1,4 @@
-//! Entra's built-in directory roles: the ones this project speaks of, by template id.
+//! Built-in directory roles of Entra ID, by template id.
 
 use uuid::{Uuid, uuid};
 
@@ -49,11 +49,11 @@ pub fn name(template: Uuid) -> &'static str {
     }
 }
 
-/// Whether a holder of this role has power over others.
+/// Whether a role is privileged.
 ///
-/// Microsoft's page on privileged roles lists those whose holders an Authentication Administrator may act on; every
-/// other one, custom ones included, is privileged. So are two on that list which Microsoft marks as privileged
-/// themselves: they reset other people's credentials.
+/// Microsoft's page on privileged roles lists the roles whose holders an Authentication Administrator may act on; every
+/// other role is privileged, custom ones included. So are two on that list that Microsoft itself marks as privileged,
+/// because they can reset other users' credentials.
 pub fn is_privileged(template: Uuid) -> bool {
     !matches!(
         template,

@@ -1,14 +1,14 @@
-//! From a path to what it names.
+//! Paths of Graph.
 
 use axum::http::Method;
 
 use super::{
     query::decode,
     segments,
-    wire::{GraphCall, GraphError},
+    wire::{ErrorResponse, GraphCall},
 };
 
-/// What a path names. Keys are decoded.
+/// The resource that a path names, with decoded keys.
 pub(super) enum Route {
     Users,
     User(String),
@@ -29,7 +29,7 @@ pub(super) enum Route {
 }
 
 impl Route {
-    /// Whether Graph has this method here and only the sandbox lacks it.
+    /// Whether Graph has this method here and the sandbox does not implement it.
     pub(super) fn is_known_to_graph(&self, method: &Method) -> bool {
         match self {
             Self::Users | Self::RoleAssignments => method == Method::POST,
@@ -41,7 +41,7 @@ impl Route {
         }
     }
 
-    pub(super) fn parse(call: &GraphCall) -> Result<Self, GraphError> {
+    pub(super) fn parse(call: &GraphCall) -> Result<Self, ErrorResponse> {
         let segments = split(call.path())?;
         let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
         Ok(match segments.as_slice() {
@@ -71,45 +71,45 @@ impl Route {
                 Self::PassPolicy
             }
             ["me", ..] => {
-                return Err(GraphError::bad_request(
+                return Err(ErrorResponse::bad_request(
                     "/me request is only valid with delegated authentication flow.",
                 ));
             }
-            [] => return Err(GraphError::not_implemented("the service document")),
+            [] => return Err(ErrorResponse::not_implemented("the service document")),
             unknown => return Err(refusal(call, unknown)),
         })
     }
 }
 
-/// Tells a path that Graph does not have from one that the sandbox lacks.
-fn refusal(call: &GraphCall, path: &[&str]) -> GraphError {
+/// The error for an unknown path: Graph does not have it, or the sandbox does not implement it.
+fn refusal(call: &GraphCall, path: &[&str]) -> ErrorResponse {
     if let Some(segment) = segments::unknown(path) {
-        return GraphError::bad_request(format!("Resource not found for the segment '{segment}'."));
+        return ErrorResponse::bad_request(format!("Resource not found for the segment '{segment}'."));
     }
     match path.last() {
         Some(last) if last.starts_with("microsoft.graph.") && !segments::is_cast(last) => {
-            GraphError::unsupported_query("Unsupported Query.")
+            ErrorResponse::unsupported_query("Unsupported Query.")
         }
-        _ => GraphError::not_implemented(&format!("the path '{}'", call.path())),
+        _ => ErrorResponse::not_implemented(&format!("the path '{}'", call.path())),
     }
 }
 
-/// The path's segments, with `users('key')` taken apart into `users` and `key`.
-fn split(path: &str) -> Result<Vec<String>, GraphError> {
+/// The segments of the path; `users('key')` becomes `users` and `key`.
+fn split(path: &str) -> Result<Vec<String>, ErrorResponse> {
     let mut segments = Vec::new();
-    // Split first, decode then: an encoded slash is part of a key.
+    // Split before decoding: an encoded slash is part of a key.
     for segment in path.split('/').filter(|segment| !segment.is_empty()) {
         let segment = decode(segment)?;
         match key_in_parentheses(&segment)? {
             Some((name, key)) => segments.extend([name, key]),
-            // OData takes a plain segment that begins with a dollar sign for an operation of its own.
+            // OData reads a plain segment with a leading dollar sign as an operation.
             None if segment.starts_with('$') && segment.contains('@') => {
-                return Err(GraphError::bad_request(format!(
+                return Err(ErrorResponse::bad_request(format!(
                     "Resource not found for the segment '{segment}'."
                 )));
             }
             None if segment.starts_with('$') && segment != "$ref" => {
-                return Err(GraphError::not_implemented(&format!("the path segment '{segment}'")));
+                return Err(ErrorResponse::not_implemented(&format!("the path segment '{segment}'")));
             }
             None => segments.push(segment),
         }
@@ -117,13 +117,13 @@ fn split(path: &str) -> Result<Vec<String>, GraphError> {
     Ok(segments)
 }
 
-/// `("users", "o'brien@…")` of `users('o''brien@…')`.
-fn key_in_parentheses(segment: &str) -> Result<Option<(String, String)>, GraphError> {
+/// `("users", "o'brien@…")` from `users('o''brien@…')`.
+fn key_in_parentheses(segment: &str) -> Result<Option<(String, String)>, ErrorResponse> {
     let Some((name, key)) = segment.strip_suffix("')").and_then(|segment| segment.split_once("('")) else {
         return Ok(None);
     };
     if key.replace("''", "").contains('\'') {
-        return Err(GraphError::bad_request(format!(
+        return Err(ErrorResponse::bad_request(format!(
             "There is an unterminated string literal in '{segment}'."
         )));
     }

@@ -1,4 +1,4 @@
-//! The tenant that the demo shows: a week of joiners at Contoso, one for each case.
+//! The sample tenant of the demo: Contoso, with one joiner for each case.
 
 use chrono::{DateTime, NaiveDate, NaiveTime, TimeDelta, TimeZone, Utc};
 use firstpass::zone::Tz;
@@ -15,7 +15,7 @@ pub const SERVICE_DESK: &str = "servicedesk@contoso.example";
 /// The name of the group whose members get a pass on demand.
 pub const ON_DEMAND_GROUP: &str = "On-demand access";
 
-/// Where Event Grid takes notifications of the sample tenants, in the form of EVENT_GRID_PARTNER_TOPIC.
+/// The notification URL of the sample tenants, in the form of EVENT_GRID_PARTNER_TOPIC.
 pub const PARTNER_TOPIC: &str = "EventGrid:?azuresubscriptionid=8a8a8a8a-4b4b-4c4c-4d4d-12e12e12e12e\
                                  &resourcegroup=firstpass&partnertopic=firstpass&location=westeurope";
 
@@ -24,7 +24,7 @@ pub const JOINER_GROUP: &str = "New joiners";
 
 const SEED: u64 = 2026;
 
-/// Contoso at `now`: its joiners of the next seven days, and what is peculiar about each.
+/// Contoso at `now`, with the joiners of the next seven days.
 pub fn samples(now: DateTime<Utc>) -> Tenant {
     let mut tenant = Tenant::new(SEED);
     add_office(&mut tenant, now);
@@ -38,7 +38,7 @@ pub fn samples(now: DateTime<Utc>) -> Tenant {
     tenant
 }
 
-/// The two mailboxes, and the dynamic group of the joiners of the next seven days.
+/// Adds the two mailboxes and the dynamic group.
 pub(super) fn add_office(tenant: &mut Tenant, now: DateTime<Utc>) {
     let years_ago = now - TimeDelta::days(900);
     tenant.add_mailbox(Person::named("Contoso Welcome").user_principal_name(SENDER).created(years_ago));
@@ -48,18 +48,18 @@ pub(super) fn add_office(tenant: &mut Tenant, now: DateTime<Utc>) {
     tenant.add_group(Group::named(JOINER_GROUP).joiners_within(TimeDelta::days(7)));
 }
 
-/// The zone of that name, for made-up people: panics where there is none.
+/// The zone of that name. Panics if there is none.
 #[expect(clippy::expect_used, reason = "the name is the programmer's")]
 pub fn zone(name: &'static str) -> Tz {
     name.parse().expect(name)
 }
 
-/// Midnight in `zone` on the day that is `days` after today's date there.
+/// Midnight in `zone`, `days` after the current date there.
 pub(super) fn midnight_in(zone: Tz, now: DateTime<Utc>, days: i64) -> DateTime<Utc> {
     midnight((now + TimeDelta::days(days)).with_timezone(&zone).date_naive(), zone)
 }
 
-/// When `day` begins in `zone`.
+/// The start of `day` in `zone`.
 pub(crate) fn midnight(day: NaiveDate, zone: Tz) -> DateTime<Utc> {
     let midnight = zone.from_local_datetime(&day.and_time(NaiveTime::MIN)).earliest();
     midnight.map_or(day.and_time(NaiveTime::MIN).and_utc(), |midnight| midnight.to_utc())
@@ -75,7 +75,7 @@ struct Joiners {
 }
 
 impl Joiners {
-    /// Somebody who starts `days` from today, at midnight UTC as most HR systems write it.
+    /// A joiner who starts in `days` days, at midnight UTC, as most HR systems write it.
     fn starting_in(&self, days: i64, name: &str, country: &str) -> Person {
         Person::named(name)
             .hire_date(midnight_in(Tz::UTC, self.now, days))
@@ -232,7 +232,7 @@ impl Joiners {
     }
 }
 
-/// Plain colleagues; two of them have been in the group for a while.
+/// Adds users who are no joiners; two of them are in the on-demand group.
 fn add_members_on_demand(tenant: &mut Tenant) {
     let people = ["Chloé Martin", "Isabel Costa", "Noah Fischer", "Arjun Nair"];
     let people = people.map(|name| {

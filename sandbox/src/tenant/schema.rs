@@ -1,19 +1,18 @@
-//! Which properties a type has, and which of them an answer carries.
+//! The properties of each type, and which of them a response contains.
 
 use serde_json::{Map, Value};
 
-use super::wire::GraphError;
+use super::wire::ErrorResponse;
 
-/// A type of Graph's schema.
 pub(super) struct Schema {
     /// The type's name, without the namespace.
     pub(super) name: &'static str,
-    /// What an answer carries without `$select`.
+    /// The properties that are returned without `$select`.
     pub(super) by_default: &'static [&'static str],
-    /// What it carries with `$select` only.
+    /// The properties that are returned with `$select` only.
     pub(super) on_request: &'static [&'static str],
-    /// What the type has in Graph and not in the sandbox: asking for it is refused, never answered with a guess.
-    pub(super) not_here: &'static [&'static str],
+    /// The properties that Graph has and the sandbox does not implement; selecting one is a 501.
+    pub(super) unimplemented: &'static [&'static str],
 }
 
 pub(super) const USER: Schema = Schema {
@@ -51,7 +50,7 @@ pub(super) const USER: Schema = Schema {
         "usageLocation",
         "userType",
     ],
-    not_here: &[
+    unimplemented: &[
         "aboutMe",
         "ageGroup",
         "assignedLicenses",
@@ -124,7 +123,7 @@ pub(super) const GROUP: Schema = Schema {
         "visibility",
     ],
     on_request: &[],
-    not_here: &[
+    unimplemented: &[
         "assignedLabels",
         "assignedLicenses",
         "classification",
@@ -160,7 +159,7 @@ pub(super) const DEVICE: Schema = Schema {
     name: "device",
     by_default: &["accountEnabled", "deviceId", "displayName", "id", "operatingSystem"],
     on_request: &[],
-    not_here: &[
+    unimplemented: &[
         "approximateLastSignInDateTime",
         "isCompliant",
         "isManaged",
@@ -183,21 +182,21 @@ pub(super) const CONTACT: Schema = Schema {
         "surname",
     ],
     on_request: &[],
-    not_here: &["addresses", "onPremisesSyncEnabled", "phones", "proxyAddresses"],
+    unimplemented: &["addresses", "onPremisesSyncEnabled", "phones", "proxyAddresses"],
 };
 
 pub(super) const DIRECTORY_ROLE: Schema = Schema {
     name: "directoryRole",
     by_default: &["description", "displayName", "id", "roleTemplateId"],
     on_request: &[],
-    not_here: &["deletedDateTime"],
+    unimplemented: &["deletedDateTime"],
 };
 
 pub(super) const ROLE_ASSIGNMENT: Schema = Schema {
     name: "unifiedRoleAssignment",
     by_default: &["directoryScopeId", "id", "principalId", "roleDefinitionId"],
     on_request: &[],
-    not_here: &["appScopeId", "condition", "principalOrganizationId"],
+    unimplemented: &["appScopeId", "condition", "principalOrganizationId"],
 };
 
 pub(super) const ROLE_ELIGIBILITY: Schema = Schema {
@@ -214,7 +213,7 @@ pub(super) const ROLE_ELIGIBILITY: Schema = Schema {
         "startDateTime",
     ],
     on_request: &[],
-    not_here: &[],
+    unimplemented: &[],
 };
 
 impl Schema {
@@ -222,8 +221,8 @@ impl Schema {
         self.by_default.contains(&property) || self.on_request.contains(&property)
     }
 
-    /// `whole`, cut down to what was asked for: the defaults, or the selected properties that the type has.
-    pub(super) fn cut(&self, whole: Map<String, Value>, select: Option<&[String]>) -> Map<String, Value> {
+    /// Reduces `whole` to the default or the selected properties.
+    pub(super) fn project(&self, whole: Map<String, Value>, select: Option<&[String]>) -> Map<String, Value> {
         debug_assert!(
             whole.len() == self.by_default.len() + self.on_request.len()
                 && whole.keys().all(|name| self.has(name)),
@@ -231,32 +230,32 @@ impl Schema {
             self.name,
             whole.keys()
         );
-        let wanted = |property: &str| match select {
+        let is_selected = |property: &str| match select {
             None => self.by_default.contains(&property),
             Some(select) => select.iter().any(|name| name == property),
         };
-        whole.into_iter().filter(|(name, _)| wanted(name)).collect()
+        whole.into_iter().filter(|(name, _)| is_selected(name)).collect()
     }
 
-    /// [`Schema::cut`], with the type's name on it, as objects in a collection of mixed types come.
-    pub(super) fn cut_and_name(&self, whole: Map<String, Value>, select: Option<&[String]>) -> Value {
-        let mut object = self.cut(whole, select);
+    /// [`Schema::project`] with `@odata.type`, as in collections of mixed types.
+    pub(super) fn project_with_type(&self, whole: Map<String, Value>, select: Option<&[String]>) -> Value {
+        let mut object = self.project(whole, select);
         object.insert("@odata.type".to_owned(), format!("#microsoft.graph.{}", self.name).into());
         Value::Object(object)
     }
 }
 
-/// Refuses a `$select` of properties that none of the types has.
-pub(super) fn check_select(select: Option<&[String]>, types: &[&Schema]) -> Result<(), GraphError> {
+/// Refuses a `$select` of a property that none of the types has.
+pub(super) fn check_select(select: Option<&[String]>, types: &[&Schema]) -> Result<(), ErrorResponse> {
     for property in select.unwrap_or_default() {
         if types.iter().any(|schema| schema.has(property)) {
             continue;
         }
-        if types.iter().any(|schema| schema.not_here.contains(&property.as_str())) {
-            return Err(GraphError::not_implemented(&format!("the property '{property}'")));
+        if types.iter().any(|schema| schema.unimplemented.contains(&property.as_str())) {
+            return Err(ErrorResponse::not_implemented(&format!("the property '{property}'")));
         }
         let name = types.first().map_or("entity", |schema| schema.name);
-        return Err(GraphError::bad_request(format!(
+        return Err(ErrorResponse::bad_request(format!(
             "Parsing OData Select and Expand failed: Could not find a property named '{property}' on type \
              'microsoft.graph.{name}'."
         )));
@@ -264,7 +263,7 @@ pub(super) fn check_select(select: Option<&[String]>, types: &[&Schema]) -> Resu
     Ok(())
 }
 
-/// A JSON object's members. Called with `json!({ .. })`, so the other case does not arise.
+/// The members of a JSON object; `value` must be one.
 pub(super) fn object(value: Value) -> Map<String, Value> {
     match value {
         Value::Object(members) => members,

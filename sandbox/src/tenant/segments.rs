@@ -1,8 +1,8 @@
-//! Which path segments Graph has, from its v1.0 schema: what is not here, Graph does not know either.
+//! The path segments of Graph, from its v1.0 schema.
 
 use super::schema::{GROUP, Schema, USER};
 
-/// What a path can begin with.
+/// The first segments.
 const ROOTS: &str = "
     admin agreementAcceptances agreements appCatalogs applications applicationTemplates
     appRoleAssignments auditLogs authenticationMethodConfigurations authenticationMethodsPolicy
@@ -17,7 +17,7 @@ const ROOTS: &str = "
     teamsTemplates teamwork tenantRelationships users
 ";
 
-/// What can follow a user, beside the properties.
+/// The segments after a user, in addition to its properties.
 const OF_USER: &str = "
     activities adhocCalls agreementAcceptances appRoleAssignments assignLicense authentication calendar
     calendarGroups calendars calendarView changePassword chats checkMemberGroups checkMemberObjects
@@ -34,7 +34,7 @@ const OF_USER: &str = "
     transitiveMemberOf translateExchangeIds wipeManagedAppRegistrationsByDeviceTag
 ";
 
-/// What can follow a group, beside the properties.
+/// The segments after a group, in addition to its properties.
 const OF_GROUP: &str = "
     acceptedSenders addFavorite appRoleAssignments assignLicense calendar calendarView
     checkGrantedPermissionsForApp checkMemberGroups checkMemberObjects conversations createdOnBehalfOf
@@ -45,21 +45,21 @@ const OF_GROUP: &str = "
     validateProperties
 ";
 
-/// What can follow a user's authentication.
+/// The segments after `authentication` of a user.
 const OF_AUTHENTICATION: &str = "
     emailMethods externalAuthenticationMethods fido2Methods methods microsoftAuthenticatorMethods
     operations passwordMethods phoneMethods platformCredentialMethods softwareOathMethods
     temporaryAccessPassMethods windowsHelloForBusinessMethods
 ";
 
-/// What can follow `roleManagement/directory`.
+/// The segments after `roleManagement/directory`.
 const OF_ROLE_MANAGEMENT: &str = "
     resourceNamespaces roleAssignments roleAssignmentScheduleInstances roleAssignmentScheduleRequests
     roleAssignmentSchedules roleDefinitions roleEligibilityScheduleInstances
     roleEligibilityScheduleRequests roleEligibilitySchedules
 ";
 
-/// What can follow `policies`.
+/// The segments after `policies`.
 const OF_POLICIES: &str = "
     activityBasedTimeoutPolicies adminConsentRequestPolicy appManagementPolicies
     authenticationFlowsPolicy authenticationMethodsPolicy authenticationStrengthPolicies
@@ -70,15 +70,15 @@ const OF_POLICIES: &str = "
     tokenIssuancePolicies tokenLifetimePolicies
 ";
 
-/// The types of directory objects that a collection can be cast to.
+/// The types that a collection of directory objects can be cast to.
 const CASTS: &str =
     "administrativeUnit application device directoryRole group orgContact servicePrincipal user";
 
-/// The first of `segments` that Graph does not have, as far as the schema goes. Keys are taken for known.
+/// The first segment that Graph does not have. Keys are not checked.
 pub(super) fn unknown<'a>(segments: &[&'a str]) -> Option<&'a str> {
     let lacks = |segment: &'a str, known: &str| (!has(known, segment)).then_some(segment);
     let child = |segment: &'a str, known: &str, of: &Schema| {
-        let mut properties = [of.by_default, of.on_request, of.not_here].concat().into_iter();
+        let mut properties = [of.by_default, of.on_request, of.unimplemented].concat().into_iter();
         let is_property = properties.any(|name| name.eq_ignore_ascii_case(segment));
         if is_property || segment.starts_with("microsoft.graph.") { None } else { lacks(segment, known) }
     };

@@ -1,46 +1,46 @@
 //! Subscriptions to change notifications, and the app that they belong to.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use super::{Tenant, schema::object};
+use super::schema::object;
 
-/// The tenant's own id.
+/// The tenant id.
 pub const TENANT_ID: Uuid = Uuid::from_u128(0x6f1d_5b02_0000_4000_8000_0000_0000_0001);
-/// The application that every caller with a token is.
+/// The client id of the app, which every caller with a token is.
 pub const APPLICATION_ID: Uuid = Uuid::from_u128(0x6f1d_5b02_0000_4000_8000_0000_0000_0002);
-/// Its service principal, the managed identity.
+/// The object id of the app's service principal, the managed identity.
 const PRINCIPAL_ID: Uuid = Uuid::from_u128(0x6f1d_5b02_0000_4000_8000_0000_0000_0003);
 
-/// How far ahead a subscription to a directory object may end.
-pub const LONGEST: TimeDelta = TimeDelta::minutes(41_760);
+/// The maximum lifetime of a subscription to a directory object (subscription resource page).
+pub const MAX_SUBSCRIPTION_LIFETIME: TimeDelta = TimeDelta::minutes(41_760);
 
-/// A subscription to the changes of one group.
+/// A subscription to changes of one group.
 #[derive(Clone, Debug)]
 pub struct Subscription {
-    /// Its id; nil until it is added to a tenant.
+    /// The id; nil until the subscription is added to a tenant.
     pub id: Uuid,
-    /// Whose it is. Nobody else sees it.
+    /// The app that owns it. Other apps do not see it.
     pub application: Uuid,
-    /// As it was asked for: `groups/{id}` or `groups/{id}/members`, perhaps with a slash before.
+    /// The resource as requested: `groups/{id}` or `groups/{id}/members`, with or without a leading slash.
     pub resource: String,
-    /// As it was asked for: `updated`, `deleted` or both.
+    /// The change type as requested: `updated`, `deleted` or both.
     pub change_type: String,
-    /// Where notifications go.
+    /// The destination of notifications.
     pub notification_url: String,
-    /// What each notification brings along. Only the answer to the POST shows it.
+    /// The client state, sent with each notification. Only the response to the POST returns it.
     pub client_state: Option<String>,
-    /// When it ends.
+    /// When it expires.
     pub expires: DateTime<Utc>,
-    /// The group's members when somebody last looked for changes.
-    pub seen: Option<BTreeSet<Uuid>>,
+    /// The group's members at the last notification.
+    pub known_members: Option<BTreeSet<Uuid>>,
 }
 
 impl Subscription {
-    /// This app's subscription to a group's updates.
+    /// A subscription of this app to updates of a group.
     pub fn to_group(group: Uuid, notification_url: &str, expires: DateTime<Utc>) -> Self {
         Self {
             id: Uuid::nil(),
@@ -50,22 +50,22 @@ impl Subscription {
             notification_url: notification_url.to_owned(),
             client_state: None,
             expires,
-            seen: None,
+            known_members: None,
         }
     }
 
-    /// The group that it is about.
+    /// The id of the group.
     pub fn group(&self) -> Option<Uuid> {
         group_of(&self.resource)
     }
 
-    /// Whether it speaks of updates, which changes of members are.
-    pub(super) fn is_about_updates(&self) -> bool {
+    /// Whether it covers updates; a change of members is one.
+    pub(super) fn includes_updates(&self) -> bool {
         self.change_type.split(',').any(|kind| kind.trim().eq_ignore_ascii_case("updated"))
     }
 
-    /// Whether an app may not have both.
-    pub(super) fn is_the_same_as(&self, other: &Self) -> bool {
+    /// Whether Graph refuses one of the two because the other exists.
+    pub(super) fn conflicts_with(&self, other: &Self) -> bool {
         let resource = |of: &Self| of.resource.trim_start_matches('/').to_lowercase();
         let kinds = |of: &Self| -> BTreeSet<String> {
             of.change_type.split(',').map(|kind| kind.trim().to_lowercase()).collect()
@@ -107,23 +107,5 @@ pub(super) fn group_of(resource: &str) -> Option<Uuid> {
             id.parse().ok()
         }
         _ => None,
-    }
-}
-
-impl Tenant {
-    /// Adds a subscription, whoever's it is.
-    pub fn add_subscription(&mut self, mut subscription: Subscription) -> Uuid {
-        if subscription.id.is_nil() {
-            subscription.id = self.new_id();
-        }
-        let id = subscription.id;
-        self.subscriptions.insert(id, subscription);
-        id
-    }
-
-    /// Those that have not ended.
-    pub fn live_subscriptions(&self, now: DateTime<Utc>) -> BTreeMap<Uuid, &Subscription> {
-        let live = self.subscriptions.iter().filter(|(_, subscription)| subscription.expires > now);
-        live.map(|(id, subscription)| (*id, subscription)).collect()
     }
 }

@@ -1,4 +1,4 @@
-//! A request and its answer, as Graph's front door sees them.
+//! Requests to Graph and its responses.
 
 use axum::{
     body::{Body, Bytes},
@@ -9,15 +9,18 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use super::{identity::FOREIGN_TOKEN, loopback::is_loopback, transport::GRAPH_HOST};
+use super::{
+    hosts::{GRAPH_HOST, is_loopback},
+    token::is_for_other_audience,
+};
 
-/// A request, alone or as a part of a batch.
+/// A request to Graph, alone or as a part of a batch.
 #[derive(Clone)]
 pub(super) struct GraphCall {
     pub(super) method: Method,
-    /// Path and query as sent, beginning with `/v1.0` unless it is a part of a batch.
+    /// The path and query as sent; a part of a batch has no `/v1.0`.
     pub(super) url: String,
-    /// Path and query after `/v1.0`.
+    /// The path and query after `/v1.0`.
     pub(super) target: String,
     pub(super) headers: HeaderMap,
     pub(super) body: Bytes,
@@ -28,7 +31,6 @@ impl GraphCall {
         self.headers.get(name)?.to_str().ok()
     }
 
-    /// The target's path, without its query.
     pub(super) fn path(&self) -> &str {
         self.target.split('?').next().unwrap_or_default()
     }
@@ -37,13 +39,12 @@ impl GraphCall {
         self.path() == "/$batch"
     }
 
-    /// Whether the caller asks for advanced queries.
     pub(super) fn is_advanced(&self) -> bool {
         self.header("consistencylevel").is_some_and(|level| level.eq_ignore_ascii_case("eventual"))
     }
 
-    /// Where links in the answer lead: to the host that was asked, as Graph's do. A `Host` that is not this machine
-    /// gets the real Graph's name.
+    /// The base URL of links in the response: the requested host, as in Graph. For a `Host` that is not this machine it
+    /// is the real Graph.
     pub(super) fn root(&self) -> String {
         match self.header(header::HOST).and_then(|host| host.parse::<Authority>().ok()) {
             Some(authority) if is_loopback(authority.host()) => format!("http://{authority}/v1.0"),
@@ -51,33 +52,35 @@ impl GraphCall {
         }
     }
 
-    pub(super) fn check_bearer(&self) -> Result<(), GraphError> {
+    pub(super) fn check_bearer(&self) -> Result<(), ErrorResponse> {
         let token = self.header(header::AUTHORIZATION).and_then(|value| value.strip_prefix("Bearer "));
         match token.map(str::trim).unwrap_or_default() {
-            "" => Err(GraphError::unauthenticated("Access token is empty.")),
-            token if token.starts_with(FOREIGN_TOKEN) => {
-                Err(GraphError::unauthenticated("Access token validation failure. Invalid audience."))
+            "" => Err(ErrorResponse::unauthenticated("Access token is empty.")),
+            token if is_for_other_audience(token) => {
+                Err(ErrorResponse::unauthenticated("Access token validation failure. Invalid audience."))
             }
             _ => Ok(()),
         }
     }
 
-    /// What the body is said to be, without parameters.
+    /// The media type of the body, without parameters.
     pub(super) fn content_type(&self) -> Option<&str> {
         self.header(header::CONTENT_TYPE)?.split(';').next().map(str::trim)
     }
 
-    /// The body, which must be a JSON object and say so.
-    pub(super) fn json(&self) -> Result<Map<String, Value>, GraphError> {
+    /// The body, which must be a JSON object with the Content-Type of JSON.
+    pub(super) fn json(&self) -> Result<Map<String, Value>, ErrorResponse> {
         let Some(kind) = self.content_type() else {
             let message =
                 "Write requests (excluding DELETE) must contain the Content-Type header declaration.";
-            return Err(GraphError::bad_request(message));
+            return Err(ErrorResponse::bad_request(message));
         };
         if !kind.eq_ignore_ascii_case("application/json") {
-            return Err(GraphError::bad_request(format!("The content type '{kind}' is not supported here.")));
+            return Err(ErrorResponse::bad_request(format!(
+                "The content type '{kind}' is not supported here."
+            )));
         }
-        let unreadable = || GraphError::bad_request("Unable to read JSON request payload.");
+        let unreadable = || ErrorResponse::bad_request("Unable to read JSON request payload.");
         match serde_json::from_slice(&self.body).map_err(|_| unreadable())? {
             Value::Object(members) => Ok(members),
             _ => Err(unreadable()),
@@ -85,36 +88,38 @@ impl GraphCall {
     }
 }
 
-/// An answer before it is put on the wire.
+pub(super) type CallResult = Result<GraphResponse, ErrorResponse>;
+
+/// A response before it is sent.
 #[derive(Clone)]
-pub(super) struct Answer {
+pub(super) struct GraphResponse {
     pub(super) status: StatusCode,
     pub(super) body: Option<Value>,
-    /// The header's text, which Graph is seen to send with a fraction.
+    /// The text of the header; Graph is reported to send fractions.
     pub(super) retry_after: Option<String>,
-    pub(super) broken: Option<Broken>,
-    pub(super) ids: Option<Ids>,
+    pub(super) connection_fault: Option<ConnectionFault>,
+    pub(super) ids: Option<RequestIds>,
 }
 
-/// What happens to a connection instead of an answer. Travels in the response's extensions.
+/// What happens to a connection instead of a response. It is an extension of the HTTP response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Broken {
-    /// The connection was never made, and the tenant never heard of the request.
+pub enum ConnectionFault {
+    /// The connection was refused; the request had no effect.
     Refused,
-    /// The tenant did as it was asked, and the answer got lost.
+    /// The request took effect, and the response was lost.
     Lost,
 }
 
-/// What names an exchange in Graph's logs.
+/// The ids of an exchange, in `request-id` and `client-request-id`.
 #[derive(Clone)]
-pub(super) struct Ids {
+pub(super) struct RequestIds {
     pub(super) request: Uuid,
     pub(super) client: String,
 }
 
-impl Answer {
+impl GraphResponse {
     fn new(status: StatusCode, body: Option<Value>) -> Self {
-        Self { status, body, retry_after: None, broken: None, ids: None }
+        Self { status, body, retry_after: None, connection_fault: None, ids: None }
     }
 
     pub(super) fn ok(body: Value) -> Self {
@@ -134,10 +139,10 @@ impl Answer {
     }
 
     pub(super) fn refused() -> Self {
-        Self { broken: Some(Broken::Refused), ..Self::new(StatusCode::BAD_GATEWAY, None) }
+        Self { connection_fault: Some(ConnectionFault::Refused), ..Self::new(StatusCode::BAD_GATEWAY, None) }
     }
 
-    /// The answer with the headers that every one of Graph's has, but for the date.
+    /// The response with the headers that all of Graph's have, except `Date`.
     pub(super) fn into_response(self) -> Response {
         let body = self.body.as_ref().map_or_else(Body::empty, |body| Body::from(body.to_string()));
         let mut response = Response::new(body);
@@ -146,11 +151,11 @@ impl Answer {
         let json = "application/json;odata.metadata=minimal;odata.streaming=true;IEEE754Compatible=false;charset=utf-8";
         set(headers, header::CONTENT_TYPE, self.body.map(|_| json.to_owned()));
         set(headers, header::RETRY_AFTER, self.retry_after);
-        if let Some(Ids { request, client }) = self.ids {
+        if let Some(RequestIds { request, client }) = self.ids {
             set(headers, HeaderName::from_static("request-id"), Some(request.to_string()));
             set(headers, HeaderName::from_static("client-request-id"), Some(client));
         }
-        if let Some(broken) = self.broken {
+        if let Some(broken) = self.connection_fault {
             response.extensions_mut().insert(broken);
         }
         response
@@ -163,31 +168,31 @@ fn set(headers: &mut HeaderMap, name: HeaderName, value: Option<String>) {
     }
 }
 
-/// A refusal in Graph's words.
+/// An error of Graph.
 #[derive(Clone, Debug)]
-pub(super) struct GraphError {
+pub(super) struct ErrorResponse {
     status: StatusCode,
     code: String,
     message: String,
     retry_after: Option<String>,
 }
 
-impl GraphError {
+impl ErrorResponse {
     pub(super) fn new(status: StatusCode, code: &str, message: impl Into<String>) -> Self {
         Self { status, code: code.to_owned(), message: message.into(), retry_after: None }
     }
 
-    /// 400 in the words of the OData front end.
+    /// 400 of the OData front end.
     pub(super) fn bad_request(message: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "BadRequest", message)
     }
 
-    /// 400 in the words of the directory.
+    /// 400 of the directory.
     pub(super) fn request_bad_request(message: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "Request_BadRequest", message)
     }
 
-    /// 404 for an object, or a relationship, that is not there.
+    /// 404 for an object or a relationship that does not exist.
     pub(super) fn not_found(key: &str) -> Self {
         let message = format!(
             "Resource '{key}' does not exist or one of its queried reference-property objects are not present."
@@ -200,35 +205,38 @@ impl GraphError {
         Self::new(StatusCode::BAD_REQUEST, "Request_UnsupportedQuery", message)
     }
 
-    /// 501: Graph may well do it, the sandbox does not.
+    /// 501: the sandbox does not implement it; Graph may.
     pub(super) fn not_implemented(what: &str) -> Self {
         let message = format!("The sandbox does not implement {what}.");
         Self::new(StatusCode::NOT_IMPLEMENTED, "SandboxNotImplemented", message)
     }
 
-    /// 405.
     pub(super) fn method_not_allowed() -> Self {
         let message = "Specified HTTP method is not allowed for the request target.";
         Self::new(StatusCode::METHOD_NOT_ALLOWED, "Request_BadRequest", message)
     }
 
-    /// 401.
     fn unauthenticated(message: &str) -> Self {
         Self::new(StatusCode::UNAUTHORIZED, "InvalidAuthenticationToken", message)
     }
 
-    /// 429.
     pub(super) fn throttled(code: &str, message: &str, retry_after: Option<String>) -> Self {
         Self { retry_after, ..Self::new(StatusCode::TOO_MANY_REQUESTS, code, message) }
     }
 
-    /// 500, which does not happen.
+    /// An error of the service behind Graph: `Operation: …; Exception: […]`.
+    pub(super) fn extension_error(operation: &str, status: StatusCode, name: &str, reason: &str) -> Self {
+        let message = format!("Operation: {operation}; Exception: [Status Code: {name}; Reason: {reason}]");
+        Self::new(status, "ExtensionError", message)
+    }
+
+    /// 500: a bug of the sandbox.
     pub(super) fn internal() -> Self {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "InternalServerError", "The sandbox failed.")
     }
 
-    /// The refusal in Graph's envelope.
-    pub(super) fn into_answer(self, now: DateTime<Utc>, ids: &Ids) -> Answer {
+    /// The error in Graph's envelope.
+    pub(super) fn into_graph_response(self, now: DateTime<Utc>, ids: &RequestIds) -> GraphResponse {
         let date = now.to_rfc3339_opts(SecondsFormat::Secs, true);
         let body = json!({
             "error": {
@@ -241,10 +249,10 @@ impl GraphError {
                 },
             },
         });
-        Answer {
+        GraphResponse {
             retry_after: self.retry_after,
             ids: Some(ids.clone()),
-            ..Answer::new(self.status, Some(body))
+            ..GraphResponse::new(self.status, Some(body))
         }
     }
 }

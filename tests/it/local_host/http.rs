@@ -1,4 +1,4 @@
-//! HTTP: routes, keys, bodies and answers.
+//! HTTP: routes, keys, bodies and responses.
 
 use super::*;
 
@@ -23,7 +23,7 @@ async fn send(
 const JSON: (&str, &str) = ("content-type", "application/json");
 
 #[tokio::test(start_paused = true)]
-async fn keys_routes_and_methods_are_the_hosts() {
+async fn keys_routes_and_methods_are_checked() {
     let setup = Setup::new();
     let host =
         setup.start(&setup.handler(async |_, _| done(json!({"res": {"status": "201", "body": "made"}}))));
@@ -53,7 +53,7 @@ async fn keys_routes_and_methods_are_the_hosts() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn levels_open_to_everybody_or_to_the_master_key_alone() {
+async fn anonymous_needs_no_key_and_admin_the_master_key() {
     for (level, key, status) in [
         (AuthLevel::Anonymous, "wrong", 200),
         (AuthLevel::Admin, "tap", 401),
@@ -77,7 +77,7 @@ async fn levels_open_to_everybody_or_to_the_master_key_alone() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_timer_is_run_by_hand_and_the_caller_does_not_wait() {
+async fn a_manual_run_of_a_timer_returns_at_once() {
     let setup = Setup::new();
     let host = setup.start(&setup.handler(async |_, _| {
         minutes(5).await;
@@ -95,7 +95,7 @@ async fn a_timer_is_run_by_hand_and_the_caller_does_not_wait() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_handler_sees_the_request_and_the_caller_what_it_answers() {
+async fn an_http_call_reaches_the_handler_and_returns_its_response() {
     let setup = Setup::new();
     let host = setup.start(&setup.handler(async |_, count| {
         done(match count {
@@ -119,7 +119,7 @@ async fn the_handler_sees_the_request_and_the_caller_what_it_answers() {
     assert_eq!(send(&host, "POST", uri, &[], "").await, (200, text.clone(), "{\n  \"a\": 1\n}".into()));
     assert_eq!(setup.calls()[1].1["Data"]["req"].get("Body"), None);
     assert_eq!(send(&host, "POST", uri, &[], "").await, (200, text, String::new()));
-    assert_eq!(send(&host, "POST", uri, &[], "").await.2, "{}", "there was no res");
+    assert_eq!(send(&host, "POST", uri, &[], "").await.2, "{}", "the output res is missing");
 }
 
 #[tokio::test(start_paused = true)]
@@ -159,7 +159,7 @@ async fn a_call_is_over_after_230_seconds_and_the_function_goes_on() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn firstpass_itself_sweeps_mails_and_answers_through_it() {
+async fn firstpass_runs_on_the_local_host() {
     let (tenant, emma) = tenant_with_emma();
     let world = World::new(tenant, &[]);
     let storage = Storage::new(world.sandbox.clock());
@@ -167,7 +167,7 @@ async fn firstpass_itself_sweeps_mails_and_answers_through_it() {
     let host = FunctionsHost::start(app(&[("SWEEP_SCHEDULE", "0 30 5 * * *")]), worker, storage.clone());
     let swept = host.log().invocation(|i| i.function == "SweepJoiners").await;
     assert!(swept.is_success(), "{swept:?}");
-    storage.drained(QUEUE).await;
+    storage.wait_until_empty(QUEUE).await;
     world.assert_newest_mail_opens(emma);
     let uri = format!("/api/CreateTap?code={}", host.keys().master);
     let (status, kind, body) =

@@ -1,5 +1,5 @@
-//! The local host does what the Functions host does, whatever the handler does. The handlers here are made up, so
-//! that they can misbehave; time is virtual.
+//! The local host behaves as the Functions host does, whatever the handler does: with simulated handlers, in virtual
+//! time.
 
 mod handler;
 mod http;
@@ -23,9 +23,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use firstpass::{environment::Environment, host};
 use firstpass_sandbox::{
     functions_host::{
-        Cause, Embedded, Failure, FunctionApp, FunctionsHost, Keys, Storage,
+        Cause, Embedded, Failure, FunctionApp, FunctionsHost, Keys, Storage, encode_base64,
         function::{AuthLevel, Trigger},
-        queue::encoded,
     },
     tenant::{Sandbox, Tenant},
 };
@@ -38,10 +37,10 @@ use crate::helpers::{NOW, World, tenant_with_emma, time};
 const QUEUE: &str = "pass-jobs";
 const POISON: &str = "pass-jobs-poison";
 
-/// What a handler was asked: the function, the whole invocation, and when.
+/// The calls of a handler: function, invocation, time.
 type Calls = Arc<Mutex<Vec<(String, Value, DateTime<Utc>)>>>;
 
-/// A tenant's time, an empty storage account, and all calls of the handlers made here.
+/// A tenant's clock, an empty storage account, and the calls of its handlers.
 struct Setup {
     sandbox: Sandbox,
     storage: Storage,
@@ -55,7 +54,7 @@ impl Setup {
         Self { sandbox, storage, calls: Calls::default() }
     }
 
-    /// A handler that answers `answer(function, how many calls there were, this one included)`.
+    /// A handler that responds with `answer(function, number of this call)`.
     fn handler<F, A>(&self, answer: F) -> Embedded
     where
         F: Fn(String, usize) -> A + Clone + Send + Sync + 'static,
@@ -87,25 +86,25 @@ impl Setup {
     }
 
     fn put(&self, message: &str) {
-        self.storage.put(QUEUE, encoded(message)).unwrap();
+        self.storage.put(QUEUE, encode_base64(message)).unwrap();
     }
 
     fn calls(&self) -> Vec<(String, Value, DateTime<Utc>)> {
         self.calls.lock().unwrap().clone()
     }
 
-    /// Seconds from the start to each call.
+    /// The time of each call, in seconds from the start.
     fn seconds(&self) -> Vec<i64> {
         self.calls().iter().map(|(_, _, at)| (*at - time(NOW)).num_seconds()).collect()
     }
 
     fn advance(&self, by: TimeDelta) {
         self.sandbox.advance(by);
-        self.storage.clock_was_set();
+        self.storage.notify_clock_changed();
     }
 }
 
-/// This build's function app, with a sweep at six.
+/// This build's function app, with a daily sweep at 06:00.
 pub fn app(settings: &[(&str, &str)]) -> FunctionApp {
     let defaults = [("AzureWebJobsStorage", "UseDevelopmentStorage=true"), ("SWEEP_SCHEDULE", "0 0 6 * * *")];
     let settings: Environment = defaults.iter().chain(settings).copied().collect();

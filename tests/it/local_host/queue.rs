@@ -1,34 +1,34 @@
-//! The queue: at least once, not too many at a time, and poison in the end; and what outputs become.
+//! The queue trigger, and queue outputs.
 
 use super::*;
 
 #[tokio::test(start_paused = true)]
-async fn what_fails_comes_back_in_three_minutes_and_after_five_times_is_poison() {
+async fn a_failed_message_is_retried_every_three_minutes_and_poison_after_five() {
     let setup = Setup::new();
     let host = setup.start(&setup.handler(async |_, _| failed()));
     setup.put("work");
-    setup.storage.drained(QUEUE).await;
+    setup.storage.wait_until_empty(QUEUE).await;
     assert_eq!(setup.seconds(), [0, 180, 360, 540, 720]);
     let counts: Vec<Value> =
         setup.calls().iter().map(|(_, call, _)| call["Metadata"]["DequeueCount"].clone()).collect();
     assert_eq!(counts, ["1", "2", "3", "4", "5"]);
-    assert_eq!(setup.storage.messages(POISON)[0].text, encoded("work"));
+    assert_eq!(setup.storage.messages(POISON)[0].text, encode_base64("work"));
     let completed: Vec<_> = host.log().invocations().iter().filter_map(|i| i.completed()).collect();
     assert_eq!((completed.len(), completed[0].deliveries), (1, 5));
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_not_base64_is_poison_at_once() {
+async fn a_message_that_is_not_base64_is_poison_at_once() {
     let setup = Setup::new();
     let host = setup.start(&setup.handler(async |_, _| done(json!({}))));
     setup.storage.put(QUEUE, r#"{"plain": "text"}"#.into()).unwrap();
-    setup.storage.drained(QUEUE).await;
+    setup.storage.wait_until_empty(QUEUE).await;
     assert_eq!((setup.calls().len(), setup.storage.messages(POISON).len()), (0, 1));
     assert!(host.log().lines()[0].text.contains("not base64"));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_host_works_on_six_messages_at_a_time_and_not_more() {
+async fn a_host_processes_at_most_six_messages_at_a_time() {
     let setup = Setup::new();
     let at_work = Arc::new(Mutex::new((0, 0)));
     let counted = at_work.clone();
@@ -49,13 +49,13 @@ async fn a_host_works_on_six_messages_at_a_time_and_not_more() {
         setup.put(&format!("message {number}"));
     }
     let _host = setup.start(&worker);
-    setup.storage.drained(QUEUE).await;
+    setup.storage.wait_until_empty(QUEUE).await;
     assert_eq!((setup.calls().len(), at_work.lock().unwrap().1), (40, 6));
 }
 
-/// The host lives, so it sees that the handler is gone; where the whole machine goes, only the lease ends.
+/// A running host notices the end of its handler; when the host dies too, only the lease expires.
 #[tokio::test(start_paused = true)]
-async fn a_dead_handlers_message_comes_back_soon_and_a_dead_hosts_after_its_lease() {
+async fn a_message_returns_after_a_retry_delay_or_a_lease() {
     for (die, minutes_later) in [("handler", 3), ("host", 10)] {
         let setup = Setup::new();
         let worker = setup.handler(async |_, count| {
@@ -74,7 +74,7 @@ async fn a_dead_handlers_message_comes_back_soon_and_a_dead_hosts_after_its_leas
             host.kill();
             Some(setup.start(&worker))
         };
-        setup.storage.drained(QUEUE).await;
+        setup.storage.wait_until_empty(QUEUE).await;
         let waited = setup.seconds()[1] - 1;
         assert!((minutes_later * 60 - 1..=minutes_later * 60).contains(&waited), "{die}: {waited} s");
         assert_eq!(setup.calls()[1].1["Metadata"]["DequeueCount"], "2");
@@ -83,7 +83,7 @@ async fn a_dead_handlers_message_comes_back_soon_and_a_dead_hosts_after_its_leas
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_host_at_work_renews_its_lease() {
+async fn a_running_host_renews_its_lease() {
     let setup = Setup::new();
     let worker = setup.handler(async |_, count| {
         if count == 1 {
@@ -99,12 +99,12 @@ async fn a_host_at_work_renews_its_lease() {
     minutes(11).await;
     assert_eq!(setup.calls().len(), 1);
     one.kill();
-    setup.storage.drained(QUEUE).await;
+    setup.storage.wait_until_empty(QUEUE).await;
     assert_eq!(setup.seconds(), [0, 20 * 60], "the lease was last renewed after ten minutes");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_message_whose_host_always_dies_is_poison_in_the_end() {
+async fn a_message_whose_host_dies_five_times_is_poison() {
     let setup = Setup::new();
     let worker = setup.handler(async |_, _| std::future::pending().await);
     setup.put("work");
@@ -116,12 +116,12 @@ async fn a_message_whose_host_always_dies_is_poison_in_the_end() {
     }
     assert_eq!(setup.calls().len(), 5);
     let _host = setup.start(&worker);
-    setup.storage.drained(QUEUE).await;
+    setup.storage.wait_until_empty(QUEUE).await;
     assert_eq!((setup.calls().len(), setup.storage.messages(POISON).len()), (5, 1));
 }
 
 #[tokio::test(start_paused = true)]
-async fn outputs_become_messages_as_the_host_makes_them() {
+async fn queue_outputs_become_messages() {
     let long = "x".repeat(60_000);
     for (jobs, messages) in [
         (json!([r#"{"a":1}"#, "test"]), vec![r#"{"a":1}"#, "test"]),
@@ -129,11 +129,11 @@ async fn outputs_become_messages_as_the_host_makes_them() {
         (json!(r#"[{"a":1},"b"]"#), vec!["{\n  \"a\": 1\n}", "b"]),
         (json!(r#"{"a":1}"#), vec!["{\n  \"a\": 1\n}"]),
         (json!("plain words"), vec!["plain words"]),
-        // Decoded, because it happens to be base64.
+        // Decoded, because it is valid base64.
         (json!("dGVzdA=="), vec!["test"]),
         (json!(null), vec![]),
         (json!([]), vec![]),
-        // The first is sent, the second is too long, and the third never gets its turn.
+        // The first is queued, the second is too long, and the third is not reached.
         (json!(["first", long, "third"]), vec!["first"]),
     ] {
         let setup = Setup::new();
@@ -148,7 +148,7 @@ async fn outputs_become_messages_as_the_host_makes_them() {
         let ran = host.run("SweepJoiners").await.unwrap();
         let queued: Vec<String> =
             setup.storage.messages(QUEUE).into_iter().map(|message| message.text).collect();
-        assert_eq!(queued, messages.iter().map(|text| encoded(text)).collect::<Vec<_>>());
+        assert_eq!(queued, messages.iter().map(|text| encode_base64(text)).collect::<Vec<_>>());
         assert_eq!(matches!(ran.result, Err(Failure::Output(_))), messages == ["first"], "{ran:?}");
     }
 }

@@ -1,9 +1,9 @@
-//! The timer: when it fires, on which host, and again.
+//! The timer trigger.
 
 use super::*;
 
 #[tokio::test(start_paused = true)]
-async fn it_fires_when_its_time_comes_and_its_jobs_run() {
+async fn a_timer_fires_on_schedule_and_its_jobs_run() {
     let setup = Setup::new();
     let worker = setup.handler(async |function, _| match function.as_str() {
         "SweepJoiners" => done(json!({"jobs": [r#"{"a": 1}"#, r#"{"b":2}"#]})),
@@ -14,10 +14,10 @@ async fn it_fires_when_its_time_comes_and_its_jobs_run() {
     assert_eq!(
         (setup.calls().len(), setup.storage.queues()),
         (0, vec![]),
-        "the first message makes the queue"
+        "the first message creates the queue"
     );
     minutes(2).await;
-    setup.storage.drained(QUEUE).await;
+    setup.storage.wait_until_empty(QUEUE).await;
     let calls = setup.calls();
     assert_eq!(
         calls.iter().map(|(f, ..)| f.as_str()).collect::<Vec<_>>(),
@@ -29,8 +29,8 @@ async fn it_fires_when_its_time_comes_and_its_jobs_run() {
         (&timer["ScheduleStatus"]["Next"], &timer["IsPastDue"]),
         (&json!("2026-11-22T06:00:00+00:00"), &json!(false))
     );
-    assert_eq!(calls[1].1["Data"]["msg"], json!(r#""{\"a\": 1}""#), "verbatim, and encoded once more");
-    assert_eq!(calls[1].1["Metadata"]["a"], "1", "fields of the message end up in the metadata");
+    assert_eq!(calls[1].1["Data"]["msg"], json!(r#""{\"a\": 1}""#), "unchanged, and JSON-encoded again");
+    assert_eq!(calls[1].1["Metadata"]["a"], "1", "fields of the message are in the metadata");
     assert_eq!(host.log().invocations()[0].logs, ["said"]);
     minutes(24 * 60).await;
     let second = setup.calls()[3].1["Data"]["timer"]["ScheduleStatus"].clone();
@@ -38,12 +38,12 @@ async fn it_fires_when_its_time_comes_and_its_jobs_run() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_failure_is_repeated_by_the_retry_policy_with_growing_pauses() {
+async fn a_failed_timer_is_retried_with_backoff() {
     let setup = Setup::new();
     let host = setup.start(&setup.handler(async |_, _| failed()));
     minutes(5 * 60).await;
     let pauses: Vec<i64> = setup.seconds().windows(2).map(|pair| (pair[1] - pair[0]) / 60).collect();
-    assert_eq!(pauses, [1, 2, 4, 8, 16], "six attempts, and then no more before tomorrow");
+    assert_eq!(pauses, [1, 2, 4, 8, 16], "six attempts a day");
     let contexts: Vec<Value> =
         setup.calls().iter().map(|(_, call, _)| call["Metadata"]["RetryContext"].clone()).collect();
     assert_eq!(contexts[0], Value::Null);
@@ -53,7 +53,7 @@ async fn a_failure_is_repeated_by_the_retry_policy_with_growing_pauses() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_run_that_was_missed_is_made_up_for() {
+async fn a_missed_run_is_made_up_for() {
     let setup = Setup::new();
     let worker = setup.handler(async |_, _| done(json!({})));
     drop(setup.start(&worker));
@@ -69,7 +69,7 @@ async fn a_run_that_was_missed_is_made_up_for() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn of_two_hosts_one_fires_it_and_the_other_takes_over() {
+async fn a_timer_fires_on_one_host_and_another_takes_over() {
     let setup = Setup::new();
     let worker = setup.handler(async |_, _| done(json!({})));
     let (one, _other) = (setup.start(&worker), setup.start(&worker));
@@ -81,17 +81,17 @@ async fn of_two_hosts_one_fires_it_and_the_other_takes_over() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_host_that_gave_up_leaves_it_to_another() {
+async fn a_stopped_host_releases_the_timer() {
     let setup = Setup::new();
-    let gone = setup.start(&Embedded::starting_with(|_| None));
-    gone.gave_up().await;
+    let stopped = setup.start(&Embedded::starting_with(|_| None));
+    stopped.wait_until_stopped().await;
     let _other = setup.start(&setup.handler(async |_, _| done(json!({}))));
     minutes(61).await;
     assert_eq!(setup.calls().len(), 1);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_function_that_a_setting_switches_off_is_left_alone() {
+async fn a_disabled_function_does_not_run() {
     let setup = Setup::new();
     let worker = setup.handler(async |_, _| done(json!({})));
     let _host = setup.start_with(&worker, &[("AzureWebJobs.SweepJoiners.Disabled", "true")]);
@@ -100,7 +100,7 @@ async fn a_function_that_a_setting_switches_off_is_left_alone() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_clock_that_is_set_ahead_sets_it_off() {
+async fn advancing_the_clock_fires_the_timer() {
     let setup = Setup::new();
     let host = setup.start(&setup.handler(async |_, _| done(json!({}))));
     assert!(host.is_ready().await);

@@ -36,7 +36,7 @@ async fn a_member_who_is_added_has_a_mail_within_a_second() {
         let _host = start(&office.world, &storage);
         let before = office.world.sandbox.now();
         office.add(12);
-        storage.drained("pass-jobs").await;
+        storage.wait_until_empty("pass-jobs").await;
         let took = office.world.sandbox.mails()[0].at - before;
         assert!(took < TimeDelta::seconds(1), "{names:?}: {took}");
         assert_eq!(office.mailed(), [12], "{names:?}");
@@ -44,7 +44,7 @@ async fn a_member_who_is_added_has_a_mail_within_a_second() {
         office.remove(12);
         office.remove(0);
         office.add(13);
-        storage.drained("pass-jobs").await;
+        storage.wait_until_empty("pass-jobs").await;
         assert_eq!(office.mailed(), [12, 13], "{names:?}");
         assert_eq!(office.world.alerts(), [] as [Value; 0], "{names:?}");
     }
@@ -58,7 +58,7 @@ async fn a_hundred_who_are_added_at_once_have_their_mails_within_minutes() {
     let _hosts = [start(&office.world, &storage), start(&other, &storage)];
     let before = office.world.sandbox.now();
     (12..112).for_each(|person| office.add(person));
-    storage.drained("pass-jobs").await;
+    storage.wait_until_empty("pass-jobs").await;
     assert_eq!(office.sorted_mailed(), (12..112).collect::<Vec<_>>());
     assert_eq!(storage.messages("pass-jobs-poison").len(), 0);
     assert_eq!(office.world.alerts(), [] as [Value; 0]);

@@ -4,7 +4,7 @@ use std::sync::Mutex;
 
 use firstpass::ledger::LedgerError;
 use firstpass_sandbox::{
-    functions_host::{Storage, queue::encoded},
+    functions_host::{Storage, encode_base64},
     tenant::{Fault, FaultKind, Group},
 };
 
@@ -40,8 +40,8 @@ async fn a_roster_that_was_written_though_nobody_heard_of_it_costs_nobody_their_
         ledger.fault.0.lock().unwrap().clone_from(&with);
         let storage = Storage::new(office.world.sandbox.clock());
         let _host = start(&office.world, &storage);
-        storage.put("pass-jobs", encoded(&office.cloud_event(None))).unwrap();
-        storage.drained("pass-jobs").await;
+        storage.put("pass-jobs", encode_base64(&office.cloud_event(None))).unwrap();
+        storage.wait_until_empty("pass-jobs").await;
         assert_eq!(office.sorted_mailed(), [1, 2], "{with:?}");
         office.world.later(TimeDelta::days(1));
         assert_eq!(office.world.sweep().await, [], "{with:?}");

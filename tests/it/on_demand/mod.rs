@@ -49,7 +49,7 @@ impl Office {
             names.map(|(name, mail)| tenant.add(Person::named(&name).private_mail(&mail))).collect();
         let members = people[..members].iter().copied();
         let group = tenant.add_group(Group::named("On-demand access").members(members));
-        tenant.granted.insert(Permission::ASKED_FOR_NOTIFICATIONS);
+        tenant.granted.insert(Permission::REQUIRED_FOR_NOTIFICATIONS);
         let group_setting = group.to_string();
         let settings = [&[("ON_DEMAND_GROUP_ID", group_setting.as_str())], settings].concat();
         let world = World::on(tenant, &settings, ledger);

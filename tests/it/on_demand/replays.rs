@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use firstpass::host;
-use firstpass_sandbox::functions_host::{Embedded, FunctionsHost, Storage, queue::encoded};
+use firstpass_sandbox::functions_host::{Embedded, FunctionsHost, Storage, encode_base64};
 use rand::{SeedableRng, rngs::StdRng, seq::SliceRandom};
 
 use super::*;
@@ -159,9 +159,9 @@ async fn a_thousand_messages_about_a_hundred_people_are_a_hundred_mails() {
     let storage = Storage::new(office.world.sandbox.clock());
     let (one, two) = (start(&office.world, &storage), start(&office.world.another_instance(), &storage));
     for message in &messages {
-        storage.put("pass-jobs", encoded(message)).unwrap();
+        storage.put("pass-jobs", encode_base64(message)).unwrap();
     }
-    storage.drained("pass-jobs").await;
+    storage.wait_until_empty("pass-jobs").await;
     let mut mails = BTreeMap::<usize, usize>::new();
     for person in office.mailed() {
         *mails.entry(person).or_default() += 1;

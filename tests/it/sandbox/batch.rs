@@ -21,7 +21,7 @@ fn response<'a>(body: &'a Value, id: &str) -> &'a Value {
 }
 
 #[tokio::test]
-async fn parts_are_answered_one_by_one_in_no_order() {
+async fn batch_parts_have_separate_responses_in_any_order() {
     let (caller, emma) = caller_of_one();
     let passes = format!("/users/{emma}/authentication/temporaryAccessPassMethods");
     let make = json!({
@@ -47,7 +47,7 @@ async fn parts_are_answered_one_by_one_in_no_order() {
 }
 
 #[tokio::test]
-async fn headers_belong_to_the_part() {
+async fn a_batch_part_has_its_own_headers() {
     let (caller, _) = caller_of_one();
     let url = "/users?$count=true&$filter=employeeHireDate ge 2026-11-21T00:00:00Z";
     let mut advanced = part("b", url);
@@ -60,7 +60,7 @@ async fn headers_belong_to_the_part() {
 }
 
 #[tokio::test]
-async fn a_malformed_batch_is_refused_whole() {
+async fn a_malformed_batch_is_refused_as_a_whole() {
     let (caller, emma) = caller_of_one();
     let user = format!("/users/{emma}");
     let passes = format!("/users/{emma}/authentication/temporaryAccessPassMethods");
@@ -88,7 +88,7 @@ async fn a_malformed_batch_is_refused_whole() {
 }
 
 #[tokio::test]
-async fn a_part_is_throttled_alone() {
+async fn a_single_batch_part_can_be_throttled() {
     let (caller, emma) = caller_of_one();
     let throttle = FaultKind::Throttle { retry_after: Some("2.128".to_owned()) };
     caller.sandbox.inject(Fault::on("GET", "/manager", throttle));
@@ -100,7 +100,7 @@ async fn a_part_is_throttled_alone() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_batch_of_mails_meets_the_mailbox_limit() {
+async fn the_mailbox_limit_applies_to_batch_parts() {
     let mut tenant = Tenant::new(7);
     tenant.add_mailbox(Person::named("Contoso Welcome").user_principal_name("welcome@contoso.example"));
     tenant.latency = Duration::from_secs(1);

@@ -1,4 +1,4 @@
-//! What all of Graph's answers have in common.
+//! Rules that apply to all calls.
 
 use axum::{body::Body, http::Request};
 use serde_json::json;
@@ -6,7 +6,7 @@ use serde_json::json;
 use super::{Person, Tenant, caller, caller_of_one, properties};
 
 #[tokio::test]
-async fn a_token_is_needed() {
+async fn a_call_requires_a_token() {
     let (caller, _) = caller_of_one();
     for authorization in [None, Some("Basic c2FuZGJveA=="), Some("Bearer ")] {
         let mut request = Request::get("/v1.0/users");
@@ -19,7 +19,7 @@ async fn a_token_is_needed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn every_answer_is_named_and_dated() {
+async fn every_response_has_ids_and_a_date() {
     let (caller, emma) = caller_of_one();
     let sent = &[("client-request-id", "my-id")];
     for url in [format!("/v1.0/users/{emma}"), "/v1.0/users/nobody".to_owned()] {
@@ -39,7 +39,7 @@ async fn every_answer_is_named_and_dated() {
 }
 
 #[tokio::test]
-async fn a_path_that_graph_does_not_have_is_told_from_one_that_the_sandbox_lacks() {
+async fn unknown_paths_are_400_and_unimplemented_ones_501() {
     let (caller, emma) = caller_of_one();
     for (url, status) in [
         ("/v1.0/people".to_owned(), 400),
@@ -63,7 +63,7 @@ async fn a_path_that_graph_does_not_have_is_told_from_one_that_the_sandbox_lacks
 }
 
 #[tokio::test]
-async fn an_option_that_is_not_implemented_is_refused_by_name() {
+async fn an_unimplemented_option_is_named_in_a_501() {
     let (caller, emma) = caller_of_one();
     for (url, option) in [
         (format!("/v1.0/users/{emma}?$expand=manager"), "$expand"),
@@ -78,7 +78,7 @@ async fn an_option_that_is_not_implemented_is_refused_by_name() {
 }
 
 #[tokio::test]
-async fn a_selection_is_exact_and_checked() {
+async fn select_returns_exactly_the_selected_properties() {
     let (caller, emma) = caller_of_one();
     let url = |select: &str| format!("/v1.0/users/{emma}?$select={select}");
     let body = caller.get(url("id,employeeHireDate, otherMails")).await.expect(200);
@@ -91,12 +91,12 @@ async fn a_selection_is_exact_and_checked() {
     assert!(
         reply.error().2.contains("Could not find a property named 'hireday' on type 'microsoft.graph.user'")
     );
-    assert_eq!(caller.get(url("id,signInActivity")).await.status, 501, "real, and not simulated");
+    assert_eq!(caller.get(url("id,signInActivity")).await.status, 501, "exists in Graph only");
     assert_eq!(caller.get(url("id,")).await.status, 400);
 }
 
 #[tokio::test]
-async fn a_user_is_found_by_every_form_of_key() {
+async fn a_user_is_found_by_every_key_form() {
     let mut tenant = Tenant::new(7);
     let brien = tenant.add(Person::named("Siobhán O'Brien"));
     let guest = tenant.add(Person::named("Inês Duarte").external_guest("ines@partner.example"));
@@ -129,7 +129,7 @@ async fn a_user_is_found_by_every_form_of_key() {
 }
 
 #[tokio::test]
-async fn a_body_says_that_it_is_json() {
+async fn a_json_body_requires_the_json_content_type() {
     let (caller, emma) = caller_of_one();
     let url = format!("/v1.0/users/{emma}/authentication/temporaryAccessPassMethods");
     let request = |kind: Option<&str>, body: &'static str| {
@@ -145,7 +145,7 @@ async fn a_body_says_that_it_is_json() {
 }
 
 #[tokio::test]
-async fn the_journal_keeps_requests_as_they_were_sent() {
+async fn the_journal_records_requests_as_sent() {
     let (caller, emma) = caller_of_one();
     caller.get(format!("/v1.0/users/{emma}?%24select=id")).await.expect(200);
     caller.get("/v1.0/users/nobody").await.expect(404);
@@ -158,7 +158,7 @@ async fn the_journal_keeps_requests_as_they_were_sent() {
 }
 
 #[tokio::test]
-async fn the_journal_keeps_bodies_to_itself() {
+async fn the_journal_does_not_show_bodies() {
     let (caller, emma) = caller_of_one();
     let body = json!({"lifetimeInMinutes": 60, "isUsableOnce": true});
     let url = format!("/v1.0/users/{emma}/authentication/temporaryAccessPassMethods");
@@ -173,7 +173,7 @@ async fn the_journal_keeps_bodies_to_itself() {
 }
 
 #[tokio::test]
-async fn an_option_comes_once_and_is_well_encoded() {
+async fn duplicate_and_malformed_options_are_refused() {
     let (caller, _) = caller_of_one();
     for (query, status) in [
         ("$top=1", 200),

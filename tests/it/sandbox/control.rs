@@ -13,7 +13,7 @@ async fn bare(caller: &Caller, method: &str, url: &str, body: Value) -> Reply {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_state_shows_everything() {
+async fn the_state_contains_everything() {
     let mut tenant = Tenant::new(7);
     let alex = tenant.add(Person::named("Alex Morgan"));
     let emma = tenant.add(Person::named("Emma Brooks").manager(alex).hire_date(at("2026-11-30T00:00:00Z")));
@@ -45,11 +45,11 @@ async fn the_state_shows_everything() {
         state["requests"][0],
         json!({ "at": "2026-11-22T09:00:00Z", "method": "POST", "url": passes, "status": 201 })
     );
-    assert_eq!(state["requests"].as_array().unwrap().len(), 2, "looking is no request");
+    assert_eq!(state["requests"].as_array().unwrap().len(), 2, "reading the state is not recorded");
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_clock_can_be_moved() {
+async fn the_clock_can_be_advanced() {
     let (caller, _) = caller_of_one();
     let reply = bare(&caller, "POST", "/sandbox/clock", json!({ "advance_seconds": 86400 })).await;
     assert_eq!(reply.header("date"), "Mon, 23 Nov 2026 09:00:00 GMT");

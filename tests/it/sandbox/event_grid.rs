@@ -1,4 +1,4 @@
-//! From a change of a group's members to a message in a queue.
+//! Membership changes as events in a queue.
 
 use axum::{body::Body, http::Request};
 use base64::{Engine, engine::general_purpose::STANDARD};
@@ -24,7 +24,7 @@ struct Setup {
 }
 
 impl Setup {
-    /// A group that is subscribed to for a day, and two people who are not in it.
+    /// A group with a subscription of one day, and two users who are not members.
     fn new(grid: impl FnOnce(EventGrid) -> EventGrid) -> Self {
         let mut tenant = Tenant::new(7);
         tenant.granted.insert(Permission::GroupMemberReadWrite);
@@ -49,7 +49,7 @@ impl Setup {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_change_of_members_becomes_a_cloud_event_that_names_the_group() {
+async fn a_membership_change_is_published_as_a_cloud_event() {
     let setup = Setup::new(|grid| grid);
     let (group, [emma, _]) = (setup.group, setup.people);
     setup.add(emma);
@@ -88,7 +88,7 @@ async fn a_change_of_members_becomes_a_cloud_event_that_names_the_group() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn whoever_changes_members_is_noticed_and_nothing_else_is() {
+async fn only_membership_changes_are_published() {
     let setup = Setup::new(|grid| grid);
     let (group, [emma, jonas]) = (setup.group, setup.people);
     let link = json!({ "@odata.id": format!("https://graph.microsoft.com/v1.0/users/{emma}") });
@@ -99,18 +99,18 @@ async fn whoever_changes_members_is_noticed_and_nothing_else_is() {
         setup.caller.raw(Request::builder().method(method).uri(url).body(Body::empty()).unwrap()).await
     };
     control("PUT", "jonas.weber@contoso.example").await.expect(204);
-    assert_eq!(setup.events().len(), 2, "by the control");
+    assert_eq!(setup.events().len(), 2, "through the control endpoint");
     control("DELETE", &jonas.to_string()).await.expect(204);
     assert_eq!(setup.events().len(), 3);
     assert_eq!(control("PUT", "nobody").await.status, 400);
     setup.caller.sandbox.edit(|tenant| tenant.delete(emma));
-    assert_eq!(setup.events().len(), 4, "with the account");
+    assert_eq!(setup.events().len(), 4, "with the deleted account");
 
     setup.caller.sandbox.edit(|tenant| tenant.remove_member(group, emma));
     setup.caller.get(format!("/v1.0/groups/{group}/members")).await.expect(200);
     let other = setup.caller.sandbox.edit(|tenant| tenant.add_group(Group::named("Other")));
     setup.caller.sandbox.edit(|tenant| tenant.add_member(other, jonas));
-    assert_eq!(setup.events().len(), 4, "no change, or not of this group");
+    assert_eq!(setup.events().len(), 4, "no change, or of another group");
 }
 
 #[tokio::test(start_paused = true)]
@@ -119,7 +119,7 @@ async fn without_a_subscription_there_are_no_events() {
     let [emma, jonas] = setup.people;
     setup.caller.sandbox.advance(TimeDelta::days(1));
     setup.add(emma);
-    assert_eq!(setup.events().len(), 0, "it has ended");
+    assert_eq!(setup.events().len(), 0, "it has expired");
     let deletions = Subscription {
         change_type: "deleted".to_owned(),
         ..Subscription::to_group(setup.group, TOPIC, now() + TimeDelta::days(2))
@@ -130,7 +130,7 @@ async fn without_a_subscription_there_are_no_events() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_event_can_name_who_came_and_who_went() {
+async fn an_event_can_list_added_and_removed_members() {
     for (removed, mark) in
         [(Removed::Text, json!("deleted")), (Removed::Object, json!({ "reason": "deleted" }))]
     {
@@ -149,7 +149,7 @@ async fn an_event_can_name_who_came_and_who_went() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_event_can_take_its_time() {
+async fn event_delivery_can_be_delayed() {
     let setup = Setup::new(|grid| grid.delayed(TimeDelta::minutes(7)));
     setup.add(setup.people[0]);
     assert_eq!(setup.storage.next_visible("pass-jobs"), Some(now() + TimeDelta::minutes(7)));

@@ -1,4 +1,4 @@
-//! Faults, as a caller in the same process meets them.
+//! Faults, seen by a caller in this process.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use super::{Caller, caller_of_one};
 
 const PASSES: &str = "/v1.0/users/emma.brooks@contoso.example/authentication/temporaryAccessPassMethods";
 
-/// A POST through the transport: its status, or how it failed.
+/// POSTs a pass through the transport: the status, or the kind of error.
 async fn make_pass(caller: &Caller) -> Result<u16, ErrorKind> {
     let mut request =
         Request::new(format!("https://graph.microsoft.com{PASSES}").parse().unwrap(), Method::Post);
@@ -30,7 +30,7 @@ fn inject(caller: &Caller, kind: FaultKind) {
 }
 
 #[tokio::test]
-async fn throttled_with_whatever_header() {
+async fn a_throttled_request_can_have_any_retry_after() {
     let (caller, _) = caller_of_one();
     for retry_after in [Some("2.128"), Some("Wed, 21 Oct 2026 07:28:00 GMT"), None] {
         inject(&caller, FaultKind::Throttle { retry_after: retry_after.map(str::to_owned) });
@@ -42,7 +42,7 @@ async fn throttled_with_whatever_header() {
 }
 
 #[tokio::test]
-async fn failing_before_the_effect() {
+async fn a_failed_request_has_no_effect() {
     let (caller, _) = caller_of_one();
     let fail =
         FaultKind::Fail { status: 503, code: "serviceNotAvailable".to_owned(), message: "Busy.".to_owned() };
@@ -52,7 +52,7 @@ async fn failing_before_the_effect() {
 }
 
 #[tokio::test]
-async fn losing_the_answer_after_the_effect() {
+async fn a_request_with_a_lost_response_has_its_effect() {
     let (caller, _) = caller_of_one();
     inject(&caller, FaultKind::LoseAnswer);
     assert!(matches!(make_pass(&caller).await, Err(ErrorKind::Io)));
@@ -61,7 +61,7 @@ async fn losing_the_answer_after_the_effect() {
 }
 
 #[tokio::test]
-async fn failing_after_the_effect() {
+async fn fail_after_returns_an_error_after_the_effect() {
     let (caller, _) = caller_of_one();
     inject(&caller, FaultKind::FailAfter { status: 504 });
     assert_eq!(caller.post(PASSES, json!({})).await.status, 504);
@@ -69,7 +69,7 @@ async fn failing_after_the_effect() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lagging_replica_shows_what_was() {
+async fn a_stale_replica_returns_old_accounts_and_passes() {
     let (caller, emma) = caller_of_one();
     caller.post(PASSES, json!({})).await.expect(201);
     let stale =
@@ -84,14 +84,14 @@ async fn a_lagging_replica_shows_what_was() {
     assert_eq!(shown().await, first);
     assert!(hired().await["employeeHireDate"].is_string());
     let second = caller.sandbox.passes()[0].id.to_string();
-    assert_ne!(first, second, "changes are made to the tenant as it is");
+    assert_ne!(first, second, "writes change the current tenant");
     tokio::time::sleep(Duration::from_secs(300)).await;
     assert_eq!(shown().await, second);
     assert!(hired().await["employeeHireDate"].is_null());
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lagging_replica_shows_memberships_as_they_were() {
+async fn a_stale_replica_returns_old_memberships() {
     let (caller, emma) = caller_of_one();
     let group = caller.sandbox.edit(|tenant| tenant.add_group(Group::named("On-demand access")));
     let of_emma = format!("/v1.0/users/{emma}/transitiveMemberOf");
@@ -108,11 +108,11 @@ async fn a_lagging_replica_shows_memberships_as_they_were() {
     };
     assert_eq!(counts().await, (0, 0));
     tokio::time::sleep(Duration::from_secs(60)).await;
-    assert_eq!(counts().await, (1, 1), "the tenant itself had the change all the time");
+    assert_eq!(counts().await, (1, 1), "the tenant had the change");
 }
 
 #[tokio::test]
-async fn what_became_of_passes_is_noted_whoever_hears_of_it() {
+async fn pass_events_include_requests_with_lost_responses() {
     let (caller, _) = caller_of_one();
     inject(&caller, FaultKind::LoseAnswer);
     assert!(make_pass(&caller).await.is_err());
@@ -128,7 +128,7 @@ async fn what_became_of_passes_is_noted_whoever_hears_of_it() {
 }
 
 #[tokio::test]
-async fn refusing_the_connection() {
+async fn a_refused_connection_has_no_effect() {
     let (caller, _) = caller_of_one();
     inject(&caller, FaultKind::Refuse);
     assert!(matches!(make_pass(&caller).await, Err(ErrorKind::Connection)));
@@ -138,19 +138,19 @@ async fn refusing_the_connection() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_caller_who_gives_up_gets_what_they_asked_for_all_the_same() {
+async fn a_cancelled_request_still_takes_effect() {
     let (caller, _) = caller_of_one();
     inject(&caller, FaultKind::Delay(Duration::from_secs(45)));
     assert!(timeout(Duration::from_secs(30), make_pass(&caller)).await.is_err());
     assert!(caller.sandbox.passes().is_empty());
-    assert_eq!(caller.sandbox.requests()[0].status, None, "still under way");
+    assert_eq!(caller.sandbox.requests()[0].status, None, "still in progress");
     tokio::time::sleep(Duration::from_secs(20)).await;
     assert_eq!(caller.sandbox.passes().len(), 1);
     assert_eq!(caller.sandbox.requests()[0].status, Some(201));
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_can_be_late() {
+async fn a_response_can_be_delayed() {
     let (caller, _) = caller_of_one();
     inject(&caller, FaultKind::DelayAfter(Duration::from_secs(45)));
     assert!(timeout(Duration::from_secs(30), make_pass(&caller)).await.is_err());
@@ -158,7 +158,7 @@ async fn an_answer_can_be_late() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn every_request_takes_its_time() {
+async fn latency_applies_to_every_request() {
     let (caller, emma) = caller_of_one();
     caller.sandbox.edit(|tenant| tenant.latency = Duration::from_millis(300));
     let start = Instant::now();
@@ -167,7 +167,7 @@ async fn every_request_takes_its_time() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_part_takes_the_whole_batch_with_it() {
+async fn a_connection_fault_of_a_part_affects_the_whole_batch() {
     let (caller, emma) = caller_of_one();
     let url = PASSES.trim_start_matches("/v1.0");
     let make = json!({
@@ -199,10 +199,10 @@ async fn a_part_takes_the_whole_batch_with_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn misbehaviour_is_drawn_from_the_seed_and_ends() {
+async fn random_faults_follow_the_seed_and_can_be_cleared() {
     let statuses = async || {
         let (caller, emma) = caller_of_one();
-        caller.sandbox.misbehave(0.5);
+        caller.sandbox.set_fault_rate(0.5);
         let mut statuses = Vec::new();
         for _ in 0..160 {
             statuses.push(caller.get(format!("/v1.0/users/{emma}")).await.status);
@@ -219,7 +219,7 @@ async fn misbehaviour_is_drawn_from_the_seed_and_ends() {
 }
 
 #[test]
-fn faults_are_written_as_json() {
+fn faults_can_be_read_from_json() {
     let fault = |text| serde_json::from_str::<Fault>(text);
     let throttle =
         fault(r#"{"path_contains":"/users","kind":{"throttle":{"retry_after":"2.128"}}}"#).unwrap();
@@ -237,14 +237,14 @@ fn faults_are_written_as_json() {
     let stale = fault(r#"{"method":"GET","body_contains":"emma","for_seconds":240,"kind":"stale"}"#).unwrap();
     assert_eq!((&stale.kind, stale.body_contains.as_str()), (&FaultKind::Stale, "emma"));
     assert_eq!(stale.lasts, Some(Duration::from_secs(240)));
-    assert!(fault(r#"{"kind":"stale","for_seconds":null}"#).is_err(), "no end is said by saying nothing");
+    assert!(fault(r#"{"kind":"stale","for_seconds":null}"#).is_err(), "omit it for no limit");
     assert!(fault(r#"{"kind":{"fail_after":{"code":"x"}}}"#).is_err());
-    assert!(fault(r#"{"kind":"refuse","path":"/users"}"#).is_err(), "a misspelt field is not ignored");
+    assert!(fault(r#"{"kind":"refuse","path":"/users"}"#).is_err(), "unknown fields are refused");
     assert!(fault(r#"{"kind":{"throttle":{"after":"1"}}}"#).is_err());
     assert!(fault(r#"{"kind":{"delay":-1}}"#).is_err());
 }
 
-/// The statuses of GETs one after the other; 0 where the connection broke.
+/// The statuses of consecutive GETs; 0 for a connection error.
 async fn read_often(caller: &Caller, times: usize) -> Vec<u16> {
     let mut statuses = Vec::new();
     for _ in 0..times {
@@ -254,7 +254,7 @@ async fn read_often(caller: &Caller, times: usize) -> Vec<u16> {
 }
 
 #[tokio::test]
-async fn a_fault_hits_the_nth_request_and_as_many_as_it_says() {
+async fn a_fault_affects_the_nth_request_and_the_following_ones() {
     let (caller, _) = caller_of_one();
     let refused = FaultKind::Fail { status: 403, code: "Forbidden".to_owned(), message: String::new() };
     caller.sandbox.inject(Fault::on("GET", "/users", refused.clone()).nth(2).times(2));
@@ -264,7 +264,7 @@ async fn a_fault_hits_the_nth_request_and_as_many_as_it_says() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_fault_can_be_meant_for_one_recipient_and_for_a_while() {
+async fn a_fault_can_match_a_body_and_expire() {
     let (mut tenant, emma) = super::tenant_of_one();
     let sender = tenant.add_mailbox(super::Person::named("Welcome"));
     let caller = super::caller(tenant);
@@ -282,9 +282,9 @@ async fn a_fault_can_be_meant_for_one_recipient_and_for_a_while() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn by_chance_every_kind_of_fault_happens() {
+async fn every_kind_of_random_fault_occurs() {
     let (caller, _) = caller_of_one();
-    caller.sandbox.misbehave(1.0);
+    caller.sandbox.set_fault_rate(1.0);
     let mut seen = std::collections::BTreeSet::new();
     for _ in 0..300 {
         let start = Instant::now();

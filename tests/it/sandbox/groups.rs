@@ -1,4 +1,4 @@
-//! Groups, members, and what a user is in.
+//! Groups and memberships.
 
 use std::fmt::Display;
 
@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::{Caller, Person, Tenant, at, caller, column, now, properties};
 
 #[tokio::test]
-async fn members_come_with_their_types() {
+async fn members_have_their_types() {
     let mut tenant = Tenant::new(7);
     let emma = tenant.add(Person::named("Emma Brooks").private_mail("emma@gmail.example"));
     let nested = tenant.add_group(Group::named("Nested"));
@@ -37,7 +37,7 @@ async fn members_come_with_their_types() {
 }
 
 #[tokio::test]
-async fn a_group_shows_what_it_is() {
+async fn a_group_has_its_properties() {
     let mut tenant = Tenant::new(7);
     let plain = tenant.add_group(Group::named("Plain"));
     let dynamic = tenant.add_group(Group::named("New joiners").joiners_within(TimeDelta::days(7)));
@@ -76,7 +76,7 @@ async fn a_dynamic_group_follows_the_hire_dates() {
 }
 
 #[tokio::test]
-async fn membership_is_transitive_and_shows_roles() {
+async fn transitive_membership_includes_groups_and_roles() {
     let mut tenant = Tenant::new(7);
     let emma = tenant.add(Person::named("Emma Brooks"));
     let inner = tenant.add_group(Group::named("Inner").members([emma]));
@@ -106,7 +106,7 @@ async fn membership_is_transitive_and_shows_roles() {
     assert!(caller.sandbox.edit(|tenant| tenant.is_privileged(emma, now())));
 }
 
-/// A caller who may change memberships, a group with nobody in it, and somebody to add.
+/// A caller with the permission to change members, an empty group, and a user.
 fn caller_with_group() -> (Caller, Uuid, Uuid) {
     let mut tenant = Tenant::new(7);
     tenant.granted.insert(Permission::GroupMemberReadWrite);
@@ -120,7 +120,7 @@ fn link(kind: &str, id: impl Display) -> Value {
 }
 
 #[tokio::test]
-async fn a_member_is_added_and_removed_by_a_link() {
+async fn a_member_is_added_and_removed_by_reference() {
     let (caller, group, emma) = caller_with_group();
     let refs = format!("/v1.0/groups/{group}/members/$ref");
     let emmas = format!("/v1.0/groups/{group}/members/{emma}/$ref");
@@ -140,7 +140,7 @@ async fn a_member_is_added_and_removed_by_a_link() {
 }
 
 #[tokio::test]
-async fn a_link_that_leads_nowhere_adds_nobody() {
+async fn an_invalid_reference_adds_no_member() {
     let (caller, group, emma) = caller_with_group();
     let (device, inner) = caller.sandbox.edit(|t| (t.add_device("PC-1"), t.add_group(Group::named("Inner"))));
     let refs = format!("/v1.0/groups/{group}/members/$ref");
@@ -169,7 +169,7 @@ async fn a_link_that_leads_nowhere_adds_nobody() {
 }
 
 #[tokio::test]
-async fn memberships_are_changed_with_a_permission_that_firstpass_lacks() {
+async fn changing_members_requires_a_permission() {
     let (caller, group, emma) = caller_with_group();
     let refs = format!("/v1.0/groups/{group}/members/$ref");
     let revoked = caller.sandbox.edit(|tenant| tenant.granted.remove(&Permission::GroupMemberReadWrite));
@@ -183,7 +183,7 @@ async fn memberships_are_changed_with_a_permission_that_firstpass_lacks() {
 }
 
 #[tokio::test]
-async fn nobody_is_added_to_a_dynamic_or_a_role_assignable_group() {
+async fn members_of_dynamic_and_role_assignable_groups_cannot_be_changed() {
     let (caller, _, emma) = caller_with_group();
     let dynamic = Group::named("New joiners").joiners_within(TimeDelta::days(7));
     for group in [dynamic, Group::named("Tier 0").role_assignable().members([emma])] {
@@ -195,7 +195,7 @@ async fn nobody_is_added_to_a_dynamic_or_a_role_assignable_group() {
 }
 
 #[tokio::test]
-async fn leaving_a_group_and_the_tenant() {
+async fn removed_and_deleted_users_are_no_longer_members() {
     let mut tenant = Tenant::new(7);
     let emma = tenant.add(Person::named("Emma Brooks"));
     let jonas = tenant.add(Person::named("Jonas Weber").manager(emma));

@@ -1,4 +1,4 @@
-//! The sandbox over a socket.
+//! The sandbox over a TCP connection.
 
 use std::net::SocketAddr;
 
@@ -9,7 +9,7 @@ use azure_core::{
 use chrono::TimeDelta;
 use firstpass::clock::Clock;
 use firstpass_sandbox::{
-    serve::transport::{LoopbackUrl, SandboxUrl},
+    serve::transport::{LoopbackUrl, SandboxTransport},
     tenant::{Fault, FaultKind, Sandbox, loopback::serve},
 };
 use serde_json::Value;
@@ -24,12 +24,12 @@ async fn listen(sandbox: &Sandbox) -> SocketAddr {
     address
 }
 
-/// A local clock that stands still, an hour behind the sandbox.
-fn connect(address: SocketAddr) -> std::sync::Arc<SandboxUrl> {
-    // Whoever came first has installed it already.
+/// The local clock is stopped, one hour behind the sandbox.
+fn connect(address: SocketAddr) -> std::sync::Arc<SandboxTransport> {
+    // Another test may have installed it.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let local = Clock::from_fn(|| now() - TimeDelta::hours(1));
-    SandboxUrl::new(reqwest::Client::new(), format!("http://{address}").parse().unwrap(), local)
+    SandboxTransport::new(reqwest::Client::new(), format!("http://{address}").parse().unwrap(), local)
 }
 
 fn request(method: Method, url: &str) -> Request {
@@ -39,7 +39,7 @@ fn request(method: Method, url: &str) -> Request {
 }
 
 #[tokio::test]
-async fn requests_for_graph_arrive_and_the_clock_follows() {
+async fn requests_reach_the_sandbox_and_the_clock_follows_it() {
     let (caller, emma) = caller_of_one();
     let transport = connect(listen(&caller.sandbox).await);
     let answer =
@@ -52,11 +52,11 @@ async fn requests_for_graph_arrive_and_the_clock_follows() {
     caller.sandbox.advance(TimeDelta::days(3));
     transport.sync().await.unwrap();
     assert_eq!(transport.clock().now(), now() + TimeDelta::days(3));
-    assert_eq!(caller.sandbox.requests().len(), 1, "asking for the time is no request to Graph");
+    assert_eq!(caller.sandbox.requests().len(), 1, "reading the clock is not a request to Graph");
 }
 
 #[tokio::test]
-async fn a_lost_answer_is_a_cut_connection() {
+async fn a_lost_response_closes_the_connection() {
     let (caller, emma) = caller_of_one();
     let transport = connect(listen(&caller.sandbox).await);
     caller.sandbox.inject(Fault::on("POST", "temporaryAccessPassMethods", FaultKind::LoseAnswer));
@@ -72,11 +72,11 @@ async fn a_lost_answer_is_a_cut_connection() {
     assert_eq!(caller.sandbox.passes().len(), 1);
     let answer = transport.execute_request(&make()).await.unwrap();
     assert_eq!(u16::from(answer.status()), 201, "the next connection works");
-    assert_eq!(caller.sandbox.requests().len(), 2, "nothing is sent again behind the caller's back");
+    assert_eq!(caller.sandbox.requests().len(), 2, "the client does not retry");
 }
 
 #[tokio::test]
-async fn a_sandbox_is_on_this_machine() {
+async fn the_sandbox_url_must_be_loopback() {
     for url in ["http://127.0.0.1:8089", "http://127.8.8.8", "http://[::1]:8089", "http://localhost:8089/"] {
         assert!(url.parse::<LoopbackUrl>().is_ok(), "{url}");
     }
@@ -97,7 +97,7 @@ async fn a_sandbox_is_on_this_machine() {
 }
 
 #[tokio::test]
-async fn a_token_goes_nowhere_else() {
+async fn a_token_is_not_sent_to_other_hosts() {
     let (caller, _) = caller_of_one();
     let transport = connect(listen(&caller.sandbox).await);
     let elsewhere = Request::new("https://graph.example/v1.0/users".parse().unwrap(), Method::Get);

@@ -24,7 +24,7 @@ fn with(pointer: &str, value: Value) -> Value {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_mail_is_accepted_without_a_word() {
+async fn an_accepted_mail_returns_202_without_a_body() {
     let caller = caller_with_mailbox();
     let reply = caller.post(URL, mail_to("emma@gmail.example")).await;
     assert_eq!((reply.status, reply.body), (202, Value::Null));
@@ -37,7 +37,7 @@ async fn a_mail_is_accepted_without_a_word() {
 }
 
 #[tokio::test]
-async fn a_copy_is_kept_unless_told_otherwise() {
+async fn a_copy_of_a_mail_is_kept_by_default() {
     let caller = caller_with_mailbox();
     for (value, kept) in [(json!("false"), false), (json!(true), true)] {
         caller.post(URL, with("/saveToSentItems", value)).await.expect(202);
@@ -51,7 +51,7 @@ async fn a_copy_is_kept_unless_told_otherwise() {
 }
 
 #[tokio::test]
-async fn everything_a_mail_may_have() {
+async fn every_implemented_message_property_is_accepted() {
     let caller = caller_with_mailbox();
     let recipient = |address: &str| json!([{ "emailAddress": { "address": address, "name": "Somebody" } }]);
     let mut mail = with("/message/ccRecipients", recipient("alex@contoso.example"));
@@ -108,7 +108,7 @@ async fn a_malformed_mail_is_refused() {
 }
 
 #[tokio::test]
-async fn the_sender_needs_a_mailbox_and_leave() {
+async fn the_sender_needs_a_mailbox_and_permission() {
     let caller = caller_with_mailbox();
     let mail = mail_to("emma@gmail.example");
     let send = |who: &str| caller.post(format!("/v1.0/users/{who}/sendMail"), mail.clone());
@@ -146,5 +146,5 @@ async fn a_mailbox_serves_four_requests_at_a_time() {
     }
     statuses.sort_unstable();
     assert_eq!(statuses, [202, 202, 202, 202, 429]);
-    assert_eq!(send().await.unwrap().status, 202, "the places are given back");
+    assert_eq!(send().await.unwrap().status, 202, "the slots are released");
 }

@@ -1,4 +1,4 @@
-//! The sandbox seen from outside: through its router, its transports and its own endpoints.
+//! The sandbox through its router, its transports and its own endpoints.
 
 mod batch;
 mod common;
@@ -27,12 +27,12 @@ use axum::{
     http::{HeaderMap, Request, header},
 };
 use chrono::{DateTime, Utc};
-use firstpass_sandbox::tenant::{Broken, Person, Sandbox, Tenant};
+use firstpass_sandbox::tenant::{ConnectionFault, Person, Sandbox, Tenant};
 use serde_json::{Value, json};
 use tower::ServiceExt;
 use uuid::Uuid;
 
-/// Sunday morning.
+/// A Sunday.
 fn now() -> DateTime<Utc> {
     "2026-11-22T09:00:00Z".parse().unwrap()
 }
@@ -41,18 +41,18 @@ fn at(text: &str) -> DateTime<Utc> {
     text.parse().unwrap()
 }
 
-/// A caller with a token, in front of a tenant.
+/// A caller with a token.
 #[derive(Clone)]
 struct Caller {
     sandbox: Sandbox,
     router: Router,
 }
 
-/// A request under way. It borrows nothing, so that it can be spawned.
+/// A request in progress. It borrows nothing, so that it can be spawned.
 type Pending = Pin<Box<dyn Future<Output = Reply> + Send>>;
 
 struct Reply {
-    /// Whether the connection was refused or cut in place of the answer.
+    /// Whether the connection failed.
     is_broken: bool,
     status: u16,
     headers: HeaderMap,
@@ -81,7 +81,7 @@ impl Caller {
         self.send("GET", url.as_ref(), &[], None)
     }
 
-    /// A GET that asks for advanced queries.
+    /// A GET with `ConsistencyLevel: eventual`.
     fn advanced(&self, url: impl AsRef<str>) -> Pending {
         self.send("GET", url.as_ref(), &[("ConsistencyLevel", "eventual")], None)
     }
@@ -112,7 +112,7 @@ impl Caller {
         let router = self.router.clone();
         Box::pin(async move {
             let (parts, body) = router.oneshot(request).await.unwrap().into_parts();
-            let is_broken = parts.extensions.get::<Broken>().is_some();
+            let is_broken = parts.extensions.get::<ConnectionFault>().is_some();
             let bytes = to_bytes(body, usize::MAX).await.unwrap();
             let body = if bytes.is_empty() { Value::Null } else { serde_json::from_slice(&bytes).unwrap() };
             Reply { status: parts.status.as_u16(), headers: parts.headers, body, is_broken }
@@ -142,7 +142,7 @@ impl Reply {
     }
 }
 
-/// The names of an object's properties, annotations left out.
+/// The names of an object's properties, without annotations.
 fn properties(object: &Value) -> Vec<&str> {
     object.as_object().unwrap().keys().map(String::as_str).filter(|name| !name.starts_with('@')).collect()
 }

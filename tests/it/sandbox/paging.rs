@@ -1,4 +1,4 @@
-//! Collections that do not fit on a page.
+//! Collections of several pages.
 
 use firstpass_sandbox::tenant::Group;
 use serde_json::Value;
@@ -16,7 +16,7 @@ fn tenant_of(people: usize) -> Tenant {
     tenant
 }
 
-/// Every page, following the links as they are.
+/// All pages, by their next links.
 async fn pages(caller: &Caller, url: &str) -> Vec<Value> {
     let mut pages = vec![caller.advanced(url).await.expect(200)];
     while let Some(link) = pages.last().and_then(|page| page["@odata.nextLink"].as_str()) {
@@ -27,7 +27,7 @@ async fn pages(caller: &Caller, url: &str) -> Vec<Value> {
 }
 
 #[tokio::test]
-async fn links_lead_through_the_whole_collection() {
+async fn next_links_cover_the_whole_collection() {
     let caller = caller(tenant_of(10));
     let pages = pages(&caller, FILTERED).await;
     assert_eq!(pages.iter().map(|page| column(page, "id").len()).collect::<Vec<_>>(), [4, 4, 2]);
@@ -40,7 +40,7 @@ async fn links_lead_through_the_whole_collection() {
 }
 
 #[tokio::test]
-async fn somebody_who_joins_between_two_pages_shifts_nobody() {
+async fn a_change_between_two_pages_skips_or_repeats_no_item() {
     let caller = caller(tenant_of(10));
     let first = caller.advanced(FILTERED).await.expect(200);
     let first_id = column(&first, "id")[0].parse().unwrap();
@@ -51,18 +51,18 @@ async fn somebody_who_joins_between_two_pages_shifts_nobody() {
 }
 
 #[tokio::test]
-async fn a_link_is_followed_as_it_is_or_not_at_all() {
+async fn a_changed_next_link_is_refused() {
     let caller = caller(tenant_of(10));
     let first = caller.advanced(FILTERED).await.expect(200);
     let link = first["@odata.nextLink"].as_str().unwrap();
-    assert_eq!(caller.get(link).await.status, 400, "the header has to come along");
+    assert_eq!(caller.get(link).await.status, 400, "the header is required again");
     assert_eq!(caller.advanced(link.replace("$top=4", "$top=5")).await.status, 400);
     assert_eq!(caller.advanced(link.replace("&$select=id", "")).await.status, 400);
     assert_eq!(caller.advanced(format!("{link}0")).await.status, 400);
 }
 
 #[tokio::test]
-async fn a_page_has_a_hundred_items_unless_told_otherwise_and_999_at_most() {
+async fn the_page_size_is_100_by_default_and_at_most_999() {
     let caller = caller(tenant_of(120));
     let url = "/v1.0/users?$select=id";
     assert_eq!(column(&caller.get(url).await.expect(200), "id").len(), 100);
@@ -73,7 +73,7 @@ async fn a_page_has_a_hundred_items_unless_told_otherwise_and_999_at_most() {
 }
 
 #[tokio::test]
-async fn small_pages_can_be_forced_on_every_collection() {
+async fn the_page_size_of_every_collection_can_be_capped() {
     let mut tenant = tenant_of(5);
     let people: Vec<_> = tenant.users.keys().copied().collect();
     let group = tenant.add_group(Group::named("All").members(people.clone()));

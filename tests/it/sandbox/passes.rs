@@ -14,7 +14,7 @@ fn url(user: Uuid) -> String {
     format!("/v1.0/users/{user}/authentication/temporaryAccessPassMethods")
 }
 
-/// The one pass that is listed.
+/// The only pass in the list.
 async fn listed(caller: &Caller, user: Uuid) -> Value {
     let body = caller.get(url(user)).await.expect(200);
     assert_eq!(body["value"].as_array().unwrap().len(), 1);
@@ -22,7 +22,7 @@ async fn listed(caller: &Caller, user: Uuid) -> Value {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_code_is_shown_once() {
+async fn the_code_is_returned_once() {
     let (caller, emma) = caller_of_one();
     let made = caller.post(url(emma), json!({ "isUsableOnce": true })).await.expect(201);
     assert_eq!(made["temporaryAccessPass"].as_str().unwrap().chars().count(), 8);
@@ -45,7 +45,7 @@ async fn the_code_is_shown_once() {
 }
 
 #[tokio::test]
-async fn lists_take_no_options_and_methods_know_their_places() {
+async fn pass_lists_refuse_options_and_other_methods() {
     let (caller, emma) = caller_of_one();
     assert_eq!(caller.get(format!("{}?$select=id", url(emma))).await.status, 400);
     assert_eq!(caller.get(format!("{}?$top=1", url(emma))).await.status, 400);
@@ -69,7 +69,7 @@ async fn a_new_pass_replaces_the_old_one() {
 }
 
 #[tokio::test]
-async fn some_tenants_refuse_to_replace() {
+async fn a_tenant_can_refuse_to_replace_a_pass() {
     let (caller, emma) = caller_of_one();
     caller.sandbox.edit(|tenant| tenant.policy.refuse_when_exists = true);
     let first = caller.post(url(emma), json!({})).await.expect(201);
@@ -80,7 +80,7 @@ async fn some_tenants_refuse_to_replace() {
 }
 
 #[tokio::test]
-async fn the_lifetime_is_the_policys() {
+async fn the_policy_limits_the_lifetime() {
     let (caller, emma) = caller_of_one();
     for minutes in [59, 481, 5, 43201, -1] {
         let reply = caller.post(url(emma), json!({ "lifetimeInMinutes": minutes })).await;
@@ -95,7 +95,7 @@ async fn the_lifetime_is_the_policys() {
 }
 
 #[tokio::test]
-async fn a_malformed_wish_is_refused_and_changes_nothing() {
+async fn a_malformed_pass_request_changes_nothing() {
     let (caller, emma) = caller_of_one();
     for body in [
         json!({ "lifetimeInMinutes": "60" }),
@@ -127,7 +127,7 @@ async fn a_start_is_normalised_and_not_in_the_past() {
 }
 
 #[tokio::test]
-async fn a_pass_opens_works_and_stays_listed_when_it_is_over() {
+async fn a_pass_starts_expires_and_stays_listed() {
     let (caller, emma) = caller_of_one();
     let start = json!({ "startDateTime": "2026-11-22T10:00:00Z", "lifetimeInMinutes": 60 });
     caller.post(url(emma), start).await.expect(201);
@@ -146,7 +146,7 @@ async fn a_pass_opens_works_and_stays_listed_when_it_is_over() {
 }
 
 #[tokio::test]
-async fn only_a_one_time_pass_is_used_up() {
+async fn only_a_one_time_pass_becomes_used() {
     for (one_time, reason) in [(true, "OneTimeUsed"), (false, "EnabledByPolicy")] {
         let (caller, emma) = caller_of_one();
         caller.post(url(emma), json!({ "isUsableOnce": one_time })).await.expect(201);
@@ -173,7 +173,7 @@ async fn the_policy_can_force_one_time_use() {
 }
 
 #[tokio::test]
-async fn the_policy_can_be_off() {
+async fn the_method_can_be_disabled() {
     let (caller, emma) = caller_of_one();
     caller.sandbox.edit(|tenant| tenant.policy.enabled = false);
     let reply = caller.post(url(emma), json!({})).await;
@@ -183,7 +183,7 @@ async fn the_policy_can_be_off() {
 }
 
 #[tokio::test]
-async fn the_policy_can_leave_somebody_out() {
+async fn the_policy_can_exclude_a_user() {
     let mut tenant = Tenant::new(7);
     let emma = tenant.add(Person::named("Emma Brooks"));
     let jonas = tenant.add(Person::named("Jonas Weber"));
@@ -204,7 +204,7 @@ async fn the_policy_can_leave_somebody_out() {
 }
 
 #[tokio::test]
-async fn an_external_guest_gets_none_and_other_guests_do() {
+async fn only_external_guests_are_refused_a_pass() {
     let mut tenant = Tenant::new(7);
     let external = tenant.add(Person::named("Inês Duarte").external_guest("ines@partner.example"));
     let internal = tenant.add(Person::named("Ann Guest").internal_guest());
@@ -218,7 +218,7 @@ async fn an_external_guest_gets_none_and_other_guests_do() {
 }
 
 #[tokio::test]
-async fn codes_have_the_policys_length_and_symbols_and_never_come_twice() {
+async fn codes_are_unique_and_follow_the_policy() {
     let (caller, emma) = caller_of_one();
     caller.sandbox.edit(|tenant| tenant.policy.default_length = 12);
     let mut codes = std::collections::BTreeSet::new();
@@ -233,7 +233,7 @@ async fn codes_have_the_policys_length_and_symbols_and_never_come_twice() {
 }
 
 #[tokio::test]
-async fn the_policy_can_be_read_in_any_case() {
+async fn the_policy_id_is_case_insensitive() {
     let (caller, _) = caller_of_one();
     let body = caller.get(POLICY).await.expect(200);
     assert_eq!(body["id"], "TemporaryAccessPass");

@@ -1,4 +1,4 @@
-//! People, and tenants full of them.
+//! Accounts and generated tenants.
 
 use std::collections::BTreeSet;
 
@@ -34,8 +34,8 @@ fn the_same_seed_makes_the_same_tenant() {
 }
 
 #[test]
-fn every_kind_is_there_and_has_what_it_needs() {
-    // One joiner of each kind comes first.
+fn a_generated_tenant_has_every_kind_of_joiner() {
+    // The first joiners are one of each kind.
     let tenant = generate(21, 7, now());
     let kinds: BTreeSet<_> = tenant.notes.values().collect();
     assert_eq!(kinds.len(), 21);

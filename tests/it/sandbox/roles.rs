@@ -9,7 +9,7 @@ const ASSIGNMENTS: &str = "/v1.0/roleManagement/directory/roleAssignments";
 const ELIGIBILITY: &str = "/v1.0/roleManagement/directory/roleEligibilityScheduleInstances";
 
 #[tokio::test]
-async fn assignments_are_direct_ones() {
+async fn role_assignments_are_direct_only() {
     let mut tenant = Tenant::new(7);
     let emma = tenant.add(Person::named("Emma Brooks"));
     let group = tenant.add_group(Group::named("Tier 1").role_assignable().members([emma]));
@@ -28,7 +28,7 @@ async fn assignments_are_direct_ones() {
 }
 
 #[tokio::test]
-async fn eligibility_is_another_matter() {
+async fn eligible_roles_are_listed_separately_and_require_a_licence() {
     let mut tenant = Tenant::new(7);
     let emma = tenant.add(Person::named("Emma Brooks"));
     tenant.make_eligible(emma, roles::GLOBAL_ADMINISTRATOR);
@@ -49,7 +49,7 @@ async fn eligibility_is_another_matter() {
 }
 
 #[tokio::test]
-async fn a_principal_has_to_be_named_by_its_id() {
+async fn role_lists_require_a_principal_id() {
     let caller = caller(Tenant::new(7));
     for resource in [ASSIGNMENTS, ELIGIBILITY] {
         for (query, status) in [

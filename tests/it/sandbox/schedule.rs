@@ -1,4 +1,4 @@
-//! Schedules of timers, as NCRONTAB reads them.
+//! NCRONTAB schedules of timers.
 
 use firstpass_sandbox::functions_host::schedule::Schedule;
 
@@ -8,7 +8,7 @@ fn next(schedule: &str, after: &str) -> String {
     next.format("%Y-%m-%d %H:%M:%S").to_string()
 }
 
-/// The expectations are NCRONTAB's, computed by hand from its source.
+/// The expected times were computed by hand from NCRONTAB's source.
 #[test]
 fn occurrences_are_those_of_ncrontab() {
     // A Sunday.
@@ -34,22 +34,22 @@ fn occurrences_are_those_of_ncrontab() {
 }
 
 #[test]
-fn what_ncrontab_does_not_know_is_refused() {
+fn invalid_schedules_are_refused() {
     for (schedule, words) in [
         ("0 5 * *", "4 fields"),
         ("@daily", "1 fields"),
         ("0 0 5 * * * 2027", "7 fields"),
-        ("0 60 5 * * *", "\"60\" is no minute"),
-        ("0 0 5 0 * *", "\"0\" is no day"),
-        ("0 0 5 * 13 *", "\"13\" is no month"),
-        ("0 0 5 * * 7", "\"7\" is no day of the week"),
-        ("0 0 5 ? * 1", "\"?\" is no day"),
-        ("0 0 5 L * *", "\"L\" is no day"),
-        ("0 0 5 * * 5#2", "\"5#2\" is no day of the week"),
-        ("0 0 5 * * FRI-MON", "ends before it begins"),
-        ("0 */0 5 * * *", "\"0\" is no step"),
-        ("0 1, 5 * * *", "\"\" is no minute"),
-        ("0 0 5 * J *", "\"J\" is no month"),
+        ("0 60 5 * * *", "\"60\" is not a minute"),
+        ("0 0 5 0 * *", "\"0\" is not a day"),
+        ("0 0 5 * 13 *", "\"13\" is not a month"),
+        ("0 0 5 * * 7", "\"7\" is not a day of the week"),
+        ("0 0 5 ? * 1", "\"?\" is not a day"),
+        ("0 0 5 L * *", "\"L\" is not a day"),
+        ("0 0 5 * * 5#2", "\"5#2\" is not a day of the week"),
+        ("0 0 5 * * FRI-MON", "is reversed"),
+        ("0 */0 5 * * *", "\"0\" is not a step"),
+        ("0 1, 5 * * *", "\"\" is not a minute"),
+        ("0 0 5 * J *", "\"J\" is not a month"),
     ] {
         let refused = schedule.parse::<Schedule>().unwrap_err();
         assert!(refused.contains(words), "{schedule}: {refused}");

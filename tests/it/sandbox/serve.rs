@@ -1,4 +1,4 @@
-//! `firstpass-sandbox serve` refuses what a sandbox must not touch.
+//! `firstpass-sandbox serve` refuses settings that would affect real systems.
 
 use firstpass::{
     environment::Environment,
@@ -12,7 +12,7 @@ fn build(settings: &[(&str, &str)]) -> Result<(), SettingsError> {
 }
 
 #[test]
-fn a_sandbox_needs_nothing_else_and_must_be_on_this_machine() {
+fn sandbox_url_is_required_and_must_be_loopback() {
     assert!(build(&[("SANDBOX_URL", "http://127.0.0.1:8089")]).is_ok());
     assert_eq!(
         build(&[]).unwrap_err().to_string().split(" (").next().unwrap(),
@@ -26,19 +26,19 @@ fn a_sandbox_needs_nothing_else_and_must_be_on_this_machine() {
 }
 
 #[test]
-fn a_sandbox_is_refused_where_anything_looks_like_azure() {
+fn sandbox_url_is_refused_in_azure() {
     for sign in ["WEBSITE_INSTANCE_ID", "WEBSITE_POD_NAME", "LEGION_SERVICE_HOST", "CONTAINER_NAME"] {
         let env = [("SANDBOX_URL", "http://127.0.0.1:8089"), ("WEBSITE_SITE_NAME", "my-app"), (sign, "1")];
         let report = build(&env).unwrap_err();
         assert!(report.0.iter().any(|p| p.name == "SANDBOX_URL" && p.what.contains(sign)), "{report}");
     }
     let container = [("SANDBOX_URL", "http://127.0.0.1:8089"), ("CONTAINER_NAME", "mine")];
-    assert!(build(&container).is_ok(), "any container may have a name");
+    assert!(build(&container).is_ok(), "CONTAINER_NAME alone is not Azure");
 }
 
-/// A settings file that was copied from a real app must not let a simulated tenant change real records.
+/// Settings that were copied from a real app must not let a simulated tenant change real records.
 #[test]
-fn a_ledger_must_be_on_this_machine() {
+fn ledger_url_must_be_loopback() {
     let sandbox = ("SANDBOX_URL", "http://127.0.0.1:8089");
     for elsewhere in [
         "https://mystorage.blob.core.windows.net/ledger?sig=a",

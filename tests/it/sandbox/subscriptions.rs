@@ -11,7 +11,7 @@ const TOPIC: &str = "EventGrid:?azuresubscriptionid=8a8a8a8a-4b4b-4c4c-4d4d-12e1
                      &partnertopic=on-demand&location=westeurope";
 const URL: &str = "/v1.0/subscriptions";
 
-/// A caller who may subscribe to groups, and a group.
+/// A caller with the permission to subscribe, and a group.
 fn caller_with_group() -> (Caller, Uuid) {
     let mut tenant = Tenant::new(7);
     tenant.granted.insert(Permission::GroupRead);
@@ -36,7 +36,7 @@ fn wanted(group: Uuid, change: impl FnOnce(&mut Value)) -> Value {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_subscription_is_made_renewed_and_deleted() {
+async fn a_subscription_is_created_renewed_and_deleted() {
     let (caller, group) = caller_with_group();
     let made = caller.post(URL, wanted(group, |_| {})).await.expect(201);
     assert_eq!(made["@odata.context"], "https://graph.microsoft.com/v1.0/$metadata#subscriptions/$entity");
@@ -53,7 +53,7 @@ async fn a_subscription_is_made_renewed_and_deleted() {
     let read = caller.get(&one).await.expect(200);
     assert_eq!(listed["value"][0]["id"], made["id"]);
     assert_eq!((&listed["value"][0]["clientState"], &read["clientState"]), (&Value::Null, &Value::Null));
-    assert_eq!(properties(&read), properties(&made), "all of a subscription, whoever asks");
+    assert_eq!(properties(&read), properties(&made), "every response has all properties");
 
     caller.sandbox.advance(TimeDelta::days(20));
     let later = text(now() + TimeDelta::days(40));
@@ -69,7 +69,7 @@ async fn a_subscription_is_made_renewed_and_deleted() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_subscription_that_has_ended_is_gone() {
+async fn an_expired_subscription_is_gone() {
     let (caller, group) = caller_with_group();
     let end = text(now() + TimeDelta::hours(1));
     let made =
@@ -85,7 +85,7 @@ async fn a_subscription_that_has_ended_is_gone() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_app_sees_its_own_subscriptions_a_page_at_a_time() {
+async fn an_app_lists_its_own_subscriptions_in_pages() {
     let (caller, group) = caller_with_group();
     let foreign = Subscription {
         application: Uuid::from_u128(1),
@@ -109,7 +109,7 @@ async fn an_app_sees_its_own_subscriptions_a_page_at_a_time() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_same_changes_of_the_same_resource_are_subscribed_to_once() {
+async fn a_duplicate_subscription_is_refused() {
     let (caller, group) = caller_with_group();
     let made = caller.post(URL, wanted(group, |_| {})).await.expect(201);
     let twin = wanted(group, |body| {
@@ -125,7 +125,7 @@ async fn the_same_changes_of_the_same_resource_are_subscribed_to_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_subscription_cannot_be_is_refused() {
+async fn an_invalid_subscription_is_refused() {
     let (caller, group) = caller_with_group();
     let too_late = text(now() + TimeDelta::minutes(41_761));
     let words = "Subscription expiration can only be 41760 minutes in the future.";
@@ -174,7 +174,7 @@ async fn what_a_subscription_cannot_be_is_refused() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_app_has_a_hundred_subscriptions_at_most() {
+async fn an_app_has_at_most_100_subscriptions() {
     let (caller, group) = caller_with_group();
     caller.sandbox.edit(|tenant| {
         for _ in 0..99 {
@@ -190,9 +190,9 @@ async fn an_app_has_a_hundred_subscriptions_at_most() {
 }
 
 #[tokio::test]
-async fn subscriptions_need_a_permission_of_their_own() {
+async fn subscriptions_require_a_permission() {
     let (caller, group) = caller_with_group();
-    caller.sandbox.edit(|tenant| tenant.granted = Permission::ASKED_FOR.into());
+    caller.sandbox.edit(|tenant| tenant.granted = Permission::ALWAYS_REQUIRED.into());
     let message = "Operation: Create; Exception: [Status Code: Forbidden; Reason: ]";
     let reply = caller.post(URL, wanted(group, |_| {})).await;
     assert_eq!(reply.error(), (403, "ExtensionError", message));

@@ -1,4 +1,4 @@
-//! The tenants that come with the sandbox.
+//! The sample tenant and generated tenants.
 
 use chrono::TimeDelta;
 use firstpass_sandbox::tenant::{
@@ -15,7 +15,7 @@ fn noted<'a>(tenant: &'a Tenant, note: &str) -> &'a Person {
 }
 
 #[test]
-fn the_samples_are_a_week_of_joiners_one_for_each_case() {
+fn the_sample_tenant_has_one_joiner_for_each_case() {
     let tenant = samples(now());
     assert!(tenant.notes.len() >= 17);
     for id in tenant.notes.keys() {
@@ -47,7 +47,7 @@ async fn has_an_office(caller: &Caller) {
 }
 
 #[tokio::test]
-async fn both_tenants_have_what_the_app_needs() {
+async fn sample_and_generated_tenants_have_mailboxes_and_groups() {
     has_an_office(&caller(samples(now()))).await;
     has_an_office(&caller(generate(50, 7, now()))).await;
 }

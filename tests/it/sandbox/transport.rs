@@ -1,4 +1,4 @@
-//! The transport and the credential, under azure_core's own pipeline.
+//! The in-process transport and the credential, in azure_core's pipeline.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ fn get(url: &str) -> Request {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_pipeline_runs_over_it_with_the_real_urls() {
+async fn the_azure_core_pipeline_uses_the_real_urls() {
     let (caller, emma) = caller_of_one();
     let scope = "https://graph.microsoft.com/.default";
     let bearer = BearerTokenAuthorizationPolicy::new(caller.sandbox.credential(), [scope]);
@@ -37,15 +37,11 @@ async fn a_pipeline_runs_over_it_with_the_real_urls() {
 
     let statuses: Vec<_> = caller.sandbox.requests().iter().map(|request| request.status).collect();
     assert_eq!(statuses, [Some(429), Some(200)]);
-    assert_eq!(
-        caller.sandbox.now() - now(),
-        TimeDelta::seconds(7),
-        "the wait was virtual, and the clock saw it"
-    );
+    assert_eq!(caller.sandbox.now() - now(), TimeDelta::seconds(7), "the virtual delay advances the clock");
 }
 
 #[tokio::test]
-async fn a_token_goes_nowhere_else() {
+async fn a_token_is_not_sent_to_other_hosts() {
     let (caller, _) = caller_of_one();
     for url in ["http://graph.microsoft.com/v1.0/users", "https://graph.example/v1.0/users"] {
         assert!(caller.sandbox.transport().execute_request(&get(url)).await.is_err());
@@ -54,7 +50,7 @@ async fn a_token_goes_nowhere_else() {
 }
 
 #[tokio::test]
-async fn headers_come_through() {
+async fn the_transport_preserves_headers() {
     let (caller, _) = caller_of_one();
     let url = get("https://graph.microsoft.com/v1.0/users");
     let answer = caller.sandbox.transport().execute_request(&url).await.unwrap();

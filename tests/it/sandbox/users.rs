@@ -9,7 +9,7 @@ use super::{Person, Tenant, at, caller, caller_of_one, column, now, properties};
 const WEEK: &str = "employeeHireDate ge 2026-11-21T00:00:00Z and employeeHireDate le 2026-12-01T00:00:00Z";
 
 #[tokio::test]
-async fn hire_dates_are_filtered_by_the_index_only() {
+async fn hire_date_filters_require_advanced_queries() {
     let (caller, _) = caller_of_one();
     let url = format!("/v1.0/users?$filter={WEEK}&$select=id,displayName");
     for reply in [
@@ -73,7 +73,7 @@ async fn other_filters_are_refused() {
 }
 
 #[tokio::test]
-async fn a_user_comes_with_the_default_properties_only() {
+async fn a_user_has_only_the_default_properties() {
     let (caller, emma) = caller_of_one();
     let body = caller.get(format!("/v1.0/users/{emma}")).await.expect(200);
     let expected = [
@@ -141,7 +141,7 @@ async fn a_manager_is_a_user_or_a_contact_or_missing() {
 }
 
 #[tokio::test]
-async fn a_new_user_is_listed_before_every_replica_has_them() {
+async fn a_new_user_is_listed_before_every_replica_has_it() {
     let mut tenant = Tenant::new(7);
     let hired = Person::named("Fatima Benali").hire_date(at("2026-11-30T00:00:00Z"));
     let fatima = tenant.add(hired.replicating_until(now() + TimeDelta::seconds(20)));

@@ -1,11 +1,11 @@
-// Elements, and how times and words look.
+// Elements, and the format of times and words.
 
 const SVG = "http://www.w3.org/2000/svg";
 const HTML = "http://www.w3.org/1999/xhtml";
 
 export const at = id => document.getElementById(id);
 
-/** Makes an element. Data only ever becomes text or an attribute, never markup. */
+/** Creates an element. Data becomes text or an attribute, never markup. */
 export function el(tag, attributes = {}, ...children) {
   const made = document.createElementNS(/^(svg|use)$/.test(tag) ? SVG : HTML, tag);
   for (const [name, value] of Object.entries(attributes)) {
@@ -24,10 +24,10 @@ const OUTCOMES = ["delivered", "skipped", "blocked", "revoked", "failed"];
 export const outcomeIcon = outcome => icon(OUTCOMES.includes(outcome) ? outcome : "other");
 export const chip = outcome => el("span", { class: "chip", "data-outcome": outcome }, outcomeIcon(outcome), capital(outcome));
 
-/** A capital to begin with, but not on a name such as sendMail. */
+/** Capitalises the first letter, except of a name such as sendMail. */
 export const capital = text => (/^[a-z]+(?![\w.])/.test(text) ? text[0].toUpperCase() + text.slice(1) : text);
 
-/** Why something happened. Dates and masked addresses in it do not break. */
+/** A reason, in which dates and masked addresses do not break. */
 export const reason = why => capital(why).split(/(\d{4}-\d\d-\d\d|\S*…@\S+)/)
   .map((part, index) => (index % 2 ? el("span", { class: "whole-word" }, part) : part));
 
@@ -49,17 +49,17 @@ export const moment = when => `${day(when)}, ${clock(when)}`;
 export const utc = when => el("time", { datetime: when }, `${moment(when)} UTC`);
 export const weekday = when => format({ weekday: "narrow" }, when);
 export const month = when => format({ month: "long" }, when);
-/** A sign-in name breaks before its @, if it has to. */
+/** A sign-in name that may break before its @. */
 export const address = user => user?.split(/(?=@)/).flatMap((part, index) => (index ? [el("wbr"), part] : [part]));
 export const city = zone => zone.split("/").pop().replaceAll("_", " ");
 
-/** A window as its owner reads it: by the app's table of time zones, for the browser's may be of another year. */
+/** A window in its user's time, converted by the server: the browser's time zone data may differ. */
 export function span({ opensLocal, closesLocal }) {
   const isOneDay = day(opensLocal) === day(closesLocal);
   return `${moment(opensLocal)}–${isOneDay ? clock(closesLocal) : moment(closesLocal)}`;
 }
 
-/** How long until then: "in 3 days", "in 5 hours". */
+/** The time until `when`: "in 3 days", "in 5 hours". */
 export function until(when, now) {
   const hours = (new Date(when) - new Date(now)) / 3600e3;
   if (hours >= 47.5) return `in ${Math.round(hours / 24)} days`;
@@ -71,7 +71,7 @@ export const language = code => {
   try { return new Intl.DisplayNames("en", { type: "language" }).of(code); } catch { return code; }
 };
 
-/** Up, Down, Home and End walk the links of a list; one Tab enters it, and one leaves it. */
+/** Roving tabindex: Up, Down, Home and End move between the links of a list, which is one tab stop. */
 export function rove(list) {
   const links = [...list.querySelectorAll("a[href]")];
   const current = links.find(link => link.getAttribute("aria-current") === "true") ?? links[0];

@@ -1,4 +1,4 @@
-// Every mail that was sent, and one of them as its reader sees it.
+// The list of mails, and one of them in full.
 
 import { chip, el, icon, language, moment, outcomeIcon, reason, rove, utc } from "./dom.js";
 import { personShown } from "./timeline.js";
@@ -21,14 +21,14 @@ export function inbox(state, key) {
   return [rove(el("ol", { class: "mails", "aria-label": "Mails, the newest first" }, [...state.mails].reverse().map(row)))];
 }
 
-/** Fills the pane beside the list: the mail, or why there is none. */
+/** Fills the pane with the mail, or with the reason why there is none. */
 export function letter(pane, state, view, key) {
   const person = view === "timeline" ? personShown(state, key) : null;
   const mail = view === "inbox" ? chosenMail(state, key) : person?.mails.at(-1);
   const shown = mail ? `mail-${mail.index}-${mail.at}` : `none-${person?.user}-${state.events.length}`;
   const bar = mail ? head(mail, state) : null;
   pane.dataset.kind = mail?.kind ?? "none";
-  // The frame stays while the mail stays the same: it would flicker.
+  // The same mail keeps its frame: a new one would flicker.
   if (pane.dataset.shown === shown && bar) {
     pane.querySelector(".bar").replaceWith(bar);
     return;

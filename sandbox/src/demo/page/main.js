@@ -1,7 +1,7 @@
-// The page: its data, its address, its buttons.
+// The page: data, routing, actions and drawing.
 //
-// One document holds everything (GET /demo/state); each action answers with a new one, and the page is drawn afresh
-// from it. What is shown stands in the fragment of the address, so that a view can be linked and reloaded:
+// GET /demo/state returns the whole state as one document; each action returns a new one, and the page is redrawn. The
+// fragment of the URL selects the view, so that it can be linked and reloaded:
 // #timeline/<sign-in name>, #inbox/<number>, #passes, #requests.
 
 import { at, chip, el, moment, outcomeIcon, reason, utc } from "./dom.js";
@@ -19,9 +19,9 @@ const VIEWS = {
 
 let state;
 
-// ---- the data ----------------------------------------------------------------------------------------------
+// ---- data --------------------------------------------------------------------------------------------------
 
-/** Ties together what the document keeps apart. */
+/** Joins people with their mails, passes and last outcome. */
 function prepare(document) {
   const people = new Map(document.people.map(person => [person.id, { ...person, mails: [], passes: [] }]));
   document.people = [...people.values()];
@@ -34,7 +34,7 @@ function prepare(document) {
   for (const { lines } of document.events) {
     for (const line of lines) {
       const person = people.get(line.user);
-      // A skipped job says that nothing changed: what was done before still holds.
+      // A skipped job changes nothing: an earlier outcome remains valid.
       const holds = line.outcome === "skipped" && /delivered|revoked/.test(person?.status?.outcome);
       if (person && !holds) person.status = line;
     }
@@ -49,7 +49,7 @@ async function fetchJson(path, options) {
   return answer;
 }
 
-// ---- the actions -------------------------------------------------------------------------------------------
+// ---- actions -----------------------------------------------------------------------------------------------
 
 let isBusy = false;
 
@@ -60,18 +60,18 @@ async function act(action, fields = {}) {
   try {
     const body = JSON.stringify(fields);
     state = prepare(await fetchJson(`/demo/${action}`, { method: "POST", headers: { "content-type": "application/json" }, body }));
-    complain(null);
+    showError(null);
     draw();
   } catch (error) {
-    complain(error);
+    showError(error);
   } finally {
     isBusy = false;
     delete document.body.dataset.busy;
   }
 }
 
-/** Says what went wrong, or that nothing does any more. */
-function complain(error) {
+/** Shows an error, or hides it for null. */
+function showError(error) {
   at("problem").hidden = !error;
   at("problem").textContent = error ? `That did not work: ${error.message}.` : "";
 }
@@ -91,15 +91,15 @@ at("person").addEventListener("change", () => {
   if (route().view === "timeline" && person.status) go(`#timeline/${person.user}`);
 });
 
-// ---- the address -------------------------------------------------------------------------------------------
+// ---- routing -----------------------------------------------------------------------------------------------
 
-/** What the address asks for. */
+/** The view and the key in the URL. */
 function route() {
   const [view, ...rest] = decodeURIComponent(location.hash.slice(1)).split("/");
   return { view: view in VIEWS ? view : "timeline", key: rest.join("/") };
 }
 
-/** Shows something else, without a step in the history for each look at a mail. */
+/** Navigates; within a view it replaces the history entry. */
 function go(hash) {
   const sameView = hash.split("/")[0] === `#${route().view}`;
   history[sameView ? "replaceState" : "pushState"](null, "", hash);
@@ -122,7 +122,7 @@ function showLetter() {
   at("letter").scrollIntoView({ behavior: isStill ? "auto" : "smooth" });
 }
 
-// ---- the drawing -------------------------------------------------------------------------------------------
+// ---- drawing -----------------------------------------------------------------------------------------------
 
 function draw() {
   if (!state) return;
@@ -160,17 +160,17 @@ function drawHead() {
   at("about").replaceChildren(`firstpass ${state.version}. This page talks to this machine alone.`);
 }
 
-/** One event: first the person that it is about, then whom it changed, and the rest as a number. */
+/** One event: the results for its user, then other changes; the rest is folded. */
 function drawEvent(event) {
-  // The window has the timeline to itself.
+  // The timeline shows the window.
   const why = line => reason(line.why.split(", open ")[0]);
   const job = line => el("li", {}, chip(line.outcome), " ", el("b", {}, state.person(line.user)?.name ?? line.user), " ", why(line));
-  const isNews = line => line.note || line.user === event.user || line.outcome !== "skipped" && event.user == null
+  const isRelevant = line => line.note || line.user === event.user || line.outcome !== "skipped" && event.user == null
     || !["skipped", "blocked"].includes(line.outcome);
-  const news = event.lines.filter(isNews);
-  const rest = event.lines.filter(line => !isNews(line));
-  const shown = news.length > 4 ? news.slice(0, 3) : news;
-  const folded = [...news.slice(shown.length), ...rest];
+  const relevant = event.lines.filter(isRelevant);
+  const rest = event.lines.filter(line => !isRelevant(line));
+  const shown = relevant.length > 4 ? relevant.slice(0, 3) : relevant;
+  const folded = [...relevant.slice(shown.length), ...rest];
   const counts = Object.entries(Object.groupBy(folded, line => line.outcome)).map(([word, lines]) => `${lines.length} ${word}`);
   return [
     el("p", {}, el("strong", {}, event.title), " ", el("span", { class: "soft small" }, utc(event.at))),
@@ -209,7 +209,7 @@ function drawControls(view, key) {
   if (person.id !== before || at("date").value < at("date").min) setDate(person);
 }
 
-/** Proposes a first day: the day before the one that is set, or else tomorrow. */
+/** Proposes the day before the first day, or else tomorrow. */
 function setDate(person) {
   const dayBefore = iso => new Date(new Date(iso).getTime() - 864e5).toISOString().slice(0, 10);
   const { min } = at("date");
@@ -217,4 +217,4 @@ function setDate(person) {
   at("date").value = proposed > min ? proposed : new Date(new Date(min).getTime() + 864e5).toISOString().slice(0, 10);
 }
 
-fetchJson("/demo/state").then(document => { state = prepare(document); draw(); }, complain);
+fetchJson("/demo/state").then(document => { state = prepare(document); draw(); }, showError);

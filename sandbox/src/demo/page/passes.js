@@ -1,4 +1,4 @@
-// The tenant's passes. A code is asked for one by one, and shown only while somebody wants to see it.
+// The tenant's passes. A code is fetched and shown on request only.
 
 import { address, city, el, hidden, moment, span, until } from "./dom.js";
 

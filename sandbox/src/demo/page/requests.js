@@ -1,9 +1,9 @@
-// What firstpass asked of Graph: each call of a function with its requests, the newest first, batches unfolded.
+// Invocations, newest first, with their requests to Graph and the parts of batches.
 
 import { chip, el, hidden, icon, moment, reason, seconds } from "./dom.js";
 
 const GUID = /[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}/gi;
-/** Which calls somebody has opened: they stay open when the page is drawn afresh. */
+/** The keys of open details: they stay open when the page is redrawn. */
 const open = new Set();
 
 export function requests(state) {
@@ -12,7 +12,7 @@ export function requests(state) {
     el("ol", { class: "calls" }, calls.map(call => el("li", {}, drawCall(call, state))))];
 }
 
-/** A details element that remembers whether it is open, and is filled when it is opened. */
+/** A details element that stays open when redrawn, and whose content is created when it opens. */
 function fold(key, attributes, summary, fill) {
   const made = el("details", { ...attributes, open: open.has(key) }, el("summary", { "data-key": key }, summary));
   const refill = () => made.open && made.children.length === 1 && made.append(...fill());
@@ -40,7 +40,7 @@ function drawCall(call, state) {
   ], () => [el("ol", { class: "requests" }, sent.map((request, index) => el("li", {}, drawRequest(request, `request-${call.first + index}`, state))))]);
 }
 
-/** What went wrong with a request, in a word each. */
+/** The faults of a request. */
 function faultsOf({ status, lost, parts = [] }) {
   const faults = parts.filter(part => part.status === 429 || part.status >= 500).map(part => `${part.status} in a batch`);
   if (status === 429) faults.push("429 throttled");
@@ -68,7 +68,7 @@ function line({ method, url, status }, state, more) {
     el("span", { class: "status", "data-bad": status >= 400 && status !== 404 }, hidden("answered "), String(status ?? "…")), " ", more];
 }
 
-/** The URL without its version and options, with names in place of ids. */
+/** The URL without version and options, with names instead of ids. */
 function shorten(url, state) {
   const [path, query] = decodeURIComponent(url).replace(/^\/v1\.0/, "").split("?");
   const named = path.replaceAll(GUID, id => state.person(id)?.name ?? `${id.slice(0, 8)}…`);

@@ -1,4 +1,4 @@
-// Two weeks around today: when each joiner was mailed, and when their pass works.
+// Two weeks around today: mails and passes of each joiner.
 
 import { capital, city, day, el, hidden, icon, moment, month, outcomeIcon, reason, rove, span, weekday } from "./dom.js";
 
@@ -14,7 +14,7 @@ const WORDS = {
 const peopleShown = state => state.people.filter(person => person.status)
   .sort((a, b) => (a.dayOne?.from ?? "9").localeCompare(b.dayOne?.from ?? "9") || a.name.localeCompare(b.name));
 
-/** Whose row is marked, and whose mail stands beside it: who was asked for, or else the first who has one. */
+/** The selected person: the one in the URL, or else the first with a mail. */
 export function personShown(state, key) {
   const people = peopleShown(state);
   return people.find(person => person.user === key) ?? people.find(person => person.mails.length) ?? people[0];
@@ -24,7 +24,7 @@ export function timeline(state, key) {
   const start = Math.floor(new Date(state.now) / DAY) * DAY - PAST * DAY;
   const end = start + DAYS * DAY;
   const place = when => 100 * (Math.min(Math.max(new Date(when), start), end) - start) / (DAYS * DAY);
-  /** An element from one moment to another, or at one; none when it is out of sight. */
+  /** Positions an element from one time to another, or at one; null if it is out of range. */
   const put = (element, from, to = from) => {
     if (new Date(to) < start || new Date(from) > end) return null;
     element.style.left = `${place(from)}%`;
@@ -47,7 +47,7 @@ export function timeline(state, key) {
         outcomeIcon(outcome),
         el("a", { href: `#timeline/${person.user}`, "aria-current": isCurrent, "data-key": `time-${person.user}`, "data-reads": "" }, person.name),
         el("span", { class: "line" }, hidden(`${capital(outcome)}. `), line),
-        hidden(spoken(person))),
+        hidden(describe(person))),
       el("div", { class: "track", "aria-hidden": "true" },
         put(el("i", { class: "now" }), state.now),
         person.dayOne && put(el("i", { class: "day-one", title: `Day one: ${day(person.dayOne.date)}, as it is in ${city(person.zone)}` }),
@@ -76,16 +76,16 @@ export function timeline(state, key) {
   ];
 }
 
-/** A mail or an alert. Younger ones of the same half day lie on top of it. */
+/** A mail or an alert; later ones of the same half day overlap it. */
 function mark(mail, person) {
   const kind = mail.kind === "alert" ? "Alert" : "Mail";
   const made = el("i", { class: "mail", "data-kind": mail.kind, title: `${kind}: ${moment(mail.at)} UTC` }, icon(kind.toLowerCase()));
-  const younger = person.mails.filter(other => other.index > mail.index && new Date(other.at) - new Date(mail.at) < DAY / 2);
-  made.style.setProperty("--pile", younger.length);
+  const later = person.mails.filter(other => other.index > mail.index && new Date(other.at) - new Date(mail.at) < DAY / 2);
+  made.style.setProperty("--pile", later.length);
   return made;
 }
 
-/** The shade of Saturdays and Sundays, as a background. */
+/** A background that shades Saturdays and Sundays. */
 function weekends(days) {
   const stops = days.flatMap((date, index) => {
     const shade = date.getUTCDay() % 6 === 0 ? "var(--weekend)" : "transparent";
@@ -99,8 +99,8 @@ function months(days) {
   return first === last ? `${first} ${days[0].getUTCFullYear()}` : `${first} – ${last}`;
 }
 
-/** What the track shows, for those who cannot see it. */
-function spoken(person) {
+/** The content of the track as text for screen readers. */
+function describe(person) {
   const place = city(person.zone);
   const parts = person.dayOne ? [`First day ${day(person.dayOne.date)} in ${place}`] : [];
   for (const mail of person.mails) parts.push(`${mail.kind === "alert" ? "alert" : "mail"} sent ${moment(mail.at)} UTC`);

@@ -5,14 +5,14 @@ use email_address::EmailAddress;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::Scene;
+use super::RequestContext;
 use crate::tenant::{
     Mail,
-    wire::{Answer, GraphError},
+    wire::{CallResult, ErrorResponse, GraphResponse},
 };
 
-/// Properties of a message that the sandbox delivers.
-const DELIVERED: &[&str] = &[
+/// The properties of a message that the sandbox implements.
+const SUPPORTED: &[&str] = &[
     "subject",
     "body",
     "toRecipients",
@@ -28,8 +28,8 @@ const DELIVERED: &[&str] = &[
     "singleValueExtendedProperties",
 ];
 
-/// Properties that a message has in Graph and not here.
-const NOT_HERE: &[&str] = &[
+/// The properties of a message that Graph has and the sandbox does not implement.
+const UNIMPLEMENTED: &[&str] = &[
     "attachments",
     "bodyPreview",
     "categories",
@@ -119,12 +119,12 @@ struct ExtendedProperty {
     value: String,
 }
 
-/// Accepts a mail for delivery. Graph's 202 promises no more than that.
-pub(super) fn send(scene: Scene<'_>, sender: &str) -> Result<Answer, GraphError> {
-    scene.query.allow(scene.call, &[])?;
-    let from = mailbox(&scene, sender)?;
-    check_is_not_mime(&scene)?;
-    let mut body = scene.call.json()?;
+/// Accepts a mail for delivery; 202 means no more than that.
+pub(super) fn send(ctx: RequestContext<'_>, sender: &str) -> CallResult {
+    ctx.query.allow(ctx.call, &[])?;
+    let from = mailbox(&ctx, sender)?;
+    check_is_not_mime(&ctx)?;
+    let mut body = ctx.call.json()?;
     let save_to_sent_items = save_to_sent_items(parameter(&mut body, "saveToSentItems")?)?;
     let message =
         parameter(&mut body, "message")?.ok_or_else(|| invalid("The parameter 'message' is missing."))?;
@@ -133,27 +133,27 @@ pub(super) fn send(scene: Scene<'_>, sender: &str) -> Result<Answer, GraphError>
             "The parameter '{name}' in the request payload is not a valid parameter."
         )));
     }
-    check(&scene, &message, &from)?;
-    scene.mails.push(Mail { at: scene.now, from, save_to_sent_items, message });
-    Ok(Answer::accepted())
+    check(&ctx, &message, &from)?;
+    ctx.mails.push(Mail { at: ctx.now, from, save_to_sent_items, message });
+    Ok(GraphResponse::accepted())
 }
 
-/// Plain text is a mail in MIME, in base64.
-fn check_is_not_mime(scene: &Scene<'_>) -> Result<(), GraphError> {
-    if scene.call.content_type() != Some("text/plain") {
+/// A body of type text/plain is base64 of MIME.
+fn check_is_not_mime(ctx: &RequestContext<'_>) -> Result<(), ErrorResponse> {
+    if ctx.call.content_type() != Some("text/plain") {
         return Ok(());
     }
     let is_base64 = |byte: &u8| byte.is_ascii_alphanumeric() || b"+/=\r\n".contains(byte);
-    if !scene.call.body.is_empty() && scene.call.body.iter().all(is_base64) {
-        return Err(GraphError::not_implemented("mails in MIME"));
+    if !ctx.call.body.is_empty() && ctx.call.body.iter().all(is_base64) {
+        return Err(ErrorResponse::not_implemented("mails in MIME"));
     }
     let message = "Invalid base64 string for MIME content.";
-    Err(GraphError::new(StatusCode::BAD_REQUEST, "ErrorMimeContentInvalidBase64String", message))
+    Err(ErrorResponse::new(StatusCode::BAD_REQUEST, "ErrorMimeContentInvalidBase64String", message))
 }
 
-/// Takes a parameter out of the body. Microsoft's schema and SDKs begin their names with a capital, its pages do not,
-/// and Graph takes both.
-fn parameter(body: &mut Map<String, Value>, name: &str) -> Result<Option<Value>, GraphError> {
+/// Takes a parameter out of the body. Its name begins with a capital in Microsoft's schema and SDKs, and with a small
+/// letter on its pages; Graph accepts both.
+fn parameter(body: &mut Map<String, Value>, name: &str) -> Result<Option<Value>, ErrorResponse> {
     let names: Vec<String> = body.keys().filter(|key| key.eq_ignore_ascii_case(name)).cloned().collect();
     match names.as_slice() {
         [] => Ok(None),
@@ -162,22 +162,21 @@ fn parameter(body: &mut Map<String, Value>, name: &str) -> Result<Option<Value>,
     }
 }
 
-/// The address of the mailbox that `sender` names.
-fn mailbox(scene: &Scene<'_>, sender: &str) -> Result<String, GraphError> {
-    let person = scene.user(sender)?;
-    if !scene.tenant.mailboxes.contains(&person.id) {
+fn mailbox(ctx: &RequestContext<'_>, sender: &str) -> Result<String, ErrorResponse> {
+    let person = ctx.user(sender)?;
+    if !ctx.tenant.mailboxes.contains(&person.id) {
         let message = "The mailbox is either inactive, soft-deleted, or is hosted on-premise.";
-        return Err(GraphError::new(StatusCode::NOT_FOUND, "MailboxNotEnabledForRESTAPI", message));
+        return Err(ErrorResponse::new(StatusCode::NOT_FOUND, "MailboxNotEnabledForRESTAPI", message));
     }
-    if scene.tenant.send_denied {
+    if ctx.tenant.send_denied {
         let message = "Access to OData is disabled: [RAOP] : Blocked by tenant configured AppOnly AccessPolicy settings.";
-        return Err(GraphError::new(StatusCode::FORBIDDEN, "ErrorAccessDenied", message));
+        return Err(ErrorResponse::new(StatusCode::FORBIDDEN, "ErrorAccessDenied", message));
     }
     Ok(person.mail.clone().unwrap_or_else(|| person.user_principal_name.clone()))
 }
 
-/// A boolean in the schema, a string in Microsoft's samples, and kept unless told otherwise.
-fn save_to_sent_items(value: Option<Value>) -> Result<bool, GraphError> {
+/// A boolean in the schema, a string in Microsoft's samples; the default is true.
+fn save_to_sent_items(value: Option<Value>) -> Result<bool, ErrorResponse> {
     match value {
         None => Ok(true),
         Some(Value::Bool(save)) => Ok(save),
@@ -186,36 +185,36 @@ fn save_to_sent_items(value: Option<Value>) -> Result<bool, GraphError> {
     }
 }
 
-fn check(scene: &Scene<'_>, message: &Value, from: &str) -> Result<(), GraphError> {
+fn check(ctx: &RequestContext<'_>, message: &Value, from: &str) -> Result<(), ErrorResponse> {
     for (name, value) in message.as_object().into_iter().flatten() {
         if name == "@odata.type" {
             check_type(value)?;
             continue;
         }
-        if NOT_HERE.contains(&name.as_str()) {
-            return Err(GraphError::not_implemented(&format!("the message property '{name}'")));
+        if UNIMPLEMENTED.contains(&name.as_str()) {
+            return Err(ErrorResponse::not_implemented(&format!("the message property '{name}'")));
         }
-        if !DELIVERED.contains(&name.as_str()) {
+        if !SUPPORTED.contains(&name.as_str()) {
             let message = format!("The property '{name}' does not exist on type 'microsoft.graph.message'.");
-            return Err(GraphError::new(StatusCode::BAD_REQUEST, "RequestBodyRead", message));
+            return Err(ErrorResponse::new(StatusCode::BAD_REQUEST, "RequestBodyRead", message));
         }
     }
     let message =
         Message::deserialize(message).map_err(|error| invalid(format!("Invalid message: {error}.")))?;
     check_form(&message)?;
     check_sender(&message, from)?;
-    check_recipients(scene, &message)
+    check_recipients(ctx, &message)
 }
 
-/// Microsoft's SDKs say of what type a message is.
-fn check_type(name: &Value) -> Result<(), GraphError> {
+/// Microsoft's SDKs send the message's type.
+fn check_type(name: &Value) -> Result<(), ErrorResponse> {
     match name.as_str().map(|name| name.trim_start_matches('#')) {
         Some("microsoft.graph.message") => Ok(()),
         _ => Err(invalid(format!("A type named {name} is not expected here."))),
     }
 }
 
-fn check_form(message: &Message) -> Result<(), GraphError> {
+fn check_form(message: &Message) -> Result<(), ErrorResponse> {
     let kind = &message.body.content_type;
     if !(kind.eq_ignore_ascii_case("html") || kind.eq_ignore_ascii_case("text")) {
         return Err(invalid(format!("Requested value '{kind}' was not found.")));
@@ -224,31 +223,31 @@ fn check_form(message: &Message) -> Result<(), GraphError> {
     if let Some(header) = message.internet_message_headers.iter().find(|header| !is_custom(header)) {
         let text =
             format!("The internet message header name '{}' should start with 'x-' or 'X-'.", header.name);
-        return Err(GraphError::new(StatusCode::BAD_REQUEST, "InvalidInternetMessageHeader", text));
+        return Err(ErrorResponse::new(StatusCode::BAD_REQUEST, "InvalidInternetMessageHeader", text));
     }
     Ok(())
 }
 
-fn check_sender(message: &Message, mailbox: &str) -> Result<(), GraphError> {
+fn check_sender(message: &Message, mailbox: &str) -> Result<(), ErrorResponse> {
     let is_other = |sender: &Recipient| !sender.email_address.address.eq_ignore_ascii_case(mailbox);
     if message.from.iter().chain(&message.sender).any(is_other) {
         let text = "The user account which was used to submit this request does not have the right to send mail on \
                     behalf of the specified sending account.";
-        return Err(GraphError::new(StatusCode::FORBIDDEN, "ErrorSendAsDenied", text));
+        return Err(ErrorResponse::new(StatusCode::FORBIDDEN, "ErrorSendAsDenied", text));
     }
     Ok(())
 }
 
-fn check_recipients(scene: &Scene<'_>, message: &Message) -> Result<(), GraphError> {
+fn check_recipients(ctx: &RequestContext<'_>, message: &Message) -> Result<(), ErrorResponse> {
     let Message { to_recipients, cc_recipients, bcc_recipients, reply_to, .. } = message;
     let recipients = || to_recipients.iter().chain(cc_recipients).chain(bcc_recipients);
     let address = |recipient: &Recipient| recipient.email_address.address.clone();
-    let refused = |address: &String| !is_plausible(address) || scene.tenant.undeliverable.contains(address);
+    let refused = |address: &String| !is_plausible(address) || ctx.tenant.undeliverable.contains(address);
     let is_bad =
         recipients().next().is_none() || recipients().chain(reply_to).map(address).any(|a| refused(&a));
     if is_bad {
         let text = "At least one recipient is not valid.";
-        return Err(GraphError::new(StatusCode::BAD_REQUEST, "ErrorInvalidRecipients", text));
+        return Err(ErrorResponse::new(StatusCode::BAD_REQUEST, "ErrorInvalidRecipients", text));
     }
     Ok(())
 }
@@ -257,6 +256,6 @@ fn is_plausible(address: &str) -> bool {
     EmailAddress::is_valid(address) && address.rsplit('@').next().is_some_and(|domain| domain.contains('.'))
 }
 
-fn invalid(message: impl Into<String>) -> GraphError {
-    GraphError::new(StatusCode::BAD_REQUEST, "ErrorInvalidParameter", message)
+fn invalid(message: impl Into<String>) -> ErrorResponse {
+    ErrorResponse::new(StatusCode::BAD_REQUEST, "ErrorInvalidParameter", message)
 }

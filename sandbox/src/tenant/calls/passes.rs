@@ -6,19 +6,19 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::Scene;
+use super::RequestContext;
 use crate::tenant::{
     Pass, PassSpec, Person, Untargeted,
     page::{context_url, entity},
-    wire::{Answer, GraphError},
+    wire::{CallResult, ErrorResponse, GraphResponse},
 };
 
-/// How far back a start may lie. Assumed: Microsoft does not say what becomes of one in the past.
+/// How far in the past a start may be. Assumed: Microsoft does not document it.
 const CLOCK_SKEW: TimeDelta = TimeDelta::minutes(5);
 
 const TYPE: &str = "#microsoft.graph.temporaryAccessPassAuthenticationMethod";
 
-/// What a POST may say. Anything else is refused, a code above all: it is Graph that makes codes.
+/// The properties of a POST. Others are refused, also `temporaryAccessPass`: Graph generates the code.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct NewPass {
@@ -30,123 +30,125 @@ struct NewPass {
 }
 
 /// `GET /policies/authenticationMethodsPolicy/authenticationMethodConfigurations/temporaryAccessPass`
-pub(super) fn policy(scene: &Scene<'_>) -> Result<Answer, GraphError> {
-    scene.query.allow(scene.call, &[])?;
+pub(super) fn policy(ctx: &RequestContext<'_>) -> CallResult {
+    ctx.query.allow(ctx.call, &[])?;
     let context = "authenticationMethodConfigurations/$entity";
-    let mut policy = scene.tenant.policy.to_graph();
+    let mut policy = ctx.tenant.policy.to_graph();
     let targets = "policies/authenticationMethodsPolicy/authenticationMethodConfigurations('TemporaryAccessPass')\
                    /microsoft.graph.temporaryAccessPassAuthenticationMethodConfiguration/includeTargets";
-    policy.insert("includeTargets@odata.context".to_owned(), context_url(scene.call, targets).into());
-    Ok(Answer::ok(entity(scene.call, context, policy)))
+    policy.insert("includeTargets@odata.context".to_owned(), context_url(ctx.call, targets).into());
+    Ok(GraphResponse::ok(entity(ctx.call, context, policy)))
 }
 
-/// `GET /users/{key}/authentication/temporaryAccessPassMethods`: at most one, dead or alive.
-pub(super) fn list(scene: &Scene<'_>, key: &str) -> Result<Answer, GraphError> {
-    scene.query.allow_none()?;
-    let user = scene.user(key)?.id;
-    let pass = scene.tenant.passes.get(&user).map(|pass| pass.to_graph(scene.now));
+/// `GET /users/{key}/authentication/temporaryAccessPassMethods`: at most one, usable or not.
+pub(super) fn list(ctx: &RequestContext<'_>, key: &str) -> CallResult {
+    ctx.query.allow_none()?;
+    let user = ctx.user(key)?.id;
+    let pass = ctx.tenant.passes.get(&user).map(|pass| pass.to_graph(ctx.now));
     let value: Value = pass.into_iter().map(Value::Object).collect();
     let body = crate::tenant::schema::object(json!({ "value": value }));
-    Ok(Answer::ok(entity(scene.call, &collection(key), body)))
+    Ok(GraphResponse::ok(entity(ctx.call, &collection(key), body)))
 }
 
 /// `GET /users/{key}/authentication/temporaryAccessPassMethods/{id}`
-pub(super) fn get(scene: &Scene<'_>, key: &str, id: &str) -> Result<Answer, GraphError> {
-    scene.query.allow_none()?;
-    let pass = find(scene, key, id)?;
-    Ok(Answer::ok(entity(scene.call, &format!("{}/$entity", collection(key)), pass.to_graph(scene.now))))
+pub(super) fn get(ctx: &RequestContext<'_>, key: &str, id: &str) -> CallResult {
+    ctx.query.allow_none()?;
+    let pass = find(ctx, key, id)?;
+    Ok(GraphResponse::ok(entity(ctx.call, &format!("{}/$entity", collection(key)), pass.to_graph(ctx.now))))
 }
 
 /// `DELETE /users/{key}/authentication/temporaryAccessPassMethods/{id}`
-pub(super) fn delete(mut scene: Scene<'_>, key: &str, id: &str) -> Result<Answer, GraphError> {
-    let pass = find(&scene, key, id)?.clone();
-    scene.tenant.delete_pass(pass.user);
-    scene.note_passes(None, Some(pass));
-    Ok(Answer::no_content())
+pub(super) fn delete(mut ctx: RequestContext<'_>, key: &str, id: &str) -> CallResult {
+    let pass = find(&ctx, key, id)?.clone();
+    ctx.tenant.delete_pass(pass.user);
+    ctx.record_pass_event(None, Some(pass));
+    Ok(GraphResponse::no_content())
 }
 
-/// `POST /users/{key}/authentication/temporaryAccessPassMethods`: makes a pass, in place of the one there was.
-pub(super) fn create(mut scene: Scene<'_>, key: &str) -> Result<Answer, GraphError> {
-    scene.query.allow_none()?;
-    let wanted = read(&scene)?;
-    let person = scene.user(key)?;
+/// `POST /users/{key}/authentication/temporaryAccessPassMethods`: creates a pass and replaces an existing one.
+pub(super) fn create(mut ctx: RequestContext<'_>, key: &str) -> CallResult {
+    ctx.query.allow_none()?;
+    let requested = read(&ctx)?;
+    let person = ctx.user(key)?;
     let user = person.id;
-    check_person(&scene, person)?;
-    let spec = plan(&scene, &wanted)?;
-    let replaced = scene.tenant.passes.get(&user).cloned();
-    scene.tenant.add_pass(user, spec);
-    let made = scene.tenant.passes.get(&user).cloned();
-    let shown = made.as_ref().map(|pass| pass.to_graph_with_code(scene.now)).unwrap_or_default();
-    let answer = entity(scene.call, &format!("{}/$entity", collection(key)), shown);
-    scene.note_passes(made, replaced);
-    Ok(Answer::created(answer))
+    check_person(&ctx, person)?;
+    let spec = validate(&ctx, &requested)?;
+    let replaced = ctx.tenant.passes.get(&user).cloned();
+    ctx.tenant.add_pass(user, spec);
+    let made = ctx.tenant.passes.get(&user).cloned();
+    let shown = made.as_ref().map(|pass| pass.to_graph_with_code(ctx.now)).unwrap_or_default();
+    let answer = entity(ctx.call, &format!("{}/$entity", collection(key)), shown);
+    ctx.record_pass_event(made, replaced);
+    Ok(GraphResponse::created(answer))
 }
 
-fn read(scene: &Scene<'_>) -> Result<NewPass, GraphError> {
-    let body = Value::Object(scene.call.json()?);
-    // serde's message could quote the body; Graph's says no more than this either.
-    let wanted: NewPass = serde_json::from_value(body).map_err(|_| {
-        GraphError::bad_request("Invalid JSON payload for temporaryAccessPassAuthenticationMethod.")
+fn read(ctx: &RequestContext<'_>) -> Result<NewPass, ErrorResponse> {
+    let body = Value::Object(ctx.call.json()?);
+    // serde's message may quote the body.
+    let requested: NewPass = serde_json::from_value(body).map_err(|_| {
+        ErrorResponse::bad_request("Invalid JSON payload for temporaryAccessPassAuthenticationMethod.")
     })?;
-    match wanted.odata_type.as_deref() {
-        None | Some(TYPE) => Ok(wanted),
-        Some(other) => Err(GraphError::bad_request(format!("A type named '{other}' is not expected here."))),
+    match requested.odata_type.as_deref() {
+        None | Some(TYPE) => Ok(requested),
+        Some(other) => {
+            Err(ErrorResponse::bad_request(format!("A type named '{other}' is not expected here.")))
+        }
     }
 }
 
-fn check_person(scene: &Scene<'_>, person: &Person) -> Result<(), GraphError> {
-    let policy = &scene.tenant.policy;
+fn check_person(ctx: &RequestContext<'_>, person: &Person) -> Result<(), ErrorResponse> {
+    let policy = &ctx.tenant.policy;
     if person.is_external_guest() {
         return Err(refused("Temporary Access Pass cannot be added to an external guest user."));
     }
     let is_refused =
-        !scene.tenant.policy_includes(person.id, scene.now) && policy.untargeted == Untargeted::Refused;
+        !ctx.tenant.policy_includes(person.id, ctx.now) && policy.untargeted == Untargeted::Refused;
     if !policy.enabled || is_refused {
         return Err(refused(
             "Converged UserCredentialPolicy does not allow creating or updating this authentication method. \
              AuthMethodType [TemporaryAccessPass].",
         ));
     }
-    if policy.refuse_when_exists && scene.tenant.passes.contains_key(&person.id) {
-        // Reported, never with its text: only that it speaks of a pass that already exists.
+    if policy.refuse_when_exists && ctx.tenant.passes.contains_key(&person.id) {
+        // Reported without the exact text: it says that a pass already exists.
         return Err(refused("A Temporary Access Pass already exists for this user."));
     }
     Ok(())
 }
 
-fn plan(scene: &Scene<'_>, wanted: &NewPass) -> Result<PassSpec, GraphError> {
-    let policy = &scene.tenant.policy;
+fn validate(ctx: &RequestContext<'_>, requested: &NewPass) -> Result<PassSpec, ErrorResponse> {
+    let policy = &ctx.tenant.policy;
     let (shortest, longest) = (policy.minimum_lifetime, policy.maximum_lifetime);
-    let lifetime = wanted.lifetime_in_minutes.map_or(policy.default_lifetime, i64::from);
+    let lifetime = requested.lifetime_in_minutes.map_or(policy.default_lifetime, i64::from);
     if !(shortest..=longest).contains(&lifetime) {
         return Err(refused(&format!(
             "Invalid LifetimeInMinutes specified. The valid range between {shortest} and {longest}."
         )));
     }
-    let one_time = wanted.is_usable_once.unwrap_or(policy.one_time_only);
+    let one_time = requested.is_usable_once.unwrap_or(policy.one_time_only);
     if policy.one_time_only && !one_time {
-        // The text is not known.
+        // The exact text is not known.
         return Err(refused("Invalid IsUsableOnce specified. The policy requires one-time use."));
     }
-    let opens_at = wanted.start_date_time.map_or(scene.now, |start| start.to_utc());
-    if opens_at < scene.now - CLOCK_SKEW {
+    let opens_at = requested.start_date_time.map_or(ctx.now, |start| start.to_utc());
+    if opens_at < ctx.now - CLOCK_SKEW {
         return Err(refused("Invalid StartDateTime specified. It must not be in the past."));
     }
-    let spec = PassSpec::opening(opens_at).created(scene.now).lasting(lifetime);
+    let spec = PassSpec::opening(opens_at).created(ctx.now).lasting(lifetime);
     Ok(if one_time { spec.one_time() } else { spec })
 }
 
-/// The authentication methods' own 400, with the code that they share for everything.
-fn refused(message: &str) -> GraphError {
-    GraphError::new(StatusCode::BAD_REQUEST, "badRequest", message)
+/// The 400 of the authentication methods, which has the same code for all reasons.
+fn refused(message: &str) -> ErrorResponse {
+    ErrorResponse::new(StatusCode::BAD_REQUEST, "badRequest", message)
 }
 
-fn find<'a>(scene: &'a Scene<'_>, key: &str, id: &str) -> Result<&'a Pass, GraphError> {
-    let user = scene.user(key)?.id;
+fn find<'a>(ctx: &'a RequestContext<'_>, key: &str, id: &str) -> Result<&'a Pass, ErrorResponse> {
+    let user = ctx.user(key)?.id;
     let id: Option<Uuid> = id.parse().ok();
-    let pass = scene.tenant.passes.get(&user).filter(|pass| Some(pass.id) == id);
-    // The code is assumed: documented are only 404 and that there is an envelope.
-    pass.ok_or_else(|| GraphError::new(StatusCode::NOT_FOUND, "resourceNotFound", "Resource not found."))
+    let pass = ctx.tenant.passes.get(&user).filter(|pass| Some(pass.id) == id);
+    // The code is assumed; the 404 is documented.
+    pass.ok_or_else(|| ErrorResponse::new(StatusCode::NOT_FOUND, "resourceNotFound", "Resource not found."))
 }
 
 fn collection(key: &str) -> String {

@@ -1,47 +1,53 @@
-//! Directory roles: held, and eligible for.
+//! Directory roles: active and eligible assignments.
 
 use axum::http::StatusCode;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::Scene;
+use super::RequestContext;
 use crate::tenant::{
-    RoleHeld, filter,
+    RoleAssignment, filter,
     page::{page, selected},
     schema::{self, Schema},
-    wire::{Answer, GraphError},
+    wire::{CallResult, ErrorResponse},
 };
 
-/// `GET /roleManagement/directory/roleAssignments`: direct ones only, not those through a group.
-pub(super) fn assignments(scene: &Scene<'_>) -> Result<Answer, GraphError> {
+/// `GET /roleManagement/directory/roleAssignments`: direct assignments only.
+pub(super) fn assignments(ctx: &RequestContext<'_>) -> CallResult {
     let resource = "roleManagement/directory/roleAssignments";
-    of_principal(scene, &scene.tenant.roles, resource, &schema::ROLE_ASSIGNMENT, RoleHeld::to_assignment)
+    of_principal(ctx, &ctx.tenant.roles, resource, &schema::ROLE_ASSIGNMENT, RoleAssignment::to_assignment)
 }
 
 /// `GET /roleManagement/directory/roleEligibilityScheduleInstances`
-pub(super) fn eligibility(scene: &Scene<'_>) -> Result<Answer, GraphError> {
-    if !scene.tenant.pim_licensed {
+pub(super) fn eligibility(ctx: &RequestContext<'_>) -> CallResult {
+    if !ctx.tenant.pim_licensed {
         let message =
             "The tenant needs to have Microsoft Entra ID P2 or Microsoft Entra ID Governance license.";
-        return Err(GraphError::new(StatusCode::BAD_REQUEST, "AadPremiumLicenseRequired", message));
+        return Err(ErrorResponse::new(StatusCode::BAD_REQUEST, "AadPremiumLicenseRequired", message));
     }
     let resource = "roleManagement/directory/roleEligibilityScheduleInstances";
-    of_principal(scene, &scene.tenant.eligible, resource, &schema::ROLE_ELIGIBILITY, RoleHeld::to_eligibility)
+    of_principal(
+        ctx,
+        &ctx.tenant.eligible,
+        resource,
+        &schema::ROLE_ELIGIBILITY,
+        RoleAssignment::to_eligibility,
+    )
 }
 
 fn of_principal(
-    scene: &Scene<'_>,
-    all: &[RoleHeld],
+    ctx: &RequestContext<'_>,
+    all: &[RoleAssignment],
     resource: &str,
     schema: &Schema,
-    to_graph: fn(&RoleHeld) -> Map<String, Value>,
-) -> Result<Answer, GraphError> {
-    let Scene { tenant, query, call, .. } = scene;
+    to_graph: fn(&RoleAssignment) -> Map<String, Value>,
+) -> CallResult {
+    let RequestContext { tenant, query, call, .. } = ctx;
     query.allow(call, &["$filter", "$select", "$top", "$skiptoken"])?;
     let select = query.select(&[schema])?;
     let text = query
         .get("$filter")
-        .ok_or_else(|| GraphError::bad_request("A filter on principalId is required."))?;
+        .ok_or_else(|| ErrorResponse::bad_request("A filter on principalId is required."))?;
     let principal = filter::principal(text)?;
     let mut ids: Vec<Uuid> =
         all.iter().filter(|held| held.principal == principal).map(|held| held.id).collect();
@@ -49,6 +55,6 @@ fn of_principal(
     let context = format!("{resource}{}", selected(select.as_deref()));
     page(call, query, tenant.page_size_cap, &context, &ids, |id| {
         let held = all.iter().find(|held| held.id == id);
-        held.map(|held| Value::Object(schema.cut(to_graph(held), select.as_deref()))).into()
+        held.map(|held| Value::Object(schema.project(to_graph(held), select.as_deref()))).into()
     })
 }

@@ -1,4 +1,4 @@
-//! Subscriptions to change notifications. An app sees its own.
+//! Subscriptions to change notifications. An app sees only its own.
 
 use axum::http::StatusCode;
 use chrono::{DateTime, FixedOffset, Utc};
@@ -6,20 +6,20 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::Scene;
+use super::RequestContext;
 use crate::tenant::{
     page::{entity, page},
     segments,
-    subscription::{APPLICATION_ID, LONGEST, Subscription, group_of},
-    wire::{Answer, GraphError},
+    subscription::{APPLICATION_ID, MAX_SUBSCRIPTION_LIFETIME, Subscription, group_of},
+    wire::{CallResult, ErrorResponse, GraphResponse},
 };
 
-/// How many subscriptions to directory objects an app may have in a tenant, and all apps together.
-const MOST_OF_APP: usize = 100;
-const MOST_OF_TENANT: usize = 1000;
-const LONGEST_STATE: usize = 128;
+/// The maximum number of subscriptions to directory objects: of an app, and of a tenant.
+const MAX_PER_APP: usize = 100;
+const MAX_PER_TENANT: usize = 1000;
+const MAX_CLIENT_STATE: usize = 128;
 
-/// What a POST may say here; what Graph knows besides is refused by name.
+/// The properties of a POST that the sandbox implements.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct NewSubscription {
@@ -32,8 +32,8 @@ struct NewSubscription {
     resource: Option<String>,
 }
 
-/// Properties that Graph takes and the sandbox does not.
-const NOT_HERE: &[&str] = &[
+/// The properties that Graph has and the sandbox does not implement.
+const UNIMPLEMENTED: &[&str] = &[
     "encryptionCertificate",
     "encryptionCertificateId",
     "includeResourceData",
@@ -43,15 +43,15 @@ const NOT_HERE: &[&str] = &[
     "notificationUrlAppId",
 ];
 
-/// `GET /subscriptions`: without a client state, which is a secret.
-pub(super) fn list(scene: &Scene<'_>) -> Result<Answer, GraphError> {
-    let Scene { tenant, query, call, .. } = scene;
+/// `GET /subscriptions`: without client states, which are secret.
+pub(super) fn list(ctx: &RequestContext<'_>) -> CallResult {
+    let RequestContext { tenant, query, call, .. } = ctx;
     if query.get("$skiptoken").is_some() {
         query.allow(call, &["$skiptoken"])?;
     } else {
         query.allow_none()?;
     }
-    let own = own(scene);
+    let own = own(ctx);
     let ids: Vec<Uuid> = own.iter().map(|subscription| subscription.id).collect();
     page(call, query, tenant.page_size_cap, "subscriptions", &ids, |id| {
         let found = own.iter().find(|subscription| subscription.id == id);
@@ -60,114 +60,109 @@ pub(super) fn list(scene: &Scene<'_>) -> Result<Answer, GraphError> {
 }
 
 /// `GET /subscriptions/{id}`
-pub(super) fn get(scene: &Scene<'_>, key: &str) -> Result<Answer, GraphError> {
-    scene.query.allow_none()?;
-    let found = find(scene, key)?;
-    Ok(Answer::ok(entity(scene.call, "subscriptions/$entity", found.to_graph())))
+pub(super) fn get(ctx: &RequestContext<'_>, key: &str) -> CallResult {
+    ctx.query.allow_none()?;
+    let found = find(ctx, key)?;
+    Ok(GraphResponse::ok(entity(ctx.call, "subscriptions/$entity", found.to_graph())))
 }
 
 /// `POST /subscriptions`
-pub(super) fn create(scene: Scene<'_>) -> Result<Answer, GraphError> {
-    scene.query.allow_none()?;
-    let new = plan(&scene)?;
-    let live = scene.tenant.live_subscriptions(scene.now);
-    if let Some(twin) = live.values().find(|other| other.is_the_same_as(&new)) {
-        let reason = format!("Subscription Id {} already exists for the requested combination", twin.id);
-        return Err(failed("Create", StatusCode::CONFLICT, "Conflict", &reason));
+pub(super) fn create(ctx: RequestContext<'_>) -> CallResult {
+    ctx.query.allow_none()?;
+    let new = validate(&ctx)?;
+    let live = ctx.tenant.live_subscriptions(ctx.now);
+    if let Some(existing) = live.values().find(|other| other.conflicts_with(&new)) {
+        let reason = format!("Subscription Id {} already exists for the requested combination", existing.id);
+        return Err(ErrorResponse::extension_error("Create", StatusCode::CONFLICT, "Conflict", &reason));
     }
-    if own(&scene).len() >= MOST_OF_APP || live.len() >= MOST_OF_TENANT {
+    if own(&ctx).len() >= MAX_PER_APP || live.len() >= MAX_PER_TENANT {
         let reason = "Maximum number of subscriptions has been reached";
-        return Err(failed("Create", StatusCode::FORBIDDEN, "Forbidden", reason));
+        return Err(ErrorResponse::extension_error("Create", StatusCode::FORBIDDEN, "Forbidden", reason));
     }
     let client_state = new.client_state.clone();
-    let id = scene.tenant.add_subscription(new);
-    let made = scene.tenant.subscriptions.get(&id).map(Subscription::to_graph);
+    let id = ctx.tenant.add_subscription(new);
+    let made = ctx.tenant.subscriptions.get(&id).map(Subscription::to_graph);
     let mut made = made.unwrap_or_default();
     made.insert("clientState".to_owned(), json!(client_state));
-    Ok(Answer::created(entity(scene.call, "subscriptions/$entity", made)))
+    Ok(GraphResponse::created(entity(ctx.call, "subscriptions/$entity", made)))
 }
 
-/// `PATCH /subscriptions/{id}`: another end.
-pub(super) fn renew(scene: Scene<'_>, key: &str) -> Result<Answer, GraphError> {
-    scene.query.allow_none()?;
-    let id = find(&scene, key)?.id;
-    let wanted = read(&scene, "update")?;
-    let NewSubscription { change_type: None, client_state: None, resource: None, .. } = wanted else {
+/// `PATCH /subscriptions/{id}`: changes the expiry.
+pub(super) fn renew(ctx: RequestContext<'_>, key: &str) -> CallResult {
+    ctx.query.allow_none()?;
+    let id = find(&ctx, key)?.id;
+    let requested = read(&ctx, "update")?;
+    let NewSubscription { change_type: None, client_state: None, resource: None, .. } = requested else {
         return Err(invalid("Only expirationDateTime and notificationUrl can be updated."));
     };
-    if wanted.notification_url.is_some() {
-        return Err(GraphError::not_implemented("a new notificationUrl for a subscription"));
+    if requested.notification_url.is_some() {
+        return Err(ErrorResponse::not_implemented("a new notificationUrl for a subscription"));
     }
-    let expires = end(&scene, &wanted, "update")?;
-    let subscription = scene.tenant.subscriptions.get_mut(&id).ok_or_else(missing)?;
+    let expires = expiry(&ctx, &requested, "update")?;
+    let subscription = ctx.tenant.subscriptions.get_mut(&id).ok_or_else(missing)?;
     subscription.expires = expires;
     let renewed = subscription.to_graph();
-    Ok(Answer::ok(entity(scene.call, "subscriptions/$entity", renewed)))
+    Ok(GraphResponse::ok(entity(ctx.call, "subscriptions/$entity", renewed)))
 }
 
 /// `DELETE /subscriptions/{id}`
-pub(super) fn delete(scene: Scene<'_>, key: &str) -> Result<Answer, GraphError> {
-    scene.query.allow_none()?;
-    let id = find(&scene, key)?.id;
-    scene.tenant.subscriptions.remove(&id);
-    Ok(Answer::no_content())
+pub(super) fn delete(ctx: RequestContext<'_>, key: &str) -> CallResult {
+    ctx.query.allow_none()?;
+    let id = find(&ctx, key)?.id;
+    ctx.tenant.subscriptions.remove(&id);
+    Ok(GraphResponse::no_content())
 }
 
-/// What a caller without permission is told. The words say nothing of permissions.
-pub(crate) fn refusal() -> GraphError {
-    failed("Create", StatusCode::FORBIDDEN, "Forbidden", "")
-}
-
-fn own<'a>(scene: &'a Scene<'_>) -> Vec<&'a Subscription> {
-    let live = scene.tenant.live_subscriptions(scene.now);
+fn own<'a>(ctx: &'a RequestContext<'_>) -> Vec<&'a Subscription> {
+    let live = ctx.tenant.live_subscriptions(ctx.now);
     live.into_values().filter(|subscription| subscription.application == APPLICATION_ID).collect()
 }
 
-fn find<'a>(scene: &'a Scene<'_>, key: &str) -> Result<&'a Subscription, GraphError> {
+fn find<'a>(ctx: &'a RequestContext<'_>, key: &str) -> Result<&'a Subscription, ErrorResponse> {
     let id: Option<Uuid> = key.parse().ok();
-    own(scene).into_iter().find(|subscription| Some(subscription.id) == id).ok_or_else(missing)
+    own(ctx).into_iter().find(|subscription| Some(subscription.id) == id).ok_or_else(missing)
 }
 
-fn read(scene: &Scene<'_>, what: &str) -> Result<NewSubscription, GraphError> {
-    let body = scene.call.json()?;
-    if let Some(name) = body.keys().find(|name| NOT_HERE.contains(&name.as_str())) {
-        return Err(GraphError::not_implemented(&format!("the property '{name}' of a subscription")));
+fn read(ctx: &RequestContext<'_>, what: &str) -> Result<NewSubscription, ErrorResponse> {
+    let body = ctx.call.json()?;
+    if let Some(name) = body.keys().find(|name| UNIMPLEMENTED.contains(&name.as_str())) {
+        return Err(ErrorResponse::not_implemented(&format!("the property '{name}' of a subscription")));
     }
-    let wanted: NewSubscription = serde_json::from_value(Value::Object(body)).map_err(|_| {
+    let requested: NewSubscription = serde_json::from_value(Value::Object(body)).map_err(|_| {
         invalid(&format!(
             "Could not process subscription {what} payload. Are all property names spelled and camelCased properly? \
              Also are the datetimeoffest properties in a valid internet Date and Time format?"
         ))
     })?;
-    match wanted.odata_type.as_deref() {
-        None | Some("#microsoft.graph.subscription" | "microsoft.graph.subscription") => Ok(wanted),
+    match requested.odata_type.as_deref() {
+        None | Some("#microsoft.graph.subscription" | "microsoft.graph.subscription") => Ok(requested),
         Some(other) => Err(invalid(&format!("A type named '{other}' is not expected here."))),
     }
 }
 
-fn plan(scene: &Scene<'_>) -> Result<Subscription, GraphError> {
-    let wanted = read(scene, "creation")?;
-    let expires = end(scene, &wanted, "creation")?;
+fn validate(ctx: &RequestContext<'_>) -> Result<Subscription, ErrorResponse> {
+    let requested = read(ctx, "creation")?;
+    let expires = expiry(ctx, &requested, "creation")?;
     let required = |value: Option<String>, name: &str| {
         value.ok_or_else(|| invalid(&format!("{name} is a required property for subscription creation")))
     };
-    let change_type = required(wanted.change_type, "changeType")?;
-    let notification_url = required(wanted.notification_url, "notificationUrl")?;
-    let resource = required(wanted.resource, "resource")?;
+    let change_type = required(requested.change_type, "changeType")?;
+    let notification_url = required(requested.notification_url, "notificationUrl")?;
+    let resource = required(requested.resource, "resource")?;
     check_destination(&notification_url)?;
     let group = check_resource(&resource)?;
-    // Creations come as updates.
+    // Graph sends `updated` for a created object.
     let kinds = ["updated", "deleted"];
     if !change_type.split(',').all(|kind| kinds.contains(&kind.trim().to_lowercase().as_str())) {
         return Err(invalid(&format!("The changeType '{change_type}' is not supported for this resource.")));
     }
-    if wanted.client_state.as_ref().is_some_and(|state| state.chars().count() > LONGEST_STATE) {
+    if requested.client_state.as_ref().is_some_and(|state| state.chars().count() > MAX_CLIENT_STATE) {
         return Err(invalid("The clientState has more than 128 characters."));
     }
-    if !scene.tenant.groups.contains_key(&group) {
-        return Err(failed("Create", StatusCode::NOT_FOUND, "NotFound", "Not Found"));
+    if !ctx.tenant.groups.contains_key(&group) {
+        return Err(ErrorResponse::extension_error("Create", StatusCode::NOT_FOUND, "NotFound", "Not Found"));
     }
-    let client_state = wanted.client_state;
+    let client_state = requested.client_state;
     Ok(Subscription {
         resource,
         change_type,
@@ -176,24 +171,30 @@ fn plan(scene: &Scene<'_>) -> Result<Subscription, GraphError> {
     })
 }
 
-fn end(scene: &Scene<'_>, wanted: &NewSubscription, what: &str) -> Result<DateTime<Utc>, GraphError> {
-    let Some(expires) = wanted.expiration_date_time else {
+fn expiry(
+    ctx: &RequestContext<'_>,
+    requested: &NewSubscription,
+    what: &str,
+) -> Result<DateTime<Utc>, ErrorResponse> {
+    let Some(expires) = requested.expiration_date_time else {
         return Err(invalid(&format!("expirationDateTime is a required property for subscription {what}")));
     };
     let expires = expires.to_utc();
-    if expires > scene.now + LONGEST {
-        let message =
-            format!("Subscription expiration can only be {} minutes in the future.", LONGEST.num_minutes());
-        return Err(GraphError::new(StatusCode::BAD_REQUEST, "ExtensionError", message));
+    if expires > ctx.now + MAX_SUBSCRIPTION_LIFETIME {
+        let message = format!(
+            "Subscription expiration can only be {} minutes in the future.",
+            MAX_SUBSCRIPTION_LIFETIME.num_minutes()
+        );
+        return Err(ErrorResponse::new(StatusCode::BAD_REQUEST, "ExtensionError", message));
     }
-    if expires <= scene.now {
+    if expires <= ctx.now {
         return Err(invalid("Subscription expiration must be in the future."));
     }
     Ok(expires)
 }
 
-/// A group or its members. What else Graph notifies of, the sandbox does not.
-fn check_resource(resource: &str) -> Result<Uuid, GraphError> {
+/// The group in `resource`. Other resources are not implemented.
+fn check_resource(resource: &str) -> Result<Uuid, ErrorResponse> {
     if let Some(group) = group_of(resource) {
         return Ok(group);
     }
@@ -201,15 +202,15 @@ fn check_resource(resource: &str) -> Result<Uuid, GraphError> {
     if resource.contains("://") || segments::unknown(&path).is_some() {
         return Err(invalid(&format!("Invalid resource '{resource}'.")));
     }
-    Err(GraphError::not_implemented(&format!("notifications of changes to '{resource}'")))
+    Err(ErrorResponse::not_implemented(&format!("notifications of changes to '{resource}'")))
 }
 
-/// Event Grid, by a URL with four parts.
-fn check_destination(url: &str) -> Result<(), GraphError> {
+/// Accepts a URL of Event Grid with all four parts.
+fn check_destination(url: &str) -> Result<(), ErrorResponse> {
     const PARTS: [&str; 4] = ["azuresubscriptionid", "resourcegroup", "partnertopic", "location"];
     if url.get(..8).is_some_and(|scheme| scheme.eq_ignore_ascii_case("https://")) {
-        // Graph asks the endpoint for a validation token first.
-        return Err(GraphError::not_implemented("notifications to a webhook"));
+        // Graph first sends a validation token to a webhook.
+        return Err(ErrorResponse::not_implemented("notifications to a webhook"));
     }
     let query = url.split_once(":?").filter(|(scheme, _)| scheme.eq_ignore_ascii_case("EventGrid"));
     let parts: Vec<(&str, &str)> = query
@@ -223,16 +224,10 @@ fn check_destination(url: &str) -> Result<(), GraphError> {
     Err(invalid("The notificationUrl is neither an https URL nor one of Event Grid with all its parts."))
 }
 
-fn missing() -> GraphError {
-    GraphError::new(StatusCode::NOT_FOUND, "ResourceNotFound", "The object was not found.")
+fn missing() -> ErrorResponse {
+    ErrorResponse::new(StatusCode::NOT_FOUND, "ResourceNotFound", "The object was not found.")
 }
 
-fn invalid(message: &str) -> GraphError {
-    GraphError::new(StatusCode::BAD_REQUEST, "InvalidRequest", message)
-}
-
-/// What Graph passes on from the service behind it.
-fn failed(operation: &str, status: StatusCode, name: &str, reason: &str) -> GraphError {
-    let message = format!("Operation: {operation}; Exception: [Status Code: {name}; Reason: {reason}]");
-    GraphError::new(status, "ExtensionError", message)
+fn invalid(message: &str) -> ErrorResponse {
+    ErrorResponse::new(StatusCode::BAD_REQUEST, "InvalidRequest", message)
 }

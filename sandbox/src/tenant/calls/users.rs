@@ -1,23 +1,23 @@
-//! Users, their managers, and the groups and roles that they are in.
+//! Users, their managers, groups and roles.
 
 use std::collections::BTreeMap;
 
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::Scene;
+use super::RequestContext;
 use crate::tenant::{
     Permission,
     directory::{role_object_id, role_to_graph},
     filter::UserFilter,
     page::{entity, page, selected},
     schema,
-    wire::{Answer, GraphError},
+    wire::{CallResult, ErrorResponse, GraphResponse},
 };
 
 /// `GET /users`
-pub(super) fn list(scene: &Scene<'_>) -> Result<Answer, GraphError> {
-    let Scene { tenant, query, call, .. } = scene;
+pub(super) fn list(ctx: &RequestContext<'_>) -> CallResult {
+    let RequestContext { tenant, query, call, .. } = ctx;
     query.allow(call, &["$filter", "$count", "$select", "$top", "$skiptoken"])?;
     let select = query.select(&[&schema::USER])?;
     let filter = query.get("$filter").map(UserFilter::parse).transpose()?;
@@ -25,7 +25,7 @@ pub(super) fn list(scene: &Scene<'_>) -> Result<Answer, GraphError> {
     let needs_count = filter.as_ref().is_some_and(UserFilter::is_advanced);
     let is_counted_right = if counts { call.is_advanced() } else { !needs_count };
     if !is_counted_right {
-        return Err(GraphError::unsupported_query("Unsupported Query."));
+        return Err(ErrorResponse::unsupported_query("Unsupported Query."));
     }
     let found =
         tenant.users.values().filter(|person| filter.as_ref().is_none_or(|filter| filter.matches(person)));
@@ -35,42 +35,42 @@ pub(super) fn list(scene: &Scene<'_>) -> Result<Answer, GraphError> {
         tenant
             .users
             .get(&id)
-            .map(|person| Value::Object(schema::USER.cut(person.to_graph(), select.as_deref())))
+            .map(|person| Value::Object(schema::USER.project(person.to_graph(), select.as_deref())))
             .into()
     })
 }
 
 /// `GET /users/{key}`
-pub(super) fn get(scene: &Scene<'_>, key: &str) -> Result<Answer, GraphError> {
-    scene.query.allow(scene.call, &["$select"])?;
-    let select = scene.query.select(&[&schema::USER])?;
-    let person = scene.user(key)?.to_graph();
+pub(super) fn get(ctx: &RequestContext<'_>, key: &str) -> CallResult {
+    ctx.query.allow(ctx.call, &["$select"])?;
+    let select = ctx.query.select(&[&schema::USER])?;
+    let person = ctx.user(key)?.to_graph();
     let context = format!("users{}/$entity", selected(select.as_deref()));
-    Ok(Answer::ok(entity(scene.call, &context, schema::USER.cut(person, select.as_deref()))))
+    Ok(GraphResponse::ok(entity(ctx.call, &context, schema::USER.project(person, select.as_deref()))))
 }
 
 /// `GET /users/{key}/manager`
-pub(super) fn manager(scene: &Scene<'_>, key: &str) -> Result<Answer, GraphError> {
-    scene.query.allow(scene.call, &["$select"])?;
-    let select = scene.query.select(&[&schema::USER, &schema::CONTACT])?;
+pub(super) fn manager(ctx: &RequestContext<'_>, key: &str) -> CallResult {
+    ctx.query.allow(ctx.call, &["$select"])?;
+    let select = ctx.query.select(&[&schema::USER, &schema::CONTACT])?;
     let select = select.as_deref();
-    let manager = scene.user(key)?.manager.ok_or_else(|| GraphError::not_found("manager"))?;
-    let object = match (scene.tenant.users.get(&manager), scene.tenant.contacts.get(&manager)) {
-        (Some(person), _) => schema::USER.cut_and_name(person.to_graph(), select),
-        (None, Some(contact)) => schema::CONTACT.cut_and_name(contact.to_graph(), select),
-        (None, None) => return Err(GraphError::not_found("manager")),
+    let manager = ctx.user(key)?.manager.ok_or_else(|| ErrorResponse::not_found("manager"))?;
+    let object = match (ctx.tenant.users.get(&manager), ctx.tenant.contacts.get(&manager)) {
+        (Some(person), _) => schema::USER.project_with_type(person.to_graph(), select),
+        (None, Some(contact)) => schema::CONTACT.project_with_type(contact.to_graph(), select),
+        (None, None) => return Err(ErrorResponse::not_found("manager")),
     };
     let context = format!("directoryObjects{}/$entity", selected(select));
-    Ok(Answer::ok(entity(scene.call, &context, schema::object(object))))
+    Ok(GraphResponse::ok(entity(ctx.call, &context, schema::object(object))))
 }
 
-/// `GET /users/{key}/transitiveMemberOf`: groups at any depth, and the roles held directly or through them.
-pub(super) fn transitive_member_of(scene: &Scene<'_>, key: &str) -> Result<Answer, GraphError> {
-    let Scene { tenant, query, call, now, .. } = scene;
+/// `GET /users/{key}/transitiveMemberOf`: groups at any depth, and roles held directly or through them.
+pub(super) fn transitive_member_of(ctx: &RequestContext<'_>, key: &str) -> CallResult {
+    let RequestContext { tenant, query, call, now, .. } = ctx;
     query.allow(call, &["$select", "$top", "$skiptoken"])?;
     let select = query.select(&[&schema::GROUP, &schema::DIRECTORY_ROLE])?;
     let select = select.as_deref();
-    let user = scene.user(key)?.id;
+    let user = ctx.user(key)?.id;
     let groups = tenant.groups_of(user, *now);
     let held = tenant.roles.iter().filter(|held| held.principal == user || groups.contains(&held.principal));
     let roles: BTreeMap<Uuid, Uuid> = held.map(|held| (role_object_id(held.role), held.role)).collect();
@@ -80,12 +80,12 @@ pub(super) fn transitive_member_of(scene: &Scene<'_>, key: &str) -> Result<Answe
     page(call, query, tenant.page_size_cap, &context, &ids, |id| {
         match (roles.get(&id), tenant.groups.get(&id)) {
             (Some(role), _) => {
-                let role = schema::DIRECTORY_ROLE.cut_and_name(role_to_graph(*role), select);
-                scene.limit(Permission::RoleManagementRead, role)
+                let role = schema::DIRECTORY_ROLE.project_with_type(role_to_graph(*role), select);
+                ctx.mask_without(Permission::RoleManagementRead, role)
             }
             (None, Some(group)) => {
-                let group = schema::GROUP.cut_and_name(group.to_graph(), select);
-                scene.limit(Permission::GroupMemberRead, group)
+                let group = schema::GROUP.project_with_type(group.to_graph(), select);
+                ctx.mask_without(Permission::GroupMemberRead, group)
             }
             (None, None) => Value::Null,
         }

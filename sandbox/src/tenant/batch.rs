@@ -7,14 +7,13 @@ use axum::{
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use crate::tenant::{
+use super::{
     Part, Sandbox,
-    faults::{Drawn, FaultKind},
-    router,
-    wire::{Answer, Broken, GraphCall, GraphError},
+    dispatch::dispatch,
+    faults::{FaultKind, SelectedFault},
+    wire::{CallResult, ConnectionFault, ErrorResponse, GraphCall, GraphResponse},
 };
 
-/// How many parts a batch may have.
 const PARTS_MAX: usize = 20;
 
 #[derive(Deserialize)]
@@ -34,96 +33,96 @@ struct PartRequest {
     body: Option<Value>,
     #[serde(default)]
     depends_on: Vec<String>,
-    /// What Microsoft's SDK for Python writes instead, into every part. Graph does not know it and lets it pass.
+    /// The misspelling that Microsoft's SDK for Python writes into every part. Graph ignores it.
     #[serde(default, rename = "depends_on")]
     misspelt_depends_on: Vec<String>,
 }
 
-/// Runs the parts side by side. What each came to is noted in `journal`, in the order they were sent.
-pub(crate) async fn run(
-    sandbox: &Sandbox,
-    call: &GraphCall,
-    journal: &mut Vec<Part>,
-) -> Result<Answer, GraphError> {
+/// Runs the parts concurrently and notes them in `journal` in the order of the request.
+pub(super) async fn run(sandbox: &Sandbox, call: &GraphCall, journal: &mut Vec<Part>) -> CallResult {
     if call.method != Method::POST {
-        return Err(GraphError::method_not_allowed());
+        return Err(ErrorResponse::method_not_allowed());
     }
     let parts = parse(call)?;
-    let faults = draw(sandbox, &parts);
+    let faults = select(sandbox, &parts);
     if faults.iter().flatten().any(|fault| fault.kind == FaultKind::Refuse) {
-        return Ok(Answer::refused());
+        return Ok(GraphResponse::refused());
     }
-    let mut at_work = Vec::new();
+    let mut working = Vec::new();
     for ((id, part), fault) in parts.into_iter().zip(faults) {
         let sandbox = sandbox.clone();
-        at_work.push(tokio::spawn(async move {
-            let answer = router::dispatch(&sandbox, &part, fault).await;
-            (id, part, answer)
+        working.push(tokio::spawn(async move {
+            let response = dispatch(&sandbox, &part, fault).await;
+            (id, part, response)
         }));
     }
     let mut responses = Vec::new();
     let mut broken = None;
-    for task in at_work {
-        let (id, part, answer) = task.await.map_err(|_| GraphError::internal())?;
-        broken = broken.or(answer.broken);
-        journal.push(Part { method: part.method.to_string(), url: part.url, status: answer.status.as_u16() });
-        responses.push(response(&id, answer));
+    for task in working {
+        let (id, part, response) = task.await.map_err(|_| ErrorResponse::internal())?;
+        broken = broken.or(response.connection_fault);
+        journal.push(Part {
+            method: part.method.to_string(),
+            url: part.url,
+            status: response.status.as_u16(),
+        });
+        responses.push(part_response(&id, response));
     }
-    // Graph promises no order. So that nobody relies on one, this is not the one they were sent in.
+    // Graph does not promise an order, so the responses come in another one than the requests.
     responses.reverse();
-    Ok(Answer {
-        broken: broken.filter(|kind| *kind == Broken::Lost),
-        ..Answer::ok(json!({ "responses": responses }))
+    Ok(GraphResponse {
+        connection_fault: broken.filter(|kind| *kind == ConnectionFault::Lost),
+        ..GraphResponse::ok(json!({ "responses": responses }))
     })
 }
 
-/// The faults are drawn before anything happens: one of them may be that the batch never arrived.
-fn draw(sandbox: &Sandbox, parts: &[(String, GraphCall)]) -> Vec<Option<Drawn>> {
+/// The faults are selected first: one of them can refuse the connection of the whole batch.
+fn select(sandbox: &Sandbox, parts: &[(String, GraphCall)]) -> Vec<Option<SelectedFault>> {
     let now = sandbox.now();
     let faults = &mut sandbox.lock().faults;
-    parts.iter().map(|(_, part)| faults.draw_for_part(part, now)).collect()
+    parts.iter().map(|(_, part)| faults.select_for_part(part, now)).collect()
 }
 
-fn parse(call: &GraphCall) -> Result<Vec<(String, GraphCall)>, GraphError> {
+fn parse(call: &GraphCall) -> Result<Vec<(String, GraphCall)>, ErrorResponse> {
     let body = Value::Object(call.json()?);
     let envelope: Envelope = serde_json::from_value(body)
-        .map_err(|error| GraphError::bad_request(format!("Invalid batch payload format: {error}.")))?;
+        .map_err(|error| ErrorResponse::bad_request(format!("Invalid batch payload format: {error}.")))?;
     let parts = envelope.requests;
     if parts.is_empty() || parts.len() > PARTS_MAX {
         let message =
             format!("Number of batch request steps exceeds the maximum value of {PARTS_MAX}, or is zero.");
-        return Err(GraphError::bad_request(message));
+        return Err(ErrorResponse::bad_request(message));
     }
     for (at, part) in parts.iter().enumerate() {
         if parts[..at].iter().any(|earlier| earlier.id.eq_ignore_ascii_case(&part.id)) {
-            return Err(GraphError::bad_request(format!("Request id '{}' is not unique.", part.id)));
+            return Err(ErrorResponse::bad_request(format!("Request id '{}' is not unique.", part.id)));
         }
     }
     parts.into_iter().map(|part| part.into_call(call)).collect()
 }
 
 impl PartRequest {
-    fn into_call(self, batch: &GraphCall) -> Result<(String, GraphCall), GraphError> {
+    fn into_call(self, batch: &GraphCall) -> Result<(String, GraphCall), ErrorResponse> {
         let Self { id, method, url, headers, body, depends_on, misspelt_depends_on } = self;
         if !(depends_on.is_empty() && misspelt_depends_on.is_empty()) {
-            return Err(GraphError::not_implemented("'dependsOn' in a batch"));
+            return Err(ErrorResponse::not_implemented("'dependsOn' in a batch"));
         }
         if !url.starts_with('/') {
-            return Err(GraphError::bad_request(format!(
+            return Err(ErrorResponse::bad_request(format!(
                 "The url of request '{id}' is not relative: '{url}'."
             )));
         }
         let method: Method = method
             .parse()
-            .map_err(|_| GraphError::bad_request(format!("Invalid method in request '{id}'.")))?;
+            .map_err(|_| ErrorResponse::bad_request(format!("Invalid method in request '{id}'.")))?;
         let headers = part_headers(&headers, batch)?;
         let writes = matches!(method, Method::POST | Method::PUT | Method::PATCH);
         if (writes || body.is_some()) && !headers.contains_key(header::CONTENT_TYPE) {
             let message = format!("Write request with id '{id}' does not contain a Content-Type header.");
-            return Err(GraphError::bad_request(message));
+            return Err(ErrorResponse::bad_request(message));
         }
         if writes && body.is_none() {
-            return Err(GraphError::bad_request(format!(
+            return Err(ErrorResponse::bad_request(format!(
                 "Write request with id '{id}' does not contain a body."
             )));
         }
@@ -132,8 +131,8 @@ impl PartRequest {
     }
 }
 
-/// A part has its own headers; who asks, and whom, is said once, by the batch.
-fn part_headers(own: &Map<String, Value>, batch: &GraphCall) -> Result<HeaderMap, GraphError> {
+/// A part has its own headers; the token, `Host` and `client-request-id` are the batch's.
+fn part_headers(own: &Map<String, Value>, batch: &GraphCall) -> Result<HeaderMap, ErrorResponse> {
     let mut headers = HeaderMap::new();
     for name in [header::AUTHORIZATION, header::HOST, HeaderName::from_static("client-request-id")] {
         if let Some(value) = batch.headers.get(&name) {
@@ -144,26 +143,26 @@ fn part_headers(own: &Map<String, Value>, batch: &GraphCall) -> Result<HeaderMap
         let pair =
             HeaderName::try_from(name).ok().zip(value.as_str().and_then(|v| HeaderValue::try_from(v).ok()));
         let (name, value) =
-            pair.ok_or_else(|| GraphError::bad_request(format!("Invalid header '{name}'.")))?;
+            pair.ok_or_else(|| ErrorResponse::bad_request(format!("Invalid header '{name}'.")))?;
         headers.insert(name, value);
     }
     Ok(headers)
 }
 
-fn response(id: &str, answer: Answer) -> Value {
+fn part_response(id: &str, response: GraphResponse) -> Value {
     let mut headers = Map::new();
-    if answer.body.is_some() {
+    if response.body.is_some() {
         headers.insert("Content-Type".to_owned(), "application/json".into());
     }
-    if let Some(retry_after) = answer.retry_after {
+    if let Some(retry_after) = response.retry_after {
         headers.insert("Retry-After".to_owned(), retry_after.into());
     }
-    let mut response = Map::new();
-    response.insert("id".to_owned(), id.into());
-    response.insert("status".to_owned(), answer.status.as_u16().into());
-    response.insert("headers".to_owned(), Value::Object(headers));
-    if let Some(body) = answer.body {
-        response.insert("body".to_owned(), body);
+    let mut part = Map::new();
+    part.insert("id".to_owned(), id.into());
+    part.insert("status".to_owned(), response.status.as_u16().into());
+    part.insert("headers".to_owned(), Value::Object(headers));
+    if let Some(body) = response.body {
+        part.insert("body".to_owned(), body);
     }
-    Value::Object(response)
+    Value::Object(part)
 }

@@ -1,5 +1,4 @@
-//! `firstpass sandbox`: a simulated tenant on this machine, for a `serve` beside SANDBOX_URL; and on request the whole
-//! function app beside it, without the Functions host's own tools.
+//! `firstpass-sandbox sandbox`: serves a simulated tenant on this machine and, on request, runs the function app on it.
 
 use std::{io::Write, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -9,8 +8,8 @@ use tokio::net::TcpListener;
 use uuid::Uuid;
 
 use crate::{
+    azure::azure_variable,
     functions_host::{FunctionApp, FunctionsHost, Process, Storage},
-    serve::sign_of_azure,
     tenant::{
         EventGrid, Identity, Permission, Sandbox,
         generate::generate,
@@ -19,50 +18,50 @@ use crate::{
     },
 };
 
-/// Options of `firstpass sandbox`.
+/// Options of `firstpass-sandbox sandbox`.
 #[derive(Clone, Debug, Args)]
 pub struct Options {
-    /// Where to listen; an address of this machine alone
+    /// The address to listen on; it must be a loopback address
     #[arg(long, default_value = "127.0.0.1:8089", value_name = "ADDRESS")]
     listen: SocketAddr,
-    /// How many joiners the tenant has
+    /// The number of joiners in the tenant
     #[arg(long, default_value_t = 20)]
     joiners: usize,
-    /// Which of all such tenants: the same seed makes the same one
+    /// The seed of the tenant: on the same day, the same seed makes the same tenant
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Milliseconds that every answer takes
+    /// The latency of every response, in milliseconds
     #[arg(long, default_value_t = 0, value_name = "MS")]
     latency: u64,
     /// The share of requests that meet a fault, from 0 to 1
     #[arg(long, default_value_t = 0.0, value_name = "RATE")]
     faults: f64,
-    /// Also run the function app on this tenant, as the Functions host would: timer, queue, and HTTP here
+    /// Also run the function app on this tenant, as the Functions host does: timer, queue, and HTTP at this address
     #[arg(long, value_name = "ADDRESS")]
     functions: Option<SocketAddr>,
-    /// What IDENTITY_HEADER holds where the identity endpoint is asked, which then takes no other
+    /// The only X-IDENTITY-HEADER that the identity endpoint accepts; without it, any value that is not empty
     #[arg(long, value_name = "SECRET")]
     identity_header: Option<String>,
-    /// The app's identity is this user-assigned one, and no other
+    /// The client id of the app's only identity, which is then a user-assigned one
     #[arg(long, value_name = "GUID")]
     client_id: Option<Uuid>,
 }
 
-/// Serves until it is stopped.
+/// Serves until the process receives Ctrl+C or SIGTERM.
 ///
 /// # Errors
-/// In words, when the address is not loopback or cannot be listened on.
+/// When an address is not loopback, when this is Azure, or when it cannot listen.
 pub fn run(options: &Options, env: &Environment) -> Result<(), String> {
     telemetry::init(env, std::io::stderr);
     for address in [Some(options.listen), options.functions].into_iter().flatten() {
         if !address.ip().is_loopback() {
             return Err(format!(
-                "{address} is not an address of this machine alone: a sandbox hands out passes"
+                "{address} is not a loopback address: the sandbox does not authenticate its callers"
             ));
         }
     }
-    if let Some(sign) = sign_of_azure(env) {
-        return Err(format!("{sign} says that this is Azure: a sandbox has no place there"));
+    if let Some(variable) = azure_variable(env) {
+        return Err(format!("{variable} is set, so this is Azure: the sandbox does not run in Azure"));
     }
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|e| e.to_string())?;
@@ -71,21 +70,22 @@ pub fn run(options: &Options, env: &Environment) -> Result<(), String> {
         let mut tenant = generate(options.joiners, options.seed, now);
         tenant.latency = std::time::Duration::from_millis(options.latency);
         let sandbox = Sandbox::new(tenant, now);
-        sandbox.misbehave(options.faults);
-        sandbox.identify(Identity { header: options.identity_header.clone(), client_id: options.client_id });
+        sandbox.set_fault_rate(options.faults);
+        sandbox
+            .set_identity(Identity { header: options.identity_header.clone(), client_id: options.client_id });
         let (listener, address) = listen(options.listen).await?;
-        say(&format!("SANDBOX_URL=http://{address}   state: http://{address}/sandbox/state"));
-        let functions = functions(options.functions, address, sandbox.clone(), env);
+        print(&format!("SANDBOX_URL=http://{address}   state: http://{address}/sandbox/state"));
+        let functions = run_functions(options.functions, address, sandbox.clone(), env);
         tokio::select! {
             ended = loopback::serve(sandbox, listener) => ended.map_err(|error| error.to_string()),
             failed = functions => failed,
-            () = stopped() => Ok(()),
+            () = shutdown_signal() => Ok(()),
         }
     })
 }
 
-/// Waits for Ctrl+C, or for whoever stops services politely: a handler that was started here ends with this process.
-async fn stopped() {
+/// Waits for Ctrl+C or SIGTERM, so that the handler process ends with this one.
+async fn shutdown_signal() {
     #[cfg(unix)]
     if let Ok(mut terminate) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
         tokio::select! {
@@ -104,13 +104,13 @@ async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), String
     Ok((listener, address))
 }
 
-fn say(line: &str) {
-    // Nobody reads a closed pipe: not worth failing for.
+fn print(line: &str) {
+    // A closed pipe is not an error.
     let _ = writeln!(std::io::stdout(), "{line}");
 }
 
-/// Runs this build's function app on the tenant at `sandbox_address` until it fails; for ever, if nobody asked.
-async fn functions(
+/// Runs this build's function app on the tenant at `sandbox_address` until it fails; waits forever without `address`.
+async fn run_functions(
     address: Option<SocketAddr>,
     sandbox_address: SocketAddr,
     sandbox: Sandbox,
@@ -119,11 +119,11 @@ async fn functions(
     let Some(address) = address else { return std::future::pending().await };
     let url = format!("http://{sandbox_address}");
     let set: Vec<(&str, &str)> = env.names().filter_map(|name| Some((name, env.get(name)?))).collect();
-    let with = |defaults: &[(&str, &str)]| -> Environment {
+    let settings_with = |defaults: &[(&str, &str)]| -> Environment {
         defaults.iter().copied().chain(set.iter().copied()).chain([("SANDBOX_URL", url.as_str())]).collect()
     };
     let group = sandbox.edit(|tenant| {
-        tenant.granted.insert(Permission::ASKED_FOR_NOTIFICATIONS);
+        tenant.granted.insert(Permission::REQUIRED_FOR_NOTIFICATIONS);
         tenant.find_group(ON_DEMAND_GROUP).map(|group| group.id.to_string()).unwrap_or_default()
     });
     let defaults = [
@@ -131,10 +131,11 @@ async fn functions(
         ("ON_DEMAND_GROUP_ID", group.as_str()),
         ("EVENT_GRID_PARTNER_TOPIC", PARTNER_TOPIC),
     ];
-    let host = with(&[&defaults[..], &[("AzureWebJobsStorage", "UseDevelopmentStorage=true")]].concat());
+    let host =
+        settings_with(&[&defaults[..], &[("AzureWebJobsStorage", "UseDevelopmentStorage=true")]].concat());
     let mut app = FunctionApp::embedded(&host).map_err(|problems| problems.to_string())?;
-    // The queues are in this process: the handler must not look for them in an emulator that nobody started.
-    app.settings = with(&defaults);
+    // The queues are in this process, so the handler gets no storage connection.
+    app.settings = settings_with(&defaults);
     let executable = std::env::current_exe().map_err(|error| error.to_string())?;
     let worker = Process::new(".", Some(executable))?;
     let storage = Storage::new(sandbox.clock());
@@ -145,27 +146,27 @@ async fn functions(
     host.log().observe(|ran| {
         let result = ran.result.as_ref().map_or_else(ToString::to_string, |()| "done".to_owned());
         let (function, attempt, took) = (&ran.function, ran.attempt, ran.took.as_millis());
-        tracing::info!(event = "function.ran", function, attempt, took_ms = took, result, said = ?ran.logs);
+        tracing::info!(event = "function.ran", function, attempt, took_ms = took, result, logs = ?ran.logs);
     });
     let (listener, address) = listen(address).await?;
     let master = &host.keys().master;
-    say(&format!("curl -d '{{\"UserName\": \"…\"}}' 'http://{address}/api/CreateTap?code={master}'"));
-    say(&format!(
+    print(&format!("curl -d '{{\"UserName\": \"…\"}}' 'http://{address}/api/CreateTap?code={master}'"));
+    print(&format!(
         "curl -H 'Content-Type: application/json' -d '{{\"input\": \"\"}}' 'http://{address}/admin/functions/SweepJoiners?code={master}'"
     ));
-    say(&format!(
-        "curl -X PUT '{url}/sandbox/groups/{group}/members/…'   # on demand, once a sweep has looked who is there"
+    print(&format!(
+        "curl -X PUT '{url}/sandbox/groups/{group}/members/…'   # a pass on demand; run the sweep once before"
     ));
-    // The tenant's clock can be set from outside, which nobody hears of.
+    // A change of the tenant's clock does not wake the tasks of the host.
     let watch_clock = async {
         loop {
             tokio::time::sleep(Duration::from_secs(1)).await;
-            storage.clock_was_set();
+            storage.notify_clock_changed();
         }
     };
     tokio::select! {
         served = host.serve(listener) => served.map_err(|error| error.to_string()),
-        () = host.gave_up() => Err("the handler failed three times".to_owned()),
+        () = host.wait_until_stopped() => Err("the handler failed three times".to_owned()),
         () = watch_clock => Ok(()),
     }
 }

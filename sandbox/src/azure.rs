@@ -1,0 +1,16 @@
+//! Detects Azure, where the sandbox refuses to run.
+
+use firstpass::settings::Environment;
+
+/// The environment variable that shows that this process runs in Azure.
+///
+/// `CONTAINER_NAME` alone marks Linux Consumption, but other containers set it too: it counts only together with
+/// `WEBSITE_SITE_NAME`, which App Service sets for every app.
+pub(crate) fn azure_variable(env: &Environment) -> Option<&'static str> {
+    let is_set = |name: &&str| env.get(name).is_some();
+    let container = || Some("CONTAINER_NAME").filter(is_set).filter(|_| is_set(&"WEBSITE_SITE_NAME"));
+    ["WEBSITE_INSTANCE_ID", "WEBSITE_POD_NAME", "LEGION_SERVICE_HOST"]
+        .into_iter()
+        .find(is_set)
+        .or_else(container)
+}

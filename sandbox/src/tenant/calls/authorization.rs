@@ -1,0 +1,71 @@
+//! The permission that each call requires.
+
+use axum::http::{Method, StatusCode};
+use serde_json::{Map, Value};
+
+use crate::tenant::{
+    Permission, Tenant,
+    query::Query,
+    route::Route,
+    wire::{ErrorResponse, GraphCall},
+};
+
+/// Refuses a call without the required permission. A method that does not exist is refused later.
+pub(super) fn check(
+    tenant: &Tenant,
+    route: &Route,
+    call: &GraphCall,
+    query: &Query,
+) -> Result<(), ErrorResponse> {
+    let needed = match route {
+        Route::Users | Route::User(_) | Route::Manager(_) | Route::TransitiveMemberOf(_) => {
+            Permission::UserRead
+        }
+        Route::Group(_) | Route::Members(_) => Permission::GroupMemberRead,
+        Route::MemberRefs(_) | Route::MemberRef(..) => Permission::GroupMemberReadWrite,
+        Route::Subscriptions | Route::Subscription(_) => Permission::GroupRead,
+        Route::Passes(_) | Route::Pass(..) => Permission::PassReadWrite,
+        Route::PassPolicy => Permission::PolicyReadAuthenticationMethod,
+        Route::RoleAssignments | Route::RoleEligibility => Permission::RoleManagementRead,
+        // Exchange authorises it.
+        Route::SendMail(_) => return Ok(()),
+    };
+    let granted = &tenant.granted;
+    if !needed.is_among(granted) {
+        return Err(match route {
+            Route::RoleEligibility => eligibility_refusal(),
+            Route::Subscriptions | Route::Subscription(_) => {
+                ErrorResponse::extension_error("Create", StatusCode::FORBIDDEN, "Forbidden", "")
+            }
+            _ => needed.refusal(),
+        });
+    }
+    let selects_leave_date =
+        query.get("$select").is_some_and(|names| names.contains("employeeLeaveDateTime"));
+    if selects_leave_date
+        && call.method == Method::GET
+        && !granted.contains(&Permission::UserLifeCycleInfoRead)
+    {
+        return Err(Permission::UserLifeCycleInfoRead.refusal());
+    }
+    Ok(())
+}
+
+/// The error of Privileged Identity Management, wrapped by Graph.
+fn eligibility_refusal() -> ErrorResponse {
+    let inner = r#"{"errorCode":"PermissionScopeNotGranted","message":"Authorization failed due to missing permission scope RoleEligibilitySchedule.Read.Directory,RoleManagement.Read.Directory.","instanceAnnotations":[]}"#;
+    ErrorResponse::new(StatusCode::FORBIDDEN, "UnknownError", inner)
+}
+
+/// An object in a list whose type the app may not read: id and type only, other properties null.
+pub(super) fn mask(object: Value) -> Value {
+    let Value::Object(members) = object else { return object };
+    let hidden: Map<String, Value> = members
+        .into_iter()
+        .map(|(name, value)| {
+            let is_shown = name == "id" || name.starts_with('@');
+            (name, if is_shown { value } else { Value::Null })
+        })
+        .collect();
+    Value::Object(hidden)
+}

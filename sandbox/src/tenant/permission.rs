@@ -1,0 +1,96 @@
+//! The app's permissions in Microsoft Graph.
+//!
+//! A tenant starts with those that docs/PERMISSIONS.md always requires.
+
+use std::collections::BTreeSet;
+
+use axum::http::StatusCode;
+
+use super::wire::ErrorResponse;
+
+/// An application permission of Microsoft Graph.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Permission {
+    /// `GroupMember.Read.All`
+    GroupMemberRead,
+    /// `GroupMember.ReadWrite.All`, which firstpass does not need.
+    GroupMemberReadWrite,
+    /// `Group.Read.All`, which firstpass needs if EVENT_GRID_PARTNER_TOPIC is set.
+    GroupRead,
+    /// `Policy.Read.AuthenticationMethod`
+    PolicyReadAuthenticationMethod,
+    /// `RoleManagement.Read.Directory`
+    RoleManagementRead,
+    /// `User.Read.All`
+    UserRead,
+    /// `User-LifeCycleInfo.Read.All`, which firstpass does not need.
+    UserLifeCycleInfoRead,
+    /// `UserAuthMethod-TAP.ReadWrite.All`
+    PassReadWrite,
+}
+
+impl Permission {
+    /// The permissions that docs/PERMISSIONS.md always requires. Exchange grants the right to send mail.
+    pub const ALWAYS_REQUIRED: [Self; 5] = [
+        Self::UserRead,
+        Self::GroupMemberRead,
+        Self::RoleManagementRead,
+        Self::PolicyReadAuthenticationMethod,
+        Self::PassReadWrite,
+    ];
+
+    /// The additional permission if EVENT_GRID_PARTNER_TOPIC is set.
+    pub const REQUIRED_FOR_NOTIFICATIONS: Self = Self::GroupRead;
+
+    const ALL: [Self; 8] = [
+        Self::UserRead,
+        Self::GroupMemberRead,
+        Self::RoleManagementRead,
+        Self::PolicyReadAuthenticationMethod,
+        Self::PassReadWrite,
+        Self::GroupMemberReadWrite,
+        Self::GroupRead,
+        Self::UserLifeCycleInfoRead,
+    ];
+
+    /// Its name in Entra ID.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::GroupMemberRead => "GroupMember.Read.All",
+            Self::GroupMemberReadWrite => "GroupMember.ReadWrite.All",
+            Self::GroupRead => "Group.Read.All",
+            Self::PolicyReadAuthenticationMethod => "Policy.Read.AuthenticationMethod",
+            Self::RoleManagementRead => "RoleManagement.Read.Directory",
+            Self::UserRead => "User.Read.All",
+            Self::UserLifeCycleInfoRead => "User-LifeCycleInfo.Read.All",
+            Self::PassReadWrite => "UserAuthMethod-TAP.ReadWrite.All",
+        }
+    }
+
+    /// The permission with that name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|permission| permission.name() == name)
+    }
+
+    /// Whether `granted` includes this permission, directly or through one that implies it.
+    pub(super) fn is_among(self, granted: &BTreeSet<Self>) -> bool {
+        let greater: &[Self] = match self {
+            Self::GroupMemberRead => &[Self::GroupMemberReadWrite, Self::GroupRead],
+            _ => &[],
+        };
+        granted.contains(&self) || greater.iter().any(|permission| granted.contains(permission))
+    }
+
+    pub(super) fn refusal(self) -> ErrorResponse {
+        let (code, message) = match self {
+            Self::PassReadWrite | Self::PolicyReadAuthenticationMethod => {
+                ("accessDenied", "Request Authorization failed".to_owned())
+            }
+            _ => (
+                "Authorization_RequestDenied",
+                "Insufficient privileges to complete the operation.".to_owned(),
+            ),
+        };
+        ErrorResponse::new(StatusCode::FORBIDDEN, code, message)
+    }
+}
