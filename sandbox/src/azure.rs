@@ -1,6 +1,6 @@
 //! Detects Azure, where the sandbox refuses to run.
 
-use firstpass::settings::Environment;
+use firstpass::environment::Environment;
 
 /// The environment variable that shows that this process runs in Azure.
 ///

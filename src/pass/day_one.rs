@@ -6,21 +6,20 @@ use crate::zone::Tz;
 
 /// The first day as a calendar date: the later of the hire stamp's UTC date and its date in the joiner's zone.
 ///
-/// HR systems write midnight of the first day either in UTC or in local time. Midnight UTC is still the evening
-/// before in the Americas; local midnight is still the evening before in UTC for the east. The later of both is
-/// right in each case.
+/// HR systems write midnight of the first day either in UTC or in local time. Midnight UTC is the evening before in the
+/// Americas; local midnight in the east is the evening before in UTC. The later date is right in each case.
 pub fn day_one(stamp: DateTime<Utc>, zone: Tz) -> NaiveDate {
     stamp.date_naive().max(stamp.with_timezone(&zone).date_naive())
 }
 
-/// Where a day one lies, seen from today in the joiner's zone.
+/// How far a day one is from today in the joiner's zone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Distance {
     /// Before today.
     Past,
     /// Today, or within the lead days.
     Near,
-    /// Further ahead.
+    /// After the lead days.
     Beyond,
 }
 
@@ -37,8 +36,7 @@ pub fn distance(day_one: NaiveDate, zone: Tz, lead_days: u8, now: DateTime<Utc>)
     }
 }
 
-/// The hire stamps among which everyone with a near day one is found, whatever their zone: a day wider than the
-/// horizon on both sides.
+/// The range of hire stamps that includes every near day one in any zone: a day wider than the horizon on both sides.
 pub fn stamps(lead_days: u8, now: DateTime<Utc>) -> (DateTime<Utc>, DateTime<Utc>) {
     let today = now.date_naive();
     let first = today.checked_sub_days(Days::new(1)).unwrap_or(today);

@@ -15,9 +15,9 @@ pub enum Reason {
     Joiner,
     /// The user was added to the on-demand group.
     GroupAdd,
-    /// The sweep found a record that is not settled.
+    /// The sweep found a record that is not finished.
     Recheck,
-    /// Someone called CreateTap.
+    /// A call of CreateTap.
     Http,
 }
 
@@ -39,15 +39,15 @@ impl fmt::Display for Reason {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Job {
-    /// Stays the same for the same work, however often it is queued.
+    /// The same for the same work, however often it is queued.
     #[serde(rename = "jobKey")]
     pub key: String,
     /// Why it exists.
     pub reason: Reason,
-    /// For whom: the object id.
+    /// The object id of the user.
     pub user_id: Uuid,
-    /// When the user was added to the on-demand group, at the earliest, where that is known. Whoever was given a pass
-    /// on demand since needs no other.
+    /// The earliest time at which the user may have been added to the on-demand group, if it is known. A pass on demand
+    /// that was delivered since is enough.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub since: Option<DateTime<Utc>>,
 }
@@ -58,14 +58,13 @@ impl Job {
         Self { key: format!("joiner/{user_id}/{day_one}"), reason: Reason::Joiner, user_id, since: None }
     }
 
-    /// The job of a user who was added to the on-demand group not before `since`; `event` is what tells it from
-    /// another time that they were added.
+    /// The job of a user who was added to the on-demand group not before `since`. `event` identifies the addition.
     pub fn group_add(user_id: Uuid, since: DateTime<Utc>, event: &str) -> Self {
         let key = format!("group-add/{user_id}/{event}");
         Self { key, reason: Reason::GroupAdd, user_id, since: Some(since) }
     }
 
-    /// A second look at an unsettled record.
+    /// A recheck of a record that is not finished.
     pub fn recheck(user_id: Uuid, today: NaiveDate) -> Self {
         Self { key: format!("recheck/{user_id}/{today}"), reason: Reason::Recheck, user_id, since: None }
     }
@@ -83,7 +82,7 @@ impl Job {
     /// Parses a message.
     ///
     /// # Errors
-    /// All that is wrong with it. The message itself is not repeated: who knows what it holds.
+    /// All problems. They do not quote the message, which may hold anything.
     pub fn parse(message: &Value) -> Result<Self, Vec<String>> {
         let Some(fields) = message.as_object() else {
             return Err(vec!["the message is not a JSON object".to_owned()]);
@@ -102,7 +101,7 @@ impl Job {
         };
         let (key, reason, user) = (field("jobKey"), field("reason"), field("userId"));
         let reason = reason.and_then(|text| match Reason::deserialize(Value::from(text)) {
-            // Only a call can have this reason: a message must not make a pass that nobody is delivery.
+            // Only a call has this reason: the code of its pass goes into the answer.
             Ok(reason) if reason != Reason::Http => Some(reason),
             _ => {
                 problems.push("reason is none of joiner, group-add, recheck".to_owned());

@@ -1,4 +1,4 @@
-//! Whom a joiner's mail goes to.
+//! The recipients of a joiner's mail.
 
 use crate::{
     address::Address,
@@ -6,14 +6,14 @@ use crate::{
     settings::{MailCc, MailSettings, MailTo},
 };
 
-/// Whom a joiner's mail goes to.
+/// The recipients of a joiner's mail.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Recipients {
     /// The joiner.
     pub to: Address,
     /// In copy; never the same mailbox twice.
     pub cc: Vec<Address>,
-    /// The name of the manager, where they are in copy.
+    /// The name of the manager, if they are in copy.
     pub manager: Option<String>,
 }
 
@@ -21,7 +21,7 @@ impl Recipients {
     /// Chooses the recipients.
     ///
     /// # Errors
-    /// In words, where no place that `MAIL_TO` names holds an address that the joiner can read today.
+    /// In words, if no place in `MAIL_TO` holds an address that the joiner can read before day one.
     pub fn choose(user: &User, manager: Option<&Manager>, settings: &MailSettings) -> Result<Self, String> {
         let manager_mail =
             || manager.and_then(|m| m.mail.as_deref()).and_then(|mail| Address::parse(mail).ok());
@@ -37,7 +37,7 @@ impl Recipients {
                     .and_then(|mail| readable(mail, user)),
                 MailTo::Manager => manager_mail(),
             })
-            .ok_or_else(|| nobody(&settings.to))?;
+            .ok_or_else(|| no_address(&settings.to))?;
         let mut recipients = Self { to, cc: Vec::new(), manager: None };
         for place in &settings.cc {
             let address = match place {
@@ -57,13 +57,13 @@ impl Recipients {
         Ok(recipients)
     }
 
-    /// All of them, masked, for the record.
+    /// All recipients, masked, for the record.
     pub fn masked(&self) -> Vec<String> {
         std::iter::once(&self.to).chain(&self.cc).map(Address::masked).collect()
     }
 }
 
-/// The address, unless it is the account's own: a joiner cannot open that mailbox before they have a pass.
+/// The address, unless it is the account's own mailbox, which the joiner cannot open without a pass.
 fn readable(mail: &str, user: &User) -> Option<Address> {
     let address = Address::parse(mail).ok()?;
     let own =
@@ -71,7 +71,7 @@ fn readable(mail: &str, user: &User) -> Option<Address> {
     (!own).then_some(address)
 }
 
-fn nobody(places: &[MailTo]) -> String {
+fn no_address(places: &[MailTo]) -> String {
     let names: Vec<String> = places
         .iter()
         .map(|place| match place {

@@ -1,4 +1,4 @@
-//! What the domain needs of the outside.
+//! The services that the domain runs on.
 
 use std::sync::Arc;
 

@@ -6,10 +6,10 @@ use uuid::Uuid;
 use super::{job::Job, message::ParsedMessage};
 use crate::queue::QueueMessage;
 
-/// Whom a message is about.
+/// The users of a message.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Subject {
-    /// The job, if it is one of ours.
+    /// The job, if the message is a job.
     pub job: Option<Job>,
     /// Users, by object id.
     pub users: Vec<Uuid>,
@@ -18,7 +18,7 @@ pub struct Subject {
 }
 
 impl Subject {
-    /// Whom it is about.
+    /// Parses the message.
     pub fn of(message: &QueueMessage) -> Self {
         let said = message.said();
         let value = serde_json::from_str(&said).unwrap_or_else(|_| Value::from(said.trim()));
@@ -35,7 +35,7 @@ impl Subject {
         }
     }
 
-    /// Users as the message names them, with the object id where it has it.
+    /// The users, as the message names them, with the object id if it has one.
     pub fn people(&self) -> impl Iterator<Item = (Option<Uuid>, String)> {
         let by_id = self.users.iter().map(|user| (Some(*user), user.to_string()));
         by_id.chain(self.names.iter().map(|name| (None, name.clone())))
@@ -56,7 +56,7 @@ mod tests {
     }
 
     #[test]
-    fn whom_a_message_is_about_is_told_whatever_its_form() {
+    fn the_users_of_a_message_are_found_in_every_form() {
         let (user, other) = (Uuid::from_u128(7), Uuid::from_u128(8));
         let job = Job::joiner(user, NaiveDate::from_ymd_opt(2026, 11, 30).unwrap());
         let of_job = || Subject { job: Some(job.clone()), users: vec![user], names: vec![] };

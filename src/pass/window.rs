@@ -15,18 +15,18 @@ use crate::{
 pub struct Window {
     /// When it opens; whole seconds.
     pub opens_at: DateTime<Utc>,
-    /// Whether that is now: then Graph's clock decides, not ours.
+    /// Whether it opens at once: then the request names no start, and Graph's clock decides.
     pub opens_now: bool,
     /// Minutes.
     pub lifetime_minutes: u32,
     /// Whether the pass works only once.
     pub one_time: bool,
-    /// The joiner's zone, to show it in.
+    /// The joiner's zone, for texts.
     pub zone: Tz,
 }
 
-/// How long a pass lives where nobody set it: a day, if the policy allows.
-pub(super) const A_DAY: u32 = 1_440;
+/// The default lifetime in minutes: a day. The policy may clamp it.
+pub(super) const DEFAULT_LIFETIME: u32 = 1_440;
 
 impl Window {
     /// The window of a joiner's pass: from day one at DAY_ONE_TIME in their zone, never in the past.
@@ -43,13 +43,13 @@ impl Window {
             Self::from(opens_at, lifetime, settings.one_time, zone, policy, now)
         };
         if settings.start == PassStart::Now {
-            let at_once = from(now, minutes_between(now, day_one_opening).saturating_add(A_DAY));
-            // A pass that is over when the joiner arrives helps nobody.
+            let at_once = from(now, minutes_between(now, day_one_opening).saturating_add(DEFAULT_LIFETIME));
+            // A pass that ends before the joiner arrives is useless.
             if at_once.ends_at() > day_one_opening {
                 return at_once;
             }
         }
-        from(day_one_opening, A_DAY)
+        from(day_one_opening, DEFAULT_LIFETIME)
     }
 
     /// The window from `opens_at`, but not in the past, within the policy.
@@ -85,10 +85,10 @@ impl Window {
     }
 }
 
-/// When a pass is to open on day one, as a moment.
+/// The instant of a local time in a zone.
 ///
-/// Where clocks jump over that time of day, it is the first moment after the gap; where they show it twice, the
-/// first of the two.
+/// A time that does not exist (clocks go forward) becomes the end of the gap; a time that exists twice (clocks go back)
+/// becomes the first of the two.
 pub fn opening(local: NaiveDateTime, zone: Tz) -> DateTime<Utc> {
     // No gap in the time zone database is longer than a day (Samoa skipped one).
     (0..=96)
@@ -171,14 +171,14 @@ mod tests {
     }
 
     #[test]
-    fn a_pass_that_would_be_over_when_the_joiner_arrives_waits_for_day_one() {
-        let five_days = 5 * A_DAY;
+    fn a_pass_that_would_end_before_day_one_opens_on_day_one() {
+        let five_days = 5 * DEFAULT_LIFETIME;
         assert_eq!(from_now_on(five_days).opens_at, utc("2026-11-27T07:00:00Z"), "over at that very moment");
         assert!(from_now_on(five_days + 1).opens_now);
     }
 
     #[test]
-    fn a_window_is_told_by_the_joiners_clock_with_the_day_it_ends_where_that_is_another() {
+    fn a_window_shows_local_times_and_the_end_date_if_it_is_another_day() {
         let window = |lifetime_minutes| Window {
             opens_at: utc("2026-11-27T06:00:00Z"),
             opens_now: false,
@@ -187,7 +187,10 @@ mod tests {
             zone: zone("Europe/Berlin"),
         };
         assert_eq!(window(480).to_string(), "2026-11-27 07:00 to 15:00 Europe/Berlin");
-        assert_eq!(window(A_DAY).to_string(), "2026-11-27 07:00 to 2026-11-28 07:00 Europe/Berlin");
+        assert_eq!(
+            window(DEFAULT_LIFETIME).to_string(),
+            "2026-11-27 07:00 to 2026-11-28 07:00 Europe/Berlin"
+        );
     }
 
     fn policy() -> impl Strategy<Value = PassPolicy> {

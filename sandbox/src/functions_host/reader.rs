@@ -2,7 +2,7 @@
 
 use std::{cell::RefCell, collections::BTreeMap, fmt, ops::RangeInclusive, time::Duration};
 
-use firstpass::settings::Environment;
+use firstpass::environment::Environment;
 use serde_json::Value;
 
 /// Something that the host refuses, or silently reads in another way than expected.

@@ -1,6 +1,6 @@
-//! What to do for one user: a pure rule over what was read.
+//! Decides what to do for one user: a pure rule over what was read.
 //!
-//! The first row that fits decides; the rows stand in the functions below in the order of the table in
+//! The first condition that applies decides; the functions below check them in the order of the table in
 //! `docs/ARCHITECTURE.md`.
 
 use chrono::{DateTime, NaiveDate, NaiveTime, TimeDelta, Utc};
@@ -14,7 +14,7 @@ use super::{
     ownership::{self, was_created_under},
     replication::REPLICA_LAG,
     request::PassRequest,
-    window::{A_DAY, Window, opening},
+    window::{DEFAULT_LIFETIME, Window, opening},
 };
 use crate::{
     graph::{Pass, TenantSnapshot, Usability},
@@ -23,22 +23,22 @@ use crate::{
     zone::{Tz, zone_for},
 };
 
-/// All that a decision rests on.
+/// Everything that a decision depends on.
 #[derive(Clone, Copy, Debug)]
 pub struct Facts<'a> {
     /// Why the job exists.
     pub reason: Reason,
-    /// When the user was added to the on-demand group, at the earliest, where the job knows.
+    /// The earliest time at which the user may have been added to the on-demand group, where the job says so.
     pub since: Option<DateTime<Utc>>,
-    /// The tenant, as read.
+    /// The tenant, as it was read.
     pub snapshot: &'a TenantSnapshot,
     /// The ledger's record, read after the tenant.
     pub record: Option<&'a Record>,
-    /// Why there is nobody to write to, if so.
+    /// Why there is no address to send the pass to, if so.
     pub no_address: Option<&'a str>,
-    /// What the caller asks for, if there is one.
+    /// What the caller asks for, if the job is a call.
     pub request: Option<&'a PassRequest>,
-    /// What a pass is like.
+    /// The settings for passes.
     pub pass: &'a PassSettings,
     /// How far ahead joiners are served, in days.
     pub lead_days: u8,
@@ -53,7 +53,7 @@ pub struct Facts<'a> {
 pub enum Decision {
     /// Nothing.
     Skip(Skip),
-    /// Nothing, and tell a person.
+    /// Nothing, and alert.
     Block(Block),
     /// Delete this pass of ours.
     Revoke {
@@ -62,7 +62,7 @@ pub enum Decision {
         /// Why.
         why: Revoke,
     },
-    /// Write down that the pass was delivered: it was used.
+    /// Record that the pass was delivered: it was used.
     RecordDelivery(Pass),
     /// Make a pass and deliver it.
     Issue(Plan),
@@ -77,11 +77,11 @@ pub struct Plan {
     pub purpose: Purpose,
     /// The day one that it is for.
     pub day_one: Option<NaiveDate>,
-    /// Whether a pass for another day one was mailed before.
+    /// Whether it replaces a delivered pass for another day one.
     pub moved: bool,
 }
 
-/// How often a vanished pass is made anew for the same day one.
+/// How often a pass that vanished is replaced for the same day one.
 const MAX_REISSUES: u32 = 2;
 
 /// Decides.
@@ -98,8 +98,8 @@ pub fn decide(facts: &Facts<'_>) -> Decision {
     }
 }
 
-/// A second look asks the question that the record's own purpose asks; and where that leads nowhere, what is to
-/// become of a joiner, and of a pass for day one that may be out there.
+/// A recheck decides by the purpose of the record. If that leads to a skip, it decides as for a joiner: a pass for day
+/// one may still exist.
 fn recheck(facts: &Facts<'_>, record: &Record) -> Decision {
     match record.purpose {
         Purpose::OnDemand => match on_demand(facts, true) {
@@ -110,8 +110,8 @@ fn recheck(facts: &Facts<'_>, record: &Record) -> Decision {
     }
 }
 
-/// How long after a day one a new one is still told as a move; later it is a new start.
-const A_MOVE: TimeDelta = TimeDelta::days(30);
+/// Two day ones less than this apart are one start that moved.
+const MOVE_MAX: TimeDelta = TimeDelta::days(30);
 
 fn joiner(facts: &Facts<'_>) -> Decision {
     let Facts { snapshot, record, now, pass: settings, .. } = *facts;
@@ -128,10 +128,10 @@ fn joiner(facts: &Facts<'_>) -> Decision {
     let last_job_delivered = record.is_some_and(|r| r.state == State::Delivered);
     if distance(day, zone, facts.lead_days, now) == Distance::Past {
         let why = Skip::DayOnePast(day);
-        // A pass lives out its window, but for one that came late in place of the one that was mailed, or was meant for
-        // another day: nobody is on record as having it.
-        let is_stray = |pass: &&Pass| last_job_delivered || !works_on(pass, day, zone);
-        return match facts.undelivered(Purpose::Joiner).filter(is_stray) {
+        // A pass stays until its window ends, except one that was not delivered: it came late in place of the delivered
+        // one, or was meant for another day.
+        let is_undelivered = |pass: &&Pass| last_job_delivered || !works_on(pass, day, zone);
+        return match facts.undelivered(Purpose::Joiner).filter(is_undelivered) {
             Some(pass) => Decision::Revoke { pass_id: pass.id.clone(), why: Revoke::OutOfScope(why) },
             None => Decision::Skip(why),
         };
@@ -153,15 +153,15 @@ fn joiner(facts: &Facts<'_>) -> Decision {
     if let Some(pass) = facts.used_meanwhile() {
         return Decision::RecordDelivery(pass.clone());
     }
-    let stands = |pass: &&Pass| match pass.usability(now) {
+    let counts = |pass: &&Pass| match pass.usability(now) {
         Usability::Works => true,
         Usability::Later => works_on(pass, day, zone),
         _ => false,
     };
-    if snapshot.passes.iter().filter(stands).any(|pass| facts.is_foreign(pass)) {
+    if snapshot.passes.iter().filter(counts).any(|pass| facts.is_foreign(pass)) {
         return Decision::Skip(Skip::HasWorkingPass);
     }
-    // Unless it was replaced by one of our own, whose POST came late.
+    // Unless one of our own passes replaced it, whose POST arrived late.
     if served.is_some_and(|d| d.reissued >= MAX_REISSUES) && facts.undelivered(Purpose::Joiner).is_none() {
         return Decision::Block(Block::KeepsVanishing);
     }
@@ -176,7 +176,7 @@ fn joiner(facts: &Facts<'_>) -> Decision {
 }
 
 fn is_move(old: NaiveDate, new: NaiveDate) -> bool {
-    (new - old).abs() < A_MOVE
+    (new - old).abs() < MOVE_MAX
 }
 
 /// Whether `pass` works at some moment of the calendar day `day`.
@@ -190,7 +190,7 @@ fn on_demand(facts: &Facts<'_>, again: bool) -> Decision {
     let Facts { snapshot, record, now, .. } = *facts;
     let member = facts.on_demand_group.is_some_and(|group| snapshot.privileges.groups.contains(&group));
     if !member {
-        // What was delivered lives out its hours; only what nobody was delivery goes.
+        // A delivered pass stays until its window ends; one that was not delivered is deleted.
         return match facts.undelivered(Purpose::OnDemand) {
             Some(pass) => {
                 Decision::Revoke { pass_id: pass.id.clone(), why: Revoke::OutOfScope(Skip::NotInGroup) }
@@ -206,14 +206,14 @@ fn on_demand(facts: &Facts<'_>, again: bool) -> Decision {
     if again && record.is_some_and(|r| r.state == State::Delivered) {
         return Decision::Skip(Skip::NothingOpen);
     }
-    if let Some(skip) = facts.not_served() {
+    if let Some(skip) = facts.unserved() {
         return Decision::Skip(skip);
     }
-    // However often, and however late, the same event is announced.
+    // The same event may arrive several times, and late.
     if facts.was_served_since() {
         return Decision::Skip(Skip::ServedSince);
     }
-    // A joiner's pass that has not opened yet is no answer to "now".
+    // A joiner's pass that has not opened yet does not serve a request for a pass now.
     if facts.was_just_delivered() && facts.delivered().is_some_and(|d| d.purpose != Purpose::Joiner) {
         return Decision::Skip(Skip::JustDelivered);
     }
@@ -227,16 +227,16 @@ fn on_demand(facts: &Facts<'_>, again: bool) -> Decision {
     if let Some(block) = facts.block() {
         return Decision::Block(block);
     }
-    let lifetime = facts.pass.lifetime_minutes.unwrap_or(A_DAY);
+    let lifetime = facts.pass.lifetime_minutes.unwrap_or(DEFAULT_LIFETIME);
     let window = Window::from(now, lifetime, facts.pass.one_time, facts.zone(), &snapshot.policy, now);
     Decision::Issue(Plan { window, purpose: Purpose::OnDemand, day_one: None, moved: false })
 }
 
-/// A caller decides for themselves; what stays is who may have a pass at all.
+/// A caller decides about the pass; this only decides whether the user may have one.
 fn http(facts: &Facts<'_>, request: &PassRequest) -> Decision {
-    if let Some(skip) = facts.not_served() {
+    if let Some(skip) = facts.unserved() {
         Decision::Skip(skip)
-    } else if let Some(block) = facts.cannot_have_one() {
+    } else if let Some(block) = facts.refused() {
         Decision::Block(block)
     } else {
         let window = request.window(facts.zone(), &facts.snapshot.policy, facts.now);
@@ -250,13 +250,13 @@ impl<'a> Facts<'a> {
         zone_for(self.snapshot.user.usage_location.as_deref(), self.pass.time_zone)
     }
 
-    /// Day one, unless the account is none of a joiner's (any more).
+    /// Day one, unless the account is not a joiner's account, or no longer.
     fn day_one_in_scope(&self, zone: Tz) -> Result<NaiveDate, Skip> {
-        if let Some(skip) = self.not_served() {
+        if let Some(skip) = self.unserved() {
             return Err(skip);
         }
         let day = day_one(self.snapshot.user.employee_hire_date.ok_or(Skip::NoHireDate)?, zone);
-        // Whoever was told of this day with an account that worked, and has none now, is not coming.
+        // The account was enabled when the joiner was told of this day one, and is disabled now: the start is cancelled.
         let announced =
             self.announcement().filter(|announced| announced.enabled && is_move(announced.day_one, day));
         if announced.is_some() && !self.snapshot.user.is_enabled() {
@@ -268,8 +268,8 @@ impl<'a> Facts<'a> {
         }
     }
 
-    /// Accounts that get no pass from us, whoever asks.
-    fn not_served(&self) -> Option<Skip> {
+    /// Accounts that get no pass for any reason.
+    fn unserved(&self) -> Option<Skip> {
         if self.snapshot.user.is_guest() {
             Some(Skip::Guest)
         } else if !self.snapshot.user.is_enabled() && !self.pass.serve_disabled {
@@ -281,10 +281,10 @@ impl<'a> Facts<'a> {
 
     fn block(&self) -> Option<Block> {
         let no_address = || self.no_address.map(|why| Block::NoAddress(why.to_owned()));
-        self.cannot_have_one().or_else(no_address)
+        self.refused().or_else(no_address)
     }
 
-    fn cannot_have_one(&self) -> Option<Block> {
+    fn refused(&self) -> Option<Block> {
         let passes_off = || (!self.snapshot.policy.is_enabled()).then_some(Block::PassesOff);
         guard::finding(&self.snapshot.privileges).map(Block::Privileged).or_else(passes_off)
     }
@@ -297,14 +297,14 @@ impl<'a> Facts<'a> {
         self.record.and_then(|r| r.announcement)
     }
 
-    /// Whether a delivery is so young that what we read may be older.
+    /// Whether the last delivery is so recent that the snapshot may be older.
     fn was_just_delivered(&self) -> bool {
         self.record.is_some_and(|r| r.state == State::Delivered)
             && self.delivered().is_some_and(|d| self.now - d.at < REPLICA_LAG)
     }
 
-    /// Whether a pass on demand was delivered since the user was added to the group, or so short a time before that it
-    /// counted as just mailed then.
+    /// Whether a pass on demand was delivered since the user was added to the group, or so shortly before that it counted
+    /// as just delivered then.
     fn was_served_since(&self) -> bool {
         let served = |(record, since): (&Record, DateTime<Utc>)| {
             record.was_served_on_demand_since(since - REPLICA_LAG)
@@ -312,7 +312,7 @@ impl<'a> Facts<'a> {
         self.record.zip(self.since).is_some_and(served)
     }
 
-    /// Whether `pass` is the one that we delivered last.
+    /// Whether `pass` is the last delivered one.
     fn is_delivered(&self, pass: &Pass) -> bool {
         self.delivered().is_some_and(|d| d.pass.pass_id == pass.id)
     }
@@ -330,14 +330,13 @@ impl<'a> Facts<'a> {
         ownership::purpose_of(self.record?, pass)
     }
 
-    /// Whether killing `pass` for a joiner's new one would take away something that somebody was given: it is not
-    /// ours, or we delivered it on demand or to a caller.
+    /// Whether a joiner's new pass must not replace `pass`: it is not ours, or it was delivered on demand or to a caller.
     fn is_foreign(&self, pass: &Pass) -> bool {
         let on_demand = || self.delivered().is_some_and(|d| d.purpose != Purpose::Joiner);
         !self.is_ours(pass) || (self.is_delivered(pass) && on_demand())
     }
 
-    /// The pass of an unfinished job that was used all the same: its mail had arrived.
+    /// The used pass of a job that did not finish: its mail had arrived.
     fn used_meanwhile(&self) -> Option<&'a Pass> {
         let record = self.record.filter(|r| matches!(r.state, State::Issuing | State::Failed))?;
         let lease = record.lease.as_ref()?;
@@ -345,17 +344,17 @@ impl<'a> Facts<'a> {
         passes.find(|pass| pass.usability(self.now) == Usability::Used && was_created_under(lease, pass))
     }
 
-    /// A listed pass that we made for `purpose`, that nobody was handed and that can still work.
+    /// A listed pass that we made for `purpose`, that was not delivered and that is or will be usable.
     fn undelivered(&self, purpose: Purpose) -> Option<&'a Pass> {
         self.listed_undelivered().filter(|pass| self.purpose_of(pass) == Some(purpose))
     }
 
-    /// The listed pass of ours, whatever it was made for, that nobody was handed and that can still work.
+    /// The listed pass of ours, for any purpose, that was not delivered and that is or will be usable.
     pub(super) fn listed_undelivered(&self) -> Option<&'a Pass> {
         self.listed_of_ours().filter(|pass| pass.is_alive(self.now) && !self.is_delivered(pass))
     }
 
-    /// The id of a joiner's pass of ours that can still work, listed or not: a lagging replica may not show it yet.
+    /// The id of our pass for the joiner that is or will be usable, listed or not: a replica may not list it yet.
     fn revocable(&self) -> Option<String> {
         let record = self.record?;
         let listed = self.snapshot.passes.iter().find_map(|pass| Some((pass, self.purpose_of(pass)?)));

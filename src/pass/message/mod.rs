@@ -1,7 +1,7 @@
-//! What a message on the queue says. `docs/ON-DEMAND.md` is the page for those who write them.
+//! Parses the messages on the queue. `docs/ON-DEMAND.md` describes their forms.
 //!
-//! Whoever may write to the queue may have written anything, so this is tolerant, and never a reason to fail: the
-//! user's own membership decides later, not what a message says about it.
+//! A message may hold anything, so the parser is tolerant. It grants nothing: the job reads whether its user is a member
+//! of the group now.
 
 use std::collections::BTreeMap;
 
@@ -17,48 +17,47 @@ use super::{
 };
 use crate::hash::sha256;
 
-/// What a message says.
+/// A message.
 #[derive(Debug, PartialEq, Eq)]
 pub enum ParsedMessage {
-    /// Our own: a job.
+    /// Ours: a job.
     Job(Job),
-    /// Our own: the jobs of all who were found in a reading of the group are in the queue.
+    /// Ours: the jobs of a group sync are in the queue.
     SyncCompleted(SyncCompleted),
-    /// Somebody else's.
+    /// From outside.
     Notification(ChangeNotification),
 }
 
-/// What somebody else says has happened in the on-demand group.
+/// What a message from outside says about the on-demand group.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct ChangeNotification {
-    /// Who was added, by object id.
+    /// Added users, by object id.
     pub added: BTreeMap<Uuid, MembershipEvent>,
-    /// Who was added, by user principal name.
+    /// Added users, by user principal name.
     pub named: BTreeMap<String, MembershipEvent>,
-    /// It changed, and who is new has to be looked up.
+    /// The group changed, and the message does not name the new members.
     pub changed: Option<MembershipEvent>,
-    /// What is no business of ours.
+    /// Parts that need no action, and why.
     pub ignored: Vec<&'static str>,
-    /// What cannot be understood.
+    /// Parts of an unknown form, and why.
     pub problems: Vec<String>,
 }
 
-/// How late the connector for Office 365 Groups may tell of a change once more: it says that it does so, but not when the
-/// change was. With the ten minutes that count as just mailed, an hour.
-const REPLAYS: TimeDelta = TimeDelta::minutes(50);
-/// The longest name of an event that is used as it is.
+/// How late the connector for Office 365 Groups may report a change again: it documents repetitions, but a message does
+/// not say when the change was. With the ten minutes that count as just delivered, an hour.
+const CONNECTOR_REPEATS: TimeDelta = TimeDelta::minutes(50);
+/// The longest id of an event that is used unchanged.
 const MAX_KEY: usize = 64;
 
 const GROUP: &str = "#Microsoft.Graph.Group";
-const LIFECYCLE: &str = "it is about the life of a subscription";
+const LIFECYCLE: &str = "it is a lifecycle notification";
 const DELETED: &str = "it says that a group was deleted";
 
 impl ParsedMessage {
-    /// Understands a message that was put into the queue at `inserted`; `group` is the on-demand group.
+    /// Parses a message that was put into the queue at `inserted`. `group` is the on-demand group.
     ///
     /// # Errors
-    /// All that is wrong, when nothing in it can be understood. The message itself is not repeated: who knows what
-    /// it holds.
+    /// All problems, if no part has a known form. They do not quote the message, which may hold anything.
     pub fn parse(message: &Value, group: Option<Uuid>, inserted: DateTime<Utc>) -> Result<Self, Vec<String>> {
         if let Value::String(text) = message
             && let Some(inner) = decoded(text.trim())
@@ -85,7 +84,7 @@ impl ParsedMessage {
 }
 
 impl ChangeNotification {
-    /// Whether it says nothing.
+    /// Whether no part has a known form.
     fn is_empty(&self) -> bool {
         self.added.is_empty() && self.named.is_empty() && self.changed.is_none() && self.ignored.is_empty()
     }
@@ -98,7 +97,7 @@ struct MessageParser {
 }
 
 impl MessageParser {
-    /// Any value: the whole message, or one of several in it. `event` is what is known of the event so far.
+    /// Parses the whole message or a part of it. `event` is what is known about the event so far.
     fn read(&mut self, value: &Value, event: &MembershipEvent) {
         match value {
             Value::String(text) => self.person(text.trim(), event),
@@ -114,7 +113,7 @@ impl MessageParser {
         if has("specversion") {
             self.cloud_event(fields);
         } else if has("lifecycleEvent") {
-            // Of renewals the sweep takes care, and of missed changes, too.
+            // The sweep renews the subscription and finds missed changes.
             self.ignore(LIFECYCLE);
         } else if has("resource") || has("resourceData") {
             self.notification(fields, event);
@@ -122,7 +121,7 @@ impl MessageParser {
             // The body of a webhook call.
             self.read(items, event);
         } else if has("id") {
-            let at = event.at - REPLAYS;
+            let at = event.at - CONNECTOR_REPEATS;
             self.member(fields, &MembershipEvent { at, ..event.clone() });
         } else {
             self.problem(
@@ -135,7 +134,7 @@ impl MessageParser {
     fn cloud_event(&mut self, fields: &Map<String, Value>) {
         let text = |name: &str| fields.get(name).and_then(Value::as_str).unwrap_or_default();
         let event = self.event(text("id"), fields.get("time"));
-        // Under which type changes of members come is not documented: what the event carries counts first.
+        // The type under which changes of members come is not documented, so the data of the event counts first.
         if let Some(data) = fields.get("data").and_then(Value::as_object)
             && ["lifecycleEvent", "resource", "resourceData"].iter().any(|name| data.contains_key(*name))
         {
@@ -193,7 +192,7 @@ impl MessageParser {
                     }
                 }
             }
-            // Graph does not always say who; and several changes may have become one notification.
+            // Graph does not always name the members, and one notification may stand for several changes.
             _ => {
                 let earlier = self.notification.changed.take().filter(|earlier| earlier.at < event.at);
                 self.notification.changed = Some(earlier.unwrap_or_else(|| event.clone()));
@@ -201,8 +200,8 @@ impl MessageParser {
         }
     }
 
-    /// A member as delta queries, notifications and the connector for Office 365 Groups tell of it. `@removed` is a text
-    /// in some and an object in others.
+    /// A member, in the form of delta queries, notifications and the connector for Office 365 Groups. `@removed` is a
+    /// string in some of them and an object in others.
     fn member(&mut self, fields: &Map<String, Value>, event: &MembershipEvent) {
         if fields.get("@removed").is_some_and(|removed| !removed.is_null()) {
             return self.ignore("it is about somebody who was removed");
@@ -227,7 +226,7 @@ impl MessageParser {
         self.notification.added.entry(user).or_insert_with(|| event.clone());
     }
 
-    /// The event that is called `id` and happened at `time`, where that is known: never later than it was told.
+    /// The event with this `id` and `time`, if they are known. It is never later than its message.
     fn event(&self, id: &str, time: Option<&Value>) -> MembershipEvent {
         let time = time.and_then(|time| DateTime::<Utc>::deserialize(time).ok());
         let at = time.unwrap_or(self.inserted).min(self.inserted);
@@ -238,7 +237,7 @@ impl MessageParser {
             {
                 id.to_owned()
             }
-            // A name that a log or a path might stumble over.
+            // Other characters could break a log line or a path.
             id => sha256(id)[..32].to_owned(),
         };
         MembershipEvent { key, at }
@@ -257,7 +256,7 @@ impl MessageParser {
     }
 }
 
-/// What a text is in base64 of: some flows encode what their connector encodes anyway.
+/// The value in a base64 text: some flows encode what their connector encodes again.
 fn decoded(text: &str) -> Option<Value> {
     let inner = String::from_utf8(base64::decode(text).ok()?).ok()?;
     match serde_json::from_str(&inner) {
@@ -273,7 +272,7 @@ fn stamp(time: DateTime<Utc>) -> String {
     time.to_rfc3339_opts(SecondsFormat::Secs, true)
 }
 
-/// What Entra ID lets a sign-in name be, and no more: it is shown to people, whoever wrote the message
+/// Only the characters that Entra ID allows in a user principal name: the name is shown to people
 /// (<https://learn.microsoft.com/entra/identity/authentication/concept-sspr-policy#userprincipalname-policies>).
 fn is_sign_in_name(text: &str) -> bool {
     let is_part = |part: &str| {

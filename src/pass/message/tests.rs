@@ -139,12 +139,12 @@ fn what_is_no_business_of_ours_is_passed_over() {
         (cloud_event("Microsoft.Graph.GroupDeleted", &json!(null)), "deleted"),
         (cloud_event("Microsoft.Graph.UserUpdated", &user), "something else"),
         (cloud_event("Com.Example.Thing", &json!({})), "something else"),
-        (json!({"value": [&lifecycle]}), "life of a subscription"),
+        (json!({"value": [&lifecycle]}), "lifecycle notification"),
         (
             cloud_event("Microsoft.Graph.SubscriptionReauthorizationRequired", &lifecycle),
-            "life of a subscription",
+            "lifecycle notification",
         ),
-        (bare, "life of a subscription"),
+        (bare, "lifecycle notification"),
         (json!([]), "empty"),
         (json!({"value": []}), "empty"),
     ] {

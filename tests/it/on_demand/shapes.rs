@@ -85,7 +85,7 @@ async fn removals_and_other_groups_are_passed_over_in_peace() {
         (office.webhook(Some(json!([{"id": id, "@removed": "deleted"}]))), "removed"),
         (office.cloud_event(Some(json!([{"id": id, "@removed": {"reason": "deleted"}}]))), "removed"),
         (elsewhere, "another group"),
-        (lifecycle.to_string(), "life of a subscription"),
+        (lifecycle.to_string(), "lifecycle notification"),
     ] {
         let answer = office.world.host.deliver(&message, 1).await;
         assert!(answer.is_success() && answer.log().contains(why), "{message}: {}", answer.log());
