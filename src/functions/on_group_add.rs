@@ -18,6 +18,7 @@ use crate::{
         issue::{JobResult, issue},
         replication::resolve_user,
     },
+    telemetry::context,
 };
 
 /// How often the host delivers a message before it gives it up; `maxDequeueCount` in host.json.
@@ -48,6 +49,11 @@ impl QueueDelivery {
     fn name(&self) -> String {
         sha256(&format!("{} {}", self.inserted, self.id))[..32].to_owned()
     }
+
+    /// The queue's name for it. What a message has put in its place can be anything, and is not to be logged.
+    fn queue_id(&self) -> Option<Uuid> {
+        self.id.trim_matches(['"', '\\']).parse().ok()
+    }
 }
 
 /// What became of a message.
@@ -63,7 +69,15 @@ pub enum Handled {
 
 /// Handles a message.
 pub async fn on_group_add(app: &App, delivery: &QueueDelivery) -> Handled {
-    match ParsedMessage::parse(&delivery.message, app.services.settings.on_demand_group, delivery.inserted) {
+    context::set_delivery(delivery.count);
+    let parsed =
+        ParsedMessage::parse(&delivery.message, app.services.settings.on_demand_group, delivery.inserted);
+    if !matches!(parsed, Ok(ParsedMessage::Job(_)))
+        && let Some(id) = delivery.queue_id()
+    {
+        context::set_message(id);
+    }
+    match parsed {
         Ok(ParsedMessage::Job(job)) => run(app, &job, delivery).await,
         Ok(ParsedMessage::SyncCompleted(read)) => match complete_sync(&app.services, &read).await {
             Ok(true) => {
@@ -86,6 +100,7 @@ pub async fn on_group_add(app: &App, delivery: &QueueDelivery) -> Handled {
 }
 
 async fn run(app: &App, job: &Job, delivery: &QueueDelivery) -> Handled {
+    context::set_job(&job.key, job.user_id);
     let result = issue(&app.services, job).await;
     finish(app, delivery, &job.key, result).await
 }
@@ -94,7 +109,15 @@ async fn run(app: &App, job: &Job, delivery: &QueueDelivery) -> Handled {
 async fn finish(app: &App, delivery: &QueueDelivery, reference: &str, result: JobResult) -> Handled {
     let JobResult { outcome, who } = &result;
     let count = delivery.count;
-    tracing::info!(event = "job.done", job = reference, user = who, outcome = outcome.name(), delivery = count, why = %outcome);
+    tracing::info!(
+        event = "job.done",
+        job = reference,
+        user = who,
+        outcome = outcome.name(),
+        delivery = count,
+        why = %outcome,
+        "The job ended"
+    );
     if matches!(outcome, Outcome::Failed(_)) && count >= MAX_DELIVERIES {
         alert::send_poisoned(&app.services, reference, who, outcome, MAX_DELIVERIES).await;
     }
@@ -166,7 +189,12 @@ fn no_time(what: &'static str) -> Outcome {
 }
 
 fn queued(messages: Vec<String>, said: String) -> Handled {
-    tracing::info!(event = "message.done", queued = messages.len(), why = said);
+    tracing::info!(
+        event = "message.done",
+        queued = messages.len(),
+        why = said,
+        "The message was processed; it was not a job itself"
+    );
     Handled::Queued(messages, said)
 }
 
