@@ -93,7 +93,7 @@ async fn on_timer(State(handler): State<Handler>, body: Bytes) -> Response {
                 event = "sweep.failed",
                 error = &error as &dyn Error,
                 advice,
-                "The sweep could not read the joiners; the host runs it again"
+                "The sweep could not read the joiners, and the invocation fails"
             );
             failure(StatusCode::INTERNAL_SERVER_ERROR, format!("{error}; to do: {advice}"))
         }

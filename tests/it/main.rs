@@ -34,6 +34,7 @@ mod leases;
 mod ledgers;
 mod local_host;
 mod local_process;
+mod logging;
 mod logic_app;
 mod on_demand;
 mod platform;
