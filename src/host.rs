@@ -1,26 +1,31 @@
-//! The custom-handler wire contract of the Functions host. Nothing else knows that it exists.
+//! The wire contract between the Functions host and a custom handler. No other module knows it.
 //!
-//! The host POSTs every trigger to `/{function name}` and takes `{"Outputs", "Logs", "ReturnValue"}` back. Facts
-//! from the host's source that shape this file (Azure/azure-functions-host, `WebJobs.Script`):
-//! - strings in `Data` are JSON-encoded once more; so are numbers in `Metadata`;
-//! - an empty answer leaves the invocation hanging until its time-out kills the process;
-//! - an answer that is not 2xx fails the invocation, and its outputs are dropped: HTTP statuses travel in
+//! The host sends every trigger as a POST to `/{function name}` and reads `{"Outputs", "Logs", "ReturnValue"}` from the
+//! answer. Facts from the host's source that shape this file (Azure/azure-functions-host, `WebJobs.Script`):
+//! - strings in `Data` are JSON-encoded a second time; so are numbers in `Metadata`;
+//! - an invocation with an empty answer does not end before `functionTimeout`, and then the host kills the process;
+//! - an answer that is not 2xx fails the invocation and loses its outputs: the status for an HTTP caller is in
 //!   `Outputs.res.statusCode`;
-//! - a queue output that is an array of strings goes out verbatim, one message a string.
+//! - a queue output that is an array of strings becomes one message for each string, unchanged;
+//! - the id of the invocation is in a header; `traceparent` comes only where Application Insights is on.
+//!
+//! Everything that an invocation logs is below its span: see [`telemetry::context`].
 
-use std::sync::Arc;
+use std::{error::Error, sync::Arc};
 
 use axum::{
     Json, Router,
     body::Bytes,
-    extract::{DefaultBodyLimit, State},
+    extract::{self, DefaultBodyLimit, State},
     http::{HeaderMap, StatusCode},
+    middleware::{self, Next},
     response::{IntoResponse, Response},
     routing::{get, post},
 };
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
+use tracing::Instrument;
 
 use crate::{
     app::App,
@@ -31,25 +36,45 @@ use crate::{
     },
     pass::Outcome,
     settings::SettingsError,
+    telemetry,
 };
 
-/// A message is at most 64 KiB in a queue and doubly encoded here; HTTP bodies are up to their callers.
+/// A queue message has at most 64 KiB, and comes here encoded twice; an HTTP body can have any size.
 const MAX_BODY: usize = 16 * 1024 * 1024;
 
-/// What answers invocations: the App, or the report on the settings that keep it from being one.
+/// What answers invocations: the App, or the report on settings that are not valid.
 pub type Handler = Result<Arc<App>, SettingsError>;
+
+/// The id that the host gives an invocation.
+const INVOCATION_ID: &str = "x-azure-functions-invocationid";
+/// The trace that the host's own telemetry of the invocation belongs to.
+const TRACEPARENT: &str = "traceparent";
 
 /// The routes that the host calls.
 pub fn router(handler: Handler) -> Router {
     Router::new()
-        // The readiness probe, every 25 ms at the start: any answer will do.
-        .route("/", get(|| async { Json(json!({"status": "ready"})) }))
         .route("/SweepJoiners", post(on_timer))
         .route("/OnGroupAdd", post(on_message))
         .route("/CreateTap", post(on_request))
+        .route_layer(middleware::from_fn(in_span))
+        // The readiness probe, every 25 ms at the start: the host accepts any answer.
+        .route("/", get(|| async { Json(json!({"status": "ready"})) }))
         .fallback(|| async { failure(StatusCode::NOT_FOUND, "there is no such function".into()) })
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .with_state(handler)
+}
+
+/// Answers within the span that all events of an invocation belong to.
+async fn in_span(request: extract::Request, next: Next) -> Response {
+    let function = request.uri().path().trim_start_matches('/');
+    let headers = request.headers();
+    let span =
+        telemetry::context::invocation(text(headers, INVOCATION_ID), function, text(headers, TRACEPARENT));
+    next.run(request).instrument(span).await
+}
+
+fn text<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+    headers.get(name).and_then(|value| value.to_str().ok())
 }
 
 async fn on_timer(State(handler): State<Handler>, body: Bytes) -> Response {
@@ -64,7 +89,12 @@ async fn on_timer(State(handler): State<Handler>, body: Bytes) -> Response {
         }
         Err(error) => {
             let advice = error.advice();
-            tracing::error!(event = "sweep.failed", %error, advice);
+            tracing::error!(
+                event = "sweep.failed",
+                error = &error as &dyn Error,
+                advice,
+                "The sweep could not read the joiners, and the invocation fails"
+            );
             failure(StatusCode::INTERNAL_SERVER_ERROR, format!("{error}; to do: {advice}"))
         }
     }
@@ -102,8 +132,7 @@ async fn on_request(State(handler): State<Handler>, headers: HeaderMap, body: By
         Ok(ready) => ready,
         Err(response) => return *response,
     };
-    let id =
-        headers.get("x-azure-functions-invocationid").and_then(|id| id.to_str().ok()).unwrap_or("unknown");
+    let id = text(&headers, INVOCATION_ID).unwrap_or("unknown");
     let request = decoded(&invocation.data["req"]);
     let headers = callers_headers(&request["Headers"]);
     let request = Request { body: request["Body"].as_str(), headers: &headers, invocation: id };
@@ -113,12 +142,12 @@ async fn on_request(State(handler): State<Handler>, headers: HeaderMap, body: By
     if let Some(seconds) = retry_after {
         headers["retry-after"] = seconds.to_string().into();
     }
-    // The body as a string goes out as it is; as an object the host would write it anew.
+    // The host sends a string unchanged, and formats an object again.
     let res = json!({"statusCode": status, "headers": headers, "body": body.to_string()});
     done(json!({ "res": res }), format!("answered {status}"))
 }
 
-/// The headers of the caller's own request: arrays of values, under names in the caller's case.
+/// The headers of the HTTP request: arrays of values, with names in the case that the caller chose.
 fn callers_headers(headers: &Value) -> Headers {
     let values = |value: &Value| match value {
         Value::Array(values) => values.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
@@ -130,7 +159,7 @@ fn callers_headers(headers: &Value) -> Headers {
     headers.as_object().into_iter().flatten().flat_map(named).collect()
 }
 
-/// The App and the invocation, or the answer that says why there is none.
+/// The App and the invocation, or the answer that says why one of them is missing.
 fn ready<'a>(
     handler: &'a Handler,
     body: &[u8],
@@ -142,7 +171,12 @@ fn ready<'a>(
     };
     Invocation::parse(body, binding).map(|invocation| (app, invocation)).map_err(|problems| {
         let problems = problems.join("; ");
-        tracing::error!(event = "invocation.unreadable", binding, problems);
+        tracing::error!(
+            event = "invocation.rejected",
+            binding,
+            problems,
+            "The request is not an invocation by the Functions host"
+        );
         Box::new(failure(
             StatusCode::BAD_REQUEST,
             format!("not an invocation by the Functions host: {problems}"),
@@ -158,7 +192,7 @@ fn failure(status: StatusCode, why: String) -> Response {
     (status, Json(json!({"Outputs": {}, "Logs": [why], "ReturnValue": null}))).into_response()
 }
 
-/// What the host sends.
+/// The body of an invocation.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Invocation {
@@ -180,7 +214,7 @@ impl Invocation {
             }
             Some(Value::Object(data)) => match decoded(&data[binding]) {
                 Value::Object(_) => {}
-                // What a message should be is for its reader to say.
+                // OnGroupAdd reports on a message that it cannot read.
                 _ if binding == "msg" && !data[binding].is_null() => {}
                 _ => problems.push(format!("Data.{binding} has the wrong type")),
             },
@@ -195,13 +229,13 @@ impl Invocation {
         }
     }
 
-    /// How often this message has been delivered, this time included. A message could overwrite it; the first
-    /// delivery is then the safe guess.
+    /// How often this message has been delivered, this delivery included. A field of the message can overwrite the
+    /// host's value; 1 is then the safe assumption.
     fn dequeue_count(&self) -> u32 {
         number(self.metadata.get("DequeueCount")).unwrap_or(1)
     }
 
-    /// The queue's name for the message, or whatever the message put in its place.
+    /// The id of the message in the queue, as JSON; or the value of a field `id` of the message, which overwrites it.
     fn message_id(&self) -> String {
         self.metadata
             .get("Id")
@@ -210,34 +244,34 @@ impl Invocation {
             .unwrap_or_default()
     }
 
-    /// When the message was put into the queue. A message could overwrite this, too, and nothing depends on it but
-    /// what counts as told before.
+    /// When the message was put into the queue. A field of the message can overwrite this too; it only decides which
+    /// events count as reported before.
     fn inserted(&self) -> Option<DateTime<Utc>> {
         DateTime::deserialize(decoded(self.metadata.get("InsertionTime")?)).ok()
     }
 
-    /// How often the host will run this invocation again by the function's retry policy, where it tells.
+    /// How often the host will repeat this invocation under the function's retry policy, where it says so.
     fn retries_left(&self) -> Option<u32> {
         let context = decoded(self.metadata.get("RetryContext")?);
         Some(number(context.get("MaxRetryCount"))?.saturating_sub(number(context.get("RetryCount"))?))
     }
 }
 
-/// A number, or a string of one.
+/// A number, or a string that contains one.
 fn number(value: Option<&Value>) -> Option<u32> {
     decoded(value?).as_u64().and_then(|number| u32::try_from(number).ok())
 }
 
-/// A message as it lay in the queue: without the host's encoding, and with its own.
+/// A message as it was in the queue: without the encoding of the host, with its own.
 fn raw(value: &Value) -> String {
     let text = value.as_str().map(|text| serde_json::from_str(text).unwrap_or_else(|_| text.to_owned()));
     text.unwrap_or_else(|| value.to_string())
 }
 
-/// A value without the encodings that the host (or a test) wrapped it in. A text that is no JSON is itself.
+/// A value without the string encodings around it. A text that is not JSON stays as it is.
 fn decoded(value: &Value) -> Value {
     let mut value = value.clone();
-    // The message's own JSON, once for the host's encoding, and once more to be tolerant.
+    // One for the message's own JSON, one for the host's encoding, and one more to be tolerant.
     for _ in 0..3 {
         match value.as_str().and_then(|text| serde_json::from_str(text).ok()) {
             Some(inner) => value = inner,

@@ -103,8 +103,8 @@ pub fn credential(
         Ok(ManagedIdentityCredential::new(Some(options)).map_err(failed)?)
     } else {
         tracing::info!(
-            event = "start.credential",
-            why = "no managed identity here: using the one of `az login`"
+            event = "credential.chosen",
+            "There is no managed identity here; the identity of `az login` is used"
         );
         Ok(DeveloperToolsCredential::new(None).map_err(failed)?)
     }

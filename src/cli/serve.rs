@@ -14,8 +14,8 @@ use crate::{
     telemetry,
 };
 
-/// Serves until the host kills the process, with the App that `build` makes of the settings. `layer` may wrap the
-/// router. There is no way out but failure: the host believes that a handler which ends with 0 is alive
+/// Serves until the host ends the process, with the App that `build` makes of the settings. `layer` may wrap the
+/// router. It returns only with an error: the host takes a handler that exits with 0 for one that still runs
 /// (azure-functions-host, `WorkerProcess.cs`).
 ///
 /// # Errors
@@ -25,7 +25,7 @@ pub fn run(
     build: impl FnOnce(Settings) -> Result<Arc<App>, SettingsError>,
     layer: impl FnOnce(Router) -> Router,
 ) -> Result<(), String> {
-    telemetry::init(env, std::io::stdout);
+    telemetry::init(env, telemetry::streams());
     let port = env.get("FUNCTIONS_CUSTOMHANDLER_PORT").and_then(|port| port.parse::<u16>().ok()).ok_or(
         "FUNCTIONS_CUSTOMHANDLER_PORT is not set: the Functions host starts `serve` (`func start`). \
          To see firstpass at work without a host, run `cargo demo`.",
@@ -37,27 +37,40 @@ pub fn run(
             .await
             .map_err(|error| format!("cannot listen on port {port}: {error}"))?;
         let port = listener.local_addr().map_or(port, |address| address.port());
-        tracing::info!(event = "start.listening", port, version = env!("CARGO_PKG_VERSION"));
+        tracing::info!(
+            event = "handler.started",
+            port,
+            version = env!("CARGO_PKG_VERSION"),
+            "The handler listens for the Functions host"
+        );
         let router = layer(host::router(handler(env, build)));
         axum::serve(listener, router).await.map_err(|error| error.to_string())?;
         Err("the server stopped".into())
     })
 }
 
-/// What answers invocations. With settings that need attention, the report on them answers every invocation. The
-/// process stays up: the host would only restart it, and stop after three times without saying why.
+/// What answers invocations: with settings that are not valid, the report on them. The process keeps running, because
+/// the host would restart it three times and then stop without a reason.
 fn handler(env: &Environment, build: impl FnOnce(Settings) -> Result<Arc<App>, SettingsError>) -> Handler {
     for name in Settings::lookalikes(env) {
         tracing::warn!(
-            event = "settings.unknown",
+            event = "setting.ignored",
             name,
-            why = "looks like a setting of firstpass, but is none"
+            "The name resembles a setting of firstpass, and is not one; it has no effect"
         );
     }
     if let Err(report) = QueueService::read(env) {
-        tracing::warn!(event = "settings.queues_unknown", %report, effect = "given-up messages are not looked at");
+        tracing::warn!(
+            event = "queues.not_located",
+            %report,
+            "AzureWebJobsStorage cannot be understood; the poison queue is not read, and all else works"
+        );
     }
     Settings::read(env).and_then(build).inspect_err(|report| {
-        tracing::error!(event = "settings.invalid", %report);
+        tracing::error!(
+            event = "settings.rejected",
+            %report,
+            "The settings are not valid; every invocation fails with this report until they are corrected"
+        );
     })
 }

@@ -17,6 +17,7 @@ use crate::{
         issue::{JobResult, issue},
         replication::resolve_user,
     },
+    telemetry::context,
 };
 
 /// How often the host delivers a message before it moves it to the poison queue: `maxDequeueCount` in host.json.
@@ -42,6 +43,11 @@ impl QueueDelivery {
     fn fingerprint(&self) -> String {
         sha256(&format!("{} {}", self.inserted, self.id))[..32].to_owned()
     }
+
+    /// The queue's name for it. What a message has put in its place can be anything, and is not to be logged.
+    fn queue_id(&self) -> Option<Uuid> {
+        self.id.trim_matches(['"', '\\']).parse().ok()
+    }
 }
 
 /// What became of a message.
@@ -57,7 +63,15 @@ pub enum Handled {
 
 /// Handles a message.
 pub async fn on_group_add(app: &App, delivery: &QueueDelivery) -> Handled {
-    match ParsedMessage::parse(&delivery.message, app.services.settings.on_demand_group, delivery.inserted) {
+    context::set_delivery(delivery.count);
+    let parsed =
+        ParsedMessage::parse(&delivery.message, app.services.settings.on_demand_group, delivery.inserted);
+    if !matches!(parsed, Ok(ParsedMessage::Job(_)))
+        && let Some(id) = delivery.queue_id()
+    {
+        context::set_message(id);
+    }
+    match parsed {
         Ok(ParsedMessage::Job(job)) => run(app, &job, delivery).await,
         Ok(ParsedMessage::SyncCompleted(completed)) => match complete_sync(&app.services, &completed).await {
             Ok(true) => queued(Vec::new(), "all jobs of the group sync are in the queue".to_owned()),
@@ -78,6 +92,7 @@ pub async fn on_group_add(app: &App, delivery: &QueueDelivery) -> Handled {
 }
 
 async fn run(app: &App, job: &Job, delivery: &QueueDelivery) -> Handled {
+    context::set_job(&job.key, job.user_id);
     let result = issue(&app.services, job).await;
     finish(app, delivery, &job.key, result).await
 }
@@ -86,7 +101,15 @@ async fn run(app: &App, job: &Job, delivery: &QueueDelivery) -> Handled {
 async fn finish(app: &App, delivery: &QueueDelivery, reference: &str, result: JobResult) -> Handled {
     let JobResult { outcome, who } = &result;
     let count = delivery.count;
-    tracing::info!(event = "job.done", job = reference, user = who, outcome = outcome.name(), delivery = count, why = %outcome);
+    tracing::info!(
+        event = "job.done",
+        job = reference,
+        user = who,
+        outcome = outcome.name(),
+        delivery = count,
+        why = %outcome,
+        "The job ended"
+    );
     if matches!(outcome, Outcome::Failed(_)) && count >= MAX_DELIVERIES {
         alert::send_poisoned(&app.services, reference, who, outcome, MAX_DELIVERIES).await;
     }
@@ -162,7 +185,12 @@ fn failed(failure: Failure, who: String) -> JobResult {
 }
 
 fn queued(messages: Vec<String>, explanation: String) -> Handled {
-    tracing::info!(event = "message.done", queued = messages.len(), why = explanation);
+    tracing::info!(
+        event = "message.done",
+        queued = messages.len(),
+        why = explanation,
+        "The message was processed; it was not a job itself"
+    );
     Handled::Queued(messages, explanation)
 }
 

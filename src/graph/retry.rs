@@ -84,7 +84,12 @@ impl Policy for RetryPolicy {
             if tried >= MAX_TRIES || Instant::now() + wait + least > deadline {
                 return result;
             }
-            tracing::debug!(event = "graph.retry", tried, wait_seconds = wait.as_secs());
+            tracing::debug!(
+                event = "graph.retry_scheduled",
+                tried,
+                wait_seconds = wait.as_secs(),
+                "The request to Graph is sent again after a wait"
+            );
             sleep(wait).await;
         }
         unreachable!("the loop only ends by returning")

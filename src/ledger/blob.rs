@@ -31,7 +31,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use tokio::time::timeout;
 use uuid::Uuid;
 
-use super::{ETag, Ledger, LedgerError, MembershipSnapshot, Record};
+use super::{ETag, Ledger, LedgerError, MembershipSnapshot, Record, log_membership_write, log_write};
 use crate::{
     azure::{StorageRefusal, has_sas},
     budget,
@@ -175,7 +175,12 @@ impl BlobLedger {
         while let Some((user, read)) = reads.next().await {
             match read {
                 Ok(found) => records.extend(found.map(|(record, _)| (user, record))),
-                Err(LedgerError::Unreadable(why)) => tracing::error!(event = "ledger.unreadable", why),
+                Err(LedgerError::Unreadable(why)) => tracing::error!(
+                    event = "ledger.record_skipped",
+                    %user,
+                    why,
+                    "A document in the ledger is not a record; the sweep continues without it"
+                ),
                 Err(error) => return Err(error),
             }
         }
@@ -191,7 +196,10 @@ impl Ledger for BlobLedger {
 
     async fn write(&self, user: Uuid, record: &Record, expected: Option<&ETag>) -> Result<ETag, LedgerError> {
         let metadata = Some((OPEN_UNTIL, open_until(record)));
-        within(budget::LEDGER_CALL, self.upload(&blob(FOLDER, user), record, metadata, expected)).await
+        let etag =
+            within(budget::LEDGER_CALL, self.upload(&blob(FOLDER, user), record, metadata, expected)).await?;
+        log_write(user, record);
+        Ok(etag)
     }
 
     async fn membership(&self, group: Uuid) -> Result<Option<(MembershipSnapshot, ETag)>, LedgerError> {
@@ -204,7 +212,10 @@ impl Ledger for BlobLedger {
         membership: &MembershipSnapshot,
         expected: Option<&ETag>,
     ) -> Result<ETag, LedgerError> {
-        within(budget::LEDGER_CALL, self.upload(&blob(GROUPS, group), membership, None, expected)).await
+        let etag = within(budget::LEDGER_CALL, self.upload(&blob(GROUPS, group), membership, None, expected))
+            .await?;
+        log_membership_write(group);
+        Ok(etag)
     }
 
     async fn list(&self) -> Result<Vec<(Uuid, Record)>, LedgerError> {

@@ -8,7 +8,7 @@ use std::{
 use async_trait::async_trait;
 use uuid::Uuid;
 
-use super::{ETag, Ledger, LedgerError, MembershipSnapshot, Record};
+use super::{ETag, Ledger, LedgerError, MembershipSnapshot, Record, log_membership_write, log_write};
 
 /// A ledger that forgets everything when the process ends.
 #[derive(Debug, Default)]
@@ -66,7 +66,9 @@ impl Ledger for MemoryLedger {
     }
 
     async fn write(&self, user: Uuid, record: &Record, expected: Option<&ETag>) -> Result<ETag, LedgerError> {
-        self.store().records.write(user, record, expected)
+        let etag = self.store().records.write(user, record, expected)?;
+        log_write(user, record);
+        Ok(etag)
     }
 
     async fn list(&self) -> Result<Vec<(Uuid, Record)>, LedgerError> {
@@ -85,6 +87,8 @@ impl Ledger for MemoryLedger {
         membership: &MembershipSnapshot,
         expected: Option<&ETag>,
     ) -> Result<ETag, LedgerError> {
-        self.store().memberships.write(group, membership, expected)
+        let etag = self.store().memberships.write(group, membership, expected)?;
+        log_membership_write(group);
+        Ok(etag)
     }
 }

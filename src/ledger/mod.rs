@@ -62,6 +62,20 @@ pub trait Ledger: fmt::Debug + Send + Sync {
     ) -> Result<ETag, LedgerError>;
 }
 
+/// What every store logs when it has accepted a record.
+fn log_write(user: Uuid, record: &Record) {
+    tracing::debug!(event = "ledger.written", %user, state = ?record.state, "The ledger accepted the record");
+}
+
+/// What every store logs when it has accepted the membership of a group.
+fn log_membership_write(group: Uuid) {
+    tracing::debug!(
+        event = "ledger.membership_written",
+        %group,
+        "The ledger accepted the list of members of the on-demand group"
+    );
+}
+
 /// Why the ledger did not do it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LedgerError {

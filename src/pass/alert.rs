@@ -3,7 +3,7 @@
 //! An alert is sent before the record says so: a worker that dies between the two sends it twice; one that dies before
 //! both is followed by another worker. No case sends none.
 
-use std::fmt;
+use std::error::Error;
 
 use tokio::time::Instant;
 
@@ -30,14 +30,22 @@ impl Services {
     /// sent.
     pub async fn alert(&self, alert: &Alert) {
         let Alert { headline, who, what_happened, what_to_do, reference } = alert;
-        tracing::error!(event = "alert", headline, who, what_happened, what_to_do, reference);
+        tracing::error!(
+            event = "alert",
+            headline,
+            who,
+            what_happened,
+            what_to_do,
+            reference,
+            "An administrator must act"
+        );
         let to = &self.settings.mail.alert_to;
         if to.is_empty() {
             return;
         }
         let at = self.clock.now();
         let mail = AlertMail { headline, who, what_happened, what_to_do, reference, at };
-        let sent: Result<(), Box<dyn fmt::Display + Send>> = match self.mailer.alert(&mail) {
+        let sent: Result<(), Box<dyn Error + Send>> = match self.mailer.alert(&mail) {
             Ok(content) => {
                 let message = OutgoingMail { to: to.clone(), cc: Vec::new(), content };
                 let deadline = Instant::now() + budget::ALERT;
@@ -49,7 +57,12 @@ impl Services {
             Err(error) => Err(Box::new(error) as _),
         };
         if let Err(error) = sent {
-            tracing::error!(event = "alert.mail_failed", reference, error = %error);
+            tracing::error!(
+                event = "alert.mail_failed",
+                reference,
+                error = &*error,
+                "The alert could not be sent by mail; the log has its line"
+            );
         }
     }
 }

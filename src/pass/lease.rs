@@ -3,7 +3,7 @@
 //! The record says `issuing` before anything changes in the tenant, and the result afterwards. Every write is
 //! conditional on the version before; a job whose write conflicts fails and runs again later.
 
-use std::{ops::ControlFlow, time::Duration};
+use std::{error::Error, ops::ControlFlow, time::Duration};
 
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
@@ -166,8 +166,18 @@ impl<'a> HeldLease<'a> {
         let time = if self.job.reason == Reason::Http { budget::CALL_CLEANUP } else { budget::CLEANUP };
         match timeout(time, self.services.graph.delete_pass(user, &pass.id)).await {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::warn!(event = "pass.delete_failed", %user, %error),
-            Err(_) => tracing::warn!(event = "pass.delete_failed", %user, error = "no time left"),
+            Ok(Err(error)) => tracing::warn!(
+                event = "pass.delete_failed",
+                %user,
+                error = &error as &dyn Error,
+                "A pass that nobody received could not be deleted; the next job replaces it"
+            ),
+            Err(_) => tracing::warn!(
+                event = "pass.delete_failed",
+                %user,
+                error = "no answer in time",
+                "A pass that nobody received could not be deleted; the next job replaces it"
+            ),
         }
     }
 
@@ -236,7 +246,13 @@ impl<'a> HeldLease<'a> {
     async fn release(&mut self, state: State) {
         let state = self.state_after_call(state);
         if let Err(error) = self.write(state).await {
-            tracing::warn!(event = "ledger.write_failed", user = %self.user.id, ?state, %error);
+            tracing::warn!(
+                event = "ledger.write_failed",
+                user = %self.user.id,
+                ?state,
+                error = &error as &dyn Error,
+                "The record could not be written; the lease ends by itself after five minutes"
+            );
         }
     }
 

@@ -300,7 +300,7 @@ async fn every_call_leaves_one_audit_line_that_no_value_can_break() {
         pass,
         "opens=2026-11-22T05:00:00Z",
         "closes=2026-11-22T09:00:00Z",
-        "invocation=",
+        "invocation_id=",
         "new phone\\\" outcome=",
     ] {
         assert!(lines[0].contains(part), "{part}: {}", lines[0]);

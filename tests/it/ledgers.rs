@@ -153,7 +153,7 @@ fn issued(ends_in_days: i64) -> Record {
 
 const CONTAINER: &str = "https://firstpass.blob.core.windows.net/ledger";
 
-fn blob_ledger(service: &Arc<BlobService>) -> BlobLedger {
+pub fn blob_ledger(service: &Arc<BlobService>) -> BlobLedger {
     let url = format!("{CONTAINER}?sv=2021-12-02&sig=c2VjcmV0").parse().unwrap();
     BlobLedger::new(url, None, service.clone()).unwrap()
 }

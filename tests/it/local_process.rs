@@ -7,7 +7,7 @@ use chrono::{TimeDelta, Timelike};
 use firstpass::environment::Environment;
 use firstpass_sandbox::{
     functions_host::{self, Failure, FunctionApp, FunctionsHost, Storage, log::Level},
-    tenant::{Fault, FaultKind, Sandbox, Tenant, generate::generate, loopback},
+    tenant::{Fault, FaultKind, Person, Sandbox, Tenant, generate::generate, loopback},
 };
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, time::timeout};
@@ -91,8 +91,40 @@ async fn the_timer_starts_a_sweep_and_every_joiner_is_served() {
     assert_eq!((completed.len(), completed.iter().all(|s| s.answer.is_success())), (jobs, true));
     let mailed = completed.iter().filter(|s| s.answer.log().contains(": delivered: ")).count();
     assert!(mailed > 3 && setup.sandbox.passes().len() >= mailed, "{mailed}");
-    assert_eq!(host.log().line("start.listening").await.level, Level::Information);
-    assert!(host.log().lines().iter().all(|line| line.level == Level::Information), "stdout is for the log");
+    assert_eq!(host.log().line("handler.started").await.level, Level::Information);
+    for line in host.log().lines() {
+        assert_eq!(line.level, level_in(&line.text), "the stream follows the level: {line:?}");
+    }
+}
+
+/// The severity that the handler gave a line.
+fn level_in(line: &str) -> Level {
+    match line.split_whitespace().nth(1) {
+        Some("ERROR") => Level::Error,
+        Some("WARN") => Level::Warning,
+        Some("INFO") => Level::Information,
+        _ => panic!("a line without a level: {line}"),
+    }
+}
+
+/// The host takes a line on stderr for a warning if these letters are in it.
+#[tokio::test]
+async fn an_alert_is_an_error_to_the_host_even_if_the_joiner_is_called_warner() {
+    let mut tenant = Tenant::new(7);
+    let warner = Person::named("Emma Warner").hire_date(time("2026-11-27T00:00:00Z")).usage_location("GB");
+    tenant.add(warner);
+    let setup = Setup::new(tenant).await;
+    let host = setup.host(&[("PASS_LIVETIME", "60")]);
+    assert_eq!(setup.sweep(&host).await, 1);
+    let alert = soon(host.log().line("event=alert ")).await;
+    assert_eq!(alert.level, Level::Error, "{alert:?}");
+    assert!(alert.text.contains(" who=emma.wa·rner@contoso.example "), "{alert:?}");
+    let warning = soon(host.log().line("event=setting.ignored ")).await;
+    assert_eq!(warning.level, Level::Warning, "{warning:?}");
+    // The sign-in name is as it is where the stream alone decides.
+    let done = soon(host.log().line("event=job.done ")).await;
+    assert_eq!(done.level, Level::Information, "{done:?}");
+    assert!(done.text.contains(" user=emma.warner@contoso.example "), "{done:?}");
 }
 
 #[tokio::test]

@@ -35,6 +35,7 @@ mod leases;
 mod ledgers;
 mod local_host;
 mod local_process;
+mod logging;
 mod logic_app;
 mod on_demand;
 mod platform;

@@ -37,12 +37,16 @@ pub fn sandbox_binary() -> PathBuf {
 }
 
 /// A running firstpass; it ends with the test.
-pub struct Process(Child, Mutex<Receiver<String>>);
+pub struct Process {
+    child: Child,
+    stdout: Mutex<Receiver<String>>,
+    stderr: Mutex<Receiver<String>>,
+}
 
 impl Drop for Process {
     fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 
@@ -63,14 +67,10 @@ impl Process {
     }
 
     fn spawn(command: &mut Command) -> Self {
-        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
-        let (sender, lines) = channel();
-        let stdout = BufReader::new(child.stdout.take().unwrap());
-        // Read to the end whoever listens: a full pipe would stop the process.
-        thread::spawn(move || {
-            stdout.lines().map_while(Result::ok).for_each(|line| drop(sender.send(line)));
-        });
-        Self(child, Mutex::new(lines))
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let stdout = lines(child.stdout.take().unwrap());
+        let stderr = lines(child.stderr.take().unwrap());
+        Self { child, stdout, stderr }
     }
 
     /// Starts the product's `serve` on a free port, and waits until it listens.
@@ -89,7 +89,7 @@ impl Process {
     }
 
     fn listening(mut self) -> (Self, String) {
-        let line = self.wait_for("start.listening");
+        let line = self.wait_for("handler.started");
         let (_, rest) = line.split_once("port=").unwrap();
         let port = rest.split(' ').next().unwrap().to_owned();
         (self, port)
@@ -97,19 +97,34 @@ impl Process {
 
     /// Ends it as Ctrl+C does, so that it can end what it started itself.
     pub fn interrupt(&mut self) {
-        let _ = Command::new("kill").args(["-INT", &self.0.id().to_string()]).status();
-        let _ = self.0.wait();
+        let _ = Command::new("kill").args(["-INT", &self.child.id().to_string()]).status();
+        let _ = self.child.wait();
     }
 
-    /// Reads what it prints until a line contains `words`.
+    /// Reads its stdout until a line contains `words`.
     pub fn wait_for(&mut self, words: &str) -> String {
-        self.1
-            .get_mut()
-            .unwrap()
-            .iter()
-            .find(|line| line.contains(words))
-            .unwrap_or_else(|| panic!("{words}"))
+        find(&mut self.stdout, words)
     }
+
+    /// Reads its stderr until a line contains `words`.
+    pub fn wait_for_error(&mut self, words: &str) -> String {
+        find(&mut self.stderr, words)
+    }
+}
+
+/// The lines of a stream. They are read to the end even if no test waits for them: a full pipe would stop the process.
+fn lines(stream: impl Read + Send + 'static) -> Mutex<Receiver<String>> {
+    let (sender, lines) = channel();
+    let stream = BufReader::new(stream);
+    thread::spawn(move || {
+        stream.lines().map_while(Result::ok).for_each(|line| drop(sender.send(line)));
+    });
+    Mutex::new(lines)
+}
+
+fn find(lines: &mut Mutex<Receiver<String>>, words: &str) -> String {
+    let lines = lines.get_mut().unwrap();
+    lines.iter().find(|line| line.contains(words)).unwrap_or_else(|| panic!("{words}"))
 }
 
 pub fn post(port: &str, path: &str, body: &Value) -> (u16, Value) {

@@ -71,20 +71,20 @@ async fn the_first_sweep_makes_it_and_the_ones_after_renew_it_day_by_day() {
     assert_eq!((made.group(), made.application), (Some(group), APPLICATION_ID));
     assert_eq!((made.notification_url.as_str(), made.change_type.as_str()), (TOPIC, "updated"));
     assert_eq!(made.expires, world.sandbox.now() + MAX_SUBSCRIPTION_LIFETIME - TimeDelta::minutes(10));
-    assert!(log.contains("event=subscription.made topic=on-demand resource_group=firstpass"), "{log}");
+    assert!(log.contains("event=subscription.created topic=on-demand resource_group=firstpass"), "{log}");
     assert!(log.contains("activate the partner topic"), "{log}");
-    assert!(log.contains("event=subscription.ends ends=\"2026-12-21 04:50:00 UTC\" did=made"), "{log}");
+    assert!(log.contains("event=subscription.checked ends=\"2026-12-21 04:50:00 UTC\" did=made"), "{log}");
 
     world.later(TimeDelta::minutes(5));
     let (_, log) = logged("info", sweep(&world)).await;
-    assert!(log.contains("event=subscription.ends ends=\"2026-12-21 04:50:00 UTC\" did=kept"), "{log}");
+    assert!(log.contains("event=subscription.checked ends=\"2026-12-21 04:50:00 UTC\" did=kept"), "{log}");
     assert_eq!((world.count("POST", PATH), world.count("PATCH", PATH)), (1, 0), "it was made just now");
 
     for day in 1..=60 {
         world.later(TimeDelta::days(1));
         let (_, log) = logged("info", sweep(&world)).await;
         assert!(log.contains("did=renewed"), "{log}");
-        assert!(!log.contains("subscription.made"), "{log}");
+        assert!(!log.contains("subscription.created"), "{log}");
         assert_eq!(world.count("PATCH", PATH), day);
     }
     let kept = the_one(&world);
@@ -139,7 +139,7 @@ async fn one_that_vanished_is_made_anew() {
     };
     let (((), _), log) = logged("info", async { tokio::join!(vanishes, sweep(&world)) }).await;
     assert_ne!(the_one(&world).id, third);
-    assert!(log.contains("subscription.made") && log.contains("did=made"), "{log}");
+    assert!(log.contains("subscription.created") && log.contains("did=made"), "{log}");
     assert_eq!(world.alerts().len(), 0);
 }
 
@@ -176,7 +176,7 @@ async fn a_lost_answer_makes_no_second_one() {
         let (_, log) = logged("info", sweep(&world)).await;
         the_one(&world);
         assert_eq!(world.count("POST", PATH), 1, "the second look finds it");
-        assert!(log.contains("subscription.made"), "the topic has to be activated all the same: {log}");
+        assert!(log.contains("subscription.created"), "the topic has to be activated all the same: {log}");
         assert_eq!(world.alerts().len(), 0);
     }
     let (world, _) = world();
@@ -263,8 +263,8 @@ async fn it_moves_to_another_topic_and_leaves_alone_what_is_not_its_own() {
     assert_eq!(ids.len(), 3);
     assert!(!ids.contains(&moved) && ids.contains(&left_alone) && ids.contains(&foreign), "{live:?}");
     assert!(live.iter().any(|s| s.group() == Some(group) && s.notification_url == TOPIC && s.expires > ends));
-    assert!(log.contains("subscription.made"), "{log}");
-    let others: Vec<_> = log.lines().filter(|line| line.contains("subscription.other")).collect();
+    assert!(log.contains("subscription.created"), "{log}");
+    let others: Vec<_> = log.lines().filter(|line| line.contains("subscription.other_found")).collect();
     assert_eq!(others.len(), 1, "{log}");
     assert!(others[0].contains(&left_alone.to_string()), "{log}");
     assert_eq!(world.alerts().len(), 0);

@@ -29,6 +29,7 @@ use crate::{
         issue::{Delivery, Issued, issue_to_caller},
     },
     settings::ServiceDesk,
+    telemetry::context,
 };
 
 /// The headers of a call; names are found in any case. One that came twice is both, and so neither.
@@ -70,11 +71,11 @@ pub async fn create_tap(app: &App, request: Request<'_>) -> Reply {
     let mut audit = Audit::default();
     match serve(app, request, &mut audit).await {
         Ok(made) => {
-            audit.success(&made.issued, request.invocation);
+            audit.success(&made.issued);
             reply::created(&made.issued, &made.notification, &made.warnings, app.services.clock.now())
         }
         Err(problem) => {
-            audit.failure(&problem, request.invocation);
+            audit.failure(&problem);
             problem.reply(request.invocation)
         }
     }
@@ -103,7 +104,9 @@ async fn serve(app: &App, request: Request<'_>, audit: &mut Audit) -> Result<Suc
         .map_err(|again_at| ProblemDetails::too_many_calls(limit, again_at, now))?;
     let user = find(app, &call.user_name).await?;
     let request = call.request(user, settings, now, deadline);
-    let issued = issue_to_caller(&app.services, &Job::http(user, invocation), &request, &mut audit.user)
+    let job = Job::http(user, invocation);
+    context::set_job(&job.key, job.user_id);
+    let issued = issue_to_caller(&app.services, &job, &request, &mut audit.user)
         .await
         .map_err(|why| ProblemDetails::of(&why, app.services.clock.now()))?;
     let notification = notify(app, &call, &issued).await;
@@ -211,7 +214,7 @@ impl Audit {
     }
 
     // Texts are written quoted and escaped: no value can break the line, or look like another field.
-    fn success(&self, issued: &Issued, invocation: &str) {
+    fn success(&self, issued: &Issued) {
         let Self { caller_name, ticket, reason, user, .. } = self;
         let (caller, pass) = (self.caller.words(), &issued.pass.id);
         let deliver = match issued.delivery {
@@ -232,11 +235,11 @@ impl Audit {
             pass,
             opens,
             closes,
-            invocation
+            "A call of CreateTap made a pass"
         );
     }
 
-    fn failure(&self, problem: &ProblemDetails, invocation: &str) {
+    fn failure(&self, problem: &ProblemDetails) {
         let Self { caller_name, ticket, reason, user, .. } = self;
         let (caller, outcome, why) = (self.caller.words(), problem.word, &problem.detail);
         tracing::warn!(
@@ -248,7 +251,7 @@ impl Audit {
             reason,
             user,
             why,
-            invocation
+            "A call of CreateTap made no pass"
         );
     }
 }

@@ -66,7 +66,10 @@ async fn sweep(app: &App) -> Result<GroupSync, GraphError> {
     jobs.extend(rechecks);
     let GroupSync { jobs: added, completion } =
         timeout(budget::SWEEP_OTHER, other_duties(app)).await.unwrap_or_else(|_| {
-            tracing::warn!(event = "sweep.out_of_time", what = "given-up messages and the on-demand group");
+            tracing::warn!(
+                event = "sweep.shortened",
+                "The sweep had no time for the poison queue and the on-demand group; the next one has"
+            );
             GroupSync::default()
         });
     tracing::info!(
@@ -75,7 +78,8 @@ async fn sweep(app: &App) -> Result<GroupSync, GraphError> {
         without_date,
         joiners = found,
         rechecks = rechecked.len(),
-        added = added.len()
+        added = added.len(),
+        "The sweep has found its jobs"
     );
     jobs.extend(added);
     Ok(GroupSync { jobs, completion })

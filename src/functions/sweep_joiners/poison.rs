@@ -1,6 +1,6 @@
 //! The sweep alerts once about all messages in the poison queue, `pass-jobs-poison`.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, error::Error};
 
 use chrono::{DateTime, Utc};
 use futures::{StreamExt, stream};
@@ -34,13 +34,18 @@ struct Person {
 pub(super) async fn alert_poison_messages(app: &App) {
     let Some(queues) = &app.queues else {
         let why = "AzureWebJobsStorage does not say where the queues are";
-        tracing::info!(event = "poison.not_read", queue = POISON, why);
+        tracing::info!(event = "poison.not_read", queue = POISON, why, "The poison queue was not read");
         return;
     };
     let poison = match queues.poison_messages().await {
         Ok(poison) => poison,
         Err(error) => {
-            tracing::warn!(event = "poison.not_read", queue = POISON, why = %error);
+            tracing::warn!(
+                event = "poison.not_read",
+                queue = POISON,
+                why = &error as &dyn Error,
+                "The poison queue could not be read; the next sweep tries again"
+            );
             return;
         }
     };
@@ -58,6 +63,7 @@ pub(super) async fn alert_poison_messages(app: &App) {
         waiting = waiting.len(),
         served = served.len(),
         nameless,
+        "There are messages in the poison queue"
     );
     if waiting.is_empty() && nameless == 0 && unseen == 0 {
         return;

@@ -3,6 +3,8 @@
 
 mod plan;
 
+use std::error::Error;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio::time::{Instant, timeout};
 
@@ -63,10 +65,23 @@ async fn ensure(app: &App, wanted: Wanted<'_>, present: &mut Present) -> Result<
     };
     if is_making || did == MADE {
         let (topic, resource_group) = (&wanted.topic.name, &wanted.topic.resource_group);
-        tracing::info!(event = "subscription.made", topic, resource_group, to_do = ACTIVATE);
+        tracing::info!(
+            event = "subscription.created",
+            topic,
+            resource_group,
+            to_do = ACTIVATE,
+            "Graph has a new subscription to the on-demand group, and its partner topic must be activated once"
+        );
     }
     let Subscription { id, expiration_date_time: ends, .. } = kept;
-    tracing::info!(event = "subscription.ends", %ends, did, id, group = %wanted.group);
+    tracing::info!(
+        event = "subscription.checked",
+        %ends,
+        did,
+        id,
+        group = %wanted.group,
+        "The subscription to the on-demand group is valid"
+    );
     Ok(())
 }
 
@@ -106,7 +121,13 @@ fn log_others(found: &[Subscription], decision: Action<'_>, now: DateTime<Utc>) 
     };
     for other in found.iter().filter(|other| Some(&other.id) != ours && other.expiration_date_time > now) {
         let Subscription { id, resource, expiration_date_time: ends, .. } = other;
-        tracing::info!(event = "subscription.other", id, resource, %ends, "left alone");
+        tracing::info!(
+            event = "subscription.other_found",
+            id,
+            resource,
+            %ends,
+            "The app has another subscription; it is not changed and ends by itself"
+        );
     }
 }
 
@@ -115,7 +136,12 @@ async fn alert_failure(app: &App, wanted: Wanted<'_>, error: &GraphError, presen
     let now = app.services.clock.now();
     let present = match present {
         Present::Ends(ends) if error.is_transient() && ends > now + NO_HURRY => {
-            tracing::warn!(event = "subscription.not_renewed", %ends, error = %error);
+            tracing::warn!(
+                event = "subscription.not_renewed",
+                %ends,
+                error = error as &dyn Error,
+                "The subscription to the on-demand group could not be renewed; the next sweep tries again"
+            );
             return;
         }
         Present::Ends(ends) => format!("The present one ends at {ends:.0}"),

@@ -1,0 +1,109 @@
+//! How a line looks.
+
+use std::{error::Error, fmt::Debug};
+
+use tracing::{
+    Level,
+    field::{Field, Visit},
+};
+use tracing_subscriber::fmt::{
+    format::Writer,
+    time::{FormatTime, SystemTime},
+};
+
+use crate::errors::chain;
+
+/// Splits "warn" in ERROR lines. It occurs in no URL, mail address or sign-in name, so nobody takes it for a part of
+/// one; and who knows it can take it out again.
+pub(super) const BREAK: char = '·';
+
+/// The fields of an event or a span, in their order.
+#[derive(Debug, Default)]
+pub(super) struct Fields {
+    named: Vec<(&'static str, String)>,
+    message: Option<String>,
+}
+
+impl Fields {
+    fn set(&mut self, field: &Field, value: String) {
+        let name = field.name();
+        if name == "message" {
+            self.message = Some(value);
+        } else if let Some((_, known)) = self.named.iter_mut().find(|(known, _)| *known == name) {
+            *known = value;
+        } else {
+            self.named.push((name, value));
+        }
+    }
+
+    /// Appends what a span around this knows besides.
+    pub(super) fn add_missing(&mut self, outer: &Self) {
+        for (name, value) in &outer.named {
+            if self.named.iter().all(|(known, _)| known != name) {
+                self.named.push((name, value.clone()));
+            }
+        }
+    }
+}
+
+impl Visit for Fields {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.set(field, value.to_owned());
+    }
+
+    fn record_error(&mut self, field: &Field, value: &(dyn Error + 'static)) {
+        self.set(field, chain(value));
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        self.set(field, format!("{value:?}"));
+    }
+}
+
+/// A whole line, with the time before it and the line feed behind it.
+pub(super) fn timed(level: &Level, target: &str, fields: &Fields) -> String {
+    let mut text = String::new();
+    // Writing into a string does not fail; a line without the time is better than none.
+    let _ = SystemTime.format_time(&mut Writer::new(&mut text));
+    text + " " + &line(level, target, fields) + "\n"
+}
+
+/// `LEVEL target: name=value … message`
+pub(super) fn line(level: &Level, target: &str, fields: &Fields) -> String {
+    let mut line = format!("{level:>5} {target}:");
+    for (name, value) in &fields.named {
+        line.extend([" ", name, "=", &quoted(value)]);
+    }
+    if let Some(message) = &fields.message {
+        line.push(' ');
+        line += &unconfusable(message);
+    }
+    if *level == Level::ERROR {
+        break_warn(&mut line);
+    }
+    line
+}
+
+/// A value: in quotes where it needs them, so that a line can be searched for as `docs/LOGGING.md` writes it; and never
+/// a second line, whatever it holds.
+fn quoted(value: &str) -> String {
+    let is_plain = |c: char| !(c.is_whitespace() || c.is_control() || matches!(c, '"' | '=' | '\\'));
+    if !value.is_empty() && value.chars().all(is_plain) { value.to_owned() } else { format!("{value:?}") }
+}
+
+/// A message: without quotes unless it could be taken for something else. A library's may hold anything.
+fn unconfusable(message: &str) -> String {
+    let is_plain =
+        |c: char| c == ' ' || !(c.is_whitespace() || c.is_control() || matches!(c, '"' | '=' | '\\'));
+    if message.chars().all(is_plain) { message.to_owned() } else { format!("{message:?}") }
+}
+
+/// The host takes a line on stderr for a warning if it contains these letters, and an alert about Emma Warner is none.
+fn break_warn(line: &mut String) {
+    let lower = line.to_ascii_lowercase();
+    let (half, found) = ("wa".len(), lower.match_indices("warn"));
+    // From the end, so that the places before stay where they are.
+    for (at, _) in found.collect::<Vec<_>>().into_iter().rev() {
+        line.insert(at + half, BREAK);
+    }
+}
