@@ -7,7 +7,7 @@ pub mod process;
 
 pub use former_names::World;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::Router;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -270,6 +270,12 @@ pub fn cc_addresses(message: &Value) -> Vec<&str> {
 /// The text as minijinja escapes it in a mail.
 pub fn html_escaped(text: &str) -> String {
     minijinja::HtmlEscape(text).to_string()
+}
+
+/// Drops `work` after `seconds`, as if its worker died. Fails if `work` ends before.
+pub async fn abort_after<T>(seconds: u64, work: impl Future<Output = T>) {
+    let result = tokio::time::timeout(Duration::from_secs(seconds), work).await;
+    assert!(result.is_err(), "the work ended before {seconds} s");
 }
 
 /// The result of `work`, and the whole seconds that it took by the sandbox's clock.

@@ -3,5 +3,6 @@
 mod alerts;
 mod flow;
 mod interleavings;
+mod privileges;
 mod scope;
 mod zones;

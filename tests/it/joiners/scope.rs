@@ -1,7 +1,7 @@
 //! Which users are served, revoked or left alone over several days.
 
 use chrono::TimeDelta;
-use firstpass_sandbox::tenant::{Fault, FaultKind, Group, PassSpec, roles};
+use firstpass_sandbox::tenant::{Fault, FaultKind, Group, PassSpec};
 
 use crate::helpers::{NOW, PASS_PATH, TestApp, fail_with, tenant_with_emma, time};
 
@@ -134,22 +134,6 @@ async fn the_moved_mail_is_sent_after_a_failed_try() {
     app.sandbox.inject(Fault::on("POST", "sendMail", fail_with(400)));
     let ends = app.sweep().await;
     assert!(ends[0].why.contains("moved"), "{ends:?}");
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_privilege_alert_is_repeated_when_the_role_is_assigned_again() {
-    let (app, emma) = TestApp::with_emma();
-    app.sweep().await;
-    let role = roles::GLOBAL_ADMINISTRATOR;
-    for round in 1..=2 {
-        app.sandbox.edit(|t| t.assign_role(emma, role));
-        app.advance(TimeDelta::hours(1));
-        assert_eq!(app.sweep().await[0].outcome, "blocked");
-        assert_eq!(app.alerts().len(), round);
-        app.sandbox.edit(|t| t.roles.clear());
-        app.advance(TimeDelta::hours(1));
-        assert_eq!(app.sweep().await[0].outcome, "skipped");
-    }
 }
 
 #[tokio::test(start_paused = true)]

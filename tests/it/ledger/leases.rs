@@ -11,7 +11,7 @@ use firstpass::ledger::LedgerError;
 use firstpass_sandbox::tenant::{Fault, FaultKind, Group, roles};
 
 use super::faulty_ledger::{FaultyLedger, LedgerFault, Operation};
-use crate::helpers::{PASS_PATH, TestApp, fail_with, tenant_with_emma, throttle, time};
+use crate::helpers::{PASS_PATH, TestApp, abort_after, fail_with, tenant_with_emma, throttle, time};
 
 /// One write conflicts, or its answer is lost.
 #[derive(Debug, Default)]
@@ -56,7 +56,7 @@ async fn a_pass_from_two_failed_tries_is_recognised_as_ours() {
 async fn a_pass_is_delivered_after_a_dead_and_a_throttled_worker() {
     let (app, emma) = TestApp::with_emma();
     app.sandbox.inject(Fault::on("POST", "sendMail", FaultKind::Delay(Duration::from_secs(86_400))));
-    assert!(tokio::time::timeout(Duration::from_secs(1), app.run_job(emma)).await.is_err());
+    abort_after(1, app.run_job(emma)).await;
     app.advance(TimeDelta::minutes(6));
     app.sandbox.inject(Fault::on("POST", PASS_PATH, throttle("1")).times(4));
     assert_eq!(app.run_job(emma).await.outcome, "failed");
@@ -187,7 +187,7 @@ async fn a_block_is_alerted_after_a_worker_died_before_the_alert() {
     tenant.assign_role(emma, roles::GLOBAL_ADMINISTRATOR);
     let app = TestApp::new(tenant, &[]);
     app.sandbox.inject(Fault::on("POST", "sendMail", FaultKind::Delay(Duration::from_secs(86_400))));
-    assert!(tokio::time::timeout(Duration::from_secs(1), app.run_job(emma)).await.is_err());
+    abort_after(1, app.run_job(emma)).await;
     for _ in 0..2 {
         app.advance(TimeDelta::days(1));
         app.sweep().await;
@@ -219,7 +219,7 @@ async fn a_late_pass_of_a_privileged_user_is_revoked() {
     let (app, emma) = TestApp::with_emma();
     // The POST takes effect after 400 s, when its worker is dead.
     app.sandbox.inject(Fault::on("POST", PASS_PATH, FaultKind::Delay(Duration::from_secs(400))));
-    assert!(tokio::time::timeout(Duration::from_secs(2), app.run_job(emma)).await.is_err());
+    abort_after(2, app.run_job(emma)).await;
     app.sandbox.edit(|t| t.assign_role(emma, roles::GLOBAL_ADMINISTRATOR));
     tokio::time::sleep(Duration::from_secs(310)).await;
     assert_eq!(app.sweep().await[0].outcome, "blocked");
@@ -238,8 +238,7 @@ async fn a_pass_that_arrives_after_a_revoke_is_revoked_too() {
     app.sandbox.edit(|t| t.change(emma, |p| p.hire_date = Some(time("2026-11-28T00:00:00Z"))));
     // The POST takes effect after 400 s, when its worker is dead.
     app.sandbox.inject(Fault::on("POST", PASS_PATH, FaultKind::Delay(Duration::from_secs(400))));
-    let timeout = tokio::time::timeout(Duration::from_secs(2), app.run_job(emma)).await;
-    assert!(timeout.is_err());
+    abort_after(2, app.run_job(emma)).await;
     app.sandbox.edit(|t| t.change(emma, |p| p.hire_date = None));
     tokio::time::sleep(Duration::from_secs(310)).await;
     let first = app.sweep().await;
@@ -295,13 +294,12 @@ async fn a_call_returns_the_pass_when_the_ledgers_answer_is_lost() {
 async fn a_pass_of_an_earlier_lease_is_recognised_as_ours() {
     let (app, emma) = TestApp::with_emma();
     app.sandbox.inject(Fault::on("POST", "sendMail", FaultKind::Delay(Duration::from_secs(86_400))));
-    let die = || tokio::time::timeout(Duration::from_secs(1), app.run_job(emma));
-    assert!(die().await.is_err());
+    abort_after(1, app.run_job(emma)).await;
     app.advance(TimeDelta::minutes(6));
     // The lagging replica does not list the pass.
     let hidden = app.sandbox.edit(|t| t.passes.remove(&emma)).unwrap();
     app.sandbox.inject(Fault::on("POST", PASS_PATH, FaultKind::Delay(Duration::from_secs(86_400))));
-    assert!(die().await.is_err());
+    abort_after(1, app.run_job(emma)).await;
     app.sandbox.edit(|t| t.passes.insert(emma, hidden));
     app.advance(TimeDelta::minutes(6));
     assert_eq!(app.run_job(emma).await.outcome, "delivered");

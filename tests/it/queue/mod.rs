@@ -1,6 +1,7 @@
 //! The contract of a queue, checked for every implementation, and the requeueing and deletion of poison messages.
 
 mod azurite;
+mod faulty_queue;
 mod poison;
 
 use std::{
@@ -20,7 +21,7 @@ use azure_core::{
 };
 use firstpass::{
     clock::Clock,
-    queue::{AT_ONCE, JOBS, POISON, PoisonAction, Queue, QueueError, QueueMessage, Queues, Received},
+    queue::{AT_ONCE, JOBS, POISON, PoisonAction, Queue, QueueError, QueueMessage, Queues},
     settings::{Environment, QueueService},
 };
 use firstpass_sandbox::{
@@ -29,6 +30,7 @@ use firstpass_sandbox::{
 };
 use tokio::time::sleep;
 
+use self::faulty_queue::FaultyQueue;
 use crate::helpers::{NOW, log_capture::capture_log, time};
 
 const HIDDEN: Duration = Duration::from_secs(60);
@@ -149,46 +151,6 @@ async fn requeue_moves_only_the_selected_messages() {
     );
 }
 
-/// A queue whose call number `fails_at` of `method` fails.
-#[derive(Debug)]
-struct FailingQueue {
-    queue: Arc<dyn Queue>,
-    method: &'static str,
-    fails_at: usize,
-    calls: AtomicUsize,
-}
-
-impl FailingQueue {
-    fn check(&self, method: &str) -> Result<(), QueueError> {
-        let fails = method == self.method && self.calls.fetch_add(1, Ordering::SeqCst) + 1 == self.fails_at;
-        if fails { Err(QueueError("not today".into())) } else { Ok(()) }
-    }
-}
-
-#[async_trait]
-impl Queue for FailingQueue {
-    async fn peek(&self) -> Result<Vec<QueueMessage>, QueueError> {
-        self.queue.peek().await
-    }
-    async fn count(&self) -> Result<usize, QueueError> {
-        self.queue.count().await
-    }
-    async fn receive(&self, hidden: Duration) -> Result<Vec<Received>, QueueError> {
-        self.queue.receive(hidden).await
-    }
-    async fn put(&self, text: &str) -> Result<(), QueueError> {
-        self.check("put")?;
-        self.queue.put(text).await
-    }
-    async fn delete(&self, message: &Received) -> Result<(), QueueError> {
-        self.check("delete")?;
-        self.queue.delete(message).await
-    }
-    async fn release(&self, message: &Received) -> Result<(), QueueError> {
-        self.queue.release(message).await
-    }
-}
-
 #[tokio::test(start_paused = true)]
 async fn an_interrupted_requeue_loses_nothing_and_can_be_repeated() {
     for method in ["put", "delete"] {
@@ -196,8 +158,13 @@ async fn an_interrupted_requeue_loses_nothing_and_can_be_repeated() {
             let storage = storage();
             put(&storage, 4);
             let mut queues = firstpass_sandbox::functions_host::queues(&storage);
+            // Call number `fails_at` of `method` fails.
             let failing = |queue: &Arc<dyn Queue>| {
-                Arc::new(FailingQueue { queue: queue.clone(), method, fails_at, calls: AtomicUsize::new(0) })
+                let calls = AtomicUsize::new(0);
+                FaultyQueue::with_fault(queue.clone(), move |operation| {
+                    let fails = operation == method && calls.fetch_add(1, Ordering::SeqCst) + 1 == fails_at;
+                    if fails { Err(QueueError("not today".into())) } else { Ok(()) }
+                })
             };
             (queues.jobs, queues.poison) = (failing(&queues.jobs), failing(&queues.poison));
             let first = queues.resolve(|_| true, PoisonAction::Requeue).await;

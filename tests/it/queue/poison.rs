@@ -1,22 +1,24 @@
 //! Poison messages: the next sweep alerts once, and requeued messages are processed.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
-use async_trait::async_trait;
 use chrono::TimeDelta;
 use firstpass::{
     app::App,
     host,
     pass::Job,
-    queue::{JOBS, POISON, PoisonAction, Queue, QueueError, QueueMessage, Queues, Received},
+    queue::{JOBS, POISON, PoisonAction, QueueError, Queues},
 };
 use firstpass_sandbox::{
-    functions_host::{Embedded, FunctionApp, FunctionsHost, Storage, local_host::LocalHost, queue::encoded},
+    functions_host::{
+        Embedded, FunctionApp, FunctionsHost, MemoryQueue, Storage, local_host::LocalHost, queue::encoded,
+    },
     tenant::Fault,
 };
 use serde_json::Value;
 use uuid::Uuid;
 
+use super::faulty_queue::FaultyQueue;
 use crate::helpers::{TestApp, fail_with, log_capture::capture_log, tenant_with_emma, time};
 
 /// A tenant with one joiner, and a host whose storage account is known to the app.
@@ -183,42 +185,20 @@ async fn a_user_without_a_record_is_identified_by_the_message() {
     );
 }
 
-/// A queue that refuses access.
-#[derive(Debug)]
-struct ForbiddenQueue;
-
 const FORBIDDEN: &str = "403: the identity needs the role Storage Queue Data Contributor";
-
-#[async_trait]
-impl Queue for ForbiddenQueue {
-    async fn peek(&self) -> Result<Vec<QueueMessage>, QueueError> {
-        Err(QueueError(FORBIDDEN.into()))
-    }
-    async fn count(&self) -> Result<usize, QueueError> {
-        Err(QueueError(FORBIDDEN.into()))
-    }
-    async fn receive(&self, _hidden: Duration) -> Result<Vec<Received>, QueueError> {
-        Err(QueueError(FORBIDDEN.into()))
-    }
-    async fn put(&self, _text: &str) -> Result<(), QueueError> {
-        Err(QueueError(FORBIDDEN.into()))
-    }
-    async fn delete(&self, _message: &Received) -> Result<(), QueueError> {
-        Err(QueueError(FORBIDDEN.into()))
-    }
-    async fn release(&self, _message: &Received) -> Result<(), QueueError> {
-        Err(QueueError(FORBIDDEN.into()))
-    }
-}
 
 #[tokio::test(start_paused = true)]
 async fn an_unreadable_poison_queue_is_logged_and_the_sweep_continues() {
-    let queues = || Queues { jobs: Arc::new(ForbiddenQueue), poison: Arc::new(ForbiddenQueue) };
-    for (queues, words) in [(Some(queues()), FORBIDDEN), (None, "no AzureWebJobsStorage")] {
+    for (has_queues, words) in [(true, FORBIDDEN), (false, "no AzureWebJobsStorage")] {
         let (app, _) = TestApp::with_emma();
-        let product = match queues {
-            Some(queues) => product(&app).with_queues(queues),
-            None => product(&app),
+        let storage = Storage::new(app.sandbox.clock());
+        let forbidden = |name| {
+            let inner = Arc::new(MemoryQueue::new(&storage, name));
+            FaultyQueue::with_fault(inner, |_| Err(QueueError(FORBIDDEN.into())))
+        };
+        let product = match has_queues {
+            true => product(&app).with_queues(Queues { jobs: forbidden(JOBS), poison: forbidden(POISON) }),
+            false => product(&app),
         };
         let host = LocalHost::new(host::router(Ok(Arc::new(product))), app.sandbox.clock());
         let (answer, log) = capture_log("info", host.fire_timer()).await;
