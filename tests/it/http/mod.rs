@@ -169,7 +169,7 @@ async fn explicit_values_that_violate_the_policy_are_rejected_with_its_range() {
     tenant.add_pass(emma, PassSpec::opening(time(NOW)));
     let app = TestApp::new(tenant, &[]);
     let before = app.live_code(emma);
-    for (asked, errors) in [
+    for (parameters, errors) in [
         (json!({"LifetimeInMinutes": 121}), vec!["LifetimeInMinutes"]),
         (json!({"LifetimeInMinutes": 59}), vec!["LifetimeInMinutes"]),
         (json!({"OneTimeUseOnly": false}), vec!["OneTimeUseOnly"]),
@@ -178,7 +178,7 @@ async fn explicit_values_that_violate_the_policy_are_rejected_with_its_range() {
             vec!["LifetimeInMinutes", "OneTimeUseOnly"],
         ),
     ] {
-        let answer = call_for(&app, emma, asked).await;
+        let answer = call_for(&app, emma, parameters).await;
         let named: Vec<&str> = answer.body["errors"]
             .as_array()
             .unwrap()

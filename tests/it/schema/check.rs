@@ -109,15 +109,15 @@ fn check_method(method: &str, place: &Place<'_>) -> Option<&'static str> {
     match (method, &place.kind) {
         ("GET", _) | ("POST", Kind::Action(_)) => None,
         ("POST", Kind::Collection) if place.owns_objects && !place.limits.forbid("Insertable") => None,
-        ("POST", _) => Some("nothing can be made here"),
+        ("POST", _) => Some("POST is not supported here"),
         ("PATCH", Kind::Object { .. }) if place.owns_objects && !place.limits.forbid("Updatable") => None,
-        ("PATCH", _) => Some("nothing can be changed here"),
+        ("PATCH", _) => Some("PATCH is not supported here"),
         ("DELETE", Kind::Object { has_key: true })
             if place.owns_objects && !place.limits.forbid("Deletable") =>
         {
             None
         }
-        ("DELETE", _) => Some("nothing can be deleted here"),
+        ("DELETE", _) => Some("DELETE is not supported here"),
         _ => Some("no such method"),
     }
 }

@@ -211,12 +211,12 @@ fn an_invalid_body_is_reported() {
 fn an_unsupported_method_is_reported() {
     let policy = json!({"state": "enabled"});
     for (invalid, words) in [
-        (post(&format!("{USER}/manager"), json!({})), "nothing can be made here"),
-        (post("/groups/1/members", json!({"id": "1"})), "nothing can be made here"),
-        (post(POLICY, policy.clone()), "nothing can be made here"),
-        (request("PATCH", &format!("{PASSES}/1"), Some(json!({}))), "nothing can be changed here"),
-        (request("DELETE", PASSES, None), "nothing can be deleted here"),
-        (request("DELETE", &format!("{USER}/manager"), None), "nothing can be deleted here"),
+        (post(&format!("{USER}/manager"), json!({})), "POST is not supported here"),
+        (post("/groups/1/members", json!({"id": "1"})), "POST is not supported here"),
+        (post(POLICY, policy.clone()), "POST is not supported here"),
+        (request("PATCH", &format!("{PASSES}/1"), Some(json!({}))), "PATCH is not supported here"),
+        (request("DELETE", PASSES, None), "DELETE is not supported here"),
+        (request("DELETE", &format!("{USER}/manager"), None), "DELETE is not supported here"),
         (request("DELETE", &format!("{PASSES}/1"), Some(json!({}))), "a DELETE with a body"),
         (request("GET", PASSES, Some(json!({}))), "a GET with a body"),
         (request("PUT", POLICY, Some(policy)), "no such method"),
@@ -241,7 +241,7 @@ fn a_collection_without_insertions_is_known_by_its_annotation() {
         </Schema>"#,
     );
     assert_eq!(check(&schema, &get("/users/1/keys")), <[String; 0]>::default());
-    assert_eq!(check(&schema, &post("/users/1/keys", json!({}))), ["nothing can be made here"]);
+    assert_eq!(check(&schema, &post("/users/1/keys", json!({}))), ["POST is not supported here"]);
 }
 
 #[test]
