@@ -1,6 +1,6 @@
-"""Prints an account SAS for the blob and queue services of a storage account: sas.py ACCOUNT KEY
+"""Prints an account SAS for the blob and queue services: sas.py ACCOUNT KEY
 
-The string to sign is the one of https://learn.microsoft.com/rest/api/storageservices/create-account-sas
+The string to sign is defined at https://learn.microsoft.com/rest/api/storageservices/create-account-sas
 for version 2020-12-06 and later.
 """
 

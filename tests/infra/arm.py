@@ -1,11 +1,11 @@
-"""Holds a resource of a template against Microsoft's own models of it: unknown, missing and read-only properties."""
+"""Checks a resource of a template against Microsoft's models: unknown, missing and read-only properties."""
 
 from azure.mgmt.eventgrid import models as eventgrid
 from azure.mgmt.logic import models as logic
 
 from bicep import Computed
 
-# Resource type -> its API version in the package, the package's models, and the model.
+# Resource type -> (API version of the package, the package's models, name of the model).
 MODELS = {
     "Microsoft.EventGrid/partnerConfigurations": ("2025-02-15", eventgrid, "PartnerConfiguration"),
     "Microsoft.EventGrid/partnerTopics": ("2025-02-15", eventgrid, "PartnerTopic"),
@@ -13,7 +13,7 @@ MODELS = {
     "Microsoft.Logic/workflows": ("2019-05-01", logic, "Workflow"),
 }
 
-# Resources without models in a package of reasonable size, and the properties that they may have here.
+# Resource types without a small package of models -> (API version, allowed properties).
 KNOWN = {
     "Microsoft.Authorization/roleAssignments": ("2022-04-01", {"roleDefinitionId", "principalId", "principalType"}),
     "Microsoft.Storage/storageAccounts": ("2023-05-01", set()),
@@ -24,7 +24,7 @@ KNOWN = {
     "Microsoft.Web/connections": ("2016-06-01", {"displayName", "api", "parameterValueType"}),
 }
 
-# Values that a model keeps as plain text, and the enumeration they are of.
+# Properties that a model declares as plain text -> their enumeration.
 ENUMS = {
     "eventDeliverySchema": eventgrid.EventDeliverySchema,
     "identity.type": eventgrid.EventSubscriptionIdentityType,
@@ -35,24 +35,24 @@ SIMPLE = {"str": str, "iso-8601": str, "int": int, "bool": bool}
 
 
 def problems(kind, version, body, existing):
-    """What is wrong with a resource, as sentences. One that exists already is only named."""
+    """The problems of a resource. An existing resource may have a name only."""
     body = {name: value for name, value in body.items() if name not in ("parent", "scope", "dependsOn", "name")}
     if kind in KNOWN:
         expected, properties = KNOWN[kind]
         found = [f"{kind}: no property {name}" for name in sorted(set(body.get("properties", {})) - properties)]
     elif kind in MODELS:
         expected, models, model = MODELS[kind]
-        found = [] if existing else list(of_model(models, getattr(models, model), body, ""))
+        found = [] if existing else list(model_problems(models, getattr(models, model), body, ""))
     else:
-        return [f"{kind}: nothing is known about this type"]
+        return [f"{kind}: unknown resource type"]
     if existing and body:
-        found = [f"{kind} exists already: {', '.join(body)} says nothing"]
+        found = [f"{kind} exists already: {', '.join(body)} has no effect"]
     if version != expected:
-        found.append(f"{kind}: API version {version}, checked is {expected}")
+        found.append(f"{kind}: API version {version} instead of {expected}")
     return found
 
 
-def of_model(models, model, value, path):
+def model_problems(models, model, value, path):
     model = subtype(models, model, value)
     fields = {}
     for attribute, each in model._attribute_map.items():
@@ -67,14 +67,14 @@ def of_model(models, model, value, path):
         kind, rules = fields[name]
         if rules.get("readonly"):
             yield f"{model.__name__}: {where} is read-only"
-        yield from of_type(models, kind, part, where)
+        yield from type_problems(models, kind, part, where)
     for name, (_, rules) in fields.items():
         if rules.get("required") and not rules.get("readonly") and name not in given:
             yield f"{model.__name__}: {f'{path}.{name}'.lstrip('.')} is missing"
 
 
 def flattened(value, fields, prefix):
-    """The parts of a value by the keys of the model, which leaves out the level that is called properties."""
+    """The parts of a value by the keys of the model, which joins nested properties with dots."""
     for name, part in value.items():
         whole = f"{prefix}{name}"
         inner = any(each.startswith(f"{whole}.") for each in fields)
@@ -92,22 +92,22 @@ def subtype(models, model, value):
     return model
 
 
-def of_type(models, kind, value, where):
+def type_problems(models, kind, value, where):
     if isinstance(value, Computed):
         return
     enum = next((enum for end, enum in ENUMS.items() if where.endswith(end)), None)
     if enum and value not in [each.value for each in enum]:
-        yield f"{where}: {value!r} is none of {', '.join(each.value for each in enum)}"
+        yield f"{where}: {value!r} is not one of {', '.join(each.value for each in enum)}"
     if kind in SIMPLE:
         if not isinstance(value, SIMPLE[kind]):
-            yield f"{where}: {value!r} is no {kind}"
+            yield f"{where}: {value!r} is not of the type {kind}"
     elif kind.startswith("["):
         for each in value if isinstance(value, list) else []:
-            yield from of_type(models, kind[1:-1], each, f"{where}[]")
+            yield from type_problems(models, kind[1:-1], each, f"{where}[]")
         if not isinstance(value, list):
-            yield f"{where}: {value!r} is no list"
+            yield f"{where}: {value!r} is not a list"
     elif kind.startswith("{"):
         for name, each in value.items():
-            yield from of_type(models, kind[1:-1], each, f"{where}.{name}")
+            yield from type_problems(models, kind[1:-1], each, f"{where}.{name}")
     elif kind != "object":
-        yield from of_model(models, getattr(models, kind), value, where)
+        yield from model_problems(models, getattr(models, kind), value, where)

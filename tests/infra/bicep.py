@@ -1,4 +1,4 @@
-"""Reads a Bicep file: its declarations, and their values as far as they stand there."""
+"""Parses a Bicep file: its declarations, and their values unless they are computed."""
 
 import re
 from dataclasses import dataclass, field
@@ -19,7 +19,7 @@ DECLARATIONS = {
 
 @dataclass
 class Computed:
-    """A value that only a deployment knows; `text` is what stands in the file."""
+    """A value that is computed at deployment; `text` is its source."""
 
     text: str
 
@@ -37,7 +37,7 @@ class Declaration:
 
     @property
     def value_node(self):
-        """What stands behind the equals sign: a parameter may have no default."""
+        """The node after the equals sign; `None` for a parameter without a default."""
         types = [child.type for child in self.node.children]
         return self.node.children[types.index("=") + 1] if "=" in types else None
 
@@ -60,7 +60,7 @@ class Template:
         return [each for each in self.declarations if each.kind == kind]
 
     def symbol(self, name):
-        """What a name stands for; an output cannot be referred to."""
+        """The declaration of a name. Outputs cannot be referenced."""
         return next((each for each in self.declarations if each.name == name and each.kind != "output"), None)
 
     def syntax_errors(self):
@@ -73,7 +73,7 @@ class Template:
         return kind, version
 
     def references(self):
-        """Every name and every function that some value refers to, with its line."""
+        """The referenced names and functions, each with its line."""
         names, functions = [], []
 
         def visit(node):
@@ -90,7 +90,7 @@ class Template:
         return names, functions
 
     def value(self, node):
-        """The value of an expression: what is computed stays text, names of variables are followed."""
+        """The value of an expression. Variables are resolved; other computed values become `Computed`."""
         if node.type == "string":
             return Computed(node.text.decode()) if has_interpolation(node) else unquoted(node)
         if node.type == "number":
@@ -113,7 +113,7 @@ class Template:
         return Computed(node.text.decode())
 
     def joined(self, nodes):
-        """All that can come of joining objects or lists, so that every branch is looked at."""
+        """The union of objects or lists, so that every branch is checked."""
         values = [self.value(node) for node in nodes]
         if values and all(isinstance(value, dict) for value in values):
             return {name: part for value in values for name, part in value.items()}

@@ -1,4 +1,4 @@
-"""What can be known about infra/ without Azure. Each check is one sentence that holds, or says why it does not."""
+"""Checks infra/ without Azure. Each check is a sentence and a list of problems."""
 
 import json
 import re
@@ -24,12 +24,12 @@ def check(sentence, problems):
     problems = list(problems)
     results.append(not problems)
     if problems:
-        print(f"not so: {sentence}")
+        print(f"failed: {sentence}")
         for problem in problems:
             print(f"  {problem}")
 
 
-def of_template(template):
+def check_template(template):
     name = template.path.relative_to(ROOT)
     check(f"{name} is Bicep", template.syntax_errors())
     described = template.all("param") + template.all("output")
@@ -39,24 +39,24 @@ def of_template(template):
     )
     names, functions = template.references()
     check(
-        f"{name} refers only to what there is",
+        f"{name} refers only to declared names",
         [f"line {line}: {each}" for each, line in names if not template.symbol(each)]
         + [f"line {line}: {each}()" for each, line in functions if each not in FUNCTIONS],
     )
     used = {each for each, _ in names}
     check(
-        f"{name} uses what it declares",
+        f"{name} uses all declarations",
         (each.name for each in template.all("param") + template.all("var") if each.name not in used),
     )
     kept = [each.name for each in template.declarations if each.kind != "output"]
-    check(f"{name} gives each name once", {each for each in kept if kept.count(each) > 1})
+    check(f"{name} has unique names", {each for each in kept if kept.count(each) > 1})
     for resource in template.all("resource"):
         kind, version = template.resource_type(resource)
         body = template.value(resource.value_node)
         check(f"{name}: {resource.name} is a {kind}", arm.problems(kind, version, body, resource.existing))
 
 
-def of_queue(templates):
+def check_queue(templates):
     queue, host = "pass-jobs", json.loads((ROOT / "host.json").read_text())
     bindings = [
         binding
@@ -64,7 +64,7 @@ def of_queue(templates):
         for binding in json.loads(file.read_text())["bindings"]
         if binding["type"] in ("queue", "queueTrigger")
     ]
-    check("the functions and the templates name one queue", {b["queueName"] for b in bindings} - {queue})
+    check("the functions and the templates have the same queue", {b["queueName"] for b in bindings} - {queue})
     # Event Grid writes base64, and so does the Logic App.
     encoding = host["extensions"]["queues"]["messageEncoding"]
     check("the host expects base64", [] if encoding == "base64" else [encoding])
@@ -75,20 +75,20 @@ def of_queue(templates):
             check(f"{template.path.name} writes to that queue", [] if value == queue else [value])
 
 
-def of_event_grid(template):
+def check_event_grid(template):
     output = next(each for each in template.all("output") if each.name == "eventGridPartnerTopic")
     url = re.sub(r"\$\{[^}]*\}", "*", unquoted(output.value_node))
     expected = "EventGrid:?azuresubscriptionid=*&resourcegroup=*&partnertopic=*&location=*"
-    check("the setting has the form that Graph asks for", [] if url == expected else [url])
+    check("the partner topic URL has the form that Graph requires", [] if url == expected else [url])
 
 
-def of_logic_app(template):
+def check_logic_app(template):
     definition = json.loads((INFRA / "logic-app/workflow.json").read_text())
     check("the workflow is well-formed", workflow.problems(definition))
     resource = template.symbol("workflow")
     given = template.value(resource.value_node)["properties"]["parameters"]
     check(
-        "the template gives the workflow its parameters, and no others",
+        "the template sets exactly the parameters of the workflow",
         set(given) ^ set(definition["parameters"]),
     )
     connections = {
@@ -96,7 +96,7 @@ def of_logic_app(template):
         for text in workflow.expressions(definition)
         for name in re.findall(r"parameters\('\$connections'\)\['(\w+)'\]", text)
     }
-    check("and its connections", connections ^ set(given["$connections"]["value"]))
+    check("the template sets exactly the connections of the workflow", connections ^ set(given["$connections"]["value"]))
     put = definition["actions"]["Only_who_was_added"]["actions"]["Put_a_message_on_pass_jobs"]["inputs"]
     check(
         "the Logic App encodes its messages as the host expects",
@@ -104,8 +104,8 @@ def of_logic_app(template):
     )
 
 
-def of_commands(page, templates):
-    """Every deployment that a page shows names a template and gives the parameters that it needs."""
+def check_commands(page, templates):
+    """Every deployment command names a template and has its required parameters."""
     by_path = {str(template.path.relative_to(ROOT)): template for template in templates}
     text = page.read_text().replace("\\\n", " ")
     shown = set()
@@ -113,7 +113,7 @@ def of_commands(page, templates):
         file = re.search(r"--template-file (\S+)", line).group(1)
         shown.add(file)
         if file not in by_path:
-            check(f"{page.name} deploys {file}", ["no such file"])
+            check(f"{page.name} deploys {file}", ["the file does not exist"])
             continue
         parameters = by_path[file].all("param")
         given = set(re.findall(r"(\w+)=", line.partition("--parameters")[2]))
@@ -123,11 +123,11 @@ def of_commands(page, templates):
     check(f"{page.name} shows how to deploy each template", set(by_path) - shown)
 
 
-def of_page(page):
+def check_page(page):
     text = page.read_text()
     links = [link.partition("#")[0] for link in re.findall(r"\]\(([^)]+)\)", text) if "://" not in link]
     name = page.relative_to(ROOT)
-    check(f"the links of {name} lead somewhere", (each for each in links if each and not (page.parent / each).exists()))
+    check(f"the links of {name} exist", (each for each in links if each and not (page.parent / each).exists()))
     check(f"the examples of {name} are JSON", (each for each in re.findall(r"`(\{\".*?\})`", text) if not is_json(each)))
 
 
@@ -143,13 +143,13 @@ def main():
     templates = [Template(path) for path in sorted(INFRA.rglob("*.bicep"))]
     by_name = {str(template.path.relative_to(INFRA)): template for template in templates}
     for template in templates:
-        of_template(template)
-    of_queue(templates)
-    of_event_grid(by_name["event-grid/partner-configuration.bicep"])
-    of_logic_app(by_name["logic-app/main.bicep"])
-    of_commands(INFRA / "README.md", templates)
-    of_page(INFRA / "README.md")
-    of_page(ROOT / "docs/ON-DEMAND.md")
+        check_template(template)
+    check_queue(templates)
+    check_event_grid(by_name["event-grid/partner-configuration.bicep"])
+    check_logic_app(by_name["logic-app/main.bicep"])
+    check_commands(INFRA / "README.md", templates)
+    check_page(INFRA / "README.md")
+    check_page(ROOT / "docs/ON-DEMAND.md")
     print(f"infra: {sum(results)} passed, {len(results) - sum(results)} failed")
     sys.exit(0 if all(results) else 1)
 

@@ -1,4 +1,4 @@
-"""The rules of a Logic App's definition that can be held against the file alone."""
+"""Checks the definition of a Logic App's workflow."""
 
 import re
 
@@ -12,31 +12,31 @@ def problems(definition):
     for name in ("$schema", "contentVersion", "triggers", "actions"):
         if name not in definition:
             yield f"{name} is missing"
-    yield from of_actions(definition.get("actions", {}))
+    yield from action_problems(definition.get("actions", {}))
     used = set()
     for text in expressions(definition):
-        yield from of_expression(text)
+        yield from expression_problems(text)
         used |= set(re.findall(r"\bparameters\('([^']*)'\)", text))
     declared = set(definition.get("parameters", {}))
     yield from (f"the parameter {name} is not declared" for name in sorted(used - declared))
     yield from (f"the parameter {name} is not used" for name in sorted(declared - used))
 
 
-def of_actions(actions):
+def action_problems(actions):
     if actions and all(action.get("runAfter") for action in actions.values()):
-        yield "no action comes first"
+        yield "no action runs first"
     for name, action in actions.items():
         if action.get("type") not in ACTIONS:
-            yield f"{name}: the type {action.get('type')} is not known"
+            yield f"{name}: the type {action.get('type')} is unknown"
         for before, statuses in action.get("runAfter", {}).items():
             if before not in actions:
-                yield f"{name} runs after {before}, which is not there"
+                yield f"{name} runs after {before}, which does not exist"
             if not statuses or set(statuses) - STATUSES:
-                yield f"{name} runs after {before} on {statuses}"
+                yield f"{name} runs after {before} with the statuses {statuses}"
         if waits_for_itself(actions, name):
             yield f"{name} waits for itself"
-        yield from of_actions(action.get("actions", {}))
-        yield from of_actions(action.get("else", {}).get("actions", {}))
+        yield from action_problems(action.get("actions", {}))
+        yield from action_problems(action.get("else", {}).get("actions", {}))
 
 
 def waits_for_itself(actions, name):
@@ -52,7 +52,7 @@ def waits_for_itself(actions, name):
 
 
 def expressions(value):
-    """Every expression in the definition: a text that begins with @, or what stands in @{...}."""
+    """The expressions in the definition: strings that begin with @, and the contents of @{...}."""
     if isinstance(value, dict):
         for each in value.values():
             yield from expressions(each)
@@ -67,7 +67,7 @@ def expressions(value):
 
 
 def interpolated(text):
-    """What stands in @{...}: up to the brace that closes it, or to the end if none does."""
+    """The contents of @{...}, up to the closing brace or the end of the text."""
     for start in (match.end() for match in re.finditer(r"@\{", text)):
         depth, quoted = 1, False
         for position in range(start, len(text)):
@@ -81,7 +81,7 @@ def interpolated(text):
             yield text[start:] + "{"
 
 
-def of_expression(text):
+def expression_problems(text):
     bare = re.sub(r"'[^']*'", "''", text)
     if bare.count("'") % 2:
         yield f"a quote is not closed: {text}"
@@ -96,4 +96,4 @@ def of_expression(text):
         yield f"not balanced: {text}"
     for name in re.findall(r"([A-Za-z]\w*)\s*\(", bare):
         if name not in FUNCTIONS:
-            yield f"the function {name} is not known: {text}"
+            yield f"the function {name} is unknown: {text}"

@@ -18,10 +18,10 @@ use tower::ServiceExt;
 use uuid::Uuid;
 
 use crate::{
-    blob_service::BlobService,
-    helpers::{NOW, PASS, World, emma, refuse, tenant_with_emma, throttle, time},
-    http::logged,
-    ledgers::blob_ledger,
+    helpers::{
+        NOW, PASS_PATH, TestApp, emma, fail_with, log_capture::capture_log, tenant_with_emma, throttle, time,
+    },
+    ledger::{blob_ledger, blob_service::BlobService},
 };
 
 /// An event in the source or on the page.
@@ -178,11 +178,11 @@ async fn every_line_of_a_job_carries_its_invocation_and_its_user() {
         [Arc::new(MemoryLedger::default()), Arc::new(blob_ledger(&BlobService::new()))];
     for ledger in ledgers {
         let (tenant, emma) = tenant_with_emma();
-        let world = World::on(tenant, &[], ledger);
-        world.sandbox.inject(Fault::on("POST", PASS, throttle("3")));
-        world.sandbox.inject(Fault::on("POST", "sendMail", refuse(400)).always());
-        let job = world.job(emma);
-        let (answer, log) = logged("firstpass=trace", world.host.deliver(&job.to_message(), 5)).await;
+        let app = TestApp::with_ledger(tenant, &[], ledger);
+        app.sandbox.inject(Fault::on("POST", PASS_PATH, throttle("3")));
+        app.sandbox.inject(Fault::on("POST", "sendMail", fail_with(400)).always());
+        let job = app.job(emma);
+        let (answer, log) = capture_log("firstpass=trace", app.host.deliver(&job.to_message(), 5)).await;
         assert!(!answer.is_success(), "{answer:?}");
         let lines = own(&log);
         let written = ["ledger.written", "graph.retry_scheduled", "ledger.written", "job.done", "alert"];
@@ -199,23 +199,23 @@ async fn every_line_of_a_job_carries_its_invocation_and_its_user() {
 
 #[tokio::test(start_paused = true)]
 async fn the_trace_of_the_host_is_on_every_line_where_it_sends_one() {
-    let (world, emma) = World::with_emma();
+    let (app, emma) = TestApp::with_emma();
     let job = Job::joiner(emma, time(NOW).date_naive());
     let traceparent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
     let request = Request::post("/OnGroupAdd")
         .header("X-Azure-Functions-InvocationId", "b6a0b1f2-1f4e-4f0e-9a55-0d9c1d2e3f40")
         .header("traceparent", traceparent)
-        .body(Body::from(world.host.queue_invocation(&job.to_message(), 1).to_string()))
+        .body(Body::from(app.host.queue_invocation(&job.to_message(), 1).to_string()))
         .unwrap();
-    let work = host::router(Ok(world.app.clone())).oneshot(request);
-    let (answer, log) = logged("firstpass=debug", work).await;
+    let work = host::router(Ok(app.app.clone())).oneshot(request);
+    let (answer, log) = capture_log("firstpass=debug", work).await;
     assert!(answer.unwrap().status().is_success());
     let lines = own(&log);
     assert_eq!(events(&lines), ["ledger.written", "ledger.written", "job.done"]);
     let id = ("invocation_id", "b6a0b1f2-1f4e-4f0e-9a55-0d9c1d2e3f40");
     assert_carry(&lines, &[id, ("traceparent", traceparent)]);
 
-    let (_, log) = logged("firstpass=debug", world.deliver(emma)).await;
+    let (_, log) = capture_log("firstpass=debug", app.run_job(emma)).await;
     assert!(!own(&log).is_empty() && !log.contains("traceparent="), "{log}");
 }
 
@@ -228,10 +228,10 @@ async fn jobs_that_run_at_the_same_time_have_separate_lines() {
             tenant.add(emma(manager).user_principal_name(&format!("emma{n}@contoso.example")))
         })
         .collect();
-    let world = World::new(tenant, &[]);
-    world.sandbox.inject(Fault::on("POST", "batch", throttle("2")).times(4));
-    let jobs = futures::future::join_all(users.iter().map(|user| world.deliver(*user)));
-    let (_, log) = logged("firstpass=debug", jobs).await;
+    let app = TestApp::new(tenant, &[]);
+    app.sandbox.inject(Fault::on("POST", "batch", throttle("2")).times(4));
+    let jobs = futures::future::join_all(users.iter().map(|user| app.run_job(*user)));
+    let (_, log) = capture_log("firstpass=debug", jobs).await;
     let lines = own(&log);
     for user in &users {
         let user = user.to_string();
@@ -250,9 +250,9 @@ async fn jobs_that_run_at_the_same_time_have_separate_lines() {
 
 #[tokio::test(start_paused = true)]
 async fn a_call_and_a_sweep_carry_theirs() {
-    let (world, emma) = World::with_emma();
-    world.sandbox.inject(Fault::on("POST", PASS, throttle("3")));
-    let (answer, log) = logged("firstpass=debug", world.create_tap(&emma.to_string())).await;
+    let (app, emma) = TestApp::with_emma();
+    app.sandbox.inject(Fault::on("POST", PASS_PATH, throttle("3")));
+    let (answer, log) = capture_log("firstpass=debug", app.create_tap(&emma.to_string())).await;
     assert_eq!(answer.0, 201);
     let lines = own(&log);
     let audit = lines.last().unwrap();
@@ -264,9 +264,9 @@ async fn a_call_and_a_sweep_carry_theirs() {
 
     let (mut tenant, _) = tenant_with_emma();
     let group = tenant.add_group(Group::named("On demand")).to_string();
-    let world = World::new(tenant, &[("ON_DEMAND_GROUP_ID", &group)]);
-    world.sandbox.inject(Fault::on("GET", "/users", throttle("3")));
-    let (swept, log) = logged("firstpass=debug", world.host.fire_timer()).await;
+    let app = TestApp::new(tenant, &[("ON_DEMAND_GROUP_ID", &group)]);
+    app.sandbox.inject(Fault::on("GET", "/users", throttle("3")));
+    let (swept, log) = capture_log("firstpass=debug", app.host.fire_timer()).await;
     assert!(swept.is_success(), "{swept:?}");
     let lines = own(&log);
     assert_carry(&lines, &[("function", "SweepJoiners")]);
@@ -277,8 +277,8 @@ async fn a_call_and_a_sweep_carry_theirs() {
 
 #[tokio::test(start_paused = true)]
 async fn a_message_that_is_no_job_is_named_by_the_queues_id_and_never_by_its_own() {
-    let (world, _) = World::with_emma();
-    let (_, log) = logged("firstpass=debug", world.host.deliver("not a user", 2)).await;
+    let (app, _) = TestApp::with_emma();
+    let (_, log) = capture_log("firstpass=debug", app.host.deliver("not a user", 2)).await;
     let lines = own(&log);
     assert_eq!(events(&lines), ["alert"], "{log}");
     let id = field(lines[0], "message_id").unwrap();
@@ -287,6 +287,6 @@ async fn a_message_that_is_no_job_is_named_by_the_queues_id_and_never_by_its_own
 
     let named =
         json!({"Data": {"msg": "not a user"}, "Metadata": {"DequeueCount": "2", "Id": "\"Emma Brooks\""}});
-    let (_, log) = logged("firstpass=debug", world.host.post("OnGroupAdd", named.to_string())).await;
+    let (_, log) = capture_log("firstpass=debug", app.host.post("OnGroupAdd", named.to_string())).await;
     assert!(events(&own(&log)) == ["alert"] && !log.contains("Emma"), "{log}");
 }

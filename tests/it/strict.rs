@@ -229,7 +229,7 @@ async fn a_mail_in_mime_is_base64() {
     let graph = Graph::new();
     let send = "/users/welcome@contoso.example/sendMail";
     let plain: &[(&str, &str)] = &[("content-type", "text/plain")];
-    let reply = graph.send("POST", send, plain, "Hello, world").await;
+    let reply = graph.send("POST", send, plain, "Hello, app").await;
     assert_eq!((reply.error().0, reply.error().1), (400, "ErrorMimeContentInvalidBase64String"));
     assert_eq!(graph.send("POST", send, plain, "SGVsbG8=").await.status, 501);
 }

@@ -5,7 +5,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use crate::{
-    helpers::{World, tenant_with_emma},
+    helpers::{TestApp, tenant_with_emma},
     strict::{ASSIGNMENTS, Graph, POLICY},
 };
 
@@ -153,18 +153,18 @@ async fn the_identity_endpoint_checks_what_app_service_checks() {
 async fn firstpass_needs_each_of_its_permissions() {
     for permission in Permission::ALWAYS_REQUIRED {
         let (tenant, emma) = tenant_with_emma();
-        let world = World::new(tenant, &[]);
-        world.sandbox.edit(|tenant| {
+        let app = TestApp::new(tenant, &[]);
+        app.sandbox.edit(|tenant| {
             let team = tenant.add_group(Group::named("Team"));
             tenant.add_member(team, emma);
             tenant.granted.remove(&permission);
         });
-        let end = world.deliver(emma).await;
+        let end = app.run_job(emma).await;
         assert!(["failed", "blocked"].contains(&end.outcome.as_str()), "{}: {end:?}", permission.name());
         assert!(end.why.contains("403") || end.why.contains("hidden"), "{end:?}");
-        assert_eq!((world.sandbox.passes(), world.pass_mails()), (vec![], vec![]), "{}", permission.name());
-        world.sandbox.edit(|tenant| tenant.granted.insert(permission));
-        world.later(chrono::TimeDelta::minutes(10));
-        assert_eq!(world.deliver(emma).await.outcome, "delivered", "{}: granted since", permission.name());
+        assert_eq!((app.sandbox.passes(), app.pass_mails()), (vec![], vec![]), "{}", permission.name());
+        app.sandbox.edit(|tenant| tenant.granted.insert(permission));
+        app.advance(chrono::TimeDelta::minutes(10));
+        assert_eq!(app.run_job(emma).await.outcome, "delivered", "{}: granted since", permission.name());
     }
 }

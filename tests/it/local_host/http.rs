@@ -161,18 +161,18 @@ async fn a_call_is_over_after_230_seconds_and_the_function_goes_on() {
 #[tokio::test(start_paused = true)]
 async fn firstpass_runs_on_the_local_host() {
     let (tenant, emma) = tenant_with_emma();
-    let world = World::new(tenant, &[]);
-    let storage = Storage::new(world.sandbox.clock());
-    let worker = Arc::new(Embedded::new(host::router(Ok(world.app.clone()))));
+    let test_app = TestApp::new(tenant, &[]);
+    let storage = Storage::new(test_app.sandbox.clock());
+    let worker = Arc::new(Embedded::new(host::router(Ok(test_app.app.clone()))));
     let host = FunctionsHost::start(app(&[("SWEEP_SCHEDULE", "0 30 5 * * *")]), worker, storage.clone());
     let swept = host.log().invocation(|i| i.function == "SweepJoiners").await;
     assert!(swept.is_success(), "{swept:?}");
     storage.wait_until_empty(QUEUE).await;
-    world.assert_newest_mail_opens(emma);
+    test_app.assert_newest_mail_has_live_code(emma);
     let uri = format!("/api/CreateTap?code={}", host.keys().master);
     let (status, kind, body) =
         send(&host, "POST", &uri, &[JSON], &json!({"UserName": emma}).to_string()).await;
     assert_eq!((status, kind), (201, json!("application/json")));
     let body: Value = serde_json::from_str(&body).unwrap();
-    assert_eq!(body["temporaryAccessPass"], world.live_code(emma).unwrap());
+    assert_eq!(body["temporaryAccessPass"], test_app.live_code(emma).unwrap());
 }

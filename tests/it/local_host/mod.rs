@@ -32,7 +32,7 @@ use serde_json::{Value, json};
 use tokio::time::sleep;
 use tower::ServiceExt;
 
-use crate::helpers::{NOW, World, tenant_with_emma, time};
+use crate::helpers::{NOW, TestApp, tenant_with_emma, time};
 
 const QUEUE: &str = "pass-jobs";
 const POISON: &str = "pass-jobs-poison";

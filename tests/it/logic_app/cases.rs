@@ -1,4 +1,4 @@
-//! The cases: a tenant, what happens in it day by day, and a look at what the joiner has in the end.
+//! The cases of the comparison: the tenant, the events, and what the joiner has at the end.
 
 use std::collections::BTreeSet;
 
@@ -10,17 +10,16 @@ use firstpass_sandbox::tenant::{
 };
 use uuid::Uuid;
 
-use super::{Got, Silence, model::LogicApp};
-use crate::helpers::{NOW, World, escaped, refuse, time, to};
+use super::{Received, WithoutMail, model::LogicApp};
+use crate::helpers::{NOW, TestApp, fail_with, html_escaped, time, to_address};
 
-/// Who serves the joiners.
+/// The app that serves the joiners.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Flow {
     LogicApp,
     Firstpass,
 }
 
-/// What is special.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Case {
     Ordinary,
@@ -38,11 +37,11 @@ pub enum Case {
     Auckland,
 }
 
-/// The hire stamp, at one in the morning UTC as the post has it.
-const HIRE: &str = "2026-12-01T01:00:00Z";
-/// When both run, daily: the hour of the template's recurrence, in UTC.
+/// The hire date, at 01:00 UTC as in the post.
+const HIRE_DATE: &str = "2026-12-01T01:00:00Z";
+/// The time of the daily run, in UTC, as in the template's recurrence.
 const RUN_AT: NaiveTime = NaiveTime::from_hms_opt(17, 0, 0).expect("a time of day");
-/// When a joiner sits down, on their own clock.
+/// The joiner's local time of the sign-in.
 const SIGN_IN_AT: NaiveTime = NaiveTime::from_hms_opt(9, 30, 0).expect("a time of day");
 
 impl Case {
@@ -62,8 +61,8 @@ impl Case {
         Self::Auckland,
     ];
 
-    /// What it is, and why it comes out so there.
-    pub fn words(self) -> (&'static str, &'static str) {
+    /// The texts for the table: the case, and the reason for the Logic App's result.
+    pub fn texts(self) -> (&'static str, &'static str) {
         match self {
             Self::Ordinary => {
                 ("Nothing special: a joiner in London", "It opens when it is made and lasts 10,080 minutes.")
@@ -115,7 +114,7 @@ impl Case {
         }
     }
 
-    /// Where the Logic App stops, in its run history.
+    /// The action of the Logic App that fails.
     fn failing_action(self) -> Option<&'static str> {
         match self {
             Self::MailDown | Self::NoAddress => Some("SendMail"),
@@ -142,44 +141,44 @@ impl Case {
     }
 
     fn day_one(self) -> NaiveDate {
-        let hired = time(HIRE).date_naive();
+        let hired = time(HIRE_DATE).date_naive();
         if self == Self::Moved { hired + TimeDelta::days(3) } else { hired }
     }
 
-    /// That time of day on day one, where the joiner is.
+    /// A local time on day one.
     fn on_day_one(self, at: NaiveTime) -> DateTime<Utc> {
         self.zone().from_local_datetime(&self.day_one().and_time(at)).unwrap().to_utc()
     }
 }
 
-/// A tenant in the middle of a case.
+/// A tenant during a case.
 struct Setup {
     case: Case,
     flow: Flow,
-    world: World,
+    app: TestApp,
     logic_app: LogicApp,
     joiners: Vec<Uuid>,
-    /// Whether there was a working pass after a run whose code no mail has.
+    /// Whether there was a working pass after a run whose code is in no mail.
     left_unknown: bool,
     /// Actions of the Logic App that failed.
     failed: BTreeSet<&'static str>,
 }
 
-/// Plays `case` with `flow`, to half past nine on day one.
-pub async fn play(case: Case, flow: Flow) -> Got {
+/// Runs `case` with `flow` until 09:30 on day one.
+pub async fn run(case: Case, flow: Flow) -> Received {
     let mut setup = Setup::new(case, flow);
     match case {
-        Case::ReplayedEvent => return setup.replay_event().await,
+        Case::ReplayedEvent => return setup.repeat_event().await,
         Case::MailDown => {
-            setup.world.sandbox.inject(Fault::on("POST", "sendMail", refuse(500)).always());
-            setup.run_until(|setup| setup.world.count("POST", "sendMail") > 0).await;
-            setup.world.sandbox.clear_faults();
+            setup.app.sandbox.inject(Fault::on("POST", "sendMail", fail_with(500)).always());
+            setup.run_until(|setup| setup.app.count_requests("POST", "sendMail") > 0).await;
+            setup.app.sandbox.clear_faults();
         }
         Case::Moved => {
-            setup.run_until(|setup| !setup.world.pass_mails().is_empty()).await;
+            setup.run_until(|setup| !setup.app.pass_mails().is_empty()).await;
             setup.change(|person| person.hire_date = person.hire_date.map(|date| date + TimeDelta::days(3)));
         }
-        Case::Late => setup.advance_to(time(HIRE) - TimeDelta::hours(53)),
+        Case::Late => setup.advance_to(time(HIRE_DATE) - TimeDelta::hours(53)),
         _ => {}
     }
     let sign_in = case.on_day_one(SIGN_IN_AT);
@@ -187,9 +186,9 @@ pub async fn play(case: Case, flow: Flow) -> Got {
     setup.advance_to(sign_in);
     if flow == Flow::LogicApp {
         let failed: Vec<_> = setup.failed.iter().copied().collect();
-        assert_eq!(failed, Vec::from_iter(case.failing_action()), "{case:?} fails for another reason");
+        assert_eq!(failed, Vec::from_iter(case.failing_action()), "{case:?}");
     }
-    setup.verdict()
+    setup.received_by_all()
 }
 
 impl Setup {
@@ -204,7 +203,7 @@ impl Setup {
         let joiners: Vec<Uuid> = (1..=count)
             .map(|i| {
                 let mut person = Person::named(&format!("Emma Brooks{i}"))
-                    .hire_date(time(HIRE))
+                    .hire_date(time(HIRE_DATE))
                     .usage_location(case.country())
                     .manager(manager);
                 if case == Case::NoManager {
@@ -224,32 +223,32 @@ impl Setup {
         let settings =
             [("ON_DEMAND_GROUP_ID", on_demand.to_string()), ("TIME_ZONE", case.zone().name().to_owned())];
         let settings = settings.each_ref().map(|(name, value)| (*name, value.as_str()));
-        let mut world = World::new(tenant, &settings);
+        let mut app = TestApp::new(tenant, &settings);
         if flow == Flow::LogicApp {
-            // As in Microsoft's samples; Graph takes it.
-            world = world.forgiving("body.saveToSentItems: a string is not of type 'Edm.Boolean'");
+            // Microsoft's samples send a string too, and Graph accepts it.
+            app = app.allow_schema_problem("body.saveToSentItems: a string is not of type 'Edm.Boolean'");
         }
-        let mut logic_app = LogicApp::new(&world.sandbox, group);
+        let mut logic_app = LogicApp::new(&app.sandbox, group);
         if case == Case::DefaultPolicyHeeded {
             logic_app.lifetime_minutes = 480;
         }
-        Self { case, flow, world, logic_app, joiners, left_unknown: false, failed: BTreeSet::new() }
+        Self { case, flow, app, logic_app, joiners, left_unknown: false, failed: BTreeSet::new() }
     }
 
     fn next_run(&self) -> DateTime<Utc> {
-        let now = self.world.sandbox.now();
+        let now = self.app.sandbox.now();
         let today = now.date_naive().and_time(RUN_AT).and_utc();
         if today > now { today } else { today + TimeDelta::days(1) }
     }
 
     fn advance_to(&self, at: DateTime<Utc>) {
-        self.world.later(at - self.world.sandbox.now());
+        self.app.advance(at - self.app.sandbox.now());
     }
 
-    /// Daily runs, until `is_enough`.
-    async fn run_until(&mut self, is_enough: impl Fn(&Self) -> bool) {
+    /// Runs daily until `condition` holds.
+    async fn run_until(&mut self, condition: impl Fn(&Self) -> bool) {
         for _ in 0..30 {
-            if is_enough(self) {
+            if condition(self) {
                 return;
             }
             self.advance_to(self.next_run());
@@ -258,84 +257,84 @@ impl Setup {
                     let ends = self.logic_app.run().await;
                     self.failed.extend(ends.into_iter().filter_map(|end| Some(end.err()?.0)));
                 }
-                Flow::Firstpass => drop(self.world.sweep().await),
+                Flow::Firstpass => drop(self.app.sweep().await),
             }
             self.left_unknown |= self.has_unknown_pass();
         }
-        panic!("{:?}: it never came to that", self.case);
+        panic!("{:?}: the condition does not hold after 30 runs", self.case);
     }
 
-    /// Somebody is added to the on-demand group, and the event comes again after two minutes and an hour.
-    async fn replay_event(self) -> Got {
+    /// Sends a group event three times: at once, after two minutes and after an hour.
+    async fn repeat_event(self) -> Received {
         let joiner = self.joiners[0];
-        let upn = self.world.sandbox.edit(|tenant| tenant.users[&joiner].user_principal_name.clone());
+        let upn = self.app.sandbox.edit(|tenant| tenant.users[&joiner].user_principal_name.clone());
         for wait in [0, 2, 60] {
-            self.world.later(TimeDelta::minutes(wait));
+            self.app.advance(TimeDelta::minutes(wait));
             match self.flow {
                 Flow::LogicApp => self.logic_app.serve(&upn).await.unwrap(),
-                Flow::Firstpass => drop(self.world.add_to_group(joiner).await),
+                Flow::Firstpass => drop(self.app.run_group_add_job(joiner).await),
             }
         }
-        match self.got(joiner) {
-            Got::WorkingCode { mails, .. } => Got::WorkingCodeAtOnce { mails },
+        match self.received(joiner) {
+            Received::WorkingCode { mails, .. } => Received::WorkingCodeAtOnce { mails },
             other => other,
         }
     }
 
     fn change(&self, change: impl Fn(&mut Person)) {
-        self.world.sandbox.edit(|tenant| self.joiners.iter().for_each(|id| tenant.change(*id, &change)));
+        self.app.sandbox.edit(|tenant| self.joiners.iter().for_each(|id| tenant.change(*id, &change)));
     }
 
-    /// What all joiners have, or how many of them have a working code.
-    fn verdict(&self) -> Got {
-        let all: Vec<Got> = self.joiners.iter().map(|joiner| self.got(*joiner)).collect();
-        let served = all.iter().filter(|got| matches!(got, Got::WorkingCode { .. })).count();
-        match all.iter().all(|got| *got == all[0]) {
+    /// What every joiner has, or how many have a working code.
+    fn received_by_all(&self) -> Received {
+        let all: Vec<Received> = self.joiners.iter().map(|joiner| self.received(*joiner)).collect();
+        let served = all.iter().filter(|received| matches!(received, Received::WorkingCode { .. })).count();
+        match all.iter().all(|received| *received == all[0]) {
             true => all[0],
-            false => Got::OnlySome { served, of: all.len() },
+            false => Received::OnlySome { served, of: all.len() },
         }
     }
 
-    fn got(&self, joiner: Uuid) -> Got {
+    fn received(&self, joiner: Uuid) -> Received {
         let mails = self.mails_to(joiner);
-        let Some(newest) = mails.last() else { return Got::Nothing(self.silence()) };
-        let now = self.world.sandbox.now();
-        let passes = self.world.sandbox.passes();
+        let Some(newest) = mails.last() else { return Received::Nothing(self.without_mail()) };
+        let now = self.app.sandbox.now();
+        let passes = self.app.sandbox.passes();
         let usable = passes.iter().find(|pass| pass.user == joiner && pass.is_usable(now));
         match usable.filter(|pass| shows(newest, pass.code.reveal())) {
             Some(pass) => {
                 let before = self.case.on_day_one(NaiveTime::MIN) - pass.opens_at;
-                Got::WorkingCode { mails: mails.len(), days_before: before.num_days().max(0) }
+                Received::WorkingCode { mails: mails.len(), days_before: before.num_days().max(0) }
             }
-            None => Got::DeadCode,
+            None => Received::ExpiredCode,
         }
     }
 
-    fn silence(&self) -> Silence {
-        match (self.left_unknown, self.world.alerts().is_empty()) {
-            (true, _) => Silence::WithAPassNobodyKnows,
-            (false, false) => Silence::WithAnAlert,
-            (false, true) => Silence::Complete,
+    fn without_mail(&self) -> WithoutMail {
+        match (self.left_unknown, self.app.alerts().is_empty()) {
+            (true, _) => WithoutMail::UnknownPass,
+            (false, false) => WithoutMail::Alert,
+            (false, true) => WithoutMail::NoTrace,
         }
     }
 
     /// The texts of the mails to a joiner's private address.
     fn mails_to(&self, joiner: Uuid) -> Vec<String> {
-        let address = self.world.sandbox.edit(|tenant| tenant.users[&joiner].other_mails.first().cloned());
-        let mails = self.world.pass_mails();
-        let theirs = mails.iter().filter(|mail| Some(to(mail)) == address.as_deref());
+        let address = self.app.sandbox.edit(|tenant| tenant.users[&joiner].other_mails.first().cloned());
+        let mails = self.app.pass_mails();
+        let theirs = mails.iter().filter(|mail| Some(to_address(mail)) == address.as_deref());
         theirs.map(|mail| mail["body"]["content"].as_str().unwrap().to_owned()).collect()
     }
 
     fn has_unknown_pass(&self) -> bool {
-        let (now, mails) = (self.world.sandbox.now(), self.world.sandbox.mails());
-        let passes = self.world.sandbox.passes();
+        let (now, mails) = (self.app.sandbox.now(), self.app.sandbox.mails());
+        let passes = self.app.sandbox.passes();
         let alive = passes.iter().filter(|pass| !pass.used && pass.closes_at() > now);
         alive.into_iter().any(|pass| !mails.iter().any(|mail| shows(mail.content(), pass.code.reveal())))
     }
 }
 
-/// Escaped or not: a reader sees the same.
+/// Whether the mail contains the code, escaped or not.
 fn shows(html: &str, code: &str) -> bool {
-    html.contains(code) || html.contains(&escaped(code))
+    html.contains(code) || html.contains(&html_escaped(code))
 }

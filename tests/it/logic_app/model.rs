@@ -1,8 +1,7 @@
-//! The Logic App that people use today, action by action as its template has them: what it asks of Graph, in which
-//! order, and what each action waits for.
+//! A model of the Logic App, with the actions of its template in their order.
 //!
-//! Left out is what makes no difference here: the template reads user details from `beta`, the model the same
-//! properties from v1.0; users are served one after the other, not side by side; the mail's text is shorter.
+//! Differences without effect: the model reads user details from v1.0 instead of `beta`, serves users one after the
+//! other instead of in parallel, and sends a shorter mail.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -12,9 +11,9 @@ use firstpass_sandbox::tenant::{Membership, Sandbox, Tenant, samples::SENDER};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::raw::{Caller, Reply};
+use crate::helpers::graph_caller::{Caller, Reply};
 
-/// Waits of the HTTP action's default retry policy: up to four, growing by 7.5 s, at most 45 s.
+/// The waits of the HTTP action's default retry policy, in seconds.
 const RETRIES: [f32; 4] = [7.5, 15.0, 30.0, 45.0];
 
 pub struct LogicApp {
@@ -26,7 +25,7 @@ pub struct LogicApp {
     pub lifetime_minutes: u32,
 }
 
-/// The action that failed. The run is over for this user; the run history has it, and nothing else happens.
+/// The action that failed, which ends the run for this user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Failed(pub &'static str);
 
@@ -36,11 +35,11 @@ impl LogicApp {
         Self { graph, sandbox: sandbox.clone(), group, lifetime_minutes: 10_080 }
     }
 
-    /// One run of the recurrence: `GetPreHires`, then `For_each`. A user who fails does not stop the others.
+    /// One run: `GetPreHires`, then `For_each`. A failure for one user does not stop the others.
     pub async fn run(&self) -> Vec<Result<(), Failed>> {
         let now = self.sandbox.now();
         self.sandbox.edit(|tenant| update_dynamic_group(tenant, self.group, now));
-        // The first page: the action has no pagination.
+        // Only the first page: the action has no pagination.
         let path = format!("/groups/{}/members", self.group);
         let members = match self.http("GetPreHires", Method::Get, &path, None).await {
             Ok(members) => members,
@@ -53,7 +52,7 @@ impl LogicApp {
         ends
     }
 
-    /// What is inside of `For_each`; also what runs when somebody is added to the on-demand group.
+    /// The actions inside `For_each`, which also run when a user is added to the on-demand group.
     pub async fn serve(&self, upn: &str) -> Result<(), Failed> {
         let passes = format!("/users/{upn}/authentication/temporaryAccessPassMethods");
         let listed = self.http("CheckForExistingTAP", Method::Get, &passes, None).await?;
@@ -74,7 +73,7 @@ impl LogicApp {
         self.http("SendMail", Method::Post, &path, Some(mail)).await.map(|_| ())
     }
 
-    /// An HTTP action with the default retry policy; anything but 2xx in the end is a failure.
+    /// An HTTP action with the default retry policy.
     async fn http(
         &self,
         action: &'static str,
@@ -85,21 +84,18 @@ impl LogicApp {
         let mut waits = RETRIES.into_iter();
         loop {
             let reply = self.graph.send(method, path, body.as_ref()).await;
-            let is_worth_a_retry =
-                reply.as_ref().is_none_or(|reply| matches!(reply.status, 408 | 429 | 500..));
+            let is_retryable = reply.as_ref().is_none_or(|reply| matches!(reply.status, 408 | 429 | 500..));
             match (reply, waits.next()) {
                 (Some(Reply { status: 200..300, body }), _) => return Ok(body),
-                (_, Some(wait)) if is_worth_a_retry => {
-                    tokio::time::sleep(Duration::from_secs_f32(wait)).await
-                }
+                (_, Some(wait)) if is_retryable => tokio::time::sleep(Duration::from_secs_f32(wait)).await,
                 _ => return Err(Failed(action)),
             }
         }
     }
 }
 
-/// `ComposeEmailBody`. Without an address `first(otherMails)` is taken to be empty text, which the mail is refused for;
-/// if it is an error, the run ends one action earlier, and `CreateTAP` has run in either case.
+/// `ComposeEmailBody`. Assumes that `first(otherMails)` of an empty list is empty text, so that the mail is refused. If it
+/// is an error instead, the run ends one action earlier, also after `CreateTAP`.
 fn compose(user: &Value, manager: &Value, pass: &Value) -> Value {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let content = format!(
@@ -118,13 +114,13 @@ fn compose(user: &Value, manager: &Value, pass: &Value) -> Value {
     })
 }
 
-/// Entra, with the rule from the post: a hire date five to seven days ahead, members only. In the Logic App's favour
-/// the group is always up to date.
+/// The rule of the dynamic group in the post: members with a hire date five to seven days ahead. The group is always up
+/// to date, which favours the Logic App.
 fn update_dynamic_group(tenant: &mut Tenant, group: Uuid, now: DateTime<Utc>) {
     let window = now + TimeDelta::days(5)..=now + TimeDelta::days(7);
-    let fits = tenant.users.values().filter(|person| !person.guest);
-    let fits = fits.filter(|person| person.hire_date.is_some_and(|date| window.contains(&date)));
-    let members: BTreeSet<Uuid> = fits.map(|person| person.id).collect();
+    let matching = tenant.users.values().filter(|person| !person.guest);
+    let matching = matching.filter(|person| person.hire_date.is_some_and(|date| window.contains(&date)));
+    let members: BTreeSet<Uuid> = matching.map(|person| person.id).collect();
     if let Some(group) = tenant.groups.get_mut(&group) {
         group.membership = Membership::Assigned(members);
     }

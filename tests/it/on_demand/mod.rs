@@ -1,9 +1,10 @@
-//! Somebody is added to the on-demand group, and gets a pass: whoever tells of it, in whatever form, however often.
+//! Passes on demand: a user is added to the group, and a notification or the group sync finds it.
 
 mod end_to_end;
-mod group;
-mod replays;
-mod shapes;
+mod group_sync;
+mod message_formats;
+mod redelivery;
+mod subscription;
 
 use std::sync::Arc;
 
@@ -13,35 +14,39 @@ use firstpass_sandbox::tenant::{Group, Permission, Person, Tenant, samples::SEND
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::helpers::{End, World, to};
+use crate::helpers::{JobEnd, TestApp, to_address};
 
-/// A company with an on-demand group and people who could be put into it.
-struct Office {
-    world: World,
+/// A tenant with people and an on-demand group. People are referred to by their index.
+struct GroupSetup {
+    app: TestApp,
     group: Uuid,
     people: Vec<Uuid>,
 }
 
-/// What became of a message and of all that it led to.
+/// The results of a message and of its jobs.
 #[derive(Debug, Default, PartialEq, Eq)]
-struct Course {
-    /// What was said of the message itself.
-    said: String,
-    /// How the jobs ended.
+struct Processed {
+    /// The log line of the message.
+    log: String,
     outcomes: Vec<String>,
 }
 
-impl Office {
-    /// So many people, of whom the first `members` are in the group.
-    fn of(people: usize, members: usize) -> Self {
-        Self::with(people, members, &[])
+impl GroupSetup {
+    /// The first `members` of `people` people are in the group.
+    fn new(people: usize, members: usize) -> Self {
+        Self::with_settings(people, members, &[])
     }
 
-    fn with(people: usize, members: usize, settings: &[(&str, &str)]) -> Self {
-        Self::on(people, members, settings, Arc::new(MemoryLedger::default()))
+    fn with_settings(people: usize, members: usize, settings: &[(&str, &str)]) -> Self {
+        Self::with_ledger(people, members, settings, Arc::new(MemoryLedger::default()))
     }
 
-    fn on(people: usize, members: usize, settings: &[(&str, &str)], ledger: Arc<dyn Ledger>) -> Self {
+    fn with_ledger(
+        people: usize,
+        members: usize,
+        settings: &[(&str, &str)],
+        ledger: Arc<dyn Ledger>,
+    ) -> Self {
         let mut tenant = Tenant::new(7);
         tenant.add_mailbox(Person::named("Welcome").user_principal_name(SENDER));
         let names = (0..people).map(|n| (format!("Person N{n}"), format!("n{n}@mail.example")));
@@ -52,44 +57,46 @@ impl Office {
         tenant.granted.insert(Permission::REQUIRED_FOR_NOTIFICATIONS);
         let group_setting = group.to_string();
         let settings = [&[("ON_DEMAND_GROUP_ID", group_setting.as_str())], settings].concat();
-        let world = World::on(tenant, &settings, ledger);
-        Self { world, group, people }
+        let app = TestApp::with_ledger(tenant, &settings, ledger);
+        Self { app, group, people }
     }
 
     fn add(&self, person: usize) {
-        self.world.sandbox.edit(|tenant| tenant.add_member(self.group, self.people[person]));
+        self.app.sandbox.edit(|tenant| tenant.add_member(self.group, self.people[person]));
     }
 
     fn remove(&self, person: usize) {
-        self.world.sandbox.edit(|tenant| tenant.remove_member(self.group, self.people[person]));
+        self.app.sandbox.edit(|tenant| tenant.remove_member(self.group, self.people[person]));
     }
 
-    /// Delivers a message, and all that comes out of it.
-    async fn tell(&self, message: &str) -> Course {
-        let answer = self.world.host.deliver(message, 1).await;
-        let mut course = Course { said: answer.log().to_owned(), outcomes: vec![] };
+    /// Delivers a message and its jobs.
+    async fn process(&self, message: &str) -> Processed {
+        let answer = self.app.host.deliver(message, 1).await;
+        let mut processed = Processed { log: answer.log().to_owned(), outcomes: vec![] };
         if answer.jobs().is_empty() {
-            course.outcomes.extend(Some(End::from(&answer).outcome).filter(|outcome| !outcome.is_empty()));
+            processed
+                .outcomes
+                .extend(Some(JobEnd::from(&answer).outcome).filter(|outcome| !outcome.is_empty()));
         }
-        self.work(answer.jobs(), &mut course).await;
-        course
+        self.run_jobs(answer.jobs(), &mut processed).await;
+        processed
     }
 
-    async fn work(&self, jobs: Vec<String>, course: &mut Course) {
+    async fn run_jobs(&self, jobs: Vec<String>, processed: &mut Processed) {
         let mut more = Vec::new();
-        self.world
+        self.app
             .host
             .work(jobs, |completed| {
                 more.extend(completed.answer.jobs());
-                course
+                processed
                     .outcomes
-                    .extend(Some(End::from(&completed).outcome).filter(|outcome| !outcome.is_empty()));
+                    .extend(Some(JobEnd::from(&completed).outcome).filter(|outcome| !outcome.is_empty()));
             })
             .await;
-        assert_eq!(more, [] as [&str; 0], "jobs lead to no other messages");
+        assert_eq!(more, [] as [&str; 0], "jobs create no messages");
     }
 
-    /// Graph's change notification, now.
+    /// Graph's change notification, with `delta` as the changed members.
     fn notification(&self, delta: Option<Value>) -> Value {
         let resource = format!("Groups/{}", self.group);
         let mut data = json!({
@@ -102,7 +109,7 @@ impl Office {
         json!({
             "changeType": "updated", "clientState": "firstpass", "resource": resource, "resourceData": data,
             "subscriptionId": Uuid::from_u128(8), "tenantId": Uuid::from_u128(9),
-            "subscriptionExpirationDateTime": self.world.sandbox.now() + TimeDelta::days(28),
+            "subscriptionExpirationDateTime": self.app.sandbox.now() + TimeDelta::days(28),
         })
     }
 
@@ -114,16 +121,16 @@ impl Office {
         json!({
             "specversion": "1.0", "id": Uuid::new_v4(), "type": "Microsoft.Graph.GroupUpdated",
             "source": "/tenants/t/applications/a", "subject": format!("Groups/{}", self.group),
-            "time": self.world.sandbox.now().to_rfc3339_opts(SecondsFormat::Millis, true),
+            "time": self.app.sandbox.now().to_rfc3339_opts(SecondsFormat::Millis, true),
             "datacontenttype": "application/json", "data": self.notification(delta),
         })
         .to_string()
     }
 
-    /// Who got a mail with a pass, in the order of the mails.
+    /// The recipients of mails with a pass, in the order of the mails.
     fn mailed(&self) -> Vec<usize> {
-        let number = |mail: &Value| to(mail).strip_prefix('n')?.split('@').next()?.parse().ok();
-        self.world.pass_mails().iter().map(|mail| number(mail).expect("a person's address")).collect()
+        let number = |mail: &Value| to_address(mail).strip_prefix('n')?.split('@').next()?.parse().ok();
+        self.app.pass_mails().iter().map(|mail| number(mail).expect("a person's address")).collect()
     }
 
     fn sorted_mailed(&self) -> Vec<usize> {
@@ -132,10 +139,10 @@ impl Office {
         mailed
     }
 
-    /// They sign in with their pass.
-    fn signs_in(&self, person: usize) {
-        let passes = self.world.sandbox.passes();
+    /// Uses the person's pass.
+    fn sign_in(&self, person: usize) {
+        let passes = self.app.sandbox.passes();
         let pass = passes.iter().find(|pass| pass.user == self.people[person]).expect("a pass").id;
-        self.world.sandbox.edit(|tenant| tenant.use_pass(pass));
+        self.app.sandbox.edit(|tenant| tenant.use_pass(pass));
     }
 }

@@ -1,4 +1,4 @@
-//! Whether a request fits Graph's schema.
+//! Checks a request against the schema.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,29 +12,29 @@ use super::{
     value,
 };
 
-/// How many requests a batch may hold.
+/// The maximum number of requests in a batch.
 const BATCH_MAX: usize = 20;
 /// The fields of a request in a batch.
 const BATCH_FIELDS: [&str; 6] = ["id", "method", "url", "headers", "body", "dependsOn"];
 
-/// A request, alone or out of a batch.
+/// A single request or a part of a batch.
 #[derive(Clone, Default)]
-pub struct Sent {
+pub struct SentRequest {
     pub method: String,
-    /// Path and query below the version.
+    /// Path and query, without the version.
     pub url: String,
-    /// By name in lower case.
+    /// Names are in lower case.
     pub headers: BTreeMap<String, String>,
     pub body: Option<Value>,
 }
 
-/// What is wrong with a request in the journal, each problem with the request that has it.
+/// The problems of a recorded request, each with the method and URL it belongs to.
 pub fn problems(schema: &Schema, request: &Request) -> Vec<String> {
     let name = |method: &str, url: &str, why: String| format!("{method} {url}: {why}");
     let Some(url) = request.url.strip_prefix("/v1.0") else {
         return vec![name(&request.method, &request.url, "not of version v1.0".to_owned())];
     };
-    let mut sent = Sent {
+    let mut sent = SentRequest {
         method: request.method.clone(),
         url: url.to_owned(),
         headers: request.content.headers.clone(),
@@ -52,8 +52,8 @@ pub fn problems(schema: &Schema, request: &Request) -> Vec<String> {
     check(schema, &sent).into_iter().map(|why| name(&sent.method, &sent.url, why)).collect()
 }
 
-/// What is wrong with a single request.
-pub fn check(schema: &Schema, sent: &Sent) -> Vec<String> {
+/// The problems of a single request.
+pub fn check(schema: &Schema, sent: &SentRequest) -> Vec<String> {
     let mut problems = check_headers(sent);
     let (path, query) = sent.url.split_once('?').unwrap_or((&sent.url, ""));
     match (path::resolve(schema, path), Query::parse(query)) {
@@ -63,7 +63,7 @@ pub fn check(schema: &Schema, sent: &Sent) -> Vec<String> {
     problems
 }
 
-fn check_headers(sent: &Sent) -> Vec<String> {
+fn check_headers(sent: &SentRequest) -> Vec<String> {
     let mut problems = Vec::new();
     let kind = sent.headers.get("content-type").map(String::as_str).unwrap_or_default();
     if sent.body.is_some() && !kind.to_lowercase().starts_with("application/json") {
@@ -75,12 +75,18 @@ fn check_headers(sent: &Sent) -> Vec<String> {
     problems
 }
 
-fn check_call(schema: &Schema, sent: &Sent, place: &Place<'_>, query: &Query, problems: &mut Vec<String>) {
+fn check_call(
+    schema: &Schema,
+    sent: &SentRequest,
+    place: &Place<'_>,
+    query: &Query,
+    problems: &mut Vec<String>,
+) {
     if sent.method == "GET" {
         if matches!(place.kind, Kind::Action(_)) {
             problems.push("an action is called with POST".to_owned());
         }
-        // The annotation names the header; Graph's advanced-queries page says when it is needed.
+        // The annotation names the header; Graph's page on advanced queries says when it is required.
         if query.is_advanced()
             && place.limits.headers.contains("consistencylevel")
             && !sent.headers.contains_key("consistencylevel")
@@ -100,15 +106,18 @@ fn check_call(schema: &Schema, sent: &Sent, place: &Place<'_>, query: &Query, pr
 }
 
 fn check_method(method: &str, place: &Place<'_>) -> Option<&'static str> {
-    let is_ours = place.is_home;
     match (method, &place.kind) {
         ("GET", _) | ("POST", Kind::Action(_)) => None,
-        ("POST", Kind::Collection) if is_ours && !place.limits.forbid("Insertable") => None,
-        ("POST", _) => Some("nothing can be made here"),
-        ("PATCH", Kind::Object { .. }) if is_ours && !place.limits.forbid("Updatable") => None,
-        ("PATCH", _) => Some("nothing can be changed here"),
-        ("DELETE", Kind::Object { has_key: true }) if is_ours && !place.limits.forbid("Deletable") => None,
-        ("DELETE", _) => Some("nothing can be deleted here"),
+        ("POST", Kind::Collection) if place.owns_objects && !place.limits.forbid("Insertable") => None,
+        ("POST", _) => Some("POST is not supported here"),
+        ("PATCH", Kind::Object { .. }) if place.owns_objects && !place.limits.forbid("Updatable") => None,
+        ("PATCH", _) => Some("PATCH is not supported here"),
+        ("DELETE", Kind::Object { has_key: true })
+            if place.owns_objects && !place.limits.forbid("Deletable") =>
+        {
+            None
+        }
+        ("DELETE", _) => Some("DELETE is not supported here"),
         _ => Some("no such method"),
     }
 }
@@ -124,7 +133,7 @@ fn check_body(schema: &Schema, place: &Place<'_>, body: Option<&Value>, problems
     }
 }
 
-/// The case of parameters does not count: the schema has `Message`, Graph's documentation `message`.
+/// Parameter names are case-insensitive: the schema has `Message`, Graph's documentation `message`.
 fn check_parameters(schema: &Schema, action: &Action, sent: &Map<String, Value>, problems: &mut Vec<String>) {
     for (name, value) in sent {
         match action.parameters.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)) {
@@ -139,8 +148,8 @@ fn check_parameters(schema: &Schema, action: &Action, sent: &Map<String, Value>,
     }
 }
 
-/// What is wrong with a batch and the requests in it.
-pub fn check_batch(schema: &Schema, sent: &Sent) -> Vec<String> {
+/// The problems of a batch and of its parts.
+pub fn check_batch(schema: &Schema, sent: &SentRequest) -> Vec<String> {
     let mut problems = check_headers(sent);
     if sent.method != "POST" {
         problems.push("a batch is sent with POST".to_owned());
@@ -175,10 +184,10 @@ pub fn check_batch(schema: &Schema, sent: &Sent) -> Vec<String> {
     problems
 }
 
-fn part_of_batch(part: &Value) -> Sent {
+fn part_of_batch(part: &Value) -> SentRequest {
     let text = |name: &str| part[name].as_str().unwrap_or_default().to_owned();
     let headers = part["headers"].as_object().into_iter().flatten();
-    Sent {
+    SentRequest {
         method: text("method"),
         url: text("url"),
         headers: headers

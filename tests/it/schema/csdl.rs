@@ -1,4 +1,4 @@
-//! Graph's schema, as far as firstpass uses it: `tests/schema/graph-v1.0.excerpt.csdl`.
+//! The part of Graph's schema that firstpass uses: `tests/schema/graph-v1.0.excerpt.csdl`.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -7,7 +7,6 @@ use std::{
 
 use roxmltree::{Document, Node};
 
-/// The excerpt.
 pub static GRAPH: LazyLock<Schema> =
     LazyLock::new(|| Schema::parse(include_str!("../../schema/graph-v1.0.excerpt.csdl")));
 
@@ -22,13 +21,13 @@ pub struct Schema {
 #[derive(Default)]
 pub struct Type {
     base: Option<String>,
-    /// Members of an enumeration; none of any other type.
+    /// The members of an enumeration; `None` for other types.
     pub members: Option<Vec<String>>,
     properties: BTreeMap<String, TypeRef>,
     navigation: BTreeMap<String, Target>,
 }
 
-/// The type of a property or parameter: `Edm.String`, `user`.
+/// The type of a property or parameter, like `Edm.String` or `user`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TypeRef {
     pub name: String,
@@ -36,26 +35,26 @@ pub struct TypeRef {
     pub is_nullable: bool,
 }
 
-/// Where a path can lead: an entity set, a singleton or a navigation property.
+/// The target of a path segment: an entity set, a singleton or a navigation property.
 #[derive(Clone, Debug)]
 pub struct Target {
     pub of: TypeRef,
-    /// Whether what it holds lives there and nowhere else, and so is made there.
-    pub is_home: bool,
+    /// Whether it contains its objects, so that they are created and changed here.
+    pub owns_objects: bool,
     pub limits: Limits,
 }
 
-/// What the annotations say about a target.
+/// The restrictions that annotations put on a target.
 #[derive(Clone, Debug, Default)]
 pub struct Limits {
     forbidden: BTreeSet<String>,
     pub not_expandable: BTreeSet<String>,
-    /// Headers that reads may carry.
+    /// Headers that a read may have, in lower case.
     pub headers: BTreeSet<String>,
 }
 
 impl Limits {
-    /// Whether `Insertable`, `Updatable`, `Deletable` or `Expandable` is said to be false.
+    /// Whether `Insertable`, `Updatable`, `Deletable` or `Expandable` is false.
     pub fn forbid(&self, what: &str) -> bool {
         self.forbidden.contains(what)
     }
@@ -97,7 +96,7 @@ impl Schema {
         self.types.get(name)
     }
 
-    /// The type and all that it is derived from.
+    /// The type and its base types.
     fn lineage<'s>(&'s self, name: &str) -> impl Iterator<Item = &'s Type> + use<'s> {
         let mut next = self.types.get(name);
         std::iter::from_fn(move || {
@@ -111,12 +110,12 @@ impl Schema {
         name == from || self.lineage(name).any(|t| t.base.as_deref() == Some(from))
     }
 
-    /// A structural property that every object of the type has.
+    /// A structural property of the type.
     pub fn property(&self, of: &str, name: &str) -> Option<&TypeRef> {
         self.lineage(of).find_map(|t| t.properties.get(name))
     }
 
-    /// A structural property that an object may have: Graph takes those of derived types in `$select` without a cast.
+    /// A structural property of the type or of a derived type: Graph's `$select` accepts both without a cast.
     pub fn possible_property(&self, of: &str, name: &str) -> Option<&TypeRef> {
         let derived = self.types.keys().filter(|t| *t != of && self.is_derived(t, of));
         self.property(of, name).or_else(|| derived.into_iter().find_map(|t| self.property(t, name)))
@@ -179,12 +178,12 @@ impl Target {
         let is_set = node.tag_name().name() == "EntitySet";
         let of = TypeRef::parse(node, if is_set { "EntityType" } else { "Type" });
         let of = TypeRef { is_collection: is_set, ..of };
-        Self { of, is_home: true, limits: limits.cloned().unwrap_or_default() }
+        Self { of, owns_objects: true, limits: limits.cloned().unwrap_or_default() }
     }
 
     fn navigation(node: Node<'_, '_>, limits: Option<&Limits>) -> Self {
-        let is_home = node.attribute("ContainsTarget") == Some("true");
-        Self { of: TypeRef::parse(node, "Type"), is_home, limits: limits.cloned().unwrap_or_default() }
+        let owns_objects = node.attribute("ContainsTarget") == Some("true");
+        Self { of: TypeRef::parse(node, "Type"), owns_objects, limits: limits.cloned().unwrap_or_default() }
     }
 }
 
@@ -192,12 +191,12 @@ impl Action {
     fn parse(node: Node<'_, '_>) -> Self {
         let mut parameters =
             node.children().filter(Node::is_element).map(|p| (name(p), TypeRef::parse(p, "Type")));
-        let (_, bound_to) = parameters.next().expect("what the action is bound to");
+        let (_, bound_to) = parameters.next().expect("a binding parameter");
         Self { name: name(node), bound_to, parameters: parameters.collect() }
     }
 }
 
-/// By target, like `authentication/temporaryAccessPassMethods`.
+/// The restrictions by target, like `authentication/temporaryAccessPassMethods`.
 fn limits(document: &Document<'_>) -> BTreeMap<String, Limits> {
     let mut limits = BTreeMap::new();
     for annotations in document.descendants().filter(|n| n.tag_name().name() == "Annotations") {
@@ -227,7 +226,7 @@ fn name(node: Node<'_, '_>) -> String {
     node.attribute("Name").expect("a name").to_owned()
 }
 
-/// `user` of `graph.user` and `microsoft.graph.user`.
+/// The name without `graph.` or `microsoft.graph.`.
 pub fn short(name: &str) -> &str {
     name.strip_prefix("microsoft.").unwrap_or(name).strip_prefix("graph.").unwrap_or(name)
 }

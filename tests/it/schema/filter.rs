@@ -1,11 +1,11 @@
-//! `$filter`: comparisons, `in`, three functions on text, and what joins them. Anything else is reported.
+//! `$filter`: comparisons, `in`, three text functions and logical operators. Anything else is reported.
 
 use super::{
     csdl::{Schema, TypeRef},
     value::is_literal,
 };
 
-/// Reports what `text` asks of objects of the type `of` that they cannot answer.
+/// Checks a filter on objects of the type `of`.
 pub fn check(schema: &Schema, of: &str, text: &str) -> Result<(), String> {
     let tokens = tokens(text)?;
     let mut parser = Parser { schema, of, tokens: &tokens };
@@ -16,7 +16,7 @@ pub fn check(schema: &Schema, of: &str, text: &str) -> Result<(), String> {
     }
 }
 
-/// Quoted strings with their quotes, words, parentheses and commas.
+/// Splits into strings with their quotes, words, parentheses and commas.
 fn tokens(text: &str) -> Result<Vec<String>, String> {
     let mut tokens = Vec::new();
     let mut rest = text.trim_start();

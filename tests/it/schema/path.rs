@@ -1,28 +1,28 @@
-//! From a path to what it names.
+//! Resolves paths.
 
 use percent_encoding::percent_decode_str;
 
 use super::csdl::{Action, Limits, Schema, short};
 
-/// What a path names.
+/// The resource that a path names.
 pub struct Place<'s> {
     pub kind: Kind<'s>,
-    /// The type of the object, or of the objects.
+    /// The type of the object or objects.
     pub of: String,
-    /// Whether objects are made and changed here.
-    pub is_home: bool,
+    /// Whether objects are created and changed here.
+    pub owns_objects: bool,
     pub limits: &'s Limits,
 }
 
 pub enum Kind<'s> {
     Collection,
-    /// One object: of a collection by its key, or the only one there is.
+    /// A single object, in a collection or not.
     Object {
         has_key: bool,
     },
     /// A structural property.
     Property,
-    /// The number of objects.
+    /// `$count`.
     Count,
     Action(&'s Action),
 }
@@ -32,7 +32,7 @@ enum Segment {
     Key(String),
 }
 
-/// Walks from an entity set or singleton, a segment at a time.
+/// Resolves a path segment by segment.
 pub fn resolve<'s>(schema: &'s Schema, path: &str) -> Result<Place<'s>, String> {
     let mut segments = segments(path)?.into_iter();
     let Some(Segment::Name(first)) = segments.next() else {
@@ -42,7 +42,7 @@ pub fn resolve<'s>(schema: &'s Schema, path: &str) -> Result<Place<'s>, String> 
         format!("no entity set or singleton '{first}' (if Graph has it, add it to tests/schema/excerpt.py)")
     })?;
     let kind = if root.of.is_collection { Kind::Collection } else { Kind::Object { has_key: false } };
-    let place = Place { kind, of: root.of.name.clone(), is_home: true, limits: &root.limits };
+    let place = Place { kind, of: root.of.name.clone(), owns_objects: true, limits: &root.limits };
     segments.try_fold(place, |place, segment| place.step(schema, segment))
 }
 
@@ -88,8 +88,8 @@ impl<'s> Place<'s> {
                 true => Kind::Collection,
                 false => Kind::Object { has_key: false },
             };
-            let (of, is_home, limits) = (target.of.name.clone(), target.is_home, &target.limits);
-            return Ok(Self { kind, of, is_home, limits });
+            let (of, owns_objects, limits) = (target.of.name.clone(), target.owns_objects, &target.limits);
+            return Ok(Self { kind, of, owns_objects, limits });
         }
         if let Some(property) = schema.property(&self.of, name) {
             return Ok(Self { kind: Kind::Property, of: property.name.clone(), ..self });
@@ -108,7 +108,7 @@ fn is_cast(name: &str) -> bool {
     name.starts_with("microsoft.graph.") || name.starts_with("graph.")
 }
 
-/// Split first, decoded then: an encoded slash is part of a key. `users('key')` is two segments.
+/// Splits before decoding, as an encoded slash is part of a key. `users('key')` is two segments.
 fn segments(path: &str) -> Result<Vec<Segment>, String> {
     let relative = path.strip_prefix('/').ok_or_else(|| format!("'{path}' does not begin with a slash"))?;
     let mut segments = Vec::new();
@@ -131,7 +131,7 @@ fn segments(path: &str) -> Result<Vec<Segment>, String> {
     Ok(segments)
 }
 
-/// The text of an OData string.
+/// The value of an OData string literal.
 pub fn unquoted(text: &str) -> Option<String> {
     let inner = text.strip_prefix('\'')?.strip_suffix('\'')?;
     (!inner.replace("''", "").contains('\'')).then(|| inner.replace("''", "'"))

@@ -8,6 +8,7 @@ use super::{
     path::{Kind, Place},
 };
 
+/// Options that only collections have.
 const FOR_LISTS: [&str; 7] = ["$filter", "$top", "$count", "$orderby", "$search", "$skiptoken", "$skipToken"];
 
 /// The options of a request, decoded.
@@ -40,20 +41,20 @@ impl Query {
         self.0.iter().find(|(option, _)| option == name).map(|(_, value)| value.as_str())
     }
 
-    /// Whether the answer comes from the index that is only eventually consistent.
+    /// Whether this is an advanced query, which needs eventual consistency.
     pub fn is_advanced(&self) -> bool {
         self.get("$count") == Some("true") || self.get("$search").is_some()
     }
 
-    /// Reports what a read of `place` cannot answer.
+    /// Checks the options of a read of `place`.
     pub fn check(&self, schema: &Schema, place: &Place<'_>, problems: &mut Vec<String>) {
         for (name, value) in &self.0 {
             if FOR_LISTS.contains(&name.as_str()) && !matches!(place.kind, Kind::Collection | Kind::Count) {
                 problems.push(format!("the query option '{name}' is for lists, and this is one object"));
                 continue;
             }
-            let verdict = check_option(schema, place, name, value);
-            problems.extend(verdict.err().map(|why| format!("{name}: {why}")));
+            let result = check_option(schema, place, name, value);
+            problems.extend(result.err().map(|why| format!("{name}: {why}")));
         }
     }
 }
@@ -111,7 +112,7 @@ fn expand(schema: &Schema, place: &Place<'_>, term: &str) -> Result<(), String> 
     let inner = Place {
         kind: Kind::Collection,
         of: target.of.name.clone(),
-        is_home: target.is_home,
+        owns_objects: target.owns_objects,
         limits: &target.limits,
     };
     for option in options {
@@ -124,7 +125,7 @@ fn expand(schema: &Schema, place: &Place<'_>, term: &str) -> Result<(), String> 
     Ok(())
 }
 
-/// The parts of `text` between separators that are in no parentheses.
+/// Splits `text` at separators outside of parentheses.
 fn top_level(text: &str, separator: char) -> Vec<&str> {
     let mut depth = 0;
     text.split(|c| {

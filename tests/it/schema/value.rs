@@ -1,4 +1,4 @@
-//! Whether a value is of a type: in a body as JSON, in a filter as an OData literal.
+//! Checks the types of values: JSON in bodies, OData literals in filters.
 
 use chrono::{DateTime, NaiveDate, NaiveTime};
 use serde_json::{Map, Value};
@@ -9,7 +9,7 @@ use super::{
     path::unquoted,
 };
 
-/// Reports what of `value`, found at `at`, is not of the type `of`.
+/// Reports the parts of `value` at the path `at` that are not of the type `of`.
 pub fn check(schema: &Schema, at: &str, of: &TypeRef, value: &Value, problems: &mut Vec<String>) {
     match value {
         Value::Null if of.is_nullable && !of.is_collection => {}
@@ -41,7 +41,7 @@ fn check_named(schema: &Schema, at: &str, of: &TypeRef, value: &Value, problems:
     }
 }
 
-/// Reports every field that an object of the type `of` does not have, or not so.
+/// Reports every unknown field of an object of the type `of`, and every value of a wrong type.
 pub fn check_fields(
     schema: &Schema,
     at: &str,
@@ -59,7 +59,7 @@ pub fn check_fields(
     }
 }
 
-/// Whether `literal` can be compared with something of the type `of`.
+/// Whether `literal` is of the type `of`.
 pub fn is_literal(schema: &Schema, of: &TypeRef, literal: &str) -> bool {
     if literal == "null" {
         return of.is_nullable;
@@ -90,17 +90,17 @@ fn is_edm(name: &str, value: &Value) -> bool {
         "Edm.Date" => text.is_some_and(|text| text.parse::<NaiveDate>().is_ok()),
         "Edm.TimeOfDay" => text.is_some_and(|text| text.parse::<NaiveTime>().is_ok()),
         "Edm.DateTimeOffset" => text.is_some_and(|text| DateTime::parse_from_rfc3339(text).is_ok()),
-        // A type that no request of ours had so far says so, rather than letting anything pass.
+        // Types that no request has used yet are reported.
         _ => false,
     }
 }
 
-/// Graph does not mind the case: its own samples write `HTML` where the schema has `html`.
+/// Enumeration members are case-insensitive: Graph's samples have `HTML`, the schema has `html`.
 fn is_member(members: &[String], text: &str) -> bool {
     members.iter().any(|member| member.eq_ignore_ascii_case(text))
 }
 
-/// Never the value itself: it can be a code.
+/// Messages contain the kind of a value instead of the value, which can be a code.
 fn kind(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",

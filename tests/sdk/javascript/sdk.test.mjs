@@ -1,6 +1,6 @@
-// Microsoft's Graph client for JavaScript as a client of `firstpass sandbox`: every call that firstpass makes.
+// Microsoft's Graph client for JavaScript makes every call that firstpass makes to the sandbox.
 //
-// What is expected comes from `/sandbox/state`, which shows the tenant in plain JSON. SANDBOX_URL says where it listens.
+// Expected values come from `/sandbox/state`. SANDBOX_URL is the sandbox's URL.
 
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
@@ -16,11 +16,11 @@ import {
 
 const SANDBOX = new URL(process.env.SANDBOX_URL);
 const SENDER = "welcome@contoso.example";
-const NOBODY = "00000000-0000-0000-0000-000000000000";
+const UNKNOWN_USER = "00000000-0000-0000-0000-000000000000";
 const POLICY = "/policies/authenticationMethodsPolicy/authenticationMethodConfigurations/temporaryAccessPass";
 const ROLES = "/roleManagement/directory";
 
-/** One request to the sandbox's own port. */
+/** Sends a request to the sandbox's port. */
 function exchange(path, { method = "GET", headers = {}, body } = {}) {
   return new Promise((resolve, reject) => {
     const request = http.request({ host: SANDBOX.hostname, port: SANDBOX.port, path, method, headers }, (answer) => {
@@ -35,22 +35,22 @@ function exchange(path, { method = "GET", headers = {}, body } = {}) {
   });
 }
 
-/** A call of one of the sandbox's own endpoints. */
+/** Calls a control endpoint of the sandbox. */
 async function sandbox(method, path, body) {
   const answer = await exchange(path, { method, body: body && JSON.stringify(body) });
   assert.ok(answer.ok, `${method} ${path}: ${answer.status}`);
   return answer.status === 204 ? undefined : answer.json();
 }
 
-// The client takes nothing but https: it neither follows links nor shows its token elsewhere. So it is told that it
-// talks to Graph, and what it sends goes to the sandbox in Graph's place, as firstpass's own transport does it.
+// The client sends its token only to Graph, over https. So its requests are redirected to the sandbox here, as
+// firstpass's transport does.
 globalThis.fetch = (url, options = {}) => {
   const { host, pathname, search } = new URL(url);
   assert.equal(host, "graph.microsoft.com");
   return exchange(pathname + search, { ...options, headers: { ...Object.fromEntries(new Headers(options.headers)), host } });
 };
 
-/** Asks the sandbox's identity endpoint, as a managed identity does in App Service. */
+/** Gets a token from the sandbox's identity endpoint, as a managed identity does in App Service. */
 async function getAccessToken() {
   const path = "/msi/token?api-version=2019-08-01&resource=https://graph.microsoft.com";
   const answer = await exchange(path, { headers: { "x-identity-header": "sandbox" } });
@@ -61,7 +61,7 @@ const graph = Client.initWithMiddleware({ authProvider: { getAccessToken } });
 let state, users;
 
 before(async () => {
-  // By then every replica has everybody.
+  // All users have replicated by then.
   await sandbox("POST", "/sandbox/clock", { advance_seconds: 60 });
 });
 
@@ -72,8 +72,8 @@ beforeEach(async () => {
 
 afterEach(() => sandbox("DELETE", "/sandbox/faults"));
 
-/** Somebody without a pass, with a hire date and a manager who is a user. */
-function plainJoiner() {
+/** An enabled member with a hire date, a manager who is a user, and no pass. */
+function joinerWithoutPass() {
   const held = new Set(state.passes.map((pass) => pass.userId));
   return state.users.find(
     (user) =>
@@ -83,7 +83,7 @@ function plainJoiner() {
 }
 
 async function failure(call) {
-  const error = await call.then(() => assert.fail("that should have failed"), (error) => error);
+  const error = await call.then(() => assert.fail("the call must fail"), (error) => error);
   assert.ok(error instanceof GraphError, String(error));
   return error;
 }
@@ -96,8 +96,8 @@ async function allPages(first, headers = {}) {
   return found;
 }
 
-test("a user with $select", async () => {
-  const joiner = plainJoiner();
+test("a user is read with $select", async () => {
+  const joiner = joinerWithoutPass();
   const user = await graph.api(`/users/${joiner.id}`).select(["id", "employeeHireDate", "otherMails"]).get();
   assert.deepEqual(Object.keys(user).sort(), ["@odata.context", "employeeHireDate", "id", "otherMails"]);
   assert.equal(user["@odata.context"],
@@ -106,7 +106,7 @@ test("a user with $select", async () => {
   assert.deepEqual(user.otherMails, joiner.otherMails);
 });
 
-test("a user by name, with defaults", async () => {
+test("a user is read by name with default properties", async () => {
   for (const joiner of state.users) {
     const user = await graph.api(`/users/${encodeURIComponent(joiner.userPrincipalName)}`).get();
     assert.equal(user.id, joiner.id);
@@ -114,7 +114,7 @@ test("a user by name, with defaults", async () => {
   }
 });
 
-test("a manager is a user or a contact or missing", async () => {
+test("a manager is a user, a contact or missing", async () => {
   const kinds = {};
   for (const user of state.users) {
     kinds[user.manager === null ? "none" : users.has(user.manager) ? "user" : "contact"] = user;
@@ -127,7 +127,7 @@ test("a manager is a user or a contact or missing", async () => {
   assert.match(error.message, /'manager'/);
 });
 
-test("joiners by hire date on many pages", async () => {
+test("joiners are filtered by hire date over many pages", async () => {
   const day = 86_400_000;
   const stamp = (at) => new Date(at).toISOString().replace(/\.\d+Z$/, "Z");
   const now = Date.parse(state.now);
@@ -148,7 +148,7 @@ test("joiners by hire date on many pages", async () => {
   assert.deepEqual([error.statusCode, error.code], [400, "Request_UnsupportedQuery"]);
 });
 
-test("members of a group on many pages", async () => {
+test("members of a group are read over many pages", async () => {
   const group = state.groups.reduce((one, other) => (one.members.length > other.members.length ? one : other));
   const first = await graph.api(`/groups/${group.id}/members`).top(5).select("id,displayName").get();
   assert.equal(first.value.length, 5);
@@ -157,7 +157,7 @@ test("members of a group on many pages", async () => {
   assert.ok(found.every((member) => member["@odata.type"] === "#microsoft.graph.user"));
 });
 
-test("groups and roles of a user", async () => {
+test("groups and roles of a user are read", async () => {
   const kinds = new Set();
   for (const admin of state.users.filter((user) => user.privileged)) {
     const of = `/users/${admin.id}/transitiveMemberOf`;
@@ -176,15 +176,15 @@ test("groups and roles of a user", async () => {
   ]);
 });
 
-test("the policy", async () => {
+test("the policy is read", async () => {
   const policy = await graph.api(POLICY).get();
   assert.equal(policy["@odata.type"], "#microsoft.graph.temporaryAccessPassAuthenticationMethodConfiguration");
   assert.deepEqual([policy.id, policy.state], ["TemporaryAccessPass", "enabled"]);
   assert.ok(policy.minimumLifetimeInMinutes <= policy.maximumLifetimeInMinutes);
 });
 
-test("the life of a pass", async () => {
-  const passes = `/users/${plainJoiner().id}/authentication/temporaryAccessPassMethods`;
+test("a pass is created, listed and deleted", async () => {
+  const passes = `/users/${joinerWithoutPass().id}/authentication/temporaryAccessPassMethods`;
   assert.deepEqual((await graph.api(passes).get()).value, []);
   const made = await graph.api(passes).post({ isUsableOnce: true, lifetimeInMinutes: 60 });
   assert.equal(made["@odata.type"], "#microsoft.graph.temporaryAccessPassAuthenticationMethod");
@@ -201,7 +201,7 @@ test("the life of a pass", async () => {
   assert.match(error.message, /^Invalid LifetimeInMinutes specified/);
 });
 
-test("a mail", async () => {
+test("a mail is sent", async () => {
   const mail = (address) => ({
     message: {
       subject: `From JavaScript ${randomUUID()}`,
@@ -212,74 +212,74 @@ test("a mail", async () => {
     saveToSentItems: false,
   });
   const sent = mail("emma@mail.example");
-  assert.ok(!(await graph.api(`/users/${SENDER}/sendMail`).post(sent)), "202 says nothing");
+  assert.ok(!(await graph.api(`/users/${SENDER}/sendMail`).post(sent)), "a 202 has no body");
   const { mails } = await sandbox("GET", "/sandbox/state");
   assert.equal(mails.at(-1).subject, sent.message.subject);
   const error = await failure(graph.api(`/users/${SENDER}/sendMail`).post(mail("not an address")));
   assert.deepEqual([error.statusCode, error.code], [400, "ErrorInvalidRecipients"]);
 });
 
-test("a batch", async () => {
-  const joiner = plainJoiner();
+test("a batch is answered", async () => {
+  const joiner = joinerWithoutPass();
   // The client strips the host and not the version, so it is left out (msgraph-sdk-javascript issue 1178).
   const request = (path, options) => new Request(`https://graph.microsoft.com${path}`, options);
   const passes = `/users/${joiner.id}/authentication/temporaryAccessPassMethods`;
   const write = { method: "POST", headers: { "content-type": "application/json" }, body: '{"isUsableOnce":true}' };
   const content = new BatchRequestContent([
     { id: "user", request: request(`/users/${joiner.id}?$select=id`) },
-    { id: "nobody", request: request(`/users/${NOBODY}`) },
-    { id: "make", request: request(passes, write) },
+    { id: "unknown", request: request(`/users/${UNKNOWN_USER}`) },
+    { id: "create", request: request(passes, write) },
   ]);
   const answers = new BatchResponseContent(await graph.api("/$batch").post(await content.getContent()));
   const status = (id) => answers.getResponseById(id).status;
-  assert.deepEqual(["user", "nobody", "make"].map(status), [200, 404, 201]);
+  assert.deepEqual(["user", "unknown", "create"].map(status), [200, 404, 201]);
   assert.equal((await answers.getResponseById("user").json()).id, joiner.id);
-  const error = (await answers.getResponseById("nobody").json()).error;
+  const error = (await answers.getResponseById("unknown").json()).error;
   assert.equal(error.code, "Request_ResourceNotFound");
-  const made = await answers.getResponseById("make").json();
+  const made = await answers.getResponseById("create").json();
   assert.ok(made.temporaryAccessPass);
   await graph.api(`${passes}/${made.id}`).delete();
 });
 
-test("an error carries its names", async () => {
-  const mine = randomUUID();
-  const error = await failure(graph.api(`/users/${NOBODY}`).header("client-request-id", mine).get());
+test("an error has its code and request ids", async () => {
+  const clientRequestId = randomUUID();
+  const error = await failure(graph.api(`/users/${UNKNOWN_USER}`).header("client-request-id", clientRequestId).get());
   assert.deepEqual([error.statusCode, error.code], [404, "Request_ResourceNotFound"]);
   assert.match(error.requestId, /^[0-9a-f-]{36}$/);
   assert.equal(error.headers.get("request-id"), error.requestId);
-  assert.equal(error.headers.get("client-request-id"), mine);
-  assert.equal(JSON.parse(error.body).innerError["client-request-id"], mine);
+  assert.equal(error.headers.get("client-request-id"), clientRequestId);
+  assert.equal(JSON.parse(error.body).innerError["client-request-id"], clientRequestId);
   const { now } = await sandbox("GET", "/sandbox/clock");
-  const told = Date.parse(`${JSON.parse(error.body).innerError.date}Z`);
-  assert.ok(Math.abs(told - Date.parse(now)) < 60_000, `${told} and ${now}`);
+  const date = Date.parse(`${JSON.parse(error.body).innerError.date}Z`);
+  assert.ok(Math.abs(date - Date.parse(now)) < 60_000, `${date} and ${now}`);
 });
 
-test("without a token nothing is told", async () => {
-  const nobody = Client.initWithMiddleware({ authProvider: { getAccessToken: async () => "" } });
-  const error = await failure(nobody.api("/users").get());
+test("a request without a token is rejected", async () => {
+  const anonymous = Client.initWithMiddleware({ authProvider: { getAccessToken: async () => "" } });
+  const error = await failure(anonymous.api("/users").get());
   assert.deepEqual([error.statusCode, error.code], [401, "InvalidAuthenticationToken"]);
 });
 
-test("a permission that was taken away", async () => {
+test("a request without the permission is rejected", async () => {
   const granted = "/sandbox/permissions/User.Read.All";
   await sandbox("DELETE", granted);
-  const error = await failure(graph.api(`/users/${plainJoiner().id}`).get()).finally(() => sandbox("PUT", granted));
+  const error = await failure(graph.api(`/users/${joinerWithoutPass().id}`).get()).finally(() => sandbox("PUT", granted));
   assert.deepEqual([error.statusCode, error.code], [403, "Authorization_RequestDenied"]);
 });
 
-test("a throttled call is repeated by the client", async () => {
-  const joiner = plainJoiner();
+test("the client retries a throttled call", async () => {
+  const joiner = joinerWithoutPass();
   const fault = { method: "GET", path_contains: joiner.id, times: 2, kind: { throttle: { retry_after: "1" } } };
   await sandbox("POST", "/sandbox/faults", fault);
   const started = Date.now();
   assert.equal((await graph.api(`/users/${joiner.id}`).get()).id, joiner.id);
-  assert.ok(Date.now() - started >= 2000, "Retry-After was waited for, twice");
+  assert.ok(Date.now() - started >= 2000, "the client waits for Retry-After twice");
   const { requests } = await sandbox("GET", "/sandbox/state");
   assert.deepEqual(requests.slice(-3).map((request) => request.status), [429, 429, 200]);
 });
 
-test("a call that stays throttled fails in the end", async () => {
-  const joiner = plainJoiner();
+test("a call that stays throttled fails", async () => {
+  const joiner = joinerWithoutPass();
   const fault = { path_contains: joiner.id, times: 99, kind: { throttle: { retry_after: "0.2" } } };
   await sandbox("POST", "/sandbox/faults", fault);
   const error = await failure(graph.api(`/users/${joiner.id}`).get());

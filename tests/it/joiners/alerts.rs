@@ -1,0 +1,133 @@
+//! Alerts to the service desk: their content, and one alert per reason.
+
+use chrono::TimeDelta;
+use firstpass::ledger::{Purpose, State};
+use firstpass_sandbox::tenant::{Fault, FaultKind, Group, Person, Untargeted, roles};
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::helpers::{PASS_PATH, TestApp, fail_with, tenant_with_emma};
+
+/// The policy excludes the joiner, so Graph refuses every pass.
+fn app_with_refusing_policy() -> (TestApp, Uuid) {
+    let (mut tenant, emma) = tenant_with_emma();
+    tenant.policy.include.clear();
+    tenant.policy.untargeted = Untargeted::Refused;
+    (TestApp::new(tenant, &[]), emma)
+}
+
+/// Runs the sweep of the next day and returns the outcome of its job.
+async fn sweep_next_day(app: &TestApp) -> String {
+    app.advance(TimeDelta::days(1));
+    app.sweep().await.swap_remove(0).outcome
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_block_is_alerted_once_per_reason() {
+    let (app, emma) = app_with_refusing_policy();
+    for _ in 0..2 {
+        assert_eq!(sweep_next_day(&app).await, "blocked");
+        assert_eq!(app.alerts().len(), 1);
+    }
+    app.sandbox.edit(|tenant| tenant.policy.untargeted = Untargeted::Unusable);
+    assert_eq!(sweep_next_day(&app).await, "blocked");
+    assert_eq!(app.alerts().len(), 2, "an unusable pass is another reason");
+    app.sandbox.edit(|tenant| tenant.assign_role(emma, roles::GLOBAL_ADMINISTRATOR));
+    assert_eq!(sweep_next_day(&app).await, "blocked");
+    assert_eq!(app.alerts().len(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failed_call_does_not_repeat_an_alert() {
+    let (app, emma) = app_with_refusing_policy();
+    assert_eq!(sweep_next_day(&app).await, "blocked");
+    app.sandbox.inject(Fault::on("POST", PASS_PATH, FaultKind::LoseAnswer).times(2));
+    assert!(app.create_tap(&emma.to_string()).await.0 >= 500);
+    assert_eq!(sweep_next_day(&app).await, "blocked");
+    assert_eq!(app.alerts().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_alert_names_the_user_the_event_and_the_remedy() {
+    type Change = fn(&TestApp, Uuid);
+    let cases: [(Change, &str, &str, &str); 3] = [
+        (
+            |app, emma| app.sandbox.edit(|tenant| tenant.assign_role(emma, roles::GLOBAL_ADMINISTRATOR)),
+            "A user gets no pass",
+            "the account holds the role",
+            "Give this person their first sign-in in person",
+        ),
+        (
+            |app, emma| app.sandbox.edit(|tenant| tenant.change(emma, |p: &mut Person| p.hire_date = None)),
+            "A joiner's pass was revoked",
+            "pass revoked: the account has no hire date",
+            "set the hire date again",
+        ),
+        (
+            |app, emma| {
+                app.sandbox.edit(|tenant| tenant.delete_pass(emma));
+                app.sandbox.inject(Fault::on("POST", "sendMail", fail_with(400)).times(5));
+            },
+            "A job failed 5 times and is in the poison queue",
+            "Graph failed us while sending the mail",
+            "To do: read Graph",
+        ),
+    ];
+    for (change, headline, event, remedy) in cases {
+        let (app, emma) = TestApp::with_emma();
+        app.sweep().await;
+        change(&app, emma);
+        sweep_next_day(&app).await;
+        let alert = app.alerts().pop().as_ref().map(Value::to_string).unwrap_or_default();
+        let user_name = "emma.brooks@contoso.example";
+        for words in [headline, event, remedy, user_name, &emma.to_string()] {
+            assert!(alert.replace("&#x27;", "'").contains(words), "\"{words}\" is missing in {alert}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_block_is_recorded_and_keeps_an_earlier_delivery() {
+    for (delivered, failed, state) in
+        [(false, false, State::Blocked), (false, true, State::Blocked), (true, false, State::Delivered)]
+    {
+        let (app, emma) = TestApp::with_emma();
+        if failed {
+            app.sandbox.inject(Fault::on("POST", "sendMail", fail_with(400)));
+        }
+        if delivered || failed {
+            app.run_job(emma).await;
+        }
+        app.sandbox.edit(|tenant| tenant.assign_role(emma, roles::GLOBAL_ADMINISTRATOR));
+        assert_eq!(sweep_next_day(&app).await, "blocked");
+        let record = app.record(emma).await.unwrap();
+        assert_eq!(
+            (record.state, record.purpose),
+            (state, Purpose::Joiner),
+            "delivered: {delivered}, failed: {failed}"
+        );
+    }
+    let (mut tenant, emma) = tenant_with_emma();
+    tenant.assign_role(emma, roles::GLOBAL_ADMINISTRATOR);
+    let group = tenant.add_group(Group::named("On-demand access").members([emma]));
+    let app = TestApp::new(tenant, &[("ON_DEMAND_GROUP_ID", &group.to_string())]);
+    assert_eq!(app.run_group_add_job(emma).await.outcome, "blocked");
+    assert_eq!(app.record(emma).await.unwrap().purpose, Purpose::OnDemand);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sweep_that_keeps_failing_raises_an_alert() {
+    let (app, _) = TestApp::with_emma();
+    app.sandbox.inject(
+        Fault::on(
+            "GET",
+            "/users",
+            FaultKind::Fail { status: 403, code: "accessDenied".into(), message: "no".into() },
+        )
+        .always(),
+    );
+    for _ in 0..6 {
+        assert!(!app.host.fire_timer().await.is_success());
+    }
+    assert!(!app.alerts().is_empty(), "no alert after six failures");
+}

@@ -1,0 +1,8 @@
+//! Joiners, from the sweep to the mail.
+
+mod alerts;
+mod flow;
+mod interleavings;
+mod privileges;
+mod scope;
+mod zones;

@@ -1,0 +1,82 @@
+//! A ledger in memory with injected faults.
+
+use std::{fmt, sync::Arc};
+
+use async_trait::async_trait;
+use firstpass::ledger::{ETag, Ledger, LedgerError, MembershipSnapshot, Record, memory::MemoryLedger};
+use uuid::Uuid;
+
+/// The operations of a ledger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operation {
+    Read,
+    Write,
+    List,
+    Membership,
+    WriteMembership,
+}
+
+/// Decides which operations fail.
+#[async_trait]
+pub trait LedgerFault: fmt::Debug + Send + Sync {
+    /// Runs before the operation; an error replaces it.
+    async fn before(&self, _: Operation) -> Result<(), LedgerError> {
+        Ok(())
+    }
+
+    /// Runs after the operation; an error replaces its result.
+    fn after(&self, _: Operation, _succeeded: bool) -> Result<(), LedgerError> {
+        Ok(())
+    }
+}
+
+#[derive(Debug)]
+pub struct FaultyLedger<T> {
+    inner: MemoryLedger,
+    pub fault: T,
+}
+
+impl<T: LedgerFault> FaultyLedger<T> {
+    pub fn with_fault(fault: T) -> Arc<Self> {
+        Arc::new(Self { inner: MemoryLedger::default(), fault })
+    }
+
+    async fn call<R>(
+        &self,
+        operation: Operation,
+        work: impl Future<Output = Result<R, LedgerError>>,
+    ) -> Result<R, LedgerError> {
+        self.fault.before(operation).await?;
+        let result = work.await;
+        self.fault.after(operation, result.is_ok())?;
+        result
+    }
+}
+
+#[async_trait]
+impl<T: LedgerFault> Ledger for FaultyLedger<T> {
+    async fn read(&self, user: Uuid) -> Result<Option<(Record, ETag)>, LedgerError> {
+        self.call(Operation::Read, self.inner.read(user)).await
+    }
+
+    async fn write(&self, user: Uuid, record: &Record, expected: Option<&ETag>) -> Result<ETag, LedgerError> {
+        self.call(Operation::Write, self.inner.write(user, record, expected)).await
+    }
+
+    async fn list(&self) -> Result<Vec<(Uuid, Record)>, LedgerError> {
+        self.call(Operation::List, self.inner.list()).await
+    }
+
+    async fn membership(&self, group: Uuid) -> Result<Option<(MembershipSnapshot, ETag)>, LedgerError> {
+        self.call(Operation::Membership, self.inner.membership(group)).await
+    }
+
+    async fn write_membership(
+        &self,
+        group: Uuid,
+        membership: &MembershipSnapshot,
+        expected: Option<&ETag>,
+    ) -> Result<ETag, LedgerError> {
+        self.call(Operation::WriteMembership, self.inner.write_membership(group, membership, expected)).await
+    }
+}
