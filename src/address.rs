@@ -25,7 +25,7 @@ impl Address {
     }
 
     /// Whether both are the same mailbox; case never tells mailboxes apart in practice.
-    pub fn is(&self, other: &str) -> bool {
+    pub fn same_as(&self, other: &str) -> bool {
         self.0.as_str().eq_ignore_ascii_case(other.trim())
     }
 }

@@ -129,7 +129,7 @@ impl QueueService {
     ///
     /// # Errors
     /// When there can be no account of that name.
-    pub fn of_account(name: &str) -> Result<Self, String> {
+    pub fn for_account(name: &str) -> Result<Self, String> {
         account_url(name).map(|url| Self { url, access: QueueAccess::Identity { client_id: None } })
     }
 }

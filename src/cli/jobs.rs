@@ -109,7 +109,7 @@ pub fn run(options: &Options, env: &Environment) -> Result<(), String> {
 
 fn service(account: Option<&str>, env: &Environment) -> Result<QueueService, String> {
     match account {
-        Some(name) => QueueService::of_account(name).map_err(|what| format!("--account {what}")),
+        Some(name) => QueueService::for_account(name).map_err(|what| format!("--account {what}")),
         None => QueueService::read(env).map_err(|report| report.to_string())?.ok_or_else(|| {
             "where are the queues? Name the function app's storage account with --account (you are whom `az login` \
              says, with the role Storage Queue Data Contributor there), or set AzureWebJobsStorage as the function \
@@ -206,7 +206,7 @@ fn table(messages: &[QueueMessage]) -> String {
         let at = message.inserted.format("%Y-%m-%d %H:%M UTC").to_string();
         let why = match Subject::of(message).job {
             Some(job) => job.reason.to_string(),
-            None if message.plain().is_none() => "not base64".to_owned(),
+            None if message.decoded().is_none() => "not base64".to_owned(),
             None => "–".to_owned(),
         };
         table.add_row([at, whom(message), why, message.id.clone()]);
@@ -235,8 +235,8 @@ fn messages(messages: &[QueueMessage]) -> Vec<Value> {
             "users": users,
             "reason": subject.job.as_ref().map(|job| job.reason),
             "jobKey": subject.job.as_ref().map(|job| &job.key),
-            "isBase64": message.plain().is_some(),
-            "text": message.plain().unwrap_or_else(|| message.text.clone()),
+            "isBase64": message.decoded().is_some(),
+            "text": message.decoded().unwrap_or_else(|| message.text.clone()),
         })
     };
     messages.iter().map(described).collect()

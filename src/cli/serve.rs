@@ -47,7 +47,7 @@ pub fn run(
 /// What answers invocations. With settings that need attention, the report on them answers every invocation. The
 /// process stays up: the host would only restart it, and stop after three times without saying why.
 fn handler(env: &Environment, build: impl FnOnce(Settings) -> Result<Arc<App>, SettingsError>) -> Handler {
-    for name in Settings::lookalikes(env) {
+    for name in Settings::unknown_names(env) {
         tracing::warn!(
             event = "settings.unknown",
             name,

@@ -162,7 +162,7 @@ async fn sync(app: &App, group: Uuid, event: &MembershipEvent, sync_id: &str) ->
 }
 
 fn no_time(what: &'static str) -> Outcome {
-    GraphError::no_time(what).into()
+    GraphError::timed_out(what).into()
 }
 
 fn queued(messages: Vec<String>, said: String) -> Handled {

@@ -233,7 +233,7 @@ impl Record {
     }
 
     /// Writes down that the pass `pass_id` was taken back.
-    pub fn take_back(&mut self, pass_id: &str) {
+    pub fn record_revocation(&mut self, pass_id: &str) {
         self.state = State::Revoked;
         self.cause = Some("out-of-scope".into());
         self.delivered.take_if(|delivered| delivered.pass.pass_id == pass_id);

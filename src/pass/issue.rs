@@ -129,7 +129,7 @@ pub async fn issue_to_caller(
         window: plan.window,
         pass,
         delivery,
-        replaced: context.snapshot.passes.first().map(|pass| pass.is_alive(services.clock.now())),
+        replaced: context.snapshot.passes.first().map(|pass| pass.can_be_used(services.clock.now())),
         clamped: request.clamped(&context.snapshot.policy),
         deadline,
         user: context.snapshot.user,
@@ -148,7 +148,7 @@ impl Inputs {
     async fn read(services: &Services, job: &Job, pace: Pace, who: &mut String) -> Result<Self, Outcome> {
         let snapshot = match timeout(pace.snapshot, replication::snapshot(services, job)).await {
             Ok(snapshot) => snapshot,
-            Err(_) => Err(GraphError::no_time("reading the user").into()),
+            Err(_) => Err(GraphError::timed_out("reading the user").into()),
         };
         if let Ok(snapshot) = &snapshot {
             who.clone_from(&snapshot.user.user_principal_name);
@@ -292,7 +292,7 @@ impl<'a> JobContext<'a> {
                 break;
             };
             // Exchange may quote what it did not like.
-            error.message = code.redact(&error.message);
+            error.redact(code);
             let unclear = error.kind == GraphErrorKind::Ambiguous;
             maybe_sent |= unclear;
             if !unclear || send == MAX_SENDS {
@@ -346,7 +346,7 @@ impl<'a> JobContext<'a> {
         let outcome = Outcome::Revoked(why);
         self.tell(&outcome).await;
         if let Some(mut record) = self.record.clone() {
-            record.take_back(pass_id);
+            record.record_revocation(pass_id);
             self.write(record).await?;
         }
         Ok(outcome)

@@ -100,7 +100,7 @@ impl<'a> HeldLease<'a> {
             delivered.reissued = 0;
         }
         match posted {
-            Ok((pass, _)) if pass.usability(self.services.clock.now()) == Usability::Disabled => {
+            Ok((pass, _)) if pass.usability(self.services.clock.now()) == Usability::DisabledByPolicy => {
                 self.record.pass = Some(pass_record(&pass));
                 self.delete(&pass).await;
                 Err(self.block(Block::DisabledByPolicy).await)
@@ -140,7 +140,7 @@ impl<'a> HeldLease<'a> {
                     (cleared, self.touched) = (true, true);
                     // In time: whoever comes after us may have made what would be listed later.
                     let deleted = timeout_at(deadline, self.delete_what_stands_in_the_way()).await;
-                    if !deleted.unwrap_or_else(|_| Err(GraphError::no_time("making room for the pass")))? {
+                    if !deleted.unwrap_or_else(|_| Err(GraphError::timed_out("making room for the pass")))? {
                         return Err(error);
                     }
                 }
@@ -154,7 +154,7 @@ impl<'a> HeldLease<'a> {
         let now = self.services.clock.now();
         let mut deleted = false;
         for pass in self.services.graph.list_passes(self.user.id).await? {
-            if purpose_of(&self.record, &pass).is_some() || !pass.is_alive(now) {
+            if purpose_of(&self.record, &pass).is_some() || !pass.can_be_used(now) {
                 self.services.graph.delete_pass(self.user.id, &pass.id).await?;
                 deleted = true;
             }

@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use super::reader::{GUID_EXAMPLE, LIFETIMES, SettingsReader, guid, number, yes_or_no};
+use super::reader::{GUID_EXAMPLE, LIFETIMES, SettingsReader, boolean, guid, number};
 use crate::environment::Environment;
 
 /// A parameter of CreateTap. The first eleven are those of RealmJoin's runbook, whose users can move over.
@@ -33,7 +33,7 @@ pub enum ParameterType {
     /// A whole number.
     Number,
     /// `true` or `false`.
-    YesOrNo,
+    Boolean,
 }
 
 impl Parameter {
@@ -44,8 +44,8 @@ impl Parameter {
     const TABLE: [(Self, &'static str, ParameterType, bool); 14] = [
         (Self::UserName, "UserName", ParameterType::Text, true),
         (Self::LifetimeInMinutes, "LifetimeInMinutes", ParameterType::Number, true),
-        (Self::OneTimeUseOnly, "OneTimeUseOnly", ParameterType::YesOrNo, true),
-        (Self::NotifyUser, "NotifyUser", ParameterType::YesOrNo, true),
+        (Self::OneTimeUseOnly, "OneTimeUseOnly", ParameterType::Boolean, true),
+        (Self::NotifyUser, "NotifyUser", ParameterType::Boolean, true),
         (Self::EmailFrom, "EmailFrom", ParameterType::Text, false),
         (Self::ServiceDeskDisplayName, "ServiceDeskDisplayName", ParameterType::Text, false),
         (Self::ServiceDeskEmail, "ServiceDeskEmail", ParameterType::Text, false),
@@ -164,8 +164,8 @@ impl CreateTapSettings {
             open,
             lifetime_minutes: read
                 .or("CREATE_TAP_DEFAULT_LIFETIME_MINUTES", "240", 240, |text| number(text, LIFETIMES)),
-            one_time: read.or("CREATE_TAP_DEFAULT_ONE_TIME_USE_ONLY", "true", true, yes_or_no),
-            notify_user: read.or("CREATE_TAP_DEFAULT_NOTIFY_USER", "false", false, yes_or_no),
+            one_time: read.or("CREATE_TAP_DEFAULT_ONE_TIME_USE_ONLY", "true", true, boolean),
+            notify_user: read.or("CREATE_TAP_DEFAULT_NOTIFY_USER", "false", false, boolean),
             deliver: read.or("CREATE_TAP_DEFAULT_DELIVER", "response", Deliver::Response, |text| {
                 Deliver::parse(text).map_err(|what| format!("{what}: \"{text}\""))
             }),

@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use self::reader::SettingsReader;
 
-pub(crate) use self::reader::{LIFETIMES, https_page};
+pub(crate) use self::reader::{LIFETIMES, is_https_url};
 pub use self::{
     create_tap::{CreateTapSettings, Deliver, Parameter, ParameterType},
     partner_topic::PartnerTopic,
@@ -220,8 +220,8 @@ impl Settings {
             time_zone: read.or("TIME_ZONE", "Europe/Berlin", Tz::UTC, reader::time_zone),
             lifetime_minutes: read
                 .optional("PASS_LIFETIME_MINUTES", "480", |text| reader::number(text, reader::LIFETIMES)),
-            one_time: read.or("PASS_ONE_TIME", "true", true, reader::yes_or_no),
-            serve_disabled: read.or("SERVE_DISABLED", "true", true, reader::yes_or_no),
+            one_time: read.or("PASS_ONE_TIME", "true", true, reader::boolean),
+            serve_disabled: read.or("SERVE_DISABLED", "true", true, reader::boolean),
         };
         let service_desk = ServiceDesk {
             name: read.optional("SERVICE_DESK_NAME", "IT Service Desk", reader::text),
@@ -232,7 +232,7 @@ impl Settings {
             portal_url: read.optional(
                 "SERVICE_DESK_PORTAL_URL",
                 "https://help.contoso.com",
-                reader::web_page,
+                reader::https_url,
             ),
         };
         let language = read
@@ -264,7 +264,7 @@ impl Settings {
     }
 
     /// Names in `env` that look like settings of ours and are none: a misspelt setting is silently a default.
-    pub fn lookalikes(env: &Environment) -> Vec<String> {
+    pub fn unknown_names(env: &Environment) -> Vec<String> {
         const FAMILIES: [&str; 11] = [
             "ALERT_",
             "CREATE_TAP_",

@@ -53,7 +53,7 @@ impl PartnerTopic {
     }
 
     /// Whether both are the same topic.
-    pub fn is(&self, other: &Self) -> bool {
+    pub fn same_as(&self, other: &Self) -> bool {
         self.azure_subscription == other.azure_subscription
             && self.resource_group.eq_ignore_ascii_case(&other.resource_group)
             && self.name.eq_ignore_ascii_case(&other.name)
@@ -151,11 +151,11 @@ mod tests {
         assert_eq!(topic.to_string(), EXAMPLE);
         let other = "eventgrid:?Location=WestEurope&PartnerTopic=Firstpass-On-Demand&ResourceGroup=FIRST%70ASS\
                      &AzureSubscriptionId=0F9D6C1E-5B1A-4A53-9A40-3F5F2F0F7B11";
-        assert!(topic.is(&PartnerTopic::parse(other).unwrap()), "capitals and order mean nothing");
+        assert!(topic.same_as(&PartnerTopic::parse(other).unwrap()), "capitals and order mean nothing");
         for (part, instead) in
             [("0f9d", "1f9d"), ("=firstpass&", "=other&"), ("on-demand", "x"), ("west", "north")]
         {
-            assert!(!topic.is(&PartnerTopic::parse(&EXAMPLE.replace(part, instead)).unwrap()), "{part}");
+            assert!(!topic.same_as(&PartnerTopic::parse(&EXAMPLE.replace(part, instead)).unwrap()), "{part}");
         }
     }
 

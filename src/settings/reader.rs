@@ -190,7 +190,7 @@ where
     }
 }
 
-pub(super) fn yes_or_no(text: &str) -> Parsed<bool> {
+pub(super) fn boolean(text: &str) -> Parsed<bool> {
     parsed(&text.to_ascii_lowercase(), "true or false")
 }
 
@@ -228,8 +228,8 @@ pub(super) fn schedule(text: &str) -> Parsed<()> {
     }
 }
 
-pub(super) fn web_page(text: &str) -> Parsed<String> {
-    if https_page(text) {
+pub(super) fn https_url(text: &str) -> Parsed<String> {
+    if is_https_url(text) {
         Ok(text.to_owned())
     } else {
         Err(format!("is not an https:// address: \"{text}\""))
@@ -238,7 +238,7 @@ pub(super) fn web_page(text: &str) -> Parsed<String> {
 
 /// Whether `text` is an address that a mail may link to and show as it stands. What is before an `@` looks like a
 /// host and is none; a `\\` is read as `/` by some and not by others; and blanks make room for words.
-pub(crate) fn https_page(text: &str) -> bool {
+pub(crate) fn is_https_url(text: &str) -> bool {
     let is_plain =
         text.to_ascii_lowercase().strip_prefix("https://").is_some_and(|rest| !rest.starts_with('/'))
             && !text.contains(|c: char| c.is_whitespace() || c == '\\');

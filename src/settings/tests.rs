@@ -113,7 +113,7 @@ fn empty_is_not_set() {
 fn a_misspelt_setting_is_noticed() {
     let env =
         Environment::from_iter([("PASS_LIFETIME", "60"), ("PATH", "/bin"), ("SERVICE_DESK_NAME", "IT")]);
-    assert_eq!(Settings::lookalikes(&env), ["PASS_LIFETIME"]);
+    assert_eq!(Settings::unknown_names(&env), ["PASS_LIFETIME"]);
 }
 
 /// The host reads it, and would not run without it: what only we do not understand must not keep anybody from a pass.

@@ -70,8 +70,8 @@ async fn an_alert_says_who_it_is_about_what_happened_and_what_to_do() {
                 world.sandbox.inject(Fault::on("POST", "sendMail", refuse(400)).times(5));
             },
             "Given up after 5 tries",
-            "Graph failed us while sending the mail",
-            "To do: read Graph",
+            "Graph error while sending the mail",
+            "To do: correct the account",
         ),
     ];
     for (happens, headline, what_happened, what_to_do) in stories {

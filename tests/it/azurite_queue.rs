@@ -118,7 +118,7 @@ async fn what_was_given_up_is_listed_put_back_and_deleted() {
     let requeued = jobs(&by_key, &["requeue", &user.to_string().to_uppercase()]);
     assert!(requeued.status.success() && said(&requeued).contains("back on pass-jobs"), "{requeued:?}");
     let back = queue(&by_key, JOBS).peek().await.unwrap();
-    assert_eq!(back.iter().filter_map(|m| m.plain()).collect::<Vec<_>>(), [job.to_message()]);
+    assert_eq!(back.iter().filter_map(|m| m.decoded()).collect::<Vec<_>>(), [job.to_message()]);
 
     let junk = messages[2]["messageId"].as_str().unwrap();
     let rehearsed = jobs(&by_key, &["delete", junk]);
@@ -135,7 +135,7 @@ async fn what_was_given_up_is_listed_put_back_and_deleted() {
     let all = jobs(&by_key, &["requeue", "--all"]);
     assert!(all.status.success(), "{all:?}");
     let back = queue(&by_key, JOBS).peek().await.unwrap();
-    assert_eq!(back[1].plain().unwrap(), "<not base64> \u{fc}", "readable for the host now");
+    assert_eq!(back[1].decoded().unwrap(), "<not base64> \u{fc}", "readable for the host now");
     assert_eq!(poison.count().await, Ok(0));
 }
 

@@ -17,7 +17,7 @@ fn the_example_of_local_settings_works_once_copied() {
     let settings =
         settings::Settings::read(&product_environment(&env)).unwrap_or_else(|report| panic!("{report}"));
     build_app(settings, &env).unwrap_or_else(|report| panic!("{report}"));
-    assert_eq!(settings::Settings::lookalikes(&env), Vec::<String>::new());
+    assert_eq!(settings::Settings::unknown_names(&env), Vec::<String>::new());
 }
 
 #[test]

@@ -204,22 +204,22 @@ const CLOSED: &str = "403: whoever signs in here needs the role Storage Queue Da
 #[async_trait]
 impl Queue for Closed {
     async fn peek(&self) -> Result<Vec<QueueMessage>, QueueError> {
-        Err(QueueError(CLOSED.into()))
+        Err(QueueError::Refused(CLOSED.into()))
     }
     async fn count(&self) -> Result<usize, QueueError> {
-        Err(QueueError(CLOSED.into()))
+        Err(QueueError::Refused(CLOSED.into()))
     }
     async fn receive(&self, _hidden: Duration) -> Result<Vec<Received>, QueueError> {
-        Err(QueueError(CLOSED.into()))
+        Err(QueueError::Refused(CLOSED.into()))
     }
     async fn put(&self, _text: &str) -> Result<(), QueueError> {
-        Err(QueueError(CLOSED.into()))
+        Err(QueueError::Refused(CLOSED.into()))
     }
     async fn delete(&self, _message: &Received) -> Result<(), QueueError> {
-        Err(QueueError(CLOSED.into()))
+        Err(QueueError::Refused(CLOSED.into()))
     }
     async fn release(&self, _message: &Received) -> Result<(), QueueError> {
-        Err(QueueError(CLOSED.into()))
+        Err(QueueError::Refused(CLOSED.into()))
     }
 }
 

@@ -89,8 +89,8 @@ async fn what_is_received_is_hidden_until_it_is_released(queue: &dyn Queue) {
 async fn what_is_deleted_is_gone_and_cannot_be_deleted_again(queue: &dyn Queue) {
     let received = queue.receive(HIDDEN).await.unwrap();
     queue.delete(&received[0]).await.unwrap();
-    let QueueError(again) = queue.delete(&received[0]).await.unwrap_err();
-    assert!(again.contains("somebody else took the message meanwhile"), "{again}");
+    let again = queue.delete(&received[0]).await.unwrap_err().to_string();
+    assert!(again.contains("another client received or deleted the message"), "{again}");
     assert_eq!(queue.count().await, Ok(2));
     for message in &received[1..] {
         queue.delete(message).await.unwrap();
@@ -141,7 +141,7 @@ async fn who_is_wanted_goes_back_and_the_others_stay_as_they_were() {
     let expected = [7, 17, 27, 37, 47, 57, 67].map(|n| format!("message {n}"));
     assert_eq!(texts(&completed.done), expected);
     let back = queues.jobs.peek().await.unwrap();
-    let said: Vec<String> = back.iter().map(|message| message.plain().unwrap()).collect();
+    let said: Vec<String> = back.iter().map(|message| message.decoded().unwrap()).collect();
     assert_eq!(said, expected, "readable for the host now");
     let given_up = queues.poison_messages().await.unwrap();
     assert_eq!((given_up.messages.len(), given_up.total), (AT_ONCE, 63), "seen again at once");
@@ -164,7 +164,7 @@ struct Flaky {
 impl Flaky {
     fn call(&self, method: &str) -> Result<(), QueueError> {
         let fails = method == self.method && self.calls.fetch_add(1, Ordering::SeqCst) + 1 == self.fails_at;
-        if fails { Err(QueueError("not today".into())) } else { Ok(()) }
+        if fails { Err(QueueError::Unavailable("not today".into())) } else { Ok(()) }
     }
 }
 
@@ -204,14 +204,14 @@ async fn whatever_fails_on_the_way_back_nothing_is_lost_and_doing_it_again_ends_
             };
             (queues.jobs, queues.poison) = (flaky(&queues.jobs), flaky(&queues.poison));
             let first = queues.resolve(|_| true, PoisonAction::Requeue).await;
-            assert_eq!(first.error, Some(QueueError("not today".into())));
+            assert_eq!(first.error, Some(QueueError::Unavailable("not today".into())));
             assert_eq!(first.done.len(), fails_at - 1);
             let waiting = queues.poison.peek().await.unwrap();
             assert_eq!(waiting.len(), 4 - first.done.len(), "the rest is there at once");
             let second = queues.resolve(|_| true, PoisonAction::Requeue).await;
             assert_eq!((second.error, second.done.len()), (None, waiting.len()));
             let mut back: Vec<String> =
-                queues.jobs.peek().await.unwrap().iter().map(|m| m.plain().unwrap()).collect();
+                queues.jobs.peek().await.unwrap().iter().map(|m| m.decoded().unwrap()).collect();
             back.sort();
             assert_eq!(back.len(), if method == "put" { 4 } else { 5 }, "{method}: at most twice");
             back.dedup();

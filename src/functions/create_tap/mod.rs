@@ -119,7 +119,7 @@ async fn serve(app: &App, request: Request<'_>, audit: &mut Audit) -> Result<Suc
 async fn find(app: &App, name: &str) -> Result<Uuid, ProblemDetails> {
     let found = timeout(FINDING_TIME, app.services.graph.find_user(name)).await;
     found
-        .unwrap_or_else(|_| Err(GraphError::no_time("looking for the user")))
+        .unwrap_or_else(|_| Err(GraphError::timed_out("looking for the user")))
         .map_err(|error| ProblemDetails::graph(&error))?
         .ok_or_else(ProblemDetails::no_such_user)
 }

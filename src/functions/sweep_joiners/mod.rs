@@ -61,7 +61,7 @@ async fn sweep(app: &App) -> Result<GroupSync, GraphError> {
     let now = app.services.clock.now();
     let candidates = timeout(SEARCH_TIME, candidates(app, now))
         .await
-        .unwrap_or_else(|_| Err(GraphError::no_time("looking for joiners")))?;
+        .unwrap_or_else(|_| Err(GraphError::timed_out("looking for joiners")))?;
     let without_date = candidates.iter().filter(|user| user.employee_hire_date.is_none()).count();
     let joiners: BTreeSet<(NaiveDate, Uuid)> =
         candidates.iter().filter_map(|user| near_day_one(app, user, now).map(|day| (day, user.id))).collect();
@@ -98,7 +98,7 @@ async fn other_duties(app: &App) -> GroupSync {
 /// The first time, it only sees who is there; from then on Graph may tell.
 async fn on_demand(app: &App) -> GroupSync {
     let Some(group) = app.services.settings.on_demand_group else { return GroupSync::default() };
-    let late = |_| Err(GraphError::no_time("reading the on-demand group").into());
+    let late = |_| Err(GraphError::timed_out("reading the on-demand group").into());
     let sync_id = format!("sweep of {}", app.services.clock.now().to_rfc3339());
     match timeout(GROUP_TIME, sync_group(&app.services, group, None, &sync_id)).await.unwrap_or_else(late) {
         Ok(found) => {

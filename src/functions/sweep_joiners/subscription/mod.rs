@@ -40,7 +40,7 @@ pub(super) async fn keep_alive(app: &App) {
     let error = match timeout(TIME, see_to_it(app, wanted, &mut present)).await {
         Ok(Ok(())) => return,
         Ok(Err(error)) => error,
-        Err(_) => GraphError::no_time("seeing to the subscription to the on-demand group"),
+        Err(_) => GraphError::timed_out("seeing to the subscription to the on-demand group"),
     };
     alert_failure(app, wanted, &error, present).await;
 }
