@@ -10,6 +10,7 @@ use super::{
     client::{Graph, query, segment},
     error::{GraphError, GraphErrorKind},
 };
+use crate::mail::Reader;
 
 /// A user, with the properties that a pass depends on.
 #[derive(Clone, Debug, Deserialize)]
@@ -61,6 +62,17 @@ impl User {
     /// The display name, or the sign-in name if there is none.
     pub fn name(&self) -> &str {
         self.display_name.as_deref().unwrap_or(&self.user_principal_name)
+    }
+
+    /// The user as the reader of a mail in `language`.
+    pub fn reader<'a>(&'a self, language: &'a str) -> Reader<'a> {
+        Reader {
+            language,
+            usage_location: self.usage_location.as_deref(),
+            given_name: self.given_name.as_deref(),
+            display_name: self.name(),
+            user_principal_name: &self.user_principal_name,
+        }
     }
 }
 

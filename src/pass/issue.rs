@@ -33,7 +33,7 @@ use crate::{
     code::Code,
     graph::{GraphError, GraphErrorKind, OutgoingMail, Pass, SnapshotError, TenantSnapshot, User},
     ledger::{ETag, Purpose, Record, State},
-    mail::{Draft, JoinerMail},
+    mail::{Draft, JoinerMail, PassTimes},
 };
 
 /// How often the same mail is sent when nobody knows whether it went out. A second copy of a good code is kinder
@@ -266,19 +266,17 @@ impl<'a> JobContext<'a> {
         let language =
             mailer.language_for(user.preferred_language.as_deref(), user.usage_location.as_deref());
         Ok(mailer.joiner(&JoinerMail {
-            language: &language,
-            usage_location: user.usage_location.as_deref(),
-            given_name: user.given_name.as_deref(),
-            display_name: user.name(),
-            user_principal_name: &user.user_principal_name,
+            reader: user.reader(&language),
+            times: PassTimes {
+                opens_at: plan.window.opens_at,
+                opens_now: plan.window.opens_now,
+                closes_at: plan.window.ends_at(),
+                zone: plan.window.zone,
+                one_time: plan.window.one_time,
+                made_at: self.services.clock.now(),
+            },
             manager: recipients.manager.as_deref(),
             day_one: plan.day_one,
-            opens_at: plan.window.opens_at,
-            opens_now: plan.window.opens_now,
-            closes_at: plan.window.ends_at(),
-            zone: plan.window.zone,
-            one_time: plan.window.one_time,
-            made_at: self.services.clock.now(),
             moved: plan.moved,
         })?)
     }
