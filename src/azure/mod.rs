@@ -1,4 +1,4 @@
-//! What Azure Storage needs: connection strings, shared access signatures, and what a refusal says.
+//! Azure Storage: connection strings, shared access signatures and error answers.
 
 pub(crate) mod connection_string;
 pub(crate) mod queue_service;

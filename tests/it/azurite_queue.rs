@@ -85,7 +85,7 @@ async fn what_was_given_up_is_listed_put_back_and_deleted() {
     let by_key = connection(BY_KEY);
     let poison = queue(&by_key, POISON);
     let empty = jobs(&by_key, &[]);
-    assert!(empty.status.success() && said(&empty).contains("Nothing was given up"), "{empty:?}");
+    assert!(empty.status.success() && said(&empty).contains("pass-jobs-poison is empty"), "{empty:?}");
 
     let user = Uuid::new_v4();
     let job = Job::joiner(user, NaiveDate::from_ymd_opt(2026, 11, 30).unwrap());
@@ -108,7 +108,7 @@ async fn what_was_given_up_is_listed_put_back_and_deleted() {
     assert_eq!((&messages[2]["users"], &messages[2]["text"]), (&json!([]), &Value::from("{\"junk\": [1]}")));
 
     let table = said(&jobs(&by_key, &[]));
-    for words in [&user.to_string(), "not base64", "no user: {\"junk\": [1]}", "3 messages were given up"] {
+    for words in [&user.to_string(), "not base64", "no user: {\"junk\": [1]}", "3 poison messages"] {
         assert!(table.contains(words), "{words}: {table}");
     }
 
@@ -116,15 +116,15 @@ async fn what_was_given_up_is_listed_put_back_and_deleted() {
     let nobody = jobs(&by_key, &["requeue", &stranger]);
     assert!(complained(&nobody).contains(&format!("no message of {stranger}")), "{nobody:?}");
     let requeued = jobs(&by_key, &["requeue", &user.to_string().to_uppercase()]);
-    assert!(requeued.status.success() && said(&requeued).contains("back on pass-jobs"), "{requeued:?}");
+    assert!(requeued.status.success() && said(&requeued).contains("requeued: "), "{requeued:?}");
     let back = queue(&by_key, JOBS).peek().await.unwrap();
     assert_eq!(back.iter().filter_map(|m| m.decoded()).collect::<Vec<_>>(), [job.to_message()]);
 
     let junk = messages[2]["messageId"].as_str().unwrap();
     let rehearsed = jobs(&by_key, &["delete", junk]);
-    assert!(complained(&rehearsed).contains("with --yes it would be the 1 above"), "{rehearsed:?}");
+    assert!(complained(&rehearsed).contains("--yes deletes the 1 above"), "{rehearsed:?}");
     let nobody = jobs(&by_key, &["delete", &stranger]);
-    assert!(complained(&nobody).contains("no message is meant"), "{nobody:?}");
+    assert!(complained(&nobody).contains("no message matches"), "{nobody:?}");
     assert_eq!(poison.peek().await.unwrap().len(), 2);
     let deleted = jobs(&by_key, &["delete", junk, "--yes", "--json"]);
     let deleted: Value = serde_json::from_str(&said(&deleted)).unwrap();
