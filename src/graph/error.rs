@@ -6,7 +6,7 @@ use azure_core::{
     error::ErrorKind,
     http::{RawResponse, headers::HeaderName},
 };
-use serde::Deserialize;
+use serde_json::Value;
 
 use super::retry::{Idempotency, is_ambiguous, retry_after};
 use crate::{
@@ -24,7 +24,7 @@ pub struct GraphError {
     /// The HTTP status; `None` without an answer.
     pub status: Option<u16>,
     /// Graph's error code, e.g. `Request_ResourceNotFound`; may be empty.
-    pub code: String,
+    pub code: Box<str>,
     /// Graph's error message, or the transport's.
     pub message: String,
     /// Graph's `request-id`, which Microsoft's support asks for.
@@ -32,7 +32,7 @@ pub struct GraphError {
     /// How long Graph asks to wait before the next try.
     pub retry_after: Option<Duration>,
     /// The transport's error; `None` where Graph answered.
-    pub source: Option<Cause>,
+    pub source: Option<Box<Cause>>,
 }
 
 /// What a failed call means for its caller.
@@ -52,27 +52,6 @@ pub enum GraphErrorKind {
     SignIn,
     /// The answer does not have the documented form.
     Unreadable,
-}
-
-#[derive(Deserialize)]
-struct Envelope {
-    error: Body,
-}
-
-#[derive(Deserialize)]
-struct Body {
-    #[serde(default)]
-    code: String,
-    #[serde(default)]
-    message: String,
-    #[serde(default, rename = "innerError", alias = "innererror")]
-    inner: Option<Inner>,
-}
-
-#[derive(Deserialize)]
-struct Inner {
-    #[serde(rename = "request-id")]
-    request_id: Option<String>,
 }
 
 impl GraphError {
@@ -124,7 +103,7 @@ impl GraphError {
         operation: &'static str,
         idempotency: Idempotency,
         status: u16,
-        body: &serde_json::Value,
+        body: &Value,
     ) -> Self {
         let kind = match status {
             401 => GraphErrorKind::SignIn,
@@ -134,18 +113,13 @@ impl GraphError {
             500.. => without_answer(idempotency),
             _ => GraphErrorKind::Refused,
         };
-        let envelope = Envelope::deserialize(body).ok().map(|envelope| envelope.error);
-        let (code, message, inner) = envelope.map_or_else(Default::default, |b| (b.code, b.message, b.inner));
-        let request_id = inner.and_then(|inner| inner.request_id);
+        let text = |path| body.pointer(path).and_then(Value::as_str).map(str::to_owned);
         Self {
-            operation,
             kind,
             status: Some(status),
-            code,
-            message,
-            request_id,
-            retry_after: None,
-            source: None,
+            code: text("/error/code").unwrap_or_default().into(),
+            request_id: text("/error/innerError/request-id").or_else(|| text("/error/innererror/request-id")),
+            ..Self::unreadable(operation, &text("/error/message").unwrap_or_default())
         }
     }
 
@@ -159,7 +133,7 @@ impl GraphError {
             ErrorKind::Credential => GraphErrorKind::SignIn,
             _ => GraphErrorKind::Unavailable,
         };
-        let source = Some(Cause::of(error, &str::to_owned));
+        let source = Some(Box::new(Cause::of(error, &str::to_owned)));
         Self { kind, source, ..Self::unreadable(operation, &chain(error)) }
     }
 
@@ -179,7 +153,7 @@ impl GraphError {
             operation,
             kind: GraphErrorKind::Unreadable,
             status: None,
-            code: String::new(),
+            code: "".into(),
             message: message.to_owned(),
             request_id: None,
             retry_after: None,
@@ -219,6 +193,14 @@ impl fmt::Display for GraphError {
             write!(f, " (request-id {id})")?;
         }
         Ok(())
+    }
+}
+
+/// `None` where Graph answers that the object does not exist.
+pub(super) fn if_exists<T>(result: Result<T, GraphError>) -> Result<Option<T>, GraphError> {
+    match result {
+        Err(error) if error.kind == GraphErrorKind::NotFound => Ok(None),
+        result => result.map(Some),
     }
 }
 

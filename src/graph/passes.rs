@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::{
     client::{Graph, GraphRequest},
-    error::{GraphError, GraphErrorKind},
+    error::{GraphError, GraphErrorKind, if_exists},
 };
 use crate::code::Code;
 
@@ -122,10 +122,7 @@ impl Graph {
     pub async fn delete_pass(&self, user: Uuid, pass_id: &str) -> Result<(), GraphError> {
         let path = format!("{}/{}", path(user), super::client::segment(pass_id));
         let call = GraphRequest { method: Method::Delete, ..GraphRequest::get("deleting the pass", &path) };
-        match self.send(call).await {
-            Err(error) if error.kind == GraphErrorKind::NotFound => Ok(()),
-            result => result.map(|_| ()),
-        }
+        if_exists(self.send(call).await).map(|_| ())
     }
 
     /// The passes of a user, without codes. Graph keeps at most one.

@@ -69,7 +69,7 @@ impl PrivilegeSnapshot {
         let active = privileges.readable(active)?;
         privileges.active.extend(active.into_iter().map(Role::from));
         let eligible = match eligible {
-            Err(error) if error.code == NO_PIM_LICENCE => Vec::new(),
+            Err(error) if *error.code == *NO_PIM_LICENCE => Vec::new(),
             eligible => privileges.readable(eligible)?,
         };
         privileges.eligible.extend(eligible.into_iter().map(Role::from));

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::{
     client::{Graph, GraphRequest, segment},
-    error::{GraphError, GraphErrorKind},
+    error::{GraphError, GraphErrorKind, if_exists},
     retry::Idempotency,
 };
 
@@ -87,10 +87,7 @@ impl Graph {
     /// Deletes a subscription. Succeeds if it does not exist.
     pub async fn unsubscribe(&self, id: &str) -> Result<(), GraphError> {
         let call = GraphRequest::get("ending a subscription to the on-demand group", &path(id));
-        match self.send(GraphRequest { method: Method::Delete, ..call }).await {
-            Err(error) if error.kind == GraphErrorKind::NotFound => Ok(()),
-            result => result.map(|_| ()),
-        }
+        if_exists(self.send(GraphRequest { method: Method::Delete, ..call }).await).map(|_| ())
     }
 }
 

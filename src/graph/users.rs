@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::{
     client::{Graph, query, segment},
-    error::{GraphError, GraphErrorKind},
+    error::{GraphError, if_exists},
 };
 use crate::mail::Reader;
 
@@ -137,21 +137,14 @@ impl Graph {
     /// The object id of the user with this UPN or object id; `None` if there is no such user.
     pub async fn find_user(&self, name: &str) -> Result<Option<Uuid>, GraphError> {
         let path = format!("{}{}", user_path(name), query(&[("$select", "id")]));
-        match self.get::<Id>("looking for the user", &path).await {
-            Ok(user) => Ok(Some(user.id)),
-            Err(error) if error.kind == GraphErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error),
-        }
+        Ok(if_exists(self.get::<Id>("looking for the user", &path).await)?.map(|user| user.id))
     }
 
     /// The sign-in name of a user; `None` if there is no such user.
     pub async fn sign_in_name(&self, user: Uuid) -> Result<Option<String>, GraphError> {
         let path = format!("/users/{user}{}", query(&[("$select", "userPrincipalName")]));
-        match self.get::<SignInName>("reading the user's name", &path).await {
-            Ok(user) => Ok(Some(user.user_principal_name)),
-            Err(error) if error.kind == GraphErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error),
-        }
+        let user = if_exists(self.get::<SignInName>("reading the user's name", &path).await)?;
+        Ok(user.map(|user| user.user_principal_name))
     }
 }
 

@@ -14,10 +14,7 @@ use async_trait::async_trait;
 use azure_core::{
     Error,
     credentials::TokenCredential,
-    http::{
-        ClientOptions, Etag, ExponentialRetryOptions, HttpClient, RequestContent, RetryOptions, Transport,
-        Url,
-    },
+    http::{Etag, HttpClient, RequestContent, Url},
 };
 use azure_storage_blob::{
     BlobContainerClient, BlobContainerClientOptions,
@@ -33,7 +30,7 @@ use uuid::Uuid;
 
 use super::{ETag, Ledger, LedgerError, MembershipSnapshot, Record};
 use crate::{
-    azure::{StorageRefusal, has_sas},
+    azure::{StorageRefusal, client_options, has_sas},
     errors::{Cause, chain},
 };
 
@@ -71,14 +68,10 @@ impl BlobLedger {
         transport: Arc<dyn HttpClient>,
     ) -> Result<Self, LedgerError> {
         let secret = container.query().filter(|_| has_sas(&container)).map(str::to_owned);
-        let retry =
-            ExponentialRetryOptions { max_retries: MAX_RETRIES, ..ExponentialRetryOptions::default() };
-        let client_options = ClientOptions {
-            retry: RetryOptions::exponential(retry),
-            transport: Some(Transport::new(transport)),
-            ..ClientOptions::default()
+        let options = BlobContainerClientOptions {
+            client_options: client_options(transport, MAX_RETRIES),
+            ..BlobContainerClientOptions::default()
         };
-        let options = BlobContainerClientOptions { client_options, ..BlobContainerClientOptions::default() };
         match BlobContainerClient::new(container, credential, Some(options)) {
             Ok(container) => Ok(Self { container, secret }),
             Err(error) => Err(LedgerError::Unavailable(describe(&error, secret.as_deref()))),

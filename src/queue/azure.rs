@@ -10,14 +10,14 @@ use azure_core::{
     Error,
     credentials::{Secret, TokenCredential},
     error::ErrorKind,
-    http::{ClientOptions, ExponentialRetryOptions, HttpClient, RetryOptions, Transport, Url},
+    http::{HttpClient, Url},
     time::OffsetDateTime,
 };
 use azure_storage_queue::{
     QueueClient, QueueClientOptions,
     models::{
-        QueueClientGetPropertiesResultHeaders, QueueClientPeekMessagesOptions,
-        QueueClientReceiveMessagesOptions, QueueMessage as NewQueueMessage,
+        PeekedMessage, QueueClientGetPropertiesResultHeaders, QueueClientPeekMessagesOptions,
+        QueueClientReceiveMessagesOptions, QueueMessage as NewQueueMessage, ReceivedMessage,
     },
 };
 use chrono::{DateTime, Utc};
@@ -25,7 +25,7 @@ use tokio::time::timeout;
 
 use super::{AT_ONCE, JOBS, POISON, Queue, QueueError, QueueMessage, Queues, Received};
 use crate::{
-    azure::{QueueAccess, QueueService, StorageRefusal, sas},
+    azure::{QueueAccess, QueueService, StorageRefusal, client_options, sas},
     clock::Clock,
     errors::{Cause, chain},
 };
@@ -78,49 +78,21 @@ impl AzureQueue {
         };
         let mut url = self.url.clone();
         url.set_query(sas.as_ref().map(Secret::secret));
-        let retry =
-            ExponentialRetryOptions { max_retries: MAX_RETRIES, ..ExponentialRetryOptions::default() };
-        let client_options = ClientOptions {
-            retry: RetryOptions::exponential(retry),
-            transport: Some(Transport::new(self.transport.clone())),
-            ..ClientOptions::default()
-        };
+        let client_options = client_options(self.transport.clone(), MAX_RETRIES);
         let options = QueueClientOptions { client_options, version: sas::VERSION.to_owned() };
         let credential = self.credential.clone().filter(|_| sas.is_none());
-        QueueClient::new(url, credential, Some(options)).map_err(|error| self.failed(&error))
+        QueueClient::new(url, credential, Some(options)).map_err(|error| describe(&error, &self.access))
     }
 
-    fn failed(&self, error: &Error) -> QueueError {
-        describe(error, &self.access)
-    }
-
-    /// `None` if the queue does not exist.
-    fn if_exists<T>(&self, answer: Result<T, Error>) -> Result<Option<T>, QueueError> {
-        match answer {
-            Ok(answer) => Ok(Some(answer)),
-            Err(error) if StorageRefusal::has_code(&error, &["QueueNotFound"]) => Ok(None),
-            Err(error) => Err(self.failed(&error)),
-        }
-    }
-
-    async fn send(&self, text: &str) -> Result<(), QueueError> {
-        let client = self.client()?;
-        let mut made_queue = false;
-        loop {
-            let message = NewQueueMessage { message_text: Some(text.to_owned()) };
-            let content = message.try_into().map_err(|error| self.failed(&error))?;
-            let error = match client.send_message(content, None).await {
-                Ok(_) => return Ok(()),
-                Err(error) => error,
-            };
-            if made_queue || !StorageRefusal::has_code(&error, &["QueueNotFound"]) {
-                return Err(self.failed(&error));
-            }
-            made_queue = true;
-            if let Err(error) = client.create(None).await
-                && !StorageRefusal::has_code(&error, &["QueueAlreadyExists"])
-            {
-                return Err(self.failed(&error));
+    /// One call, within [`ONE_CALL`].
+    async fn call<T, F>(&self, work: impl FnOnce(QueueClient) -> F) -> Result<T, QueueError>
+    where
+        F: Future<Output = Result<T, Error>>,
+    {
+        match timeout(ONE_CALL, work(self.client()?)).await {
+            Ok(result) => result.map_err(|error| describe(&error, &self.access)),
+            Err(_) => {
+                Err(QueueError::Unavailable(format!("no answer within {} s", ONE_CALL.as_secs()).into()))
             }
         }
     }
@@ -131,34 +103,25 @@ impl Queue for AzureQueue {
     async fn peek(&self) -> Result<Vec<QueueMessage>, QueueError> {
         let options =
             QueueClientPeekMessagesOptions { number_of_messages: Some(at_once()), ..Default::default() };
-        within(async {
-            let answer = self.client()?.peek_messages(Some(options)).await;
-            let Some(answer) = self.if_exists(answer)? else { return Ok(Vec::new()) };
-            let peeked = answer.into_model().map_err(|error| self.failed(&error))?;
-            let messages = peeked.items.unwrap_or_default().into_iter();
-            Ok(messages
-                .filter_map(|m| {
-                    message(
-                        m.message_id,
-                        m.message_text,
-                        m.insertion_time,
-                        m.expiration_time,
-                        m.dequeue_count,
-                    )
-                })
-                .collect())
-        })
-        .await
+        let peeked = self
+            .call(|client| async move {
+                if_exists(client.peek_messages(Some(options)).await.and_then(|answer| answer.into_model()))
+            })
+            .await?;
+        let messages = peeked.and_then(|peeked| peeked.items).unwrap_or_default().into_iter();
+        let to_message = |m: PeekedMessage| {
+            message(m.message_id, m.message_text, m.insertion_time, m.expiration_time, m.dequeue_count)
+        };
+        Ok(messages.filter_map(to_message).collect())
     }
 
     async fn count(&self) -> Result<usize, QueueError> {
-        within(async {
-            let answer = self.client()?.get_properties(None).await;
-            let Some(answer) = self.if_exists(answer)? else { return Ok(0) };
-            let count = answer.approximate_messages_count().map_err(|error| self.failed(&error))?;
-            Ok(count.and_then(|count| usize::try_from(count).ok()).unwrap_or(0))
-        })
-        .await
+        let count = self
+            .call(|client| async move {
+                if_exists(client.get_properties(None).await.and_then(|p| p.approximate_messages_count()))
+            })
+            .await?;
+        Ok(count.flatten().and_then(|count| usize::try_from(count).ok()).unwrap_or(0))
     }
 
     async fn receive(&self, hidden: Duration) -> Result<Vec<Received>, QueueError> {
@@ -167,47 +130,63 @@ impl Queue for AzureQueue {
             visibility_timeout: i32::try_from(hidden.as_secs()).ok(),
             ..Default::default()
         };
-        within(async {
-            let answer = self.client()?.receive_messages(Some(options)).await;
-            let Some(answer) = self.if_exists(answer)? else { return Ok(Vec::new()) };
-            let received = answer.into_model().map_err(|error| self.failed(&error))?;
-            let messages = received.items.unwrap_or_default().into_iter();
-            Ok(messages
-                .filter_map(|m| {
-                    let receipt = m.pop_receipt?;
-                    let (inserted, expires) = (m.insertion_time, m.expiration_time);
-                    message(m.message_id, m.message_text, inserted, expires, m.dequeue_count)
-                        .map(|message| Received { message, receipt })
-                })
-                .collect())
-        })
-        .await
+        let received = self
+            .call(|client| async move {
+                if_exists(client.receive_messages(Some(options)).await.and_then(|answer| answer.into_model()))
+            })
+            .await?;
+        let messages = received.and_then(|received| received.items).unwrap_or_default().into_iter();
+        let to_received = |m: ReceivedMessage| {
+            let receipt = m.pop_receipt?;
+            message(m.message_id, m.message_text, m.insertion_time, m.expiration_time, m.dequeue_count)
+                .map(|message| Received { message, receipt })
+        };
+        Ok(messages.filter_map(to_received).collect())
     }
 
     async fn put(&self, text: &str) -> Result<(), QueueError> {
-        within(self.send(text)).await
+        self.call(|client| send(client, text)).await
     }
 
-    async fn delete(&self, message: &Received) -> Result<(), QueueError> {
-        within(async {
-            let client = self.client()?;
-            match client.delete_message(&message.message.id, &message.receipt, None).await {
-                Ok(_) => Ok(()),
-                Err(error) => Err(self.failed(&error)),
-            }
-        })
-        .await
+    async fn delete(&self, Received { message, receipt }: &Received) -> Result<(), QueueError> {
+        self.call(|client| async move { client.delete_message(&message.id, receipt, None).await.map(|_| ()) })
+            .await
     }
 
-    async fn release(&self, message: &Received) -> Result<(), QueueError> {
-        within(async {
-            let client = self.client()?;
-            match client.update_message(&message.message.id, &message.receipt, 0, None).await {
-                Ok(_) => Ok(()),
-                Err(error) => Err(self.failed(&error)),
-            }
-        })
+    async fn release(&self, Received { message, receipt }: &Received) -> Result<(), QueueError> {
+        self.call(
+            |client| async move { client.update_message(&message.id, receipt, 0, None).await.map(|_| ()) },
+        )
         .await
+    }
+}
+
+/// Makes the queue if it does not exist.
+async fn send(client: QueueClient, text: &str) -> Result<(), Error> {
+    let mut made_queue = false;
+    loop {
+        let message = NewQueueMessage { message_text: Some(text.to_owned()) };
+        let error = match client.send_message(message.try_into()?, None).await {
+            Ok(_) => return Ok(()),
+            Err(error) => error,
+        };
+        if made_queue || !StorageRefusal::has_code(&error, &["QueueNotFound"]) {
+            return Err(error);
+        }
+        made_queue = true;
+        if let Err(error) = client.create(None).await
+            && !StorageRefusal::has_code(&error, &["QueueAlreadyExists"])
+        {
+            return Err(error);
+        }
+    }
+}
+
+/// `None` if the queue does not exist.
+fn if_exists<T>(answer: Result<T, Error>) -> Result<Option<T>, Error> {
+    match answer {
+        Err(error) if StorageRefusal::has_code(&error, &["QueueNotFound"]) => Ok(None),
+        answer => answer.map(Some),
     }
 }
 
@@ -234,11 +213,6 @@ impl fmt::Debug for AzureQueue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AzureQueue").field("url", &self.url.as_str()).finish_non_exhaustive()
     }
-}
-
-async fn within<T>(work: impl Future<Output = Result<T, QueueError>>) -> Result<T, QueueError> {
-    let late = |_| Err(QueueError::Unavailable(format!("no answer within {} s", ONE_CALL.as_secs()).into()));
-    timeout(ONE_CALL, work).await.unwrap_or_else(late)
 }
 
 fn at_once() -> i32 {

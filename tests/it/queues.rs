@@ -283,7 +283,8 @@ async fn what_opens_the_account_is_in_no_error_and_no_log() {
         let trace = Environment::from_iter([("RUST_LOG", "trace")]);
         let work = async {
             let queues = queues(setting, None);
-            let said = format!("{queues:?} {}", queues.poison.put("text").await.unwrap_err());
+            let error = queues.poison.put("text").await.unwrap_err();
+            let said = format!("{queues:?} {error} {error:?}");
             assert!(said.contains("connection refused"), "{said}");
             said
         };
