@@ -1,6 +1,6 @@
-//! Puts `templates/` into the binary. Cargo runs this again whenever a file in there changes.
+//! Embeds `templates/` in the binary. Cargo runs this again when a file there changes.
 
-#[expect(clippy::disallowed_methods, reason = "the macro asks Cargo where to write")]
+#[expect(clippy::disallowed_methods, reason = "the macro reads OUT_DIR")]
 fn main() {
     minijinja_embed::embed_templates!("templates", &[".j2"]);
 }

@@ -1,31 +1,31 @@
-//! Mail addresses, checked once.
+//! Mail addresses that were checked.
 
 use std::{fmt, str::FromStr};
 
 use email_address::EmailAddress;
 
-/// An address that mail can be sent to. Logs show it [masked](Address::masked).
+/// A valid mail address. Its `Debug` is [masked](Address::masked).
 #[derive(Clone, PartialEq, Eq)]
 pub struct Address(EmailAddress);
 
 impl Address {
-    /// Parses `text`, without a display name around it.
+    /// Parses an address without a display name.
     ///
     /// # Errors
-    /// When it is not an address by RFC 5321, or its domain has no dot in it.
+    /// When it is not an address by RFC 5321, or its domain has no dot.
     pub fn parse(text: &str) -> Result<Self, email_address::Error> {
         let options = email_address::Options::default().with_required_tld().without_display_text();
         EmailAddress::parse_with_options(text.trim(), options).map(Self)
     }
 
-    /// Enough to recognise the address, too little to write to it: `e…@gmail.example`.
+    /// The address with one character of its local part: `e…@gmail.example`.
     pub fn masked(&self) -> String {
         let first = self.0.local_part().chars().next().unwrap_or('…');
         format!("{first}…@{}", self.0.domain())
     }
 
-    /// Whether both are the same mailbox; case never tells mailboxes apart in practice.
-    pub fn is(&self, other: &str) -> bool {
+    /// Whether both are the same mailbox, regardless of case.
+    pub fn same_as(&self, other: &str) -> bool {
         self.0.as_str().eq_ignore_ascii_case(other.trim())
     }
 }

@@ -1,21 +1,21 @@
-//! What time it is. The only place that may ask the operating system.
+//! The clock: the only module that reads the operating system's time.
 
 use std::{fmt, sync::Arc};
 
 use chrono::{DateTime, Utc};
 
-/// The App's clock: the system's, or a simulated one.
+/// The system's clock, or a simulated one.
 #[derive(Clone)]
 pub struct Clock(Arc<dyn Fn() -> DateTime<Utc> + Send + Sync>);
 
 impl Clock {
     /// The operating system's clock.
-    #[expect(clippy::disallowed_methods, reason = "this is the one place that asks")]
+    #[expect(clippy::disallowed_methods, reason = "the only place that reads it")]
     pub fn system() -> Self {
         Self::from_fn(Utc::now)
     }
 
-    /// A clock that shows whatever `now` returns.
+    /// A clock whose time is `now()`.
     pub fn from_fn(now: impl Fn() -> DateTime<Utc> + Send + Sync + 'static) -> Self {
         Self(Arc::new(now))
     }

@@ -4,27 +4,25 @@ use std::fmt;
 
 use serde::{Deserialize, Deserializer};
 
-/// The code that signs a joiner in. Treat it as a Global Admin's password.
+/// The code that signs a joiner in. Protect it like a Global Administrator's password.
 ///
-/// It has no `Display`, no `Serialize` and a `Debug` that says nothing, so a code cannot reach a log, an error
-/// or a record by accident. [`Code::reveal`] is the one way out; it is called where a mail is sent and where
-/// CreateTap answers, and nowhere else.
+/// It has no `Display`, no `Serialize` and a redacted `Debug`, so that no log, error or record holds it by accident.
+/// Only the sending of a mail and the answer of CreateTap call [`Code::reveal`].
 #[derive(Clone, PartialEq, Eq)]
 pub struct Code(String);
 
 impl Code {
-    /// Wraps a code that Graph has just handed out.
+    /// Wraps a code from Graph's answer.
     pub fn new(secret: impl Into<String>) -> Self {
         Self(secret.into())
     }
 
-    /// The code itself, for the one person it is meant for.
+    /// The code itself, for its user.
     pub fn reveal(&self) -> &str {
         &self.0
     }
 
-    /// `text` with the code taken out, however it was escaped on its way: for words of others (an error that
-    /// quotes our request) that are about to be logged.
+    /// `text` without the code, in HTML and JSON escapes too: for logging an error that quotes the request.
     pub fn redact(&self, text: &str) -> String {
         if self.0.is_empty() {
             return text.to_owned();
@@ -45,7 +43,7 @@ impl fmt::Debug for Code {
 
 impl<'de> Deserialize<'de> for Code {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        // A string that is not one must not end up in serde's message either.
+        // serde's message would quote a value of another type.
         String::deserialize(deserializer)
             .map(Self)
             .map_err(|_| serde::de::Error::custom("the code is not a string"))
@@ -57,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_code_cannot_be_printed_and_is_taken_out_of_foreign_words() {
+    fn a_code_is_not_printed_and_is_removed_from_texts() {
         let code = Code::new("a+b<c&d");
         assert_eq!(format!("{code:?}"), "Code(…)");
         for text in ["bad body: a+b<c&d!", "bad body: a+b&lt;c&amp;d!"] {

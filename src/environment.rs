@@ -1,4 +1,4 @@
-//! The environment as a value, so that nothing else reads the process's own.
+//! The environment as a value: the only module that reads the process's environment.
 
 use std::collections::BTreeMap;
 
@@ -8,9 +8,9 @@ pub struct Environment(BTreeMap<String, String>);
 
 impl Environment {
     /// The environment of this process.
-    #[expect(clippy::disallowed_methods, reason = "this is the one place that reads it")]
+    #[expect(clippy::disallowed_methods, reason = "the only place that reads it")]
     pub fn process() -> Self {
-        // Not `vars()`: it panics on a value that is not UTF-8, whoever's it is.
+        // Not `vars()`: it panics on any value that is not UTF-8.
         Self(
             std::env::vars_os()
                 .filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)))
@@ -18,12 +18,12 @@ impl Environment {
         )
     }
 
-    /// The value of `name`; an empty one counts as not set, as in the Azure portal.
+    /// The value of `name`. An empty value counts as not set, as in the Azure portal.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(|value| value.trim()).filter(|value| !value.is_empty())
     }
 
-    /// The same, with values for names that are not set.
+    /// Adds `defaults` for names that are not set.
     #[must_use]
     pub fn or<'a>(mut self, defaults: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
         for (name, value) in defaults {

@@ -1,4 +1,4 @@
-//! Recognising a text without keeping it.
+//! Hashes, to recognise a text that is not stored.
 
 use ring::digest::{SHA256, digest};
 

@@ -24,7 +24,7 @@ pub mod cli;
 pub mod clock;
 pub mod code;
 pub mod environment;
-mod errors;
+pub mod errors;
 pub mod functions;
 pub mod graph;
 pub mod hash;

@@ -1,8 +1,7 @@
-//! How often one caller of CreateTap may call.
+//! The limit of calls per caller of CreateTap.
 //!
-//! The limit for each user is in the ledger and holds for all instances together. This one is in memory: every
-//! instance counts for itself, and a new one starts at none. It keeps a flow that runs wild from hammering the
-//! tenant; it is no wall.
+//! It is in memory: each instance counts separately, from zero at its start. It limits a faulty client; it is not a
+//! security boundary. The limit per user is in the ledger and holds across instances.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -21,7 +20,7 @@ impl RateLimiter {
     /// Counts a call of `caller`.
     ///
     /// # Errors
-    /// When it is one too many; it is not counted then. The time is when the next one may come.
+    /// The time of the next permitted call, when `limit` calls were made within an hour. The call is not counted.
     pub fn check(&self, caller: String, limit: usize, now: DateTime<Utc>) -> Result<(), DateTime<Utc>> {
         let mut callers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         callers.retain(|_, calls| {

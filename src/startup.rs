@@ -153,5 +153,5 @@ pub fn ledger(
 }
 
 fn report(name: &'static str, what: String) -> SettingsError {
-    SettingsError(vec![SettingProblem { name, what, example: "" }])
+    SettingsError(vec![SettingProblem { name, detail: what, example: "" }])
 }

@@ -1,4 +1,4 @@
-//! The templates in the binary, and how one becomes text.
+//! The templates in the binary, and their rendering.
 
 use std::sync::LazyLock;
 
@@ -7,33 +7,36 @@ use minijinja::{Environment, Error, ErrorKind, UndefinedBehavior, Value, escape_
 /// Everything in `templates/`, compiled once.
 pub(crate) static TEMPLATES: LazyLock<Environment<'static>> = LazyLock::new(environment);
 
-/// A template is missing or broken, or it uses a value that it may not use.
+/// A template is missing or broken, or uses a value that it does not have.
 #[derive(Debug, thiserror::Error)]
 #[error("templates/{name} does not render: {error}")]
 pub struct TemplateError {
     /// The template's path in `templates/`.
     pub name: String,
-    /// What minijinja says: the file, the line and the kind of mistake.
+    /// minijinja's error, with the file, the line and the kind of mistake.
+    #[source]
     pub error: minijinja::Error,
 }
 
-/// What a language folder holds at least.
+/// The template that every language folder has.
 const JOINER: &str = "/joiner.html.j2";
 
-#[expect(clippy::expect_used, reason = "the macro's; the tests load every template")]
+#[expect(clippy::expect_used, reason = "in the macro; the tests load every template")]
 fn environment() -> Environment<'static> {
     let mut environment = Environment::new();
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
-    // Undefined is a mistake in the template, and so is printing what is not known: it would read "none".
+    // Printing a missing value is an error, like an undefined one: it would read "none".
     environment.set_formatter(|out, state, value| match value.is_none() {
-        true => Err(Error::new(ErrorKind::InvalidOperation, "this value can be missing: ask {% if %} first")),
+        true => {
+            Err(Error::new(ErrorKind::InvalidOperation, "this value can be missing: check it with {% if %}"))
+        }
         false => escape_formatter(out, state, value),
     });
     minijinja_embed::load_templates!(environment);
     environment
 }
 
-/// The languages that a joiner's mail exists in: one for each folder with such a template, sorted.
+/// The languages of the joiner's mail, sorted: the folders with that template.
 pub(crate) fn languages() -> Vec<&'static str> {
     let mut languages: Vec<_> =
         TEMPLATES.templates().filter_map(|(name, _)| name.strip_suffix(JOINER)).collect();
@@ -46,7 +49,7 @@ pub(crate) fn html(language: &str, mail: &str, values: Value) -> Result<String, 
     render(format!("{language}/{mail}.html.j2"), values)
 }
 
-/// The subject from `<language>/<mail>.subject.txt.j2`, on one line whatever the values hold.
+/// The subject from `<language>/<mail>.subject.txt.j2`, in one line without control characters.
 pub(crate) fn subject(language: &str, mail: &str, values: Value) -> Result<String, TemplateError> {
     let text = render(format!("{language}/{mail}.subject.txt.j2"), values)?;
     let printable = text.replace(char::is_control, " ");

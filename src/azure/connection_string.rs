@@ -17,17 +17,17 @@ use super::{
 };
 
 const SUFFIX: &str = "core.windows.net";
-/// The account of every storage emulator, and its key, which is no secret:
+/// The account of the storage emulators, and its published key:
 /// <https://learn.microsoft.com/azure/storage/common/storage-use-azurite#well-known-storage-account-and-key>
 const EMULATOR: &str = "devstoreaccount1";
 const EMULATOR_KEY: &str =
     "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==";
 const EMULATOR_PORT: u16 = 10001;
 
-/// No value is ever repeated in words: most of them are secret, or stand beside what is.
+/// Parses a connection string. No problem quotes a value: it may be a secret.
 pub(crate) fn connection_string(text: &str) -> Result<QueueService, Vec<String>> {
     if text.starts_with("@Microsoft.KeyVault(") {
-        return Err(vec!["is a reference to a key vault that the platform could not follow".to_owned()]);
+        return Err(vec!["is a reference to a key vault that the platform could not resolve".to_owned()]);
     }
     let parts = parts(text)?;
     let part = |name: &str| parts.get(&name.to_ascii_lowercase()).copied().filter(|value| !value.is_empty());
@@ -40,13 +40,13 @@ pub(crate) fn connection_string(text: &str) -> Result<QueueService, Vec<String>>
     let key = part("AccountKey").and_then(|key| secret_key(key).map_err(&mut keep).ok());
     let sas = part("SharedAccessSignature").and_then(|sas| sas_query(sas).map_err(&mut keep).ok());
     let url = match (part("QueueEndpoint"), account) {
-        (Some(text), _) => endpoint(text).map_err(|what| format!("has a QueueEndpoint that {what}")),
+        (Some(text), _) => endpoint(text).map_err(|detail| format!("has a QueueEndpoint that {detail}")),
         (None, Some(name)) => {
             let scheme = part("DefaultEndpointsProtocol").unwrap_or("https");
             let suffix = part("EndpointSuffix").unwrap_or(SUFFIX);
             let text = format!("{}://{name}.queue.{suffix}", scheme.to_ascii_lowercase());
-            endpoint(&text).map_err(|what| {
-                format!("leads to a queue service that {what}: see DefaultEndpointsProtocol, EndpointSuffix")
+            endpoint(&text).map_err(|detail| {
+                format!("has a queue endpoint that {detail}: see DefaultEndpointsProtocol, EndpointSuffix")
             })
         }
         (None, None) if part("AccountName").is_some() => Err(String::new()),
@@ -74,7 +74,7 @@ pub(crate) fn connection_string(text: &str) -> Result<QueueService, Vec<String>>
     }
 }
 
-/// `Name=Value;Name=Value`; names in any case, and a value may hold an `=`.
+/// Parses `Name=Value;Name=Value`: names in any case; a value may contain `=`.
 fn parts(text: &str) -> Result<BTreeMap<String, &str>, Vec<String>> {
     let mut parts = BTreeMap::new();
     let mut problems = Vec::new();
@@ -84,23 +84,23 @@ fn parts(text: &str) -> Result<BTreeMap<String, &str>, Vec<String>> {
             continue;
         };
         if parts.insert(name.trim().to_ascii_lowercase(), value.trim()).is_some() {
-            problems.push(format!("says {} twice", name.trim()));
+            problems.push(format!("has {} twice", name.trim()));
         }
     }
     if problems.is_empty() { Ok(parts) } else { Err(problems) }
 }
 
-/// Anything else before an `=` may be a piece of a key.
+/// Any other text before a `=` may be a part of a key.
 fn is_name(text: &str) -> bool {
     (1..=40).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphabetic())
 }
 
 fn emulator(value: &str, proxy: Option<&str>) -> Result<QueueService, String> {
     if !value.eq_ignore_ascii_case("true") {
-        return Err("says UseDevelopmentStorage and not =true".to_owned());
+        return Err("has UseDevelopmentStorage, but not =true".to_owned());
     }
     let mut url = endpoint(proxy.unwrap_or("http://127.0.0.1"))
-        .map_err(|what| format!("has a DevelopmentStorageProxyUri that {what}"))?;
+        .map_err(|detail| format!("has a DevelopmentStorageProxyUri that {detail}"))?;
     let set = url.set_port(Some(EMULATOR_PORT));
     url.set_path(EMULATOR);
     let key = secret_key(EMULATOR_KEY)?;
@@ -108,28 +108,27 @@ fn emulator(value: &str, proxy: Option<&str>) -> Result<QueueService, String> {
     Ok(QueueService { url, access: QueueAccess::Key { account: EMULATOR.to_owned(), key } })
 }
 
-/// The address of a queue service. What goes there, a token or a signature, opens the queues: it must not be read on
-/// its way.
+/// The URL of a queue service. It must use TLS, except on this machine: requests have a token or a signature.
 pub(crate) fn endpoint(text: &str) -> Result<Url, String> {
     let url = Url::parse(text).map_err(|_| "is not a URL".to_owned())?;
     if !matches!(url.scheme(), "http" | "https") {
-        return Err("is not a web address".to_owned());
+        return Err("is not an http or https URL".to_owned());
     }
     if has_sas(&url) || url.query().is_some() || !url.username().is_empty() || url.password().is_some() {
-        return Err("carries more than an address".to_owned());
+        return Err("has a query or credentials".to_owned());
     }
     if url.scheme() != "https" && !is_loopback(&url) {
-        return Err("must start with https:// (plain http only to this machine, for Azurite)".to_owned());
+        return Err("must start with https:// (http only to this machine, for Azurite)".to_owned());
     }
     Ok(url)
 }
 
 impl QueueService {
-    /// The queue service of a storage account in Azure, for whoever is signed in.
+    /// The queue service of a storage account in Azure, with the identity that is signed in.
     ///
     /// # Errors
-    /// When there can be no account of that name.
-    pub fn of_account(name: &str) -> Result<Self, String> {
+    /// When `name` cannot be the name of an account.
+    pub fn for_account(name: &str) -> Result<Self, String> {
         account_url(name).map(|url| Self { url, access: QueueAccess::Identity { client_id: None } })
     }
 }
@@ -137,11 +136,11 @@ impl QueueService {
 pub(crate) fn account_url(name: &str) -> Result<Url, String> {
     let name = account_name(name)?;
     Url::parse(&format!("https://{name}.queue.{SUFFIX}"))
-        .map_err(|_| "does not lead to a storage account".to_owned())
+        .map_err(|_| "is not the name of a storage account".to_owned())
 }
 
-/// <https://learn.microsoft.com/azure/storage/common/storage-account-overview#storage-account-name>; a geo-redundant
-/// account is read as `<name>-secondary`.
+/// <https://learn.microsoft.com/azure/storage/common/storage-account-overview#storage-account-name>; the secondary
+/// endpoint of a geo-redundant account is `<name>-secondary`.
 fn account_name(name: &str) -> Result<&str, String> {
     let plain = name.strip_suffix("-secondary").unwrap_or(name);
     let well_formed = (3..=24).contains(&plain.len())
@@ -149,7 +148,7 @@ fn account_name(name: &str) -> Result<&str, String> {
     if well_formed {
         Ok(name)
     } else {
-        Err("names no storage account: 3 to 24 small letters and digits".to_owned())
+        Err("has no valid account name: 3 to 24 lower-case letters and digits".to_owned())
     }
 }
 
@@ -162,13 +161,12 @@ fn secret_key(text: &str) -> Result<SecretBytes, String> {
 
 fn sas_query(text: &str) -> Result<Secret, String> {
     let query = text.trim_start_matches('?');
-    // As it would be understood in a URL.
     let has_signature =
         query.split('&').any(|part| part.strip_prefix("sig=").is_some_and(|sig| !sig.is_empty()));
     let is_query = query.bytes().all(|b| b.is_ascii_graphic() && !b"\"<>#'".contains(&b));
     if has_signature && is_query {
         Ok(Secret::new(query.to_owned()))
     } else {
-        Err("has a SharedAccessSignature that is none: it has no sig=".to_owned())
+        Err("has a SharedAccessSignature without sig=, or with invalid characters".to_owned())
     }
 }

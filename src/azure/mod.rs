@@ -1,14 +1,26 @@
-//! What Azure Storage needs: connection strings, shared access signatures, and what a refusal says.
+//! Azure Storage: connection strings, shared access signatures and error answers.
 
 pub(crate) mod connection_string;
 pub(crate) mod queue_service;
 pub(crate) mod refusal;
 pub(crate) mod sas;
 
-use azure_core::http::Url;
+use std::sync::Arc;
+
+use azure_core::http::{ClientOptions, ExponentialRetryOptions, HttpClient, RetryOptions, Transport, Url};
 
 pub use self::queue_service::{QueueAccess, QueueService};
 pub(crate) use self::{refusal::StorageRefusal, sas::has_sas};
+
+/// The options of a storage client that sends a request again at most `max_retries` times.
+pub(crate) fn client_options(transport: Arc<dyn HttpClient>, max_retries: u32) -> ClientOptions {
+    let retry = ExponentialRetryOptions { max_retries, ..ExponentialRetryOptions::default() };
+    ClientOptions {
+        retry: RetryOptions::exponential(retry),
+        transport: Some(Transport::new(transport)),
+        ..ClientOptions::default()
+    }
+}
 
 /// Whether the URL leads to this machine.
 pub(crate) fn is_loopback(url: &Url) -> bool {

@@ -9,7 +9,7 @@ use uuid::Uuid;
 /// The queue service of a storage account, and how to sign in to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QueueService {
-    /// Its address, without a queue's name.
+    /// Its URL, without a queue's name.
     pub url: Url,
     /// How to sign in.
     pub access: QueueAccess,

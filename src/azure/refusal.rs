@@ -1,6 +1,4 @@
-//! What Azure's storage services say when they refuse.
-
-use std::fmt;
+//! Error answers of Azure Storage.
 
 use azure_core::{
     Error,
@@ -8,20 +6,26 @@ use azure_core::{
     http::{StatusCode, headers::HeaderName},
 };
 
-/// An answer that is not a success.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// An error answer. Its body is left out: it can quote a signature.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{} {} (request-id {})",
+    u16::from(*.status),
+    if .code.is_empty() { "no error code" } else { .code },
+    .request_id.as_deref().unwrap_or("none")
+)]
 pub(crate) struct StorageRefusal {
     status: StatusCode,
-    /// One of [the codes], such as `ContainerNotFound`; may be empty.
+    /// An [error code], such as `ContainerNotFound`; may be empty.
     ///
-    /// [the codes]: https://learn.microsoft.com/rest/api/storageservices/common-rest-api-error-codes
+    /// [error code]: https://learn.microsoft.com/rest/api/storageservices/common-rest-api-error-codes
     pub(crate) code: String,
-    /// What Microsoft's support asks for.
+    /// The id that Microsoft's support asks for.
     request_id: Option<String>,
 }
 
 impl StorageRefusal {
-    /// The refusal in `error`; `None` where there was no answer.
+    /// The error answer in `error`; `None` if there was no answer.
     pub(crate) fn of(error: &Error) -> Option<Self> {
         let ErrorKind::HttpResponse { status, error_code, raw_response } = error.kind() else { return None };
         let header = HeaderName::from_static("x-ms-request-id");
@@ -30,21 +34,13 @@ impl StorageRefusal {
         Some(Self { status: *status, code: error_code.clone().unwrap_or_default(), request_id })
     }
 
-    /// Whether `error` is a refusal with one of `codes`.
-    pub(crate) fn says(error: &Error, codes: &[&str]) -> bool {
+    /// Whether `error` is an answer with one of `codes`.
+    pub(crate) fn has_code(error: &Error, codes: &[&str]) -> bool {
         Self::of(error).is_some_and(|refusal| codes.contains(&refusal.code.as_str()))
     }
 
-    /// Whether whoever asked may not.
-    pub(crate) fn is_about_rights(&self) -> bool {
+    /// Whether the caller lacks the permission.
+    pub(crate) fn is_access_denied(&self) -> bool {
         matches!(self.status, StatusCode::Forbidden | StatusCode::Unauthorized)
-    }
-}
-
-impl fmt::Display for StorageRefusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let code = if self.code.is_empty() { "no error code" } else { &self.code };
-        let request_id = self.request_id.as_deref().unwrap_or("none");
-        write!(f, "{} {code} (request-id {request_id})", u16::from(self.status))
     }
 }

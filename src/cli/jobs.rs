@@ -1,4 +1,4 @@
-//! `firstpass jobs`: what the host gave up, for people: to see it, to have it tried again, to delete it.
+//! `firstpass jobs`: lists, requeues and deletes poison messages.
 
 use std::io::Write;
 
@@ -11,19 +11,19 @@ use crate::{
     azure::QueueService,
     environment::Environment,
     pass::Subject,
-    queue::{JOBS, POISON, PoisonAction, PoisonMessages, QueueMessage, Queues, Resolved},
+    queue::{POISON, PoisonAction, PoisonMessages, QueueMessage, Queues, Resolved},
     startup, telemetry,
 };
 
-/// Characters of a message that nobody could read: enough to see where it comes from.
+/// The characters that the list shows of a message without users: enough to recognise its origin.
 const EXCERPT: usize = 60;
 
-/// What to do with the jobs that were given up.
+/// The options of `firstpass jobs`.
 #[derive(Debug, Args)]
 pub struct Options {
     #[command(subcommand)]
     action: Option<Action>,
-    /// The storage account of the function app; without it AzureWebJobsStorage says where the queues are
+    /// The storage account of the function app; the default is the one of AzureWebJobsStorage
     #[arg(long, global = true, value_name = "NAME")]
     account: Option<String>,
     /// Print one JSON object
@@ -33,16 +33,16 @@ pub struct Options {
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// Put them back onto pass-jobs, to be tried again
+    /// Put messages back onto pass-jobs
     Requeue {
         #[command(flatten)]
         which: Which,
     },
-    /// Delete them
+    /// Delete messages
     Delete {
         #[command(flatten)]
         which: Which,
-        /// Do delete; without it you see what would be
+        /// Delete; without it, list what would be deleted
         #[arg(long)]
         yes: bool,
     },
@@ -51,27 +51,27 @@ enum Action {
 #[derive(Debug, Args)]
 #[group(required = true, multiple = false)]
 struct Which {
-    /// All of them
+    /// All messages
     #[arg(long)]
     all: bool,
-    /// QueueMessage ids, or users as the list names them
+    /// Message ids, or users as in the list
     #[arg(value_name = "MESSAGE OR USER")]
     named: Vec<String>,
 }
 
 impl Which {
     fn wants(&self, message: &QueueMessage) -> bool {
-        self.all || self.named.iter().any(|name| is(message, name))
+        self.all || self.named.iter().any(|name| matches(message, name))
     }
 
-    /// Names that none of `messages` has.
-    fn without(&self, messages: &[QueueMessage]) -> Vec<&str> {
-        let is_missing = |name: &&String| !messages.iter().any(|message| is(message, name));
+    /// Names that match none of `messages`.
+    fn unmatched(&self, messages: &[QueueMessage]) -> Vec<&str> {
+        let is_missing = |name: &&String| !messages.iter().any(|message| matches(message, name));
         self.named.iter().filter(is_missing).map(String::as_str).collect()
     }
 }
 
-fn is(message: &QueueMessage, name: &str) -> bool {
+fn matches(message: &QueueMessage, name: &str) -> bool {
     let same = |own: &str| match (own.parse::<Uuid>(), name.trim().parse::<Uuid>()) {
         (Ok(own), Ok(name)) => own == name,
         _ => own.eq_ignore_ascii_case(name.trim()),
@@ -82,9 +82,9 @@ fn is(message: &QueueMessage, name: &str) -> bool {
 /// Runs the command.
 ///
 /// # Errors
-/// What kept it from being done, and what to do.
+/// The reason, and what to do.
 pub fn run(options: &Options, env: &Environment) -> Result<(), String> {
-    // For people: a log only where somebody asks for one.
+    // The command logs only if RUST_LOG is set.
     if env.get("RUST_LOG").is_some() {
         telemetry::init(env, std::io::stderr);
     }
@@ -102,18 +102,18 @@ pub fn run(options: &Options, env: &Environment) -> Result<(), String> {
             Some(Action::Delete { which, yes: true }) => {
                 resolve(&queues, which, PoisonAction::Delete, options.json).await
             }
-            Some(Action::Delete { which, yes: false }) => rehearse(&queues, which, options.json).await,
+            Some(Action::Delete { which, yes: false }) => dry_run(&queues, which, options.json).await,
         }
     })
 }
 
 fn service(account: Option<&str>, env: &Environment) -> Result<QueueService, String> {
     match account {
-        Some(name) => QueueService::of_account(name).map_err(|what| format!("--account {what}")),
+        Some(name) => QueueService::for_account(name).map_err(|detail| format!("--account {detail}")),
         None => QueueService::read(env).map_err(|report| report.to_string())?.ok_or_else(|| {
-            "where are the queues? Name the function app's storage account with --account (you are whom `az login` \
-             says, with the role Storage Queue Data Contributor there), or set AzureWebJobsStorage as the function \
-             app has it"
+            "no storage account is set. Name the function app's storage account with --account (the identity of \
+             `az login` needs the role Storage Queue Data Contributor), or set AzureWebJobsStorage to the function \
+             app's value"
                 .to_owned()
         }),
     }
@@ -122,109 +122,99 @@ fn service(account: Option<&str>, env: &Environment) -> Result<QueueService, Str
 async fn list(queues: &Queues, as_json: bool) -> Result<(), String> {
     let poison = queues.poison_messages().await.map_err(|error| error.to_string())?;
     if as_json {
-        say(&described(&poison).to_string());
+        let messages = messages(&poison.messages);
+        print(&json!({"queue": POISON, "total": poison.total, "messages": messages}).to_string());
     } else if poison.messages.is_empty() {
-        say(&format!("Nothing was given up: {POISON} is empty."));
+        print(&format!("{POISON} is empty."));
     } else {
-        say(&table(&poison.messages));
-        say(&format!("{}.", summary(&poison)));
-        say(
-            "To have them tried again: firstpass jobs requeue --all, or message ids, or users. To delete: firstpass \
-             jobs delete.",
-        );
+        print(&table(&poison.messages));
+        print(&summary(&poison));
+        print("Requeue or delete them: firstpass jobs requeue|delete, with --all, message ids or users.");
     }
     Ok(())
 }
 
 fn summary(poison: &PoisonMessages) -> String {
     let (shown, total) = (poison.messages.len(), poison.total);
-    let were = if total == 1 { "message was" } else { "messages were" };
+    let noun = if total == 1 { "poison message" } else { "poison messages" };
     match total - shown {
-        0 => format!("{total} {were} given up"),
-        more => format!("{total} {were} given up; {more} behind these are not shown"),
+        0 => format!("{total} {noun}."),
+        more => format!("{total} {noun}, of which {more} are not listed."),
     }
 }
 
 async fn resolve(queues: &Queues, which: &Which, action: PoisonAction, as_json: bool) -> Result<(), String> {
     let Resolved { done, error } = queues.resolve(|message| which.wants(message), action).await;
-    let missing = which.without(&done);
-    let word = match action {
+    let missing = which.unmatched(&done);
+    let verb = match action {
         PoisonAction::Requeue => "requeued",
         PoisonAction::Delete => "deleted",
     };
     if as_json {
-        say(&json!({word: messages(&done), "notFound": missing}).to_string());
+        print(&json!({verb: messages(&done), "notFound": missing}).to_string());
     } else {
         for message in &done {
-            let whom = whom(message);
-            match action {
-                PoisonAction::Requeue => say(&format!("back on {JOBS}: {} ({whom})", message.id)),
-                PoisonAction::Delete => say(&format!("deleted: {} ({whom})", message.id)),
-            }
+            print(&format!("{verb}: {} ({})", message.id, users(message)));
         }
     }
     if let Some(error) = error {
-        let so_far = done.len();
-        return Err(format!("{error}. Messages {word} before that: {so_far}. Doing it once more is safe."));
+        let count = done.len();
+        return Err(format!(
+            "{error}. Messages {verb} before the error: {count}. The command can be repeated."
+        ));
     }
     if !missing.is_empty() {
         let names = missing.join(", ");
-        return Err(format!("{POISON} has no message of {names}: `firstpass jobs` lists what it has"));
+        return Err(format!("{POISON} has no message of {names}: `firstpass jobs` lists the messages"));
     }
     if done.is_empty() && !as_json {
-        say(&format!("Nothing to do: {POISON} is empty."));
+        print(&format!("{POISON} is empty."));
     }
     Ok(())
 }
 
-/// What a deletion would delete.
-async fn rehearse(queues: &Queues, which: &Which, as_json: bool) -> Result<(), String> {
+/// Lists what a deletion would delete.
+async fn dry_run(queues: &Queues, which: &Which, as_json: bool) -> Result<(), String> {
     let mut poison = queues.poison_messages().await.map_err(|error| error.to_string())?;
     let unseen = poison.total - poison.messages.len();
     poison.messages.retain(|message| which.wants(message));
     if as_json {
-        say(&json!({"wouldDelete": messages(&poison.messages)}).to_string());
+        print(&json!({"wouldDelete": messages(&poison.messages)}).to_string());
     } else if !poison.messages.is_empty() {
-        say(&table(&poison.messages));
+        print(&table(&poison.messages));
     }
-    let more = if unseen == 0 {
-        String::new()
-    } else {
-        format!(", and perhaps some of {unseen} that are not shown")
-    };
+    let more = if unseen == 0 { String::new() } else { format!("; {unseen} more messages were not checked") };
     match poison.messages.len() {
-        0 => Err(format!("nothing was deleted: no message is meant{more}; `firstpass jobs` lists them")),
-        count => Err(format!("nothing was deleted: with --yes it would be the {count} above{more}")),
+        0 => {
+            Err(format!("nothing was deleted: no message matches{more}; `firstpass jobs` lists the messages"))
+        }
+        count => Err(format!("nothing was deleted: --yes deletes the {count} above{more}")),
     }
 }
 
 fn table(messages: &[QueueMessage]) -> String {
     let mut table = Table::new();
     table.load_style(presets::UTF8_BORDERS_ONLY);
-    table.set_header(["Given up", "Whom it is about", "Why", "QueueMessage id"]);
+    table.set_header(["Moved to the poison queue", "Users", "Reason", "Message id"]);
     for message in messages {
         let at = message.inserted.format("%Y-%m-%d %H:%M UTC").to_string();
         let why = match Subject::of(message).job {
             Some(job) => job.reason.to_string(),
-            None if message.plain().is_none() => "not base64".to_owned(),
+            None if message.decoded().is_none() => "not base64".to_owned(),
             None => "–".to_owned(),
         };
-        table.add_row([at, whom(message), why, message.id.clone()]);
+        table.add_row([at, users(message), why, message.id.clone()]);
     }
     table.to_string()
 }
 
-fn whom(message: &QueueMessage) -> String {
+fn users(message: &QueueMessage) -> String {
     let people: Vec<String> = Subject::of(message).people().map(|(_, name)| name).collect();
     if people.is_empty() { format!("no user: {}", message.excerpt(EXCERPT)) } else { people.join(", ") }
 }
 
-fn described(poison: &PoisonMessages) -> Value {
-    json!({"queue": POISON, "total": poison.total, "messages": messages(&poison.messages)})
-}
-
 fn messages(messages: &[QueueMessage]) -> Vec<Value> {
-    let described = |message: &QueueMessage| {
+    let to_json = |message: &QueueMessage| {
         let subject = Subject::of(message);
         let users: Vec<String> = subject.people().map(|(_, name)| name).collect();
         json!({
@@ -235,14 +225,14 @@ fn messages(messages: &[QueueMessage]) -> Vec<Value> {
             "users": users,
             "reason": subject.job.as_ref().map(|job| job.reason),
             "jobKey": subject.job.as_ref().map(|job| &job.key),
-            "isBase64": message.plain().is_some(),
-            "text": message.plain().unwrap_or_else(|| message.text.clone()),
+            "isBase64": message.decoded().is_some(),
+            "text": message.content(),
         })
     };
-    messages.iter().map(described).collect()
+    messages.iter().map(to_json).collect()
 }
 
-fn say(line: &str) {
-    // Nobody reads a closed pipe: not worth failing for.
+fn print(line: &str) {
+    // A closed pipe is not an error of the command.
     let _ = writeln!(std::io::stdout(), "{line}");
 }

@@ -52,7 +52,7 @@ pub fn run(
 /// What answers invocations: with settings that are not valid, the report on them. The process keeps running, because
 /// the host would restart it three times and then stop without a reason.
 fn handler(env: &Environment, build: impl FnOnce(Settings) -> Result<Arc<App>, SettingsError>) -> Handler {
-    for name in Settings::lookalikes(env) {
+    for name in Settings::unknown_names(env) {
         tracing::warn!(
             event = "setting.ignored",
             name,

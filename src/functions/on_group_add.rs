@@ -177,7 +177,7 @@ async fn sync(app: &App, group: Uuid, event: &MembershipEvent, sync_id: &str) ->
 }
 
 fn no_time(what: &'static str) -> Failure {
-    GraphError::no_time(what).into()
+    GraphError::timed_out(what).into()
 }
 
 fn failed(failure: Failure, who: String) -> JobResult {

@@ -1,7 +1,7 @@
-//! Many reads in one request.
+//! Several reads in one request.
 //!
-//! The outer 200 says nothing about the parts: each has its own status, is throttled on its own, and comes in
-//! any order (Graph's JSON batching page).
+//! Each part has its own status, is throttled separately and is answered in any order; the outer status is 200
+//! (Graph's JSON batching page).
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -16,28 +16,30 @@ use super::{
     retry::{self, Idempotency},
 };
 
-/// How many rounds the parts that were throttled get.
+/// The rounds of requests, retries of throttled parts included.
 const ROUNDS: u32 = 3;
 
 /// One GET of a batch.
 #[derive(Clone, Debug)]
 pub(super) struct Part {
-    /// What we are doing, for error messages; tells the parts apart.
-    pub what: &'static str,
+    /// The operation in progress, for error messages; unique within a batch.
+    pub operation: &'static str,
     /// Path and query below `/v1.0`.
     pub path: String,
 }
 
-/// The answers, by [`Part::what`].
+/// The answers by [`Part::operation`].
 pub(super) struct Parts(BTreeMap<&'static str, Result<Value, GraphError>>);
 
 impl Parts {
-    /// Takes the answer of one part.
-    pub(super) fn take<T: DeserializeOwned>(&mut self, what: &'static str) -> Result<T, GraphError> {
-        let body =
-            self.0.remove(what).unwrap_or_else(|| Err(GraphError::unreadable(what, "no such part")))?;
-        // Not quoting the body: it can hold personal data.
-        T::deserialize(body).map_err(|_| GraphError::unreadable(what, "unknown form of answer"))
+    /// Removes and parses the answer of one part.
+    pub(super) fn take<T: DeserializeOwned>(&mut self, operation: &'static str) -> Result<T, GraphError> {
+        let body = self
+            .0
+            .remove(operation)
+            .unwrap_or_else(|| Err(GraphError::unreadable(operation, "no such part")))?;
+        // serde's error can quote the body, which holds personal data.
+        T::deserialize(body).map_err(|_| GraphError::unreadable(operation, "unknown form of answer"))
     }
 }
 
@@ -56,7 +58,7 @@ struct PartAnswer {
     body: Value,
 }
 
-fn is_worth_another_round(error: &GraphError) -> bool {
+fn is_retried(error: &GraphError) -> bool {
     matches!(error.kind, GraphErrorKind::Throttled | GraphErrorKind::Unavailable)
 }
 
@@ -69,30 +71,35 @@ impl PartAnswer {
 }
 
 impl Graph {
-    /// Reads all `parts` (at most 20, Graph's limit) in one round trip; parts that Graph is too busy for are
-    /// asked for again after the longest Retry-After among them.
-    pub(super) async fn batch(&self, what: &'static str, parts: Vec<Part>) -> Result<Parts, GraphError> {
+    /// Reads all `parts` (at most 20, Graph's limit) in one round trip. Throttled parts are sent again after the
+    /// longest Retry-After among them.
+    pub(super) async fn batch(&self, operation: &'static str, parts: Vec<Part>) -> Result<Parts, GraphError> {
         let mut answers = BTreeMap::new();
         let mut open = parts;
         for round in 1..=ROUNDS {
             let mut wait = Duration::ZERO;
-            for answer in self.batch_once(what, &open).await? {
+            for answer in self.batch_once(operation, &open).await? {
                 let Some(part) = answer.id.parse().ok().and_then(|i: usize| open.get(i)) else { continue };
                 let retry_after = answer.retry_after();
                 let result = match answer.status {
                     200..300 => Ok(answer.body),
                     status => Err(GraphError {
                         retry_after,
-                        ..GraphError::from_status(part.what, Idempotency::Idempotent, status, &answer.body)
+                        ..GraphError::from_status(
+                            part.operation,
+                            Idempotency::Idempotent,
+                            status,
+                            &answer.body,
+                        )
                     }),
                 };
-                if result.as_ref().is_err_and(is_worth_another_round) {
+                if result.as_ref().is_err_and(is_retried) {
                     wait = wait.max(retry_after.unwrap_or(Duration::from_secs(1 << round)));
                 }
-                answers.insert(part.what, result);
+                answers.insert(part.operation, result);
             }
-            open.retain(|part| match answers.get(part.what) {
-                Some(result) => result.as_ref().is_err_and(is_worth_another_round),
+            open.retain(|part| match answers.get(part.operation) {
+                Some(result) => result.as_ref().is_err_and(is_retried),
                 None => true,
             });
             if open.is_empty() || round == ROUNDS {
@@ -103,7 +110,11 @@ impl Graph {
         Ok(Parts(answers))
     }
 
-    async fn batch_once(&self, what: &'static str, parts: &[Part]) -> Result<Vec<PartAnswer>, GraphError> {
+    async fn batch_once(
+        &self,
+        operation: &'static str,
+        parts: &[Part],
+    ) -> Result<Vec<PartAnswer>, GraphError> {
         let requests: Vec<Value> = parts
             .iter()
             .enumerate()
@@ -112,7 +123,7 @@ impl Graph {
         let call = GraphRequest {
             method: Method::Post,
             body: Some(json!({ "requests": requests })),
-            ..GraphRequest::get(what, "/$batch")
+            ..GraphRequest::get(operation, "/$batch")
         };
         let answers: Answers = self.send(call).await?.json()?;
         Ok(answers.responses)

@@ -19,11 +19,11 @@ use super::{
     retry::{Deadline, Idempotency, RetryPolicy},
 };
 
-/// Where Graph lives. Sandboxes are reached by their transport, so that even there the URL is the real one.
+/// The URL of Graph, for sandboxes too: they replace the transport.
 pub(super) const ROOT: &str = "https://graph.microsoft.com/v1.0";
 const SCOPE: &str = "https://graph.microsoft.com/.default";
 
-/// The client. Cheap to clone; every clone shares the connection pool and the token.
+/// The client. Clones share the connection pool and the token.
 #[derive(Clone, Debug)]
 pub struct Graph {
     pipeline: Pipeline,
@@ -32,25 +32,25 @@ pub struct Graph {
 /// One request.
 #[derive(Debug)]
 pub(super) struct GraphRequest {
-    /// What we are doing, for error messages: "reading the user".
-    pub what: &'static str,
+    /// The operation in progress, for error messages: "reading the user".
+    pub operation: &'static str,
     pub method: Method,
-    /// The whole URL.
+    /// The absolute URL.
     pub url: String,
     pub body: Option<Value>,
     pub idempotency: Idempotency,
-    /// After this nothing is sent any more.
+    /// No try starts after this.
     pub deadline: Option<Instant>,
-    /// Asks for the eventually consistent index, which some filters need.
+    /// Sends `ConsistencyLevel: eventual`, which advanced queries need.
     pub eventual: bool,
 }
 
 impl GraphRequest {
-    /// A read; harmless to idempotency.
-    pub(super) fn get(what: &'static str, path: &str) -> Self {
+    /// A read of `path` below `/v1.0`.
+    pub(super) fn get(operation: &'static str, path: &str) -> Self {
         let url = format!("{ROOT}{path}");
         Self {
-            what,
+            operation,
             method: Method::Get,
             url,
             body: None,
@@ -60,24 +60,24 @@ impl GraphRequest {
         }
     }
 
-    /// A change that must not happen twice.
-    pub(super) fn post(what: &'static str, path: &str, body: Value, deadline: Instant) -> Self {
+    /// A change that must not be made twice.
+    pub(super) fn post(operation: &'static str, path: &str, body: Value, deadline: Instant) -> Self {
         Self {
             method: Method::Post,
             body: Some(body),
             idempotency: Idempotency::NotIdempotent,
             deadline: Some(deadline),
-            ..Self::get(what, path)
+            ..Self::get(operation, path)
         }
     }
 }
 
 impl Graph {
-    /// A client that signs in with `credential` and talks through `transport`.
+    /// A client that signs in with `credential` and sends through `transport`.
     pub fn new(transport: Arc<dyn HttpClient>, credential: Arc<dyn TokenCredential>) -> Self {
         let options = ClientOptions {
             transport: Some(Transport::new(transport)),
-            // The stock policy would send a POST whose answer was lost nine times.
+            // The default policy sends a POST again when its answer was lost.
             retry: RetryOptions::none(),
             ..ClientOptions::default()
         };
@@ -93,10 +93,10 @@ impl Graph {
         Self { pipeline }
     }
 
-    /// Sends `call` and returns the answer's body.
+    /// Sends `call` and returns its successful answer.
     pub(super) async fn send(&self, call: GraphRequest) -> Result<Answer, GraphError> {
-        let url =
-            Url::parse(&call.url).map_err(|_| GraphError::unreadable(call.what, "a URL that is none"))?;
+        let url = Url::parse(&call.url)
+            .map_err(|_| GraphError::unreadable(call.operation, "the URL is invalid"))?;
         let mut request = Request::new(url, call.method);
         if call.eventual {
             request.insert_header(HeaderName::from_static("consistencylevel"), "eventual");
@@ -111,48 +111,50 @@ impl Graph {
         }
         let unchecked = PipelineSendOptions { skip_checks: true, ..PipelineSendOptions::default() };
         match self.pipeline.send(&context, &mut request, Some(unchecked)).await {
-            Ok(response) if response.status().is_success() => Ok(Answer { what: call.what, response }),
-            Ok(response) => Err(GraphError::from_response(call.what, call.idempotency, &response)),
-            Err(error) => Err(GraphError::from_transport(call.what, call.idempotency, &error)),
+            Ok(response) if response.status().is_success() => {
+                Ok(Answer { operation: call.operation, response })
+            }
+            Ok(response) => Err(GraphError::from_response(call.operation, call.idempotency, &response)),
+            Err(error) => Err(GraphError::from_transport(call.operation, call.idempotency, &error)),
         }
     }
 
     pub(super) async fn get<T: DeserializeOwned>(
         &self,
-        what: &'static str,
+        operation: &'static str,
         path: &str,
     ) -> Result<T, GraphError> {
-        self.send(GraphRequest::get(what, path)).await?.json()
+        self.send(GraphRequest::get(operation, path)).await?.json()
     }
 }
 
 /// A successful answer.
 pub(super) struct Answer {
-    what: &'static str,
+    operation: &'static str,
     response: RawResponse,
 }
 
 impl Answer {
-    /// Parses the body.
-    ///
-    /// The body is never quoted in the error: it may hold a code.
+    /// Parses the body. The error does not quote it: it may hold a code.
     pub(super) fn json<T: DeserializeOwned>(&self) -> Result<T, GraphError> {
         serde_json::from_slice(self.response.body().as_ref()).map_err(|error| {
-            let mut unreadable =
-                GraphError::unreadable(self.what, &format!("{:?} error in the answer", error.classify()));
+            let mut unreadable = GraphError::unreadable(
+                self.operation,
+                &format!("{:?} error in the answer", error.classify()),
+            );
             unreadable.request_id = request_id(&self.response);
             unreadable
         })
     }
 }
 
-/// What stays as it is in a path segment; `#EXT#` and apostrophes do not.
+/// The characters that a path segment does not escape. `#` and the apostrophe are escaped.
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'@');
-/// What stays as it is in the value of a query option.
+/// The characters that the value of a query option does not escape.
 const OPTION: &AsciiSet =
     &SEGMENT.remove(b'$').remove(b',').remove(b':').remove(b'/').remove(b'(').remove(b')').remove(b'\'');
 
-/// `text` as one segment of a path.
+/// `text` as one path segment.
 pub(super) fn segment(text: &str) -> String {
     utf8_percent_encode(text, SEGMENT).to_string()
 }

@@ -1,4 +1,4 @@
-//! What Graph refuses or fails to do, in words an admin can act on.
+//! Failed calls to Graph, with what an admin can do about them.
 
 use std::{fmt, time::Duration};
 
@@ -6,72 +6,56 @@ use azure_core::{
     error::ErrorKind,
     http::{RawResponse, headers::HeaderName},
 };
-use serde::Deserialize;
+use serde_json::Value;
 
 use super::retry::{Idempotency, is_ambiguous, retry_after};
-use crate::errors::chain;
+use crate::{
+    code::Code,
+    errors::{Cause, chain},
+};
 
 /// A call that did not succeed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub struct GraphError {
-    /// What we were doing: "making the pass".
-    pub what: &'static str,
-    /// What that means for the caller.
+    /// The operation in progress: "making the pass".
+    pub operation: &'static str,
+    /// What the failure means for the caller.
     pub kind: GraphErrorKind,
-    /// The HTTP status, where there was an answer.
+    /// The HTTP status; `None` without an answer.
     pub status: Option<u16>,
     /// Graph's error code, e.g. `Request_ResourceNotFound`; may be empty.
-    pub code: String,
-    /// Graph's words.
+    pub code: Box<str>,
+    /// Graph's error message, or the transport's.
     pub message: String,
     /// Graph's `request-id`, which Microsoft's support asks for.
     pub request_id: Option<String>,
-    /// When Graph wants to be asked again.
+    /// How long Graph asks to wait before the next try.
     pub retry_after: Option<Duration>,
+    /// The transport's error; `None` where Graph answered.
+    pub source: Option<Box<Cause>>,
 }
 
 /// What a failed call means for its caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GraphErrorKind {
-    /// Graph said no. Nothing changed; asking again will not help.
+    /// Graph refused the call. Nothing changed; a retry does not help.
     Refused,
-    /// What the call is about is not there (or not yet, on this replica). Nothing changed.
+    /// The object does not exist, or not yet in this replica. Nothing changed.
     NotFound,
-    /// Graph is busy. Nothing changed; asking later will help.
+    /// Graph is busy. Nothing changed; a later try may succeed.
     Throttled,
-    /// Graph was not reached, or a read got no answer. Nothing changed; asking later will help.
+    /// Graph was not reached, or a read got no answer. Nothing changed; a later try may succeed.
     Unavailable,
-    /// A change was sent and its answer is lost: it may have happened.
+    /// A change was sent and its answer was lost: it may have taken effect.
     Ambiguous,
-    /// No token could be had, or it was refused.
+    /// There was no token, or Graph refused it.
     SignIn,
-    /// The answer is not what Graph's documentation says.
+    /// The answer does not have the documented form.
     Unreadable,
 }
 
-#[derive(Deserialize)]
-struct Envelope {
-    error: Body,
-}
-
-#[derive(Deserialize)]
-struct Body {
-    #[serde(default)]
-    code: String,
-    #[serde(default)]
-    message: String,
-    #[serde(default, rename = "innerError", alias = "innererror")]
-    inner: Option<Inner>,
-}
-
-#[derive(Deserialize)]
-struct Inner {
-    #[serde(rename = "request-id")]
-    request_id: Option<String>,
-}
-
 impl GraphError {
-    /// Whether the same call may succeed later without anybody changing anything.
+    /// Whether the same call may succeed later without a change by an admin.
     pub fn is_transient(&self) -> bool {
         matches!(
             self.kind,
@@ -82,7 +66,7 @@ impl GraphError {
         )
     }
 
-    /// What an admin can do about it.
+    /// What an admin can do.
     pub fn advice(&self) -> &'static str {
         match (self.kind, self.status) {
             (GraphErrorKind::SignIn, _) => {
@@ -92,25 +76,23 @@ impl GraphError {
                 "grant the app's identity the Graph permission for this call (docs/PERMISSIONS.md)"
             }
             (GraphErrorKind::Refused | GraphErrorKind::NotFound, _) => {
-                "read Graph's words, mend the account or the tenant's policy"
+                "correct the account or the tenant's policy as Graph's message says"
             }
-            (GraphErrorKind::Unreadable, _) => {
-                "report this with the request-id: Graph answered in an unknown form"
-            }
+            (GraphErrorKind::Unreadable, _) => "report the request-id: the form of Graph's answer is unknown",
             (GraphErrorKind::Throttled | GraphErrorKind::Unavailable | GraphErrorKind::Ambiguous, _) => {
-                "nothing: it is tried again by itself"
+                "nothing: it is tried again automatically"
             }
         }
     }
 
     pub(super) fn from_response(
-        what: &'static str,
+        operation: &'static str,
         idempotency: Idempotency,
         response: &RawResponse,
     ) -> Self {
         let status = u16::from(response.status());
         let body = serde_json::from_slice(response.body().as_ref()).unwrap_or_default();
-        let mut error = Self::from_status(what, idempotency, status, &body);
+        let mut error = Self::from_status(operation, idempotency, status, &body);
         error.request_id = error.request_id.or_else(|| request_id(response));
         error.retry_after = retry_after(response.headers());
         error
@@ -118,58 +100,69 @@ impl GraphError {
 
     /// From the status and body of an answer, or of one part of a `$batch`.
     pub(super) fn from_status(
-        what: &'static str,
+        operation: &'static str,
         idempotency: Idempotency,
         status: u16,
-        body: &serde_json::Value,
+        body: &Value,
     ) -> Self {
         let kind = match status {
             401 => GraphErrorKind::SignIn,
             404 => GraphErrorKind::NotFound,
             429 | 503 => GraphErrorKind::Throttled,
-            _ if is_ambiguous(status.into()) => unknown(idempotency),
-            500.. => unknown(idempotency),
+            _ if is_ambiguous(status.into()) => without_answer(idempotency),
+            500.. => without_answer(idempotency),
             _ => GraphErrorKind::Refused,
         };
-        let envelope = Envelope::deserialize(body).ok().map(|envelope| envelope.error);
-        let (code, message, inner) = envelope.map_or_else(Default::default, |b| (b.code, b.message, b.inner));
-        let request_id = inner.and_then(|inner| inner.request_id);
-        Self { what, kind, status: Some(status), code, message, request_id, retry_after: None }
+        let text = |path| body.pointer(path).and_then(Value::as_str).map(str::to_owned);
+        Self {
+            kind,
+            status: Some(status),
+            code: text("/error/code").unwrap_or_default().into(),
+            request_id: text("/error/innerError/request-id").or_else(|| text("/error/innererror/request-id")),
+            ..Self::unreadable(operation, &text("/error/message").unwrap_or_default())
+        }
     }
 
     pub(super) fn from_transport(
-        what: &'static str,
+        operation: &'static str,
         idempotency: Idempotency,
         error: &azure_core::Error,
     ) -> Self {
         let kind = match error.kind() {
-            ErrorKind::Connection => GraphErrorKind::Unavailable,
-            ErrorKind::Io => unknown(idempotency),
+            ErrorKind::Io => without_answer(idempotency),
             ErrorKind::Credential => GraphErrorKind::SignIn,
             _ => GraphErrorKind::Unavailable,
         };
-        Self { kind, message: chain(error), ..Self::unreadable(what, "") }
+        let source = Some(Box::new(Cause::of(error, &str::to_owned)));
+        Self { kind, source, ..Self::unreadable(operation, &chain(error)) }
     }
 
-    /// Graph took too long altogether.
-    pub fn no_time(what: &'static str) -> Self {
-        Self { kind: GraphErrorKind::Unavailable, ..Self::unreadable(what, "it took too long altogether") }
+    /// The operation exceeded the caller's time limit.
+    pub fn timed_out(operation: &'static str) -> Self {
+        Self { kind: GraphErrorKind::Unavailable, ..Self::unreadable(operation, "timed out") }
     }
 
-    pub(super) fn unreadable(what: &'static str, message: &str) -> Self {
+    /// Removes `code` from the error: an answer may quote the request.
+    pub fn redact(&mut self, code: &Code) {
+        self.message = code.redact(&self.message);
+        self.source = None;
+    }
+
+    pub(super) fn unreadable(operation: &'static str, message: &str) -> Self {
         Self {
-            what,
+            operation,
             kind: GraphErrorKind::Unreadable,
             status: None,
-            code: String::new(),
+            code: "".into(),
             message: message.to_owned(),
             request_id: None,
             retry_after: None,
+            source: None,
         }
     }
 }
 
-fn unknown(idempotency: Idempotency) -> GraphErrorKind {
+fn without_answer(idempotency: Idempotency) -> GraphErrorKind {
     match idempotency {
         Idempotency::Idempotent => GraphErrorKind::Unavailable,
         Idempotency::NotIdempotent => GraphErrorKind::Ambiguous,
@@ -178,11 +171,12 @@ fn unknown(idempotency: Idempotency) -> GraphErrorKind {
 
 impl fmt::Display for GraphError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.kind {
-            GraphErrorKind::Ambiguous => write!(f, "no clear answer while {}", self.what)?,
-            GraphErrorKind::SignIn => write!(f, "could not sign in to Graph while {}", self.what)?,
-            _ => write!(f, "Graph failed us while {}", self.what)?,
-        }
+        let failure = match self.kind {
+            GraphErrorKind::Ambiguous => "no clear answer",
+            GraphErrorKind::SignIn => "could not sign in to Graph",
+            _ => "Graph error",
+        };
+        write!(f, "{failure} while {}", self.operation)?;
         if let Some(status) = self.status {
             write!(f, ": {status}")?;
         }
@@ -190,10 +184,10 @@ impl fmt::Display for GraphError {
             write!(f, " {}", self.code)?;
         }
         if !self.message.is_empty() {
-            // One line, and no novel: the text is Graph's.
-            let words: String =
+            // The text is Graph's: it becomes one line of limited length.
+            let message: String =
                 self.message.chars().map(|c| if c.is_control() { ' ' } else { c }).take(400).collect();
-            write!(f, ": {words}")?;
+            write!(f, ": {message}")?;
         }
         if let Some(id) = &self.request_id {
             write!(f, " (request-id {id})")?;
@@ -202,7 +196,13 @@ impl fmt::Display for GraphError {
     }
 }
 
-impl std::error::Error for GraphError {}
+/// `None` where Graph answers that the object does not exist.
+pub(super) fn if_exists<T>(result: Result<T, GraphError>) -> Result<Option<T>, GraphError> {
+    match result {
+        Err(error) if error.kind == GraphErrorKind::NotFound => Ok(None),
+        result => result.map(Some),
+    }
+}
 
 pub(super) fn request_id(response: &RawResponse) -> Option<String> {
     response.headers().get_optional_str(&HeaderName::from_static("request-id")).map(str::to_owned)

@@ -29,20 +29,23 @@ struct Member {
 }
 
 impl Graph {
-    /// The users among the members of `group`; nested groups, devices and contacts are left out.
+    /// The users among the direct members of `group`.
     ///
-    /// The plain list, not the cast to users: that one reads an index in which a new member may be missing.
+    /// Not `/members/microsoft.graph.user`: that cast reads an index in which a new member may be missing.
     pub async fn members(&self, group: Uuid) -> Result<Vec<Candidate>, GraphError> {
-        const WHAT: &str = "reading the members of the joiner group";
+        const OPERATION: &str = "reading the members of the joiner group";
         let path = format!(
             "/groups/{group}/members{}",
             query(&[("$select", CANDIDATE_PROPERTIES), ("$top", "999")])
         );
-        let members: Vec<Member> = self.list(WHAT, &path, false).await?;
+        let members: Vec<Member> = self.list(OPERATION, &path, false).await?;
         let users: Vec<Candidate> = members.into_iter().filter(|m| m.kind == USER).map(|m| m.user).collect();
-        // Without the right to read users, Graph answers 200 with nothing but ids.
+        // Without the permission to read users, Graph answers 200 with ids alone.
         if users.iter().any(|user| user.user_principal_name.is_none()) {
-            return Err(GraphError::unreadable(WHAT, "members without properties: grant User.Read.All"));
+            return Err(GraphError::unreadable(
+                OPERATION,
+                "the members have no properties: grant User.Read.All",
+            ));
         }
         Ok(users)
     }

@@ -13,22 +13,22 @@ use crate::{address::Address, mail::Rendered};
 /// A mail with its recipients.
 #[derive(Clone, Debug)]
 pub struct OutgoingMail {
-    /// Whom it is for.
+    /// The recipients.
     pub to: Vec<Address>,
-    /// Who else gets it.
+    /// The recipients of a copy.
     pub cc: Vec<Address>,
     /// Subject and text.
     pub content: Rendered,
 }
 
 impl Graph {
-    /// Hands `message` to Exchange, from the mailbox `from`. Not started after `deadline`.
+    /// Sends `message` from the mailbox `from`. No try starts after `deadline`.
     ///
-    /// Accepted is not delivered: recipients and policy are checked later, and failures come back to the sender's
-    /// inbox (Graph's page on sending mail).
+    /// Success means that Exchange accepted the mail. It checks recipients and policy later and reports failures to the
+    /// sender's inbox (Graph's sendMail page).
     ///
     /// # Errors
-    /// [`super::GraphErrorKind::Ambiguous`] when it may have been sent.
+    /// [`super::GraphErrorKind::Ambiguous`] when the mail may have been sent.
     pub async fn send_mail(
         &self,
         from: &Address,
@@ -46,7 +46,7 @@ impl Graph {
                 "toRecipients": recipients(&message.to),
                 "ccRecipients": recipients(&message.cc),
             },
-            // The default is true, and then the code would lie in Sent Items.
+            // The default, true, would store the code in Sent Items.
             "saveToSentItems": false,
         });
         let path = format!("{}/sendMail", user_path(&from.to_string()));

@@ -1,12 +1,12 @@
-//! The one Microsoft Graph client. Nothing else in the crate knows a Graph URL.
+//! The Microsoft Graph client. No other module knows a Graph URL.
 //!
-//! - [`client`]: one request, its answer
-//! - [`retry`]: the one policy that decides what is sent again
-//! - [`error`]: what can go wrong, in words an admin can act on
-//! - [`batch`], [`page`]: many reads in one request; one list in many requests
+//! - [`client`]: a request and its answer
+//! - [`retry`]: the policy that decides which requests are sent again
+//! - [`error`]: failed calls, with advice for admins
+//! - [`batch`], [`page`]: several reads in one request; one list in several requests
 //! - a file per resource: [`users`], [`groups`], [`roles`], [`passes`], [`policy`], [`mail`],
 //!   [`subscriptions`]
-//! - [`snapshot`]: all that is read of one joiner, in one `$batch`
+//! - [`snapshot`]: the data of one joiner, in one `$batch`
 
 pub mod batch;
 pub mod client;

@@ -1,4 +1,4 @@
-//! One list in many requests.
+//! One list in several requests.
 
 use serde::{Deserialize, de::DeserializeOwned};
 
@@ -7,7 +7,7 @@ use super::{
     error::GraphError,
 };
 
-/// More pages than any list of ours can have: a guard against a server that links in circles.
+/// More pages than any list here has: a limit for page links that form a cycle.
 const MAX_PAGES: usize = 1_000;
 
 /// One page of a list.
@@ -22,18 +22,18 @@ impl Graph {
     /// All items of the list at `path`.
     pub(super) async fn list<T: DeserializeOwned>(
         &self,
-        what: &'static str,
+        operation: &'static str,
         path: &str,
         eventual: bool,
     ) -> Result<Vec<T>, GraphError> {
-        let first = GraphRequest { eventual, ..GraphRequest::get(what, path) };
-        self.rest(what, Page { value: Vec::new(), next_link: Some(first.url) }, eventual).await
+        let first = GraphRequest { eventual, ..GraphRequest::get(operation, path) };
+        self.rest(operation, Page { value: Vec::new(), next_link: Some(first.url) }, eventual).await
     }
 
-    /// All items of a list whose first page is at hand.
+    /// All items of a list whose first page was read.
     pub(super) async fn rest<T: DeserializeOwned>(
         &self,
-        what: &'static str,
+        operation: &'static str,
         first: Page<T>,
         eventual: bool,
     ) -> Result<Vec<T>, GraphError> {
@@ -41,15 +41,20 @@ impl Graph {
         let mut next = first.next_link;
         for _ in 0..MAX_PAGES {
             let Some(url) = next else { return Ok(items) };
-            // The token goes nowhere but to Graph, whatever a page says.
+            // The token is sent to Graph only.
             if !url.starts_with(ROOT) {
-                return Err(GraphError::unreadable(what, "the next page is not on Graph"));
+                return Err(GraphError::unreadable(
+                    operation,
+                    "the link to the next page leads away from Graph",
+                ));
             }
-            let page: Page<T> =
-                self.send(GraphRequest { url, eventual, ..GraphRequest::get(what, "") }).await?.json()?;
+            let page: Page<T> = self
+                .send(GraphRequest { url, eventual, ..GraphRequest::get(operation, "") })
+                .await?
+                .json()?;
             items.extend(page.value);
             next = page.next_link;
         }
-        Err(GraphError::unreadable(what, "the list never ends"))
+        Err(GraphError::unreadable(operation, "the list has too many pages"))
     }
 }

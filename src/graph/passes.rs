@@ -9,79 +9,79 @@ use uuid::Uuid;
 
 use super::{
     client::{Graph, GraphRequest},
-    error::{GraphError, GraphErrorKind},
+    error::{GraphError, GraphErrorKind, if_exists},
 };
 use crate::code::Code;
 
-/// A pass as Graph lists it: without its code, which only the answer to the POST has.
+/// A pass as Graph lists it. Only the answer to the POST has its code.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct Pass {
-    /// The id of the method.
+    /// The id of the authentication method.
     pub id: String,
-    /// When it was made.
+    /// The time of its creation.
     pub created_date_time: DateTime<Utc>,
-    /// When it starts to work.
+    /// The start of its validity.
     pub start_date_time: DateTime<Utc>,
-    /// Minutes from the start until it ends.
+    /// Its validity from the start, in minutes.
     pub lifetime_in_minutes: u32,
     /// Whether it works only once.
     #[serde(default)]
     pub is_usable_once: bool,
-    /// An open set of words; see [`Pass::usability`].
+    /// Graph's reason, an open enumeration; see [`Pass::usability`].
     pub method_usability_reason: Option<String>,
 }
 
-/// Whether a pass is of any use.
+/// Whether a user can sign in with a pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Usability {
     /// It works now.
-    Works,
+    Active,
     /// It will work later.
-    Later,
-    /// It was used, and worked only once.
+    NotYetActive,
+    /// It worked once and was used.
     Used,
-    /// Its time is over.
-    Over,
-    /// The tenant's policy does not let this user sign in with it.
-    Disabled,
+    /// Its validity has ended.
+    Expired,
+    /// The tenant's policy does not let this user sign in with a pass.
+    DisabledByPolicy,
 }
 
 impl Pass {
-    /// Whether the pass is of any use at `now`.
+    /// Whether the user can sign in with the pass at `now`.
     ///
-    /// Graph's reason counts where time cannot tell; time counts for the rest, because the list may lag, the set
-    /// of reasons is open and some tenants omit `isUsable`.
+    /// Graph's reason decides where it is final. Otherwise the times decide: the list may lag, the reasons are an open
+    /// enumeration and some tenants omit `isUsable`.
     pub fn usability(&self, now: DateTime<Utc>) -> Usability {
         match self.method_usability_reason.as_deref() {
             Some("OneTimeUsed") => Usability::Used,
-            Some("DisabledByPolicy") => Usability::Disabled,
-            Some("Expired") => Usability::Over,
-            _ if now >= self.ends_at() => Usability::Over,
-            _ if now < self.start_date_time => Usability::Later,
-            _ => Usability::Works,
+            Some("DisabledByPolicy") => Usability::DisabledByPolicy,
+            Some("Expired") => Usability::Expired,
+            _ if now >= self.ends_at() => Usability::Expired,
+            _ if now < self.start_date_time => Usability::NotYetActive,
+            _ => Usability::Active,
         }
     }
 
-    /// When it stops to work.
+    /// The end of its validity.
     pub fn ends_at(&self) -> DateTime<Utc> {
         self.start_date_time + TimeDelta::minutes(self.lifetime_in_minutes.into())
     }
 
-    /// Whether it works now or will.
-    pub fn is_alive(&self, now: DateTime<Utc>) -> bool {
-        matches!(self.usability(now), Usability::Works | Usability::Later)
+    /// Whether the user can sign in with it at `now` or later.
+    pub fn can_be_used(&self, now: DateTime<Utc>) -> bool {
+        matches!(self.usability(now), Usability::Active | Usability::NotYetActive)
     }
 }
 
 /// A pass to be made.
 #[derive(Clone, Copy, Debug)]
 pub struct NewPass {
-    /// When it opens; `None` for now, by Graph's clock.
+    /// The start of its validity; `None`: now, by Graph's clock.
     pub opens_at: Option<DateTime<Utc>>,
-    /// Minutes.
+    /// Its validity in minutes, within the tenant's policy.
     pub lifetime_minutes: u32,
-    /// Always sent: Graph does not document what it takes otherwise.
+    /// Whether it works only once. Always sent: Graph documents no default.
     pub one_time: bool,
 }
 
@@ -98,10 +98,10 @@ pub(super) fn path(user: Uuid) -> String {
 }
 
 impl Graph {
-    /// Makes a pass, which replaces any other that the user has. Not started after `deadline`.
+    /// Makes a pass, which replaces the user's earlier one. No try starts after `deadline`.
     ///
     /// # Errors
-    /// [`GraphErrorKind::Ambiguous`] when it may have been made with a code that nobody will ever know.
+    /// [`GraphErrorKind::Ambiguous`] when the pass may exist and its code was lost.
     pub async fn create_pass(
         &self,
         user: Uuid,
@@ -118,17 +118,14 @@ impl Graph {
         Ok((created.pass, created.temporary_access_pass))
     }
 
-    /// Deletes a pass. One that is gone already is as good as deleted.
+    /// Deletes a pass. Succeeds if it does not exist.
     pub async fn delete_pass(&self, user: Uuid, pass_id: &str) -> Result<(), GraphError> {
         let path = format!("{}/{}", path(user), super::client::segment(pass_id));
         let call = GraphRequest { method: Method::Delete, ..GraphRequest::get("deleting the pass", &path) };
-        match self.send(call).await {
-            Err(error) if error.kind == GraphErrorKind::NotFound => Ok(()),
-            result => result.map(|_| ()),
-        }
+        if_exists(self.send(call).await).map(|_| ())
     }
 
-    /// The passes of a user, at most one by Graph's rules, without codes.
+    /// The passes of a user, without codes. Graph keeps at most one.
     pub async fn list_passes(&self, user: Uuid) -> Result<Vec<Pass>, GraphError> {
         self.list("reading the passes", &path(user), false).await
     }

@@ -1,15 +1,15 @@
-//! What is sent again, when, and what never is.
+//! The policy that decides which requests are sent again, and when.
 //!
 //! | answer | a read | a change (POST of a pass, sendMail) |
 //! |---|---|---|
 //! | connection refused: nothing was sent | again | again |
 //! | 429, 503: Graph did nothing | again, after Retry-After | again, after Retry-After |
 //! | 401: the token was refused | once more, with a new token | once more, with a new token |
-//! | connection lost, no answer in 30 s, 408, 500, 502, 504 | again | **never**: it may have happened |
+//! | connection lost, no answer in 30 s, 408, 500, 502, 504 | again | **never**: it may have taken effect |
 //! | anything else | never | never |
 //!
-//! A `$batch` of GETs counts as a read. Retry-After may be fractional (Graph's throttling page shows `2.128`):
-//! it is rounded up, and at most 120 s are waited. At most 4 tries, and none after the call's deadline.
+//! A `$batch` of GETs is a read. Retry-After may be fractional (Graph's throttling page shows `2.128`): it is rounded
+//! up, and limited to 120 s. There are at most 4 tries, and none starts after the call's deadline.
 
 use std::{sync::Arc, time::Duration};
 
@@ -27,23 +27,23 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::budget;
 
-/// How often a request is sent at most.
+/// The tries of one request.
 pub const MAX_TRIES: u32 = 4;
 
-/// Whether a request may be sent again when nobody knows what became of it.
+/// Whether a request may be sent again when its answer was lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Idempotency {
-    /// Sending it twice changes nothing.
+    /// A second request has no further effect.
     Idempotent,
-    /// Sending it twice does it twice.
+    /// A second request repeats the effect.
     NotIdempotent,
 }
 
-/// The moment after which no try starts, not even the first.
+/// The time after which no try starts, not even the first.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Deadline(pub Instant);
 
-/// The policy; it stands before the bearer policy, so that every try has a valid token.
+/// The policy. It precedes the bearer policy, so that every try has a valid token.
 #[derive(Debug)]
 pub(super) struct RetryPolicy;
 
@@ -104,7 +104,7 @@ enum RetryDecision {
 }
 
 fn decide(result: &Result<AsyncRawResponse, Error>, idempotency: Idempotency) -> RetryDecision {
-    let unknown = match idempotency {
+    let without_answer = match idempotency {
         Idempotency::Idempotent => RetryDecision::Backoff,
         Idempotency::NotIdempotent => RetryDecision::Return,
     };
@@ -114,18 +114,18 @@ fn decide(result: &Result<AsyncRawResponse, Error>, idempotency: Idempotency) ->
             StatusCode::TooManyRequests | StatusCode::ServiceUnavailable => {
                 retry_after(response.headers()).map_or(RetryDecision::Backoff, RetryDecision::After)
             }
-            status if is_ambiguous(status) => unknown,
+            status if is_ambiguous(status) => without_answer,
             _ => RetryDecision::Return,
         },
         Err(error) => match error.kind() {
             ErrorKind::Connection => RetryDecision::Backoff,
-            ErrorKind::Io => unknown,
+            ErrorKind::Io => without_answer,
             _ => RetryDecision::Return,
         },
     }
 }
 
-/// Whether an answer with this status leaves open what happened behind it.
+/// Whether a request that got this status may have taken effect.
 pub(super) fn is_ambiguous(status: StatusCode) -> bool {
     matches!(u16::from(status), 408 | 500 | 502 | 504)
 }
@@ -135,7 +135,7 @@ pub(super) fn retry_after(headers: &Headers) -> Option<Duration> {
     parse_retry_after(text, headers.get_optional_str(&HeaderName::from_static("date")))
 }
 
-/// Seconds (whole or fractional, rounded up), or an HTTP date measured against the answer's own `Date`.
+/// Parses seconds (rounded up), or an HTTP date relative to the answer's `Date`.
 pub(super) fn parse_retry_after(text: &str, date: Option<&str>) -> Option<Duration> {
     let seconds = match text.trim().parse::<f64>() {
         Ok(seconds) => seconds,

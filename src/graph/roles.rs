@@ -1,4 +1,4 @@
-//! What makes an account too powerful for a pass by mail.
+//! The privileges of an account: its roles and groups.
 
 use serde::Deserialize;
 use uuid::Uuid;
@@ -8,24 +8,24 @@ use super::error::{GraphError, GraphErrorKind};
 /// A directory role.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Role {
-    /// The role definition's id; of built-in roles, the template's.
+    /// The id of the role definition; for built-in roles, of the template.
     pub id: Uuid,
-    /// Its name, where Graph told.
+    /// Its name; role assignments have none.
     pub name: Option<String>,
 }
 
-/// What an account holds, or that we cannot tell.
+/// The privileges of an account, as far as they could be read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PrivilegeSnapshot {
-    /// Roles held now, directly or through a group.
+    /// Active roles, assigned directly or through a group.
     pub active: Vec<Role>,
     /// Roles that the user can activate.
     pub eligible: Vec<Role>,
-    /// Names of role-assignable groups the user is in.
+    /// Names of the user's role-assignable groups.
     pub role_groups: Vec<String>,
-    /// All groups the user is in, directly or through another group.
+    /// All groups of the user, direct or nested.
     pub groups: Vec<Uuid>,
-    /// Why some of this could not be read.
+    /// Why a part could not be read; `None` if all was read.
     pub unknown: Option<String>,
 }
 
@@ -53,7 +53,7 @@ pub(super) struct Membership {
     role_template_id: Option<Uuid>,
 }
 
-/// Graph's code for a tenant without the licence for eligible roles: there, nobody can be eligible.
+/// Graph's code for a tenant without the licence for eligible roles: no user there has one.
 const NO_PIM_LICENCE: &str = "AadPremiumLicenseRequired";
 
 impl PrivilegeSnapshot {
@@ -63,21 +63,21 @@ impl PrivilegeSnapshot {
         eligible: Result<Vec<RoleAssignment>, GraphError>,
     ) -> Result<Self, GraphError> {
         let mut privileges = Self::default();
-        for membership in privileges.known(memberships)? {
+        for membership in privileges.readable(memberships)? {
             privileges.add(membership);
         }
-        let active = privileges.known(active)?;
+        let active = privileges.readable(active)?;
         privileges.active.extend(active.into_iter().map(Role::from));
         let eligible = match eligible {
-            Err(error) if error.code == NO_PIM_LICENCE => Vec::new(),
-            eligible => privileges.known(eligible)?,
+            Err(error) if *error.code == *NO_PIM_LICENCE => Vec::new(),
+            eligible => privileges.readable(eligible)?,
         };
         privileges.eligible.extend(eligible.into_iter().map(Role::from));
         Ok(privileges)
     }
 
-    /// A passing fault is worth another try, and so is a replica that lags; any other means that we cannot tell.
-    fn known<T>(&mut self, read: Result<Vec<T>, GraphError>) -> Result<Vec<T>, GraphError> {
+    /// Fails on an error after which a retry may succeed, a lagging replica's included; notes any other in `unknown`.
+    fn readable<T>(&mut self, read: Result<Vec<T>, GraphError>) -> Result<Vec<T>, GraphError> {
         match read {
             Err(error) if error.is_transient() || error.kind == GraphErrorKind::NotFound => Err(error),
             Err(error) => {
@@ -97,7 +97,7 @@ impl PrivilegeSnapshot {
                         self.role_groups.push(name)
                     }
                     Some(_) => {}
-                    // Every group has a name. Without the right to read groups, Graph sends only the id.
+                    // Every group has a name. Without the permission to read groups, Graph sends only the id.
                     None => {
                         self.unknown = Some(format!("the properties of group {} are hidden", membership.id))
                     }
@@ -107,7 +107,7 @@ impl PrivilegeSnapshot {
                 Some(id) => self.active.push(Role { id, name: membership.display_name }),
                 None => self.unknown = Some(format!("the properties of role {} are hidden", membership.id)),
             },
-            // Administrative units give nobody power.
+            // Administrative units grant no privileges to their members.
             _ => {}
         }
     }

@@ -1,4 +1,4 @@
-//! All that is read of one joiner before anything is decided, in one round trip.
+//! The data of one joiner that a decision needs, read in one round trip.
 
 use uuid::Uuid;
 
@@ -13,34 +13,30 @@ use super::{
     users::{Manager, USER_PROPERTIES, User},
 };
 
-/// The tenant as the flow saw it.
+/// The state of the tenant for one user.
 #[derive(Clone, Debug)]
 pub struct TenantSnapshot {
     /// The account.
     pub user: User,
-    /// Their manager, if any.
+    /// The user's manager.
     pub manager: Option<Manager>,
-    /// Their passes; Graph keeps at most one.
+    /// The user's passes; Graph keeps at most one.
     pub passes: Vec<Pass>,
-    /// What makes the account too powerful for a pass by mail.
+    /// The user's roles and groups.
     pub privileges: PrivilegeSnapshot,
-    /// What the tenant allows.
+    /// The tenant's rules for passes.
     pub policy: PassPolicy,
 }
 
-/// Why there is no reading.
-#[derive(Clone, Debug)]
+/// Why there is no snapshot.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SnapshotError {
-    /// No such user, or not yet on this replica.
+    /// The user does not exist, or not yet in this replica.
+    #[error("the user does not exist in the tenant, or not yet in this replica")]
     Missing,
-    /// Graph failed. [`GraphErrorKind::NotFound`]: it knows the user, but not yet all of them.
-    Graph(GraphError),
-}
-
-impl From<GraphError> for SnapshotError {
-    fn from(error: GraphError) -> Self {
-        Self::Graph(error)
-    }
+    /// A read failed. [`GraphErrorKind::NotFound`]: the replica has the user, but not yet all related objects.
+    #[error(transparent)]
+    Graph(#[from] GraphError),
 }
 
 const USER: &str = "reading the user";
@@ -52,9 +48,9 @@ const ELIGIBLE: &str = "reading the user's eligible roles";
 const POLICY: &str = "reading the Temporary Access Pass policy";
 
 impl Graph {
-    /// Reads all that a decision about `user` needs.
+    /// Reads the data that a decision about `user` needs.
     ///
-    /// The policy is a part like any other: it costs no round trip of its own and cannot be out of date.
+    /// The policy is read each time: in the batch it costs no round trip.
     pub async fn snapshot(&self, user: Uuid) -> Result<TenantSnapshot, SnapshotError> {
         let mut parts = self.batch("reading the user, their passes and roles", parts(user)).await?;
         let account: User = match parts.take(USER) {
@@ -62,7 +58,7 @@ impl Graph {
             account => account?,
         };
         let manager = match parts.take(MANAGER) {
-            // A lagging replica answers with the same code, but names the user instead.
+            // A lagging replica answers with the same code, but its message names the user.
             Err(error) if error.kind == GraphErrorKind::NotFound && error.message.contains("'manager'") => {
                 None
             }
@@ -76,20 +72,20 @@ impl Graph {
         Ok(TenantSnapshot { user: account, manager, passes, privileges, policy: parts.take(POLICY)? })
     }
 
-    /// A list that starts in the batch and may go on beyond it.
+    /// A list whose first page is in the batch.
     async fn list_part<T: serde::de::DeserializeOwned>(
         &self,
         parts: &mut Parts,
-        what: &'static str,
+        operation: &'static str,
     ) -> Result<Vec<T>, GraphError> {
-        self.rest(what, parts.take::<Page<T>>(what)?, false).await
+        self.rest(operation, parts.take::<Page<T>>(operation)?, false).await
     }
 }
 
 fn parts(user: Uuid) -> Vec<Part> {
     let of_principal = format!("principalId eq '{user}'");
     let memberships = [("$select", "id,displayName,isAssignableToRole,roleTemplateId"), ("$top", "999")];
-    let part = |what, path| Part { what, path };
+    let part = |operation, path| Part { operation, path };
     vec![
         part(USER, format!("/users/{user}{}", query(&[("$select", USER_PROPERTIES)]))),
         part(MANAGER, format!("/users/{user}/manager{}", query(&[("$select", "id,displayName,mail")]))),

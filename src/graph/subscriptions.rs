@@ -9,31 +9,31 @@ use uuid::Uuid;
 
 use super::{
     client::{Graph, GraphRequest, segment},
-    error::{GraphError, GraphErrorKind},
+    error::{GraphError, GraphErrorKind, if_exists},
     retry::Idempotency,
 };
 
 const PATH: &str = "/subscriptions";
 
-/// A subscription of this app, whatever it is about. Its client state is not shown.
+/// A subscription of this app to any resource, without its client state.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct Subscription {
     /// Its id.
     pub id: String,
-    /// As it was asked for: `groups/{id}`.
+    /// The resource as requested: `groups/{id}`.
     pub resource: String,
-    /// As it was asked for: `updated`, or several between commas.
+    /// The change types as requested, separated by commas: `updated`.
     pub change_type: String,
-    /// Where notifications go, perhaps not in the letters in which it was asked for.
+    /// The destination; its letter case may differ from the request.
     #[serde(default)]
     pub notification_url: Option<String>,
-    /// When it ends.
+    /// The time at which it ends.
     pub expiration_date_time: DateTime<Utc>,
 }
 
 impl Subscription {
-    /// Whether it tells of updates of `group`: a change of its members is one.
+    /// Whether it is for updates of `group`, which include changes of its members.
     pub fn is_to_updates_of(&self, group: Uuid) -> bool {
         let resource = self.resource.trim_start_matches('/').to_ascii_lowercase();
         resource == format!("groups/{group}") && self.change_type.trim().eq_ignore_ascii_case("updated")
@@ -46,10 +46,10 @@ impl Graph {
         self.list("reading the subscriptions to notifications", PATH, false).await
     }
 
-    /// Subscribes to updates of `group` until `ends`. Not started after `deadline`.
+    /// Subscribes to updates of `group` until `ends`. No try starts after `deadline`.
     ///
     /// # Errors
-    /// [`GraphErrorKind::Ambiguous`] when it may have been made.
+    /// [`GraphErrorKind::Ambiguous`] when the subscription may have been made.
     pub async fn subscribe(
         &self,
         group: Uuid,
@@ -66,7 +66,7 @@ impl Graph {
         answer.json().map_err(|error| GraphError { kind: GraphErrorKind::Ambiguous, ..error })
     }
 
-    /// Moves the end of a subscription. Doing so twice changes nothing.
+    /// Moves the end of a subscription. No try starts after `deadline`.
     pub async fn renew_subscription(
         &self,
         id: &str,
@@ -84,13 +84,10 @@ impl Graph {
             .json()
     }
 
-    /// Ends a subscription. One that is gone already is as good as ended.
+    /// Deletes a subscription. Succeeds if it does not exist.
     pub async fn unsubscribe(&self, id: &str) -> Result<(), GraphError> {
         let call = GraphRequest::get("ending a subscription to the on-demand group", &path(id));
-        match self.send(GraphRequest { method: Method::Delete, ..call }).await {
-            Err(error) if error.kind == GraphErrorKind::NotFound => Ok(()),
-            result => result.map(|_| ()),
-        }
+        if_exists(self.send(GraphRequest { method: Method::Delete, ..call }).await).map(|_| ())
     }
 }
 

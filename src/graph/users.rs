@@ -8,10 +8,11 @@ use uuid::Uuid;
 
 use super::{
     client::{Graph, query, segment},
-    error::{GraphError, GraphErrorKind},
+    error::{GraphError, if_exists},
 };
+use crate::mail::Reader;
 
-/// A user, with every property that a pass depends on.
+/// A user, with the properties that a pass depends on.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct User {
@@ -19,22 +20,22 @@ pub struct User {
     pub id: Uuid,
     /// The sign-in name.
     pub user_principal_name: String,
-    /// The name as shown in the directory.
+    /// The display name.
     pub display_name: Option<String>,
     /// The first name.
     pub given_name: Option<String>,
     /// The account's own mailbox, which a joiner cannot open yet.
     pub mail: Option<String>,
-    /// Private addresses, among others.
+    /// Other addresses, private ones included.
     #[serde(default, deserialize_with = "null_is_empty")]
     pub other_mails: Vec<String>,
-    /// The hire stamp.
+    /// The hire date, as a time in UTC.
     pub employee_hire_date: Option<DateTime<Utc>>,
     /// ISO 3166 country code.
     pub usage_location: Option<String>,
-    /// Language tag, e.g. `de-AT`.
+    /// BCP 47 language tag, e.g. `de-AT`.
     pub preferred_language: Option<String>,
-    /// `Member` or `Guest`; old synchronised accounts have none and are members.
+    /// `Member` or `Guest`; old synchronised accounts, which are members, have none.
     pub user_type: Option<String>,
     /// Whether the account may sign in.
     pub account_enabled: Option<bool>,
@@ -43,12 +44,12 @@ pub struct User {
     pub on_premises_extension_attributes: BTreeMap<String, Option<String>>,
 }
 
-/// What [`User`] needs; hire date and many others only come when asked for.
+/// The properties of [`User`]. Graph returns the hire date and many others only when they are selected.
 pub(super) const USER_PROPERTIES: &str = "id,userPrincipalName,displayName,givenName,mail,otherMails,\
     employeeHireDate,usageLocation,preferredLanguage,userType,accountEnabled,onPremisesExtensionAttributes";
 
 impl User {
-    /// Whether the account belongs to somebody of another organisation.
+    /// Whether the account is a guest's.
     pub fn is_guest(&self) -> bool {
         self.user_type.as_deref().is_some_and(|kind| kind.eq_ignore_ascii_case("guest"))
     }
@@ -58,9 +59,20 @@ impl User {
         self.account_enabled.unwrap_or(true)
     }
 
-    /// The name to show people.
+    /// The display name, or the sign-in name if there is none.
     pub fn name(&self) -> &str {
         self.display_name.as_deref().unwrap_or(&self.user_principal_name)
+    }
+
+    /// The user as the reader of a mail in `language`.
+    pub fn reader<'a>(&'a self, language: &'a str) -> Reader<'a> {
+        Reader {
+            language,
+            usage_location: self.usage_location.as_deref(),
+            given_name: self.given_name.as_deref(),
+            display_name: self.name(),
+            user_principal_name: &self.user_principal_name,
+        }
     }
 }
 
@@ -68,21 +80,21 @@ impl User {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Manager {
-    /// The name as shown in the directory.
+    /// The display name.
     pub display_name: Option<String>,
-    /// The mailbox; not every manager has one.
+    /// The mailbox.
     pub mail: Option<String>,
 }
 
-/// A user as the sweep sees them.
+/// A user as the sweep reads them.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Candidate {
     /// The object id.
     pub id: Uuid,
-    /// The sign-in name; absent when the app may not read users.
+    /// The sign-in name; `None` without the permission to read users.
     pub user_principal_name: Option<String>,
-    /// The hire stamp.
+    /// The hire date, as a time in UTC.
     pub employee_hire_date: Option<DateTime<Utc>>,
     /// ISO 3166 country code.
     pub usage_location: Option<String>,
@@ -102,10 +114,10 @@ struct SignInName {
 }
 
 impl Graph {
-    /// Everyone whose hire stamp lies between `from` and `to`.
+    /// The users whose hire date lies between `from` and `to`, both included.
     ///
-    /// The filter is an advanced query: it needs ConsistencyLevel and `$count`, and reads an index that lags by
-    /// minutes (Graph's advanced-queries page).
+    /// The filter is an advanced query: it needs ConsistencyLevel and `$count`, and reads an index that lags by minutes
+    /// (Graph's advanced-queries page).
     pub async fn hired_between(
         &self,
         from: DateTime<Utc>,
@@ -122,31 +134,24 @@ impl Graph {
         self.list("looking for joiners", &format!("/users{}", query(&options)), true).await
     }
 
-    /// The object id of the user whom a person named by UPN or object id; `None` when there is no such user.
+    /// The object id of the user with this UPN or object id; `None` if there is no such user.
     pub async fn find_user(&self, name: &str) -> Result<Option<Uuid>, GraphError> {
         let path = format!("{}{}", user_path(name), query(&[("$select", "id")]));
-        match self.get::<Id>("looking for the user", &path).await {
-            Ok(user) => Ok(Some(user.id)),
-            Err(error) if error.kind == GraphErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error),
-        }
+        Ok(if_exists(self.get::<Id>("looking for the user", &path).await)?.map(|user| user.id))
     }
 
-    /// The sign-in name of a user, for a person to read; `None` when there is no such user.
+    /// The sign-in name of a user; `None` if there is no such user.
     pub async fn sign_in_name(&self, user: Uuid) -> Result<Option<String>, GraphError> {
         let path = format!("/users/{user}{}", query(&[("$select", "userPrincipalName")]));
-        match self.get::<SignInName>("reading the user's name", &path).await {
-            Ok(user) => Ok(Some(user.user_principal_name)),
-            Err(error) if error.kind == GraphErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error),
-        }
+        let user = if_exists(self.get::<SignInName>("reading the user's name", &path).await)?;
+        Ok(user.map(|user| user.user_principal_name))
     }
 }
 
 /// The path of a user by object id or UPN.
 ///
-/// A UPN may hold `#EXT#` or an apostrophe, which are escaped, or start with `$`, which Graph only takes in
-/// parentheses (user-get page), where an apostrophe is doubled as in any OData string.
+/// `#` and apostrophes are escaped. Graph takes a UPN that starts with `$` only in parentheses (user-get page), where an
+/// apostrophe is doubled as in any OData string.
 pub(super) fn user_path(name: &str) -> String {
     if name.starts_with('$') {
         format!("/users('{}')", segment(&name.replace('\'', "''")))

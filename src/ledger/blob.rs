@@ -1,9 +1,9 @@
-//! Records in blob storage: one document `joiners/<object id>.json` per user, and `groups/<object id>.json` for the
-//! on-demand group, in a container of its own.
+//! Records in blob storage: `joiners/<object id>.json` per user, and `groups/<object id>.json` for the on-demand group,
+//! in one container.
 //!
-//! What the store promises ([Put Blob], [conditional headers]) is what [`Ledger`] asks for: `If-None-Match: *` for a
-//! first record, `If-Match` for every other, and exactly one winner. A write whose answer was lost is sent again by the
-//! client library, and then meets itself: that is a [`LedgerError::Conflict`] like any other.
+//! A first record is written with `If-None-Match: *`, every other with `If-Match`; of several writes one succeeds
+//! ([Put Blob], [conditional headers]). The client library sends a write again when its answer was lost; if the first
+//! had succeeded, the second is a [`LedgerError::Conflict`].
 //!
 //! [Put Blob]: https://learn.microsoft.com/rest/api/storageservices/put-blob
 //! [conditional headers]: https://learn.microsoft.com/rest/api/storageservices/specifying-conditional-headers-for-blob-service-operations
@@ -14,10 +14,7 @@ use async_trait::async_trait;
 use azure_core::{
     Error,
     credentials::TokenCredential,
-    http::{
-        ClientOptions, Etag, ExponentialRetryOptions, HttpClient, RequestContent, RetryOptions, Transport,
-        Url,
-    },
+    http::{Etag, HttpClient, RequestContent, Url},
 };
 use azure_storage_blob::{
     BlobContainerClient, BlobContainerClientOptions,
@@ -33,63 +30,58 @@ use uuid::Uuid;
 
 use super::{ETag, Ledger, LedgerError, MembershipSnapshot, Record, log_membership_write, log_write};
 use crate::{
-    azure::{StorageRefusal, has_sas},
+    azure::{StorageRefusal, client_options, has_sas},
     budget,
-    errors::chain,
+    errors::{Cause, chain},
 };
 
-/// How often a request is sent again at most. The library's own eight retries last over a minute.
+/// The retries of one request. The library's default, eight, takes over a minute.
 const MAX_RETRIES: u32 = 3;
-/// How many records are read at the same time.
+/// The records that are read concurrently.
 const AT_ONCE: usize = 16;
 
 const FOLDER: &str = "joiners/";
 const GROUPS: &str = "groups/";
-/// The name of the metadata that says until when a sweep has to look at the record, so that a listing tells which
-/// records to read; see [`Record::open_until`].
+/// The metadata with [`Record::open_until`]: a listing shows which records a sweep has to read.
 const OPEN_UNTIL: &str = "open_until";
 const NEVER: &str = "never";
 
-/// A ledger in a blob container. The container is made when the first record is written.
+/// A ledger in a blob container. The first write makes the container.
 pub struct BlobLedger {
     container: BlobContainerClient,
-    /// The SAS in the container's URL, which must not appear in words.
+    /// The SAS in the container's URL, which no error may quote.
     secret: Option<String>,
 }
 
 impl BlobLedger {
-    /// The ledger in `container`. Without a `credential` the URL carries a SAS.
+    /// The ledger in `container`, whose URL has a SAS if there is no `credential`.
     ///
     /// # Errors
-    /// When the library refuses the URL: with a credential it has to be `https`.
+    /// When the library refuses the URL: with a credential it must be `https`.
     pub fn new(
         container: Url,
         credential: Option<Arc<dyn TokenCredential>>,
         transport: Arc<dyn HttpClient>,
     ) -> Result<Self, LedgerError> {
         let secret = container.query().filter(|_| has_sas(&container)).map(str::to_owned);
-        let retry =
-            ExponentialRetryOptions { max_retries: MAX_RETRIES, ..ExponentialRetryOptions::default() };
-        let client_options = ClientOptions {
-            retry: RetryOptions::exponential(retry),
-            transport: Some(Transport::new(transport)),
-            ..ClientOptions::default()
+        let options = BlobContainerClientOptions {
+            client_options: client_options(transport, MAX_RETRIES),
+            ..BlobContainerClientOptions::default()
         };
-        let options = BlobContainerClientOptions { client_options, ..BlobContainerClientOptions::default() };
         match BlobContainerClient::new(container, credential, Some(options)) {
             Ok(container) => Ok(Self { container, secret }),
-            Err(error) => Err(LedgerError::Unavailable(words(&error, secret.as_deref()))),
+            Err(error) => Err(LedgerError::Unavailable(describe(&error, secret.as_deref()))),
         }
     }
 
     fn unavailable(&self, error: &Error) -> LedgerError {
-        LedgerError::Unavailable(words(error, self.secret.as_deref()))
+        LedgerError::Unavailable(describe(error, self.secret.as_deref()))
     }
 
     async fn download<T: DeserializeOwned>(&self, name: &str) -> Result<Option<(T, ETag)>, LedgerError> {
         let found = match self.container.blob_client(name).download(None).await {
             Ok(found) => found,
-            Err(error) if StorageRefusal::says(&error, &["BlobNotFound", "ContainerNotFound"]) => {
+            Err(error) if StorageRefusal::has_code(&error, &["BlobNotFound", "ContainerNotFound"]) => {
                 return Ok(None);
             }
             Err(error) => return Err(self.unavailable(&error)),
@@ -97,9 +89,8 @@ impl BlobLedger {
         let etag = found.properties.etag.map(|etag| ETag(etag.to_string()));
         let bytes = found.body.collect().await.map_err(|error| self.unavailable(&error))?;
         let document = serde_json::from_slice(&bytes)
-            .map_err(|error| LedgerError::Unreadable(format!("{name}: {error}")))?;
-        let etag = etag.ok_or_else(|| LedgerError::Unavailable("an answer without an ETag".into()))?;
-        Ok(Some((document, etag)))
+            .map_err(|error| LedgerError::Unreadable(Cause::from(format!("{name}: {error}"))))?;
+        Ok(Some((document, etag.ok_or_else(no_etag)?)))
     }
 
     async fn upload<T: Serialize>(
@@ -110,7 +101,7 @@ impl BlobLedger {
         expected: Option<&ETag>,
     ) -> Result<ETag, LedgerError> {
         let document = serde_json::to_vec_pretty(document)
-            .map_err(|error| LedgerError::Unavailable(format!("{name} cannot be written: {error}")))?;
+            .map_err(|error| LedgerError::Unavailable(format!("{name} cannot be written: {error}").into()))?;
         let metadata = metadata.map(|(name, value)| HashMap::from([(name.to_owned(), value)]));
         let mut made_container = false;
         loop {
@@ -124,27 +115,26 @@ impl BlobLedger {
             let content = RequestContent::from(document.clone());
             let error = match self.container.blob_client(name).upload(content, Some(options)).await {
                 Ok(written) => {
-                    let etag = written.etag.map(|etag| ETag(etag.to_string()));
-                    return etag.ok_or_else(|| LedgerError::Unavailable("an answer without an ETag".into()));
+                    return written.etag.map(|etag| ETag(etag.to_string())).ok_or_else(no_etag);
                 }
                 Err(error) => error,
             };
-            if StorageRefusal::says(&error, &["BlobAlreadyExists", "ConditionNotMet", "BlobNotFound"]) {
+            if StorageRefusal::has_code(&error, &["BlobAlreadyExists", "ConditionNotMet", "BlobNotFound"]) {
                 return Err(LedgerError::Conflict);
             }
-            if made_container || !StorageRefusal::says(&error, &["ContainerNotFound"]) {
+            if made_container || !StorageRefusal::has_code(&error, &["ContainerNotFound"]) {
                 return Err(self.unavailable(&error));
             }
             made_container = true;
             if let Err(error) = self.container.create(None).await
-                && !StorageRefusal::says(&error, &["ContainerAlreadyExists"])
+                && !StorageRefusal::has_code(&error, &["ContainerAlreadyExists"])
             {
                 return Err(self.unavailable(&error));
             }
         }
     }
 
-    /// Users whose record may be open at `now`; all of them without it.
+    /// Users whose record may be open at `now`; without `now`, all users.
     async fn users(&self, now: Option<DateTime<Utc>>) -> Result<Vec<Uuid>, LedgerError> {
         let options = BlobContainerClientListBlobsOptions {
             prefix: Some(FOLDER.to_owned()),
@@ -161,13 +151,12 @@ impl BlobLedger {
                     blob.name.as_deref()?.strip_prefix(FOLDER)?.strip_suffix(".json")?.parse().ok()
                 })
                 .collect()),
-            Err(error) if StorageRefusal::says(&error, &["ContainerNotFound"]) => Ok(Vec::new()),
+            Err(error) if StorageRefusal::has_code(&error, &["ContainerNotFound"]) => Ok(Vec::new()),
             Err(error) => Err(self.unavailable(&error)),
         }
     }
 
-    /// The records of `users`. One that cannot be understood is left out with an ERROR line: the others must not wait
-    /// for it.
+    /// The records of `users`. A document that is not a record is logged as an ERROR and left out.
     async fn records(&self, users: Vec<Uuid>) -> Result<Vec<(Uuid, Record)>, LedgerError> {
         let mut reads =
             stream::iter(users).map(|user| async move { (user, self.read(user).await) }).buffered(AT_ONCE);
@@ -175,10 +164,10 @@ impl BlobLedger {
         while let Some((user, read)) = reads.next().await {
             match read {
                 Ok(found) => records.extend(found.map(|(record, _)| (user, record))),
-                Err(LedgerError::Unreadable(why)) => tracing::error!(
+                Err(LedgerError::Unreadable(cause)) => tracing::error!(
                     event = "ledger.record_skipped",
                     %user,
-                    why,
+                    why = %cause,
                     "A document in the ledger is not a record; the sweep continues without it"
                 ),
                 Err(error) => return Err(error),
@@ -236,6 +225,10 @@ impl fmt::Debug for BlobLedger {
     }
 }
 
+fn no_etag() -> LedgerError {
+    LedgerError::Unavailable("the answer has no ETag".into())
+}
+
 fn blob(folder: &str, id: Uuid) -> String {
     format!("{folder}{id}.json")
 }
@@ -244,19 +237,19 @@ async fn within<T>(
     limit: Duration,
     work: impl Future<Output = Result<T, LedgerError>>,
 ) -> Result<T, LedgerError> {
-    let late = |_| Err(LedgerError::Unavailable(format!("no answer within {} s", limit.as_secs())));
+    let late = |_| Err(LedgerError::Unavailable(format!("no answer within {} s", limit.as_secs()).into()));
     timeout(limit, work).await.unwrap_or_else(late)
 }
 
 fn open_until(record: &Record) -> String {
-    // Rounded up: the listing may promise too much, never too little.
+    // Rounded up, so that a listing omits no open record.
     let up = |until: DateTime<Utc>| {
         (until + chrono::TimeDelta::seconds(1)).to_rfc3339_opts(SecondsFormat::Secs, true)
     };
     record.open_until().map_or_else(|| NEVER.to_owned(), up)
 }
 
-/// Whether the listed record has to be read to know; it has where the metadata is missing or was written by hand.
+/// Whether the listed record may be open. It may if the metadata is missing or has another form.
 fn may_be_open(blob: &BlobItem, now: DateTime<Utc>) -> bool {
     let metadata = blob.metadata.as_ref().and_then(|metadata| metadata.values.as_ref());
     match metadata.and_then(|values| values.get(OPEN_UNTIL)).map(String::as_str) {
@@ -266,18 +259,20 @@ fn may_be_open(blob: &BlobItem, now: DateTime<Utc>) -> bool {
     }
 }
 
-/// What went wrong, and what to do where [the codes] tell; without the SAS, which words of the HTTP client may quote.
+/// The error, with advice by its [code], and without the SAS, which the HTTP client's errors quote.
 ///
-/// [the codes]: https://learn.microsoft.com/rest/api/storageservices/common-rest-api-error-codes
-fn words(error: &Error, secret: Option<&str>) -> String {
+/// [code]: https://learn.microsoft.com/rest/api/storageservices/common-rest-api-error-codes
+fn describe(error: &Error, secret: Option<&str>) -> Cause {
+    let redact = |text: &str| secret.map_or_else(|| text.to_owned(), |secret| text.replace(secret, "…"));
     let Some(refusal) = StorageRefusal::of(error) else {
-        let words = chain(error);
-        return secret.map_or(words.clone(), |secret| words.replace(secret, "…"));
+        let cause = Cause::of(error, &redact);
+        let message = chain(&cause);
+        return cause.context(message);
     };
     let advice = match (refusal.code.as_str(), secret) {
-        _ if !refusal.is_about_rights() => "",
+        _ if !refusal.is_access_denied() => "",
         (_, Some(_)) => {
-            "; check the SAS in LEDGER_URL (its end; that it may list, read, create and write), and the storage \
+            "; check the SAS in LEDGER_URL (its expiry; it must permit list, read, create and write), and the storage \
              account's network rules"
         }
         ("AuthorizationFailure", None) => "; check the storage account's network rules",
@@ -285,5 +280,5 @@ fn words(error: &Error, secret: Option<&str>) -> String {
             "; give the app's identity the role Storage Blob Data Contributor on the storage account"
         }
     };
-    format!("blob storage answered {refusal}{advice}")
+    Cause::of(&refusal, &str::to_owned).context(format!("blob storage answered {refusal}{advice}"))
 }

@@ -1,4 +1,4 @@
-//! Who is known to be in the on-demand group.
+//! The known members of the on-demand group.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,18 +7,18 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-/// What the ledger keeps of the on-demand group: enough to tell, from a list of its members, who is new.
+/// The members of the on-demand group, as of the last reading. A later reading shows who is new.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct MembershipSnapshot {
-    /// The form of this document.
+    /// The version of this form of document.
     pub schema: u32,
-    /// Members whose jobs are in the queue, or were, or who were there before anybody looked.
+    /// Members whose jobs were queued, and the members of the first reading.
     pub members: BTreeSet<Uuid>,
-    /// Members who are new: their jobs may be in the queue, or may not.
+    /// New members, whose jobs may not be in the queue.
     #[serde(default)]
     pub pending: BTreeMap<Uuid, PendingMember>,
-    /// When somebody last came or went.
+    /// The time of the last change.
     pub changed_at: DateTime<Utc>,
     /// Fields of a newer version, kept as they are.
     #[serde(flatten)]
@@ -29,29 +29,29 @@ pub struct MembershipSnapshot {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PendingMember {
-    /// When they came, at the earliest.
+    /// The earliest time at which they may have been added.
     pub since: DateTime<Utc>,
-    /// The reading of the group whose jobs theirs is one of. When those are in the queue, its name comes back.
+    /// The id of the reading that queued their job. A message with this id follows the jobs on the queue.
     pub sync_id: String,
-    /// When that was.
+    /// The time of that reading.
     pub at: DateTime<Utc>,
 }
 
 impl MembershipSnapshot {
-    /// The form of document that this version writes.
+    /// The version that this code writes.
     pub const SCHEMA: u32 = 1;
-    /// How long the name of a reading may take to come back before another finds the same people. Whoever read the group
-    /// and died has their message back after ten minutes at the earliest, and finds them anyway.
+    /// How long the id of a reading may take to come back before another reading queues the same jobs. The queue
+    /// delivers a failed reading's message again after ten minutes at the earliest.
     const IN_TRANSIT: TimeDelta = TimeDelta::minutes(9);
 
-    /// A first membership: whoever is a member now was there before anybody looked.
+    /// The first membership: no member counts as new.
     pub fn new(members: BTreeSet<Uuid>, now: DateTime<Utc>) -> Self {
         Self { schema: Self::SCHEMA, members, pending: BTreeMap::new(), changed_at: now, unknown: Map::new() }
     }
 
-    /// The membership after a `reading` of the group that showed these `members`. Who is new came after `since`, unless
-    /// an earlier reading had found them already. Who left is forgotten at once: if they come back, they are new.
-    /// The same reading, done again because nobody knows what became of it, finds the same people.
+    /// The membership after the reading `sync_id` found `members`. New members were added after `since`, unless an
+    /// earlier reading found them. Members who left are removed: if they return, they are new. The same reading,
+    /// repeated, finds the same members.
     #[must_use]
     pub fn after_sync(
         &self,
@@ -73,13 +73,13 @@ impl MembershipSnapshot {
         Self { members: known, pending, changed_at, ..self.clone() }
     }
 
-    /// Who was found by a reading, and since when they may have been there.
+    /// The new members that the reading found, with the earliest time of their addition.
     pub fn found_by(&self, sync_id: &str) -> impl Iterator<Item = (Uuid, DateTime<Utc>)> {
         let found = self.pending.iter().filter(move |(_, pending_member)| pending_member.sync_id == sync_id);
         found.map(|(user, pending_member)| (*user, pending_member.since))
     }
 
-    /// The jobs of all whom `reading` found are in the queue. Whether that is news.
+    /// Makes the reading's new members known: their jobs are in the queue. Returns whether there were any.
     pub fn complete(&mut self, sync_id: &str) -> bool {
         let arrived: Vec<Uuid> = self.found_by(sync_id).map(|(user, _)| user).collect();
         self.pending.retain(|_, pending_member| pending_member.sync_id != sync_id);
@@ -116,7 +116,7 @@ mod tests {
         let membership =
             MembershipSnapshot::new(users([1, 2]), now()).after_sync(&users([1, 2, 3]), now(), first, now());
         assert_eq!(found(&membership, first), [3]);
-        // Somebody else comes before the first is queued: their jobs are not mixed up.
+        // Another member is added before the first reading's jobs are queued.
         let membership = membership.after_sync(&users([1, 3, 4]), soon, second, soon);
         assert_eq!((found(&membership, first), found(&membership, second)), (vec![3], vec![4]));
         assert_eq!(membership.members, users([1]), "who left is forgotten");
@@ -137,9 +137,8 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever the readings show, whichever of their jobs get into the queue, and however late their names come
-        /// back: nobody is taken for known whose job is not in the queue; and nobody is forgotten, for in the end
-        /// everybody has a job.
+        /// Whatever the readings find, whichever jobs are queued, and however late their ids come back: no member is
+        /// known without a job, and in the end every member has one.
         #[test]
         fn nobody_is_lost_between_the_ledger_and_the_queue(
             start in btree_set(0u128..8, 0..8),
@@ -147,7 +146,7 @@ mod tests {
         ) {
             let mut membership = MembershipSnapshot::new(users(start.clone()), now());
             let (mut time, mut on_their_way) = (now(), Vec::new());
-            // Those who have been members ever since there was a job for them, or since the start.
+            // Members since their job was queued, or since the start.
             let mut served = users(start);
             let mut last = served.clone();
             for (n, (members, is_queued, delay, minutes)) in readings.into_iter().enumerate() {

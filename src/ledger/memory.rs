@@ -1,4 +1,4 @@
-//! Records in memory: for the demo, the sandbox and tests. Never in Azure, where workers share nothing.
+//! Records in memory, for the demo, the sandbox and tests. In Azure, workers share no memory.
 
 use std::{
     collections::BTreeMap,
@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::{ETag, Ledger, LedgerError, MembershipSnapshot, Record, log_membership_write, log_write};
 
-/// A ledger that forgets everything when the process ends.
+/// A ledger that lasts as long as the process.
 #[derive(Debug, Default)]
 pub struct MemoryLedger(Mutex<Store>);
 
@@ -60,7 +60,7 @@ fn etag(version: u64) -> ETag {
 impl Ledger for MemoryLedger {
     async fn read(&self, user: Uuid) -> Result<Option<(Record, ETag)>, LedgerError> {
         let found = self.store().records.read(user);
-        // Others get their turn between a read and a write, as with a store that is not in memory.
+        // Other tasks run between a read and a write, as with a remote store.
         tokio::task::yield_now().await;
         Ok(found)
     }

@@ -1,7 +1,7 @@
-//! What we did for whom: one small record per user, never the code; and who is in the on-demand group.
+//! The ledger: one small record per user, without codes, and the known members of the on-demand group.
 //!
-//! Every write is conditional, so that two workers with the same user cannot both believe that they made the
-//! pass. A store is anything that keeps the conditions of [`Ledger`]: [`blob`] storage, or [`memory`].
+//! Every write is conditional, so that of two workers with the same user only one makes a pass. [`blob`] storage and
+//! [`memory`] implement [`Ledger`].
 
 pub mod blob;
 mod membership;
@@ -14,6 +14,8 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
+use crate::errors::Cause;
+
 pub use self::{
     membership::{MembershipSnapshot, PendingMember},
     record::{
@@ -22,32 +24,32 @@ pub use self::{
     },
 };
 
-/// The version of a record, as the store names it.
+/// The version of a record, assigned by the store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ETag(pub String);
 
-/// A place to keep records.
+/// A store of records.
 #[async_trait]
 pub trait Ledger: fmt::Debug + Send + Sync {
-    /// The record of `user`, with its version.
+    /// The record of `user` and its version.
     async fn read(&self, user: Uuid) -> Result<Option<(Record, ETag)>, LedgerError>;
 
-    /// Writes the record of `user` if its version is still `expected` (`None`: if there is none yet).
+    /// Writes the record of `user` if its version is `expected` (`None`: if there is no record).
     ///
     /// # Errors
-    /// [`LedgerError::Conflict`] when someone else wrote meanwhile, or when the answer to our own write was lost
-    /// and the store sees it twice: the flow treats both alike.
+    /// [`LedgerError::Conflict`] when the version differs: another job wrote, or the answer to this write was lost and
+    /// the store received it twice.
     async fn write(&self, user: Uuid, record: &Record, expected: Option<&ETag>) -> Result<ETag, LedgerError>;
 
     /// All records.
     async fn list(&self) -> Result<Vec<(Uuid, Record)>, LedgerError>;
 
-    /// The records that are open at `now` ([`Record::open_until`]): few, however many there are.
+    /// The records that are open at `now` ([`Record::open_until`]).
     async fn open(&self, now: DateTime<Utc>) -> Result<Vec<(Uuid, Record)>, LedgerError> {
         Ok(self.list().await?.into_iter().filter(|(_, record)| record.is_open(now)).collect())
     }
 
-    /// The membership of `group`, with its version.
+    /// The membership of `group` and its version.
     async fn membership(&self, group: Uuid) -> Result<Option<(MembershipSnapshot, ETag)>, LedgerError>;
 
     /// Writes the membership of `group` under the conditions of [`Self::write`].
@@ -76,25 +78,16 @@ fn log_membership_write(group: Uuid) {
     );
 }
 
-/// Why the ledger did not do it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Why a call to the ledger failed. No message holds a SAS.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LedgerError {
-    /// The record is not in the expected version any more.
+    /// The record does not have the expected version.
+    #[error("another job changed the user's record")]
     Conflict,
-    /// The store could not be reached, or refused.
-    Unavailable(String),
-    /// What the store has of the user is no record.
-    Unreadable(String),
+    /// The store was not reached, or refused the request.
+    #[error("the ledger cannot be used: {0}")]
+    Unavailable(#[source] Cause),
+    /// A document in the store is not a record.
+    #[error("a document in the ledger is not a record: {0}")]
+    Unreadable(#[source] Cause),
 }
-
-impl fmt::Display for LedgerError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Conflict => f.write_str("another job changed the user's record meanwhile"),
-            Self::Unavailable(why) => write!(f, "the ledger cannot be used: {why}"),
-            Self::Unreadable(why) => write!(f, "the ledger holds something that is no record: {why}"),
-        }
-    }
-}
-
-impl std::error::Error for LedgerError {}

@@ -6,23 +6,23 @@ use serde_json::{Map, Value};
 
 use crate::budget;
 
-/// How far we are with a user.
+/// The state of the last job for a user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum State {
-    /// A job holds the lease and is at work, or died at it.
+    /// A job holds the lease and runs, or its worker crashed.
     Issuing,
-    /// The pass is made and handed over.
+    /// The pass was made and delivered.
     Delivered,
-    /// Nothing was made, for a reason that a person must see.
+    /// No pass was made, for a reason that an admin was alerted to.
     Blocked,
-    /// Something went wrong; the next job starts afresh.
+    /// The job failed; the next job starts again.
     Failed,
-    /// The pass was taken back.
+    /// The pass was deleted.
     Revoked,
 }
 
-/// Why the last code was made.
+/// Why the last pass was made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Purpose {
@@ -30,28 +30,28 @@ pub enum Purpose {
     Joiner,
     /// Because the user was added to the on-demand group.
     OnDemand,
-    /// Because someone called CreateTap.
+    /// Because of a call of CreateTap.
     Http,
 }
 
-/// A job's announcement that it is about to make a pass.
+/// A job's claim on a user, written before it makes a pass.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Lease {
-    /// Which job.
+    /// The job.
     pub job_key: String,
     /// Why it makes a pass.
     pub purpose: Purpose,
-    /// Since when.
+    /// The start of the lease.
     pub since: DateTime<Utc>,
-    /// When the pass is to open; `None` for at once.
+    /// The start of the pass's validity; `None`: when it is made.
     pub opens_at: Option<DateTime<Utc>>,
-    /// Minutes.
+    /// The pass's validity in minutes.
     pub lifetime_minutes: u32,
 }
 
 impl Lease {
-    /// When the pass that it announces would end.
+    /// The end of the planned pass's validity.
     pub fn ends_at(&self) -> DateTime<Utc> {
         self.opens_at.unwrap_or(self.since) + TimeDelta::minutes(self.lifetime_minutes.into())
     }
@@ -61,144 +61,144 @@ impl Lease {
     }
 }
 
-/// A pass that we made.
+/// A pass that firstpass made.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PassRecord {
     /// The pass's id in the tenant.
     pub pass_id: String,
-    /// When it opens.
+    /// The start of its validity.
     pub opens_at: DateTime<Utc>,
-    /// When it ends.
+    /// The end of its validity.
     pub ends_at: DateTime<Utc>,
 }
 
-/// A pass that reached somebody: its mail was accepted, or a caller has it.
+/// A delivered pass: Exchange accepted its mail, or the code is in an answer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Delivered {
-    /// Which.
+    /// The pass.
     #[serde(flatten)]
     pub pass: PassRecord,
-    /// When.
+    /// The time of delivery.
     pub at: DateTime<Utc>,
     /// Why it was made.
     pub purpose: Purpose,
-    /// The day one that it is for; none for passes on demand.
+    /// Its day one; `None` for passes on demand.
     #[serde(default)]
     pub day_one: Option<NaiveDate>,
-    /// How often a pass for this day one had been delivered before and then vanished.
+    /// How many delivered passes for this day one were deleted or replaced before.
     #[serde(default)]
     pub reissued: u32,
     /// The language of the mail.
     #[serde(default)]
     pub language: Option<String>,
-    /// Who got the mail, masked.
+    /// The recipients of the mail, masked.
     #[serde(default)]
     pub recipients: Vec<String>,
 }
 
-/// What a joiner was told by mail.
+/// The content of the joiner's last mail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Announcement {
-    /// Their day one.
+    /// The joiner's day one.
     pub day_one: NaiveDate,
-    /// Whether the account was enabled then.
+    /// Whether the account was enabled.
     pub enabled: bool,
 }
 
-/// A call of CreateTap that came as far as making a pass.
+/// A call of CreateTap that took a lease.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct IdempotencyEntry {
-    /// Which job.
+    /// The job.
     pub job_key: String,
-    /// Since when.
+    /// The start of the lease.
     pub since: DateTime<Utc>,
-    /// What tells a repetition from a new call, where the caller sent a key.
+    /// Identifies a repeated call; `None` without an Idempotency-Key.
     #[serde(default)]
     pub fingerprint: Option<Fingerprint>,
-    /// What became of it; none while it is at work, and for ever if its worker died.
+    /// The result; `None` while the call runs, or if its worker crashed.
     #[serde(default)]
     pub result: Option<CallResult>,
 }
 
-/// What an idempotency key and the body that came with it leave behind: nobody can read either from it.
+/// The hashes of an idempotency key and of the body with it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fingerprint {
     /// SHA-256 of the key.
     pub key: String,
-    /// SHA-256 of what was asked for.
+    /// SHA-256 of the parameters.
     pub body: String,
 }
 
-/// What became of a call.
+/// The result of a call.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum CallResult {
-    /// This pass was handed over, or a mail with its code may have arrived.
+    /// This pass was delivered, or its mail may have been.
     Issued(PassRecord),
-    /// Nobody was handed anything.
+    /// No pass was delivered.
     Nothing,
 }
 
-/// What the ledger keeps of one user.
+/// The record of one user.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Record {
-    /// The form of this document.
+    /// The version of this form of document.
     pub schema: u32,
-    /// How the last job stands.
+    /// The state of the last job.
     pub state: State,
-    /// Why the last job made a pass, or meant to.
+    /// The purpose of the last job's pass.
     pub purpose: Purpose,
-    /// The day one that it was for; none for passes on demand.
+    /// Its day one; `None` for passes on demand.
     #[serde(default)]
     pub day_one: Option<NaiveDate>,
-    /// The last pass that we know we made, delivered or not.
+    /// The last pass that firstpass made, delivered or not.
     #[serde(default)]
     pub pass: Option<PassRecord>,
-    /// The last lease; it stays, to tell a dead worker's pass from a stranger's.
+    /// The last lease. It is kept after the job: it identifies the pass of a crashed worker.
     #[serde(default)]
     pub lease: Option<Lease>,
-    /// Leases before it whose pass may still turn up: a replica may not have shown it, or it may still be on its way.
+    /// Earlier leases whose pass may still appear: a replica may lag, or a request may be in transit.
     #[serde(default)]
     pub earlier_leases: Vec<Lease>,
-    /// The last pass that was delivered. A job that fails later takes nothing away from that.
+    /// The last delivered pass, which a later failure keeps.
     #[serde(default)]
     pub delivered: Option<Delivered>,
-    /// What the joiner was last told, whatever was delivered on demand since.
+    /// The content of the joiner's last mail, which passes on demand keep.
     #[serde(default)]
     pub announcement: Option<Announcement>,
-    /// When a pass on demand was last delivered, whatever was delivered to the joiner since.
+    /// The time of the last delivery on demand, which a joiner's pass keeps.
     #[serde(default)]
     pub on_demand_at: Option<DateTime<Utc>>,
     /// Calls of CreateTap within the last hour, the oldest first.
     #[serde(default)]
     pub calls: Vec<IdempotencyEntry>,
-    /// Why the last job ended as it did, where that was not a delivery; also tells whether an alert would be news.
+    /// Why the last job did not deliver. An alert is sent when it changes.
     #[serde(default)]
     pub cause: Option<String>,
-    /// When this was written.
+    /// The time of this write.
     pub updated_at: DateTime<Utc>,
-    /// Fields of a newer version, kept as they are.
+    /// Fields of a newer version, which are kept.
     #[serde(flatten)]
     pub unknown: Map<String, Value>,
 }
 
 impl Record {
-    /// The form of record that this version writes.
+    /// The version that this code writes.
     pub const SCHEMA: u32 = 1;
     /// The cause of a record whose account was deleted.
-    const DELETED: &str = "deleted";
-    /// How long an unfinished record is looked at again: longer than anyone waits for a first day.
+    pub const DELETED: &str = "deleted";
+    /// How long an unfinished record stays open: longer than the horizon.
     const UNFINISHED: TimeDelta = TimeDelta::days(60);
-    /// More windows than anybody plans for one user within the life of a pass.
+    /// More windows than are planned for one user within the validity of a pass.
     const MAX_EARLIER_LEASES: usize = 16;
-    /// How long a lease is respected.
+    /// How long a lease is respected: longer than any worker may go on before it makes or mails a pass.
     pub const LEASE: TimeDelta = TimeDelta::seconds(budget::LEASE.as_secs().cast_signed());
-    /// How long calls of CreateTap are remembered.
+    /// How long calls of CreateTap are kept.
     pub const CALL_HISTORY: TimeDelta = TimeDelta::hours(1);
 
     /// The first record of a user.
@@ -221,7 +221,7 @@ impl Record {
         }
     }
 
-    /// Writes down a delivery.
+    /// Records a delivery.
     pub fn record_delivery(&mut self, delivered: Delivered, enabled: bool) {
         if let (Purpose::Joiner, Some(day_one)) = (delivered.purpose, delivered.day_one) {
             self.announcement = Some(Announcement { day_one, enabled });
@@ -234,28 +234,28 @@ impl Record {
         self.cause = None;
     }
 
-    /// Writes down that the pass `pass_id` was taken back.
-    pub fn revoke(&mut self, pass_id: &str) {
+    /// Records that the pass `pass_id` was revoked.
+    pub fn record_revocation(&mut self, pass_id: &str) {
         self.state = State::Revoked;
         self.cause = Some("out-of-scope".into());
         self.delivered.take_if(|delivered| delivered.pass.pass_id == pass_id);
         self.pass.take_if(|made| made.pass_id == pass_id);
     }
 
-    /// All leases that a pass may have come from.
+    /// All leases that a pass may belong to.
     pub fn leases(&self) -> impl Iterator<Item = &Lease> {
         self.lease.iter().chain(&self.earlier_leases)
     }
 
-    /// Puts a new lease on top, and forgets those whose pass would be over. Of several for the same window the
-    /// earliest is kept, for it may have made the pass.
+    /// Adds a lease, and removes those whose pass would have expired. Of several for the same window the earliest is
+    /// kept: it may have made the pass.
     pub fn add_lease(&mut self, lease: Lease, now: DateTime<Utc>) {
         let earlier: Vec<Lease> = self.earlier_leases.drain(..).chain(self.lease.take()).collect();
         for old in earlier.into_iter().filter(|old| old.ends_at() > now) {
             if self.earlier_leases.iter().any(|c| c.opens_at.is_some() && c.same_window(&old)) {
                 continue;
             }
-            // However often somebody calls, what others leased is not forgotten for it.
+            // Calls displace only the leases of calls.
             if self.earlier_leases.len() >= Self::MAX_EARLIER_LEASES {
                 let Some(call) = self.earlier_leases.iter().position(|c| c.purpose == Purpose::Http) else {
                     continue;
@@ -267,57 +267,55 @@ impl Record {
         self.lease = Some(lease);
     }
 
-    /// Writes down that a caller is about to be made a pass, and forgets the calls of more than an hour ago.
+    /// Records a call, and removes those older than [`Self::CALL_HISTORY`].
     pub fn add_call(&mut self, call: IdempotencyEntry, now: DateTime<Utc>) {
         self.calls.retain(|old| now - old.since < Self::CALL_HISTORY);
         self.calls.push(call);
     }
 
-    /// Writes down what became of the call that is the job `job_key`, if that is a call.
+    /// Records the result of the call with this job key; other jobs have none.
     pub fn end_call(&mut self, job_key: &str, end: CallResult) {
         if let Some(call) = self.calls.iter_mut().rfind(|call| call.job_key == job_key) {
             call.result = Some(end);
         }
     }
 
-    /// Until when a sweep looks at it again even if its user is no candidate any more; `None` where nothing is open.
-    /// Until then a pass of ours may be out there that a joiner should not have any more, or that nobody has; or
-    /// something that was promised was not done.
+    /// The end of the time in which a sweep rechecks the user, candidate or not; `None` if nothing is open. Until then
+    /// the user may have a joiner's pass to revoke or an undelivered one, or a job is unfinished.
     pub fn open_until(&self) -> Option<DateTime<Utc>> {
         let to_joiner = self.delivered.as_ref().filter(|d| d.purpose == Purpose::Joiner);
         to_joiner.map(|d| d.pass.ends_at).max(self.unfinished_until())
     }
 
-    /// Whether a sweep at `now` has to look at it again; see [`Self::open_until`].
+    /// Whether a sweep at `now` rechecks the user; see [`Self::open_until`].
     pub fn is_open(&self, now: DateTime<Utc>) -> bool {
         self.open_until() > Some(now)
     }
 
-    /// Until when a sweep finishes what a job left behind.
+    /// The end of the time in which a sweep completes an unfinished job.
     pub fn unfinished_until(&self) -> Option<DateTime<Utc>> {
-        // A POST that seemed lost may land late: until its pass would be over, somebody has to look for it.
-        let may_turn_up = |lease: &Lease| (lease.purpose != Purpose::Http).then(|| lease.ends_at());
+        // A POST without an answer may take effect late: its pass may appear until it would expire.
+        let may_appear = |lease: &Lease| (lease.purpose != Purpose::Http).then(|| lease.ends_at());
         match self.state {
-            State::Delivered => self.earlier_leases.iter().filter_map(may_turn_up).max(),
-            // A caller who got no pass calls again.
+            State::Delivered => self.earlier_leases.iter().filter_map(may_appear).max(),
+            // A caller without a pass calls again.
             State::Issuing | State::Failed if self.purpose != Purpose::Http => {
                 self.lease.as_ref().map(|lease| lease.since + Self::UNFINISHED)
             }
-            // With the account its passes are gone.
+            // The passes were deleted with the account.
             State::Revoked if self.cause.as_deref() == Some(Self::DELETED) => None,
             State::Issuing | State::Failed | State::Blocked | State::Revoked => {
-                self.leases().filter_map(may_turn_up).max()
+                self.leases().filter_map(may_appear).max()
             }
         }
     }
 
-    /// Whether a pass on demand was delivered at `since` or later, and nothing has gone wrong after it: an unfinished
-    /// job may have cost it.
+    /// Whether a pass on demand was delivered at `since` or later, and no later job failed: that may have replaced it.
     pub fn was_served_on_demand_since(&self, since: DateTime<Utc>) -> bool {
         self.state == State::Delivered && self.on_demand_at.is_some_and(|at| at >= since)
     }
 
-    /// Until when another worker's lease must be respected, if it must.
+    /// The end of another worker's lease; `None` if there is none at `now`.
     pub fn leased_until(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
         let until = self.lease.as_ref()?.since + Self::LEASE;
         (self.state == State::Issuing && now < until).then_some(until)
@@ -349,7 +347,7 @@ mod tests {
         assert_eq!(
             ends,
             [Some(CallResult::Nothing), Some(CallResult::Issued(made)), None],
-            "the one of an hour ago is gone"
+            "the call of an hour ago is removed"
         );
         let document = serde_json::to_value(&record).unwrap();
         assert_eq!(serde_json::from_value::<Record>(document.clone()).unwrap(), record);

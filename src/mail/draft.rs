@@ -1,7 +1,7 @@
-//! A mail before and after the code is in it.
+//! A mail without and with its code.
 //!
-//! The template engine never sees a code: its errors can quote what it was given. It gets a [`Marker`] instead,
-//! and the code takes the marker's place when the mail is sent.
+//! The template engine's errors can quote its values, so it gets a [`Marker`], which the code replaces when the mail is
+//! sent.
 
 use std::fmt;
 
@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::code::Code;
 
-/// Stands for the code while a template renders. It is random, so nobody's name can hold it.
+/// A placeholder for the code. It is random, so that no other value contains it.
 pub(super) struct Marker(String);
 
 impl Marker {
@@ -22,18 +22,18 @@ impl Marker {
         &self.0
     }
 
-    /// The text around each marker: two pieces or more. None if there is no marker in it.
+    /// The parts of `html` around the markers; `None` without a marker.
     pub(super) fn split(&self, html: &str) -> Option<Vec<String>> {
         html.contains(&self.0).then(|| html.split(&self.0).map(str::to_owned).collect())
     }
 }
 
-/// A mail that is complete but for the code.
+/// A rendered mail without its code.
 #[derive(Clone)]
 pub struct Draft {
     subject: String,
     language: String,
-    /// The HTML around the code.
+    /// The parts of the HTML around the code.
     body: Vec<String>,
 }
 
@@ -42,12 +42,12 @@ impl Draft {
         Self { subject, language: language.to_owned(), body }
     }
 
-    /// The subject, on one line. It holds no code.
+    /// The subject, in one line, without a code.
     pub fn subject(&self) -> &str {
         &self.subject
     }
 
-    /// The language that the mail is written in.
+    /// The mail's language.
     pub fn language(&self) -> &str {
         &self.language
     }
@@ -68,14 +68,14 @@ impl fmt::Debug for Draft {
 /// A mail that is ready to be sent.
 #[derive(Clone)]
 pub struct Rendered {
-    /// One line.
+    /// The subject, in one line.
     pub subject: String,
-    /// The body. It may hold a code, so treat it like one.
+    /// The body, which may hold a code.
     pub html: String,
 }
 
 impl fmt::Debug for Rendered {
-    /// Leaves the body out: it may hold a code.
+    /// Omits the body, which may hold a code.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Rendered").field("subject", &self.subject).finish_non_exhaustive()
     }

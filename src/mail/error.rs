@@ -1,11 +1,11 @@
-//! What can go wrong before a mail is sent.
+//! Errors in rendering a mail.
 
 use icu_calendar::RangeError;
 use icu_datetime::DateTimeFormatterLoadError;
 
 use crate::templates::TemplateError;
 
-/// A mail could not be made. Nothing of this is transient: an admin has to fix a template or a setting.
+/// A mail could not be rendered. A retry does not help: an admin has to correct a template or a setting.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum MailError {
@@ -14,13 +14,13 @@ pub enum MailError {
     UnknownLanguage {
         /// The language that is set.
         language: String,
-        /// The languages that exist.
+        /// The languages that have mails.
         available: Vec<&'static str>,
     },
     /// A template does not render.
     #[error(transparent)]
     Template(#[from] TemplateError),
-    /// A joiner's mail that does not show the code.
+    /// A joiner's mail does not show the code.
     #[error("templates/{name} does not show {{{{ code }}}}")]
     NoCode {
         /// The template's path in `templates/`.
@@ -29,7 +29,7 @@ pub enum MailError {
     /// ICU has no data for the locale.
     #[error("a date in the mail cannot be written: {0}")]
     Locale(#[from] DateTimeFormatterLoadError),
-    /// A date that ICU's calendar does not have.
+    /// The date is outside of ICU's calendar.
     #[error("a date in the mail cannot be written: {0}")]
     Date(#[from] RangeError),
 }

@@ -1,18 +1,18 @@
-//! Which language a reader gets.
+//! The choice of the reader's language.
 
 use icu_locale::{
     LanguageIdentifier, Locale, LocaleDirectionality, LocaleExpander,
     subtags::{Region, language},
 };
 
-/// The language in `available` that fits the tag best: for "de-AT" that is "de-AT" if we have it, else "de".
+/// The language in `available` that is closest to the tag: for "de-AT", "de-AT" or else "de".
 ///
-/// None if the tag is no BCP 47 tag, or we do not have its language.
+/// `None` if the text is not a BCP 47 tag, or its language is not available.
 pub(super) fn best_for_tag(available: &[&'static str], tag: &str) -> Option<&'static str> {
     best_fit(available, tag.trim().parse().ok()?)
 }
 
-/// The language in `available` that is the likely one in a country: for "CH" and "AT" that is "de".
+/// The language in `available` that is likely in a country: for "CH" and "AT", "de".
 pub(super) fn best_for_country(available: &[&'static str], country: &str) -> Option<&'static str> {
     let mut id = LanguageIdentifier::from(Some(region(country)?));
     maximize(&mut id);
@@ -23,7 +23,7 @@ pub(super) fn best_for_country(available: &[&'static str], country: &str) -> Opt
     best_fit(available, id)
 }
 
-/// From the most to the least exact: "zh-TW" is also "zh-Hant-TW", "zh-Hant" and, at last, "zh".
+/// Tries the tag from the most to the least exact: "zh-TW" as "zh-Hant-TW", "zh-Hant" and "zh".
 fn best_fit(available: &[&'static str], asked: LanguageIdentifier) -> Option<&'static str> {
     let mut full = asked;
     maximize(&mut full);
@@ -37,7 +37,7 @@ fn best_fit(available: &[&'static str], asked: LanguageIdentifier) -> Option<&'s
         .find_map(|id| available.iter().copied().find(|name| id.normalizing_eq(name)))
 }
 
-/// The locale that dates are written in: the mail's language, in the reader's country if we know it.
+/// The locale of dates: the mail's language, in the reader's country if that is known.
 pub(super) fn locale(language: &str, usage_location: Option<&str>) -> Locale {
     let mut locale: Locale = language.parse().unwrap_or(Locale::UNKNOWN);
     locale.id.region = usage_location.and_then(region).or(locale.id.region);
@@ -49,7 +49,7 @@ pub(super) fn direction(locale: &Locale) -> &'static str {
     if LocaleDirectionality::new_common().is_right_to_left(&locale.id) { "rtl" } else { "ltr" }
 }
 
-/// Adds what is likely and not said. Extended, as the common data knows no language for Norway.
+/// Adds the likely subtags. CLDR's common data has no language for Norway; the extended data has.
 fn maximize(id: &mut LanguageIdentifier) {
     LocaleExpander::new_extended().maximize(id);
 }
@@ -63,7 +63,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_tag_finds_the_closest_language_we_have() {
+    fn a_tag_finds_the_closest_available_language() {
         let available = ["de", "en", "en-GB", "pt-BR", "zh-Hant"];
         for (tag, expected) in [
             ("de", Some("de")),

@@ -1,4 +1,4 @@
-//! Days and instants, written the way the reader writes them.
+//! Dates and times in the reader's format.
 
 use chrono::{DateTime, Datelike, NaiveDate, Offset, Timelike, Utc};
 use icu_calendar::{Date, Gregorian};
@@ -13,18 +13,18 @@ use serde::Serialize;
 use super::MailError;
 use crate::zone::Tz;
 
-/// One instant in three parts. The words between them ("at", "um … Uhr") belong to the template.
+/// An instant in three parts. The template has the words between them ("at", "um … Uhr").
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(super) struct Moment {
     /// With weekday and year: "Montag, 30. November 2026".
     date: String,
-    /// To the minute, on the locale's 12 or 24 hour clock: "07:00".
+    /// To the minute, in the locale's 12 or 24 hours: "07:00".
     time: String,
-    /// Place and UTC offset at that instant: "Berlin, UTC+1".
+    /// City and UTC offset at that instant: "Berlin, UTC+1".
     zone: String,
 }
 
-/// Writes dates for one reader: a locale and a time zone.
+/// Formats dates for a locale and a time zone.
 pub(super) struct Dates {
     date: FixedCalendarDateTimeFormatter<Gregorian, YMDE>,
     time: NoCalendarFormatter<T>,
@@ -33,7 +33,7 @@ pub(super) struct Dates {
 }
 
 impl Dates {
-    /// `locale` is a language with the reader's country: "en-GB" and "en-US" write dates differently.
+    /// A formatter for `locale`, the language with the reader's country: dates in "en-GB" and "en-US" differ.
     pub(super) fn new(locale: Locale, zone: Tz) -> Result<Self, MailError> {
         let date = FixedCalendarDateTimeFormatter::try_new((&locale).into(), YMDE::long())?;
         let time = NoCalendarFormatter::try_new((&locale).into(), T::hm())?;
@@ -43,7 +43,7 @@ impl Dates {
 
     /// A calendar date with its weekday.
     pub(super) fn day(&self, day: NaiveDate) -> Result<String, MailError> {
-        // Both fit: a month is at most 12, a day at most 31.
+        // A month is at most 12, a day at most 31: both fit.
         let date = Date::try_new_gregorian(day.year(), day.month() as u8, day.day() as u8)?;
         Ok(self.date.format(&date).to_string())
     }
@@ -55,7 +55,7 @@ impl Dates {
         let offset = utc_offset(local.offset().fix().local_minus_utc());
         Ok(Moment {
             date: self.day(local.date_naive())?,
-            // Before AM and PM, CLDR has a narrow space that mail clients show as none.
+            // CLDR has a narrow space before AM and PM, which mail clients omit.
             time: self.time.format(&time).to_string().replace('\u{202f}', "\u{a0}"),
             zone: match &self.city {
                 Some(city) => format!("{city}, {offset}"),
@@ -66,7 +66,7 @@ impl Dates {
     }
 }
 
-/// The city that stands for the zone, in the reader's language; none for a zone like UTC or Etc/GMT+5.
+/// The zone's city in the reader's language; `None` for a zone like UTC or Etc/GMT+5.
 fn city(locale: &Locale, zone: Tz) -> Result<Option<String>, MailError> {
     let city = match zone.name().rsplit_once('/') {
         None | Some(("Etc", _)) => return Ok(None),

@@ -1,7 +1,8 @@
-//! Whole mails, as a person reads them, and the rules that hold for each of them.
+//! Whole mails, as a person reads them, and the rules for all of them.
 
 use std::collections::BTreeSet;
 
+use chrono::TimeDelta;
 use insta::assert_snapshot;
 use minijinja::HtmlEscape;
 use proptest::prelude::*;
@@ -35,22 +36,37 @@ fn full_desk() -> ServiceDesk {
     }
 }
 
-/// Ada starts in Berlin on a Monday in winter; her pass works for a day.
-fn ada(language: &str) -> JoinerMail<'_> {
-    JoinerMail {
+fn reader(language: &str) -> Reader<'_> {
+    Reader {
         language,
         usage_location: Some("DE"),
         given_name: Some("Ada"),
         display_name: "Ada Lovelace",
         user_principal_name: "ada.lovelace@contoso.example",
-        manager: Some("Charles Babbage"),
-        day_one: NaiveDate::from_ymd_opt(2026, 11, 30),
-        opens_at: utc("2026-11-30T06:00:00Z"),
-        opens_now: false,
-        closes_at: utc("2026-12-01T06:00:00Z"),
+    }
+}
+
+/// A pass that works now, for `hours`.
+fn now(hours: i64) -> PassTimes {
+    let made_at = utc("2026-11-23T05:00:12Z");
+    PassTimes {
+        opens_at: made_at,
+        opens_now: true,
+        closes_at: made_at + TimeDelta::hours(hours),
         zone: zone("Europe/Berlin"),
         one_time: true,
-        made_at: utc("2026-11-23T05:00:12Z"),
+        made_at,
+    }
+}
+
+/// Ada starts in Berlin on a Monday in winter; her pass works for a day.
+fn ada(language: &str) -> JoinerMail<'_> {
+    let (opens_at, closes_at) = (utc("2026-11-30T06:00:00Z"), utc("2026-12-01T06:00:00Z"));
+    JoinerMail {
+        reader: reader(language),
+        times: PassTimes { opens_at, opens_now: false, closes_at, ..now(0) },
+        manager: Some("Charles Babbage"),
+        day_one: NaiveDate::from_ymd_opt(2026, 11, 30),
         moved: false,
     }
 }
@@ -88,14 +104,13 @@ fn variants(language: &str) -> impl Iterator<Item = (Mailer, JoinerMail<'_>)> {
         let is = move |bit: u32| bits & (1 << bit) != 0;
         let plain = ada(language);
         let mail = JoinerMail {
-            one_time: is(0),
-            opens_now: is(1),
+            times: PassTimes { one_time: is(0), opens_now: is(1), ..plain.times },
             moved: is(2),
             day_one: plain.day_one.filter(|_| is(3)),
             manager: plain.manager.filter(|_| is(4)),
             ..plain
         };
-        mailers.clone().map(|mailer| (mailer, mail.clone()))
+        mailers.clone().map(|mailer| (mailer, mail))
     })
 }
 
@@ -107,14 +122,8 @@ fn a_joiner_reads_when_the_code_works_and_what_to_do() {
 
 #[test]
 fn a_code_that_works_now_and_several_times_says_so() {
-    let now = |language| JoinerMail {
-        opens_at: utc("2026-11-23T05:00:12Z"),
-        opens_now: true,
-        closes_at: utc("2026-11-23T13:00:12Z"),
-        one_time: false,
-        day_one: None,
-        ..ada(language)
-    };
+    let times = PassTimes { one_time: false, ..now(8) };
+    let now = |language| JoinerMail { times, day_one: None, ..ada(language) };
     assert_snapshot!("en_now", read_joiner(&contoso(), &now("en")));
     assert_snapshot!("de_now", read_joiner(&contoso(), &now("de")));
 }
@@ -122,7 +131,11 @@ fn a_code_that_works_now_and_several_times_says_so() {
 #[test]
 fn what_is_not_known_is_left_out() {
     let mailer = mailer(None, ServiceDesk::default());
-    let alone = |language| JoinerMail { given_name: None, manager: None, ..ada(language) };
+    let alone = |language| JoinerMail {
+        reader: Reader { given_name: None, ..reader(language) },
+        manager: None,
+        ..ada(language)
+    };
     assert_snapshot!("en_least", read_joiner(&mailer, &alone("en")));
     assert_snapshot!("de_least", read_joiner(&mailer, &alone("de")));
 }
@@ -136,17 +149,8 @@ fn a_moved_first_day_comes_with_a_reason_for_the_second_mail() {
 
 fn notice(language: &str) -> NoticeMail<'_> {
     NoticeMail {
-        language,
-        usage_location: Some("DE"),
-        given_name: Some("Ada"),
-        display_name: "Ada Lovelace",
-        user_principal_name: "ada.lovelace@contoso.example",
-        opens_at: utc("2026-11-23T05:00:12Z"),
-        opens_now: true,
-        closes_at: utc("2026-11-23T09:00:12Z"),
-        zone: zone("Europe/Berlin"),
-        one_time: true,
-        made_at: utc("2026-11-23T05:00:12Z"),
+        reader: reader(language),
+        times: now(4),
         service_desk: full_desk(),
         ticket_url: Some("https://help.contoso.example/tickets/4711?a=1&b=2"),
     }
@@ -166,8 +170,7 @@ fn a_notice_renders_in_every_language_with_whatever_is_known() {
             let is = |bit: u32| bits & (1 << bit) != 0;
             let full = notice(language);
             let notice = NoticeMail {
-                opens_now: is(0),
-                one_time: is(1),
+                times: PassTimes { opens_now: is(0), one_time: is(1), ..full.times },
                 service_desk: if is(2) { full_desk() } else { ServiceDesk::default() },
                 ticket_url: full.ticket_url.filter(|_| is(3)),
                 ..full
@@ -310,7 +313,8 @@ fn the_language_is_the_preferred_one_then_the_country_s_then_the_default() {
 
 #[test]
 fn a_first_day_that_is_over_is_not_welcomed() {
-    let late = |made_at| JoinerMail { made_at: utc(made_at), ..ada("en") };
+    let late =
+        |made_at| JoinerMail { times: PassTimes { made_at: utc(made_at), ..ada("en").times }, ..ada("en") };
     // 23:30 in Berlin on day one, and half past midnight on the day after.
     assert!(read_joiner(&contoso(), &late("2026-11-30T22:30:00Z")).contains("Welcome to Contoso"));
     assert!(!read_joiner(&contoso(), &late("2026-11-30T23:30:00Z")).contains("Welcome"));
@@ -318,11 +322,15 @@ fn a_first_day_that_is_over_is_not_welcomed() {
 
 #[test]
 fn dates_follow_the_country_and_name_the_place() {
-    let auckland = JoinerMail { usage_location: Some("NZ"), zone: zone("Pacific/Auckland"), ..ada("en") };
+    let auckland = JoinerMail {
+        reader: Reader { usage_location: Some("NZ"), ..reader("en") },
+        times: PassTimes { zone: zone("Pacific/Auckland"), ..ada("en").times },
+        ..ada("en")
+    };
     assert!(
         read_joiner(&contoso(), &auckland).contains("30 November 2026 at 7:00\u{a0}pm (Auckland, UTC+13)")
     );
-    let utc = JoinerMail { zone: Tz::UTC, ..ada("de") };
+    let utc = JoinerMail { times: PassTimes { zone: Tz::UTC, ..ada("de").times }, ..ada("de") };
     assert!(read_joiner(&contoso(), &utc).contains("ab Montag, 30. November 2026, 06:00 Uhr (UTC)"));
 }
 
@@ -345,9 +353,12 @@ proptest! {
     ) {
         let plain = contoso().joiner(&ada("de")).unwrap().with_code(&Code::new("plain"));
         let mail = JoinerMail {
-            given_name: None,
-            display_name: &name,
-            user_principal_name: &name,
+            reader: Reader {
+                given_name: None,
+                display_name: &name,
+                user_principal_name: &name,
+                ..reader("de")
+            },
             manager: Some(&name),
             ..ada("de")
         };

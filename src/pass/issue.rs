@@ -33,7 +33,7 @@ use crate::{
     code::Code,
     graph::{GraphError, GraphErrorKind, OutgoingMail, Pass, SnapshotError, TenantSnapshot, User},
     ledger::{ETag, Purpose, Record, State},
-    mail::{Draft, JoinerMail},
+    mail::{Draft, JoinerMail, PassTimes},
 };
 
 /// How often the same mail is sent when its answers leave open whether it was sent. A second copy of a working code is
@@ -141,7 +141,7 @@ pub async fn issue_to_caller(
         window: plan.window,
         pass,
         delivery,
-        replaced: context.snapshot.passes.first().map(|pass| pass.is_alive(services.clock.now())),
+        replaced: context.snapshot.passes.first().map(|pass| pass.can_be_used(services.clock.now())),
         clamped: request.clamped(&context.snapshot.policy),
         deadline,
         user: context.snapshot.user,
@@ -173,7 +173,7 @@ impl Inputs {
     ) -> Result<Self, Failure> {
         let snapshot = match timeout(step_budget.snapshot, replication::snapshot(services, job)).await {
             Ok(snapshot) => snapshot,
-            Err(_) => Err(GraphError::no_time("reading the user").into()),
+            Err(_) => Err(GraphError::timed_out("reading the user").into()),
         };
         if let Ok(snapshot) = &snapshot {
             who.clone_from(&snapshot.user.user_principal_name);
@@ -311,19 +311,17 @@ impl<'a> JobContext<'a> {
         let language =
             mailer.language_for(user.preferred_language.as_deref(), user.usage_location.as_deref());
         Ok(mailer.joiner(&JoinerMail {
-            language: &language,
-            usage_location: user.usage_location.as_deref(),
-            given_name: user.given_name.as_deref(),
-            display_name: user.name(),
-            user_principal_name: &user.user_principal_name,
+            reader: user.reader(&language),
+            times: PassTimes {
+                opens_at: plan.window.opens_at,
+                opens_now: plan.window.opens_now,
+                closes_at: plan.window.ends_at(),
+                zone: plan.window.zone,
+                one_time: plan.window.one_time,
+                made_at: self.services.clock.now(),
+            },
             manager: recipients.manager.as_deref(),
             day_one: plan.day_one,
-            opens_at: plan.window.opens_at,
-            opens_now: plan.window.opens_now,
-            closes_at: plan.window.ends_at(),
-            zone: plan.window.zone,
-            one_time: plan.window.one_time,
-            made_at: self.services.clock.now(),
             moved: plan.moved,
         })?)
     }
@@ -337,7 +335,7 @@ impl<'a> JobContext<'a> {
                 break;
             };
             // Exchange may quote the mail in its error.
-            error.message = code.redact(&error.message);
+            error.redact(code);
             let is_ambiguous = error.kind == GraphErrorKind::Ambiguous;
             maybe_sent |= is_ambiguous;
             if !is_ambiguous || send == MAX_SENDS {
@@ -391,7 +389,7 @@ impl<'a> JobContext<'a> {
         let outcome = Outcome::Revoked(why);
         self.alert(&outcome).await;
         if let Some(mut record) = self.record.clone() {
-            record.revoke(pass_id);
+            record.record_revocation(pass_id);
             self.write(record).await?;
         }
         Ok(outcome)

@@ -93,7 +93,7 @@ impl<'a> HeldLease<'a> {
             delivered.reissued = 0;
         }
         match posted {
-            Ok((pass, _)) if pass.usability(self.services.clock.now()) == Usability::Disabled => {
+            Ok((pass, _)) if pass.usability(self.services.clock.now()) == Usability::DisabledByPolicy => {
                 self.record.pass = Some(pass_record(&pass));
                 self.delete(&pass).await;
                 Ok(ControlFlow::Break(self.block(Block::DisabledByPolicy).await))
@@ -136,7 +136,7 @@ impl<'a> HeldLease<'a> {
                     // Before the deadline: later, the list may show the pass of the next job.
                     let deleted = timeout_at(deadline, self.delete_replaceable()).await;
                     if !deleted
-                        .unwrap_or_else(|_| Err(GraphError::no_time("deleting the pass that exists")))?
+                        .unwrap_or_else(|_| Err(GraphError::timed_out("deleting the pass that exists")))?
                     {
                         return Err(error);
                     }
@@ -151,7 +151,7 @@ impl<'a> HeldLease<'a> {
         let now = self.services.clock.now();
         let mut deleted = false;
         for pass in self.services.graph.list_passes(self.user.id).await? {
-            if purpose_of(&self.record, &pass).is_some() || !pass.is_alive(now) {
+            if purpose_of(&self.record, &pass).is_some() || !pass.can_be_used(now) {
                 self.services.graph.delete_pass(self.user.id, &pass.id).await?;
                 deleted = true;
             }

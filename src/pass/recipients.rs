@@ -48,8 +48,9 @@ impl Recipients {
             if *place == MailCc::Manager {
                 recipients.manager = manager.and_then(|m| m.display_name.clone());
             }
-            let known =
-                std::iter::once(&recipients.to).chain(&recipients.cc).any(|a| a.is(&address.to_string()));
+            let known = std::iter::once(&recipients.to)
+                .chain(&recipients.cc)
+                .any(|a| a.same_as(&address.to_string()));
             if !known {
                 recipients.cc.push(address);
             }
@@ -66,8 +67,8 @@ impl Recipients {
 /// The address, unless it is the account's own mailbox, which the joiner cannot open without a pass.
 fn readable(mail: &str, user: &User) -> Option<Address> {
     let address = Address::parse(mail).ok()?;
-    let own =
-        address.is(&user.user_principal_name) || user.mail.as_deref().is_some_and(|own| address.is(own));
+    let own = address.same_as(&user.user_principal_name)
+        || user.mail.as_deref().is_some_and(|own| address.same_as(own));
     (!own).then_some(address)
 }
 

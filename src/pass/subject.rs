@@ -20,7 +20,7 @@ pub struct Subject {
 impl Subject {
     /// Parses the message.
     pub fn of(message: &QueueMessage) -> Self {
-        let said = message.said();
+        let said = message.content();
         let value = serde_json::from_str(&said).unwrap_or_else(|_| Value::from(said.trim()));
         match ParsedMessage::parse(&value, None, message.inserted) {
             Ok(ParsedMessage::Job(job)) => {

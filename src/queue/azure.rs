@@ -1,7 +1,7 @@
-//! A queue of Azure Storage.
+//! Queues in Azure Storage.
 //!
-//! A request whose answer was lost is sent again by the client library. A message may so be put twice, which its reader
-//! must expect of a queue anyway; one that was deleted twice is gone as it should be.
+//! The client library sends a request again when its answer was lost, so that a message may be put twice. Queues deliver
+//! at least once: their readers expect that.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -10,14 +10,14 @@ use azure_core::{
     Error,
     credentials::{Secret, TokenCredential},
     error::ErrorKind,
-    http::{ClientOptions, ExponentialRetryOptions, HttpClient, RetryOptions, Transport, Url},
+    http::{HttpClient, Url},
     time::OffsetDateTime,
 };
 use azure_storage_queue::{
     QueueClient, QueueClientOptions,
     models::{
-        QueueClientGetPropertiesResultHeaders, QueueClientPeekMessagesOptions,
-        QueueClientReceiveMessagesOptions, QueueMessage as NewQueueMessage,
+        PeekedMessage, QueueClientGetPropertiesResultHeaders, QueueClientPeekMessagesOptions,
+        QueueClientReceiveMessagesOptions, QueueMessage as NewQueueMessage, ReceivedMessage,
     },
 };
 use chrono::{DateTime, Utc};
@@ -25,13 +25,13 @@ use tokio::time::timeout;
 
 use super::{AT_ONCE, JOBS, POISON, Queue, QueueError, QueueMessage, Queues, Received};
 use crate::{
-    azure::{QueueAccess, QueueService, StorageRefusal, sas},
+    azure::{QueueAccess, QueueService, StorageRefusal, client_options, sas},
     budget,
     clock::Clock,
-    errors::chain,
+    errors::{Cause, chain},
 };
 
-/// How often a request is sent again at most.
+/// The retries of one request.
 const MAX_RETRIES: u32 = 2;
 
 /// One queue of a storage account.
@@ -44,11 +44,11 @@ pub struct AzureQueue {
 }
 
 impl AzureQueue {
-    /// The queue `name` of `service`. With [`QueueAccess::Identity`] a `credential` signs in; `clock` has to be the
-    /// account's, within minutes.
+    /// The queue `name` of `service`. [`QueueAccess::Identity`] needs a `credential`; `clock` may differ from the
+    /// account's by minutes.
     ///
     /// # Errors
-    /// When the address cannot have a queue in it.
+    /// When the address cannot have a path.
     pub fn new(
         service: &QueueService,
         name: &str,
@@ -58,14 +58,14 @@ impl AzureQueue {
     ) -> Result<Self, QueueError> {
         let mut url = service.url.clone();
         url.path_segments_mut()
-            .map_err(|()| QueueError("the address can have no queue in it".to_owned()))?
+            .map_err(|()| QueueError::Refused("the address of the queue service cannot have a path".into()))?
             .pop_if_empty()
             .push(name);
         let access = service.access.clone();
         Ok(Self { url, access, credential, transport, clock })
     }
 
-    /// A client for one call: a signature made of the account's key is good for minutes.
+    /// A client for one call: a signature made from the account's key is valid for minutes.
     fn client(&self) -> Result<QueueClient, QueueError> {
         let sas = match &self.access {
             QueueAccess::Identity { .. } => None,
@@ -77,49 +77,21 @@ impl AzureQueue {
         };
         let mut url = self.url.clone();
         url.set_query(sas.as_ref().map(Secret::secret));
-        let retry =
-            ExponentialRetryOptions { max_retries: MAX_RETRIES, ..ExponentialRetryOptions::default() };
-        let client_options = ClientOptions {
-            retry: RetryOptions::exponential(retry),
-            transport: Some(Transport::new(self.transport.clone())),
-            ..ClientOptions::default()
-        };
+        let client_options = client_options(self.transport.clone(), MAX_RETRIES);
         let options = QueueClientOptions { client_options, version: sas::VERSION.to_owned() };
         let credential = self.credential.clone().filter(|_| sas.is_none());
-        QueueClient::new(url, credential, Some(options)).map_err(|error| self.failed(&error))
+        QueueClient::new(url, credential, Some(options)).map_err(|error| describe(&error, &self.access))
     }
 
-    fn failed(&self, error: &Error) -> QueueError {
-        QueueError(words(error, &self.access))
-    }
-
-    /// What `answer` says of a queue that is there; `None` of one that is not.
-    fn if_there<T>(&self, answer: Result<T, Error>) -> Result<Option<T>, QueueError> {
-        match answer {
-            Ok(answer) => Ok(Some(answer)),
-            Err(error) if StorageRefusal::says(&error, &["QueueNotFound"]) => Ok(None),
-            Err(error) => Err(self.failed(&error)),
-        }
-    }
-
-    async fn send(&self, text: &str) -> Result<(), QueueError> {
-        let client = self.client()?;
-        let mut made_queue = false;
-        loop {
-            let message = NewQueueMessage { message_text: Some(text.to_owned()) };
-            let content = message.try_into().map_err(|error| self.failed(&error))?;
-            let error = match client.send_message(content, None).await {
-                Ok(_) => return Ok(()),
-                Err(error) => error,
-            };
-            if made_queue || !StorageRefusal::says(&error, &["QueueNotFound"]) {
-                return Err(self.failed(&error));
-            }
-            made_queue = true;
-            if let Err(error) = client.create(None).await
-                && !StorageRefusal::says(&error, &["QueueAlreadyExists"])
-            {
-                return Err(self.failed(&error));
+    /// One call, within [`budget::QUEUE_CALL`].
+    async fn call<T, F>(&self, work: impl FnOnce(QueueClient) -> F) -> Result<T, QueueError>
+    where
+        F: Future<Output = Result<T, Error>>,
+    {
+        match timeout(budget::QUEUE_CALL, work(self.client()?)).await {
+            Ok(result) => result.map_err(|error| describe(&error, &self.access)),
+            Err(_) => {
+                Err(QueueError::Unavailable(format!("no answer within {} s", budget::QUEUE_CALL.as_secs()).into()))
             }
         }
     }
@@ -130,34 +102,25 @@ impl Queue for AzureQueue {
     async fn peek(&self) -> Result<Vec<QueueMessage>, QueueError> {
         let options =
             QueueClientPeekMessagesOptions { number_of_messages: Some(at_once()), ..Default::default() };
-        within(async {
-            let answer = self.client()?.peek_messages(Some(options)).await;
-            let Some(answer) = self.if_there(answer)? else { return Ok(Vec::new()) };
-            let peeked = answer.into_model().map_err(|error| self.failed(&error))?;
-            let messages = peeked.items.unwrap_or_default().into_iter();
-            Ok(messages
-                .filter_map(|m| {
-                    message(
-                        m.message_id,
-                        m.message_text,
-                        m.insertion_time,
-                        m.expiration_time,
-                        m.dequeue_count,
-                    )
-                })
-                .collect())
-        })
-        .await
+        let peeked = self
+            .call(|client| async move {
+                if_exists(client.peek_messages(Some(options)).await.and_then(|answer| answer.into_model()))
+            })
+            .await?;
+        let messages = peeked.and_then(|peeked| peeked.items).unwrap_or_default().into_iter();
+        let to_message = |m: PeekedMessage| {
+            message(m.message_id, m.message_text, m.insertion_time, m.expiration_time, m.dequeue_count)
+        };
+        Ok(messages.filter_map(to_message).collect())
     }
 
     async fn count(&self) -> Result<usize, QueueError> {
-        within(async {
-            let answer = self.client()?.get_properties(None).await;
-            let Some(answer) = self.if_there(answer)? else { return Ok(0) };
-            let count = answer.approximate_messages_count().map_err(|error| self.failed(&error))?;
-            Ok(count.and_then(|count| usize::try_from(count).ok()).unwrap_or(0))
-        })
-        .await
+        let count = self
+            .call(|client| async move {
+                if_exists(client.get_properties(None).await.and_then(|p| p.approximate_messages_count()))
+            })
+            .await?;
+        Ok(count.flatten().and_then(|count| usize::try_from(count).ok()).unwrap_or(0))
     }
 
     async fn receive(&self, hidden: Duration) -> Result<Vec<Received>, QueueError> {
@@ -166,47 +129,63 @@ impl Queue for AzureQueue {
             visibility_timeout: i32::try_from(hidden.as_secs()).ok(),
             ..Default::default()
         };
-        within(async {
-            let answer = self.client()?.receive_messages(Some(options)).await;
-            let Some(answer) = self.if_there(answer)? else { return Ok(Vec::new()) };
-            let received = answer.into_model().map_err(|error| self.failed(&error))?;
-            let messages = received.items.unwrap_or_default().into_iter();
-            Ok(messages
-                .filter_map(|m| {
-                    let receipt = m.pop_receipt?;
-                    let (inserted, expires) = (m.insertion_time, m.expiration_time);
-                    message(m.message_id, m.message_text, inserted, expires, m.dequeue_count)
-                        .map(|message| Received { message, receipt })
-                })
-                .collect())
-        })
-        .await
+        let received = self
+            .call(|client| async move {
+                if_exists(client.receive_messages(Some(options)).await.and_then(|answer| answer.into_model()))
+            })
+            .await?;
+        let messages = received.and_then(|received| received.items).unwrap_or_default().into_iter();
+        let to_received = |m: ReceivedMessage| {
+            let receipt = m.pop_receipt?;
+            message(m.message_id, m.message_text, m.insertion_time, m.expiration_time, m.dequeue_count)
+                .map(|message| Received { message, receipt })
+        };
+        Ok(messages.filter_map(to_received).collect())
     }
 
     async fn put(&self, text: &str) -> Result<(), QueueError> {
-        within(self.send(text)).await
+        self.call(|client| send(client, text)).await
     }
 
-    async fn delete(&self, message: &Received) -> Result<(), QueueError> {
-        within(async {
-            let client = self.client()?;
-            match client.delete_message(&message.message.id, &message.receipt, None).await {
-                Ok(_) => Ok(()),
-                Err(error) => Err(self.failed(&error)),
-            }
-        })
-        .await
+    async fn delete(&self, Received { message, receipt }: &Received) -> Result<(), QueueError> {
+        self.call(|client| async move { client.delete_message(&message.id, receipt, None).await.map(|_| ()) })
+            .await
     }
 
-    async fn release(&self, message: &Received) -> Result<(), QueueError> {
-        within(async {
-            let client = self.client()?;
-            match client.update_message(&message.message.id, &message.receipt, 0, None).await {
-                Ok(_) => Ok(()),
-                Err(error) => Err(self.failed(&error)),
-            }
-        })
+    async fn release(&self, Received { message, receipt }: &Received) -> Result<(), QueueError> {
+        self.call(
+            |client| async move { client.update_message(&message.id, receipt, 0, None).await.map(|_| ()) },
+        )
         .await
+    }
+}
+
+/// Makes the queue if it does not exist.
+async fn send(client: QueueClient, text: &str) -> Result<(), Error> {
+    let mut made_queue = false;
+    loop {
+        let message = NewQueueMessage { message_text: Some(text.to_owned()) };
+        let error = match client.send_message(message.try_into()?, None).await {
+            Ok(_) => return Ok(()),
+            Err(error) => error,
+        };
+        if made_queue || !StorageRefusal::has_code(&error, &["QueueNotFound"]) {
+            return Err(error);
+        }
+        made_queue = true;
+        if let Err(error) = client.create(None).await
+            && !StorageRefusal::has_code(&error, &["QueueAlreadyExists"])
+        {
+            return Err(error);
+        }
+    }
+}
+
+/// `None` if the queue does not exist.
+fn if_exists<T>(answer: Result<T, Error>) -> Result<Option<T>, Error> {
+    match answer {
+        Err(error) if StorageRefusal::has_code(&error, &["QueueNotFound"]) => Ok(None),
+        answer => answer.map(Some),
     }
 }
 
@@ -235,16 +214,11 @@ impl fmt::Debug for AzureQueue {
     }
 }
 
-async fn within<T>(work: impl Future<Output = Result<T, QueueError>>) -> Result<T, QueueError> {
-    let late = |_| Err(QueueError(format!("no answer within {} s", budget::QUEUE_CALL.as_secs())));
-    timeout(budget::QUEUE_CALL, work).await.unwrap_or_else(late)
-}
-
 fn at_once() -> i32 {
     i32::try_from(AT_ONCE).unwrap_or(1)
 }
 
-/// The service names every message, and says when it came; one without could be neither told apart nor deleted.
+/// `None` if the id or the insertion time is missing, which the service always sends.
 fn message(
     id: Option<String>,
     text: Option<String>,
@@ -265,49 +239,48 @@ fn time(time: OffsetDateTime) -> Option<DateTime<Utc>> {
     DateTime::from_timestamp(time.unix_timestamp(), 0)
 }
 
-/// What went wrong, and what to do where [the codes] tell; without anything that opens the account, which words of
-/// the HTTP client may quote.
+/// The error, with advice by its [code], and without the queries of URLs, which the HTTP client's errors quote.
 ///
-/// [the codes]: https://learn.microsoft.com/rest/api/storageservices/common-rest-api-error-codes
-fn words(error: &Error, access: &QueueAccess) -> String {
+/// [code]: https://learn.microsoft.com/rest/api/storageservices/common-rest-api-error-codes
+fn describe(error: &Error, access: &QueueAccess) -> QueueError {
     let Some(refusal) = StorageRefusal::of(error) else {
-        let words = without_queries(&chain(error));
-        return match error.kind() {
-            ErrorKind::Credential => {
-                format!(
-                    "nobody could be signed in to storage: {words}; check the app's identity, or run `az login`"
-                )
-            }
+        let cause = Cause::of(error, &without_queries);
+        let message = match error.kind() {
+            ErrorKind::Credential => format!(
+                "the sign-in to storage failed: {}; check the app's identity, or run `az login`",
+                chain(&cause)
+            ),
             _ => format!(
-                "{words}; check that the storage account can be reached from here (Azurite: that it runs)"
+                "{}; check that the storage account can be reached from this machine, or that Azurite runs",
+                chain(&cause)
             ),
         };
+        return QueueError::Unavailable(cause.context(message));
     };
+    let cause = Cause::of(&refusal, &str::to_owned);
     let advice = match (refusal.code.as_str(), access) {
-        ("MessageNotFound" | "PopReceiptMismatch", _) => {
-            "; somebody else took the message meanwhile: list the messages again"
-        }
-        _ if !refusal.is_about_rights() => "",
+        ("MessageNotFound" | "PopReceiptMismatch", _) => return QueueError::MessageGone(cause),
+        _ if !refusal.is_access_denied() => "",
         ("KeyBasedAuthenticationNotPermitted", _) => {
-            "; the account takes no keys: use an identity (AzureWebJobsStorage__accountName)"
+            "; the account permits no keys: use an identity (AzureWebJobsStorage__accountName)"
         }
         ("AuthorizationFailure", _) => "; check the storage account's network rules",
         (_, QueueAccess::Identity { .. }) => {
-            "; whoever signs in here needs the role Storage Queue Data Contributor on the storage account \
-             (Storage Queue Data Reader is enough to look)"
+            "; the identity needs the role Storage Queue Data Contributor on the storage account (Storage Queue Data \
+             Reader to list)"
         }
         (_, QueueAccess::Key { .. }) => {
             "; check the AccountKey in AzureWebJobsStorage, and this machine's clock"
         }
         (_, QueueAccess::Sas(_)) => {
-            "; check the SharedAccessSignature in AzureWebJobsStorage: its end, and that it may read, add, create, \
-             update and process queues and their messages"
+            "; check the SharedAccessSignature in AzureWebJobsStorage: its expiry, and that it permits read, add, create, \
+             update and process for queues and messages"
         }
     };
-    format!("queue storage answered {refusal}{advice}")
+    QueueError::Refused(cause.context(format!("queue storage answered {refusal}{advice}")))
 }
 
-/// A signature is in the query of a URL.
+/// Replaces the queries of URLs: they hold signatures.
 fn without_queries(text: &str) -> String {
     let mut kept = String::with_capacity(text.len());
     let mut in_query = false;
@@ -332,7 +305,7 @@ mod tests {
     use super::without_queries;
 
     #[test]
-    fn no_query_of_a_url_is_repeated() {
+    fn errors_quote_no_query_of_a_url() {
         for (text, kept) in [
             (
                 "error sending request for url (http://h/q/messages?sig=a%3D&sp=r): refused",

@@ -5,46 +5,46 @@ use std::borrow::Cow;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use chrono::{DateTime, Utc};
 
-/// A message as it lies in a queue.
+/// A message as it is stored in a queue.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QueueMessage {
-    /// The service's id for it.
+    /// The id, assigned by the service.
     pub id: String,
-    /// As it is stored: base64 by host.json, and anything at all where somebody else put it.
+    /// The stored text: base64, as host.json sets, or any text that another client put.
     pub text: String,
-    /// When it was put there.
+    /// The time at which it was put onto this queue.
     pub inserted: DateTime<Utc>,
-    /// When it goes by itself.
+    /// The time at which the service deletes it.
     pub expires: Option<DateTime<Utc>>,
     /// How often it was received from this queue.
     pub dequeue_count: u32,
 }
 
 impl QueueMessage {
-    /// What was meant to be said; `None` where that is not base64 of a text.
-    pub fn plain(&self) -> Option<String> {
+    /// The decoded text; `None` if the stored text is not base64 of UTF-8.
+    pub fn decoded(&self) -> Option<String> {
         String::from_utf8(STANDARD.decode(self.text.trim()).ok()?).ok()
     }
 
-    /// What is said, whether it was encoded or not.
-    pub fn said(&self) -> Cow<'_, str> {
-        self.plain().map_or(Cow::Borrowed(self.text.as_str()), Cow::Owned)
+    /// The decoded text, or the stored text if it is not encoded.
+    pub fn content(&self) -> Cow<'_, str> {
+        self.decoded().map_or(Cow::Borrowed(self.text.as_str()), Cow::Owned)
     }
 
-    /// As the host can read it. What came without the encoding was given up for that alone.
+    /// The text in base64, which the host requires: it moves any other text to the poison queue.
     pub fn encoded(&self) -> Cow<'_, str> {
-        match self.plain() {
+        match self.decoded() {
             Some(_) => Cow::Borrowed(&self.text),
             None => Cow::Owned(STANDARD.encode(&self.text)),
         }
     }
 
-    /// The beginning of what it says, as one line that a terminal can show.
+    /// The first `most` characters of the content, with spaces for control characters.
     pub fn excerpt(&self, most: usize) -> String {
-        let said = self.said();
+        let content = self.content();
         let mut shown: String =
-            said.chars().take(most).map(|c| if c.is_control() { ' ' } else { c }).collect();
-        if said.chars().nth(most).is_some() {
+            content.chars().take(most).map(|c| if c.is_control() { ' ' } else { c }).collect();
+        if content.chars().nth(most).is_some() {
             shown.push('…');
         }
         shown

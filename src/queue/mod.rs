@@ -1,7 +1,7 @@
-//! The app's own queues, as far as the host leaves them to us: `pass-jobs-poison`, where it puts what it gave up.
+//! The app's queues: `pass-jobs`, and `pass-jobs-poison`, to which the host moves jobs that it no longer delivers.
 //!
-//! The host reads `pass-jobs` and writes to both; nobody but people ever takes a message out of the second. What a
-//! message says is for [`message`] to find out; a store is anything that keeps what [`Queue`] promises, such as [`azure`].
+//! The host reads `pass-jobs` and writes to both; only `firstpass jobs` takes messages out of the second. [`message`]
+//! decodes them; [`azure`] implements [`Queue`].
 
 pub mod azure;
 pub mod message;
@@ -11,60 +11,66 @@ use std::{collections::BTreeSet, fmt, sync::Arc, time::Duration};
 use async_trait::async_trait;
 
 pub use self::message::QueueMessage;
+use crate::errors::Cause;
 
-/// The queue that OnGroupAdd is triggered by.
+/// The queue that triggers OnGroupAdd.
 pub const JOBS: &str = "pass-jobs";
-/// Where the host puts what it has tried often enough.
+/// The queue to which the host moves a message after `maxDequeueCount` deliveries (host.json).
 pub const POISON: &str = "pass-jobs-poison";
-/// How many messages the service shows or hands out at once, at most.
+/// The service's limit of messages per request.
 pub const AT_ONCE: usize = 32;
-/// How long a message that a command works on is hidden from others.
+/// How long a message is hidden from other clients while a command works on it.
 const HIDDEN: Duration = Duration::from_secs(5 * 60);
 
 /// A queue. One that does not exist is empty.
 #[async_trait]
 pub trait Queue: fmt::Debug + Send + Sync {
-    /// The messages at the front, at most [`AT_ONCE`]; they stay where they are.
+    /// The first messages, at most [`AT_ONCE`], without receiving them.
     async fn peek(&self) -> Result<Vec<QueueMessage>, QueueError>;
 
-    /// How many messages there are, hidden ones included; the service may say too much, never too little.
+    /// The number of messages, hidden ones included. The service's count may be too high, never too low.
     async fn count(&self) -> Result<usize, QueueError>;
 
-    /// Takes messages, at most [`AT_ONCE`], and hides them from others for a while.
+    /// Receives messages, at most [`AT_ONCE`], and hides them from other clients for the time `hidden`.
     async fn receive(&self, hidden: Duration) -> Result<Vec<Received>, QueueError>;
 
-    /// Puts a text as it is; the queue is made if it is missing.
+    /// Puts `text` without encoding it; makes the queue if it is missing.
     async fn put(&self, text: &str) -> Result<(), QueueError>;
 
-    /// Takes a received message away for good.
+    /// Deletes a received message.
+    ///
+    /// # Errors
+    /// [`QueueError::MessageGone`] when another client received or deleted it.
     async fn delete(&self, message: &Received) -> Result<(), QueueError>;
 
-    /// Shows a received message to others again.
+    /// Makes a received message visible to other clients again.
     async fn release(&self, message: &Received) -> Result<(), QueueError>;
 }
 
-/// A message that nobody else sees for now.
+/// A received message, which is hidden from other clients.
 #[derive(Clone, Debug)]
 pub struct Received {
-    /// What it is.
+    /// The message.
     pub message: QueueMessage,
-    /// Without it the message can be neither deleted nor shown again.
+    /// The pop receipt, which deleting and releasing need.
     pub receipt: String,
 }
 
-/// Why a queue did not do it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct QueueError(pub String);
-
-impl fmt::Display for QueueError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the queue cannot be used: {}", self.0)
-    }
+/// Why a call to a queue failed. No message holds a key, a signature or a token.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum QueueError {
+    /// The receipt is no longer valid. List the messages again.
+    #[error("another client received or deleted the message: list the messages again")]
+    MessageGone(#[source] Cause),
+    /// The service refused the request. A retry does not help; an admin has to act.
+    #[error("the queue cannot be used: {0}")]
+    Refused(#[source] Cause),
+    /// The service was not reached, did not answer, or the sign-in failed. A later call may succeed.
+    #[error("the queue cannot be used: {0}")]
+    Unavailable(#[source] Cause),
 }
 
-impl std::error::Error for QueueError {}
-
-/// The queue of jobs, and the one of those that were given up.
+/// The queue of jobs and its poison queue.
 #[derive(Clone, Debug)]
 pub struct Queues {
     /// `pass-jobs`.
@@ -73,35 +79,35 @@ pub struct Queues {
     pub poison: Arc<dyn Queue>,
 }
 
-/// What lies in the poison queue.
+/// The messages in the poison queue.
 #[derive(Clone, Debug)]
 pub struct PoisonMessages {
-    /// The first of them.
+    /// The first messages, at most [`AT_ONCE`].
     pub messages: Vec<QueueMessage>,
-    /// How many there are in all, about.
+    /// The approximate number of all messages.
     pub total: usize,
 }
 
-/// What is to become of a message that was given up.
+/// What to do with a poison message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PoisonAction {
-    /// It goes back onto the queue of jobs.
+    /// Put it back onto `pass-jobs`.
     Requeue,
-    /// It goes.
+    /// Delete it.
     Delete,
 }
 
-/// What a command did.
+/// The result of [`Queues::resolve`].
 #[derive(Debug)]
 pub struct Resolved {
-    /// The messages that had their action, the oldest first.
+    /// The messages that were requeued or deleted, the oldest first.
     pub done: Vec<QueueMessage>,
-    /// What kept it from going on.
+    /// The error that ended it early.
     pub error: Option<QueueError>,
 }
 
 impl Queues {
-    /// Looks at what was given up, and leaves it where it is.
+    /// Reads the poison messages without receiving them.
     ///
     /// # Errors
     /// When the queue cannot be read.
@@ -111,7 +117,7 @@ impl Queues {
         Ok(PoisonMessages { total: counted.max(messages.len()), messages })
     }
 
-    /// Settles the messages that are `wanted`; the others are there again afterwards.
+    /// Requeues or deletes the `wanted` messages and releases the others.
     pub async fn resolve(
         &self,
         wanted: impl Fn(&QueueMessage) -> bool + Send + Sync,
@@ -120,7 +126,7 @@ impl Queues {
         let (mut done, mut others) = (Vec::new(), Vec::new());
         let error = self.resolve_all(wanted, action, &mut done, &mut others).await.err();
         for message in &others {
-            // What cannot be shown again now shows by itself, a few minutes later.
+            // A message that cannot be released becomes visible after `HIDDEN`.
             drop(self.poison.release(message).await);
         }
         Resolved { done, error }
@@ -136,7 +142,7 @@ impl Queues {
         let mut seen = BTreeSet::new();
         loop {
             let mut batch = self.poison.receive(HIDDEN).await?;
-            // Those that come again were hidden for too short a time: once round is enough.
+            // A message is received again when `HIDDEN` has passed: each is handled once.
             batch.retain(|received| seen.insert(received.message.id.clone()));
             if batch.is_empty() {
                 return Ok(());
@@ -156,8 +162,8 @@ impl Queues {
         }
     }
 
-    /// Puts first and deletes then: who dies in between leaves two, and the second finds its work done. The other
-    /// order could lose one.
+    /// Puts before it deletes: a crash in between leaves two messages, of which the second has no effect. The other order
+    /// could lose the message.
     async fn resolve_one(&self, received: &Received, action: PoisonAction) -> Result<(), QueueError> {
         if action == PoisonAction::Requeue {
             self.jobs.put(&received.message.encoded()).await?;

@@ -1,11 +1,11 @@
-//! What callers of CreateTap may ask for, and who they may be.
+//! The settings of CreateTap: its callers and their parameters.
 
 use uuid::Uuid;
 
-use super::reader::{GUID_EXAMPLE, LIFETIMES, SettingsReader, guid, number, yes_or_no};
+use super::reader::{GUID_EXAMPLE, LIFETIMES, SettingsReader, boolean, guid, number};
 use crate::environment::Environment;
 
-/// A parameter of CreateTap. The first eleven are those of RealmJoin's runbook, whose users can move over.
+/// A parameter of CreateTap. The first eleven are those of RealmJoin's runbook, so that its clients can migrate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[expect(missing_docs, reason = "docs/CREATE-TAP.md explains them one by one")]
 pub enum Parameter {
@@ -25,27 +25,26 @@ pub enum Parameter {
     Deliver,
 }
 
-/// What the value of a parameter is, in JSON's words.
+/// The JSON type of a parameter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ParameterType {
-    /// A text.
+    /// A string.
     Text,
     /// A whole number.
     Number,
     /// `true` or `false`.
-    YesOrNo,
+    Boolean,
 }
 
 impl Parameter {
-    /// The table: every parameter, its name, its kind, and whether callers may pass it where nobody decided.
+    /// Every parameter with its name, its type, and whether it is open to callers by default.
     ///
-    /// Closed are those with which a caller who merely has a key could choose the sender of a mail, or whom it
-    /// tells its reader to call.
+    /// A caller could choose the sender of a mail with the closed ones, or the phone number in it.
     const TABLE: [(Self, &'static str, ParameterType, bool); 14] = [
         (Self::UserName, "UserName", ParameterType::Text, true),
         (Self::LifetimeInMinutes, "LifetimeInMinutes", ParameterType::Number, true),
-        (Self::OneTimeUseOnly, "OneTimeUseOnly", ParameterType::YesOrNo, true),
-        (Self::NotifyUser, "NotifyUser", ParameterType::YesOrNo, true),
+        (Self::OneTimeUseOnly, "OneTimeUseOnly", ParameterType::Boolean, true),
+        (Self::NotifyUser, "NotifyUser", ParameterType::Boolean, true),
         (Self::EmailFrom, "EmailFrom", ParameterType::Text, false),
         (Self::ServiceDeskDisplayName, "ServiceDeskDisplayName", ParameterType::Text, false),
         (Self::ServiceDeskEmail, "ServiceDeskEmail", ParameterType::Text, false),
@@ -58,51 +57,51 @@ impl Parameter {
         (Self::Deliver, "Deliver", ParameterType::Text, true),
     ];
 
-    /// All of them.
+    /// All parameters.
     pub fn all() -> impl Iterator<Item = Self> {
         Self::TABLE.into_iter().map(|row| row.0)
     }
 
-    /// The one with this name, in any case.
+    /// The parameter with this name, in any case.
     pub fn named(name: &str) -> Option<Self> {
         Self::TABLE.into_iter().find(|row| row.1.eq_ignore_ascii_case(name)).map(|row| row.0)
     }
 
     fn row(self) -> (Self, &'static str, ParameterType, bool) {
-        // The rows stand in the order of the enum; a test says so.
+        // The rows have the order of the enum; a test checks it.
         Self::TABLE[self as usize]
     }
 
-    /// Its name, as the runbook writes it.
+    /// Its name in the runbook's spelling.
     pub fn name(self) -> &'static str {
         self.row().1
     }
 
-    /// What its value is.
+    /// Its type.
     pub fn kind(self) -> ParameterType {
         self.row().2
     }
 
-    /// Whether callers may pass it where `CREATE_TAP_OPEN_PARAMETERS` is not set.
+    /// Whether callers may pass it if `CREATE_TAP_OPEN_PARAMETERS` is not set.
     pub fn is_open_by_default(self) -> bool {
         self.row().3
     }
 }
 
-/// How a code reaches its user.
+/// How a code is delivered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Deliver {
     /// In the answer to the call.
     Response,
-    /// By the joiner's mail; the answer holds no code.
+    /// By the joiner's mail; the answer has no code.
     Mail,
 }
 
 impl Deliver {
-    /// Parses the word.
+    /// Parses `response` or `mail`, in any case.
     ///
     /// # Errors
-    /// What would have been right.
+    /// The problem, as the rest of a sentence.
     pub fn parse(text: &str) -> Result<Self, String> {
         match text.to_ascii_lowercase().as_str() {
             "response" => Ok(Self::Response),
@@ -111,7 +110,7 @@ impl Deliver {
         }
     }
 
-    /// The word.
+    /// `response` or `mail`.
     pub fn word(self) -> &'static str {
         match self {
             Self::Response => "response",
@@ -120,28 +119,28 @@ impl Deliver {
     }
 }
 
-/// Who may ask CreateTap for what.
+/// The settings of CreateTap.
 #[derive(Clone, Debug)]
 pub struct CreateTapSettings {
-    /// The parameters that callers may pass; `UserName` always is among them.
+    /// The parameters that callers may pass, `UserName` included.
     pub open: Vec<Parameter>,
-    /// Minutes that a pass lives where the caller names none; clamped to the policy.
+    /// The default lifetime in minutes, 10 to 43,200, clamped to the policy.
     pub lifetime_minutes: u32,
-    /// Whether it works only once where the caller says nothing.
+    /// Whether a pass works only once by default.
     pub one_time: bool,
-    /// Whether the user is told where the caller says nothing.
+    /// Whether the user gets a notice by default.
     pub notify_user: bool,
-    /// How the code travels where the caller says nothing.
+    /// The default delivery of the code.
     pub deliver: Deliver,
-    /// Only members of this group may have a pass; none means everyone.
+    /// The group whose members may get a pass; `None`: every user.
     pub allowed_group: Option<Uuid>,
-    /// Only these callers, by object id or app id, may call; none means whoever has a key.
+    /// The object ids or app ids of permitted callers; empty: every caller with a key.
     pub allowed_callers: Vec<Uuid>,
-    /// Passes for one user in an hour.
+    /// The limit of passes per user and hour, 1 to 1,000.
     pub limit_per_user: usize,
-    /// Calls of one caller in an hour, on each instance.
+    /// The limit of calls per caller, hour and instance, 1 to 100,000.
     pub limit_per_caller: usize,
-    /// Whether the platform authenticates callers, so that its headers can be believed.
+    /// Whether the platform authenticates callers, so that its headers are trustworthy.
     pub platform_authentication: bool,
 }
 
@@ -155,7 +154,7 @@ impl CreateTapSettings {
                 Parameter::all().filter(|p| p.is_open_by_default()).collect(),
                 |text| {
                     Parameter::named(text)
-                        .ok_or_else(|| format!("names no parameter of CreateTap: \"{text}\""))
+                        .ok_or_else(|| format!("is not a parameter of CreateTap: \"{text}\""))
                 },
             ),
         };
@@ -164,10 +163,10 @@ impl CreateTapSettings {
             open,
             lifetime_minutes: read
                 .or("CREATE_TAP_DEFAULT_LIFETIME_MINUTES", "240", 240, |text| number(text, LIFETIMES)),
-            one_time: read.or("CREATE_TAP_DEFAULT_ONE_TIME_USE_ONLY", "true", true, yes_or_no),
-            notify_user: read.or("CREATE_TAP_DEFAULT_NOTIFY_USER", "false", false, yes_or_no),
+            one_time: read.or("CREATE_TAP_DEFAULT_ONE_TIME_USE_ONLY", "true", true, boolean),
+            notify_user: read.or("CREATE_TAP_DEFAULT_NOTIFY_USER", "false", false, boolean),
             deliver: read.or("CREATE_TAP_DEFAULT_DELIVER", "response", Deliver::Response, |text| {
-                Deliver::parse(text).map_err(|what| format!("{what}: \"{text}\""))
+                Deliver::parse(text).map_err(|detail| format!("{detail}: \"{text}\""))
             }),
             allowed_group: read.optional("CREATE_TAP_ALLOWED_GROUP_ID", GUID_EXAMPLE, guid),
             allowed_callers: read.list("CREATE_TAP_ALLOWED_CALLERS", GUID_EXAMPLE, vec![], guid),
@@ -186,7 +185,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_table_stands_in_the_order_of_the_enum() {
+    fn the_table_has_the_order_of_the_enum() {
         for (at, parameter) in Parameter::all().enumerate() {
             assert_eq!(parameter as usize, at);
             assert_eq!(Parameter::named(&parameter.name().to_uppercase()), Some(parameter));

@@ -1,6 +1,6 @@
-//! Every setting, read once, all problems reported together.
+//! The settings, read once; all problems are reported together.
 //!
-//! `docs/SETTINGS.md` is the page for admins; a test keeps the two in step.
+//! `docs/SETTINGS.md` is the page for admins; a test compares its names.
 
 mod create_tap;
 mod partner_topic;
@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use self::reader::SettingsReader;
 
-pub(crate) use self::reader::{LIFETIMES, https_page};
+pub(crate) use self::reader::{LIFETIMES, is_https_url};
 pub use self::{
     create_tap::{CreateTapSettings, Deliver, Parameter, ParameterType},
     partner_topic::PartnerTopic,
@@ -22,7 +22,7 @@ pub use self::{
 };
 use crate::{address::Address, azure::QueueService, environment::Environment, templates, zone::Tz};
 
-/// Names of all settings, in the order of `docs/SETTINGS.md`.
+/// The names of all settings, in the order of `docs/SETTINGS.md`.
 pub const NAMES: &[&str] = &[
     "SWEEP_SCHEDULE",
     "MAIL_FROM",
@@ -62,41 +62,41 @@ pub const NAMES: &[&str] = &[
 /// All settings, parsed.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Which identity signs in.
+    /// The identity that signs in.
     pub identity: IdentitySettings,
-    /// The blob container of the ledger. It may carry a SAS.
+    /// The blob container of the ledger; may have a SAS.
     pub ledger_url: Url,
-    /// Where the host keeps its queues; `None` where it does not say, as in tests, or not in a form that we know.
+    /// The host's queues; `None` if `AzureWebJobsStorage` is not set or has an unknown form.
     pub queues: Option<QueueService>,
-    /// Where joiners are found.
+    /// The source of joiners.
     pub joiners: JoinerSource,
-    /// Membership in this group asks for a pass now.
+    /// The group whose members get a pass on demand.
     pub on_demand_group: Option<Uuid>,
-    /// Where Graph tells of changes of that group; never without it.
+    /// The destination of notifications about that group; `None` without a group.
     pub partner_topic: Option<PartnerTopic>,
-    /// How many days ahead of day one a joiner is served: 0 to 30.
+    /// The horizon: how many days before day one a joiner gets a pass, 0 to 30.
     pub lead_days: u8,
-    /// What a pass is like.
+    /// The properties of passes.
     pub pass: PassSettings,
-    /// Who writes to whom, in what words.
+    /// Senders, recipients and language of mails.
     pub mail: MailSettings,
-    /// Who may ask CreateTap for what.
+    /// The permissions of CreateTap's callers.
     pub create_tap: CreateTapSettings,
 }
 
-/// Which identity signs in to the tenant and to storage.
+/// The identity that signs in to the tenant and to storage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct IdentitySettings {
     /// The user-assigned identity's client id; `None` for the system-assigned one.
     pub client_id: Option<Uuid>,
-    /// Whether the platform offers a managed identity here. On a developer's machine it is the one of `az login`.
+    /// Whether the platform offers a managed identity. Without one, the identity of `az login` is used.
     pub managed: bool,
 }
 
-/// Where joiners are found.
+/// The source of joiners.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum JoinerSource {
-    /// All members with a hire date in the horizon; needs no licence.
+    /// All users with a hire date within the horizon; needs no licence.
     HireDate,
     /// The members of a group, usually a dynamic one.
     Group(Uuid),
@@ -107,82 +107,82 @@ pub enum JoinerSource {
 pub enum PassStart {
     /// On day one at DAY_ONE_TIME in the joiner's zone.
     DayOne,
-    /// As soon as it is made, as the Logic App does.
+    /// When it is made.
     Now,
 }
 
-/// What a pass is like.
+/// The properties of passes.
 #[derive(Clone, Debug)]
 pub struct PassSettings {
     /// When it starts to work.
     pub start: PassStart,
-    /// The time of day at which it opens on day one, local to the joiner.
+    /// The time at which it opens on day one, in the joiner's zone.
     pub day_one_time: NaiveTime,
-    /// The zone of joiners whose usage location does not name one.
+    /// The zone of joiners whose usage location does not determine one.
     pub time_zone: Tz,
-    /// Minutes, 10 to 43,200 (Graph's range); clamped to the tenant's policy. `None`: the policy's maximum, at
-    /// most a day.
+    /// In minutes, 10 to 43,200 (Graph's range), clamped to the tenant's policy. `None`: the policy's maximum, at most
+    /// a day.
     pub lifetime_minutes: Option<u32>,
     /// Whether it works only once. The policy can force this.
     pub one_time: bool,
-    /// Whether accounts that are disabled get a pass: many are, until day one.
+    /// Whether disabled accounts get a pass: many are disabled until day one.
     pub serve_disabled: bool,
 }
 
-/// Who writes to whom, in what words.
+/// Senders, recipients and language of mails.
 #[derive(Clone, Debug)]
 pub struct MailSettings {
-    /// The mailbox that all mails are sent from.
+    /// The mailbox that sends all mails.
     pub from: Address,
-    /// Who is told when a person must act.
+    /// The recipients of alerts.
     pub alert_to: Vec<Address>,
-    /// Where the joiner's address is looked for; the first place that has one counts.
+    /// The sources of the joiner's address, the first with an address wins.
     pub to: Vec<MailTo>,
-    /// Who else gets the joiner's mail.
+    /// The recipients of a copy of the joiner's mail.
     pub cc: Vec<MailCc>,
-    /// The language of joiners whose own is unknown.
+    /// The language of joiners whose own is unknown or has no mails.
     pub language: String,
-    /// The company's name as joiners know it.
+    /// The company's name in the mails.
     pub company: Option<String>,
-    /// Whom a joiner can ask.
+    /// Where a joiner finds help.
     pub service_desk: ServiceDesk,
 }
 
-/// Whom to ask. The mail shows what is set.
+/// The service desk. The mail shows the fields that are set.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct ServiceDesk {
-    /// What it is called, like "IT Service Desk".
+    /// Its name, like "IT Service Desk".
     pub name: Option<String>,
     /// Its mail address.
     pub email: Option<String>,
-    /// Its phone number, written as people should read it.
+    /// Its phone number, shown unchanged.
     pub phone: Option<String>,
-    /// An `https:` address. It becomes a link as it is.
+    /// Its page, an `https:` URL, shown as a link.
     pub portal_url: Option<String>,
 }
 
 impl ServiceDesk {
-    /// Whether anything is set.
+    /// Whether a field is set.
     pub fn is_set(&self) -> bool {
         [&self.name, &self.email, &self.phone, &self.portal_url].into_iter().any(Option::is_some)
     }
 }
 
-/// A place where a joiner's address may be found.
+/// A source of a joiner's address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MailTo {
-    /// `otherMails`, the first one that is not the account's own address.
+    /// The first of `otherMails` that is not the account's own address.
     OtherMails,
     /// `onPremisesExtensionAttributes/extensionAttribute1` to 15.
     ExtensionAttribute(u8),
-    /// The manager's mailbox, who hands the pass on in person.
+    /// The mailbox of the manager, who gives the pass to the joiner.
     Manager,
 }
 
-/// Someone in copy.
+/// A recipient of a copy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum MailCc {
-    /// The joiner's manager, where there is one with a mailbox.
+    /// The joiner's manager, if there is one with a mailbox.
     Manager,
     /// A fixed address.
     Address(Address),
@@ -192,7 +192,7 @@ impl Settings {
     /// Reads all settings.
     ///
     /// # Errors
-    /// Every problem there is, at once.
+    /// All problems.
     pub fn read(env: &Environment) -> Result<Self, SettingsError> {
         let mut read = SettingsReader::new(env);
         read.optional("SWEEP_SCHEDULE", "0 0 5 * * *", reader::schedule);
@@ -210,8 +210,8 @@ impl Settings {
         let partner_topic =
             read.optional("EVENT_GRID_PARTNER_TOPIC", partner_topic::EXAMPLE, PartnerTopic::parse);
         if env.get("EVENT_GRID_PARTNER_TOPIC").is_some() && env.get("ON_DEMAND_GROUP_ID").is_none() {
-            let what = "is missing: EVENT_GRID_PARTNER_TOPIC is for changes of that group".to_owned();
-            read.problem("ON_DEMAND_GROUP_ID", what, reader::GUID_EXAMPLE).unwrap_or(())
+            let detail = "is missing: EVENT_GRID_PARTNER_TOPIC is for changes of that group".to_owned();
+            read.problem("ON_DEMAND_GROUP_ID", detail, reader::GUID_EXAMPLE).unwrap_or(())
         }
         let lead_days = read.or("LEAD_DAYS", "7", 7, |text| reader::number(text, 0..=30));
         let pass = PassSettings {
@@ -220,8 +220,8 @@ impl Settings {
             time_zone: read.or("TIME_ZONE", "Europe/Berlin", Tz::UTC, reader::time_zone),
             lifetime_minutes: read
                 .optional("PASS_LIFETIME_MINUTES", "480", |text| reader::number(text, reader::LIFETIMES)),
-            one_time: read.or("PASS_ONE_TIME", "true", true, reader::yes_or_no),
-            serve_disabled: read.or("SERVE_DISABLED", "true", true, reader::yes_or_no),
+            one_time: read.or("PASS_ONE_TIME", "true", true, reader::boolean),
+            serve_disabled: read.or("SERVE_DISABLED", "true", true, reader::boolean),
         };
         let service_desk = ServiceDesk {
             name: read.optional("SERVICE_DESK_NAME", "IT Service Desk", reader::text),
@@ -232,7 +232,7 @@ impl Settings {
             portal_url: read.optional(
                 "SERVICE_DESK_PORTAL_URL",
                 "https://help.contoso.com",
-                reader::web_page,
+                reader::https_url,
             ),
         };
         let language = read
@@ -249,7 +249,7 @@ impl Settings {
             (Some(from), Some(ledger_url), None) => Ok(Self {
                 identity,
                 ledger_url,
-                // The host's own setting, in whatever form the host understands: nobody goes without a pass for it.
+                // The host may accept a form that firstpass does not know: that must not stop passes.
                 queues: QueueService::read(env).ok().flatten(),
                 joiners,
                 on_demand_group,
@@ -263,8 +263,8 @@ impl Settings {
         }
     }
 
-    /// Names in `env` that look like settings of ours and are none: a misspelt setting is silently a default.
-    pub fn lookalikes(env: &Environment) -> Vec<String> {
+    /// Names in `env` that resemble a setting's: the default replaces a setting with a misspelt name.
+    pub fn unknown_names(env: &Environment) -> Vec<String> {
         const FAMILIES: [&str; 11] = [
             "ALERT_",
             "CREATE_TAP_",

@@ -1,4 +1,4 @@
-//! The partner topic of Event Grid that Graph tells of changes of the on-demand group.
+//! The Event Grid partner topic that gets Graph's notifications about the on-demand group.
 
 use std::fmt;
 
@@ -8,24 +8,24 @@ use uuid::Uuid;
 pub(super) const EXAMPLE: &str = "EventGrid:?azuresubscriptionid=0f9d6c1e-5b1a-4a53-9a40-3f5f2f0f7b11\
                                   &resourcegroup=firstpass&partnertopic=firstpass-on-demand&location=westeurope";
 
-/// What a notification URL of Event Grid names. Azure does not tell capitals from small letters in any of it.
+/// The parts of an Event Grid notification URL. Azure ignores their case.
 #[derive(Clone, Debug)]
 pub struct PartnerTopic {
-    /// The Azure subscription.
+    /// The id of the Azure subscription.
     pub azure_subscription: Uuid,
     /// The resource group.
     pub resource_group: String,
-    /// The topic's own name.
+    /// The topic's name.
     pub name: String,
-    /// The region, by its short name.
+    /// The region's short name.
     pub location: String,
 }
 
 impl PartnerTopic {
-    /// Reads a notification URL, as Microsoft's documentation writes it.
+    /// Parses a notification URL in the form of Graph's page on Event Grid delivery.
     ///
     /// # Errors
-    /// All that is wrong with it, in words.
+    /// All problems, as the rest of a sentence.
     pub fn parse(text: &str) -> Result<Self, String> {
         let query = text.split_once(":?").filter(|(scheme, _)| scheme.eq_ignore_ascii_case("EventGrid"));
         let Some((_, query)) = query else {
@@ -37,7 +37,7 @@ impl PartnerTopic {
             parts.take(part).unwrap_or_else(|problem| problems.push(problem));
         }
         let azure_subscription = parts.subscription.read("azuresubscriptionid", &mut problems, |text| {
-            text.parse().map_err(|_| format!("is no GUID: \"{text}\""))
+            text.parse().map_err(|_| format!("is not a GUID: \"{text}\""))
         });
         let resource_group = parts.group.read("resourcegroup", &mut problems, resource_group);
         let name = parts.topic.read("partnertopic", &mut problems, topic);
@@ -48,12 +48,12 @@ impl PartnerTopic {
             {
                 Ok(Self { azure_subscription, resource_group, name, location })
             }
-            _ => Err(format!("is not complete: {}", problems.join(", "))),
+            _ => Err(format!("is not valid: {}", problems.join(", "))),
         }
     }
 
-    /// Whether both are the same topic.
-    pub fn is(&self, other: &Self) -> bool {
+    /// Whether both name the same topic, regardless of case.
+    pub fn same_as(&self, other: &Self) -> bool {
         self.azure_subscription == other.azure_subscription
             && self.resource_group.eq_ignore_ascii_case(&other.resource_group)
             && self.name.eq_ignore_ascii_case(&other.name)
@@ -92,18 +92,18 @@ impl Parts {
             "resourcegroup" => &mut self.group,
             "partnertopic" => &mut self.topic,
             "location" => &mut self.location,
-            _ => return Err(format!("\"{name}\" is no part of it")),
+            _ => return Err(format!("\"{name}\" is not a known part")),
         };
         let value = percent_decode_str(value).decode_utf8_lossy().trim().to_owned();
         match part.0.replace(value) {
             None => Ok(()),
-            Some(_) => Err(format!("{name} comes twice")),
+            Some(_) => Err(format!("{name} occurs twice")),
         }
     }
 }
 
 impl Part {
-    /// The part's value, or one more problem.
+    /// Parses the value, or adds a problem.
     fn read<T>(
         self,
         name: &str,
@@ -123,7 +123,7 @@ fn resource_group(text: String) -> Result<String, String> {
     if text.chars().all(fits) && text.chars().count() <= 90 && !text.ends_with('.') {
         return Ok(text);
     }
-    Err(format!("is no name of a resource group: \"{text}\""))
+    Err(format!("is not a name of a resource group: \"{text}\""))
 }
 
 fn topic(text: String) -> Result<String, String> {
@@ -146,27 +146,27 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_topic_is_read_as_it_is_written() {
+    fn a_topic_is_parsed_in_any_case_and_order() {
         let topic = PartnerTopic::parse(EXAMPLE).unwrap();
         assert_eq!(topic.to_string(), EXAMPLE);
         let other = "eventgrid:?Location=WestEurope&PartnerTopic=Firstpass-On-Demand&ResourceGroup=FIRST%70ASS\
                      &AzureSubscriptionId=0F9D6C1E-5B1A-4A53-9A40-3F5F2F0F7B11";
-        assert!(topic.is(&PartnerTopic::parse(other).unwrap()), "capitals and order mean nothing");
+        assert!(topic.same_as(&PartnerTopic::parse(other).unwrap()), "capitals and order mean nothing");
         for (part, instead) in
             [("0f9d", "1f9d"), ("=firstpass&", "=other&"), ("on-demand", "x"), ("west", "north")]
         {
-            assert!(!topic.is(&PartnerTopic::parse(&EXAMPLE.replace(part, instead)).unwrap()), "{part}");
+            assert!(!topic.same_as(&PartnerTopic::parse(&EXAMPLE.replace(part, instead)).unwrap()), "{part}");
         }
     }
 
     #[test]
-    fn everything_that_is_wrong_is_said_at_once() {
+    fn all_problems_are_reported() {
         let said = |text: &str| PartnerTopic::parse(text).unwrap_err();
         assert_eq!(
             said(
                 "EventGrid:?azuresubscriptionid=mine&resourcegroup=&location=West%20Europe&region=x&location=y"
             ),
-            "is not complete: \"region\" is no part of it, location comes twice, azuresubscriptionid is no GUID: \
+            "is not valid: \"region\" is not a known part, location occurs twice, azuresubscriptionid is not a GUID: \
              \"mine\", resourcegroup is missing, partnertopic is missing"
         );
         let far = EXAMPLE.replace("westeurope", "West Europe");
@@ -176,7 +176,7 @@ mod tests {
         assert!(
             said(&EXAMPLE.replace("firstpass-on-demand", "my_topic")).contains("partnertopic is not 3 to 50")
         );
-        assert!(said(&EXAMPLE.replace("=firstpass&", "=a?b&")).contains("resourcegroup is no name"));
+        assert!(said(&EXAMPLE.replace("=firstpass&", "=a?b&")).contains("resourcegroup is not a name"));
         assert!(said("https://example.com").contains("does not start with EventGrid:?"));
         assert!(said("").contains("does not start"));
     }

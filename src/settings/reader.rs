@@ -1,6 +1,6 @@
-//! Reading settings one by one while remembering every problem.
+//! The reader of settings, which collects all problems.
 
-use std::{fmt, ops::RangeInclusive, str::FromStr};
+use std::{fmt::Display, ops::RangeInclusive, str::FromStr};
 
 use azure_core::http::Url;
 use chrono::NaiveTime;
@@ -14,7 +14,7 @@ use crate::{
     zone::Tz,
 };
 
-/// Minutes that Graph takes for a pass; a tenant's policy is narrower, and has the last word.
+/// The lifetimes of a pass that Graph accepts, in minutes. The tenant's policy may narrow them.
 pub(crate) const LIFETIMES: RangeInclusive<u32> = 10..=43_200;
 
 pub(super) const GUID_EXAMPLE: &str = "0f9d6c1e-5b1a-4a53-9a40-3f5f2f0f7b11";
@@ -24,40 +24,38 @@ pub(super) const SEVEN: NaiveTime = match NaiveTime::from_hms_opt(7, 0, 0) {
     None => NaiveTime::MIN,
 };
 
-/// One setting that needs attention.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A problem with one setting. No message holds a key or a signature.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{name} {detail}{}", suffix(.example))]
 pub struct SettingProblem {
-    /// The setting.
+    /// The name of the setting.
     pub name: &'static str,
-    /// What is wrong with it.
-    pub what: String,
-    /// A value that would do; empty where the setting must go.
+    /// The problem, as the rest of a sentence that starts with the name.
+    pub detail: String,
+    /// A valid value; empty if there is none.
     pub example: &'static str,
 }
 
-impl fmt::Display for SettingProblem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.name, self.what)?;
-        if self.example.is_empty() { Ok(()) } else { write!(f, " (example: {})", self.example) }
-    }
+fn suffix(example: &str) -> String {
+    if example.is_empty() { String::new() } else { format!(" (example: {example})") }
 }
 
-/// All problems, in one line.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// All problems with the settings. Its message is one line.
+#[derive(Clone, Debug, Default, PartialEq, Eq, thiserror::Error)]
+#[error("{}: {}. docs/SETTINGS.md explains all settings.", heading(.0.len()), joined(.0))]
 pub struct SettingsError(pub Vec<SettingProblem>);
 
-impl fmt::Display for SettingsError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let count = self.0.len();
-        write!(f, "{count} setting{} attention: ", if count == 1 { " needs" } else { "s need" })?;
-        for (i, problem) in self.0.iter().enumerate() {
-            write!(f, "{}{problem}", if i == 0 { "" } else { "; " })?;
-        }
-        write!(f, ". All settings are explained in docs/SETTINGS.md.")
+fn heading(count: usize) -> String {
+    if count == 1 {
+        "1 setting needs attention".to_owned()
+    } else {
+        format!("{count} settings need attention")
     }
 }
 
-impl std::error::Error for SettingsError {}
+fn joined(problems: &[SettingProblem]) -> String {
+    problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+}
 
 pub(super) struct SettingsReader<'a> {
     env: &'a Environment,
@@ -79,7 +77,7 @@ impl<'a> SettingsReader<'a> {
     ) -> Option<T> {
         match parse(self.env.get(name)?) {
             Ok(value) => Some(value),
-            Err(what) => self.problem(name, what, example),
+            Err(detail) => self.problem(name, detail, example),
         }
     }
 
@@ -105,7 +103,7 @@ impl<'a> SettingsReader<'a> {
         }
     }
 
-    /// A value with several parts; every one that is wrong is a problem of its own.
+    /// A value with several parts, each of which can be a problem.
     pub(super) fn all<T>(
         &mut self,
         name: &'static str,
@@ -115,15 +113,15 @@ impl<'a> SettingsReader<'a> {
         match parse(self.env.get(name)?) {
             Ok(value) => Some(value),
             Err(problems) => {
-                for what in problems {
-                    self.problem(name, what, example).unwrap_or(())
+                for detail in problems {
+                    self.problem(name, detail, example).unwrap_or(())
                 }
                 None
             }
         }
     }
 
-    /// A list of values between commas; every one that is wrong is a problem of its own.
+    /// A list of values separated by commas, each of which can be a problem.
     pub(super) fn list<T>(
         &mut self,
         name: &'static str,
@@ -137,11 +135,11 @@ impl<'a> SettingsReader<'a> {
         for item in text.split([',', ';']).map(str::trim).filter(|item| !item.is_empty()) {
             match parse(item) {
                 Ok(value) => values.push(value),
-                Err(what) => self.problem(name, what, example).unwrap_or(()),
+                Err(detail) => self.problem(name, detail, example).unwrap_or(()),
             }
         }
         if values.is_empty() && self.problems.len() == problems {
-            self.problem(name, "is a list of nothing".to_owned(), example).unwrap_or(())
+            self.problem(name, "is an empty list".to_owned(), example).unwrap_or(())
         }
         values
     }
@@ -149,10 +147,10 @@ impl<'a> SettingsReader<'a> {
     pub(super) fn problem<T>(
         &mut self,
         name: &'static str,
-        what: String,
+        detail: String,
         example: &'static str,
     ) -> Option<T> {
-        self.problems.push(SettingProblem { name, what, example });
+        self.problems.push(SettingProblem { name, detail, example });
         None
     }
 
@@ -161,13 +159,13 @@ impl<'a> SettingsReader<'a> {
     }
 }
 
-fn parsed<T: FromStr>(text: &str, what: &str) -> Parsed<T> {
-    text.parse().map_err(|_| format!("is not {what}: \"{text}\""))
+fn parsed<T: FromStr>(text: &str, kind: &str) -> Parsed<T> {
+    text.parse().map_err(|_| format!("is not {kind}: \"{text}\""))
 }
 
 pub(super) fn text(text: &str) -> Parsed<String> {
     if text.chars().any(char::is_control) {
-        return Err("has control characters in it".to_owned());
+        return Err("contains control characters".to_owned());
     }
     Ok(text.to_owned())
 }
@@ -182,7 +180,7 @@ pub(super) fn address(text: &str) -> Parsed<Address> {
 
 pub(super) fn number<T>(text: &str, range: RangeInclusive<T>) -> Parsed<T>
 where
-    T: FromStr + PartialOrd + fmt::Display,
+    T: FromStr + PartialOrd + Display,
 {
     match text.parse() {
         Ok(number) if range.contains(&number) => Ok(number),
@@ -190,7 +188,7 @@ where
     }
 }
 
-pub(super) fn yes_or_no(text: &str) -> Parsed<bool> {
+pub(super) fn boolean(text: &str) -> Parsed<bool> {
     parsed(&text.to_ascii_lowercase(), "true or false")
 }
 
@@ -215,10 +213,10 @@ pub(super) fn language(text: &str, known: &[&str]) -> Parsed<String> {
     if known.contains(&language.as_str()) {
         return Ok(language);
     }
-    Err(format!("is not a language that we have mails in ({}): \"{text}\"", known.join(", ")))
+    Err(format!("is not a language of the mails ({}): \"{text}\"", known.join(", ")))
 }
 
-/// The host reads the schedule itself; we only say early what it would say late.
+/// The host reads the schedule. Checking it here reports a mistake with those of other settings.
 pub(super) fn schedule(text: &str) -> Parsed<()> {
     match text.split_whitespace().count() {
         5 | 6 => Ok(()),
@@ -228,31 +226,31 @@ pub(super) fn schedule(text: &str) -> Parsed<()> {
     }
 }
 
-pub(super) fn web_page(text: &str) -> Parsed<String> {
-    if https_page(text) {
+pub(super) fn https_url(text: &str) -> Parsed<String> {
+    if is_https_url(text) {
         Ok(text.to_owned())
     } else {
         Err(format!("is not an https:// address: \"{text}\""))
     }
 }
 
-/// Whether `text` is an address that a mail may link to and show as it stands. What is before an `@` looks like a
-/// host and is none; a `\\` is read as `/` by some and not by others; and blanks make room for words.
-pub(crate) fn https_page(text: &str) -> bool {
+/// Whether `text` is a URL that a mail can show and link to. It has no user name, which can pass for a host; no `\\`,
+/// which some clients read as `/`; and no whitespace, which allows for text.
+pub(crate) fn is_https_url(text: &str) -> bool {
     let is_plain =
         text.to_ascii_lowercase().strip_prefix("https://").is_some_and(|rest| !rest.starts_with('/'))
             && !text.contains(|c: char| c.is_whitespace() || c == '\\');
     is_plain && Url::parse(text).is_ok_and(|url| url.username().is_empty() && url.password().is_none())
 }
 
-/// The URL may carry a SAS: it is never repeated in words.
+/// The messages do not quote the URL, which may have a SAS.
 pub(super) fn ledger_url(text: &str) -> Parsed<Url> {
     let url = Url::parse(text).map_err(|_| "is not a URL".to_owned())?;
     if url.scheme() != "https" && !is_loopback(&url) {
-        return Err("must start with https:// (plain http only to this machine, for Azurite)".to_owned());
+        return Err("must start with https:// (http only to this machine, for Azurite)".to_owned());
     }
     if url.scheme() == "http" && !has_sas(&url) {
-        return Err("needs a SAS: a token must not go over plain http".to_owned());
+        return Err("needs a SAS: a token must not be sent over http".to_owned());
     }
     if url.path().trim_matches('/').is_empty() {
         return Err("names no container: add its name as the path".to_owned());

@@ -1,12 +1,12 @@
 use super::*;
 
-/// Settings that are fine in Azure.
-fn fine() -> Vec<(&'static str, &'static str)> {
+/// Valid settings in Azure.
+fn valid() -> Vec<(&'static str, &'static str)> {
     vec![("MAIL_FROM", "welcome@contoso.com"), ("LEDGER_URL", "https://x.blob.core.windows.net/ledger")]
 }
 
 fn read(changes: &[(&'static str, &'static str)]) -> Result<Settings, SettingsError> {
-    let mut env = fine();
+    let mut env = valid();
     env.extend(changes);
     Settings::read(&env.into_iter().collect())
 }
@@ -32,8 +32,8 @@ fn a_ledger_over_plain_http_is_on_this_machine_and_has_a_sas() {
         ("http://x.blob.core.windows.net/ledger?sig=SECRET", "must start with https://"),
         ("https://x.blob.core.windows.net/?sig=SECRET", "names no container"),
     ] {
-        let said = with(url).unwrap_err();
-        assert!(said.contains(what) && !said.contains("SECRET"), "{said}");
+        let error = with(url).unwrap_err();
+        assert!(error.contains(what) && !error.contains("SECRET"), "{error}");
     }
 }
 
@@ -113,10 +113,10 @@ fn empty_is_not_set() {
 fn a_misspelt_setting_is_noticed() {
     let env =
         Environment::from_iter([("PASS_LIFETIME", "60"), ("PATH", "/bin"), ("SERVICE_DESK_NAME", "IT")]);
-    assert_eq!(Settings::lookalikes(&env), ["PASS_LIFETIME"]);
+    assert_eq!(Settings::unknown_names(&env), ["PASS_LIFETIME"]);
 }
 
-/// The host reads it, and would not run without it: what only we do not understand must not keep anybody from a pass.
+/// The host may accept a form that firstpass does not know: that must not stop passes.
 #[test]
 fn a_storage_account_in_an_unknown_form_stops_nothing() {
     let plain =

@@ -4,18 +4,18 @@ mod tz;
 
 pub use tz::{Tz, TzOffset, UnknownZone};
 
-/// Country and zone, a line each; the file says where they come from.
+/// A country and its zone per line; the file names their source.
 const ZONES: &str = include_str!("zones.txt");
 
-/// The joiner's time zone: from the usage location (ISO 3166-1, any case) where the country has one zone, else
+/// The joiner's time zone: the zone of the usage location (ISO 3166-1, any case) if the country has one zone, else
 /// `default`.
 ///
-/// "One zone" means one UTC offset at any time: Germany has one, Spain (with the Canary Islands) has not.
+/// A country has one zone if it has one UTC offset at any time: Germany has; Spain, with the Canary Islands, has not.
 pub fn zone_for(usage_location: Option<&str>, default: Tz) -> Tz {
     usage_location.and_then(only_zone_of).unwrap_or(default)
 }
 
-/// The zone of that name; panics where there is none.
+/// The zone with this name. Panics if there is none.
 #[cfg(test)]
 pub(crate) fn zone(name: &'static str) -> Tz {
     name.parse().expect(name)

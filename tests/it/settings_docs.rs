@@ -17,7 +17,7 @@ fn the_local_settings_example_is_valid() {
     let settings =
         settings::Settings::read(&product_environment(&env)).unwrap_or_else(|report| panic!("{report}"));
     build_app(settings, &env).unwrap_or_else(|report| panic!("{report}"));
-    assert_eq!(settings::Settings::lookalikes(&env), Vec::<String>::new());
+    assert_eq!(settings::Settings::unknown_names(&env), Vec::<String>::new());
 }
 
 #[test]

@@ -40,7 +40,7 @@ fn message(message: storage::StoredMessage) -> QueueMessage {
 }
 
 fn receipt(received: &Received) -> Result<Uuid, QueueError> {
-    received.receipt.parse().map_err(|_| QueueError("the receipt is not a UUID".to_owned()))
+    received.receipt.parse().map_err(|_| QueueError::MessageGone("the receipt is not a UUID".into()))
 }
 
 #[async_trait]
@@ -63,14 +63,14 @@ impl Queue for MemoryQueue {
     }
 
     async fn put(&self, text: &str) -> Result<(), QueueError> {
-        self.storage.put(&self.name, text.to_owned()).map_err(QueueError)
+        self.storage.put(&self.name, text.to_owned()).map_err(|why| QueueError::Unavailable(why.into()))
     }
 
     async fn delete(&self, message: &Received) -> Result<(), QueueError> {
         let receipt = receipt(message)?;
         let held = |m: &storage::StoredMessage| m.receipt == receipt;
         if !self.storage.messages(&self.name).iter().any(held) {
-            return Err(QueueError("somebody else took the message meanwhile".to_owned()));
+            return Err(QueueError::MessageGone("the message has another receipt".into()));
         }
         self.storage.delete(&self.name, receipt);
         Ok(())

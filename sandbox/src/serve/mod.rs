@@ -86,7 +86,7 @@ pub fn build_app(
 fn check_settings(env: &Environment) -> Result<LoopbackUrl, SettingsError> {
     const EXAMPLE: &str = "http://127.0.0.1:8089";
     let mut problems = Vec::new();
-    let mut problem = |name, what, example| problems.push(SettingProblem { name, what, example });
+    let mut problem = |name, detail, example| problems.push(SettingProblem { name, detail, example });
     let url = env.get("SANDBOX_URL").map(|text| (text, text.parse::<LoopbackUrl>().ok()));
     match &url {
         None => problem("SANDBOX_URL", "is missing".to_owned(), EXAMPLE),

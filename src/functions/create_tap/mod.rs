@@ -23,7 +23,7 @@ use crate::{
     app::App,
     budget,
     graph::{GraphError, OutgoingMail},
-    mail::NoticeMail,
+    mail::{NoticeMail, PassTimes},
     pass::{
         Job,
         issue::{Delivery, Issued, issue_to_caller},
@@ -117,7 +117,7 @@ async fn serve(app: &App, request: Request<'_>, audit: &mut Audit) -> Result<Suc
 async fn find(app: &App, name: &str) -> Result<Uuid, ProblemDetails> {
     let found = timeout(budget::CALL_RESOLVE_USER, app.services.graph.find_user(name)).await;
     found
-        .unwrap_or_else(|_| Err(GraphError::no_time("looking for the user")))
+        .unwrap_or_else(|_| Err(GraphError::timed_out("looking for the user")))
         .map_err(|error| ProblemDetails::graph(&error))?
         .ok_or_else(ProblemDetails::no_such_user)
 }
@@ -146,17 +146,15 @@ async fn send_notice(app: &App, call: &Parameters, issued: &Issued) -> Result<St
     let (mailer, settings) = (&app.services.mailer, &app.services.settings.mail);
     let language = mailer.language_for(user.preferred_language.as_deref(), user.usage_location.as_deref());
     let notice = NoticeMail {
-        language: &language,
-        usage_location: user.usage_location.as_deref(),
-        given_name: user.given_name.as_deref(),
-        display_name: user.name(),
-        user_principal_name: &user.user_principal_name,
-        opens_at: issued.pass.start_date_time,
-        opens_now: window.opens_now,
-        closes_at: issued.pass.ends_at(),
-        zone: window.zone,
-        one_time: issued.pass.is_usable_once,
-        made_at: issued.pass.created_date_time,
+        reader: user.reader(&language),
+        times: PassTimes {
+            opens_at: issued.pass.start_date_time,
+            opens_now: window.opens_now,
+            closes_at: issued.pass.ends_at(),
+            zone: window.zone,
+            one_time: issued.pass.is_usable_once,
+            made_at: issued.pass.created_date_time,
+        },
         service_desk: service_desk(&call.service_desk, &settings.service_desk),
         ticket_url: call.ticket_url.as_deref(),
     };

@@ -60,7 +60,7 @@ pub(super) fn created(
         "validUntil": pass.ends_at(),
         "lifetimeInMinutes": pass.lifetime_in_minutes,
         "isUsableOnce": pass.is_usable_once,
-        "usable": pass.usability(now) == Usability::Works,
+        "usable": pass.usability(now) == Usability::Active,
         "usabilityReason": usability_reason(pass, now),
         "replaced": u8::from(replaced.is_some()),
         "replacedStillWorked": replaced.unwrap_or(false),
@@ -73,7 +73,7 @@ pub(super) fn created(
 /// Graph's word, where it has one.
 fn usability_reason(pass: &Pass, now: DateTime<Utc>) -> &str {
     pass.method_usability_reason.as_deref().unwrap_or(match pass.usability(now) {
-        Usability::Later => "NotYetValid",
+        Usability::NotYetActive => "NotYetValid",
         _ => "EnabledByPolicy",
     })
 }

@@ -54,7 +54,7 @@ async fn sweep(app: &App) -> Result<GroupSync, GraphError> {
     let now = app.services.clock.now();
     let candidates = timeout(budget::SWEEP_SEARCH, candidates(app, now))
         .await
-        .unwrap_or_else(|_| Err(GraphError::no_time("searching for joiners")))?;
+        .unwrap_or_else(|_| Err(GraphError::timed_out("searching for joiners")))?;
     let without_date = candidates.iter().filter(|user| user.employee_hire_date.is_none()).count();
     let joiners: BTreeSet<(NaiveDate, Uuid)> =
         candidates.iter().filter_map(|user| near_day_one(app, user, now).map(|day| (day, user.id))).collect();
@@ -95,7 +95,7 @@ async fn other_duties(app: &App) -> GroupSync {
 /// then creates the subscription to notifications.
 async fn on_demand(app: &App) -> GroupSync {
     let Some(group) = app.services.settings.on_demand_group else { return GroupSync::default() };
-    let late = |_| Err(GraphError::no_time("reading the on-demand group").into());
+    let late = |_| Err(GraphError::timed_out("reading the on-demand group").into());
     let sync_id = format!("sweep of {}", app.services.clock.now().to_rfc3339());
     match timeout(budget::SWEEP_GROUP_SYNC, sync_group(&app.services, group, None, &sync_id))
         .await

@@ -144,7 +144,7 @@ fn joiner(facts: &Facts<'_>) -> Decision {
     }
     let served = facts.delivered().filter(|d| d.purpose == Purpose::Joiner && d.day_one == Some(day));
     let listed = snapshot.passes.iter().find(|pass| facts.is_delivered(pass));
-    if listed.is_some_and(|pass| served.is_some() && pass.usability(now) == Usability::Disabled) {
+    if listed.is_some_and(|pass| served.is_some() && pass.usability(now) == Usability::DisabledByPolicy) {
         return Decision::Block(Block::DisabledByPolicy);
     }
     if served.is_some_and(|d| listed.is_some() || (last_job_delivered && d.pass.opens_at <= now)) {
@@ -154,8 +154,8 @@ fn joiner(facts: &Facts<'_>) -> Decision {
         return Decision::RecordDelivery(pass.clone());
     }
     let counts = |pass: &&Pass| match pass.usability(now) {
-        Usability::Works => true,
-        Usability::Later => works_on(pass, day, zone),
+        Usability::Active => true,
+        Usability::NotYetActive => works_on(pass, day, zone),
         _ => false,
     };
     if snapshot.passes.iter().filter(counts).any(|pass| facts.is_foreign(pass)) {
@@ -220,7 +220,7 @@ fn on_demand(facts: &Facts<'_>, again: bool) -> Decision {
     if let Some(pass) = facts.used_meanwhile() {
         return Decision::RecordDelivery(pass.clone());
     }
-    let works = |pass: &&Pass| pass.usability(now) == Usability::Works;
+    let works = |pass: &&Pass| pass.usability(now) == Usability::Active;
     if snapshot.passes.iter().filter(works).any(|pass| facts.is_delivered(pass) || !facts.is_ours(pass)) {
         return Decision::Skip(Skip::HasWorkingPass);
     }
@@ -351,7 +351,7 @@ impl<'a> Facts<'a> {
 
     /// The listed pass of ours, for any purpose, that was not delivered and that is or will be usable.
     pub(super) fn listed_undelivered(&self) -> Option<&'a Pass> {
-        self.listed_of_ours().filter(|pass| pass.is_alive(self.now) && !self.is_delivered(pass))
+        self.listed_of_ours().filter(|pass| pass.can_be_used(self.now) && !self.is_delivered(pass))
     }
 
     /// The id of our pass for the joiner that is or will be usable, listed or not: a replica may not list it yet.
@@ -359,7 +359,7 @@ impl<'a> Facts<'a> {
         let record = self.record?;
         let listed = self.snapshot.passes.iter().find_map(|pass| Some((pass, self.purpose_of(pass)?)));
         if let Some((pass, purpose)) = listed {
-            return (purpose == Purpose::Joiner && pass.is_alive(self.now)).then(|| pass.id.clone());
+            return (purpose == Purpose::Joiner && pass.can_be_used(self.now)).then(|| pass.id.clone());
         }
         let made = record.pass.as_ref().filter(|_| record.purpose == Purpose::Joiner);
         let delivered = self.delivered().filter(|d| d.purpose == Purpose::Joiner).map(|d| &d.pass);

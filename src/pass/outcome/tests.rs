@@ -4,7 +4,7 @@ use super::*;
 use crate::zone::Tz;
 
 fn graph() -> GraphError {
-    GraphError::no_time("making the pass")
+    GraphError::timed_out("making the pass")
 }
 
 fn blocks() -> [(Block, &'static str, &'static str); 7] {
@@ -26,7 +26,7 @@ fn blocks() -> [(Block, &'static str, &'static str); 7] {
         ),
         (Block::PassesOff, "the tenant's policy has", "Enable the Temporary Access Pass method"),
         (Block::DisabledByPolicy, "the policy does not let this user", "Include this user"),
-        (Block::Refused(graph()), "Graph failed us while making the pass", "To do: nothing"),
+        (Block::Refused(graph()), "Graph error while making the pass", "To do: nothing"),
         (Block::KeepsVanishing, "the user's pass was deleted or replaced", "Find out who deletes"),
     ]
 }
@@ -42,7 +42,7 @@ fn failures() -> [(Failure, &'static str, &'static str); 6] {
         ),
         (Failure::Busy(None), "another job is working on this user", "Nothing, unless"),
         (Failure::Missing, "there is no such user in the tenant", "Check that the account"),
-        (Failure::Graph(graph()), "Graph failed us while making the pass", "To do: nothing"),
+        (Failure::Graph(graph()), "Graph error while making the pass", "To do: nothing"),
         (Failure::Ledger(LedgerError::Conflict), "another job changed", "Nothing, unless"),
         (Failure::Mail(unknown), "there are no mails in", "Fix the mail templates"),
     ]

@@ -1,4 +1,4 @@
-//! Where the host keeps its queues: its own setting `AzureWebJobsStorage`, in the forms that the host takes.
+//! The host's setting `AzureWebJobsStorage`, which names its queue service.
 //!
 //! A connection string has precedence over an identity, as in the host (azure-sdk-for-net, `StorageClientProvider`).
 
@@ -28,10 +28,10 @@ const SERVICE_URI_EXAMPLE: &str = "https://mystorage.queue.core.windows.net";
 const ACCOUNT_EXAMPLE: &str = "mystorage";
 
 impl QueueService {
-    /// Reads `AzureWebJobsStorage` alone, for a command that needs no other setting.
+    /// Reads `AzureWebJobsStorage`, for a command that needs no other setting.
     ///
     /// # Errors
-    /// Every problem there is with it.
+    /// All problems with it.
     pub fn read(env: &Environment) -> Result<Option<Self>, SettingsError> {
         let mut read = SettingsReader::new(env);
         let client_id = read.optional("AZURE_CLIENT_ID", reader::GUID_EXAMPLE, reader::guid);
@@ -40,8 +40,8 @@ impl QueueService {
     }
 }
 
-/// What the settings say; `None` where they say nothing, or nothing that can be used. `client_id` is AZURE_CLIENT_ID,
-/// which stands in where the host would look for it too.
+/// The service that the settings name; `None` if they name none, or have problems. `client_id` is AZURE_CLIENT_ID, the
+/// host's default.
 fn service(
     read: &mut SettingsReader<'_>,
     env: &Environment,
@@ -54,13 +54,13 @@ fn service(
     let by_name = read.optional(ACCOUNT_NAME, ACCOUNT_EXAMPLE, account_url);
     let own_id = read.optional(CLIENT_ID, reader::GUID_EXAMPLE, reader::guid);
     let url = uri.or(by_name)?;
-    // `managedidentity` without an id is the system-assigned one; without either the host asks for AZURE_CLIENT_ID
+    // `managedidentity` without an id is the system-assigned one; without both the host uses AZURE_CLIENT_ID
     // (azure-sdk-for-net, `DefaultAzureCredential`).
     let client_id = own_id.or(client_id.filter(|_| env.get(CREDENTIAL).is_none()));
     Some(QueueService { url, access: QueueAccess::Identity { client_id } })
 }
 
-/// A token is sent there: only over TLS.
+/// The host sends a token to it: only over TLS.
 fn service_uri(text: &str) -> Parsed<Url> {
     let url = endpoint(text)?;
     if url.scheme() == "https" { Ok(url) } else { Err("must start with https://".to_owned()) }

@@ -19,8 +19,12 @@ fn key(account: &str) -> QueueAccess {
 }
 
 fn problems(settings: &[(&str, &str)]) -> Vec<String> {
-    let report = read(settings).unwrap_err();
-    report.0.iter().map(|problem| format!("{} {}", problem.name, problem.what)).collect()
+    read(settings)
+        .unwrap_err()
+        .0
+        .iter()
+        .map(|problem| format!("{} {}", problem.name, problem.detail))
+        .collect()
 }
 
 #[test]
@@ -100,24 +104,24 @@ fn without_a_connection_string_the_identity_is_the_one_that_the_host_takes() {
 }
 
 #[test]
-fn all_that_is_wrong_is_said_at_once_and_nothing_is_repeated() {
+fn all_problems_are_reported_and_no_value_is_quoted() {
     for (text, expected) in [
         (
             "AccountName=My_Account;AccountKey=SECRET!",
-            &["names no storage account", "AccountKey that is not base64"][..],
+            &["has no valid account name", "AccountKey that is not base64"][..],
         ),
         (
             "EndpointSuffix=core.windows.net",
             &["neither AccountName nor QueueEndpoint", "neither AccountKey nor"],
         ),
-        ("AccountName=mine;SECRET;SECRET=SECRET;AccountName=SECRET", &["number 2", "says AccountName twice"]),
+        ("AccountName=mine;SECRET;SECRET=SECRET;AccountName=SECRET", &["number 2", "has AccountName twice"]),
         (
             "QueueEndpoint=http://queues.example;SharedAccessSignature=SECRET",
-            &["SharedAccessSignature that is none", "must start with https"],
+            &["SharedAccessSignature without sig=", "must start with https"],
         ),
         (
             "QueueEndpoint=https://queues.example?sig=SECRET;AccountKey=U0VDUkVU",
-            &["more than an address", "no AccountName"],
+            &["a query or credentials", "no AccountName"],
         ),
         ("UseDevelopmentStorage=SECRET", &["not =true"]),
         (
@@ -131,11 +135,11 @@ fn all_that_is_wrong_is_said_at_once_and_nothing_is_repeated() {
         ),
         ("SECRET/SECRET==", &["number 1"]),
     ] {
-        let said = problems(&[(STORAGE, text)]);
-        assert_eq!(said.len(), expected.len(), "{text}: {said:?}");
-        for (said, expected) in said.iter().zip(expected) {
-            assert!(said.contains(expected), "{text}: {said}");
-            assert!(!said.contains("SECRET") && !said.contains("U0VD"), "{said}");
+        let problems = problems(&[(STORAGE, text)]);
+        assert_eq!(problems.len(), expected.len(), "{text}: {problems:?}");
+        for (problem, expected) in problems.iter().zip(expected) {
+            assert!(problem.contains(expected), "{text}: {problem}");
+            assert!(!problem.contains("SECRET") && !problem.contains("U0VD"), "{problem}");
         }
     }
     let identity = [
@@ -148,7 +152,7 @@ fn all_that_is_wrong_is_said_at_once_and_nothing_is_repeated() {
 }
 
 #[test]
-fn what_opens_the_queues_is_not_printed() {
+fn keys_and_signatures_are_not_printed() {
     for text in [
         format!("AccountName=mine;AccountKey={KEY}"),
         "AccountName=mine;SharedAccessSignature=sv=1&sig=c2VjcmV0LWtleQ==".to_owned(),

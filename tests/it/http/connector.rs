@@ -133,7 +133,7 @@ async fn the_definition_has_the_parameters_of_the_handler() {
         let kind = match parameter.kind() {
             ParameterType::Text => "string",
             ParameterType::Number => "integer",
-            ParameterType::YesOrNo => "boolean",
+            ParameterType::Boolean => "boolean",
         };
         assert_eq!(schema["type"], kind, "{parameter:?}");
         for hint in ["x-ms-summary", "description", "x-ms-visibility"] {

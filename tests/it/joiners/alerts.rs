@@ -69,7 +69,7 @@ async fn an_alert_names_the_user_the_event_and_the_remedy() {
                 app.sandbox.inject(Fault::on("POST", "sendMail", fail_with(400)).times(5));
             },
             "A job failed 5 times and is in the poison queue",
-            "Graph failed us while sending the mail",
+            "Graph error while sending the mail",
             "To do: read Graph",
         ),
     ];

@@ -89,8 +89,8 @@ async fn received_messages_are_hidden_until_released(queue: &dyn Queue) {
 async fn a_message_can_be_deleted_once(queue: &dyn Queue) {
     let received = queue.receive(HIDDEN).await.unwrap();
     queue.delete(&received[0]).await.unwrap();
-    let QueueError(again) = queue.delete(&received[0]).await.unwrap_err();
-    assert!(again.contains("somebody else took the message meanwhile"), "{again}");
+    let again = queue.delete(&received[0]).await.unwrap_err().to_string();
+    assert!(again.contains("another client received or deleted the message"), "{again}");
     assert_eq!(queue.count().await, Ok(2));
     for message in &received[1..] {
         queue.delete(message).await.unwrap();
@@ -141,7 +141,7 @@ async fn requeue_moves_only_the_selected_messages() {
     let expected = [7, 17, 27, 37, 47, 57, 67].map(|n| format!("message {n}"));
     assert_eq!(texts(&completed.done), expected);
     let back = queues.jobs.peek().await.unwrap();
-    let requeued: Vec<String> = back.iter().map(|message| message.plain().unwrap()).collect();
+    let requeued: Vec<String> = back.iter().map(|message| message.decoded().unwrap()).collect();
     assert_eq!(requeued, expected, "base64 for the host");
     let poison = queues.poison_messages().await.unwrap();
     assert_eq!((poison.messages.len(), poison.total), (AT_ONCE, 63), "the others are visible again");
@@ -164,19 +164,19 @@ async fn an_interrupted_requeue_loses_nothing_and_can_be_repeated() {
                 let calls = AtomicUsize::new(0);
                 FaultyQueue::with_fault(queue.clone(), move |operation| {
                     let fails = operation == method && calls.fetch_add(1, Ordering::SeqCst) + 1 == fails_at;
-                    if fails { Err(QueueError("not today".into())) } else { Ok(()) }
+                    if fails { Err(QueueError::Unavailable("not today".into())) } else { Ok(()) }
                 })
             };
             (queues.jobs, queues.poison) = (failing(&queues.jobs), failing(&queues.poison));
             let first = queues.resolve(|_| true, PoisonAction::Requeue).await;
-            assert_eq!(first.error, Some(QueueError("not today".into())));
+            assert_eq!(first.error, Some(QueueError::Unavailable("not today".into())));
             assert_eq!(first.done.len(), fails_at - 1);
             let waiting = queues.poison.peek().await.unwrap();
             assert_eq!(waiting.len(), 4 - first.done.len(), "the others are visible again");
             let second = queues.resolve(|_| true, PoisonAction::Requeue).await;
             assert_eq!((second.error, second.done.len()), (None, waiting.len()));
             let mut back: Vec<String> =
-                queues.jobs.peek().await.unwrap().iter().map(|m| m.plain().unwrap()).collect();
+                queues.jobs.peek().await.unwrap().iter().map(|m| m.decoded().unwrap()).collect();
             back.sort();
             assert_eq!(back.len(), if method == "put" { 4 } else { 5 }, "{method}: at most twice");
             back.dedup();
@@ -249,7 +249,8 @@ async fn neither_errors_nor_logs_contain_account_secrets() {
     for setting in [KEY, SAS] {
         let work = async {
             let queues = queues(setting, None);
-            let error = format!("{queues:?} {}", queues.poison.put("text").await.unwrap_err());
+            let error = queues.poison.put("text").await.unwrap_err();
+            let error = format!("{queues:?} {error} {error:?}");
             assert!(error.contains("connection refused"), "{error}");
             error
         };

@@ -203,7 +203,7 @@ async fn an_unreadable_poison_queue_is_logged_and_the_sweep_continues() {
         let storage = Storage::new(app.sandbox.clock());
         let forbidden = |name| {
             let inner = Arc::new(MemoryQueue::new(&storage, name));
-            FaultyQueue::with_fault(inner, |_| Err(QueueError(FORBIDDEN.into())))
+            FaultyQueue::with_fault(inner, |_| Err(QueueError::Unavailable(FORBIDDEN.into())))
         };
         let product = match has_queues {
             true => product(&app).with_queues(Queues { jobs: forbidden(JOBS), poison: forbidden(POISON) }),

@@ -30,7 +30,7 @@ fn sandbox_url_is_refused_in_azure() {
     for sign in ["WEBSITE_INSTANCE_ID", "WEBSITE_POD_NAME", "LEGION_SERVICE_HOST", "CONTAINER_NAME"] {
         let env = [("SANDBOX_URL", "http://127.0.0.1:8089"), ("WEBSITE_SITE_NAME", "my-app"), (sign, "1")];
         let report = build(&env).unwrap_err();
-        assert!(report.0.iter().any(|p| p.name == "SANDBOX_URL" && p.what.contains(sign)), "{report}");
+        assert!(report.0.iter().any(|p| p.name == "SANDBOX_URL" && p.detail.contains(sign)), "{report}");
     }
     let container = [("SANDBOX_URL", "http://127.0.0.1:8089"), ("CONTAINER_NAME", "mine")];
     assert!(build(&container).is_ok(), "CONTAINER_NAME alone is not Azure");

@@ -16,7 +16,7 @@ use crate::{
     hash::sha256,
     ledger::Fingerprint,
     pass::request::{Choice, IDEMPOTENCY_WINDOW, PassRequest},
-    settings::{CreateTapSettings, Deliver, LIFETIMES, Parameter, ServiceDesk, https_page},
+    settings::{CreateTapSettings, Deliver, LIFETIMES, Parameter, ServiceDesk, is_https_url},
 };
 
 /// How long ago a start may be and still mean "now": callers' clocks differ.
@@ -268,7 +268,7 @@ fn address(value: &Value) -> Result<Address, String> {
 
 fn web_page(value: &Value) -> Result<String, String> {
     let page = text(value)?;
-    if https_page(&page) { Ok(page) } else { Err("is not an https:// address".to_owned()) }
+    if is_https_url(&page) { Ok(page) } else { Err("is not an https:// address".to_owned()) }
 }
 
 fn start(value: &Value, now: DateTime<Utc>, may_be_a_repetition: bool) -> Result<DateTime<Utc>, String> {

@@ -44,7 +44,7 @@ fn a_parameter_takes_what_the_table_says_and_nothing_else() {
             ParameterType::Number => {
                 (vec![json!(60), json!("60"), json!(60.0), json!(" 60 ")], vec![json!("an hour")])
             }
-            ParameterType::YesOrNo => (vec![json!(true), json!("False")], vec![json!(1), json!("yes")]),
+            ParameterType::Boolean => (vec![json!(true), json!("False")], vec![json!(1), json!("yes")]),
             ParameterType::Text => (vec![], vec![json!(true)]),
         };
         others.extend([json!([]), json!({})]);

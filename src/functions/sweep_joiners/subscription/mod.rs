@@ -39,7 +39,7 @@ pub(super) async fn keep_alive(app: &App) {
     let error = match timeout(budget::SWEEP_SUBSCRIPTION, ensure(app, wanted, &mut present)).await {
         Ok(Ok(())) => return,
         Ok(Err(error)) => error,
-        Err(_) => GraphError::no_time("renewing the subscription to the on-demand group"),
+        Err(_) => GraphError::timed_out("renewing the subscription to the on-demand group"),
     };
     alert_failure(app, wanted, &error, present).await;
 }

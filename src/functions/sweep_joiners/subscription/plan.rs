@@ -57,7 +57,7 @@ fn leads_to(found: &Subscription, topic: &PartnerTopic) -> Option<bool> {
     if url.to_ascii_lowercase().starts_with("http") {
         return None;
     }
-    Some(PartnerTopic::parse(url).map_or(true, |other| topic.is(&other)))
+    Some(PartnerTopic::parse(url).map_or(true, |other| topic.same_as(&other)))
 }
 
 #[cfg(test)]

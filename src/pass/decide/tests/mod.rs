@@ -259,7 +259,7 @@ proptest! {
     fn no_harm_to_a_pass_of_somebody_else(case in cases()) {
         if case.reason != Reason::Http && matches!(case.decide(), Decision::Issue(_)) {
             for pass in &case.snapshot.passes {
-                prop_assert!(pass.usability(case.now) != Usability::Works || !case.facts().is_foreign(pass));
+                prop_assert!(pass.usability(case.now) != Usability::Active || !case.facts().is_foreign(pass));
             }
         }
     }
@@ -271,7 +271,7 @@ proptest! {
             let record = case.record.as_ref().unwrap();
             let delivered = record.delivered.as_ref().filter(|d| d.pass.pass_id == pass_id);
             if let Some(pass) = case.snapshot.passes.iter().find(|pass| pass.id == pass_id) {
-                prop_assert!(case.facts().is_ours(pass) && pass.is_alive(case.now));
+                prop_assert!(case.facts().is_ours(pass) && pass.can_be_used(case.now));
             } else {
                 prop_assert!(delivered.is_some() || record.pass.as_ref().is_some_and(|made| made.pass_id == pass_id));
             }
