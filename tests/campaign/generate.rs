@@ -50,7 +50,8 @@ pub fn pick<'a, T>(rng: &mut StdRng, from: &'a [T]) -> &'a T {
     &from[rng.random_range(0..from.len())]
 }
 
-/// On day one, disabled accounts are enabled at one hour and every second person signs in at five.
+/// What happens without faults: one hour into day one, disabled accounts are enabled; four hours later, every second
+/// person signs in.
 pub fn regular_events(personas: &[Persona]) -> Vec<Step> {
     let mut steps = Vec::new();
     for (index, persona) in personas.iter().enumerate() {

@@ -1,5 +1,5 @@
-//! The HTTP client between the product and the tenant: records what each invocation reads, sends the invocation's id
-//! to the tenant, and is a place where workers crash.
+//! The HTTP client between the product and the tenant. It records what each invocation reads, sends the invocation's id
+//! to the tenant, and injects crashes of workers.
 
 use std::sync::Arc;
 

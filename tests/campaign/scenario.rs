@@ -9,7 +9,7 @@ use crate::personas::Persona;
 /// An index into [`Scenario::personas`].
 pub type PersonaIndex = usize;
 
-/// The number of days with faults; calm days follow.
+/// The number of days with faults. Two calm days, without faults, follow.
 pub const DAYS: u64 = 5;
 /// One day, in milliseconds.
 pub const DAY_MS: u64 = 24 * 3_600_000;

@@ -147,8 +147,8 @@ impl<'a> UserState<'a> {
         }
     }
 
-    /// Invariant 1: the newest code that an eligible joiner received belongs to the live pass, or that pass was used,
-    /// has expired after day one began, or was ended by a person.
+    /// Invariant 1: the newest code that an eligible joiner received belongs to the live pass. Without a live pass, the
+    /// last delivered one was used, expired after day one began, was ended by a person, or has a successor.
     fn check_joiner_has_pass(&self, trace: &Trace) -> Result<(), String> {
         let now = self.sim.now();
         let Some((day, zone)) = day_one_of(self.person) else { return Ok(()) };

@@ -12,7 +12,7 @@ use crate::{
     trace::html_escaped,
 };
 
-/// The product sends one mail at most this often.
+/// The product sends the same mail at most this many times.
 const MAX_SENDS: usize = 3;
 /// How many additional mails one fault can cause.
 const MAILS_PER_FAULT: u32 = 2;

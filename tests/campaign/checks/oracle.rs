@@ -1,5 +1,5 @@
-//! A test oracle: decides from the specification who may have a pass. It shares no code with the product except time
-//! zones.
+//! A test oracle: decides from the specification who may have a pass. It uses no rule of the product; only time zones
+//! are shared.
 
 use chrono::{DateTime, Days, NaiveDate, NaiveTime, TimeDelta, TimeZone, Utc};
 use firstpass::zone::Tz;
