@@ -187,6 +187,7 @@ impl Simulation {
             self.trace().output += &answer.body.to_string();
             self.add_line(&format!("sweep: {}", answer.log()));
             if answer.is_success() {
+                self.trace().first_sweep.get_or_insert(self.now());
                 for message in answer.jobs() {
                     self.enqueue(message);
                 }

@@ -110,6 +110,8 @@ pub struct Trace {
     /// Users who were added to the on-demand group: when first, and whether a notification was sent.
     pub added_to_group: BTreeMap<Uuid, (DateTime<Utc>, bool)>,
     pub first_group_sync: Option<DateTime<Utc>>,
+    /// When a sweep first succeeded.
+    pub first_sweep: Option<DateTime<Utc>>,
     /// The number of sweeps that failed at every retry.
     pub failed_sweeps: usize,
     pub poisoned_jobs: Vec<PoisonedJob>,

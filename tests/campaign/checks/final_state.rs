@@ -82,7 +82,9 @@ impl<'a> UserState<'a> {
         let (sim, user) = (self.sim, self.person.id);
         let Some((at, is_notified)) = trace.added_to_group.get(&user).copied() else { return Ok(()) };
         let is_member = sim.sandbox.edit(|tenant| tenant.members(sim.group, sim.now()).contains(&user));
-        let is_detectable = is_notified || trace.first_group_sync.is_some_and(|first| first < at);
+        // Members at the first sync count as known. Every successful sweep must have synced the group.
+        let first_sync = trace.first_group_sync.or(trace.first_sweep);
+        let is_detectable = is_notified || first_sync.is_some_and(|first| first < at);
         if !is_member || !is_detectable || self.was_removed_from_group() {
             return Ok(());
         }
