@@ -90,9 +90,9 @@ impl AzureQueue {
     {
         match timeout(budget::QUEUE_CALL, work(self.client()?)).await {
             Ok(result) => result.map_err(|error| describe(&error, &self.access)),
-            Err(_) => {
-                Err(QueueError::Unavailable(format!("no answer within {} s", budget::QUEUE_CALL.as_secs()).into()))
-            }
+            Err(_) => Err(QueueError::Unavailable(
+                format!("no answer within {} s", budget::QUEUE_CALL.as_secs()).into(),
+            )),
         }
     }
 }

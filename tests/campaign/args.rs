@@ -1,31 +1,31 @@
-//! The command line: what a campaign takes, and what `cargo test` gives to every test.
+//! The command line: the campaign's own options, and those that `cargo test` passes to every test binary.
 
 use std::thread;
 
 use clap::Parser;
 
-/// As many stories as a debug build plays in fifteen seconds of one core.
+/// A debug build plays this many scenarios in about fifteen seconds on one core.
 const SEEDS: u64 = 200;
 
-/// Plays stories full of faults, and checks the seven invariants of docs/CAMPAIGN.md.
+/// Plays scenarios full of faults, and checks the seven invariants of docs/CAMPAIGN.md.
 #[derive(Debug, Parser)]
 pub struct Args {
-    /// Replays one story, and prints all of it.
+    /// Replays one scenario, and prints its full trace.
     #[arg(long)]
     pub seed: Option<u64>,
-    /// How many stories.
+    /// How many scenarios to play.
     #[arg(long, default_value_t = SEEDS)]
     pub seeds: u64,
-    /// The first of them.
+    /// The first seed.
     #[arg(long, default_value_t = 0)]
     pub from: u64,
-    /// Stops at the first story that fails.
+    /// Stops at the first scenario that fails.
     #[arg(long)]
     pub fail_fast: bool,
-    /// On how many threads; all cores if not said.
+    /// The number of threads; by default, one for each core.
     #[arg(long, alias = "test-threads")]
     pub threads: Option<usize>,
-    /// Names the test and runs nothing.
+    /// Prints the name of the test and runs nothing.
     #[arg(long)]
     pub list: bool,
     /// Runs only if "campaign" contains one of these.
@@ -36,14 +36,14 @@ pub struct Args {
     /// Does not run if "campaign" contains this.
     #[arg(long)]
     skip: Vec<String>,
-    /// Runs nothing: no story is ignored.
+    /// Runs nothing: the campaign is not an ignored test.
     #[arg(long)]
     ignored: bool,
     #[command(flatten)]
     _standard: Standard,
 }
 
-/// What the standard harness takes, and makes no difference here.
+/// Options of the standard test harness that have no effect here.
 #[derive(Debug, clap::Args)]
 struct Standard {
     #[arg(long, hide = true)]
@@ -67,13 +67,13 @@ struct Standard {
 }
 
 impl Args {
-    /// Whether this run is meant for the campaign: `cargo test joiner` is not.
-    pub fn is_meant(&self) -> bool {
-        let fits = |filter: &String| {
+    /// Whether the filters select the campaign: `cargo test joiner` does not.
+    pub fn is_selected(&self) -> bool {
+        let matches = |filter: &String| {
             if self.exact { filter == "campaign" } else { "campaign".contains(filter.as_str()) }
         };
-        let is_chosen = self.filters.is_empty() || self.filters.iter().any(fits);
-        is_chosen && !self.skip.iter().any(fits) && !self.ignored
+        let is_included = self.filters.is_empty() || self.filters.iter().any(matches);
+        is_included && !self.skip.iter().any(matches) && !self.ignored
     }
 
     pub fn threads(&self) -> usize {

@@ -1,8 +1,11 @@
-//! The fault campaign: weeks of bad luck for made-up joiners, and seven invariants that hold all the same.
+//! The fault campaign: plays random scenarios full of faults and checks seven invariants (docs/CAMPAIGN.md).
 //!
-//! docs/CAMPAIGN.md tells what is played. In the order to read it: [`plan`], [`plots`] and [`cast`] draw a story, [`setup`] and
-//! [`life`] play it, [`wire`] and [`ledger`] are where things go wrong and where it is noted what the flow saw,
-//! [`checks`] are the invariants, [`shrink`] makes a failing story small, [`run`] plays many.
+//! A *scenario* is one random sequence of user events and faults. Its seed decides all of it.
+//!
+//! [`scenario`], [`generate`], [`races`] and [`personas`] describe and draw a scenario. [`simulation`], [`queue`] and
+//! [`events`] play it. [`http_recorder`] and [`ledger`] inject crashes and faults, and record into the [`trace`] what
+//! the product reads and writes. [`checks`] contain the invariants, [`shrink`] reduces a failing scenario, and
+//! [`runner`] plays many.
 
 #![allow(
     unreachable_pub,
@@ -10,21 +13,23 @@
     clippy::print_stderr,
     clippy::print_stdout,
     clippy::unwrap_used,
-    reason = "a test binary: nothing is reachable, it talks to people, and a panic is a verdict"
+    reason = "a test binary without a public API: it prints its results, and a panic fails the scenario"
 )]
 
 mod args;
 mod checks;
-mod evidence;
+mod events;
+mod generate;
+mod http_recorder;
 mod ledger;
-mod life;
 mod personas;
-mod plan;
-mod run;
-mod scenarios;
-mod setup;
+mod queue;
+mod races;
+mod runner;
+mod scenario;
 mod shrink;
-mod wire;
+mod simulation;
+mod trace;
 
 use std::process::ExitCode;
 
@@ -37,12 +42,12 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let is_green = match args.seed {
-        _ if !args.is_meant() => {
+        _ if !args.is_selected() => {
             println!("campaign: 0 passed, 0 failed");
             true
         }
-        Some(seed) => run::replay(seed),
-        None => run::many(args.from, args.seeds, args.threads(), args.fail_fast),
+        Some(seed) => runner::replay(seed),
+        None => runner::run_many(args.from, args.seeds, args.threads(), args.fail_fast),
     };
     if is_green { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

@@ -1,4 +1,4 @@
-//! The people in a story, and the tenant that they are in.
+//! The people of a scenario, and the tenant that contains them.
 
 use std::time::Duration;
 
@@ -11,11 +11,14 @@ use firstpass_sandbox::tenant::{
 use rand::{RngExt, rngs::StdRng};
 use uuid::Uuid;
 
-use crate::plan::{House, Plan, one_in, pick};
+use crate::{
+    generate::{one_in, pick},
+    scenario::{Config, Scenario},
+};
 
-/// A Sunday, five in the morning UTC.
-pub const EPOCH: &str = "2026-11-22T05:00:00Z";
-/// TIME_ZONE, which holds where a country has several.
+/// When every scenario starts: a Sunday.
+pub const START_TIME: &str = "2026-11-22T05:00:00Z";
+/// The setting TIME_ZONE, which applies to countries with several zones.
 pub const DEFAULT_ZONE: &str = "America/Los_Angeles";
 
 const NAMES: [&str; 6] =
@@ -29,47 +32,48 @@ const COUNTRIES: [(&str, &str); 5] = [
 ];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum PersonaKind {
+    /// A joiner without special conditions.
     Plain,
     /// Disabled until day one.
     Disabled,
     Guest,
     GlobalAdmin,
-    /// Can activate the role.
+    /// Eligible to activate the Global Administrator role.
     EligibleAdmin,
-    /// In a role-assignable group.
-    RoleGroup,
+    /// Member of a role-assignable group.
+    RoleGroupMember,
     NoAddress,
     NoManager,
-    /// No joiner, but may be added to the on-demand group.
+    /// Not a joiner, but may be added to the on-demand group.
     Colleague,
 }
 
 #[derive(Clone, Debug)]
-pub struct Actor {
+pub struct Persona {
     pub name: &'static str,
-    pub kind: Kind,
+    pub kind: PersonaKind,
     pub country: &'static str,
     pub zone: Tz,
-    /// Days from the day the story begins.
+    /// Days from the start of the scenario.
     pub day_one: Option<i64>,
-    /// Whether HR writes midnight in the joiner's zone, not in UTC.
+    /// Whether the hire date is midnight in the joiner's zone; otherwise it is midnight UTC.
     pub local_midnight: bool,
-    /// Left out while a failing story is made smaller.
-    pub absent: bool,
+    /// [`crate::shrink`] has removed this persona.
+    pub removed: bool,
 }
 
-impl Actor {
+impl Persona {
     pub fn starts_disabled(&self) -> bool {
-        self.kind == Kind::Disabled
+        self.kind == PersonaKind::Disabled
     }
 
     pub fn address(&self) -> String {
         format!("{}@mail.example", self.name.to_lowercase().replace(' ', "."))
     }
 
-    /// The hire stamp for the day that is `days` after that of `now`.
-    pub fn stamp(&self, days: i64, now: DateTime<Utc>) -> DateTime<Utc> {
+    /// The value of `employeeHireDate` for the day `days` after that of `now`.
+    pub fn hire_date(&self, days: i64, now: DateTime<Utc>) -> DateTime<Utc> {
         let today = now.date_naive();
         let day = if days < 0 {
             today - Days::new(days.unsigned_abs())
@@ -84,21 +88,21 @@ fn midnight(day: NaiveDate, zone: Tz) -> DateTime<Utc> {
     zone.from_local_datetime(&day.and_time(NaiveTime::MIN)).earliest().unwrap().to_utc()
 }
 
-pub fn draw_cast(rng: &mut StdRng) -> Vec<Actor> {
-    let size = rng.random_range(2..NAMES.len());
+pub fn draw_personas(rng: &mut StdRng) -> Vec<Persona> {
+    let count = rng.random_range(2..NAMES.len());
     let draw = |(i, name): (usize, &'static str)| {
-        let (country, place) = *pick(rng, &COUNTRIES);
-        let kind = if i < 2 { Kind::Plain } else { draw_kind(rng) };
-        let day_one = (kind != Kind::Colleague).then(|| rng.random_range(0..7));
-        let zone = zone(place);
-        Actor { name, kind, country, zone, day_one, local_midnight: one_in(rng, 2), absent: false }
+        let (country, zone_name) = *pick(rng, &COUNTRIES);
+        let kind = if i < 2 { PersonaKind::Plain } else { draw_kind(rng) };
+        let day_one = (kind != PersonaKind::Colleague).then(|| rng.random_range(0..7));
+        let zone = zone(zone_name);
+        Persona { name, kind, country, zone, day_one, local_midnight: one_in(rng, 2), removed: false }
     };
-    NAMES.into_iter().enumerate().take(size).map(draw).collect()
+    NAMES.into_iter().enumerate().take(count).map(draw).collect()
 }
 
-fn draw_kind(rng: &mut StdRng) -> Kind {
-    use Kind::{
-        Colleague, Disabled, EligibleAdmin, GlobalAdmin, Guest, NoAddress, NoManager, Plain, RoleGroup,
+fn draw_kind(rng: &mut StdRng) -> PersonaKind {
+    use PersonaKind::{
+        Colleague, Disabled, EligibleAdmin, GlobalAdmin, Guest, NoAddress, NoManager, Plain, RoleGroupMember,
     };
     *pick(
         rng,
@@ -109,7 +113,7 @@ fn draw_kind(rng: &mut StdRng) -> Kind {
             Guest,
             GlobalAdmin,
             EligibleAdmin,
-            RoleGroup,
+            RoleGroupMember,
             NoAddress,
             NoManager,
             Colleague,
@@ -117,11 +121,11 @@ fn draw_kind(rng: &mut StdRng) -> Kind {
     )
 }
 
-/// The tenant on the first morning, the cast's object ids, and the on-demand group.
-pub fn build(plan: &Plan, now: DateTime<Utc>) -> (Tenant, Vec<Uuid>, Uuid) {
-    let mut tenant = Tenant::new(plan.seed);
-    let House { refuse_when_exists, latency, .. } = plan.house;
-    tenant.policy.refuse_when_exists = refuse_when_exists;
+/// The tenant at the start, the object ids of the personas, and the on-demand group.
+pub fn build_tenant(scenario: &Scenario, now: DateTime<Utc>) -> (Tenant, Vec<Uuid>, Uuid) {
+    let mut tenant = Tenant::new(scenario.seed);
+    let Config { refuse_second_pass, latency, .. } = scenario.config;
+    tenant.policy.refuse_when_exists = refuse_second_pass;
     tenant.latency = Duration::from_millis(u64::try_from(latency.as_millis()).unwrap());
     tenant.add_mailbox(Person::named("Welcome").user_principal_name(SENDER));
     tenant.add_mailbox(Person::named("Service Desk").user_principal_name(SERVICE_DESK));
@@ -129,37 +133,36 @@ pub fn build(plan: &Plan, now: DateTime<Utc>) -> (Tenant, Vec<Uuid>, Uuid) {
     let tier_0 = tenant.add_group(Group::named("Tier 0").role_assignable());
     let on_demand = tenant.add_group(Group::named("On-demand access"));
     let mut ids = Vec::new();
-    for actor in &plan.cast {
-        let id = tenant.add(person(actor, now, manager));
-        match actor.kind {
-            Kind::GlobalAdmin => tenant.assign_role(id, roles::GLOBAL_ADMINISTRATOR),
-            Kind::EligibleAdmin => tenant.make_eligible(id, roles::GLOBAL_ADMINISTRATOR),
-            Kind::RoleGroup => tenant.add_member(tier_0, id),
+    for persona in &scenario.personas {
+        let id = tenant.add(account(persona, now, manager));
+        match persona.kind {
+            PersonaKind::GlobalAdmin => tenant.assign_role(id, roles::GLOBAL_ADMINISTRATOR),
+            PersonaKind::EligibleAdmin => tenant.make_eligible(id, roles::GLOBAL_ADMINISTRATOR),
+            PersonaKind::RoleGroupMember => tenant.add_member(tier_0, id),
             _ => {}
         }
         ids.push(id);
     }
-    // Only now, so that all others keep their ids.
-    for (actor, id) in plan.cast.iter().zip(&ids).filter(|(actor, _)| actor.absent) {
-        assert!(tenant.users.contains_key(id), "{} is in the tenant", actor.name);
+    // Removed personas are created and then deleted, so that the others keep their ids.
+    for (persona, id) in scenario.personas.iter().zip(&ids).filter(|(persona, _)| persona.removed) {
+        assert!(tenant.users.contains_key(id), "{} must be in the tenant", persona.name);
         tenant.delete(*id);
     }
     (tenant, ids, on_demand)
 }
 
-/// The account of an actor.
-pub fn person(actor: &Actor, now: DateTime<Utc>, manager: Uuid) -> Person {
-    let mut person = Person::named(actor.name).usage_location(actor.country);
-    person.hire_date = actor.day_one.map(|days| actor.stamp(days, now));
-    if actor.kind != Kind::NoAddress {
-        person = person.private_mail(&actor.address());
+pub fn account(persona: &Persona, now: DateTime<Utc>, manager: Uuid) -> Person {
+    let mut person = Person::named(persona.name).usage_location(persona.country);
+    person.hire_date = persona.day_one.map(|days| persona.hire_date(days, now));
+    if persona.kind != PersonaKind::NoAddress {
+        person = person.private_mail(&persona.address());
     }
-    if actor.kind != Kind::NoManager {
+    if persona.kind != PersonaKind::NoManager {
         person = person.manager(manager);
     }
-    match actor.kind {
-        Kind::Disabled => person.disabled(),
-        Kind::Guest => person.external_guest(&actor.address()),
+    match persona.kind {
+        PersonaKind::Disabled => person.disabled(),
+        PersonaKind::Guest => person.external_guest(&persona.address()),
         _ => person,
     }
 }

@@ -1,22 +1,22 @@
-//! A failing story, made as small as it can be: steps and people are left out while the same invariant still fails.
+//! Reduces a failing scenario: removes steps and personas while the same invariant still fails.
 
 use std::time::{Duration, Instant};
 
-use crate::{plan::Plan, run::play};
+use crate::{runner::play, scenario::Scenario};
 
-/// A person waits.
-const TIME: Duration = Duration::from_secs(20);
+const TIME_LIMIT: Duration = Duration::from_secs(20);
 
-/// The smallest story found in which `invariant` fails, too.
-pub fn shrink(plan: &Plan, invariant: u8) -> Plan {
+/// The smallest scenario found within the time limit that still violates `invariant`.
+pub fn shrink(scenario: &Scenario, invariant: u8) -> Scenario {
     let start = Instant::now();
-    let fails = |plan: &Plan| play(plan, false).violations.iter().any(|v| v.invariant == invariant);
-    let mut smallest = plan.clone();
+    let fails =
+        |scenario: &Scenario| play(scenario, false).violations.iter().any(|v| v.invariant == invariant);
+    let mut smallest = scenario.clone();
     let mut size = smallest.steps.len().max(1);
     loop {
         let mut is_smaller = false;
         let mut at = 0;
-        while at < smallest.steps.len() && start.elapsed() < TIME {
+        while at < smallest.steps.len() && start.elapsed() < TIME_LIMIT {
             let mut smaller = smallest.clone();
             smaller.steps.drain(at..(at + size).min(smallest.steps.len()));
             if fails(&smaller) {
@@ -26,15 +26,15 @@ pub fn shrink(plan: &Plan, invariant: u8) -> Plan {
                 at += size;
             }
         }
-        if start.elapsed() >= TIME || size == 1 && !is_smaller {
+        if start.elapsed() >= TIME_LIMIT || size == 1 && !is_smaller {
             break;
         }
         size = (size / 2).max(1);
     }
-    for who in 0..smallest.cast.len() {
+    for index in 0..smallest.personas.len() {
         let mut smaller = smallest.clone();
-        smaller.cast[who].absent = true;
-        if start.elapsed() < TIME && fails(&smaller) {
+        smaller.personas[index].removed = true;
+        if start.elapsed() < TIME_LIMIT && fails(&smaller) {
             smallest = smaller;
         }
     }

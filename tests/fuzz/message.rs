@@ -1,4 +1,4 @@
-//! Any text as a message on the queue: it is understood or refused in words, and never more than that.
+//! Parses any text as a queue message: the parser must accept it or reject it with a reason, and must not panic.
 //!
 //! `cargo +nightly fuzz run message --fuzz-dir tests/fuzz tests/fuzz/corpus tests/fuzz/seeds/message`
 
@@ -14,27 +14,31 @@ fuzz_target!(|text: &str| {
     let message = serde_json::from_str(text).unwrap_or_else(|_| Value::from(text));
     let (group, inserted) = (Some(Uuid::from_u128(0xC0FFEE)), DateTime::UNIX_EPOCH);
     match ParsedMessage::parse(&message, group, inserted) {
-        Err(problems) => assert!(!problems.is_empty(), "refused without a word"),
-        Ok(ParsedMessage::Job(job)) => assert!(job.reason != Reason::Http, "a message made a call"),
+        Err(problems) => assert!(!problems.is_empty(), "rejected without a reason"),
+        Ok(ParsedMessage::Job(job)) => {
+            assert!(job.reason != Reason::Http, "a queue message is never an HTTP call")
+        }
         Ok(ParsedMessage::SyncCompleted(_)) => {}
-        Ok(ParsedMessage::Notification(news)) => {
+        Ok(ParsedMessage::Notification(notification)) => {
             assert!(
-                !(news.added.is_empty()
-                    && news.named.is_empty()
-                    && news.changed.is_none()
-                    && news.ignored.is_empty()),
-                "passed over in silence"
+                !(notification.added.is_empty()
+                    && notification.named.is_empty()
+                    && notification.changed.is_none()
+                    && notification.ignored.is_empty()),
+                "ignored without a reason"
             );
-            for (user, event) in &news.added {
-                assert!(event.at <= inserted, "an event after it was told");
+            for (user, event) in &notification.added {
+                assert!(event.at <= inserted, "the event must not be later than its message");
                 let job = Job::group_add(*user, event.at, &event.key);
                 let sent: Value = serde_json::from_str(&job.to_message()).unwrap();
                 assert_eq!(ParsedMessage::parse(&sent, group, inserted), Ok(ParsedMessage::Job(job)));
             }
-            for name in news.named.keys() {
+            for name in notification.named.keys() {
                 let sent = ParsedMessage::parse(&Value::from(name.as_str()), group, inserted);
-                let Ok(ParsedMessage::Notification(sent)) = sent else { panic!("{name} is no name any more") };
-                assert!(sent.named.contains_key(name), "{name} has become {sent:?}");
+                let Ok(ParsedMessage::Notification(sent)) = sent else {
+                    panic!("{name:?} must parse as a name")
+                };
+                assert!(sent.named.contains_key(name), "{name:?} was parsed as {sent:?}");
             }
         }
     }

@@ -1,4 +1,4 @@
-//! Invariant 4: a code stands in the mail to its joiner and in the answer to its caller, and nowhere else.
+//! Invariant 4: a code appears only in the mail to its user and in the answer to its caller.
 
 use std::collections::BTreeMap;
 
@@ -6,72 +6,69 @@ use firstpass_sandbox::tenant::samples::SERVICE_DESK;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 
-use crate::{evidence::escaped, setup::Setup};
+use crate::{simulation::Simulation, trace::html_escaped};
 
-pub fn check(setup: &Setup) {
-    let mails = setup.sandbox.mails();
+pub fn check(sim: &Simulation) {
+    let mails = sim.sandbox.mails();
     let alerts: String = mails
         .iter()
         .filter(|mail| mail.to() == [SERVICE_DESK])
         .map(|mail| mail.message.to_string())
         .collect();
-    let codes = setup.sandbox.codes();
-    let evidence = &mut *setup.evidence();
-    for (place, text) in
-        [("the log", setup.log().as_str()), ("what was written", &evidence.written), ("an alert", &alerts)]
-    {
-        if let Some(around) = find_code(text, &codes) {
-            evidence.violations.push(crate::evidence::Violation {
-                invariant: 4,
-                what: format!("a code stands in {place}: …{around}"),
-            });
-            return;
-        }
+    let codes = sim.sandbox.codes();
+    let trace = &mut *sim.trace();
+    let leak = [("the log", sim.log().as_str()), ("the output", &trace.output), ("an alert", &alerts)]
+        .into_iter()
+        .find_map(|(place, text)| Some((place, text_before_code(text, &codes)?)));
+    if let Some((place, before)) = leak {
+        trace.violated(4, format!("a code appears in {place}, after …{before}"));
+        return;
     }
     let addresses: BTreeMap<_, _> =
-        setup.sandbox.edit(|tenant| tenant.users.values().map(|p| (p.id, p.other_mails.clone())).collect());
+        sim.sandbox.edit(|tenant| tenant.users.values().map(|p| (p.id, p.other_mails.clone())).collect());
     for mail in mails.iter().filter(|mail| mail.to() != [SERVICE_DESK]) {
-        let shown: Vec<_> = evidence
+        let shown: Vec<_> = trace
             .passes
             .iter()
-            .filter(|known| mail.content().contains(&escaped(known.pass.code.reveal())))
+            .filter(|tracked| mail.content().contains(&html_escaped(tracked.pass.code.reveal())))
             .collect();
-        let what = match shown.as_slice() {
+        let message = match shown.as_slice() {
             [one] => match addresses.get(&one.pass.user) {
-                // With the account its address is gone.
+                // The account was deleted, and its address is not known any more.
                 None => continue,
                 Some(theirs) if mail.to().iter().all(|to| theirs.iter().any(|a| a == to)) => continue,
-                Some(_) => format!("a code went to {:?}", mail.to()),
+                Some(_) => format!("a code was mailed to {:?}", mail.to()),
             },
-            several => format!("a mail to {:?} shows {} codes", mail.to(), several.len()),
+            several => format!("a mail to {:?} contains {} codes", mail.to(), several.len()),
         };
-        evidence.violated(4, what);
+        trace.violated(4, message);
     }
 }
 
-/// The first code in `text`, in any of the forms that text takes on its way; what stands before it is handed back.
-fn find_code(text: &str, codes: &[String]) -> Option<String> {
-    let mut forms: BTreeMap<[u8; 4], Vec<Vec<u8>>> = BTreeMap::new();
+/// Searches for all codes in all their encodings, and returns the text before the first match.
+fn text_before_code(text: &str, codes: &[String]) -> Option<String> {
+    let mut encodings: BTreeMap<[u8; 4], Vec<Vec<u8>>> = BTreeMap::new();
     for code in codes {
-        let html = escaped(code);
+        let html = html_escaped(code);
         let json = |text: &str| Value::from(text).to_string().trim_matches('"').to_owned();
         let percent = utf8_percent_encode(code, NON_ALPHANUMERIC).to_string();
-        for form in [json(&html), json(code), html, percent, code.clone()] {
-            if let Some(start) = form.as_bytes().first_chunk() {
-                forms.entry(*start).or_default().push(form.into_bytes());
+        for encoding in [json(&html), json(code), html, percent, code.clone()] {
+            if let Some(start) = encoding.as_bytes().first_chunk() {
+                encodings.entry(*start).or_default().push(encoding.into_bytes());
             }
         }
     }
-    let mut begins = vec![false; 1 << 16];
-    for [a, b, ..] in forms.keys() {
-        begins[usize::from(*a) << 8 | usize::from(*b)] = true;
+    // A table of the first two bytes: the text is long, and a lookup in the map is slow.
+    let mut is_start = vec![false; 1 << 16];
+    for [a, b, ..] in encodings.keys() {
+        is_start[usize::from(*a) << 8 | usize::from(*b)] = true;
     }
     let bytes = text.as_bytes();
     let at = bytes.windows(4).position(|window| {
-        begins[usize::from(window[0]) << 8 | usize::from(window[1])]
-            && forms.get(window).is_some_and(|forms| {
+        is_start[usize::from(window[0]) << 8 | usize::from(window[1])]
+            && encodings.get(window).is_some_and(|encodings| {
                 let rest = &bytes[window.as_ptr() as usize - bytes.as_ptr() as usize..];
-                forms.iter().any(|form| rest.starts_with(form))
+                encodings.iter().any(|encoding| rest.starts_with(encoding))
             })
     })?;
     let start = text.floor_char_boundary(at.saturating_sub(160));

@@ -1,22 +1,22 @@
-//! The seven invariants, each in code of its own. `during` is asked after every run and every event, the rest when
-//! two calm sweeps are over.
+//! The seven invariants. [`immediate`] checks each change of a pass and each finished invocation while the scenario
+//! runs; the other modules check the state after the calm days.
 
-mod delivery;
-pub mod during;
+mod final_state;
+pub mod immediate;
 mod leaks;
-mod noise;
+mod mail_count;
 mod oracle;
-mod silence;
+mod reporting;
 
-use crate::setup::Setup;
+use crate::simulation::Simulation;
 
-/// Judges a story that is over.
-pub async fn at_rest(setup: &Setup) {
-    if !setup.evidence().violations.is_empty() {
+/// Checks the final state, unless the scenario has failed already.
+pub async fn check_final_state(sim: &Simulation) {
+    if !sim.trace().violations.is_empty() {
         return;
     }
-    delivery::check(setup).await;
-    leaks::check(setup);
-    noise::check(setup);
-    silence::check(setup).await;
+    final_state::check(sim).await;
+    leaks::check(sim);
+    mail_count::check(sim);
+    reporting::check(sim).await;
 }

@@ -1,0 +1,210 @@
+//! Invariants 1, 2 and 3 after the calm days: eligible users have a pass, others have none, and every pass was
+//! delivered.
+
+use firstpass::ledger::{Ledger, Purpose, Record};
+use firstpass_sandbox::tenant::{Pass, Person};
+use uuid::Uuid;
+
+use super::{
+    immediate::is_live,
+    oracle::{day_one_of, is_beyond_horizon, is_in_horizon, is_move, pass_start},
+};
+use crate::{
+    scenario::{Action, UserEvent},
+    simulation::Simulation,
+    trace::{Initiator, Invocation, InvocationResult, Trace, TrackedPass, html_escaped},
+};
+
+pub async fn check(sim: &Simulation) {
+    let ids = sim.ids.lock().unwrap().clone();
+    for (user, persona) in ids.into_iter().zip(&sim.scenario.personas) {
+        let Some(person) = sim.sandbox.edit(|tenant| tenant.users.get(&user).cloned()) else { continue };
+        let record = sim.ledger.inner.read(user).await.unwrap().map(|(record, _)| record);
+        let state = UserState::new(sim, &person, record.as_ref());
+        let trace = &mut *sim.trace();
+        for (invariant, result) in [
+            (3, state.check_pass_is_delivered(trace)),
+            (2, state.check_no_pass_out_of_scope(trace)),
+            (1, state.check_joiner_has_pass(trace)),
+            (1, state.check_group_add_is_handled(trace)),
+        ] {
+            if let Err(message) = result {
+                trace.violated(invariant, format!("{}: {message}", persona.name));
+            }
+        }
+    }
+}
+
+struct UserState<'a> {
+    sim: &'a Simulation,
+    person: &'a Person,
+    record: Option<&'a Record>,
+    /// The pass that works now or later.
+    live: Option<Pass>,
+    mails: Vec<String>,
+}
+
+impl<'a> UserState<'a> {
+    fn new(sim: &'a Simulation, person: &'a Person, record: Option<&'a Record>) -> Self {
+        let now = sim.now();
+        let live = sim.sandbox.passes().into_iter().find(|pass| pass.user == person.id && is_live(pass, now));
+        let mails = sim.sandbox.mails().iter().map(|mail| mail.content().to_owned()).collect();
+        Self { sim, person, record, live, mails }
+    }
+
+    fn is_delivered(&self, tracked: &TrackedPass) -> bool {
+        let code = html_escaped(tracked.pass.code.reveal());
+        tracked.returned_to_caller || self.mails.iter().any(|mail| mail.contains(&code))
+    }
+
+    /// The live pass, if firstpass created it.
+    fn own_live_pass(&self, trace: &Trace) -> Option<TrackedPass> {
+        let tracked = trace.pass(self.live.as_ref()?.id)?;
+        (tracked.created_by != Initiator::Person).then(|| tracked.clone())
+    }
+
+    /// Invariant 3: a live pass that firstpass created was delivered and is recorded.
+    fn check_pass_is_delivered(&self, trace: &Trace) -> Result<(), String> {
+        let Some(live) = self.own_live_pass(trace) else { return Ok(()) };
+        if !self.is_delivered(&live) {
+            return Err(format!("the live pass {} was never delivered", live.pass.id));
+        }
+        let recorded = self.record.and_then(|r| r.delivered.as_ref()).map(|d| d.pass.pass_id.as_str());
+        if recorded != Some(live.pass.id.to_string().as_str()) {
+            return Err(format!("the live pass is {}, but the record contains {recorded:?}", live.pass.id));
+        }
+        Ok(())
+    }
+
+    /// Invariant 1: for a user who was added to the on-demand group, a job ended, a pass was delivered, or a job was
+    /// poisoned (invariant 6 requires an alert for that). A member who left and returned may count as known.
+    fn check_group_add_is_handled(&self, trace: &Trace) -> Result<(), String> {
+        let (sim, user) = (self.sim, self.person.id);
+        let Some((at, is_notified)) = trace.added_to_group.get(&user).copied() else { return Ok(()) };
+        let is_member = sim.sandbox.edit(|tenant| tenant.members(sim.group, sim.now()).contains(&user));
+        // Members at the first sync count as known. Every successful sweep must have synced the group.
+        let first_sync = trace.first_group_sync.or(trace.first_sweep);
+        let is_detectable = is_notified || first_sync.is_some_and(|first| first < at);
+        if !is_member || !is_detectable || self.was_removed_from_group() {
+            return Ok(());
+        }
+        let has_ended = |invocation: &Invocation| {
+            let has_succeeded = match &invocation.result {
+                InvocationResult::Finished(outcome, _) => outcome != "failed",
+                _ => false,
+            };
+            invocation.user == user
+                && invocation.reason == "group-add"
+                && has_succeeded
+                && invocation.read_at >= at
+        };
+        let is_served = self.record.and_then(|record| record.on_demand_at).is_some_and(|served| served >= at);
+        let prefix = format!("group-add/{user}/");
+        let is_poisoned = trace.poisoned_jobs.iter().any(|job| job.key.starts_with(&prefix));
+        if is_served || is_poisoned || trace.invocations.iter().any(has_ended) {
+            return Ok(());
+        }
+        Err("was added to the on-demand group, and no job ended".into())
+    }
+
+    fn was_removed_from_group(&self) -> bool {
+        let ids = self.sim.ids.lock().unwrap();
+        self.sim.scenario.steps.iter().any(|step| {
+            matches!(
+                &step.action,
+                Action::User(persona, UserEvent::RemovedFromGroup) if ids[*persona] == self.person.id
+            )
+        })
+    }
+
+    fn is_privileged(&self) -> bool {
+        self.sim.sandbox.edit(|tenant| tenant.is_privileged(self.person.id, self.sim.now()))
+    }
+
+    /// Invariant 2: a user who is not a joiner in scope has no live joiner's pass. A user who became privileged after
+    /// the delivery may keep it: the alert asks a person to decide.
+    fn check_no_pass_out_of_scope(&self, trace: &Trace) -> Result<(), String> {
+        let Some(live) = self.own_live_pass(trace) else { return Ok(()) };
+        if trace.delivery_of(live.pass.id).is_some_and(|delivery| delivery.purpose != Purpose::Joiner) {
+            return Ok(());
+        }
+        match self.out_of_scope() {
+            Some(why) => Err(format!("{why}, but the pass {} is live", live.pass.id)),
+            None => Ok(()),
+        }
+    }
+
+    fn out_of_scope(&self) -> Option<&'static str> {
+        let Some((day, zone)) = day_one_of(self.person) else { return Some("no hire date") };
+        let announcement = self.record.and_then(|record| record.announcement);
+        let is_announced = announcement.is_some_and(|a| a.enabled && is_move(a.day_one, day));
+        if self.person.guest {
+            Some("a guest")
+        } else if is_beyond_horizon(day, zone, self.sim.now()) {
+            Some("beyond the horizon")
+        } else if !self.person.enabled && (is_announced || !self.sim.scenario.config.serve_disabled) {
+            Some("disabled")
+        } else {
+            None
+        }
+    }
+
+    /// Invariant 1: the newest code that an eligible joiner received belongs to the live pass. Without a live pass, the
+    /// last delivered one was used, expired after day one began, was ended by a person, or has a successor.
+    fn check_joiner_has_pass(&self, trace: &Trace) -> Result<(), String> {
+        let now = self.sim.now();
+        let Some((day, zone)) = day_one_of(self.person) else { return Ok(()) };
+        let is_eligible = self.out_of_scope().is_none()
+            && is_in_horizon(day, zone, now)
+            && !self.is_privileged()
+            && !self.person.other_mails.is_empty();
+        if !is_eligible {
+            return Ok(());
+        }
+        let is_mine = |tracked: &&TrackedPass| tracked.pass.user == self.person.id;
+        let delivered: Vec<&TrackedPass> =
+            trace.passes.iter().filter(is_mine).filter(|tracked| self.is_delivered(tracked)).collect();
+        if let Some(live) = &self.live {
+            let is_own = trace.pass(live.id).is_some_and(|tracked| tracked.created_by != Initiator::Person);
+            let newest = delivered.last().map(|tracked| tracked.pass.id);
+            return if is_own && newest != Some(live.id) {
+                Err(format!("the newest delivered code is of {newest:?}, but the live pass is {}", live.id))
+            } else {
+                Ok(())
+            };
+        }
+        // The product stops here on purpose; invariant 6 requires an alert.
+        if self.record.and_then(|record| record.cause.as_deref()) == Some("keeps-vanishing") {
+            return Ok(());
+        }
+        let is_for_day_one = |id: Uuid| {
+            trace.delivery_of(id).is_some_and(|d| d.purpose == Purpose::Joiner && d.day_one == Some(day))
+        };
+        let Some(last) = delivered.iter().rev().find(|tracked| is_for_day_one(tracked.pass.id)) else {
+            return Err(format!("day one is {day}, but no pass was delivered for it"));
+        };
+        let was_used = self.sim.used.lock().unwrap().contains(&last.pass.id);
+        let has_expired = last.pass.closes_at() <= now;
+        if was_used || last.ended_by == Some(Initiator::Person) {
+            return Ok(());
+        }
+        match last.ended_by {
+            Some(Initiator::Invocation(id)) if !self.has_later_pass(trace, last) => Err(format!(
+                "{} ended the pass {}, and no later pass was delivered",
+                trace.invocations[id].job_key, last.pass.id
+            )),
+            _ if has_expired && last.pass.closes_at() <= pass_start(day, zone) => {
+                Err(format!("the pass {} expired before day one", last.pass.id))
+            }
+            _ if has_expired || last.ended_by.is_some() => Ok(()),
+            _ => Err(format!("the pass {} has disappeared without being ended", last.pass.id)),
+        }
+    }
+
+    /// Whether a person created a pass after this one, or firstpass delivered one.
+    fn has_later_pass(&self, trace: &Trace, pass: &TrackedPass) -> bool {
+        let mut mine = trace.passes.iter().filter(|tracked| tracked.pass.user == self.person.id);
+        mine.by_ref().find(|tracked| tracked.pass.id == pass.pass.id);
+        mine.any(|tracked| tracked.created_by == Initiator::Person || self.is_delivered(tracked))
+    }
+}

@@ -1,0 +1,97 @@
+//! Invariant 5: the number of mails to each person is limited by the events and faults that can cause one.
+
+use std::collections::BTreeMap;
+
+use firstpass_sandbox::tenant::samples::SERVICE_DESK;
+use uuid::Uuid;
+
+use crate::{
+    personas::PersonaKind,
+    scenario::{Action, Operation, PersonaIndex, UserEvent},
+    simulation::Simulation,
+    trace::html_escaped,
+};
+
+/// The product sends the same mail at most this many times.
+const MAX_SENDS: usize = 3;
+/// How many additional mails one fault can cause.
+const MAILS_PER_FAULT: u32 = 2;
+
+pub fn check(sim: &Simulation) {
+    let mails = sim.sandbox.mails();
+    let trace = &mut *sim.trace();
+    let mut by_pass: BTreeMap<Uuid, usize> = BTreeMap::new();
+    let mut by_name: BTreeMap<&str, u32> = BTreeMap::new();
+    for mail in mails.iter().filter(|mail| mail.to() != [SERVICE_DESK]) {
+        let contains = |code: &str| mail.content().contains(&html_escaped(code));
+        if let Some(tracked) = trace.passes.iter().find(|tracked| contains(tracked.pass.code.reveal())) {
+            *by_pass.entry(tracked.pass.id).or_default() += 1;
+        }
+        // The address identifies the person, even after the account was recreated.
+        let is_recipient = |address: String| mail.to() == [address.as_str()];
+        if let Some(persona) = sim.scenario.personas.iter().find(|persona| is_recipient(persona.address())) {
+            *by_name.entry(persona.name).or_default() += 1;
+        }
+    }
+    let mut messages = Vec::new();
+    for (index, persona) in sim.scenario.personas.iter().enumerate() {
+        let mails = by_name.get(persona.name).copied().unwrap_or_default();
+        if sim.scenario.quiet {
+            let serve_disabled = sim.scenario.config.serve_disabled;
+            let is_served = !persona.removed
+                && matches!(
+                    persona.kind,
+                    PersonaKind::Plain | PersonaKind::NoManager | PersonaKind::Disabled
+                )
+                && (persona.kind != PersonaKind::Disabled || serve_disabled);
+            // Served only if a sweep runs between the activation of the account and the end of day one.
+            let may_be_served = persona.kind == PersonaKind::Disabled && !serve_disabled;
+            if mails != u32::from(is_served) && !(may_be_served && mails <= 1) {
+                messages.push(format!("{} got {mails} mails in a quiet scenario", persona.name));
+            }
+        }
+        let allowed = 1 + mails_for_events(sim, index) + MAILS_PER_FAULT * fault_count(sim, index);
+        if mails > allowed {
+            messages
+                .push(format!("{} got {mails} mails; the events and faults allow {allowed}", persona.name));
+        }
+    }
+    let may_resend: BTreeMap<Uuid, bool> =
+        trace.passes.iter().map(|t| (t.pass.id, can_be_resent(sim, t.pass.user))).collect();
+    for (pass, mails) in by_pass {
+        let allowed = if may_resend.get(&pass).copied().unwrap_or_default() { MAX_SENDS } else { 1 };
+        if mails > allowed {
+            messages.push(format!("{mails} mails contain the code of {pass}"));
+        }
+    }
+    messages.into_iter().for_each(|message| trace.violated(5, message));
+}
+
+/// How many mails the persona's events can cause: those that end a pass or require one.
+fn mails_for_events(sim: &Simulation, index: PersonaIndex) -> u32 {
+    let mails = sim.scenario.steps.iter().map(|step| match &step.action {
+        Action::User(persona, _) if *persona != index => 0,
+        Action::User(_, UserEvent::SignsIn | UserEvent::RemovedFromGroup) => 0,
+        // The pass on demand, and later a new pass for day one, which it replaced.
+        Action::User(_, UserEvent::AddedToGroup) => 2,
+        Action::User(..) => 1,
+        _ => 0,
+    });
+    mails.sum()
+}
+
+fn fault_count(sim: &Simulation, index: PersonaIndex) -> u32 {
+    let faults = sim.scenario.steps.iter().filter_map(|step| step.fault());
+    let relevant = faults.filter(|(persona, _)| persona.is_none_or(|persona| persona == index));
+    relevant.map(|(_, times)| times).sum()
+}
+
+/// Whether a fault may have hidden the result of a mail to the user.
+fn can_be_resent(sim: &Simulation, user: Uuid) -> bool {
+    let ids = sim.ids.lock().unwrap();
+    let is_about = |persona: PersonaIndex| ids[persona] == user || !ids.contains(&user);
+    sim.scenario.steps.iter().any(|step| match &step.action {
+        Action::Graph(persona, fault) => fault.operation == Operation::SendMail && is_about(*persona),
+        _ => false,
+    })
+}

@@ -1,0 +1,215 @@
+//! The environment of one scenario: the real App, the simulated tenant, a ledger in memory, and the simulated Functions
+//! host with its timer and its queue ([`crate::queue`]).
+
+use std::{
+    collections::BTreeSet,
+    io,
+    sync::{
+        Arc, Mutex, MutexGuard,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use chrono::{DateTime, Utc};
+use firstpass::{app::App, environment::Environment, host, ledger::memory::MemoryLedger, settings::Settings};
+use firstpass_sandbox::{
+    functions_host::local_host::LocalHost,
+    tenant::{
+        Sandbox,
+        samples::{SENDER, SERVICE_DESK},
+    },
+};
+use serde_json::json;
+use tokio::{
+    sync::Semaphore,
+    time::{Instant, sleep, sleep_until, timeout},
+};
+use uuid::Uuid;
+
+use crate::{
+    http_recorder::RecordingClient,
+    ledger::FaultyLedger,
+    personas::{DEFAULT_ZONE, START_TIME, build_tenant},
+    scenario::{Crash, PersonaIndex, QueueFault, Scenario},
+    trace::{SharedTrace, Trace},
+};
+
+/// `functionTimeout` in host.json: the host ends the process after this time.
+pub const FUNCTION_TIMEOUT: Duration = Duration::from_secs(600);
+/// `maxRetryCount` in SweepJoiners/function.json.
+const SWEEP_RETRIES: u32 = 5;
+
+pub struct Simulation {
+    pub scenario: Scenario,
+    pub sandbox: Sandbox,
+    pub ledger: Arc<FaultyLedger<MemoryLedger>>,
+    pub shared_trace: SharedTrace,
+    pub group: Uuid,
+    /// The current object id of each persona.
+    pub ids: Mutex<Vec<Uuid>>,
+    /// Crashes and queue faults that wait for a user's next job.
+    pub crashes: Mutex<Vec<(Uuid, Crash)>>,
+    pub queue_faults: Mutex<Vec<(Uuid, QueueFault)>>,
+    /// Passes that somebody has signed in with.
+    pub used: Mutex<BTreeSet<Uuid>>,
+    pub host: LocalHost,
+    pub workers: Semaphore,
+    running_tasks: AtomicUsize,
+    log: Log,
+    start: Instant,
+}
+
+/// Collects the product's log.
+#[derive(Clone, Debug, Default)]
+pub struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Log {
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.0.lock().unwrap()).into_owned()
+    }
+}
+
+impl io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Simulation {
+    /// Builds the environment. Needs a tokio runtime, whose clock it uses.
+    pub fn start(scenario: Scenario, log: Log, verbose: bool) -> Arc<Self> {
+        let now: DateTime<Utc> = START_TIME.parse().unwrap();
+        let (tenant, ids, group) = build_tenant(&scenario, now);
+        let sandbox = Sandbox::new(tenant, now);
+        let trace = SharedTrace::default();
+        let ledger = Arc::new(FaultyLedger {
+            inner: MemoryLedger::default(),
+            trace: trace.clone(),
+            sandbox: sandbox.clone(),
+            armed: Mutex::default(),
+            verbose,
+        });
+        let client = RecordingClient {
+            inner: sandbox.transport(),
+            sandbox: sandbox.clone(),
+            trace: trace.clone(),
+            verbose,
+        };
+        let settings = settings(&scenario, group);
+        let app = App::new(settings, Arc::new(client), sandbox.credential(), ledger.clone(), sandbox.clock());
+        let host = LocalHost::new(host::router(Ok(Arc::new(app.unwrap()))), sandbox.clock());
+        Arc::new(Self {
+            workers: Semaphore::new(scenario.config.workers),
+            scenario,
+            sandbox,
+            ledger,
+            shared_trace: trace,
+            group,
+            ids: Mutex::new(ids),
+            crashes: Mutex::default(),
+            queue_faults: Mutex::default(),
+            used: Mutex::default(),
+            host,
+            running_tasks: AtomicUsize::new(0),
+            log,
+            start: Instant::now(),
+        })
+    }
+
+    pub fn trace(&self) -> MutexGuard<'_, Trace> {
+        self.shared_trace.lock()
+    }
+
+    pub fn log(&self) -> String {
+        self.log.text()
+    }
+
+    /// The current object id of a persona.
+    pub fn user_id(&self, persona: PersonaIndex) -> Uuid {
+        self.ids.lock().unwrap()[persona]
+    }
+
+    pub fn now(&self) -> DateTime<Utc> {
+        self.sandbox.now()
+    }
+
+    pub fn add_line(&self, line: &str) {
+        self.trace().add_line(&self.sandbox, line);
+    }
+
+    /// Waits until this much time has passed since the start of the scenario.
+    pub async fn sleep_until(&self, at: Duration) {
+        sleep_until(self.start + at).await;
+    }
+
+    pub fn elapsed(&self) -> Duration {
+        self.start.elapsed()
+    }
+
+    /// Runs a task that [`Simulation::wait_for_tasks`] waits for.
+    pub fn spawn(self: &Arc<Self>, task: impl Future<Output = ()> + Send + 'static) {
+        self.running_tasks.fetch_add(1, Ordering::SeqCst);
+        let sim = self.clone();
+        tokio::spawn(async move {
+            task.await;
+            sim.running_tasks.fetch_sub(1, Ordering::SeqCst);
+        });
+    }
+
+    /// Waits until the queue is empty and no task runs, or an invariant is violated.
+    pub async fn wait_for_tasks(&self) {
+        while self.running_tasks.load(Ordering::SeqCst) > 0 && self.trace().violations.is_empty() {
+            sleep(Duration::from_secs(20)).await;
+        }
+    }
+
+    /// The timer starts a sweep; the host retries it when it fails.
+    pub async fn sweep(self: Arc<Self>) {
+        for retry in 0..=SWEEP_RETRIES {
+            let context = json!({"RetryCount": retry, "MaxRetryCount": SWEEP_RETRIES});
+            let invocation = json!({"Data": {"timer": {}}, "Metadata": {"RetryContext": context}});
+            let work = self.host.post("SweepJoiners", invocation.to_string());
+            let Ok(answer) = timeout(FUNCTION_TIMEOUT, work).await else {
+                self.trace().violated(6, "a sweep ran longer than functionTimeout".into());
+                return;
+            };
+            self.trace().output += &answer.body.to_string();
+            self.add_line(&format!("sweep: {}", answer.log()));
+            if answer.is_success() {
+                self.trace().first_sweep.get_or_insert(self.now());
+                for message in answer.jobs() {
+                    self.enqueue(message);
+                }
+                return;
+            }
+            if retry < SWEEP_RETRIES {
+                sleep(Duration::from_secs(60 << retry)).await;
+            }
+        }
+        self.trace().failed_sweeps += 1;
+    }
+}
+
+fn settings(scenario: &Scenario, group: Uuid) -> Settings {
+    let config = &scenario.config;
+    let group = group.to_string();
+    let env: Environment = [
+        ("LEDGER_URL", "https://memory.invalid/ledger"),
+        ("MAIL_FROM", SENDER),
+        ("ALERT_TO", SERVICE_DESK),
+        ("ON_DEMAND_GROUP_ID", &group),
+        ("TIME_ZONE", DEFAULT_ZONE),
+        ("PASS_START", if config.pass_starts_now { "now" } else { "day-one" }),
+        ("PASS_ONE_TIME", if config.one_time { "true" } else { "false" }),
+        ("SERVE_DISABLED", if config.serve_disabled { "true" } else { "false" }),
+    ]
+    .into_iter()
+    .collect();
+    Settings::read(&env).unwrap_or_else(|report| panic!("{report}"))
+}
