@@ -250,7 +250,8 @@ async fn the_sas_is_in_no_error_and_no_log() {
     let work = async {
         ledger.write(Uuid::nil(), &record(State::Failed), None).await.unwrap();
         service.always(Fault::Refuse);
-        let said = format!("{ledger:?} {}", ledger.read(Uuid::nil()).await.unwrap_err());
+        let error = ledger.read(Uuid::nil()).await.unwrap_err();
+        let said = format!("{ledger:?} {error} {error:?}");
         assert!(said.contains("connection refused") && !said.contains("c2VjcmV0"), "{said}");
     };
     work.with_subscriber(subscriber).await;
