@@ -44,3 +44,19 @@ impl From<&str> for Cause {
         message.to_owned().into()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    #[test]
+    fn every_cause_is_kept_and_redacted() {
+        let inner = io::Error::other("refused: sig=SECRET");
+        let outer = azure_core::Error::with_error(azure_core::error::ErrorKind::Io, inner, "SECRET failed");
+        let cause = Cause::of(&outer, &|text| text.replace("SECRET", "…")).context("not read".into());
+        assert_eq!(chain(&cause), "not read: … failed: refused: sig=…");
+        assert!(!format!("{cause:?}").contains("SECRET"));
+    }
+}

@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_new_stays_new_until_their_jobs_are_queued() {
+    fn new_members_stay_new_until_their_jobs_are_queued() {
         let [first, second, third] = ["first", "second", "third"];
         let (soon, later) = (now() + TimeDelta::minutes(2), now() + TimeDelta::minutes(10));
         let membership =
@@ -140,7 +140,7 @@ mod tests {
         /// Whatever the readings find, whichever jobs are queued, and however late their ids come back: no member is
         /// known without a job, and in the end every member has one.
         #[test]
-        fn nobody_is_lost_between_the_ledger_and_the_queue(
+        fn every_member_gets_a_job(
             start in btree_set(0u128..8, 0..8),
             readings in vec((btree_set(0u128..8, 0..8), any::<bool>(), 0usize..4, 0i64..12), 0..12),
         ) {
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn a_roster_survives_the_store_and_keeps_what_it_does_not_know() {
+    fn a_membership_survives_the_store_with_unknown_fields() {
         let mut membership =
             MembershipSnapshot::new(users([1]), now()).after_sync(&users([1, 2]), now(), "a reading", now());
         membership.unknown.insert("mood".into(), "good".into());

@@ -247,7 +247,7 @@ fn every_folder_is_a_language_with_all_its_mails() {
 }
 
 #[test]
-fn templates_use_no_name_that_we_do_not_give() {
+fn templates_use_known_names_only() {
     let mailer = contoso();
     let joiner = serde_json::to_value(mailer.joiner_values(&ada("en")).unwrap()).unwrap();
     let mut known: BTreeSet<_> = joiner.as_object().unwrap().keys().cloned().collect();
@@ -279,7 +279,7 @@ fn a_template_mistake_is_an_error_before_there_is_a_code() {
 }
 
 #[test]
-fn a_default_language_that_we_do_not_have_is_refused() {
+fn a_default_language_without_mails_is_refused() {
     let options = MailOptions { default_language: "kl".to_owned(), ..MailOptions::default() };
     let error = Mailer::new(options).unwrap_err();
     assert!(matches!(error, MailError::UnknownLanguage { .. }));
@@ -335,7 +335,7 @@ fn dates_follow_the_country_and_name_the_place() {
 }
 
 #[test]
-fn nothing_prints_a_code_by_accident() {
+fn debug_output_has_no_code() {
     let draft = contoso().joiner(&ada("en")).unwrap();
     assert_eq!(format!("{draft:?}"), r#"Draft { language: "en", .. }"#);
     let subject = draft.subject().to_owned();
@@ -347,7 +347,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn no_name_and_no_code_can_change_the_mail_around_it(
+    fn names_and_codes_are_escaped(
         name in "\\PC*|[<>&\"'\\n\\r{}%a]*",
         secret in "[!-~]{8,48}",
     ) {

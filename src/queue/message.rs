@@ -63,21 +63,21 @@ mod tests {
     }
 
     #[test]
-    fn what_goes_back_is_what_the_host_can_read() {
+    fn a_requeued_message_is_base64() {
         let fine = STANDARD.encode("{}");
         assert_eq!(message(&fine).encoded(), fine);
         assert_eq!(message("{}").encoded(), fine);
     }
 
     #[test]
-    fn no_message_writes_on_the_terminal_what_it_likes() {
+    fn an_excerpt_has_no_control_characters() {
         assert_eq!(message("a\u{1b}[2J\nb").excerpt(60), "a [2J b");
         assert_eq!(message("äöüß").excerpt(3), "äöü…");
     }
 
     proptest! {
         #[test]
-        fn no_message_makes_it_panic(text in ".*", most in 0_usize..80) {
+        fn no_text_causes_a_panic(text in ".*", most in 0_usize..80) {
             let message = message(&text);
             let _ = message.excerpt(most);
             prop_assert!(STANDARD.decode(message.encoded().trim()).is_ok());

@@ -168,7 +168,7 @@ fn keys_and_signatures_are_not_printed() {
 
 proptest! {
     #[test]
-    fn no_text_makes_it_panic_and_none_comes_back(
+    fn no_text_causes_a_panic_or_is_quoted(
         text in ".*",
         parts in prop::collection::vec(
             (

@@ -70,7 +70,7 @@ async fn an_alert_names_the_user_the_event_and_the_remedy() {
             },
             "A job failed 5 times and is in the poison queue",
             "Graph error while sending the mail",
-            "To do: read Graph",
+            "To do: correct the account",
         ),
     ];
     for (change, headline, event, remedy) in cases {
