@@ -106,6 +106,7 @@ async fn finish(app: &App, delivery: &QueueDelivery, reference: &str, result: Jo
         job = reference,
         user = who,
         outcome = outcome.name(),
+        cause = outcome.cause(),
         delivery = count,
         why = %outcome,
         "The job ended"
