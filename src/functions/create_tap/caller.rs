@@ -1,7 +1,7 @@
-//! Who is calling.
+//! The identity of the caller.
 //!
-//! A function key says that somebody may call, not who does. Where the platform authenticates, it tells in headers
-//! that nobody else can set; anywhere else they are a caller's own words, and are not believed.
+//! A function key does not identify a caller. App Service authentication does, in headers that it overwrites. Without it,
+//! a caller could set these headers, so they are ignored.
 
 use azure_core::base64;
 use serde::Deserialize;
@@ -10,18 +10,18 @@ use uuid::Uuid;
 use super::Headers;
 use crate::settings::CreateTapSettings;
 
-/// Who is calling, as far as the platform vouches for it.
+/// The caller, as App Service authentication identifies it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Caller {
     /// The object id of the user or service principal.
     object_id: Option<Uuid>,
-    /// The application, where it calls for itself and not for a user.
+    /// The application, if it calls with a token of its own and not of a user.
     app_id: Option<Uuid>,
-    /// A name to show, where there is one.
+    /// The display name, if there is one.
     name: Option<String>,
 }
 
-/// What `X-MS-CLIENT-PRINCIPAL` holds in base64.
+/// The content of `X-MS-CLIENT-PRINCIPAL`, which is base64.
 #[derive(Deserialize)]
 struct Principal {
     #[serde(default)]
@@ -34,7 +34,7 @@ struct Claim {
     val: String,
 }
 
-/// The names of a claim: short in tokens, long where the platform maps them.
+/// The types of a claim: short in tokens, long after the platform's claim mapping.
 const OBJECT_ID: [&str; 2] = ["oid", "http://schemas.microsoft.com/identity/claims/objectidentifier"];
 const APP_ID: [&str; 2] = ["appid", "azp"];
 const SCOPE: [&str; 2] = ["scp", "http://schemas.microsoft.com/identity/claims/scope"];
@@ -61,16 +61,16 @@ impl Caller {
         let id = |text: &str| text.trim().parse().ok();
         Self {
             object_id: headers.get("X-MS-CLIENT-PRINCIPAL-ID").or_else(|| claim(OBJECT_ID)).and_then(id),
-            // With a scope, the token is a user's: that they came through an application allows them nothing.
+            // A token with a scope is a user's: permission for the application does not extend to its users.
             app_id: claim(APP_ID).filter(|_| claim(SCOPE).is_none()).and_then(id),
             name: headers.get("X-MS-CLIENT-PRINCIPAL-NAME").map(str::to_owned),
         }
     }
 
-    /// Whether the caller may call at all.
+    /// Checks that CREATE_TAP_ALLOWED_CALLERS permits the caller.
     ///
     /// # Errors
-    /// Why not.
+    /// The reason for the refusal.
     pub(super) fn authorise(&self, settings: &CreateTapSettings) -> Result<(), &'static str> {
         let allowed = &settings.allowed_callers;
         let is_allowed = |id: &Uuid| allowed.contains(id);
@@ -87,13 +87,13 @@ impl Caller {
         })
     }
 
-    /// One word for the limit: whom the platform does not name, shares one.
+    /// The key of the rate limit. Unidentified callers share one.
     pub(super) fn key(&self) -> String {
         self.object_id.or(self.app_id).map_or_else(|| "unknown".to_owned(), |id| id.to_string())
     }
 
-    /// For the audit line.
-    pub(super) fn words(&self) -> String {
+    /// The caller in the audit line.
+    pub(super) fn describe(&self) -> String {
         match &self.name {
             Some(name) => format!("{} ({name})", self.key()),
             None => self.key(),
@@ -139,9 +139,9 @@ mod tests {
             [("x-ms-client-principal", app_only.as_str())],
             [("x-ms-client-principal", for_a_user.as_str())],
         );
-        assert!(allows(&[], &settings("", "")), "no list, no question");
+        assert!(allows(&[], &settings("", "")), "without a list every caller is permitted");
         assert!(allows(&by_id, &settings("True", OID)));
-        assert!(!allows(&by_id, &settings("", OID)), "anyone can write a header");
+        assert!(!allows(&by_id, &settings("", OID)), "headers are ignored without authentication");
         assert!(!allows(&by_id, &settings("False", OID)));
         assert!(!allows(&by_id, &settings("true", APP)));
         assert!(!allows(&[], &settings("true", OID)));

@@ -1,6 +1,6 @@
-//! CreateTap: a pass on demand, for one user, in the answer to a POST. `docs/CREATE-TAP.md` is the page for callers.
+//! CreateTap: a pass on demand for one user, in the answer to a POST. `docs/CREATE-TAP.md` is the page for callers.
 //!
-//! Authorise, parse, find, limit, issue, notify, answer. Whatever the end, one audit line tells of the call.
+//! Authorise, parse, rate-limit, find the user, issue, notify, answer. Every call writes one audit line.
 
 mod caller;
 mod parameters;
@@ -32,7 +32,8 @@ use crate::{
     telemetry::context,
 };
 
-/// The headers of a call; names are found in any case. One that came twice is both, and so neither.
+/// The headers of a call, with case-insensitive names. The values of a repeated header are joined, so that neither is
+/// trusted.
 #[derive(Clone, Debug, Default)]
 pub struct Headers(BTreeMap<String, String>);
 
@@ -55,18 +56,18 @@ impl FromIterator<(String, String)> for Headers {
     }
 }
 
-/// A call.
+/// A call of CreateTap.
 #[derive(Clone, Copy, Debug)]
 pub struct Request<'a> {
-    /// The body, as it was sent.
+    /// The body, unparsed.
     pub body: Option<&'a str>,
     /// The headers.
     pub headers: &'a Headers,
-    /// The host's name for this invocation.
+    /// The host's id of this invocation.
     pub invocation: &'a str,
 }
 
-/// Makes a pass for the user that the call names, and answers.
+/// Makes a pass for the user in the call, and answers.
 pub async fn create_tap(app: &App, request: Request<'_>) -> Reply {
     let mut audit = Audit::default();
     match serve(app, request, &mut audit).await {
@@ -81,7 +82,7 @@ pub async fn create_tap(app: &App, request: Request<'_>) -> Reply {
     }
 }
 
-/// What a call brought about.
+/// A call that made a pass.
 struct Success {
     issued: Issued,
     notification: Notification,
@@ -117,12 +118,12 @@ async fn serve(app: &App, request: Request<'_>, audit: &mut Audit) -> Result<Suc
 async fn find(app: &App, name: &str) -> Result<Uuid, ProblemDetails> {
     let found = timeout(budget::CALL_RESOLVE_USER, app.services.graph.find_user(name)).await;
     found
-        .unwrap_or_else(|_| Err(GraphError::timed_out("looking for the user")))
+        .unwrap_or_else(|_| Err(GraphError::timed_out("finding the user")))
         .map_err(|error| ProblemDetails::graph(&error))?
         .ok_or_else(ProblemDetails::no_such_user)
 }
 
-/// Tells the user, where that is wanted. The pass is made: nothing that goes wrong here takes it away.
+/// Sends the notice to the user, if the call wants one. The pass is kept when this fails.
 async fn notify(app: &App, call: &Parameters, issued: &Issued) -> Notification {
     let mut notification = Notification::default();
     if let Delivery::ByMail(to) = &issued.delivery {
@@ -137,7 +138,7 @@ async fn notify(app: &App, call: &Parameters, issued: &Issued) -> Notification {
     notification
 }
 
-/// Sends the notice: to the account's own mailbox, for whoever reads that should know.
+/// Sends the notice to the account's own mailbox, so that its owner learns of a pass that somebody else asked for.
 async fn send_notice(app: &App, call: &Parameters, issued: &Issued) -> Result<String, String> {
     let (user, window) = (&issued.user, &issued.window);
     let own = user.mail.iter().chain([&user.user_principal_name]);
@@ -165,7 +166,7 @@ async fn send_notice(app: &App, call: &Parameters, issued: &Issued) -> Result<St
     sent.map(|()| to.masked()).map_err(|error| error.to_string())
 }
 
-/// What the call says of the service desk, the settings for the rest.
+/// The service desk as the call gives it; missing fields come from the settings.
 fn service_desk(call: &ServiceDesk, settings: &ServiceDesk) -> ServiceDesk {
     let or = |given: &Option<String>, set: &Option<String>| given.as_ref().or(set.as_ref()).cloned();
     ServiceDesk {
@@ -183,9 +184,9 @@ fn warnings(
     now: DateTime<Utc>,
 ) -> Vec<String> {
     let mut warnings = call.warnings(now);
-    for beyond in &issued.clamped {
-        let name = reply::parameter(beyond).name();
-        warnings.push(format!("the default for {name} was changed: {beyond}"));
+    for violation in &issued.clamped {
+        let name = reply::parameter(violation).name();
+        warnings.push(format!("the default for {name} was changed: {violation}"));
     }
     if let Some(error) = &notification.error {
         warnings.push(format!("the notice to the user was not sent: {error}"));
@@ -193,7 +194,7 @@ fn warnings(
     warnings
 }
 
-/// What the one line about a call tells.
+/// The fields of the audit line.
 #[derive(Default)]
 struct Audit {
     caller: Caller,
@@ -211,10 +212,10 @@ impl Audit {
         self.user.clone_from(&call.user_name);
     }
 
-    // Texts are written quoted and escaped: no value can break the line, or look like another field.
+    // The log quotes and escapes texts: no value can break the line or imitate another field.
     fn success(&self, issued: &Issued) {
         let Self { caller_name, ticket, reason, user, .. } = self;
-        let (caller, pass) = (self.caller.words(), &issued.pass.id);
+        let (caller, pass) = (self.caller.describe(), &issued.pass.id);
         let deliver = match issued.delivery {
             Delivery::ToCaller(_) => "response",
             Delivery::ByMail(_) => "mail",
@@ -239,7 +240,7 @@ impl Audit {
 
     fn failure(&self, problem: &ProblemDetails) {
         let Self { caller_name, ticket, reason, user, .. } = self;
-        let (caller, outcome, why) = (self.caller.words(), problem.word, &problem.detail);
+        let (caller, outcome, why) = (self.caller.describe(), problem.word, &problem.detail);
         tracing::warn!(
             event = "create_tap.audit",
             outcome,

@@ -1,11 +1,11 @@
-//! The answers: 201 with a pass, or a problem by RFC 9457.
+//! The answers: 201 with a pass, or a problem document (RFC 9457).
 
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
-use super::parameters::Wrong;
+use super::parameters::ParameterError;
 use crate::{
     graph::{GraphError, GraphErrorKind, Pass, Usability},
     ledger::PassRecord,
@@ -23,18 +23,18 @@ use crate::{
 pub struct Reply {
     /// The status.
     pub status: u16,
-    /// Seconds after which trying again makes sense.
+    /// `Retry-After` in seconds.
     pub retry_after: Option<u64>,
-    /// The body; of a 201 it holds a code, which is why this has no `Debug`.
+    /// The body. That of a 201 contains a code, so this type has no `Debug`.
     pub body: Value,
 }
 
-/// What became of the mails that a call brought about.
+/// The mails of a call.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Notification {
-    /// Whom a mail went to, masked.
+    /// The masked addresses that a mail was sent to.
     pub to: Vec<String>,
-    /// Why the notice did not go out.
+    /// Why the notice was not sent.
     pub error: Option<String>,
 }
 
@@ -70,7 +70,7 @@ pub(super) fn created(
     Reply { status: 201, retry_after: None, body }
 }
 
-/// Graph's word, where it has one.
+/// Graph's `methodUsabilityReason`; derived from the times if Graph does not give one.
 fn usability_reason(pass: &Pass, now: DateTime<Utc>) -> &str {
     pass.method_usability_reason.as_deref().unwrap_or(match pass.usability(now) {
         Usability::NotYetActive => "NotYetValid",
@@ -82,14 +82,14 @@ fn usability_reason(pass: &Pass, now: DateTime<Utc>) -> &str {
 #[derive(Clone, Debug)]
 pub(super) struct ProblemDetails {
     status: u16,
-    /// One word for machines and the audit line.
+    /// The last part of the problem's `type`, also in the audit line.
     pub word: &'static str,
     title: &'static str,
-    /// For people; never with a code.
+    /// For a person to read; without a code.
     pub detail: String,
     retry_after: Option<u64>,
     request_id: Option<String>,
-    errors: Vec<Wrong>,
+    errors: Vec<ParameterError>,
     made: Option<(PassRecord, DateTime<Utc>)>,
 }
 
@@ -100,13 +100,13 @@ impl ProblemDetails {
         Self { status, word, title, detail, retry_after, request_id, errors, made }
     }
 
-    pub(super) fn bad_request(errors: Vec<Wrong>) -> Self {
-        let detail = errors.iter().map(Wrong::to_string).collect::<Vec<_>>().join("; ");
+    pub(super) fn bad_request(errors: Vec<ParameterError>) -> Self {
+        let detail = errors.iter().map(ParameterError::to_string).collect::<Vec<_>>().join("; ");
         Self { errors, ..Self::new(400, "invalid-request", "The request cannot be carried out", &detail) }
     }
 
     pub(super) fn no_such_user() -> Self {
-        let detail = "There is no such user in the tenant; an account that was just made takes some seconds.";
+        let detail = "There is no such user in the tenant. A new account takes some seconds to appear.";
         Self::new(404, "no-such-user", "No such user", detail)
     }
 
@@ -116,13 +116,13 @@ impl ProblemDetails {
 
     pub(super) fn too_many_calls(limit: usize, again_at: DateTime<Utc>, now: DateTime<Utc>) -> Self {
         let why = format!(
-            "This caller has made the {limit} calls that an hour allows; the next one at {again_at:.0}."
+            "This caller has used its limit of {limit} calls per hour; the next call is possible at {again_at:.0}."
         );
         Self::new(429, "too-many-calls", "Too many calls by this caller", &why).retry_at(again_at, now)
     }
 
     fn retry_at(mut self, at: DateTime<Utc>, now: DateTime<Utc>) -> Self {
-        // Rounded up: a second too early would be refused again.
+        // Rounded up: a call a second too early would be refused again.
         let seconds = ((at - now).num_milliseconds().max(0) as u64).div_ceil(1_000);
         self.retry_after = Some(seconds.max(1));
         self
@@ -133,7 +133,7 @@ impl ProblemDetails {
         self
     }
 
-    /// The problem behind a call that Graph refused or failed.
+    /// The problem for an error of Graph.
     pub(super) fn graph(error: &GraphError) -> Self {
         let of =
             |status, word, title, to_do: &str| Self::new(status, word, title, &format!("{error}. {to_do}"));
@@ -141,7 +141,7 @@ impl ProblemDetails {
             GraphErrorKind::Throttled => of(429, "graph-busy", "Microsoft Graph is busy", "Try again later.")
                 .retry_in(error.retry_after, 60),
             GraphErrorKind::Ambiguous | GraphErrorKind::Unavailable => {
-                let to_do = "Try again; a pass that may have been made is replaced.";
+                let to_do = "Try again: the next call replaces a pass that may exist.";
                 of(504, "graph-no-answer", "Microsoft Graph did not answer", to_do)
                     .retry_in(error.retry_after, 60)
             }
@@ -150,13 +150,13 @@ impl ProblemDetails {
             | GraphErrorKind::SignIn
             | GraphErrorKind::Unreadable => {
                 let to_do = format!("To do for an admin: {}.", error.advice());
-                of(502, "graph-refused", "Microsoft Graph refused", &to_do)
+                of(502, "graph-refused", "Microsoft Graph refused the request", &to_do)
             }
         };
         Self { request_id: error.request_id.clone(), ..problem }
     }
 
-    /// Why the flow made no pass.
+    /// The problem for a flow that made no pass.
     pub(super) fn of(why: &NotIssued, now: DateTime<Utc>) -> Self {
         match why {
             NotIssued::Refused(refusal) => Self::refused(refusal, now),
@@ -171,19 +171,24 @@ impl ProblemDetails {
     fn refused(refusal: &Refusal, now: DateTime<Utc>) -> Self {
         let of = |status, word, title| Self::new(status, word, title, &format!("{refusal}."));
         match refusal {
-            Refusal::PolicyViolation(beyond) => Self::bad_request(beyond.iter().map(wrong).collect()),
+            Refusal::PolicyViolation(violations) => {
+                Self::bad_request(violations.iter().map(parameter_error).collect())
+            }
             Refusal::NotInGroup => of(403, "not-in-group", "This account gets no pass"),
             Refusal::TooMany { again_at } => {
                 of(429, "too-many-passes", "Too many passes for this user").retry_at(*again_at, now)
             }
-            Refusal::KeyReused => of(422, "key-reused", "The Idempotency-Key belongs to another call"),
+            Refusal::KeyReused => of(422, "key-reused", "The Idempotency-Key was used for another request"),
             Refusal::Repeated { made, at } => {
                 let detail = format!(
-                    "{refusal}. The code is not kept anywhere: if it did not arrive, call again with another \
+                    "{refusal}. Codes are not stored: if the code did not arrive, call again with another \
                      Idempotency-Key."
                 );
                 let made = Some((made.clone(), *at));
-                Self { made, ..Self::new(409, "already-made", "This call made its pass before", &detail) }
+                Self {
+                    made,
+                    ..Self::new(409, "already-made", "This call has already made its pass", &detail)
+                }
             }
         }
     }
@@ -194,7 +199,7 @@ impl ProblemDetails {
             Failure::Graph(error) => Self::graph(error),
             Failure::Busy(until) => {
                 let detail = format!("{failure}. Try again later.");
-                let problem = Self::new(409, "busy", "A pass is being made for this user", &detail);
+                let problem = Self::new(409, "busy", "Another job is working on this user", &detail);
                 match until {
                     Some(until) => problem.retry_at(*until, now),
                     None => problem.retry_in(None, 60),
@@ -202,14 +207,15 @@ impl ProblemDetails {
             }
             Failure::Ledger(_) => {
                 let detail = format!(
-                    "{failure}. Try again later; with the same Idempotency-Key nothing is made twice."
+                    "{failure}. Try again later; with the same Idempotency-Key no second pass is made."
                 );
-                Self::new(503, "ledger-away", "The ledger cannot be used", &detail).retry_in(None, 60)
+                Self::new(503, "ledger-unavailable", "The ledger is not available", &detail)
+                    .retry_in(None, 60)
             }
             Failure::Mail(_) => {
                 let detail =
-                    format!("{failure}. To do for an admin: mend the mail templates and deploy again.");
-                Self::new(500, "broken-template", "The mail cannot be written", &detail)
+                    format!("{failure}. To do for an admin: correct the mail templates and deploy again.");
+                Self::new(500, "broken-template", "The mail cannot be rendered", &detail)
             }
         }
     }
@@ -220,13 +226,13 @@ impl ProblemDetails {
         let policy = "The tenant does not allow this pass";
         match block {
             Block::Privileged(PrivilegeFinding::Unknown(_)) => {
-                let to_do = "To do for an admin: grant the app the permissions of docs/PERMISSIONS.md; until then \
-                             nobody whose power is unknown gets a pass.";
-                of(403, "privilege-unknown", "Nobody can tell how powerful this account is", to_do)
+                let to_do = "To do for an admin: grant the app the permissions in docs/PERMISSIONS.md. Until then, \
+                             accounts with unknown privileges get no pass.";
+                of(403, "privilege-unknown", "The privileges of this account are unknown", to_do)
             }
             Block::Privileged(_) => {
-                let to_do = "Give this person their sign-in yourself, face to face.";
-                of(403, "privileged-account", "This account is too powerful for a pass", to_do)
+                let to_do = "Give this person their first sign-in in person.";
+                of(403, "privileged-account", "Privileged accounts get no pass", to_do)
             }
             Block::PassesOff => {
                 let to_do =
@@ -238,18 +244,18 @@ impl ProblemDetails {
                              authentication methods policy.";
                 of(409, "not-in-policy", policy, to_do)
             }
-            // A permission that is missing is nothing that the caller or the user could change.
+            // Neither the caller nor the user can grant a missing permission.
             Block::Refused(error) if error.status == Some(403) => Self::graph(error),
             Block::Refused(error) => {
-                let to_do = "To do for an admin: look at the Temporary Access Pass method of the tenant's \
-                             authentication methods policy, and whether it includes this user. Where Graph says that \
-                             one exists already, delete that one first.";
+                let to_do = "To do for an admin: check that the Temporary Access Pass method of the tenant's \
+                             authentication methods policy includes this user. If Graph says that a pass exists, \
+                             delete that pass first.";
                 let request_id = error.request_id.clone();
                 Self { request_id, ..of(409, "refused-by-policy", policy, to_do) }
             }
             Block::NoAddress(_) => {
-                let to_do = "Put a private mail address into the account, or call with Deliver: response.";
-                of(409, "no-address", "There is nobody to write to", to_do)
+                let to_do = "Add a private mail address to the account, or call with Deliver: response.";
+                of(409, "no-address", "The user has no mail address", to_do)
             }
             Block::KeepsVanishing => of(403, "account-not-served", "This account gets no pass", ""),
         }
@@ -270,7 +276,8 @@ impl ProblemDetails {
             body["requestId"] = id.as_str().into();
         }
         if !self.errors.is_empty() {
-            let error = |wrong: &Wrong| json!({"parameter": wrong.parameter, "detail": wrong.what});
+            let error =
+                |error: &ParameterError| json!({"parameter": error.parameter, "detail": error.problem});
             body["errors"] = self.errors.iter().map(error).collect();
         }
         if let Some((made, at)) = &self.made {
@@ -282,14 +289,17 @@ impl ProblemDetails {
     }
 }
 
-/// What the policy has against a parameter.
-fn wrong(beyond: &PolicyViolation) -> Wrong {
-    Wrong { parameter: parameter(beyond).name(), what: format!("cannot be this: {beyond}") }
+/// The error of a parameter that violates the tenant's policy.
+fn parameter_error(violation: &PolicyViolation) -> ParameterError {
+    ParameterError {
+        parameter: parameter(violation).name(),
+        problem: format!("violates the tenant's policy: {violation}"),
+    }
 }
 
-/// The parameter that something the policy does not allow is about.
-pub(super) fn parameter(beyond: &PolicyViolation) -> Parameter {
-    match beyond {
+/// The parameter behind a policy violation.
+pub(super) fn parameter(violation: &PolicyViolation) -> Parameter {
+    match violation {
         PolicyViolation::Lifetime { .. } => Parameter::LifetimeInMinutes,
         PolicyViolation::SeveralTimes => Parameter::OneTimeUseOnly,
     }

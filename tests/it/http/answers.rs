@@ -170,7 +170,7 @@ async fn an_unavailable_ledger_is_a_503_without_a_pass() {
     let (tenant, emma) = tenant_with_emma();
     let app = TestApp::with_ledger(tenant, &[], SlowLedger::new(0, 1));
     let answer = call_for(&app, emma, json!({})).await;
-    assert_eq!((answer.problem(), app.sandbox.passes().len()), ((503, "ledger-away", Some(60)), 0));
+    assert_eq!((answer.problem(), app.sandbox.passes().len()), ((503, "ledger-unavailable", Some(60)), 0));
     assert_is_problem(&answer);
 }
 

@@ -1,4 +1,4 @@
-//! From the body of a call to what it asks for, or to all that is wrong with it.
+//! The parameters of a call: parsed from its body, with all errors reported together.
 
 use std::fmt;
 
@@ -19,18 +19,18 @@ use crate::{
     settings::{CreateTapSettings, Deliver, LIFETIMES, Parameter, ServiceDesk, is_https_url},
 };
 
-/// How long ago a start may be and still mean "now": callers' clocks differ.
-const JUST_OVER: TimeDelta = TimeDelta::minutes(5);
+/// How far in the past a start may be and still mean "now": callers' clocks differ.
+const START_TOLERANCE: TimeDelta = TimeDelta::minutes(5);
 /// How far ahead a pass may open.
-const AHEAD: TimeDelta = TimeDelta::days(30);
-/// The longest text that anybody has to read in a mail or a log.
+const START_MAX: TimeDelta = TimeDelta::days(30);
+/// The longest text in a mail or a log line, in characters.
 const MAX_TEXT: usize = 200;
-/// The longest idempotency key.
+/// The longest idempotency key, in bytes.
 const MAX_KEY: usize = 255;
-/// More unknown names than this are not repeated.
+/// The number of unknown names that a warning repeats.
 const MAX_UNKNOWN: usize = 10;
 
-/// A call as it was asked for; nothing in it stands for a default.
+/// The parameters that the caller gave; `None` means the default.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Parameters {
     pub user_name: String,
@@ -46,37 +46,38 @@ pub(super) struct Parameters {
     pub deliver: Option<Deliver>,
     /// The `Idempotency-Key`.
     pub key: Option<String>,
-    /// Names that are no parameters.
+    /// Names that are not parameters.
     pub unknown: Vec<String>,
 }
 
-/// Something wrong with a call.
+/// An error in a parameter.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Wrong {
+pub(super) struct ParameterError {
     /// The parameter, `body` or `Idempotency-Key`.
     pub parameter: &'static str,
-    /// What, without the value: it may be anything.
-    pub what: String,
+    /// The problem, without the value, which may be confidential.
+    pub problem: String,
 }
 
-impl fmt::Display for Wrong {
+impl fmt::Display for ParameterError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.parameter, self.what)
+        write!(f, "{} {}", self.parameter, self.problem)
     }
 }
 
-/// Reads a call.
+/// Parses a call.
 ///
 /// # Errors
-/// All that is wrong with it.
+/// All errors in it.
 pub(super) fn parse(
     body: Option<&str>,
     key: Option<&str>,
     settings: &CreateTapSettings,
     now: DateTime<Utc>,
-) -> Result<Parameters, Vec<Wrong>> {
-    let mut wrong = Vec::new();
-    let mut note = |parameter, what: &str| wrong.push(Wrong { parameter, what: what.to_owned() });
+) -> Result<Parameters, Vec<ParameterError>> {
+    let mut errors = Vec::new();
+    let mut note =
+        |parameter, problem: &str| errors.push(ParameterError { parameter, problem: problem.to_owned() });
     let key = key.map(str::trim).filter(|key| !key.is_empty());
     let mut call = Parameters { key: key.map(str::to_owned), ..Parameters::default() };
     if key.is_some_and(|key| key.len() > MAX_KEY || !key.bytes().all(|b| b.is_ascii_graphic())) {
@@ -86,13 +87,13 @@ pub(super) fn parse(
         Some(Ok(Fields(fields))) => fields,
         Some(Err(_)) => {
             note("body", "is not a JSON object");
-            return Err(wrong);
+            return Err(errors);
         }
         None => {
             let what = "is empty; send {\"UserName\": \"…\"} with a Content-Length (the Functions host drops \
                         bodies that are sent in chunks)";
             note("body", what);
-            return Err(wrong);
+            return Err(errors);
         }
     };
     let mut seen = Vec::new();
@@ -106,26 +107,24 @@ pub(super) fn parse(
             continue;
         }
         seen.push(parameter);
-        // What a form left blank was not given.
+        // A blank value counts as not given: forms and flows send empty fields.
         if value.is_null() || value.as_str().is_some_and(|text| text.trim().is_empty()) {
             continue;
         }
         if !settings.open.contains(&parameter) {
-            note(
-                parameter.name(),
-                "is not open to callers: the setting CREATE_TAP_OPEN_PARAMETERS does not list it",
-            );
+            note(parameter.name(), "is not open to callers: CREATE_TAP_OPEN_PARAMETERS does not list it");
         } else if let Err(what) = call.take(parameter, value, now) {
             note(parameter.name(), &what);
         }
     }
-    if call.user_name.is_empty() && !wrong.iter().any(|wrong| wrong.parameter == Parameter::UserName.name()) {
-        wrong.push(Wrong {
+    if call.user_name.is_empty() && !errors.iter().any(|error| error.parameter == Parameter::UserName.name())
+    {
+        errors.push(ParameterError {
             parameter: Parameter::UserName.name(),
-            what: "is missing: the user principal name or object id".to_owned(),
+            problem: "is missing: the user principal name or object id".to_owned(),
         });
     }
-    if wrong.is_empty() { Ok(call) } else { Err(wrong) }
+    if errors.is_empty() { Ok(call) } else { Err(errors) }
 }
 
 impl Parameters {
@@ -133,14 +132,14 @@ impl Parameters {
         match parameter {
             Parameter::UserName => self.user_name = user_name(value)?,
             Parameter::LifetimeInMinutes => self.lifetime_minutes = Some(lifetime(value)?),
-            Parameter::OneTimeUseOnly => self.one_time = Some(yes_or_no(value)?),
-            Parameter::NotifyUser => self.notify_user = Some(yes_or_no(value)?),
+            Parameter::OneTimeUseOnly => self.one_time = Some(boolean(value)?),
+            Parameter::NotifyUser => self.notify_user = Some(boolean(value)?),
             Parameter::EmailFrom => self.email_from = Some(address(value)?),
             Parameter::ServiceDeskDisplayName => self.service_desk.name = Some(text(value)?),
             Parameter::ServiceDeskEmail => self.service_desk.email = Some(address(value)?.to_string()),
             Parameter::ServiceDeskPhone => self.service_desk.phone = Some(text(value)?),
-            Parameter::ServiceDeskPortalUrl => self.service_desk.portal_url = Some(web_page(value)?),
-            Parameter::ServiceDeskTicketUrl => self.ticket_url = Some(web_page(value)?),
+            Parameter::ServiceDeskPortalUrl => self.service_desk.portal_url = Some(https_url(value)?),
+            Parameter::ServiceDeskTicketUrl => self.ticket_url = Some(https_url(value)?),
             Parameter::CallerName => self.caller_name = Some(text(value)?),
             Parameter::StartDateTime => self.start = Some(start(value, now, self.key.is_some())?),
             Parameter::Reason => self.reason = Some(text(value)?),
@@ -149,7 +148,7 @@ impl Parameters {
         Ok(())
     }
 
-    /// The request for `user`, with a default for all that was not asked for.
+    /// The request for `user`, with defaults for missing parameters.
     pub(super) fn request(
         &self,
         user: Uuid,
@@ -167,7 +166,7 @@ impl Parameters {
         }
     }
 
-    /// What tells a repetition from another call: neither the order of the parameters, nor how they were written.
+    /// Identifies a repeated call. The order and the spelling of the parameters do not matter.
     fn fingerprint(&self, user: Uuid) -> Option<Fingerprint> {
         let body = json!([
             user,
@@ -185,7 +184,7 @@ impl Parameters {
         Some(Fingerprint { key: sha256(self.key.as_ref()?), body: sha256(&body.to_string()) })
     }
 
-    /// What the caller should know of their own parameters.
+    /// Warnings about the parameters.
     pub(super) fn warnings(&self, now: DateTime<Utc>) -> Vec<String> {
         let mut warnings: Vec<String> = self
             .unknown
@@ -197,44 +196,44 @@ impl Parameters {
             warnings.push(format!("{more} more parameters are unknown and were ignored"));
         }
         if self.start.is_some_and(|start| start < now) {
-            warnings.push("StartDateTime is just over: the pass works from now".to_owned());
+            warnings.push("StartDateTime is a few minutes past: the pass works from now".to_owned());
         }
         warnings
     }
 }
 
-fn choice<T>(asked: Option<T>, default: T) -> Choice<T> {
-    asked.map_or(Choice::Default(default), Choice::Explicit)
+fn choice<T>(given: Option<T>, default: T) -> Choice<T> {
+    given.map_or(Choice::Default(default), Choice::Explicit)
 }
 
-/// One line that a person can read, and that is what it looks like.
+/// One line of visible text.
 fn text(value: &Value) -> Result<String, String> {
     let text = value.as_str().ok_or("is not a text")?.trim();
     if text.chars().count() > MAX_TEXT {
         return Err(format!("is longer than {MAX_TEXT} characters"));
     }
-    if text.chars().any(is_unseen) {
-        return Err("has control characters in it".to_owned());
+    if text.chars().any(is_invisible) {
+        return Err("contains control characters".to_owned());
     }
     Ok(text.to_owned())
 }
 
-/// Control characters, line and paragraph separators, and what turns the direction of reading around.
-fn is_unseen(c: char) -> bool {
+/// Control characters, line and paragraph separators, zero-width characters and changes of the text direction.
+fn is_invisible(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
 }
 
 fn user_name(value: &Value) -> Result<String, String> {
     let name = text(value)?;
-    // Anything else could be a path to somewhere else.
+    // Anything else could be another path in Graph's URL.
     if name.contains('@') || name.parse::<Uuid>().is_ok() {
         return Ok(name);
     }
     Err("is neither a user principal name nor an object id".to_owned())
 }
 
-/// Also as a text: Power Automate and PowerShell send numbers so.
+/// Accepts a number in a text: Power Automate and PowerShell send numbers that way.
 fn lifetime(value: &Value) -> Result<u32, String> {
     let whole = |number: f64| (number.fract() == 0.0 && number.abs() < 1e9).then_some(number as i64);
     let minutes = match value {
@@ -253,7 +252,7 @@ fn lifetime(value: &Value) -> Result<u32, String> {
         })
 }
 
-fn yes_or_no(value: &Value) -> Result<bool, String> {
+fn boolean(value: &Value) -> Result<bool, String> {
     match value {
         Value::Bool(yes) => Ok(*yes),
         Value::String(text) => text.trim().to_ascii_lowercase().parse().map_err(|_| ()),
@@ -266,12 +265,12 @@ fn address(value: &Value) -> Result<Address, String> {
     Address::parse(&text(value)?).map_err(|_| "is not a mail address".to_owned())
 }
 
-fn web_page(value: &Value) -> Result<String, String> {
+fn https_url(value: &Value) -> Result<String, String> {
     let page = text(value)?;
     if is_https_url(&page) { Ok(page) } else { Err("is not an https:// address".to_owned()) }
 }
 
-fn start(value: &Value, now: DateTime<Utc>, may_be_a_repetition: bool) -> Result<DateTime<Utc>, String> {
+fn start(value: &Value, now: DateTime<Utc>, may_be_repeated: bool) -> Result<DateTime<Utc>, String> {
     let text = text(value)?;
     let Ok(start) = DateTime::parse_from_rfc3339(&text) else {
         let is_local = ["%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M"]
@@ -280,23 +279,23 @@ fn start(value: &Value, now: DateTime<Utc>, may_be_a_repetition: bool) -> Result
         return Err(if is_local {
             "has no offset: add Z for UTC, or one like +01:00".to_owned()
         } else {
-            "is not a moment like 2026-11-30T07:00:00+01:00".to_owned()
+            "is not a time like 2026-11-30T07:00:00+01:00".to_owned()
         });
     };
-    // Whole seconds: Graph is told no others, and a leap second is none that it knows.
+    // Graph gets whole seconds and no leap seconds.
     let start = start.to_utc().with_nanosecond(0).unwrap_or(start.to_utc());
-    // A call that is made again asks for what was in time then.
-    let just_over = if may_be_a_repetition { JUST_OVER + IDEMPOTENCY_WINDOW } else { JUST_OVER };
-    if start < now - just_over {
+    // A repeated call has the start of the first one.
+    let tolerance = if may_be_repeated { START_TOLERANCE + IDEMPOTENCY_WINDOW } else { START_TOLERANCE };
+    if start < now - tolerance {
         Err("is in the past".to_owned())
-    } else if start > now + AHEAD {
-        Err(format!("is more than {} days ahead", AHEAD.num_days()))
+    } else if start > now + START_MAX {
+        Err(format!("is more than {} days ahead", START_MAX.num_days()))
     } else {
         Ok(start)
     }
 }
 
-/// The fields of an object, none of them swallowed by another of the same name.
+/// The fields of an object. Repeated names are kept, so that they can be refused.
 struct Fields(Vec<(String, Value)>);
 
 impl<'de> Deserialize<'de> for Fields {

@@ -23,7 +23,7 @@ fn all_open() -> CreateTapSettings {
     settings(&Parameter::all().map(Parameter::name).collect::<Vec<_>>().join(","))
 }
 
-fn parse_open(body: &Value) -> Result<Parameters, Vec<Wrong>> {
+fn parse_open(body: &Value) -> Result<Parameters, Vec<ParameterError>> {
     parse(Some(&body.to_string()), None, &all_open(), now())
 }
 
@@ -34,7 +34,7 @@ fn wrong(parameter: Parameter, value: Value) -> Option<String> {
     let mut wrong = parse_open(&body).err()?;
     assert_eq!(wrong.len(), 1, "{wrong:?}");
     assert_eq!(wrong[0].parameter, parameter.name());
-    Some(wrong.remove(0).what)
+    Some(wrong.remove(0).problem)
 }
 
 #[test]
@@ -56,13 +56,13 @@ fn a_parameter_takes_what_the_table_says_and_nothing_else() {
         }
         for nothing in [json!(null), json!(""), json!("  ")] {
             let words = wrong(parameter, nothing);
-            assert_eq!(words.is_some(), parameter == Parameter::UserName, "what is blank was not given");
+            assert_eq!(words.is_some(), parameter == Parameter::UserName, "a blank value counts as not given");
         }
     }
 }
 
 #[test]
-fn values_out_of_range_are_refused_in_words() {
+fn values_out_of_range_are_refused_with_a_reason() {
     let long = "x".repeat(201);
     for (parameter, value, words) in [
         (Parameter::UserName, json!("emma"), "neither a user principal name nor an object id"),
@@ -88,7 +88,7 @@ fn values_out_of_range_are_refused_in_words() {
         (Parameter::Reason, json!("lost \u{202e}enohp"), "control characters"),
         (Parameter::Reason, json!("two\u{2028}lines"), "control characters"),
         (Parameter::StartDateTime, json!("2026-11-22T08:00:00"), "has no offset"),
-        (Parameter::StartDateTime, json!("tomorrow"), "not a moment"),
+        (Parameter::StartDateTime, json!("tomorrow"), "not a time"),
         (Parameter::StartDateTime, json!("2026-11-22T04:54:59Z"), "in the past"),
         (Parameter::StartDateTime, json!("2026-12-22T05:00:01Z"), "more than 30 days ahead"),
         (Parameter::Deliver, json!("sms"), "neither response nor mail"),
@@ -115,7 +115,7 @@ fn all_problems_come_at_once() {
                    "Reason": "a", "Reason": "b"}"#;
     let wrong =
         parse(Some(body), Some("two words"), &settings("LifetimeInMinutes, Reason"), now()).unwrap_err();
-    let words: Vec<String> = wrong.iter().map(Wrong::to_string).collect();
+    let words: Vec<String> = wrong.iter().map(ParameterError::to_string).collect();
     let all = words.join("; ");
     assert_eq!(wrong.len(), 6, "{all}");
     for part in [
@@ -123,7 +123,7 @@ fn all_problems_come_at_once() {
         "LifetimeInMinutes is not",
         "UserName is not a text",
         "UserName is given twice",
-        "EmailFrom is not open to callers: the setting CREATE_TAP_OPEN_PARAMETERS",
+        "EmailFrom is not open to callers: CREATE_TAP_OPEN_PARAMETERS",
         "Reason is given twice",
     ] {
         assert!(all.contains(part), "{part}: {all}");
@@ -185,7 +185,7 @@ proptest! {
         prop_assert!(call.user_name.contains('@') || call.user_name.parse::<Uuid>().is_ok());
         prop_assert!(call.lifetime_minutes.is_none_or(|minutes| (10..=43_200).contains(&minutes)));
         let request = call.request(Uuid::nil(), &all_open(), now(), Instant::now());
-        prop_assert!(request.opens_at.is_none_or(|at| at > now() && at <= now() + AHEAD));
+        prop_assert!(request.opens_at.is_none_or(|at| at > now() && at <= now() + START_MAX));
         let desk = &call.service_desk;
         let links = [&desk.portal_url, &call.ticket_url];
         prop_assert!(links.into_iter().flatten().all(|url| url.starts_with("https://")));
