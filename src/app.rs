@@ -1,4 +1,4 @@
-//! Everything that the functions share, built once.
+//! The application: what the functions share.
 
 use std::sync::Arc;
 
@@ -15,22 +15,22 @@ use crate::{
     settings::Settings,
 };
 
-/// Everything that the functions share. `main` and every test build the same.
+/// What the functions share, built once per process. `main` and the tests build the same.
 #[derive(Debug)]
 pub struct App {
-    /// What the domain runs on.
+    /// The services of the domain.
     pub services: Services,
-    /// The queue of jobs and its poison queue; `None` where their address is not known.
+    /// The queue of jobs and its poison queue. `None` if `AzureWebJobsStorage` does not say where they are.
     pub queues: Option<Queues>,
-    /// How often each caller of CreateTap called this instance.
+    /// The calls of CreateTap on this instance.
     pub rate_limiter: RateLimiter,
 }
 
 impl App {
-    /// Puts the parts together.
+    /// Builds the app, without queues.
     ///
     /// # Errors
-    /// When there are no mails in the language that is set.
+    /// When LANGUAGE has no mail templates.
     pub fn new(
         settings: Settings,
         transport: Arc<dyn HttpClient>,
@@ -48,7 +48,7 @@ impl App {
         Ok(Self { services, queues: None, rate_limiter: RateLimiter::default() })
     }
 
-    /// The same, with queues.
+    /// Adds the queues.
     #[must_use]
     pub fn with_queues(self, queues: Queues) -> Self {
         Self { queues: Some(queues), ..self }

@@ -4,17 +4,18 @@
 //! In the order to read it:
 //!
 //! 1. [`pass`]: the domain. Who gets a pass, when it works, and [`pass::issue`], the one flow that makes and
-//!    delivers it.
+//!    delivers it. It runs on [`pass::Services`].
 //! 2. [`functions`]: the three ways into that flow: a daily sweep, a queue, an HTTP call.
-//! 3. [`graph`], [`ledger`], [`mail`], [`queue`]: what the flow stands on. Microsoft Graph; one small record per user;
-//!    the mails; what the host gave up.
-//! 4. [`settings`], [`app`], [`startup`]: what an admin sets, and how it becomes a running App.
-//! 5. [`host`]: the wire contract of the Azure Functions host, and nothing else.
-//! 6. [`cli`]: the command line; [`jobs`], a command for what was given up.
+//! 3. [`graph`], [`ledger`], [`mail`], [`queue`]: the client for Microsoft Graph, one record per user, the mails, the
+//!    queue of jobs and its poison queue.
+//! 4. [`settings`], [`app`], [`startup`]: the settings, and the [`app::App`] that they become.
+//! 5. [`host`]: the wire contract of the Azure Functions host. No other module knows it.
+//! 6. [`cli`]: the command line.
+//! 7. [`budget`]: every time-out, and the proof that their sums stay below the limits of the platform.
 //!
-//! Small words used everywhere: [`code::Code`] is the secret of a pass, [`address::Address`] a checked mail
-//! address, [`clock::Clock`] the time, [`zone::zone_for`] a joiner's time zone, [`hash::sha256`] a text's fingerprint,
-//! [`rate_limiter::RateLimiter`] how often somebody may call.
+//! Below them: [`telemetry`] (the log), [`azure`] (connection strings and signatures of storage accounts), [`zone`] (time
+//! zones), [`rate_limiter`], [`templates`], [`code`] (the secret of a pass), [`address`] (a checked mail address),
+//! [`clock`], [`environment`], [`errors`], [`hash`]. `tests/it/layers.rs` checks that no module uses one above it.
 
 pub mod address;
 pub mod app;

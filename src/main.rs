@@ -1,4 +1,4 @@
-//! The binary; see the library for everything else.
+//! The binary. Everything else is in the library.
 
 use std::process::ExitCode;
 

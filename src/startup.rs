@@ -1,4 +1,4 @@
-//! From settings to an [`App`] that talks to the tenant they name.
+//! Builds the [`App`] from the settings.
 
 use std::{error::Error, sync::Arc};
 
@@ -22,10 +22,10 @@ use crate::{
     settings::{IdentitySettings, SettingProblem, Settings, SettingsError},
 };
 
-/// Builds the App on the tenant, the ledger and the queues that `settings` name.
+/// Builds the App for the tenant, the ledger and the queues in `settings`.
 ///
 /// # Errors
-/// What keeps it from working, as a report on the settings behind it.
+/// A report on the settings that are not usable.
 pub fn build_app(settings: Settings) -> Result<Arc<App>, SettingsError> {
     let IdentitySettings { client_id, managed } = settings.identity;
     let http: Arc<dyn HttpClient> = Arc::new(http_client(|client| client)?);
@@ -35,35 +35,35 @@ pub fn build_app(settings: Settings) -> Result<Arc<App>, SettingsError> {
     app(settings, http, credential, ledger, queues, Clock::system())
 }
 
-/// A client for plain http to this machine.
+/// An HTTP client for services on this machine.
 ///
 /// # Errors
-/// As a report, when the client cannot be built.
+/// When the client cannot be built.
 pub fn loopback_client() -> Result<reqwest::Client, SettingsError> {
-    http_client(to_this_machine)
+    http_client(for_loopback)
 }
 
-/// For plain http to this machine: no proxy has a part in it, and there need not be a certificate here.
-fn to_this_machine(client: ClientBuilder) -> ClientBuilder {
+/// Plain http to this machine needs neither a proxy nor certificates.
+fn for_loopback(client: ClientBuilder) -> ClientBuilder {
     client.no_proxy().tls_certs_only([])
 }
 
 fn http_client(adapt: impl FnOnce(ClientBuilder) -> ClientBuilder) -> Result<reqwest::Client, SettingsError> {
-    // Fails where it was done before in this process, which is as good.
+    // Fails if the process has a default provider already.
     drop(rustls::crypto::ring::default_provider().install_default());
     let client = reqwest::Client::builder()
         .connect_timeout(budget::CONNECT)
         .redirect(reqwest::redirect::Policy::none());
     adapt(client).build().map_err(|error| {
         let cause = error.source().map_or_else(|| error.to_string(), ToString::to_string);
-        report("SSL_CERT_FILE", format!("does not help, and without certificates there is no TLS: {cause}"))
+        report("SSL_CERT_FILE", format!("leads to no certificates, and TLS needs them: {cause}"))
     })
 }
 
-/// Puts the App together from parts that exist.
+/// Builds the App from its parts.
 ///
 /// # Errors
-/// When there are no mails in the language that is set.
+/// When LANGUAGE has no mail templates.
 pub fn app(
     settings: Settings,
     transport: Arc<dyn HttpClient>,
@@ -80,7 +80,7 @@ pub fn app(
     }))
 }
 
-/// The credential of the managed identity, or the one of `az login` where there is none.
+/// The managed identity's credential, or that of `az login` without a managed identity.
 ///
 /// # Errors
 /// When the identity cannot be used.
@@ -104,26 +104,26 @@ pub fn credential(
     } else {
         tracing::info!(
             event = "credential.chosen",
-            "There is no managed identity here; the identity of `az login` is used"
+            "There is no managed identity; the identity of `az login` is used"
         );
         Ok(DeveloperToolsCredential::new(None).map_err(failed)?)
     }
 }
 
-/// Plain http goes to this machine only, see `settings`.
+/// `settings` allows plain http for this machine only.
 fn storage_client(url: &Url) -> Result<Arc<dyn HttpClient>, SettingsError> {
     let is_local = url.scheme() == "http";
     let http = http_client(|client| {
         let client = client.timeout(budget::STORAGE_TRY).no_gzip();
-        if is_local { to_this_machine(client) } else { client }
+        if is_local { for_loopback(client) } else { client }
     })?;
     Ok(Arc::new(http))
 }
 
-/// The app's queues, where the host keeps them. Without a managed identity the one of `az login` signs in.
+/// The queues in the host's storage account.
 ///
 /// # Errors
-/// When the service cannot be used.
+/// When no client for the service can be built.
 pub fn queues(service: &QueueService, managed_identity: bool) -> Result<Queues, SettingsError> {
     let http = storage_client(&service.url)?;
     let credential = match service.access {
@@ -137,7 +137,7 @@ pub fn queues(service: &QueueService, managed_identity: bool) -> Result<Queues, 
 /// The ledger in blob storage. A URL with a SAS needs no credential.
 ///
 /// # Errors
-/// When the URL cannot be used, or has neither a SAS nor a credential.
+/// When the URL is not usable, or there is neither a SAS nor a credential.
 pub fn ledger(
     url: &Url,
     credential: Option<Arc<dyn TokenCredential>>,
@@ -152,6 +152,6 @@ pub fn ledger(
     Ok(Arc::new(ledger))
 }
 
-fn report(name: &'static str, what: String) -> SettingsError {
-    SettingsError(vec![SettingProblem { name, detail: what, example: "" }])
+fn report(name: &'static str, detail: String) -> SettingsError {
+    SettingsError(vec![SettingProblem { name, detail, example: "" }])
 }

@@ -9,7 +9,7 @@ use clap::{Parser, Subcommand};
 
 use crate::{environment::Environment, startup, telemetry};
 
-/// First-day passes for Microsoft Entra ID.
+/// Temporary Access Passes for new joiners in Microsoft Entra ID.
 #[derive(Debug, Parser)]
 #[command(version, about)]
 pub struct Cli {

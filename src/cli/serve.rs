@@ -14,12 +14,11 @@ use crate::{
     telemetry,
 };
 
-/// Serves until the host ends the process, with the App that `build` makes of the settings. `layer` may wrap the
-/// router. It returns only with an error: the host takes a handler that exits with 0 for one that still runs
-/// (azure-functions-host, `WorkerProcess.cs`).
+/// Serves until the host ends the process. `build` makes the App from the settings; `layer` may wrap the router. It
+/// never returns `Ok`: the host treats a handler that exits with 0 as running (azure-functions-host, `WorkerProcess.cs`).
 ///
 /// # Errors
-/// When the port is not set or cannot be listened on.
+/// When the port is missing or in use.
 pub fn run(
     env: &Environment,
     build: impl FnOnce(Settings) -> Result<Arc<App>, SettingsError>,
@@ -49,21 +48,21 @@ pub fn run(
     })
 }
 
-/// What answers invocations: with settings that are not valid, the report on them. The process keeps running, because
-/// the host would restart it three times and then stop without a reason.
+/// The handler of invocations. If the settings are not valid, it answers with the report on them: the host would
+/// restart a process that ends three times, and then stop without a reason.
 fn handler(env: &Environment, build: impl FnOnce(Settings) -> Result<Arc<App>, SettingsError>) -> Handler {
     for name in Settings::unknown_names(env) {
         tracing::warn!(
             event = "setting.ignored",
             name,
-            "The name resembles a setting of firstpass, and is not one; it has no effect"
+            "The setting has no effect: firstpass has none of that name, but a similar one"
         );
     }
     if let Err(report) = QueueService::read(env) {
         tracing::warn!(
             event = "queues.not_located",
             %report,
-            "AzureWebJobsStorage cannot be understood; the poison queue is not read, and all else works"
+            "AzureWebJobsStorage has an unknown form; everything works except reading the poison queue"
         );
     }
     Settings::read(env).and_then(build).inspect_err(|report| {

@@ -56,7 +56,11 @@ fn a_parameter_takes_what_the_table_says_and_nothing_else() {
         }
         for nothing in [json!(null), json!(""), json!("  ")] {
             let words = wrong(parameter, nothing);
-            assert_eq!(words.is_some(), parameter == Parameter::UserName, "a blank value counts as not given");
+            assert_eq!(
+                words.is_some(),
+                parameter == Parameter::UserName,
+                "a blank value counts as not given"
+            );
         }
     }
 }

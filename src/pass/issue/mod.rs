@@ -11,17 +11,17 @@
 //!
 //! Another order of these steps loses a joiner or leaks a pass; `docs/ARCHITECTURE.md` says which.
 
+mod without_pass;
+
 use std::{ops::ControlFlow, time::Duration};
 
 use tokio::time::{Instant, timeout};
 
 use super::{
-    alert,
     decide::{Decision, Facts, Plan, decide},
-    job::{Job, Reason},
+    job::Job,
     lease::HeldLease,
-    outcome::{Block, DeliveredPass, Failure, Outcome, Revoke, Skip, Step},
-    ownership::{delivered, pass_record},
+    outcome::{Block, DeliveredPass, Failure, Outcome, Step},
     recipients::Recipients,
     replication,
     request::{NotIssued, PassRequest, PolicyViolation},
@@ -32,18 +32,18 @@ use crate::{
     budget,
     code::Code,
     graph::{GraphError, GraphErrorKind, OutgoingMail, Pass, SnapshotError, TenantSnapshot, User},
-    ledger::{ETag, Purpose, Record, State},
+    ledger::{ETag, Record},
     mail::{Draft, JoinerMail, PassTimes},
 };
 
-/// How often the same mail is sent when its answers leave open whether it was sent. A second copy of a working code is
-/// better than a code that was deleted.
+/// The sends of one mail while the answers leave open whether it was sent. Two copies of a working code are better than
+/// one copy of a deleted code.
 const MAX_SENDS: u32 = 3;
 
-/// How long the two steps that wait for the tenant may take.
+/// The time-outs of the two steps that wait for the tenant.
 #[derive(Clone, Copy)]
 struct StepBudget {
-    /// Reading the tenant.
+    /// Of reading the tenant.
     snapshot: Duration,
     /// From the lease to the last change and the last mail.
     work: Duration,
@@ -52,12 +52,12 @@ struct StepBudget {
 const JOB: StepBudget = StepBudget { snapshot: budget::SNAPSHOT, work: budget::WORK };
 const CALL: StepBudget = StepBudget { snapshot: budget::CALL_SNAPSHOT, work: budget::CALL_WORK };
 
-/// How a job ended, and for whom.
+/// The result of a job.
 #[derive(Debug)]
 pub struct JobResult {
-    /// What became of it.
+    /// The outcome.
     pub outcome: Outcome,
-    /// The sign-in name, or the object id where the account could not be read.
+    /// The user's sign-in name, or the object id if the account was not read.
     pub who: String,
 }
 
@@ -93,31 +93,31 @@ pub struct Issued {
     pub user: User,
     /// The pass.
     pub pass: Pass,
-    /// When it works, as planned.
+    /// Its planned window.
     pub window: Window,
-    /// Where its code went.
+    /// The recipient of its code.
     pub delivery: Delivery,
-    /// Whether the pass that was listed before still worked, or would have; `None` where none was listed.
+    /// Whether the pass that it replaced was still usable; `None` if there was none.
     pub replaced: Option<bool>,
     /// The defaults that the policy clamped.
     pub clamped: Vec<PolicyViolation>,
-    /// The caller waits: no request goes on after this.
+    /// The deadline of the call: no request continues after it.
     pub deadline: Instant,
 }
 
-/// Where a code went.
+/// The recipient of a code.
 #[derive(Debug)]
 pub enum Delivery {
-    /// Into the answer to the caller.
+    /// The caller, in the answer.
     ToCaller(Code),
-    /// By the joiner's mail, to these addresses, masked.
+    /// The masked addresses of the mail.
     ByMail(Vec<String>),
 }
 
 /// Runs the flow for a caller. `who` becomes the sign-in name as soon as it is known.
 ///
 /// # Errors
-/// Why there is no pass.
+/// The reason why no pass was made.
 pub async fn issue_to_caller(
     services: &Services,
     job: &Job,
@@ -156,7 +156,7 @@ fn continued<T>(flow: ControlFlow<Outcome, T>) -> Result<T, NotIssued> {
     }
 }
 
-/// What the flow reads: the tenant, then the record.
+/// The inputs of the flow: the tenant, then the record.
 struct Inputs {
     snapshot: Result<TenantSnapshot, SnapshotError>,
     record: Option<Record>,
@@ -191,7 +191,7 @@ struct Handover {
     deadline: Instant,
 }
 
-/// One run of the flow: the job, and everything that was read for it.
+/// One run of the flow: the job and its inputs.
 struct JobContext<'a> {
     services: &'a Services,
     job: &'a Job,
@@ -220,7 +220,7 @@ impl<'a> JobContext<'a> {
             Ok(snapshot) => snapshot,
             Err(SnapshotError::Graph(error)) => return Err(error.into()),
             Err(SnapshotError::Missing) => {
-                return missing(services, job, record, etag).await.map(ControlFlow::Break);
+                return without_pass::missing(services, job, record, etag).await.map(ControlFlow::Break);
             }
         };
         let recipients =
@@ -244,7 +244,7 @@ impl<'a> JobContext<'a> {
         }
     }
 
-    /// Step 3. Every decision except to issue is carried out here and ends the job.
+    /// Step 3. Every decision except to issue ends the job (`without_pass.rs`).
     async fn plan(&self) -> Step<Plan> {
         Ok(ControlFlow::Break(match decide(&self.facts()) {
             Decision::Issue(plan) => return Ok(ControlFlow::Continue(plan)),
@@ -281,7 +281,7 @@ impl<'a> JobContext<'a> {
         Ok(ControlFlow::Continue(Handover { pass, to, deadline }))
     }
 
-    /// Steps 5 to 8 where the code goes into an answer.
+    /// Steps 5 to 8 for a code in an answer.
     async fn hand_to_caller(&self, plan: &Plan) -> Step<(Pass, Delivery, Instant)> {
         let (mut lease, pass, code) = match self.lease(plan).await?.make_pass(plan).await? {
             ControlFlow::Continue(made) => made,
@@ -344,104 +344,10 @@ impl<'a> JobContext<'a> {
         }
         Ok(())
     }
-
-    async fn skip(&self, skip: Skip) -> Result<Outcome, Failure> {
-        // The joiner is served: an alert about the same cause is news again.
-        if skip == Skip::AlreadyServed
-            && let Some(record) = self.record.clone().filter(|r| r.cause.is_some())
-        {
-            self.write(Record { cause: None, ..record }).await?;
-        }
-        Ok(Outcome::Skipped(skip))
-    }
-
-    async fn block(&self, block: Block) -> Result<Outcome, Failure> {
-        let cause = block.cause();
-        // An account that became privileged must not keep a pass that was not delivered: its code may be known to anybody.
-        if matches!(block, Block::Privileged(_))
-            && self.job.reason != Reason::Http
-            && let Some(pass) = self.facts().listed_undelivered()
-        {
-            self.services.graph.delete_pass(self.job.user_id, &pass.id).await?;
-        }
-        let outcome = Outcome::Blocked(block);
-        let alerted = self.record.as_ref().and_then(|r| r.cause.as_deref());
-        // A caller has the answer, and one alert is enough.
-        if self.job.reason == Reason::Http || alerted == Some(cause) {
-            return Ok(outcome);
-        }
-        self.alert(&outcome).await;
-        let purpose = if self.job.reason == Reason::GroupAdd { Purpose::OnDemand } else { Purpose::Joiner };
-        let new = || Record::new(State::Blocked, purpose, self.services.clock.now());
-        let mut record = self.record.clone().unwrap_or_else(new);
-        // A delivered pass still exists, and a later sweep must be able to revoke it.
-        if record.state != State::Delivered {
-            record.state = State::Blocked;
-        }
-        record.pass = self.facts().listed_of_ours().map(pass_record).or(record.pass);
-        record.cause = Some(cause.to_owned());
-        self.write(record).await?;
-        Ok(outcome)
-    }
-
-    async fn revoke(&self, pass_id: &str, why: Revoke) -> Result<Outcome, Failure> {
-        self.services.graph.delete_pass(self.job.user_id, pass_id).await?;
-        let outcome = Outcome::Revoked(why);
-        self.alert(&outcome).await;
-        if let Some(mut record) = self.record.clone() {
-            record.record_revocation(pass_id);
-            self.write(record).await?;
-        }
-        Ok(outcome)
-    }
-
-    async fn record_used(&self, pass: &Pass) -> Result<Outcome, Failure> {
-        if let Some(mut record) = self.record.clone() {
-            let delivered = delivered(&record, pass, self.services.clock.now());
-            record.record_delivery(delivered, self.snapshot.user.is_enabled());
-            self.write(record).await?;
-        }
-        Ok(Outcome::Skipped(Skip::WasUsed))
-    }
-
-    async fn alert(&self, outcome: &Outcome) {
-        alert::send_outcome(self.services, self.job, &self.snapshot.user.user_principal_name, outcome).await;
-    }
-
-    async fn write(&self, record: Record) -> Result<(), Failure> {
-        write(self.services, self.job, record, self.etag.as_ref()).await
-    }
 }
 
-/// A mail that was not sent, or whose answers leave that open.
+/// A mail that was not, or maybe not, sent.
 struct Unsent {
     maybe_sent: bool,
     error: GraphError,
-}
-
-async fn write(
-    services: &Services,
-    job: &Job,
-    mut record: Record,
-    etag: Option<&ETag>,
-) -> Result<(), Failure> {
-    record.updated_at = services.clock.now();
-    services.ledger.write(job.user_id, &record, etag).await?;
-    Ok(())
-}
-
-/// An account that does not exist: deleted, if a record asked for a recheck; not replicated yet, otherwise.
-async fn missing(
-    services: &Services,
-    job: &Job,
-    record: Option<Record>,
-    etag: Option<ETag>,
-) -> Result<Outcome, Failure> {
-    let record = record.filter(|_| job.reason == Reason::Recheck).ok_or(Failure::Missing)?;
-    let outcome = Outcome::Revoked(Revoke::Deleted);
-    alert::send_outcome(services, job, &job.user_id.to_string(), &outcome).await;
-    let cause = Some(Revoke::Deleted.cause().to_owned());
-    let record = Record { state: State::Revoked, cause, delivered: None, ..record };
-    write(services, job, record, etag.as_ref()).await?;
-    Ok(outcome)
 }

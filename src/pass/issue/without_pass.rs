@@ -1,0 +1,107 @@
+//! The decisions that end a job without a new pass, and what each changes.
+
+use super::JobContext;
+use crate::{
+    graph::Pass,
+    ledger::{ETag, Purpose, Record, State},
+    pass::{
+        Block, Failure, Job, Outcome, Reason, Revoke, Services, Skip, alert,
+        ownership::{delivered, pass_record},
+    },
+};
+
+impl JobContext<'_> {
+    pub(super) async fn skip(&self, skip: Skip) -> Result<Outcome, Failure> {
+        // The joiner is served: the same cause is worth an alert again.
+        if skip == Skip::AlreadyServed
+            && let Some(record) = self.record.clone().filter(|r| r.cause.is_some())
+        {
+            self.write(Record { cause: None, ..record }).await?;
+        }
+        Ok(Outcome::Skipped(skip))
+    }
+
+    pub(super) async fn block(&self, block: Block) -> Result<Outcome, Failure> {
+        let cause = block.cause();
+        // An account that became privileged must not keep a pass that was not delivered: its code may be known to others.
+        if matches!(block, Block::Privileged(_))
+            && self.job.reason != Reason::Http
+            && let Some(pass) = self.facts().listed_undelivered()
+        {
+            self.services.graph.delete_pass(self.job.user_id, &pass.id).await?;
+        }
+        let outcome = Outcome::Blocked(block);
+        let alerted = self.record.as_ref().and_then(|r| r.cause.as_deref());
+        // A caller has the answer, and one alert is enough.
+        if self.job.reason == Reason::Http || alerted == Some(cause) {
+            return Ok(outcome);
+        }
+        self.alert(&outcome).await;
+        let purpose = if self.job.reason == Reason::GroupAdd { Purpose::OnDemand } else { Purpose::Joiner };
+        let new = || Record::new(State::Blocked, purpose, self.services.clock.now());
+        let mut record = self.record.clone().unwrap_or_else(new);
+        // A delivered pass still exists, and a later sweep must be able to revoke it.
+        if record.state != State::Delivered {
+            record.state = State::Blocked;
+        }
+        record.pass = self.facts().listed_of_ours().map(pass_record).or(record.pass);
+        record.cause = Some(cause.to_owned());
+        self.write(record).await?;
+        Ok(outcome)
+    }
+
+    pub(super) async fn revoke(&self, pass_id: &str, why: Revoke) -> Result<Outcome, Failure> {
+        self.services.graph.delete_pass(self.job.user_id, pass_id).await?;
+        let outcome = Outcome::Revoked(why);
+        self.alert(&outcome).await;
+        if let Some(mut record) = self.record.clone() {
+            record.record_revocation(pass_id);
+            self.write(record).await?;
+        }
+        Ok(outcome)
+    }
+
+    pub(super) async fn record_used(&self, pass: &Pass) -> Result<Outcome, Failure> {
+        if let Some(mut record) = self.record.clone() {
+            let delivered = delivered(&record, pass, self.services.clock.now());
+            record.record_delivery(delivered, self.snapshot.user.is_enabled());
+            self.write(record).await?;
+        }
+        Ok(Outcome::Skipped(Skip::WasUsed))
+    }
+
+    async fn alert(&self, outcome: &Outcome) {
+        alert::send_outcome(self.services, self.job, &self.snapshot.user.user_principal_name, outcome).await;
+    }
+
+    async fn write(&self, record: Record) -> Result<(), Failure> {
+        write(self.services, self.job, record, self.etag.as_ref()).await
+    }
+}
+
+async fn write(
+    services: &Services,
+    job: &Job,
+    mut record: Record,
+    etag: Option<&ETag>,
+) -> Result<(), Failure> {
+    record.updated_at = services.clock.now();
+    services.ledger.write(job.user_id, &record, etag).await?;
+    Ok(())
+}
+
+/// An account that does not exist: deleted, if a record asked for a recheck; not replicated yet, otherwise.
+pub(super) async fn missing(
+    services: &Services,
+    job: &Job,
+    record: Option<Record>,
+    etag: Option<ETag>,
+) -> Result<Outcome, Failure> {
+    let record = record.filter(|_| job.reason == Reason::Recheck).ok_or(Failure::Missing)?;
+    let outcome = Outcome::Revoked(Revoke::Deleted);
+    alert::send_outcome(services, job, &job.user_id.to_string(), &outcome).await;
+    let cause = Some(Revoke::Deleted.cause().to_owned());
+    let record = Record { state: State::Revoked, cause, delivered: None, ..record };
+    write(services, job, record, etag.as_ref()).await?;
+    Ok(outcome)
+}
