@@ -154,9 +154,9 @@ async fn handle_notification(
         app.services.alert(&unreadable(delivery, &problems)).await;
     }
     let count = found.jobs.len() + named.len();
-    let nobody = (changed.is_some() && count == 0).then_some("the on-demand group has no new members");
+    let unchanged = (changed.is_some() && count == 0).then_some("the on-demand group has no new members");
     let queued_jobs = (count > 0).then(|| format!("queued {count} jobs"));
-    let words = nobody.into_iter().chain(ignored).map(str::to_owned).chain(problems);
+    let words = unchanged.into_iter().chain(ignored).map(str::to_owned).chain(problems);
     let explanation: Vec<String> = queued_jobs.into_iter().chain(words).collect();
     // Each name becomes a message of its own, and a job when that message is delivered.
     queued(named.into_keys().chain(found.to_messages()).collect(), explanation.join("; "))

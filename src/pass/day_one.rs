@@ -66,7 +66,7 @@ mod tests {
     }
 
     proptest! {
-        /// The sweep asks Graph for stamps; nobody whose day one is near may have one outside of what it asks for.
+        /// The sweep asks Graph for stamps; the stamp of every near day one must be in the range that it asks for.
         #[test]
         fn the_query_is_never_too_narrow(
             now in 1_700_000_000_i64..1_900_000_000, at_the_horizon in any::<bool>(), seconds in -250_000_i64..250_000,

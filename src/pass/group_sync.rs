@@ -2,7 +2,8 @@
 //! membership snapshot in the ledger.
 //!
 //! There is no transaction over the ledger and the queue. So the snapshot, written first, says whose jobs may be
-//! missing, and a last message behind the jobs says that they are queued. A crash between the two loses nobody.
+//! missing, and a last message behind the jobs says that they are queued. After a crash between the two, the next sync
+//! queues the missing jobs.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -78,7 +79,7 @@ const CONCURRENT_READS: usize = 8;
 /// again.
 ///
 /// # Errors
-/// When Graph or the ledger fails. Running again loses nobody.
+/// When Graph or the ledger fails. A second run queues what is missing.
 pub async fn sync_group(
     services: &Services,
     group: Uuid,

@@ -146,7 +146,7 @@ impl<'a> HeldLease<'a> {
         }
     }
 
-    /// Deletes a listed pass that is ours or does not work any more. A working pass that somebody else made stays.
+    /// Deletes a listed pass that is ours or does not work any more. A working pass of another issuer stays.
     async fn delete_replaceable(&self) -> Result<bool, GraphError> {
         let now = self.services.clock.now();
         let mut deleted = false;
@@ -170,13 +170,13 @@ impl<'a> HeldLease<'a> {
                 event = "pass.delete_failed",
                 %user,
                 error = &error as &dyn Error,
-                "A pass that nobody received could not be deleted; the next job replaces it"
+                "An undelivered pass could not be deleted; the next job replaces it"
             ),
             Err(_) => tracing::warn!(
                 event = "pass.delete_failed",
                 %user,
                 error = "no answer in time",
-                "A pass that nobody received could not be deleted; the next job replaces it"
+                "An undelivered pass could not be deleted; the next job replaces it"
             ),
         }
     }

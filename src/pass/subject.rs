@@ -26,10 +26,10 @@ impl Subject {
             Ok(ParsedMessage::Job(job)) => {
                 Self { users: vec![job.user_id], job: Some(job), ..Self::default() }
             }
-            Ok(ParsedMessage::Notification(news)) => Self {
+            Ok(ParsedMessage::Notification(notification)) => Self {
                 job: None,
-                users: news.added.into_keys().collect(),
-                names: news.named.into_keys().collect(),
+                users: notification.added.into_keys().collect(),
+                names: notification.named.into_keys().collect(),
             },
             Ok(ParsedMessage::SyncCompleted(_)) | Err(_) => Self::default(),
         }

@@ -13,7 +13,7 @@ use tracing_subscriber::fmt::{
 
 use crate::errors::chain;
 
-/// Splits "warn" in ERROR lines. It occurs in no URL, mail address or sign-in name, so nobody takes it for a part of
+/// Splits "warn" in ERROR lines. It occurs in no URL, mail address or sign-in name, so it is not read as a part of
 /// one; and who knows it can take it out again.
 pub(super) const BREAK: char = '·';
 

@@ -138,7 +138,7 @@ async fn notify(app: &App, call: &Parameters, issued: &Issued) -> Notification {
     notification
 }
 
-/// Sends the notice to the account's own mailbox, so that its owner learns of a pass that somebody else asked for.
+/// Sends the notice to the account's own mailbox, so that the owner learns of a pass requested by another person.
 async fn send_notice(app: &App, call: &Parameters, issued: &Issued) -> Result<String, String> {
     let (user, window) = (&issued.user, &issued.window);
     let own = user.mail.iter().chain([&user.user_principal_name]);

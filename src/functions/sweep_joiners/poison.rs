@@ -131,7 +131,7 @@ fn poison_alert(
         who.push(format!("{unseen} more messages"));
     }
     if who.is_empty() {
-        who.push("nobody waits".into());
+        who.push("no user: all were served since".into());
     }
     let (noun, are) = if poison.total == 1 { ("message", "is") } else { ("messages", "are") };
     let mut what_happened = format!(

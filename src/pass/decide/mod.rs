@@ -256,7 +256,7 @@ impl<'a> Facts<'a> {
             return Err(skip);
         }
         let day = day_one(self.snapshot.user.employee_hire_date.ok_or(Skip::NoHireDate)?, zone);
-        // The account was enabled when the joiner was told of this day one, and is disabled now: the start is cancelled.
+        // The account was enabled when this day one was mailed, and is disabled now: the start is cancelled.
         let announced =
             self.announcement().filter(|announced| announced.enabled && is_move(announced.day_one, day));
         if announced.is_some() && !self.snapshot.user.is_enabled() {

@@ -204,7 +204,7 @@ impl MessageParser {
     /// string in some of them and an object in others.
     fn member(&mut self, fields: &Map<String, Value>, event: &MembershipEvent) {
         if fields.get("@removed").is_some_and(|removed| !removed.is_null()) {
-            return self.ignore("it is about somebody who was removed");
+            return self.ignore("it is about a removed member");
         }
         match fields.get("id").and_then(Value::as_str).and_then(|id| id.parse().ok()) {
             Some(user) => self.add(user, event),

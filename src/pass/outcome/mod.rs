@@ -58,7 +58,7 @@ pub enum Skip {
     AlreadyServed,
     /// A pass on demand was delivered since the user was added to the group.
     ServedSince,
-    /// A pass that somebody else made works.
+    /// The user has a working pass of another issuer.
     HasWorkingPass,
     /// The pass was delivered and used, although the job that made it could not record it.
     WasUsed,
@@ -209,7 +209,7 @@ impl fmt::Display for Skip {
             Self::JustDelivered => f.write_str("a pass was delivered minutes ago"),
             Self::AlreadyServed => f.write_str("the pass for this day one was delivered"),
             Self::ServedSince => f.write_str("a pass was delivered since the user was added to the group"),
-            Self::HasWorkingPass => f.write_str("the user has a working pass that somebody else made"),
+            Self::HasWorkingPass => f.write_str("the user has a working pass of another issuer"),
             Self::WasUsed => f.write_str("the pass was delivered and used"),
             Self::NotInGroup => f.write_str("the user is not a member of the on-demand group"),
             Self::NothingOpen => f.write_str("the record has nothing to finish"),

@@ -166,7 +166,7 @@ fn advice(error: &GraphError, topic: &str) -> String {
     match (error.kind, error.status) {
         (GraphErrorKind::Refused, Some(403)) => {
             "grant the app's identity Group.Read.All (docs/PERMISSIONS.md); if Graph speaks \
-                                       of a maximum, delete subscriptions that nobody needs"
+                                       of a maximum, delete unused subscriptions"
                 .to_owned()
         }
         (GraphErrorKind::Refused, Some(409)) => {
