@@ -25,7 +25,7 @@ impl Address {
     }
 
     /// Whether both are the same mailbox, regardless of case.
-    pub fn same_as(&self, other: &str) -> bool {
+    pub(crate) fn same_as(&self, other: &str) -> bool {
         self.0.as_str().eq_ignore_ascii_case(other.trim())
     }
 }

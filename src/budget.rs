@@ -14,72 +14,72 @@ const fn seconds(seconds: u64) -> Duration {
 pub const FUNCTION_TIMEOUT: Duration = seconds(600);
 /// After this the load balancer ends an HTTP call
 /// (<https://learn.microsoft.com/azure/azure-functions/functions-scale#timeout>).
-pub const HTTP_TIMEOUT: Duration = seconds(230);
+pub(crate) const HTTP_TIMEOUT: Duration = seconds(230);
 
 // One request.
 
 /// Connecting to any server.
-pub const CONNECT: Duration = seconds(10);
+pub(crate) const CONNECT: Duration = seconds(10);
 /// One try of a request to Graph.
-pub const GRAPH_TRY: Duration = seconds(30);
+pub(crate) const GRAPH_TRY: Duration = seconds(30);
 /// The longest wait between two tries, whatever Retry-After says.
-pub const RETRY_AFTER_MAX: Duration = seconds(120);
+pub(crate) const RETRY_AFTER_MAX: Duration = seconds(120);
 /// A request to Graph without a deadline of its own, retries included.
-pub const GRAPH_REQUEST: Duration = seconds(150);
+pub(crate) const GRAPH_REQUEST: Duration = seconds(150);
 /// A change in the tenant is not sent with less time than this before its deadline: an answer that is cut off leaves
 /// open whether the change happened.
-pub const GRAPH_CHANGE_MIN: Duration = seconds(10);
+pub(crate) const GRAPH_CHANGE_MIN: Duration = seconds(10);
 /// One try of a request to Azure Storage. Answers take milliseconds.
-pub const STORAGE_TRY: Duration = seconds(5);
+pub(crate) const STORAGE_TRY: Duration = seconds(5);
 /// Reading or writing one record, retries included.
 pub const LEDGER_CALL: Duration = seconds(15);
 /// Listing the ledger and reading its open records.
 pub const LEDGER_LISTING: Duration = seconds(90);
 /// One operation on a queue, retries included.
-pub const QUEUE_CALL: Duration = seconds(10);
+pub(crate) const QUEUE_CALL: Duration = seconds(10);
 /// Sending an alert.
-pub const ALERT: Duration = seconds(45);
+pub(crate) const ALERT: Duration = seconds(45);
 
 // OnGroupAdd.
 
 /// Finding a user by name, with the retries for an account that has not been replicated yet.
-pub const RESOLVE_USER: Duration = seconds(60);
+pub(crate) const RESOLVE_USER: Duration = seconds(60);
 /// Reading the tenant, with the same retries.
-pub const SNAPSHOT: Duration = seconds(150);
+pub(crate) const SNAPSHOT: Duration = seconds(150);
 /// From the lease to the last change in the tenant and the last mail. Other jobs respect the lease for longer.
-pub const WORK: Duration = seconds(240);
+pub(crate) const WORK: Duration = seconds(240);
 /// How long a lease is respected.
 pub const LEASE: Duration = seconds(300);
 /// Deleting a pass that was not delivered. If it fails, the next job replaces the pass.
-pub const CLEANUP: Duration = seconds(30);
+pub(crate) const CLEANUP: Duration = seconds(30);
 /// Reading the on-demand group and the records of its new members.
-pub const GROUP_SYNC: Duration = seconds(240);
+pub(crate) const GROUP_SYNC: Duration = seconds(240);
 
 // CreateTap.
 
 /// From the start of a call to the last change in the tenant and the last mail.
-pub const CALL: Duration = seconds(140);
+pub(crate) const CALL: Duration = seconds(140);
 /// Finding the user.
-pub const CALL_RESOLVE_USER: Duration = seconds(30);
+pub(crate) const CALL_RESOLVE_USER: Duration = seconds(30);
 /// Reading the tenant.
-pub const CALL_SNAPSHOT: Duration = seconds(60);
+pub(crate) const CALL_SNAPSHOT: Duration = seconds(60);
 /// From the lease to the last change in the tenant and the last mail.
-pub const CALL_WORK: Duration = seconds(90);
+pub(crate) const CALL_WORK: Duration = seconds(90);
 /// Deleting a pass that the caller does not get.
-pub const CALL_CLEANUP: Duration = seconds(20);
+pub(crate) const CALL_CLEANUP: Duration = seconds(20);
 
 // SweepJoiners.
 
 /// Finding all joiners.
-pub const SWEEP_SEARCH: Duration = seconds(240);
+pub(crate) const SWEEP_SEARCH: Duration = seconds(240);
 /// Everything in a sweep that is not about joiners: poison messages, the on-demand group, its subscription.
-pub const SWEEP_OTHER: Duration = seconds(210);
+pub(crate) const SWEEP_OTHER: Duration = seconds(210);
 /// Finding the names of the users that poison messages are about.
-pub const SWEEP_NAMES: Duration = seconds(15);
+pub(crate) const SWEEP_NAMES: Duration = seconds(15);
 /// Reading the on-demand group.
-pub const SWEEP_GROUP_SYNC: Duration = seconds(45);
+pub(crate) const SWEEP_GROUP_SYNC: Duration = seconds(45);
 /// Creating or renewing the subscription to the on-demand group.
-pub const SWEEP_SUBSCRIPTION: Duration = seconds(40);
+pub(crate) const SWEEP_SUBSCRIPTION: Duration = seconds(40);
 
 // The longest path of each invocation. The steps stand in the order in which they happen.
 

@@ -23,7 +23,7 @@ impl Code {
     }
 
     /// `text` without the code, in HTML and JSON escapes too: for logging an error that quotes the request.
-    pub fn redact(&self, text: &str) -> String {
+    pub(crate) fn redact(&self, text: &str) -> String {
         if self.0.is_empty() {
             return text.to_owned();
         }

@@ -128,7 +128,7 @@ impl QueueService {
     ///
     /// # Errors
     /// When `name` cannot be the name of an account.
-    pub fn for_account(name: &str) -> Result<Self, String> {
+    pub(crate) fn for_account(name: &str) -> Result<Self, String> {
         account_url(name).map(|url| Self { url, access: QueueAccess::Identity { client_id: None } })
     }
 }

@@ -56,7 +56,7 @@ pub enum GraphErrorKind {
 
 impl GraphError {
     /// Whether the same call may succeed later without a change by an admin.
-    pub fn is_transient(&self) -> bool {
+    pub(crate) fn is_transient(&self) -> bool {
         matches!(
             self.kind,
             GraphErrorKind::Throttled
@@ -67,7 +67,7 @@ impl GraphError {
     }
 
     /// What an admin can do.
-    pub fn advice(&self) -> &'static str {
+    pub(crate) fn advice(&self) -> &'static str {
         match (self.kind, self.status) {
             (GraphErrorKind::SignIn, _) => {
                 "check that the managed identity exists and AZURE_CLIENT_ID names it"
@@ -138,12 +138,12 @@ impl GraphError {
     }
 
     /// The operation exceeded the caller's time limit.
-    pub fn timed_out(operation: &'static str) -> Self {
+    pub(crate) fn timed_out(operation: &'static str) -> Self {
         Self { kind: GraphErrorKind::Unavailable, ..Self::unreadable(operation, "timed out") }
     }
 
     /// Removes `code` from the error: an answer may quote the request.
-    pub fn redact(&mut self, code: &Code) {
+    pub(crate) fn redact(&mut self, code: &Code) {
         self.message = code.redact(&self.message);
         self.source = None;
     }

@@ -51,7 +51,7 @@ impl Graph {
     }
 
     /// The object ids of the users among the direct members of `group`.
-    pub async fn users_in(&self, group: Uuid) -> Result<BTreeSet<Uuid>, GraphError> {
+    pub(crate) async fn users_in(&self, group: Uuid) -> Result<BTreeSet<Uuid>, GraphError> {
         let path = format!("/groups/{group}/members{}", query(&[("$select", "id"), ("$top", "999")]));
         let members: Vec<Id> = self.list("reading the members of the on-demand group", &path, false).await?;
         Ok(members.into_iter().filter(|member| member.kind == USER).map(|member| member.id).collect())

@@ -69,7 +69,7 @@ impl Pass {
     }
 
     /// Whether the user can sign in with it at `now` or later.
-    pub fn can_be_used(&self, now: DateTime<Utc>) -> bool {
+    pub(crate) fn can_be_used(&self, now: DateTime<Utc>) -> bool {
         matches!(self.usability(now), Usability::Active | Usability::NotYetActive)
     }
 }
@@ -102,7 +102,7 @@ impl Graph {
     ///
     /// # Errors
     /// [`GraphErrorKind::Ambiguous`] when the pass may exist and its code was lost.
-    pub async fn create_pass(
+    pub(crate) async fn create_pass(
         &self,
         user: Uuid,
         new: NewPass,
@@ -126,7 +126,7 @@ impl Graph {
     }
 
     /// The passes of a user, without codes. Graph keeps at most one.
-    pub async fn list_passes(&self, user: Uuid) -> Result<Vec<Pass>, GraphError> {
+    pub(crate) async fn list_passes(&self, user: Uuid) -> Result<Vec<Pass>, GraphError> {
         self.list("reading the passes", &path(user), false).await
     }
 }

@@ -28,7 +28,7 @@ use tokio::time::{Instant, sleep, timeout};
 use crate::budget;
 
 /// The tries of one request.
-pub const MAX_TRIES: u32 = 4;
+pub(crate) const MAX_TRIES: u32 = 4;
 
 /// Whether a request may be sent again when its answer was lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

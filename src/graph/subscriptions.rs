@@ -34,7 +34,7 @@ pub struct Subscription {
 
 impl Subscription {
     /// Whether it is for updates of `group`, which include changes of its members.
-    pub fn is_to_updates_of(&self, group: Uuid) -> bool {
+    pub(crate) fn is_to_updates_of(&self, group: Uuid) -> bool {
         let resource = self.resource.trim_start_matches('/').to_ascii_lowercase();
         resource == format!("groups/{group}") && self.change_type.trim().eq_ignore_ascii_case("updated")
     }
@@ -67,7 +67,7 @@ impl Graph {
     }
 
     /// Moves the end of a subscription. No try starts after `deadline`.
-    pub async fn renew_subscription(
+    pub(crate) async fn renew_subscription(
         &self,
         id: &str,
         ends: DateTime<Utc>,
@@ -85,7 +85,7 @@ impl Graph {
     }
 
     /// Deletes a subscription. Succeeds if it does not exist.
-    pub async fn unsubscribe(&self, id: &str) -> Result<(), GraphError> {
+    pub(crate) async fn unsubscribe(&self, id: &str) -> Result<(), GraphError> {
         let call = GraphRequest::get("ending a subscription to the on-demand group", &path(id));
         if_exists(self.send(GraphRequest { method: Method::Delete, ..call }).await).map(|_| ())
     }

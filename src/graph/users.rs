@@ -50,7 +50,7 @@ pub(super) const USER_PROPERTIES: &str = "id,userPrincipalName,displayName,given
 
 impl User {
     /// Whether the account is a guest's.
-    pub fn is_guest(&self) -> bool {
+    pub(crate) fn is_guest(&self) -> bool {
         self.user_type.as_deref().is_some_and(|kind| kind.eq_ignore_ascii_case("guest"))
     }
 
@@ -118,7 +118,7 @@ impl Graph {
     ///
     /// The filter is an advanced query: it needs ConsistencyLevel and `$count`, and reads an index that lags by minutes
     /// (Graph's advanced-queries page).
-    pub async fn hired_between(
+    pub(crate) async fn hired_between(
         &self,
         from: DateTime<Utc>,
         to: DateTime<Utc>,
@@ -141,7 +141,7 @@ impl Graph {
     }
 
     /// The sign-in name of a user; `None` if there is no such user.
-    pub async fn sign_in_name(&self, user: Uuid) -> Result<Option<String>, GraphError> {
+    pub(crate) async fn sign_in_name(&self, user: Uuid) -> Result<Option<String>, GraphError> {
         let path = format!("/users/{user}{}", query(&[("$select", "userPrincipalName")]));
         let user = if_exists(self.get::<SignInName>("reading the user's name", &path).await)?;
         Ok(user.map(|user| user.user_principal_name))

@@ -39,7 +39,7 @@ pub struct PendingMember {
 
 impl MembershipSnapshot {
     /// The version that this code writes.
-    pub const SCHEMA: u32 = 1;
+    pub(crate) const SCHEMA: u32 = 1;
     /// How long the id of a reading may take to come back before another reading queues the same jobs. The queue
     /// delivers a failed reading's message again after ten minutes at the earliest.
     const IN_TRANSIT: TimeDelta = TimeDelta::minutes(9);
@@ -53,7 +53,7 @@ impl MembershipSnapshot {
     /// earlier reading found them. Members who left are removed: if they return, they are new. The same reading,
     /// repeated, finds the same members.
     #[must_use]
-    pub fn after_sync(
+    pub(crate) fn after_sync(
         &self,
         members: &BTreeSet<Uuid>,
         since: DateTime<Utc>,
@@ -74,7 +74,7 @@ impl MembershipSnapshot {
     }
 
     /// The new members that the reading found, with the earliest time of their addition.
-    pub fn found_by(&self, sync_id: &str) -> impl Iterator<Item = (Uuid, DateTime<Utc>)> {
+    pub(crate) fn found_by(&self, sync_id: &str) -> impl Iterator<Item = (Uuid, DateTime<Utc>)> {
         let found = self.pending.iter().filter(move |(_, pending_member)| pending_member.sync_id == sync_id);
         found.map(|(user, pending_member)| (*user, pending_member.since))
     }

@@ -189,9 +189,9 @@ pub struct Record {
 
 impl Record {
     /// The version that this code writes.
-    pub const SCHEMA: u32 = 1;
+    pub(crate) const SCHEMA: u32 = 1;
     /// The cause of a record whose account was deleted.
-    pub const DELETED: &str = "deleted";
+    pub(crate) const DELETED: &str = "deleted";
     /// How long an unfinished record stays open: longer than the horizon.
     const UNFINISHED: TimeDelta = TimeDelta::days(60);
     /// More windows than are planned for one user within the validity of a pass.
@@ -199,7 +199,7 @@ impl Record {
     /// How long a lease is respected: longer than any worker may go on before it makes or mails a pass.
     pub const LEASE: TimeDelta = TimeDelta::seconds(budget::LEASE.as_secs().cast_signed());
     /// How long calls of CreateTap are kept.
-    pub const CALL_HISTORY: TimeDelta = TimeDelta::hours(1);
+    pub(crate) const CALL_HISTORY: TimeDelta = TimeDelta::hours(1);
 
     /// The first record of a user.
     pub fn new(state: State, purpose: Purpose, now: DateTime<Utc>) -> Self {
@@ -235,7 +235,7 @@ impl Record {
     }
 
     /// Records that the pass `pass_id` was revoked.
-    pub fn record_revocation(&mut self, pass_id: &str) {
+    pub(crate) fn record_revocation(&mut self, pass_id: &str) {
         self.state = State::Revoked;
         self.cause = Some("out-of-scope".into());
         self.delivered.take_if(|delivered| delivered.pass.pass_id == pass_id);
@@ -268,13 +268,13 @@ impl Record {
     }
 
     /// Records a call, and removes those older than [`Self::CALL_HISTORY`].
-    pub fn add_call(&mut self, call: IdempotencyEntry, now: DateTime<Utc>) {
+    pub(crate) fn add_call(&mut self, call: IdempotencyEntry, now: DateTime<Utc>) {
         self.calls.retain(|old| now - old.since < Self::CALL_HISTORY);
         self.calls.push(call);
     }
 
     /// Records the result of the call with this job key; other jobs have none.
-    pub fn end_call(&mut self, job_key: &str, end: CallResult) {
+    pub(crate) fn end_call(&mut self, job_key: &str, end: CallResult) {
         if let Some(call) = self.calls.iter_mut().rfind(|call| call.job_key == job_key) {
             call.result = Some(end);
         }
@@ -282,18 +282,18 @@ impl Record {
 
     /// The end of the time in which a sweep rechecks the user, candidate or not; `None` if nothing is open. Until then
     /// the user may have a joiner's pass to revoke or an undelivered one, or a job is unfinished.
-    pub fn open_until(&self) -> Option<DateTime<Utc>> {
+    pub(crate) fn open_until(&self) -> Option<DateTime<Utc>> {
         let to_joiner = self.delivered.as_ref().filter(|d| d.purpose == Purpose::Joiner);
         to_joiner.map(|d| d.pass.ends_at).max(self.unfinished_until())
     }
 
     /// Whether a sweep at `now` rechecks the user; see [`Self::open_until`].
-    pub fn is_open(&self, now: DateTime<Utc>) -> bool {
+    pub(crate) fn is_open(&self, now: DateTime<Utc>) -> bool {
         self.open_until() > Some(now)
     }
 
     /// The end of the time in which a sweep completes an unfinished job.
-    pub fn unfinished_until(&self) -> Option<DateTime<Utc>> {
+    pub(crate) fn unfinished_until(&self) -> Option<DateTime<Utc>> {
         // A POST without an answer may take effect late: its pass may appear until it would expire.
         let may_appear = |lease: &Lease| (lease.purpose != Purpose::Http).then(|| lease.ends_at());
         match self.state {
@@ -311,12 +311,12 @@ impl Record {
     }
 
     /// Whether a pass on demand was delivered at `since` or later, and no later job failed: that may have replaced it.
-    pub fn was_served_on_demand_since(&self, since: DateTime<Utc>) -> bool {
+    pub(crate) fn was_served_on_demand_since(&self, since: DateTime<Utc>) -> bool {
         self.state == State::Delivered && self.on_demand_at.is_some_and(|at| at >= since)
     }
 
     /// The end of another worker's lease; `None` if there is none at `now`.
-    pub fn leased_until(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+    pub(crate) fn leased_until(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
         let until = self.lease.as_ref()?.since + Self::LEASE;
         (self.state == State::Issuing && now < until).then_some(until)
     }

@@ -53,7 +53,7 @@ impl Draft {
     }
 
     /// The mail with its code.
-    pub fn with_code(&self, code: &Code) -> Rendered {
+    pub(crate) fn with_code(&self, code: &Code) -> Rendered {
         let code = HtmlEscape(code.reveal()).to_string();
         Rendered { subject: self.subject.clone(), html: self.body.join(&code) }
     }

@@ -135,13 +135,17 @@ impl Mailer {
     }
 
     /// The languages that have mails, like "de" and "en": the folders in `templates/`.
-    pub fn languages() -> Vec<&'static str> {
+    pub(crate) fn languages() -> Vec<&'static str> {
         templates::languages()
     }
 
     /// The preferred language (a BCP 47 tag) if it has mails, else the likely one of the country (ISO 3166-1), else the
     /// default.
-    pub fn language_for(&self, preferred_language: Option<&str>, usage_location: Option<&str>) -> String {
+    pub(crate) fn language_for(
+        &self,
+        preferred_language: Option<&str>,
+        usage_location: Option<&str>,
+    ) -> String {
         let available = Self::languages();
         preferred_language
             .and_then(|tag| language::best_for_tag(&available, tag))

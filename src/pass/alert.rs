@@ -68,7 +68,7 @@ impl Services {
 }
 
 /// Alerts that `job`, for `who`, ended in `outcome`.
-pub async fn send_outcome(services: &Services, job: &Job, who: &str, outcome: &Outcome) {
+pub(crate) async fn send_outcome(services: &Services, job: &Job, who: &str, outcome: &Outcome) {
     let headline = match outcome {
         Outcome::Revoked(_) => "A joiner's pass was revoked",
         _ => "A user gets no pass",
@@ -78,7 +78,7 @@ pub async fn send_outcome(services: &Services, job: &Job, who: &str, outcome: &O
 
 /// Alerts that the host moves a message to the poison queue, so that no job runs before the next sweep. `reference` is
 /// what to search the log for.
-pub async fn send_poisoned(
+pub(crate) async fn send_poisoned(
     services: &Services,
     reference: &str,
     who: &str,

@@ -24,7 +24,7 @@ pub enum Distance {
 }
 
 /// How far `day_one` is from today.
-pub fn distance(day_one: NaiveDate, zone: Tz, lead_days: u8, now: DateTime<Utc>) -> Distance {
+pub(crate) fn distance(day_one: NaiveDate, zone: Tz, lead_days: u8, now: DateTime<Utc>) -> Distance {
     let today = now.with_timezone(&zone).date_naive();
     let last = today.checked_add_days(Days::new(lead_days.into())).unwrap_or(NaiveDate::MAX);
     if day_one < today {
@@ -37,7 +37,7 @@ pub fn distance(day_one: NaiveDate, zone: Tz, lead_days: u8, now: DateTime<Utc>)
 }
 
 /// The range of hire stamps that includes every near day one in any zone: a day wider than the horizon on both sides.
-pub fn stamps(lead_days: u8, now: DateTime<Utc>) -> (DateTime<Utc>, DateTime<Utc>) {
+pub(crate) fn stamps(lead_days: u8, now: DateTime<Utc>) -> (DateTime<Utc>, DateTime<Utc>) {
     let today = now.date_naive();
     let first = today.checked_sub_days(Days::new(1)).unwrap_or(today);
     let last = today.checked_add_days(Days::new(u64::from(lead_days) + 2)).unwrap_or(today);

@@ -60,7 +60,7 @@ pub struct GroupSync {
 
 impl GroupSync {
     /// The messages, in the order in which they have to be sent.
-    pub fn to_messages(&self) -> impl Iterator<Item = String> {
+    pub(crate) fn to_messages(&self) -> impl Iterator<Item = String> {
         let completion = self.completion.as_ref().map(SyncCompleted::to_message);
         self.jobs.iter().map(Job::to_message).chain(completion)
     }
@@ -80,7 +80,7 @@ const CONCURRENT_READS: usize = 8;
 ///
 /// # Errors
 /// When Graph or the ledger fails. A second run queues what is missing.
-pub async fn sync_group(
+pub(crate) async fn sync_group(
     services: &Services,
     group: Uuid,
     event: Option<&MembershipEvent>,
@@ -177,7 +177,7 @@ fn may_lag(services: &Services, membership: Option<&MembershipSnapshot>, event: 
 ///
 /// # Errors
 /// When the ledger fails. Until it succeeds, group syncs find the same members again and skip those who were served.
-pub async fn complete_sync(services: &Services, completed: &SyncCompleted) -> Result<bool, Failure> {
+pub(crate) async fn complete_sync(services: &Services, completed: &SyncCompleted) -> Result<bool, Failure> {
     let Some((mut membership, etag)) = services.ledger.membership(completed.synced_group).await? else {
         return Ok(false);
     };

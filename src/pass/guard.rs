@@ -37,7 +37,7 @@ const NON_PRIVILEGED_ROLES: [Uuid; 6] = [
 ];
 
 /// What makes the account privileged; `None` if it is not.
-pub fn finding(privileges: &PrivilegeSnapshot) -> Option<PrivilegeFinding> {
+pub(crate) fn finding(privileges: &PrivilegeSnapshot) -> Option<PrivilegeFinding> {
     let privileged =
         |roles: &[Role]| roles.iter().find(|role| !NON_PRIVILEGED_ROLES.contains(&role.id)).cloned();
     None.or_else(|| privileged(&privileges.active).map(PrivilegeFinding::Holds))

@@ -45,7 +45,7 @@ pub(super) async fn snapshot(services: &Services, job: &Job) -> Result<TenantSna
 ///
 /// # Errors
 /// When there is no such user, or Graph fails.
-pub async fn resolve_user(services: &Services, name: &str) -> Result<Uuid, Failure> {
+pub(crate) async fn resolve_user(services: &Services, name: &str) -> Result<Uuid, Failure> {
     let found = retry(|| services.graph.find_user(name), |found| !matches!(found, Ok(None))).await;
     found?.ok_or(Failure::Missing)
 }

@@ -30,7 +30,7 @@ pub(super) const DEFAULT_LIFETIME: u32 = 1_440;
 
 impl Window {
     /// The window of a joiner's pass: from day one at DAY_ONE_TIME in their zone, never in the past.
-    pub fn for_joiner(
+    pub(crate) fn for_joiner(
         day_one: NaiveDate,
         zone: Tz,
         settings: &PassSettings,
@@ -76,7 +76,7 @@ impl Window {
     }
 
     /// The pass to ask Graph for.
-    pub fn as_new_pass(&self) -> NewPass {
+    pub(crate) fn as_new_pass(&self) -> NewPass {
         NewPass {
             opens_at: (!self.opens_now).then_some(self.opens_at),
             lifetime_minutes: self.lifetime_minutes,

@@ -53,7 +53,7 @@ impl PartnerTopic {
     }
 
     /// Whether both name the same topic, regardless of case.
-    pub fn same_as(&self, other: &Self) -> bool {
+    pub(crate) fn same_as(&self, other: &Self) -> bool {
         self.azure_subscription == other.azure_subscription
             && self.resource_group.eq_ignore_ascii_case(&other.resource_group)
             && self.name.eq_ignore_ascii_case(&other.name)

@@ -26,7 +26,7 @@ pub fn invocation(id: Option<&str>, function: &str, traceparent: Option<&str>) -
 }
 
 /// How often the message of this invocation has been delivered.
-pub fn set_delivery(count: u32) {
+pub(crate) fn set_delivery(count: u32) {
     Span::current().record("delivery", count);
 }
 
@@ -36,6 +36,6 @@ pub fn set_message(id: Uuid) {
 }
 
 /// The job that this invocation runs, and the object id of its user.
-pub fn set_job(key: &str, user: Uuid) {
+pub(crate) fn set_job(key: &str, user: Uuid) {
     Span::current().record("job", key).record("user", tracing::field::display(user));
 }

@@ -37,7 +37,7 @@ where
 }
 
 /// The writer for a process that the Functions host starts: ERROR and WARN to stderr, all else to stdout.
-pub fn streams() -> impl for<'w> MakeWriter<'w> + Send + Sync + 'static {
+pub(crate) fn streams() -> impl for<'w> MakeWriter<'w> + Send + Sync + 'static {
     split(io::stderr, io::stdout)
 }
 

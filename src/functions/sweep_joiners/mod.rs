@@ -29,7 +29,7 @@ use crate::{
 ///
 /// # Errors
 /// When the search for joiners fails. An alert is sent if the error is permanent or no retry is left.
-pub async fn sweep_joiners(app: &App, retries_left: Option<u32>) -> Result<GroupSync, GraphError> {
+pub(crate) async fn sweep_joiners(app: &App, retries_left: Option<u32>) -> Result<GroupSync, GraphError> {
     let result = sweep(app).await;
     if let Err(error) = &result
         && retries_left.map_or(!error.is_transient(), |left| left == 0)

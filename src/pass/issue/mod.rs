@@ -118,7 +118,7 @@ pub enum Delivery {
 ///
 /// # Errors
 /// The reason why no pass was made.
-pub async fn issue_to_caller(
+pub(crate) async fn issue_to_caller(
     services: &Services,
     job: &Job,
     request: &PassRequest,

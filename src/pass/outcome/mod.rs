@@ -142,7 +142,7 @@ impl Outcome {
     }
 
     /// What a person should do about it, if anything.
-    pub fn advice(&self) -> Option<String> {
+    pub(crate) fn advice(&self) -> Option<String> {
         match self {
             Self::Delivered(_) | Self::Skipped(_) => None,
             Self::Blocked(block) => Some(block.advice()),
@@ -309,7 +309,7 @@ impl Failure {
     }
 
     /// What a person should do about it.
-    pub fn advice(&self) -> String {
+    pub(crate) fn advice(&self) -> String {
         match self {
             Self::Missing => "Check that the account still exists.".into(),
             Self::Mail(_) => "Fix the mail templates and deploy again.".into(),

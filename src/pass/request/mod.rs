@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// How long an idempotency key is remembered.
-pub const IDEMPOTENCY_WINDOW: TimeDelta = TimeDelta::minutes(15);
+pub(crate) const IDEMPOTENCY_WINDOW: TimeDelta = TimeDelta::minutes(15);
 
 /// What a caller asks for.
 #[derive(Clone, Debug)]
@@ -154,7 +154,7 @@ impl PassRequest {
     ///
     /// # Errors
     /// If it came and made a pass, is still running, or came with another body.
-    pub fn check_idempotency(
+    pub(crate) fn check_idempotency(
         &self,
         record: Option<&Record>,
         snapshot: Option<&TenantSnapshot>,
@@ -194,7 +194,7 @@ impl PassRequest {
     ///
     /// # Errors
     /// Why it may not.
-    pub fn authorize(
+    pub(crate) fn authorize(
         &self,
         settings: &CreateTapSettings,
         snapshot: &TenantSnapshot,
@@ -221,7 +221,7 @@ impl PassRequest {
     }
 
     /// The defaults that the policy clamps.
-    pub fn clamped(&self, policy: &PassPolicy) -> Vec<PolicyViolation> {
+    pub(crate) fn clamped(&self, policy: &PassPolicy) -> Vec<PolicyViolation> {
         self.violations(policy, true)
     }
 
