@@ -1,4 +1,4 @@
-# What people do here every day. `just` is a convenience: each recipe is one command, and CONTRIBUTING.md has the same ones.
+# Daily commands. Each recipe is one command; CONTRIBUTING.md has the same ones.
 
 # List the recipes
 default:
@@ -20,19 +20,19 @@ demo *ARGS:
 sandbox *ARGS:
     cargo sandbox {{ ARGS }}
 
-# Play this many stories full of faults
+# Run this many random scenarios with faults
 campaign SEEDS="2000":
     cargo test --profile campaign --test campaign -- --seeds {{ SEEDS }}
 
-# Make the mistakes of a list one by one, and see that the tests notice
+# Make each mistake of a list, and check that a test notices it
 mutations LIST="tests/mutations/flow.toml":
     tests/mutations/run.py {{ LIST }}
 
-# Look at snapshots that changed, one by one (needs cargo-insta)
+# Review changed snapshots (needs cargo-insta)
 review:
     cargo insta review
 
-# Build the binary that is deployed, and check it
+# Build the released binary, and check it
 release:
     .ci/run release
 
