@@ -1,5 +1,5 @@
-"""What came out of the build of tests/release/run: features of dependencies, words in the binary, libraries, size; and
-what goes into the package with the binary."""
+"""Checks the build of tests/release/run: the features of dependencies, the texts in the binary, its shared libraries, and
+the files of the package."""
 
 import difflib
 import json
@@ -13,17 +13,17 @@ ROOT = Path(__file__).resolve().parents[2]
 FEATURES = ROOT / "tests/release/features.txt"
 RELATIVE = "tests/release/features.txt"
 
-# What only the sandbox says: its name, that of its setting, and the help of its commands. No dependency has such a word
-# today. If one comes with it, take exactly its text out before the search, and write down whose it is.
+# Texts of the sandbox only: its name, its setting, the help of its commands. No dependency contains one. If one does
+# later, remove exactly its text before the search, and name the dependency.
 FOREIGN = ("sandbox", "simulated tenant", "the whole job")
 FOREIGN_COMMANDS = ("demo", "sandbox")
 
-# In an ELF file: the kind of segment that names the program which loads shared libraries.
+# The type of the ELF segment that names the loader of shared libraries.
 INTERPRETER = 3
 
 
 def compiled(messages):
-    """What cargo says about each crate that it compiled, or had compiled before."""
+    """Cargo's message about each compiled crate, also if it was compiled before."""
     for line in messages.read_text().splitlines():
         message = json.loads(line)
         if message["reason"] == "compiler-artifact":
@@ -31,14 +31,14 @@ def compiled(messages):
 
 
 def package(artifact):
-    """The name in an id: `…#name@version`, or `…/name#version` where the folder has the same name."""
+    """The name in an id: `…#name@version`, or `…/name#version` if the folder has the same name."""
     source, _, fragment = artifact["package_id"].partition("#")
     return fragment.partition("@")[0] if "@" in fragment else source.rpartition("/")[2]
 
 
 def features(artifacts, triple):
-    """A line for each library that is linked into the binary; two for a crate that is there in two versions. What only
-    runs while it is built (macros, build scripts and what they use) is compiled into another folder."""
+    """One line for each library in the binary. Macros, build scripts and their dependencies are compiled into another
+    folder."""
     return sorted(
         " ".join([f"{package(artifact)}:", *sorted(artifact["features"])])
         for artifact in artifacts
@@ -51,45 +51,45 @@ def different_features(lines):
     difference = list(difflib.unified_diff(kept, lines, RELATIVE, "this build", lineterm="", n=0))
     if difference:
         yield (
-            f"dependencies have the features of {RELATIVE}. If this is meant, run `tests/release/run --update` and commit"
-            " the file:\n" + "\n".join(difference)
+            f"the features of dependencies differ from {RELATIVE}. If that is intended, run `tests/release/run --update` and"
+            " commit the file:\n" + "\n".join(difference)
         )
 
 
 def foreign_words(binary):
     for word in FOREIGN:
         for found in re.finditer(rb"[ -~]{0,60}" + re.escape(word.encode()) + rb"[ -~]{0,60}", binary, re.IGNORECASE):
-            yield f"the binary does not know {word!r}: it has …{found[0].decode()}…"
+            yield f"the binary contains {word!r}: …{found[0].decode()}…"
 
 
 def foreign_commands(path):
-    said = subprocess.run([path, "--help"], check=True, capture_output=True, text=True).stdout
+    help_text = subprocess.run([path, "--help"], check=True, capture_output=True, text=True).stdout
     for command in FOREIGN_COMMANDS:
-        if re.search(rf"^ +{command}\b", said, re.MULTILINE):
-            yield f"the binary has no command `{command}`"
+        if re.search(rf"^ +{command}\b", help_text, re.MULTILINE):
+            yield f"the binary has the command `{command}`"
 
 
 def shared_libraries(binary):
     table, = struct.unpack_from("<Q", binary, 0x20)
     size, count = struct.unpack_from("<HH", binary, 0x36)
     if any(struct.unpack_from("<I", binary, table + number * size)[0] == INTERPRETER for number in range(count)):
-        yield "the binary needs no library of the machine that it runs on"
+        yield "the binary needs shared libraries"
 
 
 def packaged():
-    """The files of this tree that are deployed: the host's, which are the functions and what they share."""
+    """Yields the deployed files that the host does not read."""
 
     def files(*options):
-        said = subprocess.run(
+        result = subprocess.run(
             ["git", "ls-files", "--cached", "--others", *options], cwd=ROOT, check=True, capture_output=True, text=True
         )
-        return set(said.stdout.splitlines())
+        return set(result.stdout.splitlines())
 
     deployed = files("--exclude-standard") - files("--ignored", "--exclude-from=.funcignore")
     for name in sorted(deployed):
-        # The last one the Core Tools leave out by themselves.
+        # The Core Tools exclude .funcignore themselves.
         if not name.endswith("/function.json") and name not in ("host.json", ".funcignore"):
-            yield f".funcignore keeps {name} out of the package"
+            yield f".funcignore does not exclude {name} from the package"
 
 
 def main():
@@ -110,7 +110,7 @@ def main():
         *packaged(),
     ]
     for problem in problems:
-        print(f"not so: {problem}")
+        print(f"error: {problem}")
     sys.exit(1 if problems else 0)
 
 
