@@ -114,13 +114,13 @@ async fn on_message(State(handler): State<Handler>, body: Bytes) -> Response {
     };
     match on_group_add(app, &delivery).await {
         Handled::Ran(reference, result) => {
-            let said = format!("{reference}: {}: {}", result.outcome.name(), result.outcome);
+            let log = format!("{reference}: {}: {}", result.outcome.name(), result.outcome);
             match result.outcome {
-                Outcome::Failed(_) => failure(StatusCode::INTERNAL_SERVER_ERROR, said),
-                _ => done(json!({}), said),
+                Outcome::Failed(_) => failure(StatusCode::INTERNAL_SERVER_ERROR, log),
+                _ => done(json!({}), log),
             }
         }
-        Handled::Queued(messages, said) => done(json!({ "jobs": messages }), said),
+        Handled::Queued(messages, log) => done(json!({ "jobs": messages }), log),
         Handled::Unreadable(problems) => {
             done(json!({}), format!("message not understood: {}", problems.join("; ")))
         }
@@ -184,8 +184,8 @@ fn ready<'a>(
     })
 }
 
-fn done(outputs: Value, said: String) -> Response {
-    Json(json!({"Outputs": outputs, "Logs": [said], "ReturnValue": null})).into_response()
+fn done(outputs: Value, log: String) -> Response {
+    Json(json!({"Outputs": outputs, "Logs": [log], "ReturnValue": null})).into_response()
 }
 
 fn failure(status: StatusCode, why: String) -> Response {

@@ -20,8 +20,8 @@ pub struct Subject {
 impl Subject {
     /// Parses the message.
     pub fn of(message: &QueueMessage) -> Self {
-        let said = message.content();
-        let value = serde_json::from_str(&said).unwrap_or_else(|_| Value::from(said.trim()));
+        let text = message.content();
+        let value = serde_json::from_str(&text).unwrap_or_else(|_| Value::from(text.trim()));
         match ParsedMessage::parse(&value, None, message.inserted) {
             Ok(ParsedMessage::Job(job)) => {
                 Self { users: vec![job.user_id], job: Some(job), ..Self::default() }

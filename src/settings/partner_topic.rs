@@ -161,9 +161,9 @@ mod tests {
 
     #[test]
     fn all_problems_are_reported() {
-        let said = |text: &str| PartnerTopic::parse(text).unwrap_err();
+        let problem = |text: &str| PartnerTopic::parse(text).unwrap_err();
         assert_eq!(
-            said(
+            problem(
                 "EventGrid:?azuresubscriptionid=mine&resourcegroup=&location=West%20Europe&region=x&location=y"
             ),
             "is not valid: \"region\" is not a known part, location occurs twice, azuresubscriptionid is not a GUID: \
@@ -171,13 +171,15 @@ mod tests {
         );
         let far = EXAMPLE.replace("westeurope", "West Europe");
         assert!(
-            said(&far).contains("location is not a region's short name, such as westeurope: \"West Europe\"")
+            problem(&far)
+                .contains("location is not a region's short name, such as westeurope: \"West Europe\"")
         );
         assert!(
-            said(&EXAMPLE.replace("firstpass-on-demand", "my_topic")).contains("partnertopic is not 3 to 50")
+            problem(&EXAMPLE.replace("firstpass-on-demand", "my_topic"))
+                .contains("partnertopic is not 3 to 50")
         );
-        assert!(said(&EXAMPLE.replace("=firstpass&", "=a?b&")).contains("resourcegroup is not a name"));
-        assert!(said("https://example.com").contains("does not start with EventGrid:?"));
-        assert!(said("").contains("does not start"));
+        assert!(problem(&EXAMPLE.replace("=firstpass&", "=a?b&")).contains("resourcegroup is not a name"));
+        assert!(problem("https://example.com").contains("does not start with EventGrid:?"));
+        assert!(problem("").contains("does not start"));
     }
 }

@@ -1,16 +1,16 @@
-//! What every line of an invocation carries: the span `invocation` and its fields.
+//! The span `invocation`, whose fields are in every line of an invocation.
 //!
-//! One invocation runs at most one job, so one flat span is enough: what is not known at the start is recorded when it
-//! is. No field holds the name or the address of a person.
+//! An invocation runs at most one job, so one span is enough: fields are recorded as soon as they are known. No field
+//! has a person's name or address.
 
 use tracing::{Span, field::Empty};
 use uuid::Uuid;
 
-/// The target of the span, which is on whatever `RUST_LOG` says.
+/// The target of the span, which is enabled at every `RUST_LOG`.
 pub(super) const TARGET: &str = "firstpass::invocation";
 
-/// The span of an invocation of `function`. The host names each by an id, and sends `traceparent` only where Application
-/// Insights is on.
+/// The span of an invocation of `function`. The host gives each an id; it sends `traceparent` only if Application
+/// Insights is enabled.
 pub fn invocation(id: Option<&str>, function: &str, traceparent: Option<&str>) -> Span {
     tracing::error_span!(
         target: TARGET,
@@ -25,17 +25,17 @@ pub fn invocation(id: Option<&str>, function: &str, traceparent: Option<&str>) -
     )
 }
 
-/// How often the message of this invocation has been delivered.
+/// Sets the number of deliveries of this invocation's message.
 pub(crate) fn set_delivery(count: u32) {
     Span::current().record("delivery", count);
 }
 
-/// The queue's id of a message that is not a job yet.
+/// Sets the queue's id of a message that is not a job.
 pub fn set_message(id: Uuid) {
     Span::current().record("message_id", tracing::field::display(id));
 }
 
-/// The job that this invocation runs, and the object id of its user.
+/// Sets the job of this invocation and the object id of its user.
 pub(crate) fn set_job(key: &str, user: Uuid) {
     Span::current().record("job", key).record("user", tracing::field::display(user));
 }

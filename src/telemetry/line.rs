@@ -1,4 +1,4 @@
-//! How a line looks.
+//! The format of a line.
 
 use std::{error::Error, fmt::Debug};
 
@@ -13,8 +13,7 @@ use tracing_subscriber::fmt::{
 
 use crate::errors::chain;
 
-/// Splits "warn" in ERROR lines. It occurs in no URL, mail address or sign-in name, so it is not read as a part of
-/// one; and who knows it can take it out again.
+/// Splits "warn" in ERROR lines. It occurs in no URL, mail address or sign-in name, so it can be removed again.
 pub(super) const BREAK: char = '·';
 
 /// The fields of an event or a span, in their order.
@@ -36,7 +35,7 @@ impl Fields {
         }
     }
 
-    /// Appends what a span around this knows besides.
+    /// Appends the fields of an outer span that are not set here.
     pub(super) fn add_missing(&mut self, outer: &Self) {
         for (name, value) in &outer.named {
             if self.named.iter().all(|(known, _)| known != name) {
@@ -60,7 +59,7 @@ impl Visit for Fields {
     }
 }
 
-/// A whole line, with the time before it and the line feed behind it.
+/// A line with the time and a line feed.
 pub(super) fn timed(level: &Level, target: &str, fields: &Fields) -> String {
     let mut text = String::new();
     // Writing into a string does not fail; a line without the time is better than none.
@@ -76,7 +75,7 @@ pub(super) fn line(level: &Level, target: &str, fields: &Fields) -> String {
     }
     if let Some(message) = &fields.message {
         line.push(' ');
-        line += &unconfusable(message);
+        line += &plain_or_quoted(message);
     }
     if *level == Level::ERROR {
         break_warn(&mut line);
@@ -84,25 +83,25 @@ pub(super) fn line(level: &Level, target: &str, fields: &Fields) -> String {
     line
 }
 
-/// A value: in quotes where it needs them, so that a line can be searched for as `docs/LOGGING.md` writes it; and never
-/// a second line, whatever it holds.
+/// A value, in quotes and escaped if it contains anything but plain characters: it cannot begin a second line.
 fn quoted(value: &str) -> String {
     let is_plain = |c: char| !(c.is_whitespace() || c.is_control() || matches!(c, '"' | '=' | '\\'));
     if !value.is_empty() && value.chars().all(is_plain) { value.to_owned() } else { format!("{value:?}") }
 }
 
-/// A message: without quotes unless it could be taken for something else. A library's may hold anything.
-fn unconfusable(message: &str) -> String {
+/// A message. A library's may contain anything, so it is quoted if it could be read as a field or a second line.
+fn plain_or_quoted(message: &str) -> String {
     let is_plain =
         |c: char| c == ' ' || !(c.is_whitespace() || c.is_control() || matches!(c, '"' | '=' | '\\'));
     if message.chars().all(is_plain) { message.to_owned() } else { format!("{message:?}") }
 }
 
-/// The host takes a line on stderr for a warning if it contains these letters, and an alert about Emma Warner is none.
+/// The host gives a line on stderr severity Warning if it contains these letters, so an alert about Emma Warner would not
+/// be an error.
 fn break_warn(line: &mut String) {
     let lower = line.to_ascii_lowercase();
     let (half, found) = ("wa".len(), lower.match_indices("warn"));
-    // From the end, so that the places before stay where they are.
+    // From the end, so that the earlier positions stay valid.
     for (at, _) in found.collect::<Vec<_>>().into_iter().rev() {
         line.insert(at + half, BREAK);
     }

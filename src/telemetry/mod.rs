@@ -27,12 +27,12 @@ use tracing_subscriber::{
 use self::line::Fields;
 use crate::environment::Environment;
 
-/// Starts to log to `writer`, at the level that `RUST_LOG` names (`info`, or `firstpass=debug,warn`).
+/// Logs to `writer` from now on, at the level in `RUST_LOG` (`info`, or `firstpass=debug,warn`).
 pub fn init<W>(env: &Environment, writer: W)
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
-    // Only the first caller in a process can win; tests may be others.
+    // Fails if the process logs already, as in tests.
     let _ = subscriber(env, writer).try_init();
 }
 
@@ -50,14 +50,14 @@ where
     severe.with_max_level(Level::WARN).or_else(ordinary)
 }
 
-/// What [`init`] installs.
+/// The subscriber that [`init`] installs.
 pub fn subscriber<W>(env: &Environment, writer: W) -> impl Subscriber + for<'a> LookupSpan<'a> + Send + Sync
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
     let default = Targets::new().with_default(Level::INFO);
     let filter = env.get("RUST_LOG").and_then(|text| text.parse().ok()).unwrap_or(default);
-    // Whatever RUST_LOG leaves out: without its span a line could not be assigned to its invocation.
+    // Always enabled: without the span a line could not be assigned to its invocation.
     let filter = filter.with_target(context::TARGET, Level::ERROR);
     tracing_subscriber::registry().with(filter).with(LineLayer { writer })
 }
@@ -73,7 +73,7 @@ where
     W: for<'w> MakeWriter<'w> + 'static,
 {
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, ctx: Context<'_, S>) {
-        // The spans of libraries can hold anything, and no line needs them.
+        // Spans of libraries can contain anything, and no line needs them.
         if attributes.metadata().target() == context::TARGET
             && let Some(span) = ctx.span(id)
         {
@@ -102,7 +102,7 @@ where
         }
         let metadata = event.metadata();
         let text = line::timed(metadata.level(), metadata.target(), &fields);
-        // In one piece: the lines of other threads must not come in between. A closed stream is no reason to stop.
+        // In one write, so that lines of threads do not mix. The handler continues without a log if the stream is closed.
         drop(self.writer.make_writer_for(metadata).write_all(text.as_bytes()));
     }
 }

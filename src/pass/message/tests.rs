@@ -23,7 +23,7 @@ fn news(message: &Value) -> ChangeNotification {
 }
 
 /// Who was added, and whether the group has to be read.
-fn said(message: &Value) -> (Vec<Uuid>, bool) {
+fn added(message: &Value) -> (Vec<Uuid>, bool) {
     let news = news(message);
     assert_eq!(news.problems, [] as [&str; 0], "{message}");
     (news.added.into_keys().collect(), news.changed.is_some())
@@ -56,7 +56,7 @@ const UPDATED: &str = "Microsoft.Graph.GroupUpdated";
 
 #[test]
 fn a_person_can_be_named_by_id_or_by_sign_in_name() {
-    assert_eq!(said(&json!(format!(" {ADA}\n"))), (vec![ADA], false));
+    assert_eq!(added(&json!(format!(" {ADA}\n"))), (vec![ADA], false));
     let named = news(&json!("Ada@Contoso.example"));
     assert_eq!(named.named.keys().collect::<Vec<_>>(), ["ada@contoso.example"]);
     assert_eq!(named.named["ada@contoso.example"].at, inserted());
@@ -66,17 +66,17 @@ fn a_person_can_be_named_by_id_or_by_sign_in_name() {
 
 #[test]
 fn the_connectors_items_are_members_who_came_or_left() {
-    assert_eq!(said(&json!({"id": ADA})), (vec![ADA], false));
+    assert_eq!(added(&json!({"id": ADA})), (vec![ADA], false));
     assert_eq!(
-        said(&json!({"@odata.type": "#microsoft.graph.user", "id": ADA, "@removed": null})),
+        added(&json!({"@odata.type": "#microsoft.graph.user", "id": ADA, "@removed": null})),
         (vec![ADA], false)
     );
     for removed in [json!({"reason": "deleted"}), json!("deleted")] {
-        assert_eq!(said(&json!({"id": ADA, "@removed": removed})), (vec![], false));
+        assert_eq!(added(&json!({"id": ADA, "@removed": removed})), (vec![], false));
     }
     let items = json!([{"id": BOB}, {"id": ADA}, {"id": ADA, "@removed": {"reason": "deleted"}}]);
-    assert_eq!(said(&items), (vec![ADA, BOB], false), "who left again is found out when the job runs");
-    assert_eq!(said(&json!({"value": items})), (vec![ADA, BOB], false));
+    assert_eq!(added(&items), (vec![ADA, BOB], false), "who left again is found out when the job runs");
+    assert_eq!(added(&json!({"value": items})), (vec![ADA, BOB], false));
 }
 
 #[test]
@@ -92,13 +92,13 @@ fn a_notification_tells_who_or_only_that_something_changed() {
     ];
     for (delta, expected) in cases {
         let notification = notification(delta);
-        assert_eq!(said(&json!({"value": [&notification]})), expected, "webhook: {notification}");
+        assert_eq!(added(&json!({"value": [&notification]})), expected, "webhook: {notification}");
         for form in [cloud_event(UPDATED, &notification), json!([cloud_event(UPDATED, &notification)])] {
-            assert_eq!(said(&form), expected, "Event Grid: {form}");
+            assert_eq!(added(&form), expected, "Event Grid: {form}");
         }
     }
     let several = json!({"value": [notification(Some(changes)), notification(None), notification(Some(json!([{"id": BOB}])))]});
-    assert_eq!(said(&several), (vec![ADA, BOB], true));
+    assert_eq!(added(&several), (vec![ADA, BOB], true));
 }
 
 #[test]
@@ -108,17 +108,17 @@ fn however_a_notification_names_the_group_it_is_the_group() {
     for resource in cases.map(|form| form.replace("{}", &GROUP_ID.to_string())) {
         let mut notification = notification(None);
         notification["resource"] = resource.as_str().into();
-        assert_eq!(said(&json!({"value": [notification]})), (vec![], true), "{resource}");
+        assert_eq!(added(&json!({"value": [notification]})), (vec![], true), "{resource}");
     }
     for missing in ["resource", "resourceData"] {
         let mut notification = notification(None);
         notification.as_object_mut().unwrap().remove(missing);
-        assert_eq!(said(&json!({"value": [notification]})), (vec![], true), "without {missing}");
+        assert_eq!(added(&json!({"value": [notification]})), (vec![], true), "without {missing}");
     }
     let bare = json!({"specversion": "1.0", "type": UPDATED, "subject": format!("Groups/{GROUP_ID}")});
-    assert_eq!(said(&bare), (vec![], true), "the subject is enough");
+    assert_eq!(added(&bare), (vec![], true), "the subject is enough");
     // No documentation says which type a change of members has.
-    assert_eq!(said(&cloud_event("Microsoft.Graph.SomethingElse", &notification(None))), (vec![], true));
+    assert_eq!(added(&cloud_event("Microsoft.Graph.SomethingElse", &notification(None))), (vec![], true));
 }
 
 #[test]
@@ -211,7 +211,7 @@ fn our_own_messages_are_told_from_all_others() {
 #[test]
 fn what_was_encoded_once_too_often_is_understood() {
     for text in [format!("{ADA}"), format!("{{\"id\":\"{ADA}\"}}"), format!("\"{ADA}\"")] {
-        assert_eq!(said(&json!(base64::encode(&text))), (vec![ADA], false), "{text}");
+        assert_eq!(added(&json!(base64::encode(&text))), (vec![ADA], false), "{text}");
     }
     let job = Job::group_add(ADA, inserted(), "e-1");
     assert_eq!(understand(&json!(base64::encode(job.to_message()))), Ok(ParsedMessage::Job(job)));
