@@ -15,18 +15,18 @@ fn understand(message: &Value) -> Result<ParsedMessage, Vec<String>> {
     ParsedMessage::parse(message, Some(GROUP_ID), inserted())
 }
 
-fn news(message: &Value) -> ChangeNotification {
+fn parse_notification(message: &Value) -> ChangeNotification {
     match understand(message) {
-        Ok(ParsedMessage::Notification(news)) => news,
+        Ok(ParsedMessage::Notification(parsed)) => parsed,
         other => panic!("{message} is {other:?}"),
     }
 }
 
 /// Who was added, and whether the group has to be read.
 fn added(message: &Value) -> (Vec<Uuid>, bool) {
-    let news = news(message);
-    assert_eq!(news.problems, [] as [&str; 0], "{message}");
-    (news.added.into_keys().collect(), news.changed.is_some())
+    let parsed = parse_notification(message);
+    assert_eq!(parsed.problems, [] as [&str; 0], "{message}");
+    (parsed.added.into_keys().collect(), parsed.changed.is_some())
 }
 
 /// A notification with this `members@delta`, if any.
@@ -57,10 +57,10 @@ const UPDATED: &str = "Microsoft.Graph.GroupUpdated";
 #[test]
 fn a_person_can_be_named_by_id_or_by_sign_in_name() {
     assert_eq!(added(&json!(format!(" {ADA}\n"))), (vec![ADA], false));
-    let named = news(&json!("Ada@Contoso.example"));
+    let named = parse_notification(&json!("Ada@Contoso.example"));
     assert_eq!(named.named.keys().collect::<Vec<_>>(), ["ada@contoso.example"]);
     assert_eq!(named.named["ada@contoso.example"].at, inserted());
-    let guest = news(&json!("ann_x.example#EXT#@contoso.example"));
+    let guest = parse_notification(&json!("ann_x.example#EXT#@contoso.example"));
     assert_eq!((guest.named.len(), guest.added.len()), (1, 0));
 }
 
@@ -148,15 +148,15 @@ fn what_is_no_business_of_ours_is_passed_over() {
         (json!([]), "empty"),
         (json!({"value": []}), "empty"),
     ] {
-        let news = news(&message);
-        assert!(news.ignored.iter().any(|words| words.contains(why)), "{message}: {news:?}");
-        assert_eq!((news.added.len(), news.changed, news.problems.len()), (0, None, 0), "{message}");
+        let parsed = parse_notification(&message);
+        assert!(parsed.ignored.iter().any(|words| words.contains(why)), "{message}: {parsed:?}");
+        assert_eq!((parsed.added.len(), parsed.changed, parsed.problems.len()), (0, None, 0), "{message}");
     }
 }
 
 #[test]
 fn an_event_keeps_its_name_and_its_time_however_often_it_is_told() {
-    let told = |message: Value| news(&message).added[&ADA].clone();
+    let told = |message: Value| parse_notification(&message).added[&ADA].clone();
     let delta = notification(Some(json!([{"id": ADA}])));
     let event = told(cloud_event(UPDATED, &delta));
     assert_eq!((event.key.as_str(), event.at), ("e-1", "2026-11-22T04:59:30.306Z".parse().unwrap()));
@@ -191,7 +191,7 @@ fn of_several_changes_in_one_message_the_earliest_counts() {
     };
     let (early, late) = (change("early", "2026-11-22T04:50:00Z"), change("late", "2026-11-22T04:58:00Z"));
     for message in [json!([&early, &late]), json!([&late, &early])] {
-        assert_eq!(news(&message).changed.unwrap().key, "early", "{message}");
+        assert_eq!(parse_notification(&message).changed.unwrap().key, "early", "{message}");
     }
 }
 
@@ -239,7 +239,7 @@ fn what_cannot_be_understood_is_said_without_repeating_it() {
         assert!(!problems.is_empty() && !problems.concat().contains("secret"), "{message}: {problems:?}");
     }
     // What can be understood beside it is.
-    let mixed = news(&json!([{"id": ADA}, {"id": "?"}, {"id": "!"}, "user@contoso.example"]));
+    let mixed = parse_notification(&json!([{"id": ADA}, {"id": "?"}, {"id": "!"}, "user@contoso.example"]));
     assert_eq!((mixed.added.len(), mixed.named.len(), mixed.problems.len()), (1, 1, 1));
 }
 
@@ -302,14 +302,14 @@ proptest! {
     #[test]
     fn no_message_makes_it_panic_and_none_is_passed_over_in_silence(message in any_message()) {
         match understand(&message) {
-            Ok(ParsedMessage::Notification(news)) => prop_assert!(!news.is_empty(), "{} says nothing", message),
+            Ok(ParsedMessage::Notification(parsed)) => prop_assert!(!parsed.is_empty(), "{} says nothing", message),
             Ok(_) => {}
             Err(problems) => prop_assert!(!problems.is_empty()),
         }
         // What cannot be understood costs nobody the pass of the others.
         let among = json!([{"id": ADA}, message]);
-        if let Ok(ParsedMessage::Notification(news)) = understand(&among) {
-            prop_assert!(news.added.contains_key(&ADA));
+        if let Ok(ParsedMessage::Notification(parsed)) = understand(&among) {
+            prop_assert!(parsed.added.contains_key(&ADA));
         }
     }
 
@@ -321,8 +321,8 @@ proptest! {
 
     #[test]
     fn nobody_is_added_who_is_not_named(message in any_message()) {
-        if let Ok(ParsedMessage::Notification(news)) = understand(&message) {
-            for user in news.added.keys() {
+        if let Ok(ParsedMessage::Notification(parsed)) = understand(&message) {
+            for user in parsed.added.keys() {
                 prop_assert!(message.to_string().contains(&user.to_string()));
             }
         }
