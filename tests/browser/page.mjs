@@ -116,7 +116,7 @@ test("a cancelled start revokes the pass", async ({ page }) => {
 test("a user in the on-demand group gets a pass for one sign-in", async ({ page, open }) => {
   await choose(page, "Noah Fischer");
   await press(page, "#do-on-demand", "Noah Fischer was added to the group");
-  ok((await eventText(page)).includes("Mailed"), await eventText(page));
+  ok((await eventText(page)).includes("Delivered"), await eventText(page));
   await open("#passes");
   const row = page.locator("tr", { hasText: "Noah Fischer" });
   equal(await row.locator(".badge").innerText(), "Works now", "state");
@@ -135,7 +135,7 @@ test("an armed fault is shown in the requests, and the pass is still delivered",
     equal(await page.locator("#armed li").count(), 1, "armed");
     await choose(page, name);
     await press(page, "#do-on-demand", `${name} was added`);
-    ok((await eventText(page)).includes("Mailed"), await eventText(page));
+    ok((await eventText(page)).includes("Delivered"), await eventText(page));
     equal(await page.locator("#armed li").count(), 0, "armed");
     await open("#requests");
     // The newest three calls include the job that met the fault.
