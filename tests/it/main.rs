@@ -28,6 +28,7 @@ mod settings_docs;
 mod strict;
 mod strict_access;
 mod strict_page;
+mod troubleshooting;
 mod two_processes;
 
 use helpers::process;

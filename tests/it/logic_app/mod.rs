@@ -51,10 +51,10 @@ impl fmt::Display for Received {
             }
             WorkingCodeAtOnce { mails: 1 } => f.write_str("One mail, with a code that works at once."),
             WorkingCodeAtOnce { mails } => write!(f, "{mails} mails; the code in the newest works at once."),
-            ExpiredCode => f.write_str("A code that is dead on day one."),
+            ExpiredCode => f.write_str("A code that has expired on day one."),
             Nothing(NoTrace) => f.write_str("Nothing."),
-            Nothing(UnknownPass) => f.write_str("Nothing; a working pass stays behind that nobody knows."),
-            Nothing(Alert) => f.write_str("Nothing; the service desk is told why."),
+            Nothing(UnknownPass) => f.write_str("Nothing; a working pass remains, and no mail has its code."),
+            Nothing(Alert) => f.write_str("Nothing; the service desk gets an alert."),
             OnlySome { served, of } => write!(f, "{served} of {of} get a code that works on day one."),
         }
     }
