@@ -73,10 +73,10 @@ impl GraphError {
                 "check that the managed identity exists and AZURE_CLIENT_ID names it"
             }
             (GraphErrorKind::Refused, Some(403)) => {
-                "grant the app's identity the Graph permission for this call (docs/PERMISSIONS.md)"
+                "grant the app's identity the permission for this operation (docs/PERMISSIONS.md)"
             }
             (GraphErrorKind::Refused | GraphErrorKind::NotFound, _) => {
-                "correct the account or the tenant's policy as Graph's message says"
+                "correct the account, the mailbox or the tenant's policy as Graph's message says"
             }
             (GraphErrorKind::Unreadable, _) => "report the request-id: the form of Graph's answer is unknown",
             (GraphErrorKind::Throttled | GraphErrorKind::Unavailable | GraphErrorKind::Ambiguous, _) => {

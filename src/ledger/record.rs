@@ -191,7 +191,7 @@ impl Record {
     /// The version that this code writes.
     pub(crate) const SCHEMA: u32 = 1;
     /// The cause of a record whose account was deleted.
-    pub(crate) const DELETED: &str = "deleted";
+    pub const DELETED: &str = "deleted";
     /// How long an unfinished record stays open: longer than the horizon.
     const UNFINISHED: TimeDelta = TimeDelta::days(60);
     /// More windows than are planned for one user within the validity of a pass.

@@ -70,7 +70,7 @@ impl Services {
 /// Alerts that `job`, for `who`, ended in `outcome`.
 pub(crate) async fn send_outcome(services: &Services, job: &Job, who: &str, outcome: &Outcome) {
     let headline = match outcome {
-        Outcome::Revoked(_) => "A joiner's pass was revoked",
+        Outcome::Revoked(_) => "A pass was revoked",
         _ => "A user gets no pass",
     };
     send_about(services, &job.key, who, outcome, headline.to_owned()).await;

@@ -58,7 +58,7 @@ pub enum Skip {
     AlreadyServed,
     /// A pass on demand was delivered since the user was added to the group.
     ServedSince,
-    /// The user has a working pass of another issuer.
+    /// The user has a working pass that this job did not make.
     HasWorkingPass,
     /// The pass was delivered and used, although the job that made it could not record it.
     WasUsed,
@@ -150,6 +150,12 @@ impl Outcome {
                 "If this person still starts, enable the account: the next sweep makes a new pass.".into(),
             ),
             Self::Revoked(Revoke::Deleted) => Some("Nothing, if the account was deleted on purpose.".into()),
+            Self::Revoked(Revoke::OutOfScope(Skip::NotInGroup)) => Some(
+                "If this person still needs a pass, add the account to the on-demand group again.".into(),
+            ),
+            Self::Revoked(Revoke::OutOfScope(Skip::Guest)) => Some(
+                "Nothing, if the account is a guest on purpose: guests sign in to their own tenant.".into(),
+            ),
             Self::Revoked(Revoke::OutOfScope(_)) => Some(
                 "If this person still starts, set the hire date again: the next sweep makes a new pass."
                     .into(),
@@ -209,7 +215,7 @@ impl fmt::Display for Skip {
             Self::JustDelivered => f.write_str("a pass was delivered minutes ago"),
             Self::AlreadyServed => f.write_str("the pass for this day one was delivered"),
             Self::ServedSince => f.write_str("a pass was delivered since the user was added to the group"),
-            Self::HasWorkingPass => f.write_str("the user has a working pass of another issuer"),
+            Self::HasWorkingPass => f.write_str("the user has a working pass"),
             Self::WasUsed => f.write_str("the pass was delivered and used"),
             Self::NotInGroup => f.write_str("the user is not a member of the on-demand group"),
             Self::NothingOpen => f.write_str("the record has nothing to finish"),
@@ -314,6 +320,10 @@ impl Failure {
             Self::Missing => "Check that the account still exists.".into(),
             Self::Mail(_) => "Fix the mail templates and deploy again.".into(),
             Self::Graph(error) => format!("To do: {}.", error.advice()),
+            Self::Ledger(LedgerError::Unreadable(_)) => {
+                "Correct the document of this user in the ledger, or delete it: then the next job starts without it."
+                    .into()
+            }
             Self::Busy(_) | Self::Ledger(_) => {
                 "Nothing, unless it happens again: the next sweep serves the joiner.".into()
             }

@@ -59,7 +59,7 @@ async fn an_alert_names_the_user_the_event_and_the_remedy() {
         ),
         (
             |app, emma| app.sandbox.edit(|tenant| tenant.change(emma, |p: &mut Person| p.hire_date = None)),
-            "A joiner's pass was revoked",
+            "A pass was revoked",
             "pass revoked: the account has no hire date",
             "set the hire date again",
         ),
