@@ -7,13 +7,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-/// The members of the on-demand group, as of the last reading. A later reading shows who is new.
+/// The members of the on-demand group, as of the last sync. A later sync shows who is new.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct MembershipSnapshot {
     /// The version of this form of document.
     pub schema: u32,
-    /// Members whose jobs were queued, and the members of the first reading.
+    /// Members whose jobs were queued, and the members of the first sync.
     pub members: BTreeSet<Uuid>,
     /// New members, whose jobs may not be in the queue.
     #[serde(default)]
@@ -31,17 +31,17 @@ pub struct MembershipSnapshot {
 pub struct PendingMember {
     /// The earliest time at which they may have been added.
     pub since: DateTime<Utc>,
-    /// The id of the reading that queued their job. A message with this id follows the jobs on the queue.
+    /// The id of the sync that queued their job. A message with this id follows the jobs on the queue.
     pub sync_id: String,
-    /// The time of that reading.
+    /// The time of that sync.
     pub at: DateTime<Utc>,
 }
 
 impl MembershipSnapshot {
     /// The version that this code writes.
     pub(crate) const SCHEMA: u32 = 1;
-    /// How long the id of a reading may take to come back before another reading queues the same jobs. The queue
-    /// delivers a failed reading's message again after ten minutes at the earliest.
+    /// How long a sync may take to complete before the next one queues the same jobs again. The queue
+    /// delivers a failed sync's message again after ten minutes at the earliest.
     const IN_TRANSIT: TimeDelta = TimeDelta::minutes(9);
 
     /// The first membership: no member counts as new.
@@ -49,8 +49,8 @@ impl MembershipSnapshot {
         Self { schema: Self::SCHEMA, members, pending: BTreeMap::new(), changed_at: now, unknown: Map::new() }
     }
 
-    /// The membership after the reading `sync_id` found `members`. New members were added after `since`, unless an
-    /// earlier reading found them. Members who left are removed: if they return, they are new. The same reading,
+    /// The membership after the sync `sync_id` found `members`. New members were added after `since`, unless an
+    /// earlier sync found them. Members who left are removed: if they return, they are new. The same sync,
     /// repeated, finds the same members.
     #[must_use]
     pub(crate) fn after_sync(
@@ -73,13 +73,13 @@ impl MembershipSnapshot {
         Self { members: known, pending, changed_at, ..self.clone() }
     }
 
-    /// The new members that the reading found, with the earliest time of their addition.
+    /// The new members that the sync found, with the earliest time of their addition.
     pub(crate) fn found_by(&self, sync_id: &str) -> impl Iterator<Item = (Uuid, DateTime<Utc>)> {
         let found = self.pending.iter().filter(move |(_, pending_member)| pending_member.sync_id == sync_id);
         found.map(|(user, pending_member)| (*user, pending_member.since))
     }
 
-    /// Makes the reading's new members known: their jobs are in the queue. Returns whether there were any.
+    /// Makes the sync's new members known: their jobs are in the queue. Returns whether there were any.
     pub fn complete(&mut self, sync_id: &str) -> bool {
         let arrived: Vec<Uuid> = self.found_by(sync_id).map(|(user, _)| user).collect();
         self.pending.retain(|_, pending_member| pending_member.sync_id != sync_id);
@@ -116,11 +116,11 @@ mod tests {
         let membership =
             MembershipSnapshot::new(users([1, 2]), now()).after_sync(&users([1, 2, 3]), now(), first, now());
         assert_eq!(found(&membership, first), [3]);
-        // Another member is added before the first reading's jobs are queued.
+        // Another member is added before the first sync's jobs are queued.
         let membership = membership.after_sync(&users([1, 3, 4]), soon, second, soon);
         assert_eq!((found(&membership, first), found(&membership, second)), (vec![3], vec![4]));
         assert_eq!(membership.members, users([1]), "who left is forgotten");
-        // The first reading's jobs do not come; the second's do.
+        // The first sync's jobs do not come; the second's do.
         let mut membership = membership.after_sync(&users([1, 3, 4]), later, third, later);
         assert!(membership.complete(second));
         assert_eq!((found(&membership, first), found(&membership, third)), (vec![], vec![3]), "made again");
@@ -133,19 +133,19 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever the readings find, whichever jobs are queued, and however late their ids come back: no member is
+        /// Whatever the syncs find, whichever jobs are queued, and however late they complete: no member is
         /// known without a job, and in the end every member has one.
         #[test]
         fn every_member_gets_a_job(
             start in btree_set(0u128..8, 0..8),
-            readings in vec((btree_set(0u128..8, 0..8), any::<bool>(), 0usize..4, 0i64..12), 0..12),
+            syncs in vec((btree_set(0u128..8, 0..8), any::<bool>(), 0usize..4, 0i64..12), 0..12),
         ) {
             let mut membership = MembershipSnapshot::new(users(start.clone()), now());
             let (mut time, mut on_their_way) = (now(), Vec::new());
             // Members since their job was queued, or since the start.
             let mut served = users(start);
             let mut last = served.clone();
-            for (n, (members, is_queued, delay, minutes)) in readings.into_iter().enumerate() {
+            for (n, (members, is_queued, delay, minutes)) in syncs.into_iter().enumerate() {
                 time += TimeDelta::minutes(minutes);
                 let (members, id) = (users(members), n.to_string());
                 membership = membership.after_sync(&members, time, &id, time);
@@ -175,7 +175,7 @@ mod tests {
     #[test]
     fn a_membership_survives_the_store_with_unknown_fields() {
         let mut membership =
-            MembershipSnapshot::new(users([1]), now()).after_sync(&users([1, 2]), now(), "a reading", now());
+            MembershipSnapshot::new(users([1]), now()).after_sync(&users([1, 2]), now(), "a sync", now());
         membership.unknown.insert("mood".into(), "good".into());
         let document = serde_json::to_string(&membership).unwrap();
         assert_eq!(serde_json::from_str::<MembershipSnapshot>(&document).unwrap(), membership);

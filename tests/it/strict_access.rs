@@ -58,13 +58,13 @@ async fn permissions_match_the_documentation() {
         .map(|permission| permission.name())
         .collect();
     asked.sort_unstable();
-    let mut told: Vec<_> = page
+    let mut documented: Vec<_> = page
         .lines()
         .filter_map(|line| line.strip_prefix("| `"))
         .filter_map(|row| row.split('`').next())
         .collect();
-    told.sort_unstable();
-    assert_eq!(asked, told);
+    documented.sort_unstable();
+    assert_eq!(asked, documented);
     let graph = Graph::new();
     let leave = "/users/{emma}?$select=employeeLeaveDateTime";
     graph.assert_refused(&[], &[(leave, 403, "Authorization_RequestDenied", "")]).await;
