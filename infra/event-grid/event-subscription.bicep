@@ -1,5 +1,5 @@
-// Step 4 of Event Grid: what Graph says about the on-demand group goes onto the queue pass-jobs, with the topic's own
-// identity. The topic must exist, be activated and have a system-assigned identity by now: see the README.
+// Step 4 of Event Grid: delivers Graph's change notifications about the on-demand group to the queue pass-jobs, with the
+// topic's identity. The topic must exist, be activated and have a system-assigned identity: see the README.
 
 targetScope = 'resourceGroup'
 
@@ -72,7 +72,7 @@ resource toPassJobs 'Microsoft.EventGrid/partnerTopics/eventSubscriptions@2025-0
   parent: partnerTopic
   name: 'to-pass-jobs'
   properties: {
-    // No filter: the topic carries this one group, and OnGroupAdd knows what concerns it.
+    // No filter: the topic is for this group only, and OnGroupAdd ignores other changes.
     eventDeliverySchema: 'CloudEventSchemaV1_0'
     deliveryWithResourceIdentity: {
       identity: {
@@ -86,7 +86,7 @@ resource toPassJobs 'Microsoft.EventGrid/partnerTopics/eventSubscriptions@2025-0
         }
       }
     }
-    // A day: after that the sweep has found whom a lost event was about.
+    // A day: by then the sweep has found the members of a lost event.
     retryPolicy: {
       maxDeliveryAttempts: 30
       eventTimeToLiveInMinutes: 1440

@@ -1,9 +1,9 @@
-// Step 1 of Event Grid: lets Microsoft Graph make a partner topic in this resource group, and says what
-// firstpass's setting EVENT_GRID_PARTNER_TOPIC must be. The topic itself is made by Graph, when the sweep asks it to.
+// Step 1 of Event Grid: authorizes Microsoft Graph to create a partner topic in this resource group, and outputs the value of
+// the setting EVENT_GRID_PARTNER_TOPIC. Graph creates the topic when the sweep creates the subscription.
 
 targetScope = 'resourceGroup'
 
-@description('The name of the partner topic that Graph is to make. No other topic of the region may have it.')
+@description('The name of the partner topic that Graph creates. It must be unique in the region.')
 @minLength(3)
 @maxLength(50)
 param partnerTopicName string = 'firstpass-${uniqueString(resourceGroup().id)}'
@@ -11,13 +11,13 @@ param partnerTopicName string = 'firstpass-${uniqueString(resourceGroup().id)}'
 @description('The region of the partner topic, by its name and not its display name: westeurope, not West Europe.')
 param location string = resourceGroup().location
 
-@description('Until when Graph may make the topic, in UTC; at most a year ahead. It needs that once: renewals and events go on afterwards.')
+@description('The end of the authorization to create the topic, in UTC; at most a year ahead. Renewals and events do not need it.')
 param authorizedUntil string = dateTimeAdd(utcNow(), 'P7D')
 
-@description('Partners that this resource group authorises already. It has one configuration, and what is not listed here ends with this deployment.')
+@description('Partners that this resource group authorizes already. There is one configuration per resource group: partners missing here lose their authorization.')
 param otherAuthorizedPartners array = []
 
-// Microsoft Graph, as every tenant knows it.
+// Microsoft Graph's application id, which is the same in every tenant.
 var microsoftGraph = {
   partnerName: 'MicrosoftGraphAPI'
   partnerRegistrationImmutableId: 'c02e0126-707c-436d-b6a1-175d2748fb58'

@@ -1,5 +1,5 @@
-// The low-tech way: a Logic App (Consumption) that asks for changes of the on-demand group every three minutes and puts
-// whoever was added onto the queue pass-jobs.
+// A Logic App (Consumption) that polls the on-demand group every three minutes and puts new members into the queue
+// pass-jobs.
 
 targetScope = 'resourceGroup'
 
@@ -17,7 +17,7 @@ param groupId string
 @description('The storage account of the function app (AzureWebJobsStorage), in this resource group.')
 param storageAccountName string
 
-@description('Who reads the group: a person, who signs in to the connection once by hand, or the identity of the Logic App.')
+@description('The account that reads the group: a user, who signs in to the connection once, or the identity of the Logic App.')
 @allowed([
   'user'
   'managedIdentity'
@@ -95,8 +95,8 @@ resource mayAddMessages 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
   }
 }
 
-@description('The object id of the identity of the Logic App: with readGroupAs managedIdentity it must be allowed to read the group.')
+@description('The object id of the identity of the Logic App. With readGroupAs managedIdentity it needs permission to read the group.')
 output principalId string = workflow.identity.principalId
 
-@description('The name of the connection: with readGroupAs user a person signs in to it, by hand.')
+@description('The name of the connection. With readGroupAs user, a user signs in to it.')
 output connectionName string = groupsConnection.name
