@@ -46,9 +46,9 @@ pub(crate) const ALERT: Duration = seconds(45);
 pub(crate) const RESOLVE_USER: Duration = seconds(60);
 /// Reading the tenant, with the same retries.
 pub(crate) const SNAPSHOT: Duration = seconds(150);
-/// From the lease to the last change in the tenant and the last mail. Other jobs respect the lease for longer.
+/// From the lease to the last change in the tenant and the last mail: shorter than [`LEASE`].
 pub(crate) const WORK: Duration = seconds(240);
-/// How long a lease is respected.
+/// How long every other job respects a lease (`Record::leased_until`).
 pub const LEASE: Duration = seconds(300);
 /// Deleting a pass that was not delivered. If it fails, the next job replaces the pass.
 pub(crate) const CLEANUP: Duration = seconds(30);
@@ -89,7 +89,7 @@ const _: () = {
     // A job by sign-in name that takes the lease, makes a pass, has its mail refused, deletes the pass, writes the record
     // and looks whether the write arrived, on the last delivery, which sends an alert.
     let delivered = total(&[inputs, LEDGER_CALL, WORK, CLEANUP, settled, ALERT]);
-    assert!(fits(delivered, FUNCTION_TIMEOUT));
+    assert!(fits(delivered, FUNCTION_TIMEOUT)); // 585 of 600 s
     // A pass is revoked, or deleted because its account is privileged: an alert, and the record.
     let revoked = total(&[inputs, GRAPH_REQUEST, ALERT, LEDGER_CALL]);
     assert!(fits(revoked, FUNCTION_TIMEOUT));
@@ -104,12 +104,12 @@ const _: () = {
     assert!(fits(before, CALL));
     // Then the record is written, looked up when the answer was lost, and the pass deleted when the write failed.
     let after = total(&[CALL, LEDGER_CALL, LEDGER_CALL, CALL_CLEANUP]);
-    assert!(fits(after, HTTP_TIMEOUT));
+    assert!(fits(after, HTTP_TIMEOUT)); // 190 of 230 s
 };
 
 const _: () = {
     let sweep = total(&[SWEEP_SEARCH, LEDGER_LISTING, ALERT, SWEEP_OTHER]);
-    assert!(fits(sweep, FUNCTION_TIMEOUT));
+    assert!(fits(sweep, FUNCTION_TIMEOUT)); // 585 of 600 s
     assert!(fits(total(&[SWEEP_SEARCH, ALERT]), FUNCTION_TIMEOUT));
     // One alert about poison messages, one about the group or its subscription.
     let poison = total(&[QUEUE_CALL, QUEUE_CALL, SWEEP_NAMES, ALERT]);

@@ -80,7 +80,7 @@ impl GraphError {
             }
             (GraphErrorKind::Unreadable, _) => "report the request-id: the form of Graph's answer is unknown",
             (GraphErrorKind::Throttled | GraphErrorKind::Unavailable | GraphErrorKind::Ambiguous, _) => {
-                "nothing: it is tried again automatically"
+                "wait until Graph answers again"
             }
         }
     }

@@ -9,7 +9,9 @@
 //! | anything else | never | never |
 //!
 //! A `$batch` of GETs is a read. Retry-After may be fractional (Graph's throttling page shows `2.128`): it is rounded
-//! up, and limited to 120 s. There are at most 4 tries, and none starts after the call's deadline.
+//! up, and limited to 120 s; without it, the waits are 2, 4 and 8 s. There are at most 4 tries. None starts after the call's
+//! deadline, and no change starts later than [`budget::GRAPH_CHANGE_MIN`] before it. What a failed mail means for the pass
+//! is in `pass/issue/mod.rs`.
 
 use std::{sync::Arc, time::Duration};
 
@@ -53,14 +55,14 @@ impl Policy for RetryPolicy {
         let idempotency = ctx.value::<Idempotency>().copied().unwrap_or(Idempotency::NotIdempotent);
         let deadline =
             ctx.value::<Deadline>().map_or_else(|| Instant::now() + budget::GRAPH_REQUEST, |d| d.0);
-        let least = match idempotency {
+        let min_time = match idempotency {
             Idempotency::Idempotent => Duration::ZERO,
             Idempotency::NotIdempotent => budget::GRAPH_CHANGE_MIN,
         };
         let mut renewed_token = false;
         for tried in 1.. {
             let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() || left < least {
+            if left.is_zero() || left < min_time {
                 return Err(Error::with_message(ErrorKind::Other, "not sent: there is no time left"));
             }
             let limit = left.min(budget::GRAPH_TRY);
@@ -81,7 +83,7 @@ impl Policy for RetryPolicy {
                 RetryDecision::After(wait) => wait,
                 RetryDecision::Backoff => Duration::from_secs(1 << tried),
             };
-            if tried >= MAX_TRIES || Instant::now() + wait + least > deadline {
+            if tried >= MAX_TRIES || Instant::now() + wait + min_time > deadline {
                 return result;
             }
             tracing::debug!(

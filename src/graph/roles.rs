@@ -1,4 +1,4 @@
-//! The privileges of an account: its roles and groups.
+//! The roles and groups of an account. `pass/guard.rs` decides which of them are privileged.
 
 use serde::Deserialize;
 use uuid::Uuid;

@@ -73,7 +73,15 @@ pub(crate) async fn send_outcome(services: &Services, job: &Job, who: &str, outc
         Outcome::Revoked(_) => "A pass was revoked",
         _ => "A user gets no pass",
     };
-    send_about(services, &job.key, who, outcome, headline.to_owned()).await;
+    services
+        .alert(&Alert {
+            headline: String::from(headline),
+            who: who.to_owned(),
+            what_happened: outcome.to_string(),
+            what_to_do: outcome.advice().unwrap_or_default(),
+            reference: job.key.clone(),
+        })
+        .await;
 }
 
 /// Alerts that the host moves a message to the poison queue, so that no job runs before the next sweep. `reference` is
@@ -85,23 +93,16 @@ pub(crate) async fn send_poisoned(
     outcome: &Outcome,
     deliveries: u32,
 ) {
-    send_about(
-        services,
-        reference,
-        who,
-        outcome,
-        format!("A job failed {deliveries} times and is in the poison queue"),
-    )
-    .await;
-}
-
-async fn send_about(services: &Services, reference: &str, who: &str, outcome: &Outcome, headline: String) {
+    let advice = outcome.advice().unwrap_or_default();
     services
         .alert(&Alert {
-            headline,
+            headline: format!("A job failed {deliveries} times and is in the poison queue"),
             who: who.to_owned(),
             what_happened: outcome.to_string(),
-            what_to_do: outcome.advice().unwrap_or_default(),
+            what_to_do: format!(
+                "{advice} Then requeue the message with `firstpass jobs requeue`; joiners also get a new job from the \
+                 next sweep."
+            ),
             reference: reference.to_owned(),
         })
         .await;

@@ -1,5 +1,7 @@
 //! The lease on a user: while a job holds it, no other job makes a pass for that user.
 //!
+//! It is an entry in the user's record, not a lease of the blob. It lasts for [`budget::LEASE`]. Step 2 of the flow respects
+//! it, and so does a repeated call of CreateTap (`request/mod.rs`).
 //! The record says `issuing` before anything changes in the tenant, and the result afterwards. Every write is
 //! conditional on the version before; a job whose write conflicts fails and runs again later.
 
@@ -133,7 +135,7 @@ impl<'a> HeldLease<'a> {
                 },
                 GraphErrorKind::Refused if !cleared && says_one_exists(&error) => {
                     (cleared, self.tenant_changed) = (true, true);
-                    // Before the deadline: later, the list may show the pass of the next job.
+                    // Before the deadline: after it another job may hold the lease, and the listed pass may be its own.
                     let deleted = timeout_at(deadline, self.delete_replaceable()).await;
                     if !deleted
                         .unwrap_or_else(|_| Err(GraphError::timed_out("deleting the pass that exists")))?

@@ -186,7 +186,7 @@ fn works_on(pass: &Pass, day: NaiveDate, zone: Tz) -> bool {
     pass.start_date_time < midnight(tomorrow) && midnight(day) < pass.ends_at()
 }
 
-fn on_demand(facts: &Facts<'_>, again: bool) -> Decision {
+fn on_demand(facts: &Facts<'_>, is_recheck: bool) -> Decision {
     let Facts { snapshot, record, now, .. } = *facts;
     let member = facts.on_demand_group.is_some_and(|group| snapshot.privileges.groups.contains(&group));
     if !member {
@@ -203,7 +203,7 @@ fn on_demand(facts: &Facts<'_>, again: bool) -> Decision {
             },
         };
     }
-    if again && record.is_some_and(|r| r.state == State::Delivered) {
+    if is_recheck && record.is_some_and(|r| r.state == State::Delivered) {
         return Decision::Skip(Skip::NothingOpen);
     }
     if let Some(skip) = facts.unserved() {

@@ -209,7 +209,7 @@ impl fmt::Display for Skip {
         match self {
             Self::Guest => f.write_str("the account is a guest: guests sign in to their own tenant"),
             Self::NoHireDate => f.write_str("the account has no hire date"),
-            Self::BeyondHorizon(day) => write!(f, "day one, {day}, is beyond the horizon"),
+            Self::BeyondHorizon(day) => write!(f, "day one, {day}, is beyond the horizon (LEAD_DAYS)"),
             Self::DayOnePast(day) => write!(f, "day one, {day}, is past"),
             Self::Disabled => f.write_str("the account is disabled"),
             Self::JustDelivered => f.write_str("a pass was delivered minutes ago"),
@@ -321,12 +321,12 @@ impl Failure {
             Self::Mail(_) => "Fix the mail templates and deploy again.".into(),
             Self::Graph(error) => format!("To do: {}.", error.advice()),
             Self::Ledger(LedgerError::Unreadable(_)) => {
-                "Correct the document of this user in the ledger, or delete it: then the next job starts without it."
+                "Correct the document of this user in the ledger. docs/TROUBLESHOOTING.md (cause `ledger`) says what happens if \
+                 you delete it."
                     .into()
             }
-            Self::Busy(_) | Self::Ledger(_) => {
-                "Nothing, unless it happens again: the next sweep serves the joiner.".into()
-            }
+            Self::Ledger(_) => "Check the storage account of the ledger (LEDGER_URL).".into(),
+            Self::Busy(_) => "Wait five minutes: then the other job's lease has ended.".into(),
         }
     }
 }

@@ -26,7 +26,11 @@ fn blocks() -> [(Block, &'static str, &'static str); 7] {
         ),
         (Block::PassesOff, "the tenant's policy has", "Enable the Temporary Access Pass method"),
         (Block::DisabledByPolicy, "the policy does not let this user", "Include this user"),
-        (Block::Refused(graph()), "Graph error while making the pass", "To do: nothing"),
+        (
+            Block::Refused(graph()),
+            "Graph error while making the pass",
+            "To do: wait until Graph answers again",
+        ),
         (Block::KeepsVanishing, "the user's pass was deleted or replaced", "Find out who deletes"),
     ]
 }
@@ -38,12 +42,16 @@ fn failures() -> [(Failure, &'static str, &'static str); 6] {
         (
             Failure::Busy(Some(until)),
             "another job is working on this user, until 2026-11-27 07:00:00 UTC",
-            "Nothing, unless",
+            "Wait five minutes",
         ),
-        (Failure::Busy(None), "another job is working on this user", "Nothing, unless"),
+        (Failure::Busy(None), "another job is working on this user", "Wait five minutes"),
         (Failure::Missing, "there is no such user in the tenant", "Check that the account"),
-        (Failure::Graph(graph()), "Graph error while making the pass", "To do: nothing"),
-        (Failure::Ledger(LedgerError::Conflict), "another job changed", "Nothing, unless"),
+        (
+            Failure::Graph(graph()),
+            "Graph error while making the pass",
+            "To do: wait until Graph answers again",
+        ),
+        (Failure::Ledger(LedgerError::Conflict), "another job changed", "Check the storage account"),
         (Failure::Mail(unknown), "there are no mails in", "Fix the mail templates"),
     ]
 }
