@@ -90,8 +90,9 @@ const _: () = {
     // and looks whether the write arrived, on the last delivery, which sends an alert.
     let delivered = total(&[inputs, LEDGER_CALL, WORK, CLEANUP, settled, ALERT]);
     assert!(fits(delivered, FUNCTION_TIMEOUT)); // 585 of 600 s
-    // A pass is revoked, or deleted because its account is privileged: an alert, and the record.
-    let revoked = total(&[inputs, GRAPH_REQUEST, ALERT, LEDGER_CALL]);
+    // A pass is revoked, or deleted because its account is privileged: an alert, the record, and on the last delivery
+    // another alert if the record could not be written.
+    let revoked = total(&[inputs, GRAPH_REQUEST, ALERT, LEDGER_CALL, ALERT]);
     assert!(fits(revoked, FUNCTION_TIMEOUT));
     // A change notification: one alert for what cannot be read of it, and one on the last delivery.
     let notified = total(&[GROUP_SYNC, ALERT, ALERT]);
@@ -118,7 +119,10 @@ const _: () = {
 
 // No other job starts while a change of this one may still be under way, and a request can be tried at least once.
 const _: () = {
-    assert!(fits(total(&[WORK, CLEANUP]), LEASE) && fits(total(&[CALL_WORK, CALL_CLEANUP]), LEASE));
+    assert!(
+        fits(total(&[WORK, CLEANUP]), LEASE)
+            && fits(total(&[CALL_WORK, LEDGER_CALL, LEDGER_CALL, CALL_CLEANUP]), LEASE)
+    );
     assert!(fits(total(&[GRAPH_CHANGE_MIN, GRAPH_TRY]), ALERT) && fits(GRAPH_TRY, CLEANUP));
     assert!(fits(total(&[RETRY_AFTER_MAX, GRAPH_TRY]), GRAPH_REQUEST));
     assert!(fits(CONNECT, GRAPH_TRY) && fits(STORAGE_TRY, QUEUE_CALL) && fits(QUEUE_CALL, LEDGER_CALL));

@@ -72,10 +72,13 @@ impl GraphError {
             (GraphErrorKind::SignIn, _) => {
                 "check that the managed identity exists and AZURE_CLIENT_ID names it"
             }
-            (GraphErrorKind::Refused, Some(403)) => {
+            (GraphErrorKind::Refused, Some(403) | None) => {
                 "grant the app's identity the permission for this operation (docs/PERMISSIONS.md)"
             }
-            (GraphErrorKind::Refused | GraphErrorKind::NotFound, _) => {
+            (GraphErrorKind::NotFound, _) => {
+                "check that the account, the MAIL_FROM mailbox and the groups in the settings exist"
+            }
+            (GraphErrorKind::Refused, _) => {
                 "correct the account, the mailbox or the tenant's policy as Graph's message says"
             }
             (GraphErrorKind::Unreadable, _) => "report the request-id: the form of Graph's answer is unknown",
@@ -133,7 +136,7 @@ impl GraphError {
             ErrorKind::Credential => GraphErrorKind::SignIn,
             _ => GraphErrorKind::Unavailable,
         };
-        let source = Some(Box::new(Cause::of(error, &str::to_owned)));
+        let source = Some(Box::new(Cause::of(error, &one_line)));
         Self { kind, source, ..Self::unreadable(operation, &chain(error)) }
     }
 
@@ -146,6 +149,11 @@ impl GraphError {
     pub(crate) fn redact(&mut self, code: &Code) {
         self.message = code.redact(&self.message);
         self.source = None;
+    }
+
+    /// Graph answered without the data that a missing permission protects.
+    pub(super) fn missing_permission(operation: &'static str, message: &str) -> Self {
+        Self { kind: GraphErrorKind::Refused, ..Self::unreadable(operation, message) }
     }
 
     pub(super) fn unreadable(operation: &'static str, message: &str) -> Self {
@@ -184,16 +192,18 @@ impl fmt::Display for GraphError {
             write!(f, " {}", self.code)?;
         }
         if !self.message.is_empty() {
-            // The text is Graph's: it becomes one line of limited length.
-            let message: String =
-                self.message.chars().map(|c| if c.is_control() { ' ' } else { c }).take(400).collect();
-            write!(f, ": {message}")?;
+            write!(f, ": {}", one_line(&self.message))?;
         }
         if let Some(id) = &self.request_id {
             write!(f, " (request-id {id})")?;
         }
         Ok(())
     }
+}
+
+/// The text is another system's: it becomes one line of limited length.
+fn one_line(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(400).collect()
 }
 
 /// `None` where Graph answers that the object does not exist.

@@ -42,7 +42,7 @@ impl Graph {
         let users: Vec<Candidate> = members.into_iter().filter(|m| m.kind == USER).map(|m| m.user).collect();
         // Without the permission to read users, Graph answers 200 with ids alone.
         if users.iter().any(|user| user.user_principal_name.is_none()) {
-            return Err(GraphError::unreadable(
+            return Err(GraphError::missing_permission(
                 OPERATION,
                 "the members have no properties: grant User.Read.All",
             ));

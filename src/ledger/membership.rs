@@ -40,8 +40,8 @@ pub struct PendingMember {
 impl MembershipSnapshot {
     /// The version that this code writes.
     pub(crate) const SCHEMA: u32 = 1;
-    /// How long a sync may take to complete before the next one queues the same jobs again. The queue
-    /// delivers a failed sync's message again after ten minutes at the earliest.
+    /// How long a sync may take to complete before the next one queues the same jobs again. A
+    /// message whose worker crashed is delivered again after ten minutes at the earliest.
     const IN_TRANSIT: TimeDelta = TimeDelta::minutes(9);
 
     /// The first membership: no member counts as new.

@@ -82,7 +82,7 @@ fn log_membership_write(group: Uuid) {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LedgerError {
     /// The record does not have the expected version.
-    #[error("another job changed the user's record")]
+    #[error("another job changed the same document")]
     Conflict,
     /// The store was not reached, or refused the request.
     #[error("the ledger cannot be used: {0}")]

@@ -96,7 +96,7 @@ pub(crate) async fn send_poisoned(
     let advice = outcome.advice().unwrap_or_default();
     services
         .alert(&Alert {
-            headline: format!("A job failed {deliveries} times and is in the poison queue"),
+            headline: format!("A message failed {deliveries} times and goes to the poison queue"),
             who: who.to_owned(),
             what_happened: outcome.to_string(),
             what_to_do: format!(

@@ -22,7 +22,7 @@ use crate::{
     address::Address,
     app::App,
     budget,
-    graph::{GraphError, OutgoingMail},
+    graph::{GraphError, GraphErrorKind, OutgoingMail},
     mail::{NoticeMail, PassTimes},
     pass::{
         Job,
@@ -132,18 +132,34 @@ async fn notify(app: &App, call: &Parameters, issued: &Issued) -> Notification {
     if call.notify_user.unwrap_or(app.services.settings.create_tap.notify_user) {
         match send_notice(app, call, issued).await {
             Ok(to) => notification.to.push(to),
-            Err(error) => notification.error = Some(error),
+            Err(NoticeError { error, is_ambiguous }) => {
+                (notification.error, notification.is_ambiguous) = (Some(error), is_ambiguous);
+            }
         }
     }
     notification
 }
 
+/// Why a notice was not, or maybe not, sent.
+struct NoticeError {
+    error: String,
+    is_ambiguous: bool,
+}
+
+impl From<String> for NoticeError {
+    fn from(error: String) -> Self {
+        Self { error, is_ambiguous: false }
+    }
+}
+
 /// Sends the notice to the account's own mailbox, so that the owner learns of a pass requested by another person.
-async fn send_notice(app: &App, call: &Parameters, issued: &Issued) -> Result<String, String> {
+async fn send_notice(app: &App, call: &Parameters, issued: &Issued) -> Result<String, NoticeError> {
     let (user, window) = (&issued.user, &issued.window);
     let own = user.mail.iter().chain([&user.user_principal_name]);
-    let to =
-        own.filter_map(|text| Address::parse(text).ok()).next().ok_or("the account has no mail address")?;
+    let to = own
+        .filter_map(|text| Address::parse(text).ok())
+        .next()
+        .ok_or_else(|| "the account has no mail address".to_owned())?;
     let (mailer, settings) = (&app.services.mailer, &app.services.settings.mail);
     let language = mailer.language_for(user.preferred_language.as_deref(), user.usage_location.as_deref());
     let notice = NoticeMail {
@@ -163,7 +179,10 @@ async fn send_notice(app: &App, call: &Parameters, issued: &Issued) -> Result<St
     let message = OutgoingMail { to: vec![to.clone()], cc: vec![], content };
     let from = call.email_from.as_ref().unwrap_or(&settings.from);
     let sent = app.services.graph.send_mail(from, &message, issued.deadline).await;
-    sent.map(|()| to.masked()).map_err(|error| error.to_string())
+    sent.map(|()| to.masked()).map_err(|error| NoticeError {
+        error: error.to_string(),
+        is_ambiguous: error.kind == GraphErrorKind::Ambiguous,
+    })
 }
 
 /// The service desk as the call gives it; missing fields come from the settings.
@@ -189,7 +208,8 @@ fn warnings(
         warnings.push(format!("the default for {name} was changed: {violation}"));
     }
     if let Some(error) = &notification.error {
-        warnings.push(format!("the notice to the user was not sent: {error}"));
+        let sent = if notification.is_ambiguous { "may not have been sent" } else { "was not sent" };
+        warnings.push(format!("the notice to the user {sent}: {error}"));
     }
     warnings
 }

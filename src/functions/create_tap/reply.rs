@@ -34,8 +34,10 @@ pub struct Reply {
 pub(super) struct Notification {
     /// The masked addresses that a mail was sent to.
     pub to: Vec<String>,
-    /// Why the notice was not sent.
+    /// Why the notice was not, or maybe not, sent.
     pub error: Option<String>,
+    /// Whether the notice may have been sent in spite of the error.
+    pub is_ambiguous: bool,
 }
 
 /// The answer to a call that made a pass.
@@ -255,7 +257,7 @@ impl ProblemDetails {
             }
             Block::NoAddress(_) => {
                 let to_do = "Add a private mail address to the account, or call with Deliver: response.";
-                of(409, "no-address", "The user has no mail address", to_do)
+                of(409, "no-address", "The user has no private mail address", to_do)
             }
             Block::KeepsVanishing => of(403, "account-not-served", "This account gets no pass", ""),
         }

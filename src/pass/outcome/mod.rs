@@ -97,8 +97,8 @@ pub enum Revoke {
 /// Why a job must run again.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
-    /// Another job holds the lease on this user, at most until this time.
-    #[error("another job is working on this user{}", until(.0))]
+    /// Another job holds the lease on this user, at most until this time; or, without a time, changed the same document.
+    #[error("{}", busy(.0))]
     Busy(Option<DateTime<Utc>>),
     /// The user does not exist, or is not replicated yet.
     #[error("there is no such user in the tenant; a new account takes some seconds to appear")]
@@ -114,8 +114,11 @@ pub enum Failure {
     Mail(#[from] MailError),
 }
 
-fn until(time: &Option<DateTime<Utc>>) -> String {
-    time.map(|time| format!(", until {time:.0} at most")).unwrap_or_default()
+fn busy(until: &Option<DateTime<Utc>>) -> String {
+    match until {
+        Some(until) => format!("another job is working on this user, until {until:.0} at most"),
+        None => "another job changed the same record or group meanwhile".to_owned(),
+    }
 }
 
 impl Outcome {
@@ -321,12 +324,12 @@ impl Failure {
             Self::Mail(_) => "Fix the mail templates and deploy again.".into(),
             Self::Graph(error) => format!("To do: {}.", error.advice()),
             Self::Ledger(LedgerError::Unreadable(_)) => {
-                "Correct the document of this user in the ledger. docs/TROUBLESHOOTING.md (cause `ledger`) says what happens if \
+                "Correct the document in the ledger. docs/TROUBLESHOOTING.md (cause `ledger`) says what happens if \
                  you delete it."
                     .into()
             }
             Self::Ledger(_) => "Check the storage account of the ledger (LEDGER_URL).".into(),
-            Self::Busy(_) => "Wait five minutes: then the other job's lease has ended.".into(),
+            Self::Busy(_) => "Wait five minutes: the other job has ended then.".into(),
         }
     }
 }

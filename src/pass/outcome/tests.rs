@@ -44,7 +44,7 @@ fn failures() -> [(Failure, &'static str, &'static str); 6] {
             "another job is working on this user, until 2026-11-27 07:00:00 UTC",
             "Wait five minutes",
         ),
-        (Failure::Busy(None), "another job is working on this user", "Wait five minutes"),
+        (Failure::Busy(None), "another job changed the same record or group", "Wait five minutes"),
         (Failure::Missing, "there is no such user in the tenant", "Check that the account"),
         (
             Failure::Graph(graph()),

@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// The start of the product's alert for a poisoned job.
-const POISONED: &str = "is in the poison queue";
+const POISONED: &str = "goes to the poison queue";
 /// The product's alert for a sweep that failed at every retry.
 const SWEEP_FAILED: &str = "The sweep could not read the tenant";
 

@@ -68,7 +68,7 @@ async fn an_alert_names_the_user_the_event_and_the_remedy() {
                 app.sandbox.edit(|tenant| tenant.delete_pass(emma));
                 app.sandbox.inject(Fault::on("POST", "sendMail", fail_with(400)).times(5));
             },
-            "A job failed 5 times and is in the poison queue",
+            "A message failed 5 times and goes to the poison queue",
             "Graph error while sending the mail",
             "To do: correct the account",
         ),

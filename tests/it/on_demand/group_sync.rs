@@ -203,7 +203,7 @@ async fn an_unreadable_group_is_retried_then_alerted() {
     assert_eq!(alerts.len(), 1);
     let alert = alerts[0].to_string();
     for words in [
-        "A job failed 5 times and is in the poison queue",
+        "A message failed 5 times and goes to the poison queue",
         &setup.group.to_string(),
         "request-id",
         "PERMISSIONS.md",

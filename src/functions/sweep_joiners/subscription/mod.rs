@@ -6,7 +6,7 @@ mod plan;
 use std::error::Error;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, timeout_at};
 
 use self::plan::{Action, MAX_DURATION, Wanted, plan};
 use crate::{
@@ -36,7 +36,8 @@ pub(super) async fn keep_alive(app: &App) {
     };
     let wanted = Wanted { group, topic };
     let mut present = Present::Unread;
-    let error = match timeout(budget::SWEEP_SUBSCRIPTION, ensure(app, wanted, &mut present)).await {
+    let deadline = Instant::now() + budget::SWEEP_SUBSCRIPTION;
+    let error = match timeout_at(deadline, ensure(app, wanted, &mut present, deadline)).await {
         Ok(Ok(())) => return,
         Ok(Err(error)) => error,
         Err(_) => GraphError::timed_out("renewing the subscription to the on-demand group"),
@@ -45,12 +46,17 @@ pub(super) async fn keep_alive(app: &App) {
 }
 
 /// Lists the subscriptions again when an answer was lost: the second list shows whether the request arrived.
-async fn ensure(app: &App, wanted: Wanted<'_>, present: &mut Present) -> Result<(), GraphError> {
+async fn ensure(
+    app: &App,
+    wanted: Wanted<'_>,
+    present: &mut Present,
+    deadline: Instant,
+) -> Result<(), GraphError> {
     let mut found = app.services.graph.subscriptions().await?;
     let first = plan(&found, wanted, app.services.clock.now());
     log_others(&found, first, app.services.clock.now());
     let is_making = matches!(first, Action::Create | Action::Replace(_));
-    let (did, kept) = match attempt(app, wanted, first, present).await {
+    let (did, kept) = match attempt(app, wanted, first, present, deadline).await {
         Err(error) if matches!(error.kind, GraphErrorKind::Ambiguous | GraphErrorKind::NotFound) => {
             // Graph was seen to list subscriptions that do not exist any more.
             let gone = match first {
@@ -59,7 +65,7 @@ async fn ensure(app: &App, wanted: Wanted<'_>, present: &mut Present) -> Result<
             };
             found = app.services.graph.subscriptions().await?;
             found.retain(|subscription| Some(&subscription.id) != gone.as_ref());
-            attempt(app, wanted, plan(&found, wanted, app.services.clock.now()), present).await?
+            attempt(app, wanted, plan(&found, wanted, app.services.clock.now()), present, deadline).await?
         }
         result => result?,
     };
@@ -94,9 +100,9 @@ async fn attempt(
     wanted: Wanted<'_>,
     decision: Action<'_>,
     present: &mut Present,
+    deadline: Instant,
 ) -> Result<(&'static str, Subscription), GraphError> {
     *present = Present::None;
-    let deadline = Instant::now() + budget::SWEEP_SUBSCRIPTION;
     let furthest = app.services.clock.now() + MAX_DURATION;
     match decision {
         Action::Nothing(own) => return Ok(("kept", own.clone())),
