@@ -22,7 +22,8 @@ pub struct OutgoingMail {
 }
 
 impl Graph {
-    /// Sends `message` from the mailbox `from`. No try starts after `deadline`.
+    /// Sends `message` from the mailbox `from`. No try starts after `deadline`. `retry.rs` repeats a 429; `pass/issue/mod.rs`
+    /// decides what the error means for the pass.
     ///
     /// Success means that Exchange accepted the mail. It checks recipients and policy later and reports failures to the
     /// sender's inbox (Graph's sendMail page).

@@ -3,7 +3,8 @@
 //! It is an entry in the user's record, not a lease of the blob. It lasts for [`budget::LEASE`]. Step 2 of the flow respects
 //! it, and so does a repeated call of CreateTap (`request/mod.rs`).
 //! The record says `issuing` before anything changes in the tenant, and the result afterwards. Every write is
-//! conditional on the version before; a job whose write conflicts fails and runs again later.
+//! conditional on the version before. A conflict when the lease is taken or the delivery is recorded ends the job as
+//! `busy`: the queue delivers it again, a call of CreateTap answers 409. A conflict when it is released is only logged.
 
 use std::{error::Error, ops::ControlFlow, time::Duration};
 
