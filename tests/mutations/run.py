@@ -4,7 +4,7 @@
     tests/mutations/run.py tests/mutations/flow.toml [--only NAME]... [--list]
 
 An entry of the list gives the file, the text to find, its replacement, the command, and what the command's output must
-contain. The mutations are applied to a copy of the tree; builds are kept in target/mutations and shared by all entries.
+contain. It can also give a command to run before, `build`, which must succeed. The mutations are applied to a copy of the tree; builds are kept in target/mutations and shared by all entries.
 Needs Python 3.11, without packages.
 """
 
@@ -21,6 +21,7 @@ import tomllib
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 WORK_DIR = ROOT / "target" / "mutations"
 FIELDS = {"name", "file", "find", "replace", "command", "expect", "caught_by"}
+OPTIONAL = {"build"}
 
 
 def read_list(path):
@@ -29,8 +30,8 @@ def read_list(path):
     errors = []
     for entry in entries:
         name = entry.get("name", "?")
-        if set(entry) != FIELDS:
-            errors.append(f"{name}: the fields must be {', '.join(sorted(FIELDS))}")
+        if set(entry) - OPTIONAL != FIELDS:
+            errors.append(f"{name}: the fields must be {', '.join(sorted(FIELDS))}; optional: {', '.join(OPTIONAL)}")
             continue
         file = ROOT / entry["file"]
         count = file.read_text().count(entry["find"]) if file.is_file() else 0
@@ -72,18 +73,26 @@ def run(tree, entry):
     original = file.read_text()
     file.write_text(original.replace(entry["find"], entry["replace"]))
     environment = dict(os.environ, CARGO_TARGET_DIR=str(WORK_DIR / "target"), CARGO_TERM_COLOR="never")
+    commands = [entry[field] for field in ("build", "command") if field in entry]
     start = time.monotonic()
+    output = ""
     try:
-        process = subprocess.run(
-            ["cargo", *entry["command"]], cwd=tree, env=environment, text=True,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        )
+        for command in commands:
+            process = subprocess.run(
+                ["cargo", *command], cwd=tree, env=environment, text=True,
+                stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            )
+            output += process.stdout
+            if process.returncode != 0:
+                break
     finally:
         file.write_text(original)
-    output, seconds = process.stdout, time.monotonic() - start
+    seconds = time.monotonic() - start
     (WORK_DIR / f"{entry['name']}.log").write_text(output)
     if "could not compile" in output:
         return False, seconds, "does not compile"
+    if command is not commands[-1]:
+        return False, seconds, "the build failed"
     if process.returncode == 0:
         return False, seconds, "the command succeeded"
     missing = [text for text in entry["expect"] if text not in output]
