@@ -4,8 +4,8 @@
     tests/mutations/run.py tests/mutations/flow.toml [--only NAME]... [--list]
 
 An entry of the list gives the file, the text to find, its replacement, the command, and what the command's output must
-contain. It can also give a command to run before, `build`, which must succeed. The mutations are applied to a copy of the tree; builds are kept in target/mutations and shared by all entries.
-Needs Python 3.11, without packages.
+contain. It can also give a command to run before, `build`, which must succeed. The mutations are applied to a copy of
+the tree; builds are kept in target/mutations and shared by all entries. Needs Python 3.11, without packages.
 """
 
 import argparse
