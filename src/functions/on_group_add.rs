@@ -2,13 +2,12 @@
 
 use chrono::{DateTime, Utc};
 use serde_json::Value;
-use tokio::time::timeout;
 use uuid::Uuid;
 
 use crate::{
     app::App,
     budget,
-    graph::GraphError,
+    graph::within,
     hash::sha256,
     pass::{
         ChangeNotification, Failure, GroupSync, Job, MembershipEvent, Outcome, ParsedMessage,
@@ -141,13 +140,17 @@ async fn handle_notification(
     }
     let mut found = match &changed {
         None => GroupSync::default(),
-        Some(event) => match sync(app, group, event, &delivery.fingerprint()).await {
-            Ok(found) => found,
-            Err(failure) => {
-                let who = format!("the new members of the on-demand group {group}");
-                return finish(app, delivery, &event.key, failed(failure, who)).await;
+        Some(event) => {
+            let sync_id = delivery.fingerprint();
+            let sync = sync_group(&app.services, group, Some(event), &sync_id);
+            match within(budget::GROUP_SYNC, "reading the on-demand group", sync).await {
+                Ok(found) => found,
+                Err(failure) => {
+                    let who = format!("the new members of the on-demand group {group}");
+                    return finish(app, delivery, &event.key, failed(failure, who)).await;
+                }
             }
-        },
+        }
     };
     found.jobs.extend(jobs);
     if !problems.is_empty() {
@@ -163,22 +166,10 @@ async fn handle_notification(
 }
 
 async fn run_by_name(app: &App, name: &str, event: &MembershipEvent, delivery: &QueueDelivery) -> Handled {
-    match timeout(budget::RESOLVE_USER, resolve_user(&app.services, name))
-        .await
-        .unwrap_or_else(|_| Err(no_time("looking for the user")))
-    {
+    match within(budget::RESOLVE_USER, "looking for the user", resolve_user(&app.services, name)).await {
         Ok(user) => run(app, &Job::group_add(user, event.at, &event.key), delivery).await,
         Err(failure) => finish(app, delivery, &event.key, failed(failure, name.to_owned())).await,
     }
-}
-
-async fn sync(app: &App, group: Uuid, event: &MembershipEvent, sync_id: &str) -> Result<GroupSync, Failure> {
-    let found = timeout(budget::GROUP_SYNC, sync_group(&app.services, group, Some(event), sync_id)).await;
-    found.unwrap_or_else(|_| Err(no_time("reading the on-demand group")))
-}
-
-fn no_time(what: &'static str) -> Failure {
-    GraphError::timed_out(what).into()
 }
 
 fn failed(failure: Failure, who: String) -> JobResult {

@@ -7,6 +7,7 @@ use azure_core::{
     http::{RawResponse, headers::HeaderName},
 };
 use serde_json::Value;
+use tokio::time::timeout;
 
 use super::retry::{Idempotency, is_ambiguous, retry_after};
 use crate::{
@@ -199,6 +200,15 @@ impl fmt::Display for GraphError {
         }
         Ok(())
     }
+}
+
+/// The result of `work`, or an error if it takes longer than `limit`.
+pub(crate) async fn within<T, E: From<GraphError>>(
+    limit: Duration,
+    operation: &'static str,
+    work: impl Future<Output = Result<T, E>>,
+) -> Result<T, E> {
+    timeout(limit, work).await.unwrap_or_else(|_| Err(GraphError::timed_out(operation).into()))
 }
 
 /// The text is another system's: it becomes one line of limited length.

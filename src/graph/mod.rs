@@ -22,6 +22,7 @@ pub mod snapshot;
 pub mod subscriptions;
 pub mod users;
 
+pub(crate) use self::error::within;
 pub use self::{
     client::Graph,
     error::{GraphError, GraphErrorKind},

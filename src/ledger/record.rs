@@ -196,8 +196,6 @@ impl Record {
     const UNFINISHED: TimeDelta = TimeDelta::days(60);
     /// More windows than are planned for one user within the validity of a pass.
     const MAX_EARLIER_LEASES: usize = 16;
-    /// How long a lease is respected: longer than any worker may go on before it makes or mails a pass.
-    pub const LEASE: TimeDelta = TimeDelta::seconds(budget::LEASE.as_secs().cast_signed());
     /// How long calls of CreateTap are kept.
     pub(crate) const CALL_HISTORY: TimeDelta = TimeDelta::hours(1);
 
@@ -317,7 +315,7 @@ impl Record {
 
     /// The end of another worker's lease; `None` if there is none at `now`.
     pub(crate) fn leased_until(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
-        let until = self.lease.as_ref()?.since + Self::LEASE;
+        let until = self.lease.as_ref()?.since + budget::LEASE;
         (self.state == State::Issuing && now < until).then_some(until)
     }
 }

@@ -8,7 +8,7 @@
 
 use std::{error::Error, ops::ControlFlow, time::Duration};
 
-use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::{
     alert,
@@ -22,7 +22,7 @@ use super::{
 use crate::{
     budget,
     code::Code,
-    graph::{GraphError, GraphErrorKind, Pass, Usability, User},
+    graph::{GraphError, GraphErrorKind, Pass, Usability, User, within},
     ledger::{CallResult, Delivered, ETag, IdempotencyEntry, Lease, LedgerError, Purpose, Record, State},
 };
 
@@ -137,10 +137,8 @@ impl<'a> HeldLease<'a> {
                 GraphErrorKind::Refused if !cleared && says_one_exists(&error) => {
                     (cleared, self.tenant_changed) = (true, true);
                     // Before the deadline: after it another job may hold the lease, and the listed pass may be its own.
-                    let deleted = timeout_at(deadline, self.delete_replaceable()).await;
-                    if !deleted
-                        .unwrap_or_else(|_| Err(GraphError::timed_out("deleting the pass that exists")))?
-                    {
+                    let limit = deadline.saturating_duration_since(Instant::now());
+                    if !within(limit, "deleting the pass that exists", self.delete_replaceable()).await? {
                         return Err(error);
                     }
                 }

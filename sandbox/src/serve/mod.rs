@@ -101,8 +101,8 @@ fn check_settings(env: &Environment) -> Result<LoopbackUrl, SettingsError> {
         problem("SANDBOX_URL", what, "");
     }
     if env.get("LEDGER_URL").is_some_and(|text| text.parse::<LoopbackUrl>().is_err()) {
-        let what = "is not an http:// address of this machine, and a simulated tenant must not change real records: use a storage \
-                    emulator, or remove it";
+        let what = "is not an http:// address of this machine, and a simulated tenant must not change real records: \
+                    use a storage emulator, or remove it";
         problem("LEDGER_URL", what.to_owned(), "");
     }
     match url {

@@ -9,20 +9,20 @@ mod reply;
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, SecondsFormat, Utc};
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 use uuid::Uuid;
 
 pub use self::reply::Reply;
 use self::{
     caller::Caller,
     parameters::Parameters,
-    reply::{Notification, ProblemDetails},
+    reply::{NoticeError, Notification, ProblemDetails},
 };
 use crate::{
     address::Address,
     app::App,
     budget,
-    graph::{GraphError, GraphErrorKind, OutgoingMail},
+    graph::{GraphErrorKind, OutgoingMail, within},
     mail::{NoticeMail, PassTimes},
     pass::{
         Job,
@@ -116,9 +116,8 @@ async fn serve(app: &App, request: Request<'_>, audit: &mut Audit) -> Result<Suc
 }
 
 async fn find(app: &App, name: &str) -> Result<Uuid, ProblemDetails> {
-    let found = timeout(budget::CALL_RESOLVE_USER, app.services.graph.find_user(name)).await;
-    found
-        .unwrap_or_else(|_| Err(GraphError::timed_out("finding the user")))
+    within(budget::CALL_RESOLVE_USER, "finding the user", app.services.graph.find_user(name))
+        .await
         .map_err(|error| ProblemDetails::graph(&error))?
         .ok_or_else(ProblemDetails::no_such_user)
 }
@@ -132,24 +131,10 @@ async fn notify(app: &App, call: &Parameters, issued: &Issued) -> Notification {
     if call.notify_user.unwrap_or(app.services.settings.create_tap.notify_user) {
         match send_notice(app, call, issued).await {
             Ok(to) => notification.to.push(to),
-            Err(NoticeError { error, is_ambiguous }) => {
-                (notification.error, notification.is_ambiguous) = (Some(error), is_ambiguous);
-            }
+            Err(error) => notification.error = Some(error),
         }
     }
     notification
-}
-
-/// Why a notice was not, or maybe not, sent.
-struct NoticeError {
-    error: String,
-    is_ambiguous: bool,
-}
-
-impl From<String> for NoticeError {
-    fn from(error: String) -> Self {
-        Self { error, is_ambiguous: false }
-    }
 }
 
 /// Sends the notice to the account's own mailbox, so that the owner learns of a pass requested by another person.
@@ -180,8 +165,8 @@ async fn send_notice(app: &App, call: &Parameters, issued: &Issued) -> Result<St
     let from = call.email_from.as_ref().unwrap_or(&settings.from);
     let sent = app.services.graph.send_mail(from, &message, issued.deadline).await;
     sent.map(|()| to.masked()).map_err(|error| NoticeError {
-        error: error.to_string(),
-        is_ambiguous: error.kind == GraphErrorKind::Ambiguous,
+        message: error.to_string(),
+        maybe_sent: error.kind == GraphErrorKind::Ambiguous,
     })
 }
 
@@ -207,9 +192,9 @@ fn warnings(
         let name = reply::parameter(violation).name();
         warnings.push(format!("the default for {name} was changed: {violation}"));
     }
-    if let Some(error) = &notification.error {
-        let sent = if notification.is_ambiguous { "may not have been sent" } else { "was not sent" };
-        warnings.push(format!("the notice to the user {sent}: {error}"));
+    if let Some(NoticeError { message, maybe_sent }) = &notification.error {
+        let sent = if *maybe_sent { "may not have been sent" } else { "was not sent" };
+        warnings.push(format!("the notice to the user {sent}: {message}"));
     }
     warnings
 }

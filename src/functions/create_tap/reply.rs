@@ -35,9 +35,20 @@ pub(super) struct Notification {
     /// The masked addresses that a mail was sent to.
     pub to: Vec<String>,
     /// Why the notice was not, or maybe not, sent.
-    pub error: Option<String>,
-    /// Whether the notice may have been sent in spite of the error.
-    pub is_ambiguous: bool,
+    pub error: Option<NoticeError>,
+}
+
+/// Why a notice was not, or maybe not, sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct NoticeError {
+    pub message: String,
+    pub maybe_sent: bool,
+}
+
+impl From<String> for NoticeError {
+    fn from(message: String) -> Self {
+        Self { message, maybe_sent: false }
+    }
 }
 
 /// The answer to a call that made a pass.
@@ -66,7 +77,7 @@ pub(super) fn created(
         "usabilityReason": usability_reason(pass, now),
         "replaced": u8::from(replaced.is_some()),
         "replacedStillWorked": replaced.unwrap_or(false),
-        "notification": {"sent": to.is_some(), "to": to, "error": notification.error},
+        "notification": {"sent": to.is_some(), "to": to, "error": notification.error.as_ref().map(|error| &error.message)},
         "warnings": warnings,
     });
     Reply { status: 201, retry_after: None, body }

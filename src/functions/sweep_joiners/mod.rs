@@ -12,7 +12,7 @@ use uuid::Uuid;
 use crate::{
     app::App,
     budget,
-    graph::{GraphError, users::Candidate},
+    graph::{GraphError, users::Candidate, within},
     ledger::{Purpose, Record},
     pass::{
         GroupSync, Job,
@@ -52,9 +52,7 @@ pub(crate) async fn sweep_joiners(app: &App, retries_left: Option<u32>) -> Resul
 
 async fn sweep(app: &App) -> Result<GroupSync, GraphError> {
     let now = app.services.clock.now();
-    let candidates = timeout(budget::SWEEP_SEARCH, candidates(app, now))
-        .await
-        .unwrap_or_else(|_| Err(GraphError::timed_out("searching for joiners")))?;
+    let candidates = within(budget::SWEEP_SEARCH, "searching for joiners", candidates(app, now)).await?;
     let without_date = candidates.iter().filter(|user| user.employee_hire_date.is_none()).count();
     let joiners: BTreeSet<(NaiveDate, Uuid)> =
         candidates.iter().filter_map(|user| near_day_one(app, user, now).map(|day| (day, user.id))).collect();
@@ -95,12 +93,9 @@ async fn other_duties(app: &App) -> GroupSync {
 /// then creates the subscription to notifications.
 async fn on_demand(app: &App) -> GroupSync {
     let Some(group) = app.services.settings.on_demand_group else { return GroupSync::default() };
-    let late = |_| Err(GraphError::timed_out("reading the on-demand group").into());
     let sync_id = format!("sweep of {}", app.services.clock.now().to_rfc3339());
-    match timeout(budget::SWEEP_GROUP_SYNC, sync_group(&app.services, group, None, &sync_id))
-        .await
-        .unwrap_or_else(late)
-    {
+    let sync = sync_group(&app.services, group, None, &sync_id);
+    match within(budget::SWEEP_GROUP_SYNC, "reading the on-demand group", sync).await {
         Ok(found) => {
             subscription::keep_alive(app).await;
             found

@@ -15,7 +15,7 @@ mod without_pass;
 
 use std::{ops::ControlFlow, time::Duration};
 
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 
 use super::{
     decide::{Decision, Facts, Plan, decide},
@@ -31,7 +31,7 @@ use super::{
 use crate::{
     budget,
     code::Code,
-    graph::{GraphError, GraphErrorKind, OutgoingMail, Pass, SnapshotError, TenantSnapshot, User},
+    graph::{GraphError, GraphErrorKind, OutgoingMail, Pass, SnapshotError, TenantSnapshot, User, within},
     ledger::{ETag, Record},
     mail::{Draft, JoinerMail, PassTimes},
 };
@@ -171,10 +171,8 @@ impl Inputs {
         step_budget: StepBudget,
         who: &mut String,
     ) -> Result<Self, Failure> {
-        let snapshot = match timeout(step_budget.snapshot, replication::snapshot(services, job)).await {
-            Ok(snapshot) => snapshot,
-            Err(_) => Err(GraphError::timed_out("reading the user").into()),
-        };
+        let reading = replication::snapshot(services, job);
+        let snapshot = within(step_budget.snapshot, "reading the user", reading).await;
         if let Ok(snapshot) = &snapshot {
             who.clone_from(&snapshot.user.user_principal_name);
         }

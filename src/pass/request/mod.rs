@@ -15,6 +15,7 @@ use super::{
     window::Window,
 };
 use crate::{
+    budget,
     graph::{PassPolicy, TenantSnapshot},
     ledger::{CallResult, Fingerprint, IdempotencyEntry, PassRecord, Record},
     settings::CreateTapSettings,
@@ -174,7 +175,7 @@ impl PassRequest {
         match &call.result {
             Some(CallResult::Issued(made)) => repeated(made.clone()),
             Some(CallResult::Nothing) => Ok(()),
-            None if now < call.since + Record::LEASE => busy(call.since + Record::LEASE),
+            None if now < call.since + budget::LEASE => busy(call.since + budget::LEASE),
             // Its worker died. An answer is sent after the record is written: the caller does not have the code.
             None if !self.by_mail => Ok(()),
             // Its worker died. The mail may have been sent before; then the tenant lists the pass, at once or later.

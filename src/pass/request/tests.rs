@@ -1,5 +1,6 @@
 use super::*;
 use crate::{
+    budget,
     graph::Pass,
     ledger::{Lease, Purpose, State},
     pass::fixtures::{self, GROUP, now, snapshot},
@@ -30,8 +31,8 @@ fn record(calls: Vec<(i64, Option<CallResult>)>) -> Record {
     Record { calls: calls.collect(), ..Record::new(State::Delivered, Purpose::Http, now()) }
 }
 
-/// What `order` is told, a so-and-so long time after [`now`].
-fn told(
+/// What `order` is answered, a so-and-so long time after [`now`].
+fn answered(
     request: &PassRequest,
     record: &Record,
     snapshot: Option<&TenantSnapshot>,
@@ -49,27 +50,28 @@ fn told(
 }
 
 const AT_ONCE: TimeDelta = TimeDelta::zero();
+const LEASE: TimeDelta = TimeDelta::seconds(budget::LEASE.as_secs().cast_signed());
 const A_BIT: TimeDelta = TimeDelta::milliseconds(1);
 
 #[test]
 fn a_key_is_remembered_for_a_quarter_of_an_hour_and_stands_for_one_body() {
     let record = record(vec![(0, Some(CallResult::Issued(made_pass())))]);
-    let told = |request: &PassRequest, later| told(request, &record, None, later);
-    assert_eq!(told(&request(), IDEMPOTENCY_WINDOW - A_BIT), "repeated: made");
-    assert_eq!(told(&request(), IDEMPOTENCY_WINDOW), "new");
+    let answered = |request: &PassRequest, later| answered(request, &record, None, later);
+    assert_eq!(answered(&request(), IDEMPOTENCY_WINDOW - A_BIT), "repeated: made");
+    assert_eq!(answered(&request(), IDEMPOTENCY_WINDOW), "new");
     let other = |key, body| PassRequest { fingerprint: Some(fingerprint(key, body)), ..request() };
-    assert_eq!(told(&other("k", "other"), AT_ONCE), "KeyReused");
-    assert_eq!(told(&other("other", "b"), AT_ONCE), "new");
-    assert_eq!(told(&PassRequest { fingerprint: None, ..request() }, AT_ONCE), "new");
+    assert_eq!(answered(&other("k", "other"), AT_ONCE), "KeyReused");
+    assert_eq!(answered(&other("other", "b"), AT_ONCE), "new");
+    assert_eq!(answered(&PassRequest { fingerprint: None, ..request() }, AT_ONCE), "new");
 }
 
 #[test]
 fn a_call_that_is_at_work_or_made_nothing_is_told_apart_from_one_whose_worker_died() {
     let nothing = record(vec![(0, Some(CallResult::Nothing))]);
-    assert_eq!(told(&request(), &nothing, None, AT_ONCE), "new");
+    assert_eq!(answered(&request(), &nothing, None, AT_ONCE), "new");
     let at_work = record(vec![(0, None)]);
-    assert_eq!(told(&request(), &at_work, None, Record::LEASE - A_BIT), "busy until 05:05");
-    assert_eq!(told(&request(), &at_work, None, Record::LEASE), "new", "an answer would have come by now");
+    assert_eq!(answered(&request(), &at_work, None, LEASE - A_BIT), "busy until 05:05");
+    assert_eq!(answered(&request(), &at_work, None, LEASE), "new", "an answer would have come by now");
 }
 
 #[test]
@@ -86,9 +88,9 @@ fn where_a_dead_workers_mail_may_have_gone_out_its_pass_is_waited_for() {
     record.lease = Some(lease("http/of somebody else", 60));
     record.earlier_leases = vec![lease("http/0", 240)];
     let mut snapshot = snapshot();
-    let mut told = |passes: Vec<Pass>, later| {
+    let mut answered = |passes: Vec<Pass>, later| {
         snapshot.passes = passes;
-        told(&request, &record, Some(&snapshot), later)
+        answered(&request, &record, Some(&snapshot), later)
     };
     let pass = |lifetime_in_minutes| Pass {
         id: "late".into(),
@@ -98,10 +100,10 @@ fn where_a_dead_workers_mail_may_have_gone_out_its_pass_is_waited_for() {
         is_usable_once: true,
         method_usability_reason: None,
     };
-    assert_eq!(told(vec![pass(240)], Record::LEASE), "repeated: late");
-    assert_eq!(told(vec![pass(60)], Record::LEASE), "busy until 05:10", "another call's pass");
-    assert_eq!(told(vec![], REPLICA_LAG - A_BIT), "busy until 05:10");
-    assert_eq!(told(vec![], REPLICA_LAG), "new");
+    assert_eq!(answered(vec![pass(240)], LEASE), "repeated: late");
+    assert_eq!(answered(vec![pass(60)], LEASE), "busy until 05:10", "another call's pass");
+    assert_eq!(answered(vec![], REPLICA_LAG - A_BIT), "busy until 05:10");
+    assert_eq!(answered(vec![], REPLICA_LAG), "new");
 }
 
 fn settings() -> CreateTapSettings {

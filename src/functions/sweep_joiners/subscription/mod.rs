@@ -6,13 +6,13 @@ mod plan;
 use std::error::Error;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
 use self::plan::{Action, MAX_DURATION, Wanted, plan};
 use crate::{
     app::App,
     budget,
-    graph::{GraphError, GraphErrorKind, subscriptions::Subscription},
+    graph::{GraphError, GraphErrorKind, subscriptions::Subscription, within},
     pass::alert::Alert,
 };
 
@@ -37,12 +37,11 @@ pub(super) async fn keep_alive(app: &App) {
     let wanted = Wanted { group, topic };
     let mut present = Present::Unread;
     let deadline = Instant::now() + budget::SWEEP_SUBSCRIPTION;
-    let error = match timeout_at(deadline, ensure(app, wanted, &mut present, deadline)).await {
-        Ok(Ok(())) => return,
-        Ok(Err(error)) => error,
-        Err(_) => GraphError::timed_out("renewing the subscription to the on-demand group"),
-    };
-    alert_failure(app, wanted, &error, present).await;
+    let work = ensure(app, wanted, &mut present, deadline);
+    let operation = "renewing the subscription to the on-demand group";
+    if let Err(error) = within(budget::SWEEP_SUBSCRIPTION, operation, work).await {
+        alert_failure(app, wanted, &error, present).await;
+    }
 }
 
 /// Lists the subscriptions again when an answer was lost: the second list shows whether the request arrived.
