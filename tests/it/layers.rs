@@ -2,10 +2,9 @@
 //!
 //! Read from the `use` lines. Paths in expressions are not seen: the product writes `use` lines instead.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    path::{Path, PathBuf},
-};
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::helpers::source;
 
 /// From the top to the bottom. A module may use the layers below its own, and itself.
 const LAYERS: &[&[&str]] = &[
@@ -24,11 +23,9 @@ const LAYERS: &[&[&str]] = &[
 ];
 
 /// The files of a crate by module path (`pass/issue`), with the module paths that each of them uses.
-fn uses(source: &Path) -> BTreeMap<String, BTreeSet<String>> {
-    let files: BTreeMap<String, String> = rust_files(source)
-        .iter()
-        .map(|file| (module(source, file), std::fs::read_to_string(file).unwrap()))
-        .collect();
+fn uses(folder: &str) -> BTreeMap<String, BTreeSet<String>> {
+    let files: BTreeMap<String, String> =
+        source::files(folder).iter().map(|file| (module(folder, file), source::code(file))).collect();
     let resolve = |from: &str, path: &str| {
         let mut segments: Vec<&str> = path.split("::").collect();
         let mut place: Vec<&str> = from.split('/').filter(|part| !part.is_empty()).collect();
@@ -50,32 +47,14 @@ fn uses(source: &Path) -> BTreeMap<String, BTreeSet<String>> {
             (1..=place.len()).rev().find(|length| files.contains_key(&place[..*length].join("/")))?;
         Some(place[..length].join("/"))
     };
-    let of = |from: &str, text: &str| {
-        let code = text.split("\n#[cfg(test)]\nmod tests {").next().unwrap_or_default();
+    let of = |from: &str, code: &str| {
         use_paths(code).iter().filter_map(|path| resolve(from, path)).filter(|to| to != from).collect()
     };
-    files.iter().map(|(from, text)| (from.clone(), of(from, text))).collect()
+    files.iter().map(|(from, code)| (from.clone(), of(from, code))).collect()
 }
 
-fn rust_files(folder: &Path) -> Vec<PathBuf> {
-    let mut files = Vec::new();
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            // Unit tests may use anything.
-            files.extend(rust_files(&path).into_iter().filter(|_| path.file_name().unwrap() != "tests"));
-        } else if path.extension().is_some_and(|extension| extension == "rs")
-            && !["tests.rs", "fixtures.rs"].iter().any(|name| path.ends_with(name))
-        {
-            files.push(path);
-        }
-    }
-    files
-}
-
-fn module(source: &Path, file: &Path) -> String {
-    let path = file.strip_prefix(source).unwrap().with_extension("");
-    let path = path.to_str().unwrap();
+fn module(source: &str, file: &str) -> String {
+    let path = file.strip_prefix(source).unwrap().trim_matches('/').trim_end_matches(".rs");
     path.strip_suffix("/mod").unwrap_or(path).to_owned()
 }
 
@@ -153,10 +132,6 @@ fn circles(uses: &BTreeMap<String, BTreeSet<String>>) -> Vec<Vec<&str>> {
     circles
 }
 
-fn root(folder: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join(folder)
-}
-
 #[test]
 fn the_product_uses_only_lower_layers() {
     let layer = |module: &str| {
@@ -167,7 +142,7 @@ fn the_product_uses_only_lower_layers() {
             .unwrap_or_else(|| panic!("{top} has no layer in LAYERS"))
     };
     let top = |module: &str| module.split('/').next().unwrap().to_owned();
-    let uses = uses(&root("src"));
+    let uses = uses("src");
     // Their `mod tests;` precedes their `use` lines.
     assert!(uses["mail"].contains("settings") && uses["telemetry"].contains("environment"));
     let mut wrong = Vec::new();
@@ -186,16 +161,16 @@ fn the_product_uses_only_lower_layers() {
 
 #[test]
 fn no_files_use_each_other_in_a_circle() {
-    for source in ["src", "sandbox/src"] {
-        let uses = uses(&root(source));
+    for folder in ["src", "sandbox/src"] {
+        let uses = uses(folder);
         let circles = circles(&uses);
-        assert!(circles.is_empty(), "{source}: {circles:#?}");
+        assert!(circles.is_empty(), "{folder}: {circles:#?}");
     }
 }
 
 #[test]
 fn the_simulated_tenant_and_the_simulated_host_do_not_know_each_other() {
-    let uses = uses(&root("sandbox/src"));
+    let uses = uses("sandbox/src");
     let mut wrong = Vec::new();
     for (from, targets) in &uses {
         let room = from.split('/').next().unwrap();

@@ -2,7 +2,6 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    path::Path,
     sync::Arc,
 };
 
@@ -19,7 +18,8 @@ use uuid::Uuid;
 
 use crate::{
     helpers::{
-        NOW, PASS_PATH, TestApp, emma, fail_with, log_capture::capture_log, tenant_with_emma, throttle, time,
+        NOW, PASS_PATH, TestApp, emma, fail_with, log_capture::capture_log, source, tenant_with_emma,
+        throttle, time,
     },
     ledger::{blob_ledger, blob_service::BlobService},
 };
@@ -29,23 +29,6 @@ use crate::{
 struct Event {
     levels: BTreeSet<String>,
     fields: BTreeSet<String>,
-}
-
-fn root(path: &str) -> std::path::PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
-}
-
-fn sources(folder: &Path, found: &mut Vec<(String, String)>) {
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            sources(&path, found);
-        } else if path.extension().is_some_and(|extension| extension == "rs") && !path.ends_with("tests.rs") {
-            let text = std::fs::read_to_string(&path).unwrap();
-            let code = text.split("\n#[cfg(test)]\nmod tests {").next().unwrap().to_owned();
-            found.push((path.display().to_string(), code));
-        }
-    }
 }
 
 /// What stands between the brackets of a macro, up to the one that closes them.
@@ -89,10 +72,9 @@ fn split(arguments: &str) -> Vec<&str> {
 
 /// Every event in `src/`; each must have a name and a message.
 fn logged_events() -> BTreeMap<String, Event> {
-    let mut files = Vec::new();
-    sources(&root("src"), &mut files);
     let mut events: BTreeMap<String, Event> = BTreeMap::new();
-    for (file, code) in &files {
+    for file in &source::files("src") {
+        let code = &source::code(file);
         for level in ["error", "warn", "info", "debug", "trace"] {
             for (at, start) in code.match_indices(&format!("tracing::{level}!(")) {
                 let parts = split(arguments(&code[at + start.len()..]));
@@ -116,7 +98,7 @@ fn logged_events() -> BTreeMap<String, Event> {
 
 /// The table of events in docs/LOGGING.md.
 fn documented_events() -> BTreeMap<String, Event> {
-    let page = std::fs::read_to_string(root("docs/LOGGING.md")).unwrap();
+    let page = source::read("docs/LOGGING.md");
     let (_, table) = page.split_once("| event | level | fields |").expect("the table of events");
     let rows = table.lines().skip(2).take_while(|line| line.starts_with("| "));
     let mut events = BTreeMap::new();

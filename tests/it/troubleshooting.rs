@@ -1,39 +1,17 @@
 //! docs/TROUBLESHOOTING.md has a row for every word that the product prints when no pass is delivered.
 
-use std::{collections::BTreeSet, path::Path};
+use std::collections::BTreeSet;
 
 use firstpass::{
     ledger::Record,
     pass::{Outcome, Revoke, Skip},
 };
 
+use crate::helpers::source;
+
 /// The types with a cause, and the outcome that prints it.
 const CAUSES: [(&str, &str); 4] =
     [("Skip", "skipped"), ("Block", "blocked"), ("Revoke", "revoked"), ("Failure", "failed")];
-
-fn read(path: &str) -> String {
-    std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
-}
-
-/// A source file without its tests.
-fn source(path: &str) -> String {
-    read(path).split("\n#[cfg(test)]\nmod tests").next().unwrap().to_owned()
-}
-
-/// Every source file of the product, without tests.
-fn sources(folder: &str, found: &mut Vec<(String, String)>) {
-    for entry in std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(folder)).unwrap() {
-        let entry = entry.unwrap();
-        let name = entry.file_name().into_string().unwrap();
-        let path = format!("{folder}/{name}");
-        if entry.file_type().unwrap().is_dir() {
-            sources(&path, found);
-        } else if name.ends_with(".rs") && name != "tests.rs" {
-            let code = source(&path);
-            found.push((path, code));
-        }
-    }
-}
 
 /// The block that follows `start` in `code`, without its braces. No literal in it may hold a brace alone.
 fn block<'c>(code: &'c str, start: &str) -> Option<&'c str> {
@@ -61,7 +39,7 @@ fn literals(code: &str) -> Vec<&str> {
 
 /// Every outcome with a cause, as `fn cause` of the four types prints it.
 fn causes() -> BTreeSet<(String, String)> {
-    let code = source("src/pass/outcome/mod.rs");
+    let code = source::code("src/pass/outcome/mod.rs");
     let all = code.matches("fn cause(").count();
     assert_eq!(all, CAUSES.len() + 1, "Outcome delegates to the four types; is there another one?");
     let mut causes = BTreeSet::new();
@@ -96,7 +74,7 @@ fn cells(line: &str, columns: usize) -> Vec<&str> {
 }
 
 fn page() -> String {
-    read("docs/TROUBLESHOOTING.md")
+    source::read("docs/TROUBLESHOOTING.md")
 }
 
 #[test]
@@ -120,7 +98,7 @@ fn the_causes_table_has_exactly_the_causes_of_the_code() {
 
 #[test]
 fn the_outcomes_table_has_every_outcome() {
-    let code = source("src/pass/outcome/mod.rs");
+    let code = source::code("src/pass/outcome/mod.rs");
     let names = block(block(&code, "\nimpl Outcome ").unwrap(), "fn name(").unwrap().to_owned();
     let page = page();
     let documented: Vec<&str> =
@@ -130,10 +108,9 @@ fn the_outcomes_table_has_every_outcome() {
 
 /// The headlines of all alerts, as the code writes them, with `{…}` for what differs.
 fn headlines() -> Vec<String> {
-    let mut files = Vec::new();
-    sources("src", &mut files);
     let mut found = Vec::new();
-    for (path, code) in &files {
+    for path in source::files("src") {
+        let code = source::code(&path);
         for (at, field) in code.match_indices("headline: ") {
             let value = &code[at + field.len()..];
             if value.starts_with('"') || value.starts_with("format!(") {
@@ -144,7 +121,7 @@ fn headlines() -> Vec<String> {
         }
     }
     // Its headline depends on the outcome.
-    let code = source("src/pass/alert.rs");
+    let code = source::code("src/pass/alert.rs");
     found.extend(literals(block(&code, "async fn send_outcome(").unwrap()).into_iter().map(str::to_owned));
     found
 }
@@ -184,7 +161,7 @@ fn the_alerts_table_has_exactly_the_headlines_of_the_code() {
 
 #[test]
 fn every_log_event_that_needs_action_has_a_row() {
-    let (page, logging) = (page(), read("docs/LOGGING.md"));
+    let (page, logging) = (page(), source::read("docs/LOGGING.md"));
     let documented: BTreeSet<&str> = rows(&page, "event | reason | what to do")
         .iter()
         .map(|row| row[0].split('`').nth(1).unwrap())
@@ -202,7 +179,7 @@ fn every_log_event_that_needs_action_has_a_row() {
 
 /// Every status with a problem type that the code of CreateTap has.
 fn problem_types() -> BTreeSet<(String, String)> {
-    let code = source("src/functions/create_tap/reply.rs");
+    let code = source::code("src/functions/create_tap/reply.rs");
     let mut types = BTreeSet::new();
     for start in ["new(", "of("] {
         for (at, _) in code.match_indices(start) {
@@ -224,7 +201,7 @@ fn both_pages_have_exactly_the_problem_types_of_create_tap() {
         ("docs/TROUBLESHOOTING.md", "status | `urn:firstpass:` | reason | what to do"),
         ("docs/CREATE-TAP.md", "status | `urn:firstpass:` | meaning"),
     ] {
-        let page = read(path);
+        let page = source::read(path);
         let documented: BTreeSet<_> = rows(&page, header)
             .iter()
             .filter(|row| !row[1].is_empty())

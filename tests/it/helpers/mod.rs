@@ -3,6 +3,7 @@
 pub mod graph_caller;
 pub mod log_capture;
 pub mod process;
+pub mod source;
 
 use std::{sync::Arc, time::Duration};
 
