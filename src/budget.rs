@@ -1,4 +1,5 @@
-//! Every time-out, with what it bounds, and the proof that their sums fit into what the platform allows.
+//! Every time-out and every number of tries, with what it bounds, and the proof that the sums of the time-outs fit into
+//! what the platform allows.
 //!
 //! The Functions host kills the handler, and with it everything that it is doing, when one invocation takes longer than
 //! `functionTimeout`. The platform ends an HTTP call after 230 seconds. A time-out below ends the work that it bounds,
@@ -15,6 +16,16 @@ pub const FUNCTION_TIMEOUT: Duration = seconds(600);
 /// After this the load balancer ends an HTTP call
 /// (<https://learn.microsoft.com/azure/azure-functions/functions-scale#timeout>).
 pub(crate) const HTTP_TIMEOUT: Duration = seconds(230);
+
+// How often: a request inside one send of a mail, a send inside one delivery, a delivery of one message.
+
+/// The tries of one request to Graph (`graph/retry.rs`).
+pub(crate) const GRAPH_TRIES: u32 = 4;
+/// The sends of one mail while the answers leave open whether it was sent. Two copies of a working code are better than
+/// one copy of a deleted code.
+pub(crate) const MAIL_SENDS: u32 = 3;
+/// How often the host delivers a message before it moves it to the poison queue: `maxDequeueCount` in host.json.
+pub const DELIVERIES: u32 = 5;
 
 // One request.
 

@@ -19,9 +19,6 @@ use crate::{
     telemetry::context,
 };
 
-/// How often the host delivers a message before it moves it to the poison queue: `maxDequeueCount` in host.json.
-pub const MAX_DELIVERIES: u32 = 5;
-
 /// One delivery of a message.
 #[derive(Clone, Debug)]
 pub struct QueueDelivery {
@@ -110,8 +107,8 @@ async fn finish(app: &App, delivery: &QueueDelivery, reference: &str, result: Jo
         why = %outcome,
         "The job ended"
     );
-    if matches!(outcome, Outcome::Failed(_)) && count >= MAX_DELIVERIES {
-        alert::send_poisoned(&app.services, reference, who, outcome, MAX_DELIVERIES).await;
+    if matches!(outcome, Outcome::Failed(_)) && count >= budget::DELIVERIES {
+        alert::send_poisoned(&app.services, reference, who, outcome, budget::DELIVERIES).await;
     }
     Handled::Ran(reference.to_owned(), Box::new(result))
 }

@@ -29,9 +29,6 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::budget;
 
-/// The tries of one request.
-pub(crate) const MAX_TRIES: u32 = 4;
-
 /// Whether a request may be sent again when its answer was lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Idempotency {
@@ -83,7 +80,7 @@ impl Policy for RetryPolicy {
                 RetryDecision::After(wait) => wait,
                 RetryDecision::Backoff => Duration::from_secs(1 << tried),
             };
-            if tried >= MAX_TRIES || Instant::now() + wait + min_time > deadline {
+            if tried >= budget::GRAPH_TRIES || Instant::now() + wait + min_time > deadline {
                 return result;
             }
             tracing::debug!(

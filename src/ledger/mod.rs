@@ -81,7 +81,8 @@ fn log_membership_write(group: Uuid) {
 /// Why a call to the ledger failed. No message holds a SAS.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LedgerError {
-    /// The record does not have the expected version.
+    /// The record does not have the expected version. `pass` makes `busy` of it: the queue delivers the job again, a call of
+    /// CreateTap answers 409.
     #[error("another job changed the same document")]
     Conflict,
     /// The store was not reached, or refused the request.

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use firstpass::functions::on_group_add::MAX_DELIVERIES;
+use firstpass::budget::DELIVERIES;
 use firstpass_sandbox::functions_host::{handler_response::HandlerResponse, local_host::VISIBILITY_TIMEOUT};
 use serde_json::{Value, json};
 use tokio::{sync::Notify, time::sleep};
@@ -40,7 +40,7 @@ impl Simulation {
     async fn process(self: Arc<Self>, message: String, delay: Duration, fault: Option<QueueFault>) {
         sleep(delay).await;
         let mut result = InvocationResult::WorkerCrashed;
-        for delivery in 1..=MAX_DELIVERIES {
+        for delivery in 1..=DELIVERIES {
             let Ok(_worker) = self.workers.acquire().await else { return };
             result = match fault {
                 Some(QueueFault::Redelivered(after)) if delivery == 1 => {

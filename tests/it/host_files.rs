@@ -2,7 +2,7 @@
 
 use std::{path::Path, time::Duration};
 
-use firstpass::{environment::Environment, functions::on_group_add::MAX_DELIVERIES};
+use firstpass::{budget::DELIVERIES, environment::Environment};
 use firstpass_sandbox::functions_host::{
     CONTRACTS, ConfigError, Files, FunctionApp, Plan, function::Trigger, local_host::VISIBILITY_TIMEOUT,
 };
@@ -50,7 +50,7 @@ fn the_repositorys_function_app_has_no_problems() {
         assert_eq!((queues.batch_size, queues.new_batch_threshold, queues.base64), (4, 2, true));
         assert_eq!(
             (queues.max_dequeue_count, queues.visibility_timeout),
-            (MAX_DELIVERIES, VISIBILITY_TIMEOUT),
+            (DELIVERIES, VISIBILITY_TIMEOUT),
             "the handler depends on these values"
         );
         let sweep = &app.functions["SweepJoiners"];

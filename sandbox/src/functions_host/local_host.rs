@@ -4,7 +4,7 @@
 use std::{collections::VecDeque, time::Duration};
 
 use axum::{Router, body};
-use firstpass::{clock::Clock, functions::on_group_add::MAX_DELIVERIES};
+use firstpass::{budget::DELIVERIES, clock::Clock};
 use serde_json::{Value, json};
 use tower::ServiceExt;
 use uuid::Uuid;
@@ -65,7 +65,7 @@ impl LocalHost {
         let mut later = VecDeque::new();
         while let Some((message, delivery)) = queue.pop_front() {
             let answer = self.deliver(&message, delivery).await;
-            if answer.is_success() || delivery == MAX_DELIVERIES {
+            if answer.is_success() || delivery == DELIVERIES {
                 completed(Completed { message, answer, deliveries: delivery });
             } else {
                 later.push_back((message, delivery + 1));

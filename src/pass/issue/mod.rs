@@ -36,10 +36,6 @@ use crate::{
     mail::{Draft, JoinerMail, PassTimes},
 };
 
-/// The sends of one mail while the answers leave open whether it was sent. Two copies of a working code are better than
-/// one copy of a deleted code.
-const MAX_SENDS: u32 = 3;
-
 /// The time-outs of the two steps that wait for the tenant.
 #[derive(Clone, Copy)]
 struct StepBudget {
@@ -336,7 +332,7 @@ impl<'a> JobContext<'a> {
             error.redact(code);
             let is_ambiguous = error.kind == GraphErrorKind::Ambiguous;
             maybe_sent |= is_ambiguous;
-            if !is_ambiguous || send == MAX_SENDS {
+            if !is_ambiguous || send == budget::MAIL_SENDS {
                 return Err(Unsent { maybe_sent, error });
             }
         }
