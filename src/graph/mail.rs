@@ -25,7 +25,8 @@ impl Graph {
     /// Sends `message` from the mailbox `from`. No try starts after `deadline`.
     ///
     /// A 429 is repeated after Retry-After, up to `budget::GRAPH_TRIES` tries. If all fail, nothing was sent: `pass/issue`
-    /// deletes the pass and the job fails. The queue delivers it up to `budget::DELIVERIES` times, each time with a new pass.
+    /// deletes the pass and the job fails. The queue delivers it up to `budget::DELIVERIES` times, each time with a new pass;
+    /// a call of CreateTap answers 429 `graph-busy`.
     ///
     /// Success means that Exchange accepted the mail. It checks recipients and policy later and reports failures to the
     /// sender's inbox (Graph's sendMail page).

@@ -1,6 +1,6 @@
 //! The lease on a user: while a job holds it, no other job makes a pass for that user.
 //!
-//! It is an entry in the user's record, not a lease of the blob. It lasts for [`budget::LEASE`]. Step 2 of the flow respects
+//! It is an entry in the user's record, not a lease of the blob. It lasts for five minutes ([`budget::LEASE`]). Step 2 of the flow respects
 //! it, and so does a repeated call of CreateTap (`request/mod.rs`).
 //! The record says `issuing` before anything changes in the tenant, and the result afterwards. Every write is
 //! conditional on the version before. A conflict when the lease is taken or the delivery is recorded ends the job as
