@@ -11,7 +11,7 @@ use crate::{
     mail::{MailError, MailOptions, Mailer},
     pass::Services,
     queue::Queues,
-    rate_limiter::RateLimiter,
+    rate_limiter::{OncePerMinute, RateLimiter},
     settings::Settings,
 };
 
@@ -24,6 +24,8 @@ pub struct App {
     pub queues: Option<Queues>,
     /// The calls of CreateTap on this instance.
     pub rate_limiter: RateLimiter,
+    /// The alerts that only the log has.
+    pub alert_lines: OncePerMinute,
 }
 
 impl App {
@@ -45,7 +47,12 @@ impl App {
         })?;
         let graph = Graph::new(transport, credential);
         let services = Services { settings, graph, ledger, mailer, clock };
-        Ok(Self { services, queues: None, rate_limiter: RateLimiter::default() })
+        Ok(Self {
+            services,
+            queues: None,
+            rate_limiter: RateLimiter::default(),
+            alert_lines: OncePerMinute::default(),
+        })
     }
 
     /// Adds the queues.

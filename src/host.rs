@@ -4,17 +4,20 @@
 //! answer. Facts from the host's source that shape this file (Azure/azure-functions-host, `WebJobs.Script`):
 //! - strings in `Data` are JSON-encoded a second time; so are numbers in `Metadata`;
 //! - an invocation with an empty answer does not end before `functionTimeout`, and then the host kills the process;
-//! - an answer that is not 2xx fails the invocation and loses its outputs: the status for an HTTP caller is in
+//! - an answer that is not 2xx fails the invocation and loses its outputs, its `Logs` and its body: of it, only the reason
+//!   phrase of the status line arrives, in the host's exception; the status for an HTTP caller is in
 //!   `Outputs.res.statusCode`;
 //! - a queue output that is an array of strings becomes one message for each string, unchanged;
+//! - the host's own metadata of a message is replaced by fields of the message with the same name, but can be told from
+//!   them: a field of the message is encoded a second time, whatever its type;
 //! - the id of the invocation is in a header; `traceparent` comes only where Application Insights is on.
 //!
 //! Everything that an invocation logs is below its span: see [`telemetry::context`].
 
-use std::{error::Error, sync::Arc};
+use std::sync::Arc;
 
 use axum::{
-    Json, Router,
+    Extension, Json, Router,
     body::Bytes,
     extract::{self, DefaultBodyLimit, State},
     http::{HeaderMap, StatusCode},
@@ -23,6 +26,7 @@ use axum::{
     routing::{get, post},
 };
 use chrono::{DateTime, Utc};
+use hyper::ext::ReasonPhrase;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use tracing::Instrument;
@@ -30,11 +34,12 @@ use tracing::Instrument;
 use crate::{
     app::App,
     functions::{
-        create_tap::{Headers, Reply, Request, create_tap},
+        create_tap::{Headers, Reply, Request, create_tap, not_set_up},
         on_group_add::{Handled, QueueDelivery, on_group_add},
         sweep_joiners::sweep_joiners,
     },
     pass::Outcome,
+    rate_limiter::OncePerMinute,
     settings::SettingsError,
     telemetry,
 };
@@ -42,8 +47,18 @@ use crate::{
 /// A queue message has at most 64 KiB, and comes here encoded twice; an HTTP body can have any size.
 const MAX_BODY: usize = 16 * 1024 * 1024;
 
+/// In characters. Exceptions are shown in one line.
+const MAX_REASON_PHRASE: usize = 100;
+
 /// What answers invocations: the App, or the report on settings that are not valid.
 pub type Handler = Result<Arc<App>, SettingsError>;
+
+#[derive(Clone)]
+struct HandlerState {
+    handler: Handler,
+    /// The reports in the log on settings that are not valid.
+    reports: Arc<OncePerMinute>,
+}
 
 /// The id that the host gives an invocation.
 const INVOCATION_ID: &str = "x-azure-functions-invocationid";
@@ -52,6 +67,10 @@ const TRACEPARENT: &str = "traceparent";
 
 /// The routes that the host calls.
 pub fn router(handler: Handler) -> Router {
+    let state = HandlerState { handler, reports: Arc::default() };
+    if let Err(report) = &state.handler {
+        state.log_report(report);
+    }
     Router::new()
         .route("/SweepJoiners", post(on_timer))
         .route("/OnGroupAdd", post(on_message))
@@ -59,9 +78,9 @@ pub fn router(handler: Handler) -> Router {
         .route_layer(middleware::from_fn(in_span))
         // The readiness probe, every 25 ms at the start: the host accepts any answer.
         .route("/", get(|| async { Json(json!({"status": "ready"})) }))
-        .fallback(|| async { failure(StatusCode::NOT_FOUND, "there is no such function".into()) })
+        .fallback(|| async { failure(StatusCode::NOT_FOUND, "there is no such function", String::new()) })
         .layer(DefaultBodyLimit::max(MAX_BODY))
-        .with_state(handler)
+        .with_state(state)
 }
 
 /// Answers within the span that all events of an invocation belong to.
@@ -77,8 +96,8 @@ fn text<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
     headers.get(name).and_then(|value| value.to_str().ok())
 }
 
-async fn on_timer(State(handler): State<Handler>, body: Bytes) -> Response {
-    let (app, invocation) = match ready(&handler, &body, "timer") {
+async fn on_timer(State(state): State<HandlerState>, body: Bytes) -> Response {
+    let (app, invocation) = match state.ready(&body, "timer") {
         Ok(ready) => ready,
         Err(response) => return *response,
     };
@@ -88,20 +107,14 @@ async fn on_timer(State(handler): State<Handler>, body: Bytes) -> Response {
             done(json!({"jobs": messages}), format!("queued {} jobs", found.jobs.len()))
         }
         Err(error) => {
-            let advice = error.advice();
-            tracing::error!(
-                event = "sweep.failed",
-                error = &error as &dyn Error,
-                advice,
-                "The sweep could not read the joiners, and the invocation fails"
-            );
-            failure(StatusCode::INTERNAL_SERVER_ERROR, format!("{error}; to do: {advice}"))
+            let log = format!("{error}; to do: {}", error.advice());
+            failure(StatusCode::INTERNAL_SERVER_ERROR, &error.summary(), log)
         }
     }
 }
 
-async fn on_message(State(handler): State<Handler>, body: Bytes) -> Response {
-    let (app, invocation) = match ready(&handler, &body, "msg") {
+async fn on_message(State(state): State<HandlerState>, body: Bytes) -> Response {
+    let (app, invocation) = match state.ready(&body, "msg") {
         Ok(ready) => ready,
         Err(response) => return *response,
     };
@@ -115,8 +128,8 @@ async fn on_message(State(handler): State<Handler>, body: Bytes) -> Response {
     match on_group_add(app, &delivery).await {
         Handled::Ran(reference, result) => {
             let log = format!("{reference}: {}: {}", result.outcome.name(), result.outcome);
-            match result.outcome {
-                Outcome::Failed(_) => failure(StatusCode::INTERNAL_SERVER_ERROR, log),
+            match &result.outcome {
+                Outcome::Failed(why) => failure(StatusCode::INTERNAL_SERVER_ERROR, &why.summary(), log),
                 _ => done(json!({}), log),
             }
         }
@@ -127,17 +140,25 @@ async fn on_message(State(handler): State<Handler>, body: Bytes) -> Response {
     }
 }
 
-async fn on_request(State(handler): State<Handler>, headers: HeaderMap, body: Bytes) -> Response {
-    let (app, invocation) = match ready(&handler, &body, "req") {
+async fn on_request(State(state): State<HandlerState>, headers: HeaderMap, body: Bytes) -> Response {
+    let id = text(&headers, INVOCATION_ID).unwrap_or("unknown");
+    if let Err(report) = &state.handler {
+        state.log_report(report);
+        return answer(&not_set_up(id));
+    }
+    let (app, invocation) = match state.ready(&body, "req") {
         Ok(ready) => ready,
         Err(response) => return *response,
     };
-    let id = text(&headers, INVOCATION_ID).unwrap_or("unknown");
     let request = decoded(&invocation.data["req"]);
     let headers = callers_headers(&request["Headers"]);
-    let request = Request { body: request["Body"].as_str(), headers: &headers, invocation: id };
-    let Reply { status, retry_after, body } = create_tap(app, request).await;
-    let content_type = if status < 400 { "application/json" } else { "application/problem+json" };
+    let key_name = key_name(&request["Identities"]);
+    let request = Request { body: request["Body"].as_str(), headers: &headers, key_name, invocation: id };
+    answer(&create_tap(app, request).await)
+}
+
+fn answer(Reply { status, retry_after, body }: &Reply) -> Response {
+    let content_type = if *status < 400 { "application/json" } else { "application/problem+json" };
     let mut headers = json!({"content-type": content_type, "cache-control": "no-store"});
     if let Some(seconds) = retry_after {
         headers["retry-after"] = seconds.to_string().into();
@@ -145,6 +166,15 @@ async fn on_request(State(handler): State<Handler>, headers: HeaderMap, body: By
     // The host sends a string unchanged, and formats an object again.
     let res = json!({"statusCode": status, "headers": headers, "body": body.to_string()});
     done(json!({ "res": res }), format!("answered {status}"))
+}
+
+/// The name of the function key that the caller has, which the host has checked.
+fn key_name(identities: &Value) -> Option<&str> {
+    const KEY_ID: &str = "http://schemas.microsoft.com/2017/07/functions/claims/keyid";
+    let mut identities = identities.as_array()?.iter();
+    let claims = identities.find(|identity| identity["AuthenticationType"] == "WebJobsAuthLevel")?["Claims"]
+        .as_array()?;
+    claims.iter().find(|claim| claim["Type"] == KEY_ID)?["Value"].as_str()
 }
 
 /// The headers of the HTTP request: arrays of values, with names in the case that the caller chose.
@@ -159,37 +189,57 @@ fn callers_headers(headers: &Value) -> Headers {
     headers.as_object().into_iter().flatten().flat_map(named).collect()
 }
 
-/// The App and the invocation, or the answer that says why one of them is missing.
-fn ready<'a>(
-    handler: &'a Handler,
-    body: &[u8],
-    binding: &str,
-) -> Result<(&'a App, Invocation), Box<Response>> {
-    let app = match handler {
-        Ok(app) => app.as_ref(),
-        Err(report) => return Err(Box::new(failure(StatusCode::INTERNAL_SERVER_ERROR, report.to_string()))),
-    };
-    Invocation::parse(body, binding).map(|invocation| (app, invocation)).map_err(|problems| {
-        let problems = problems.join("; ");
-        tracing::error!(
-            event = "invocation.rejected",
-            binding,
-            problems,
-            "The request is not an invocation by the Functions host"
-        );
-        Box::new(failure(
-            StatusCode::BAD_REQUEST,
-            format!("not an invocation by the Functions host: {problems}"),
-        ))
-    })
+impl HandlerState {
+    /// The App and the invocation, or the answer that says why one of them is missing.
+    fn ready(&self, body: &[u8], binding: &str) -> Result<(&App, Invocation), Box<Response>> {
+        let app = self.handler.as_ref().map_err(|report| {
+            self.log_report(report);
+            let summary = format!("settings not valid: {}", report.names().join(", "));
+            Box::new(failure(StatusCode::INTERNAL_SERVER_ERROR, &summary, report.to_string()))
+        })?;
+        Invocation::parse(body, binding).map(|invocation| (app.as_ref(), invocation)).map_err(|problems| {
+            let problems = problems.join("; ");
+            tracing::error!(
+                event = "invocation.rejected",
+                binding,
+                problems,
+                "The request is not an invocation by the Functions host"
+            );
+            let summary = "not an invocation by the Functions host";
+            Box::new(failure(StatusCode::BAD_REQUEST, summary, format!("{summary}: {problems}")))
+        })
+    }
+
+    fn log_report(&self, report: &SettingsError) {
+        if self.reports.is_due() {
+            tracing::error!(
+                event = "settings.rejected",
+                %report,
+                "The settings are not valid; every invocation fails until they are corrected"
+            );
+        } else {
+            tracing::warn!(
+                event = "settings.rejected",
+                "The settings are not valid; a line of the last minute has the report"
+            );
+        }
+    }
 }
 
 fn done(outputs: Value, log: String) -> Response {
     Json(json!({"Outputs": outputs, "Logs": [log], "ReturnValue": null})).into_response()
 }
 
-fn failure(status: StatusCode, why: String) -> Response {
-    (status, Json(json!({"Outputs": {}, "Logs": [why], "ReturnValue": null}))).into_response()
+/// The answer that fails an invocation. `summary` is for a person and has no names of users and no text of other systems.
+/// The host shows it, as the reason phrase, in its exception; it drops the body.
+fn failure(status: StatusCode, summary: &str, log: String) -> Response {
+    let body = Json(json!({"Outputs": {}, "Logs": [log], "ReturnValue": null}));
+    let visible = |c: char| if c == ' ' || c.is_ascii_graphic() { c } else { '?' };
+    let phrase: String = summary.chars().map(visible).take(MAX_REASON_PHRASE).collect();
+    match ReasonPhrase::try_from(phrase.into_bytes()) {
+        Ok(phrase) => (status, Extension(phrase), body).into_response(),
+        Err(_) => (status, body).into_response(),
+    }
 }
 
 /// The body of an invocation.
@@ -229,10 +279,14 @@ impl Invocation {
         }
     }
 
-    /// How often this message has been delivered, this delivery included. A field of the message can overwrite the
-    /// host's value; 1 is then the safe assumption.
+    /// How often this message has been delivered, this delivery included. Only the host says so, as a plain string of
+    /// digits. A field of the message has one more pair of quotes, and counts as 1, the safe assumption.
     fn dequeue_count(&self) -> u32 {
-        number(self.metadata.get("DequeueCount")).unwrap_or(1)
+        match self.metadata.get("DequeueCount") {
+            Some(Value::String(count)) => count.parse().unwrap_or(1),
+            Some(count) => number(Some(count)).unwrap_or(1),
+            None => 1,
+        }
     }
 
     /// The id of the message in the queue, as JSON; or the value of a field `id` of the message, which overwrites it.
@@ -244,10 +298,10 @@ impl Invocation {
             .unwrap_or_default()
     }
 
-    /// When the message was put into the queue. A field of the message can overwrite this too; it only decides which
-    /// events count as reported before.
+    /// When the message was put into the queue, as the host says; a field of the message is encoded once more and is no
+    /// time.
     fn inserted(&self) -> Option<DateTime<Utc>> {
-        DateTime::deserialize(decoded(self.metadata.get("InsertionTime")?)).ok()
+        DateTime::deserialize(self.metadata.get("InsertionTime")?).ok()
     }
 
     /// How often the host will repeat this invocation under the function's retry policy, where it says so.

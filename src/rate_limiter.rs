@@ -1,6 +1,6 @@
-//! The limit of calls per caller of CreateTap.
+//! Limits of this instance: of calls per caller of CreateTap, and of lines in the log that every invocation would repeat.
 //!
-//! It is in memory: each instance counts separately, from zero at its start. It limits a faulty client; it is not a
+//! The first is in memory: each instance counts separately, from zero at its start. It limits a faulty client; it is not a
 //! security boundary. The limit per user is in the ledger and holds across instances.
 
 use std::{
@@ -9,8 +9,25 @@ use std::{
 };
 
 use chrono::{DateTime, TimeDelta, Utc};
+use tokio::time::{Duration, Instant};
 
 const AN_HOUR: TimeDelta = TimeDelta::hours(1);
+
+/// When a line that every invocation would repeat was last written.
+#[derive(Debug, Default)]
+pub struct OncePerMinute(Mutex<Option<Instant>>);
+
+impl OncePerMinute {
+    /// Whether the last time is a minute ago; then this is the last time.
+    pub(crate) fn is_due(&self) -> bool {
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_due = last.is_none_or(|last| last.elapsed() >= Duration::from_secs(60));
+        if is_due {
+            *last = Some(Instant::now());
+        }
+        is_due
+    }
+}
 
 /// The calls of the last hour, by caller.
 #[derive(Debug, Default)]

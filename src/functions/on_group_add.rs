@@ -96,18 +96,32 @@ async fn run(app: &App, job: &Job, delivery: &QueueDelivery) -> Handled {
 /// Logs the result, and sends an alert if the last delivery failed.
 async fn finish(app: &App, delivery: &QueueDelivery, reference: &str, result: JobResult) -> Handled {
     let JobResult { outcome, who } = &result;
-    let count = delivery.count;
-    tracing::info!(
-        event = "job.done",
-        job = reference,
-        user = who,
-        outcome = outcome.name(),
-        cause = outcome.cause(),
-        delivery = count,
-        why = %outcome,
-        "The job ended"
-    );
-    if matches!(outcome, Outcome::Failed(_)) && count >= budget::DELIVERIES {
+    let (name, cause, count) = (outcome.name(), outcome.cause(), delivery.count);
+    let has_failed = matches!(outcome, Outcome::Failed(_));
+    if has_failed {
+        tracing::warn!(
+            event = "job.done",
+            job = reference,
+            user = who,
+            outcome = name,
+            cause,
+            delivery = count,
+            why = %outcome,
+            "The job failed"
+        );
+    } else {
+        tracing::info!(
+            event = "job.done",
+            job = reference,
+            user = who,
+            outcome = name,
+            cause,
+            delivery = count,
+            why = %outcome,
+            "The job ended"
+        );
+    }
+    if has_failed && count >= budget::DELIVERIES {
         alert::send_poisoned(&app.services, reference, who, outcome, budget::DELIVERIES).await;
     }
     Handled::Ran(reference.to_owned(), Box::new(result))

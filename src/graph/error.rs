@@ -67,6 +67,21 @@ impl GraphError {
         )
     }
 
+    /// What happened in a few words of our own, without names of users and without Graph's text.
+    pub(crate) fn summary(&self) -> String {
+        let happened = match self.kind {
+            GraphErrorKind::Refused => "Microsoft Graph refused the request",
+            GraphErrorKind::NotFound => "Microsoft Graph does not know the object",
+            GraphErrorKind::Throttled => "Microsoft Graph is busy",
+            GraphErrorKind::Unavailable => "Microsoft Graph did not answer",
+            GraphErrorKind::Ambiguous => "Microsoft Graph gave no clear answer",
+            GraphErrorKind::SignIn => "the app could not sign in",
+            GraphErrorKind::Unreadable => "Microsoft Graph gave an unknown answer",
+        };
+        let status = self.status.map(|status| format!(" ({status})")).unwrap_or_default();
+        format!("{happened}{status} while {}", self.operation)
+    }
+
     /// What an admin can do.
     pub(crate) fn advice(&self) -> &'static str {
         match (self.kind, self.status) {

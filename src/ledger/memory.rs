@@ -8,7 +8,9 @@ use std::{
 use async_trait::async_trait;
 use uuid::Uuid;
 
-use super::{ETag, Ledger, LedgerError, MembershipSnapshot, Record, log_membership_write, log_write};
+use super::{
+    ETag, Ledger, LedgerError, MembershipSnapshot, Record, SweepStatus, log_membership_write, log_write,
+};
 
 /// A ledger that lasts as long as the process.
 #[derive(Debug, Default)]
@@ -18,6 +20,7 @@ pub struct MemoryLedger(Mutex<Store>);
 struct Store {
     records: Documents<Record>,
     memberships: Documents<MembershipSnapshot>,
+    sweep_status: Documents<SweepStatus>,
 }
 
 /// Documents and their versions.
@@ -90,5 +93,17 @@ impl Ledger for MemoryLedger {
         let etag = self.store().memberships.write(group, membership, expected)?;
         log_membership_write(group);
         Ok(etag)
+    }
+
+    async fn sweep_status(&self) -> Result<Option<(SweepStatus, ETag)>, LedgerError> {
+        Ok(self.store().sweep_status.read(Uuid::nil()))
+    }
+
+    async fn write_sweep_status(
+        &self,
+        status: &SweepStatus,
+        expected: Option<&ETag>,
+    ) -> Result<ETag, LedgerError> {
+        self.store().sweep_status.write(Uuid::nil(), status, expected)
     }
 }

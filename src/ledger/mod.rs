@@ -1,4 +1,5 @@
-//! The ledger: one small record per user, without codes, and the known members of the on-demand group.
+//! The ledger: one small record per user, without codes, the known members of the on-demand group, and whether the sweeps
+//! work.
 //!
 //! Every write is conditional, so that of two workers with the same user only one makes a pass. [`blob`] storage and
 //! [`memory`] implement [`Ledger`].
@@ -7,6 +8,7 @@ pub mod blob;
 mod membership;
 pub mod memory;
 mod record;
+mod sweep_status;
 
 use std::fmt;
 
@@ -16,12 +18,14 @@ use uuid::Uuid;
 
 use crate::errors::Cause;
 
+pub(crate) use self::sweep_status::FailedSweep;
 pub use self::{
     membership::{MembershipSnapshot, PendingMember},
     record::{
         Announcement, CallResult, Delivered, Fingerprint, IdempotencyEntry, Lease, PassRecord, Purpose,
         Record, State,
     },
+    sweep_status::SweepStatus,
 };
 
 /// The version of a record, assigned by the store.
@@ -60,6 +64,19 @@ pub trait Ledger: fmt::Debug + Send + Sync {
         &self,
         group: Uuid,
         membership: &MembershipSnapshot,
+        expected: Option<&ETag>,
+    ) -> Result<ETag, LedgerError>;
+
+    /// The status of the sweeps and its version.
+    async fn sweep_status(&self) -> Result<Option<(SweepStatus, ETag)>, LedgerError>;
+
+    /// Writes the status of the sweeps under the conditions of [`Self::write`].
+    ///
+    /// # Errors
+    /// As there.
+    async fn write_sweep_status(
+        &self,
+        status: &SweepStatus,
         expected: Option<&ETag>,
     ) -> Result<ETag, LedgerError>;
 }

@@ -25,11 +25,10 @@ pub struct Alert {
     pub reference: String,
 }
 
-impl Services {
-    /// Writes one ERROR line, and sends a mail where ALERT_TO is set. Never fails: the line stays when the mail cannot be
-    /// sent.
-    pub async fn alert(&self, alert: &Alert) {
-        let Alert { headline, who, what_happened, what_to_do, reference } = alert;
+impl Alert {
+    /// Writes one ERROR line.
+    pub(crate) fn log(&self) {
+        let Self { headline, who, what_happened, what_to_do, reference } = self;
         tracing::error!(
             event = "alert",
             headline,
@@ -39,6 +38,14 @@ impl Services {
             reference,
             "An administrator must act"
         );
+    }
+}
+
+impl Services {
+    /// Logs the alert, and sends a mail where ALERT_TO is set. Never fails: the line stays when the mail cannot be sent.
+    pub async fn alert(&self, alert: &Alert) {
+        alert.log();
+        let Alert { headline, who, what_happened, what_to_do, reference } = alert;
         let to = &self.settings.mail.alert_to;
         if to.is_empty() {
             return;

@@ -45,6 +45,13 @@ fn suffix(example: &str) -> String {
 #[error("{}: {}. docs/SETTINGS.md explains all settings.", heading(.0.len()), joined(.0))]
 pub struct SettingsError(pub Vec<SettingProblem>);
 
+impl SettingsError {
+    /// The names of the settings.
+    pub fn names(&self) -> Vec<&'static str> {
+        self.0.iter().map(|problem| problem.name).collect()
+    }
+}
+
 fn heading(count: usize) -> String {
     if count == 1 {
         "1 setting needs attention".to_owned()

@@ -3,7 +3,7 @@
 use std::sync::Mutex;
 
 use async_trait::async_trait;
-use firstpass::ledger::{ETag, Ledger, LedgerError, MembershipSnapshot, Record, State};
+use firstpass::ledger::{ETag, Ledger, LedgerError, MembershipSnapshot, Record, State, SweepStatus};
 use firstpass_sandbox::tenant::Sandbox;
 use uuid::Uuid;
 
@@ -159,5 +159,17 @@ impl<L: Ledger> Ledger for FaultyLedger<L> {
             self.trace.lock().first_group_sync.get_or_insert(self.sandbox.now());
         }
         written
+    }
+
+    async fn sweep_status(&self) -> Result<Option<(SweepStatus, ETag)>, LedgerError> {
+        self.inner.sweep_status().await
+    }
+
+    async fn write_sweep_status(
+        &self,
+        status: &SweepStatus,
+        expected: Option<&ETag>,
+    ) -> Result<ETag, LedgerError> {
+        self.inner.write_sweep_status(status, expected).await
     }
 }

@@ -1,7 +1,8 @@
 //! The identity of the caller.
 //!
-//! A function key does not identify a caller. App Service authentication does, in headers that it overwrites. Without it,
-//! a caller could set these headers, so they are ignored.
+//! App Service authentication identifies a caller, in headers that it overwrites. Without it, a caller could set these
+//! headers, so they are ignored. Then the name of the function key says who called, as far as each caller has a key of
+//! its own: the host checks the key, and a caller cannot choose the name.
 
 use azure_core::base64;
 use serde::Deserialize;
@@ -19,6 +20,8 @@ pub(super) struct Caller {
     app_id: Option<Uuid>,
     /// The display name, if there is one.
     name: Option<String>,
+    /// The name of the function key.
+    key_name: Option<String>,
 }
 
 /// The content of `X-MS-CLIENT-PRINCIPAL`, which is base64.
@@ -52,9 +55,10 @@ impl Principal {
 }
 
 impl Caller {
-    pub(super) fn of(headers: &Headers, settings: &CreateTapSettings) -> Self {
+    pub(super) fn of(headers: &Headers, key_name: Option<&str>, settings: &CreateTapSettings) -> Self {
+        let key_name = key_name.map(str::to_owned);
         if !settings.platform_authentication {
-            return Self::default();
+            return Self { key_name, ..Self::default() };
         }
         let principal = Principal::of(headers);
         let claim = |names| principal.as_ref().and_then(|principal| principal.claim(names));
@@ -64,6 +68,7 @@ impl Caller {
             // A token with a scope is a user's: permission for the application does not extend to its users.
             app_id: claim(APP_ID).filter(|_| claim(SCOPE).is_none()).and_then(id),
             name: headers.get("X-MS-CLIENT-PRINCIPAL-NAME").map(str::to_owned),
+            key_name,
         }
     }
 
@@ -80,16 +85,20 @@ impl Caller {
         Err(if !settings.platform_authentication {
             "CREATE_TAP_ALLOWED_CALLERS is set, but the platform does not authenticate callers: turn App Service \
              authentication on, or remove the setting"
-        } else if *self == Self::default() {
+        } else if self.object_id.or(self.app_id).is_none() {
             "the call came without a token of the tenant, and CREATE_TAP_ALLOWED_CALLERS is set"
         } else {
             "CREATE_TAP_ALLOWED_CALLERS does not list the caller"
         })
     }
 
-    /// The key of the rate limit. Unidentified callers share one.
+    /// The key of the rate limit. Callers without a token share the limit of their function key.
     pub(super) fn key(&self) -> String {
-        self.object_id.or(self.app_id).map_or_else(|| "unknown".to_owned(), |id| id.to_string())
+        match (self.object_id.or(self.app_id), &self.key_name) {
+            (Some(id), _) => id.to_string(),
+            (None, Some(name)) => format!("function key {name}"),
+            (None, None) => "unknown".to_owned(),
+        }
     }
 
     /// The caller in the audit line.
@@ -127,7 +136,7 @@ mod tests {
 
     fn allows(headers: &[(&str, &str)], settings: &CreateTapSettings) -> bool {
         let headers = headers.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
-        Caller::of(&headers, settings).authorise(settings).is_ok()
+        Caller::of(&headers, Some("default"), settings).authorise(settings).is_ok()
     }
 
     #[test]

@@ -12,7 +12,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use tokio::time::Instant;
 use uuid::Uuid;
 
-pub use self::reply::Reply;
+pub use self::reply::{Reply, not_set_up};
 use self::{
     caller::Caller,
     parameters::Parameters,
@@ -63,6 +63,8 @@ pub struct Request<'a> {
     pub body: Option<&'a str>,
     /// The headers.
     pub headers: &'a Headers,
+    /// The name of the function key that the caller has.
+    pub key_name: Option<&'a str>,
     /// The host's id of this invocation.
     pub invocation: &'a str,
 }
@@ -90,11 +92,11 @@ struct Success {
 }
 
 async fn serve(app: &App, request: Request<'_>, audit: &mut Audit) -> Result<Success, ProblemDetails> {
-    let Request { body, headers, invocation } = request;
+    let Request { body, headers, key_name, invocation } = request;
     let settings = &app.services.settings.create_tap;
     let (now, deadline) = (app.services.clock.now(), Instant::now() + budget::CALL);
 
-    audit.caller = Caller::of(headers, settings);
+    audit.caller = Caller::of(headers, key_name, settings);
     audit.caller.authorise(settings).map_err(ProblemDetails::not_allowed)?;
     let call = parameters::parse(body, headers.get("Idempotency-Key"), settings, now)
         .map_err(ProblemDetails::bad_request)?;

@@ -91,6 +91,13 @@ fn usability_reason(pass: &Pass, now: DateTime<Utc>) -> &str {
     })
 }
 
+/// The answer while the settings are not valid. It holds no value and no name of a setting.
+pub fn not_set_up(invocation: &str) -> Reply {
+    let detail = "The settings of the function app are not valid, so no call is served. To do for an admin: search the \
+                  log of the function app for settings.rejected, and correct what that line names.";
+    ProblemDetails::new(503, "not-set-up", "The function app is not set up", detail).reply(invocation)
+}
+
 /// Why a call made no pass.
 #[derive(Clone, Debug)]
 pub(super) struct ProblemDetails {

@@ -317,6 +317,18 @@ impl Failure {
         }
     }
 
+    /// What happened in a few words, without names of users and without text of other systems.
+    pub(crate) fn summary(&self) -> String {
+        match self {
+            Self::Busy(_) => "another job is working on the same user".into(),
+            Self::Missing => "the account is not in the tenant, or not yet".into(),
+            Self::Graph(error) => error.summary(),
+            Self::Ledger(LedgerError::Unreadable(_)) => "a document in the ledger is not a record".into(),
+            Self::Ledger(_) => "the storage account of the ledger cannot be used".into(),
+            Self::Mail(_) => "a mail template cannot be rendered".into(),
+        }
+    }
+
     /// What a person should do about it.
     pub(crate) fn advice(&self) -> String {
         match self {

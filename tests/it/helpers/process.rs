@@ -66,7 +66,8 @@ impl Process {
         Self::spawn(Command::new(sandbox_binary()).args(arguments).env_clear().envs(env.iter().copied()))
     }
 
-    fn spawn(command: &mut Command) -> Self {
+    /// Starts any command.
+    pub fn spawn(command: &mut Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let stdout = lines(child.stdout.take().unwrap());
         let stderr = lines(child.stderr.take().unwrap());
@@ -94,6 +95,17 @@ impl Process {
         let (_, rest) = line.split_once("port=").unwrap();
         let port = rest.split(' ').next().unwrap().to_owned();
         (self, port)
+    }
+
+    /// Kills it, and not its children.
+    pub fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Reads its stdout to the end: until no process has it open.
+    pub fn wait_for_end(&mut self) {
+        self.stdout.get_mut().unwrap().iter().for_each(drop);
     }
 
     /// Sends SIGINT, so that the process can stop its own children.

@@ -50,9 +50,9 @@ async fn a_message_is_read_however_it_is_encoded() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_delivery_count_may_be_a_string_or_overwritten() {
+async fn only_the_host_says_which_delivery_it_is() {
     for (count, alerts) in
-        [(json!("5"), 1), (json!(5), 1), (json!("\"5\""), 1), (json!("4"), 0), (json!("many"), 0)]
+        [(json!("5"), 1), (json!(5), 1), (json!("\"5\""), 0), (json!("4"), 0), (json!("many"), 0)]
     {
         let (app, emma) = TestApp::with_emma();
         app.sandbox.edit(|tenant| tenant.undeliverable.insert("emma.brooks@mail.example".into()));
@@ -151,20 +151,10 @@ async fn no_answer_is_empty() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn with_invalid_settings_every_invocation_reports_all_problems() {
-    let env = Environment::from_iter([("TIME_ZONE", "Mars/Olympus"), ("LEAD_DAYS", "soon")]);
-    let report = Settings::read(&env).unwrap_err();
-    let router = host::router(Err(report));
-    let host = LocalHost::new(router.clone(), Clock::from_fn(|| time(NOW)));
-    let answers = [host.fire_timer().await, host.deliver("{}", 1).await, host.call("CreateTap", "{}").await];
-    for answer in answers {
-        assert_eq!(answer.status, StatusCode::INTERNAL_SERVER_ERROR);
-        for name in ["MAIL_FROM", "LEDGER_URL", "TIME_ZONE", "LEAD_DAYS"] {
-            assert!(answer.log().contains(name), "{name}: {}", answer.log());
-        }
-    }
+async fn with_invalid_settings_the_handler_is_ready() {
+    let report = Settings::read(&Environment::default()).unwrap_err();
     let probe = axum::http::Request::get("/").body(axum::body::Body::empty()).unwrap();
-    let ready = tower::ServiceExt::oneshot(router, probe).await.unwrap();
+    let ready = tower::ServiceExt::oneshot(host::router(Err(report)), probe).await.unwrap();
     assert_eq!(ready.status(), StatusCode::OK);
 }
 

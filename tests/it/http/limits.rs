@@ -11,7 +11,7 @@ use firstpass_sandbox::tenant::{Fault, FaultKind, Person};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{HandlerResponse, call, call_for, send};
+use super::{HandlerResponse, call, call_for, send, send_with_key};
 use crate::{
     helpers::{
         PASS_PATH, TestApp, abort_after, fail_with, log_capture::capture_log, tenant_with_emma, throttle,
@@ -84,6 +84,44 @@ async fn calls_of_a_caller_are_limited_per_hour() {
     );
     app.advance(TimeDelta::hours(1));
     assert_eq!(by(OID, other).await.status, 201);
+}
+
+/// Where Entra says nobody, the host says whose key it was.
+#[tokio::test(start_paused = true)]
+async fn callers_without_a_token_are_limited_and_audited_by_their_function_key() {
+    let (mut tenant, emma) = tenant_with_emma();
+    let other = tenant.add(Person::named("Other One"));
+    let app = TestApp::new(tenant, &[("CREATE_TAP_LIMIT_PER_CALLER", "1"), ("WEBSITE_AUTH_ENABLED", "True")]);
+    let by = async |key: &str, user: Uuid, headers: &[(&str, &str)]| {
+        send_with_key(&app, &json!({"UserName": user}).to_string(), headers, key).await.status
+    };
+    let calls = async {
+        assert_eq!(by("helpdesk", emma, &[]).await, 201);
+        assert_eq!(by("helpdesk", other, &[]).await, 429);
+        assert_eq!(by("flow", other, &[]).await, 201, "another key has its own limit");
+        assert_eq!(by("helpdesk", other, &[("X-MS-CLIENT-PRINCIPAL-ID", OID)]).await, 201, "so has a token");
+    };
+    let ((), log) = capture_log("info", calls).await;
+    let callers: Vec<&str> = log
+        .lines()
+        .filter(|line| line.contains("create_tap.audit"))
+        .filter_map(|line| line.split(" caller=").nth(1)?.split(" caller_name=").next())
+        .collect();
+    assert_eq!(
+        callers,
+        ["\"function key helpdesk\"", "\"function key helpdesk\"", "\"function key flow\"", OID]
+    );
+}
+
+/// A key names no caller for CREATE_TAP_ALLOWED_CALLERS.
+#[tokio::test(start_paused = true)]
+async fn a_function_key_is_no_allowed_caller() {
+    let (tenant, emma) = tenant_with_emma();
+    let settings = [("CREATE_TAP_ALLOWED_CALLERS", OID), ("WEBSITE_AUTH_ENABLED", "True")];
+    let app = TestApp::new(tenant, &settings);
+    let answer = send_with_key(&app, &json!({"UserName": emma}).to_string(), &[], OID).await;
+    assert_eq!(answer.problem(), (403, "caller-not-allowed", None));
+    assert!(answer.detail().contains("without a token"), "{answer:?}");
 }
 
 #[tokio::test(start_paused = true)]

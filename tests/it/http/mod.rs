@@ -44,6 +44,25 @@ impl HandlerResponse {
 
 /// Calls CreateTap with this body and these headers.
 pub async fn send(app: &TestApp, body: &str, headers: &[(&str, &str)]) -> HandlerResponse {
+    let anonymous = json!({"AuthenticationType": null, "IsAuthenticated": false, "Claims": []});
+    send_as(app, body, headers, anonymous).await
+}
+
+/// Calls CreateTap with the function key of this name.
+pub async fn send_with_key(
+    app: &TestApp,
+    body: &str,
+    headers: &[(&str, &str)],
+    name: &str,
+) -> HandlerResponse {
+    let claim = |kind: &str, value: &str| json!({"Type": format!("http://schemas.microsoft.com/2017/07/functions/claims/{kind}"), "Value": value});
+    let claims = [claim("authlevel", "Function"), claim("invoke", "true"), claim("keyid", name)];
+    let identity =
+        json!({"AuthenticationType": "WebJobsAuthLevel", "IsAuthenticated": true, "Claims": claims});
+    send_as(app, body, headers, identity).await
+}
+
+async fn send_as(app: &TestApp, body: &str, headers: &[(&str, &str)], identity: Value) -> HandlerResponse {
     let headers: serde_json::Map<String, Value> =
         headers.iter().map(|(name, value)| ((*name).to_owned(), json!([value]))).collect();
     let req = json!({
@@ -52,7 +71,7 @@ pub async fn send(app: &TestApp, body: &str, headers: &[(&str, &str)]) -> Handle
         "Query": {"code": "KEY"},
         "Headers": headers,
         "Params": {},
-        "Identities": [{"AuthenticationType": null, "IsAuthenticated": false, "Claims": []}],
+        "Identities": [identity],
         "Body": body,
     });
     let invocation = json!({"Data": {"req": req}, "Metadata": {"Query": {}, "Headers": {}, "sys": {}}});

@@ -3,7 +3,9 @@
 use std::{fmt, sync::Arc};
 
 use async_trait::async_trait;
-use firstpass::ledger::{ETag, Ledger, LedgerError, MembershipSnapshot, Record, memory::MemoryLedger};
+use firstpass::ledger::{
+    ETag, Ledger, LedgerError, MembershipSnapshot, Record, SweepStatus, memory::MemoryLedger,
+};
 use uuid::Uuid;
 
 /// The operations of a ledger.
@@ -14,6 +16,8 @@ pub enum Operation {
     List,
     Membership,
     WriteMembership,
+    SweepStatus,
+    WriteSweepStatus,
 }
 
 /// Decides which operations fail.
@@ -78,5 +82,17 @@ impl<T: LedgerFault> Ledger for FaultyLedger<T> {
         expected: Option<&ETag>,
     ) -> Result<ETag, LedgerError> {
         self.call(Operation::WriteMembership, self.inner.write_membership(group, membership, expected)).await
+    }
+
+    async fn sweep_status(&self) -> Result<Option<(SweepStatus, ETag)>, LedgerError> {
+        self.call(Operation::SweepStatus, self.inner.sweep_status()).await
+    }
+
+    async fn write_sweep_status(
+        &self,
+        status: &SweepStatus,
+        expected: Option<&ETag>,
+    ) -> Result<ETag, LedgerError> {
+        self.call(Operation::WriteSweepStatus, self.inner.write_sweep_status(status, expected)).await
     }
 }

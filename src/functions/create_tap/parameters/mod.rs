@@ -86,7 +86,7 @@ pub(super) fn parse(
     let fields = match body.map(str::trim).filter(|body| !body.is_empty()).map(serde_json::from_str) {
         Some(Ok(Fields(fields))) => fields,
         Some(Err(_)) => {
-            note("body", "is not a JSON object");
+            note("body", "is not a JSON object; send it uncompressed with Content-Type: application/json");
             return Err(errors);
         }
         None => {
