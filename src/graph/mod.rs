@@ -4,7 +4,7 @@
 //! - [`retry`]: the policy that decides which requests are sent again
 //! - [`error`]: failed calls, with advice for admins
 //! - [`batch`], [`page`]: several reads in one request; one list in several requests
-//! - a file per resource: [`users`], [`groups`], [`roles`], [`passes`], [`policy`], [`mail`],
+//! - a file per resource: [`users`], [`groups`], [`roles`], [`passes`], [`usage`], [`policy`], [`mail`],
 //!   [`subscriptions`]
 //! - [`snapshot`]: the data of one joiner, in one `$batch`
 
@@ -20,6 +20,7 @@ pub mod retry;
 pub mod roles;
 pub mod snapshot;
 pub mod subscriptions;
+pub mod usage;
 pub mod users;
 
 pub(crate) use self::error::within;
@@ -31,5 +32,6 @@ pub use self::{
     policy::PassPolicy,
     roles::PrivilegeSnapshot,
     snapshot::{SnapshotError, TenantSnapshot},
+    usage::{Method, UsageParts, UsageSnapshot},
     users::{Manager, User},
 };

@@ -10,6 +10,7 @@ use super::{
     passes::{self, Pass},
     policy::{self, PassPolicy},
     roles::{Membership, PrivilegeSnapshot, RoleAssignment},
+    usage::{UsageParts, UsageSnapshot},
     users::{Manager, USER_PROPERTIES, User},
 };
 
@@ -26,6 +27,8 @@ pub struct TenantSnapshot {
     pub privileges: PrivilegeSnapshot,
     /// The tenant's rules for passes.
     pub policy: PassPolicy,
+    /// What shows that the account is in use, as far as it was asked for.
+    pub usage: UsageSnapshot,
 }
 
 /// Why there is no snapshot.
@@ -48,11 +51,12 @@ const ELIGIBLE: &str = "reading the user's eligible roles";
 const POLICY: &str = "reading the Temporary Access Pass policy";
 
 impl Graph {
-    /// Reads the data that a decision about `user` needs.
+    /// Reads the data that a decision about `user` needs, `usage` included.
     ///
     /// The policy is read each time: in the batch it costs no round trip.
-    pub async fn snapshot(&self, user: Uuid) -> Result<TenantSnapshot, SnapshotError> {
-        let mut parts = self.batch("reading the user, their passes and roles", parts(user)).await?;
+    pub async fn snapshot(&self, user: Uuid, usage: UsageParts) -> Result<TenantSnapshot, SnapshotError> {
+        let wanted = [parts(user), usage.parts(user)].concat();
+        let mut parts = self.batch("reading the user, their passes and roles", wanted).await?;
         let account: User = match parts.take(USER) {
             Err(error) if error.kind == GraphErrorKind::NotFound => return Err(SnapshotError::Missing),
             account => account?,
@@ -69,7 +73,9 @@ impl Graph {
         let active: Result<Vec<RoleAssignment>, _> = self.list_part(&mut parts, ASSIGNMENTS).await;
         let eligible: Result<Vec<RoleAssignment>, _> = self.list_part(&mut parts, ELIGIBLE).await;
         let privileges = PrivilegeSnapshot::new(memberships, active, eligible)?;
-        Ok(TenantSnapshot { user: account, manager, passes, privileges, policy: parts.take(POLICY)? })
+        let usage = usage.read(&mut parts)?;
+        let policy = parts.take(POLICY)?;
+        Ok(TenantSnapshot { user: account, manager, passes, privileges, policy, usage })
     }
 
     /// A list whose first page is in the batch.

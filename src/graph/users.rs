@@ -39,6 +39,8 @@ pub struct User {
     pub user_type: Option<String>,
     /// Whether the account may sign in.
     pub account_enabled: Option<bool>,
+    /// When the account was created; null for accounts that were synchronised before June 2018 (user resource page).
+    pub created_date_time: Option<DateTime<Utc>>,
     /// `extensionAttribute1` to `extensionAttribute15`.
     #[serde(default, deserialize_with = "null_is_empty")]
     pub on_premises_extension_attributes: BTreeMap<String, Option<String>>,
@@ -46,7 +48,8 @@ pub struct User {
 
 /// The properties of [`User`]. Graph returns the hire date and many others only when they are selected.
 pub(super) const USER_PROPERTIES: &str = "id,userPrincipalName,displayName,givenName,mail,otherMails,\
-    employeeHireDate,usageLocation,preferredLanguage,userType,accountEnabled,onPremisesExtensionAttributes";
+    employeeHireDate,usageLocation,preferredLanguage,userType,accountEnabled,createdDateTime,\
+    onPremisesExtensionAttributes";
 
 impl User {
     /// Whether the account is a guest's.

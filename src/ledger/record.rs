@@ -106,6 +106,9 @@ pub struct Announcement {
     pub day_one: NaiveDate,
     /// Whether the account was enabled.
     pub enabled: bool,
+    /// The time of the mail.
+    #[serde(default)]
+    pub at: Option<DateTime<Utc>>,
 }
 
 /// A call of CreateTap that took a lease.
@@ -174,6 +177,12 @@ pub struct Record {
     /// The time of the last delivery on demand, which a joiner's pass keeps.
     #[serde(default)]
     pub on_demand_at: Option<DateTime<Utc>>,
+    /// The first opening of a delivered pass that was replaced after it had opened.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub opened_at: Option<DateTime<Utc>>,
+    /// When the joiner was first seen in the account.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub arrived_at: Option<DateTime<Utc>>,
     /// Calls of CreateTap within the last hour, the oldest first.
     #[serde(default)]
     pub calls: Vec<IdempotencyEntry>,
@@ -212,6 +221,8 @@ impl Record {
             delivered: None,
             announcement: None,
             on_demand_at: None,
+            opened_at: None,
+            arrived_at: None,
             calls: Vec::new(),
             cause: None,
             updated_at: now,
@@ -222,20 +233,27 @@ impl Record {
     /// Records a delivery.
     pub fn record_delivery(&mut self, delivered: Delivered, enabled: bool) {
         if let (Purpose::Joiner, Some(day_one)) = (delivered.purpose, delivered.day_one) {
-            self.announcement = Some(Announcement { day_one, enabled });
+            self.announcement = Some(Announcement { day_one, enabled, at: Some(delivered.at) });
         }
         if delivered.purpose == Purpose::OnDemand {
             self.on_demand_at = Some(delivered.at);
         }
+        self.opened_at = self.opened_by(delivered.at);
         self.state = State::Delivered;
         self.delivered = Some(delivered);
         self.cause = None;
     }
 
+    /// The first opening of a delivered pass until `now`.
+    pub(crate) fn opened_by(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        let last = self.delivered.as_ref().map(|delivered| delivered.pass.opens_at).filter(|at| *at <= now);
+        self.opened_at.into_iter().chain(last).min()
+    }
+
     /// Records that the pass `pass_id` was revoked.
-    pub(crate) fn record_revocation(&mut self, pass_id: &str) {
+    pub(crate) fn record_revocation(&mut self, pass_id: &str, cause: &str) {
         self.state = State::Revoked;
-        self.cause = Some("out-of-scope".into());
+        self.cause = Some(cause.to_owned());
         self.delivered.take_if(|delivered| delivered.pass.pass_id == pass_id);
         self.pass.take_if(|made| made.pass_id == pass_id);
     }

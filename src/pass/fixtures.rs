@@ -5,7 +5,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::request::{Choice, PassRequest};
-use crate::graph::{PassPolicy, PrivilegeSnapshot, TenantSnapshot, User};
+use crate::graph::{PassPolicy, PrivilegeSnapshot, TenantSnapshot, UsageSnapshot, User};
 
 /// The group that matters: on demand, or of those whom callers may name.
 pub(super) const GROUP: Uuid = Uuid::from_u128(0xC0FFEE);
@@ -29,6 +29,7 @@ pub(super) fn emma() -> User {
         preferred_language: None,
         user_type: None,
         account_enabled: Some(true),
+        created_date_time: Some(now() - chrono::TimeDelta::days(14)),
         on_premises_extension_attributes: Default::default(),
     }
 }
@@ -47,6 +48,7 @@ pub(super) fn snapshot() -> TenantSnapshot {
         passes: vec![],
         privileges: PrivilegeSnapshot::default(),
         policy,
+        usage: UsageSnapshot::default(),
     }
 }
 

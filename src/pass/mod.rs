@@ -1,11 +1,12 @@
 //! The domain: who gets a pass, when it works, and the one flow that makes and delivers it.
 //!
-//! The rules are pure and take `now`: [`day_one`], [`window`], [`guard`], [`recipients`], [`mod@decide`], [`request`],
-//! [`job`], [`mod@message`], [`ownership`].
+//! The rules are pure and take `now`: [`day_one`], [`window`], [`guard`], [`account_use`], [`recipients`], [`mod@decide`],
+//! [`request`], [`job`], [`mod@message`], [`ownership`].
 //!
 //! [`issue`] is the flow around them: [`replication`] retries what is not replicated yet, [`lease`] excludes other jobs,
 //! [`alert`] sends alerts. [`group_sync`] finds the new members of the on-demand group. All of it runs on [`services`].
 
+pub mod account_use;
 pub mod alert;
 pub mod day_one;
 pub mod decide;

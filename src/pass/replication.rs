@@ -6,8 +6,13 @@ use chrono::TimeDelta;
 use tokio::time::sleep;
 use uuid::Uuid;
 
-use super::{job::Job, outcome::Failure, services::Services};
-use crate::graph::{GraphErrorKind, SnapshotError, TenantSnapshot};
+use super::{
+    account_use,
+    job::{Job, Reason},
+    outcome::Failure,
+    services::Services,
+};
+use crate::graph::{GraphErrorKind, SnapshotError, TenantSnapshot, UsageParts};
 
 /// How much older than our last write a snapshot may be.
 pub(super) const REPLICA_LAG: TimeDelta = TimeDelta::minutes(10);
@@ -38,7 +43,12 @@ pub(super) async fn snapshot(services: &Services, job: &Job) -> Result<TenantSna
         Err(SnapshotError::Graph(error)) => error.kind != GraphErrorKind::NotFound,
         Ok(snapshot) => !may_become_member(services, job, snapshot),
     };
-    retry(|| services.graph.snapshot(job.user_id), is_complete).await
+    let usage = match job.reason {
+        Reason::Joiner | Reason::Recheck => account_use::parts(&services.settings.joiner_check),
+        // A person decided.
+        Reason::GroupAdd | Reason::Http => UsageParts::default(),
+    };
+    retry(|| services.graph.snapshot(job.user_id, usage), is_complete).await
 }
 
 /// The object id of the user whom a message names by sign-in name. Retries while a replica lacks the account.

@@ -3,6 +3,7 @@
 //! `docs/SETTINGS.md` is the page for admins; a test compares its names.
 
 mod create_tap;
+mod joiner_check;
 mod partner_topic;
 mod reader;
 mod storage;
@@ -17,6 +18,7 @@ use self::reader::SettingsReader;
 pub(crate) use self::reader::{LIFETIMES, is_https_url};
 pub use self::{
     create_tap::{CreateTapSettings, Deliver, Parameter, ParameterType},
+    joiner_check::{JoinerCheck, SignInCheck},
     partner_topic::PartnerTopic,
     reader::{SettingProblem, SettingsError},
 };
@@ -40,6 +42,9 @@ pub const NAMES: &[&str] = &[
     "PASS_LIFETIME_MINUTES",
     "PASS_ONE_TIME",
     "SERVE_DISABLED",
+    "JOINER_CHECK",
+    "JOINER_CHECK_IGNORES",
+    "JOINER_MAX_AGE_DAYS",
     "LANGUAGE",
     "COMPANY_NAME",
     "MAIL_TO",
@@ -76,6 +81,8 @@ pub struct Settings {
     pub partner_topic: Option<PartnerTopic>,
     /// The horizon: how many days before day one a joiner gets a pass, 0 to 30.
     pub lead_days: u8,
+    /// What is checked before an account counts as a joiner's.
+    pub joiner_check: JoinerCheck,
     /// The properties of passes.
     pub pass: PassSettings,
     /// Senders, recipients and language of mails.
@@ -223,6 +230,7 @@ impl Settings {
             one_time: read.or("PASS_ONE_TIME", "true", true, reader::boolean),
             serve_disabled: read.or("SERVE_DISABLED", "true", true, reader::boolean),
         };
+        let joiner_check = JoinerCheck::read(&mut read, env);
         let service_desk = ServiceDesk {
             name: read.optional("SERVICE_DESK_NAME", "IT Service Desk", reader::text),
             email: read
@@ -255,6 +263,7 @@ impl Settings {
                 on_demand_group,
                 partner_topic,
                 lead_days,
+                joiner_check,
                 pass,
                 mail: MailSettings { from, alert_to, to, cc, language, company, service_desk },
                 create_tap,

@@ -216,6 +216,7 @@ fn sign_in(sim: &Simulation, user: Uuid) {
     sim.add_line(if works { "sign-in succeeded" } else { "sign-in failed" });
     if works {
         sim.used.lock().unwrap().insert(pass.id);
-        sim.sandbox.edit(|tenant| tenant.use_pass(pass.id));
+        let now = sim.now();
+        sim.sandbox.edit(|tenant| tenant.use_pass(pass.id, now));
     }
 }

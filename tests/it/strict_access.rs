@@ -54,7 +54,7 @@ async fn permissions_match_the_documentation() {
     let page = include_str!("../../docs/PERMISSIONS.md");
     let mut asked: Vec<_> = Permission::ALWAYS_REQUIRED
         .into_iter()
-        .chain([Permission::REQUIRED_FOR_NOTIFICATIONS])
+        .chain([Permission::REQUIRED_FOR_NOTIFICATIONS, Permission::AuditLogRead])
         .map(|permission| permission.name())
         .collect();
     asked.sort_unstable();

@@ -319,7 +319,8 @@ impl Setup {
                 (title, Some(user), vec![EventDetail::Note(format!("Refused: {reason}."))])
             }
             None => {
-                self.sandbox.edit(|tenant| tenant.use_pass(id));
+                let now = self.sandbox.now();
+                self.sandbox.edit(|tenant| tenant.use_pass(id, now));
                 let note = "Accepted. The user now registers a sign-in method of their own.".to_owned();
                 (format!("{name} signed in with the pass"), Some(user), vec![EventDetail::Note(note)])
             }

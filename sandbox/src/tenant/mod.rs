@@ -24,6 +24,7 @@ mod identity;
 pub mod journal;
 pub mod loopback;
 mod mailbox_slot;
+mod method;
 mod model;
 mod page;
 mod pass;
@@ -61,6 +62,7 @@ pub use self::{
     faults::{Fault, FaultKind},
     identity::{Identity, TokenRequest},
     journal::{Content, Mail, Part, PassEvent, Request},
+    method::Method,
     model::Tenant,
     pass::{Pass, PassSpec, Policy, Target, Untargeted},
     permission::Permission,
@@ -96,7 +98,8 @@ struct State {
 
 impl Sandbox {
     /// A sandbox whose clock shows `epoch` now and then follows tokio's clock, paused or not.
-    pub fn new(tenant: Tenant, epoch: DateTime<Utc>) -> Self {
+    pub fn new(mut tenant: Tenant, epoch: DateTime<Utc>) -> Self {
+        tenant.set_creation_times(epoch);
         let request_id_rng = StdRng::seed_from_u64(tenant.seed().wrapping_add(1));
         let state = State {
             faults: faults::Faults::new(tenant.seed().wrapping_add(2)),
@@ -214,6 +217,7 @@ impl Sandbox {
         let now = self.now();
         let mut state = self.lock();
         let result = change(&mut state.tenant);
+        state.tenant.set_creation_times(now);
         state.publish_changes(now);
         result
     }

@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use firstpass::code::Code;
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use uuid::Uuid;
@@ -56,6 +56,8 @@ pub struct Tenant {
     pub send_denied: bool,
     /// Whether the tenant has a licence for Privileged Identity Management.
     pub pim_licensed: bool,
+    /// Whether the tenant has Entra ID P1.
+    pub p1_licensed: bool,
     /// The latency of every request.
     pub latency: Duration,
     /// The maximum page size, below `$top`. Graph's own limit is 999.
@@ -86,6 +88,7 @@ impl Tenant {
             granted: Permission::ALWAYS_REQUIRED.into(),
             send_denied: false,
             pim_licensed: true,
+            p1_licensed: true,
             latency: Duration::ZERO,
             page_size_cap: 999,
             notes: BTreeMap::new(),
@@ -218,10 +221,20 @@ impl Tenant {
         id
     }
 
-    /// Marks the pass as used in a sign-in.
-    pub fn use_pass(&mut self, pass: Uuid) {
+    /// Marks the pass as used in a sign-in at `now`.
+    pub fn use_pass(&mut self, pass: Uuid, now: DateTime<Utc>) {
         if let Some(pass) = self.passes.values_mut().find(|held| held.id == pass) {
             pass.used = true;
+            if let Some(person) = self.users.get_mut(&pass.user) {
+                person.last_sign_in = Some(now);
+            }
+        }
+    }
+
+    /// Gives every account a time of creation: two weeks before `now`.
+    pub(super) fn set_creation_times(&mut self, now: DateTime<Utc>) {
+        for person in self.users.values_mut() {
+            person.created.get_or_insert(now - TimeDelta::days(14));
         }
     }
 

@@ -27,22 +27,27 @@ pub enum Permission {
     UserLifeCycleInfoRead,
     /// `UserAuthMethod-TAP.ReadWrite.All`
     PassReadWrite,
+    /// `UserAuthenticationMethod.Read.All`, which firstpass needs if JOINER_CHECK has `methods`.
+    MethodRead,
+    /// `AuditLog.Read.All`, which firstpass can use.
+    AuditLogRead,
 }
 
 impl Permission {
-    /// The permissions that docs/PERMISSIONS.md always requires. Exchange grants the right to send mail.
-    pub const ALWAYS_REQUIRED: [Self; 5] = [
+    /// The permissions that docs/PERMISSIONS.md requires with the default settings. Exchange grants the right to send mail.
+    pub const ALWAYS_REQUIRED: [Self; 6] = [
         Self::UserRead,
         Self::GroupMemberRead,
         Self::RoleManagementRead,
         Self::PolicyReadAuthenticationMethod,
         Self::PassReadWrite,
+        Self::MethodRead,
     ];
 
     /// The additional permission if EVENT_GRID_PARTNER_TOPIC is set.
     pub const REQUIRED_FOR_NOTIFICATIONS: Self = Self::GroupRead;
 
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 10] = [
         Self::UserRead,
         Self::GroupMemberRead,
         Self::RoleManagementRead,
@@ -51,6 +56,8 @@ impl Permission {
         Self::GroupMemberReadWrite,
         Self::GroupRead,
         Self::UserLifeCycleInfoRead,
+        Self::MethodRead,
+        Self::AuditLogRead,
     ];
 
     /// Its name in Entra ID.
@@ -64,6 +71,8 @@ impl Permission {
             Self::UserRead => "User.Read.All",
             Self::UserLifeCycleInfoRead => "User-LifeCycleInfo.Read.All",
             Self::PassReadWrite => "UserAuthMethod-TAP.ReadWrite.All",
+            Self::MethodRead => "UserAuthenticationMethod.Read.All",
+            Self::AuditLogRead => "AuditLog.Read.All",
         }
     }
 
@@ -83,9 +92,13 @@ impl Permission {
 
     pub(super) fn refusal(self) -> ErrorResponse {
         let (code, message) = match self {
-            Self::PassReadWrite | Self::PolicyReadAuthenticationMethod => {
+            Self::PassReadWrite | Self::MethodRead | Self::PolicyReadAuthenticationMethod => {
                 ("accessDenied", "Request Authorization failed".to_owned())
             }
+            Self::AuditLogRead => (
+                "Authentication_MSGraphPermissionMissing",
+                "Calling principal does not have required MSGraph permissions AuditLog.Read.All".to_owned(),
+            ),
             _ => (
                 "Authorization_RequestDenied",
                 "Insufficient privileges to complete the operation.".to_owned(),

@@ -4,7 +4,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use super::schema::object;
+use super::{Method, schema::object};
 
 pub(super) const DOMAIN: &str = "contoso.example";
 
@@ -59,8 +59,14 @@ pub struct Person {
     pub guest: bool,
     /// Whether sign-in is allowed.
     pub enabled: bool,
-    /// When the account was created.
+    /// When the account was created; `None` until it is added to a sandbox.
     pub created: Option<DateTime<Utc>>,
+    /// Whether Graph has no time of its creation, as of accounts that were synchronised before June 2018.
+    pub without_creation_time: bool,
+    /// The authentication methods that the user registered.
+    pub methods: Vec<Method>,
+    /// The last successful sign-in.
+    pub last_sign_in: Option<DateTime<Utc>>,
     /// The id of the manager, a user or a contact.
     pub manager: Option<Uuid>,
     /// Until this time, reads of the account can reach a replica that does not have it.
@@ -106,6 +112,9 @@ impl Person {
             guest: false,
             enabled: true,
             created: None,
+            without_creation_time: false,
+            methods: Vec::new(),
+            last_sign_in: None,
             manager: None,
             replicating_until: None,
             note: "",
@@ -207,6 +216,24 @@ impl Person {
         self
     }
 
+    /// Leaves out the time of creation.
+    pub fn without_creation_time(mut self) -> Self {
+        self.without_creation_time = true;
+        self
+    }
+
+    /// Adds an authentication method.
+    pub fn method(mut self, method: Method) -> Self {
+        self.methods.push(method);
+        self
+    }
+
+    /// Sets the last successful sign-in.
+    pub fn last_sign_in(mut self, at: DateTime<Utc>) -> Self {
+        self.last_sign_in = Some(at);
+        self
+    }
+
     /// Makes the account missing from some replicas until this time.
     pub fn replicating_until(mut self, at: DateTime<Utc>) -> Self {
         self.replicating_until = Some(at);
@@ -241,7 +268,7 @@ impl Person {
             "city": self.city,
             "companyName": self.company_name,
             "country": self.country,
-            "createdDateTime": self.created.map(seconds),
+            "createdDateTime": self.created.filter(|_| !self.without_creation_time).map(seconds),
             "creationType": self.is_external_guest().then_some("Invitation"),
             "department": self.department,
             "displayName": self.display_name,
@@ -260,6 +287,14 @@ impl Person {
             "onPremisesSyncEnabled": null,
             "otherMails": self.other_mails,
             "preferredLanguage": self.preferred_language,
+            "signInActivity": self.last_sign_in.map(|at| json!({
+                "lastSignInDateTime": seconds(at),
+                "lastSignInRequestId": self.id,
+                "lastNonInteractiveSignInDateTime": null,
+                "lastNonInteractiveSignInRequestId": null,
+                "lastSuccessfulSignInDateTime": seconds(at),
+                "lastSuccessfulSignInRequestId": self.id,
+            })),
             "surname": self.surname,
             "usageLocation": self.usage_location,
             "userPrincipalName": self.user_principal_name,

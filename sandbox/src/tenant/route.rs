@@ -14,6 +14,8 @@ pub(super) enum Route {
     User(String),
     Manager(String),
     TransitiveMemberOf(String),
+    Methods(String),
+    RegistrationDetails(String),
     Passes(String),
     Pass(String, String),
     SendMail(String),
@@ -55,6 +57,10 @@ impl Route {
             ["users", key, "manager"] => Self::Manager(key.to_string()),
             ["users", key, "transitiveMemberOf"] => Self::TransitiveMemberOf(key.to_string()),
             ["users", key, "sendMail"] => Self::SendMail(key.to_string()),
+            ["users", key, "authentication", "methods"] => Self::Methods(key.to_string()),
+            ["reports", "authenticationMethods", "userRegistrationDetails", key] => {
+                Self::RegistrationDetails(key.to_string())
+            }
             ["users", key, "authentication", "temporaryAccessPassMethods"] => Self::Passes(key.to_string()),
             ["users", key, "authentication", "temporaryAccessPassMethods", pass] => {
                 Self::Pass(key.to_string(), pass.to_string())

@@ -277,7 +277,12 @@ impl ProblemDetails {
                 let to_do = "Add a private mail address to the account, or call with Deliver: response.";
                 of(409, "no-address", "The user has no private mail address", to_do)
             }
-            Block::KeepsVanishing => of(403, "account-not-served", "This account gets no pass", ""),
+            // Decided for joiners only.
+            Block::KeepsVanishing
+            | Block::AlreadyHasMethods(_)
+            | Block::AlreadySignedIn(_)
+            | Block::TooOld(_)
+            | Block::UseUnknown(_) => of(403, "account-not-served", "This account gets no pass", ""),
         }
     }
 

@@ -7,6 +7,7 @@ use chrono::{DateTime, NaiveDate, NaiveTime, TimeDelta, Utc};
 use uuid::Uuid;
 
 use super::{
+    account_use::{self, Age, Evidence},
     day_one::{Distance, day_one, distance},
     guard,
     job::Reason,
@@ -19,7 +20,7 @@ use super::{
 use crate::{
     graph::{Pass, TenantSnapshot, Usability},
     ledger::{Announcement, Delivered, Purpose, Record, State},
-    settings::PassSettings,
+    settings::{JoinerCheck, PassSettings},
     zone::{Tz, zone_for},
 };
 
@@ -38,6 +39,8 @@ pub struct Facts<'a> {
     pub no_address: Option<&'a str>,
     /// What the caller asks for, if the job is a call.
     pub request: Option<&'a PassRequest>,
+    /// What is checked before an account counts as a joiner's.
+    pub joiner_check: &'a JoinerCheck,
     /// The settings for passes.
     pub pass: &'a PassSettings,
     /// How far ahead joiners are served, in days.
@@ -64,6 +67,8 @@ pub enum Decision {
     },
     /// Record that the pass was delivered: it was used.
     RecordDelivery(Pass),
+    /// Record that the joiner is in the account, since this time.
+    RecordArrival(DateTime<Utc>),
     /// Make a pass and deliver it.
     Issue(Plan),
 }
@@ -116,6 +121,15 @@ const MOVE_MAX: TimeDelta = TimeDelta::days(30);
 fn joiner(facts: &Facts<'_>) -> Decision {
     let Facts { snapshot, record, now, pass: settings, .. } = *facts;
     let zone = facts.zone();
+    if let Some(at) = facts.arrived_at(zone) {
+        return match facts.undelivered(Purpose::Joiner) {
+            Some(pass) => {
+                Decision::Revoke { pass_id: pass.id.clone(), why: Revoke::OutOfScope(Skip::Arrived) }
+            }
+            None if record.is_some_and(|r| r.arrived_at.is_some()) => Decision::Skip(Skip::Arrived),
+            None => Decision::RecordArrival(at),
+        };
+    }
     let day = match facts.day_one_in_scope(zone) {
         Ok(day) => day,
         Err(why) => {
@@ -142,6 +156,11 @@ fn joiner(facts: &Facts<'_>) -> Decision {
     if facts.was_just_delivered() {
         return Decision::Skip(Skip::JustDelivered);
     }
+    if let Some(evidence) = facts.older_evidence()
+        && let Some(pass_id) = facts.revocable()
+    {
+        return Decision::Revoke { pass_id, why: Revoke::from(&evidence) };
+    }
     let served = facts.delivered().filter(|d| d.purpose == Purpose::Joiner && d.day_one == Some(day));
     let listed = snapshot.passes.iter().find(|pass| facts.is_delivered(pass));
     if listed.is_some_and(|pass| served.is_some() && pass.usability(now) == Usability::DisabledByPolicy) {
@@ -152,6 +171,9 @@ fn joiner(facts: &Facts<'_>) -> Decision {
     }
     if let Some(pass) = facts.used_meanwhile() {
         return Decision::RecordDelivery(pass.clone());
+    }
+    if let Some(block) = facts.not_new(day) {
+        return Decision::Block(block);
     }
     let counts = |pass: &&Pass| match pass.usability(now) {
         Usability::Active => true,
@@ -291,6 +313,41 @@ impl<'a> Facts<'a> {
 
     fn delivered(&self) -> Option<&'a Delivered> {
         self.record.and_then(|r| r.delivered.as_ref())
+    }
+
+    fn evidence(&self) -> Vec<Evidence> {
+        account_use::evidence(&self.snapshot.usage, self.joiner_check)
+    }
+
+    /// When the joiner arrived, unless day one is so much later that it is another start.
+    fn arrived_at(&self, zone: Tz) -> Option<DateTime<Utc>> {
+        let hire_date = self.snapshot.user.employee_hire_date;
+        // Others who got a pass have no start at which they could arrive.
+        let record = self.record.filter(|r| r.announcement.is_some() || hire_date.is_some())?;
+        let was_used = |pass: &Pass| self.is_delivered(pass) && pass.usability(self.now) == Usability::Used;
+        let used = || self.snapshot.passes.iter().any(was_used).then_some(self.now);
+        let seen =
+            || account_use::arrival(&self.evidence(), record.opened_by(self.now)?, self.now).or_else(used);
+        let day = hire_date.map(|stamp| day_one(stamp, zone));
+        record.arrived_at.or_else(seen).filter(|at| account_use::is_same_start(*at, day))
+    }
+
+    /// What shows that the account was in use before the joiner's pass was delivered.
+    fn older_evidence(&self) -> Option<Evidence> {
+        let delivered = self.delivered().filter(|d| d.purpose == Purpose::Joiner)?;
+        let is_older = |evidence: &Evidence| evidence.at.is_some_and(|at| at < delivered.at);
+        self.evidence().into_iter().find(is_older)
+    }
+
+    /// Why the account is not that of a new joiner.
+    fn not_new(&self, day: NaiveDate) -> Option<Block> {
+        let Self { snapshot, joiner_check: check, now, .. } = *self;
+        let in_use = || self.evidence().into_iter().next().map(Block::from);
+        let too_old =
+            || Age::of(&snapshot.user, self.record, day, check.max_age_days?, now).map(Block::TooOld);
+        in_use().or_else(too_old).or_else(|| {
+            account_use::unknown(&snapshot.usage, check, &snapshot.user, now).map(Block::UseUnknown)
+        })
     }
 
     fn announcement(&self) -> Option<Announcement> {

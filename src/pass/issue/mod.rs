@@ -231,6 +231,7 @@ impl<'a> JobContext<'a> {
             record: self.record.as_ref(),
             no_address: self.recipients.as_ref().err().map(String::as_str),
             request: self.request,
+            joiner_check: &self.services.settings.joiner_check,
             pass: &self.services.settings.pass,
             lead_days: self.services.settings.lead_days,
             on_demand_group: self.services.settings.on_demand_group,
@@ -246,6 +247,7 @@ impl<'a> JobContext<'a> {
             Decision::Block(block) => self.block(block).await?,
             Decision::Revoke { pass_id, why } => self.revoke(&pass_id, why).await?,
             Decision::RecordDelivery(pass) => self.record_used(&pass).await?,
+            Decision::RecordArrival(at) => self.record_arrival(at).await?,
         }))
     }
 

@@ -1,5 +1,7 @@
 //! The decisions that end a job without a new pass, and what each changes.
 
+use chrono::{DateTime, Utc};
+
 use super::JobContext;
 use crate::{
     graph::Pass,
@@ -55,10 +57,21 @@ impl JobContext<'_> {
         let outcome = Outcome::Revoked(why);
         self.alert(&outcome).await;
         if let Some(mut record) = self.record.clone() {
-            record.record_revocation(pass_id);
+            record.record_revocation(pass_id, why.cause());
             self.write(record).await?;
         }
         Ok(outcome)
+    }
+
+    /// Records that the joiner is in the account.
+    pub(super) async fn record_arrival(&self, at: DateTime<Utc>) -> Result<Outcome, Failure> {
+        if let Some(mut record) = self.record.clone() {
+            record.arrived_at = Some(at);
+            let hours = record.opened_by(at).map(|opened| (at - opened).num_minutes() as f64 / 60.0);
+            self.write(record).await?;
+            tracing::info!(event = "joiner.arrived", hours, "The joiner is in the account");
+        }
+        Ok(Outcome::Skipped(Skip::Arrived))
     }
 
     pub(super) async fn record_used(&self, pass: &Pass) -> Result<Outcome, Failure> {

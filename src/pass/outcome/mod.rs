@@ -7,7 +7,11 @@ use std::{fmt, ops::ControlFlow};
 
 use chrono::{DateTime, NaiveDate, Utc};
 
-use super::{guard::PrivilegeFinding, window::Window};
+use super::{
+    account_use::{Age, Evidence},
+    guard::PrivilegeFinding,
+    window::Window,
+};
 use crate::{graph::GraphError, ledger::LedgerError, mail::MailError};
 
 /// A step of the flow: the flow continues with `T`, or the job ends with an outcome, or it fails.
@@ -66,6 +70,8 @@ pub enum Skip {
     NotInGroup,
     /// The record has nothing that a recheck must finish.
     NothingOpen,
+    /// The joiner is in the account.
+    Arrived,
 }
 
 /// What a person must act on.
@@ -83,6 +89,14 @@ pub enum Block {
     Refused(GraphError),
     /// Something deletes the passes of this user again and again.
     KeepsVanishing,
+    /// Authentication methods are registered, so the account is in use and no joiner's.
+    AlreadyHasMethods(Evidence),
+    /// Someone has signed in, likewise.
+    AlreadySignedIn(Evidence),
+    /// The account is too old for a joiner's.
+    TooOld(Age),
+    /// It could not be read whether the account is in use.
+    UseUnknown(String),
 }
 
 /// Why a pass was revoked.
@@ -92,6 +106,10 @@ pub enum Revoke {
     OutOfScope(Skip),
     /// The account was deleted, and its passes with it.
     Deleted,
+    /// The account had authentication methods before the pass was delivered.
+    HasMethods,
+    /// Someone had signed in to the account before the pass was delivered.
+    SignedIn,
 }
 
 /// Why a job must run again.
@@ -120,6 +138,10 @@ fn busy(until: &Option<DateTime<Utc>>) -> String {
         None => "another job changed the same record or group meanwhile".to_owned(),
     }
 }
+
+/// What to do about an account with a hire date that is no joiner's.
+const NOT_A_JOINER: &str = "Was its hire date changed by mistake? Then correct it. If this person does start, on an \
+    account that exists already, add it to the on-demand group or call CreateTap: that is for a person to decide.";
 
 impl Outcome {
     /// One word.
@@ -152,7 +174,11 @@ impl Outcome {
             Self::Revoked(Revoke::OutOfScope(Skip::Disabled)) => Some(
                 "If this person still starts, enable the account: the next sweep makes a new pass.".into(),
             ),
+            Self::Revoked(Revoke::HasMethods | Revoke::SignedIn) => Some(NOT_A_JOINER.into()),
             Self::Revoked(Revoke::Deleted) => Some("Nothing, if the account was deleted on purpose.".into()),
+            Self::Revoked(Revoke::OutOfScope(Skip::Arrived)) => {
+                Some("Nothing: this person is in the account, and the pass was not delivered.".into())
+            }
             Self::Revoked(Revoke::OutOfScope(Skip::NotInGroup)) => Some(
                 "If this person still needs a pass, add the account to the on-demand group again.".into(),
             ),
@@ -203,6 +229,7 @@ impl Skip {
             Self::WasUsed => "was-used",
             Self::NotInGroup => "not-in-group",
             Self::NothingOpen => "nothing-open",
+            Self::Arrived => "arrived",
         }
     }
 }
@@ -222,6 +249,7 @@ impl fmt::Display for Skip {
             Self::WasUsed => f.write_str("the pass was delivered and used"),
             Self::NotInGroup => f.write_str("the user is not a member of the on-demand group"),
             Self::NothingOpen => f.write_str("the record has nothing to finish"),
+            Self::Arrived => f.write_str("the joiner is in the account"),
         }
     }
 }
@@ -237,6 +265,10 @@ impl Block {
             Self::DisabledByPolicy => "disabled-by-policy",
             Self::Refused(_) => "refused",
             Self::KeepsVanishing => "keeps-vanishing",
+            Self::AlreadyHasMethods(_) => "already-has-methods",
+            Self::AlreadySignedIn(_) => "already-signed-in",
+            Self::TooOld(_) => "account-too-old",
+            Self::UseUnknown(_) => "use-unknown",
         }
     }
 
@@ -269,6 +301,12 @@ impl Block {
                  method\"), and give this person a pass yourself."
                     .into()
             }
+            Self::AlreadyHasMethods(_) | Self::AlreadySignedIn(_) | Self::TooOld(_) => NOT_A_JOINER.into(),
+            Self::UseUnknown(_) => {
+                "Grant the app the permission to read authentication methods (docs/PERMISSIONS.md), or choose other \
+                 checks with JOINER_CHECK. Until then joiners get no pass."
+                    .into()
+            }
         }
     }
 }
@@ -282,6 +320,9 @@ impl fmt::Display for Block {
             Self::DisabledByPolicy => f.write_str("the policy does not let this user sign in with a pass"),
             Self::Refused(error) => error.fmt(f),
             Self::KeepsVanishing => f.write_str("the user's pass was deleted or replaced again and again"),
+            Self::AlreadyHasMethods(evidence) | Self::AlreadySignedIn(evidence) => evidence.fmt(f),
+            Self::TooOld(age) => age.fmt(f),
+            Self::UseUnknown(why) => write!(f, "whether the account is in use could not be read: {why}"),
         }
     }
 }
@@ -292,7 +333,25 @@ impl Revoke {
         match self {
             Self::OutOfScope(_) => "out-of-scope",
             Self::Deleted => "deleted",
+            Self::HasMethods => "already-has-methods",
+            Self::SignedIn => "already-signed-in",
         }
+    }
+}
+
+impl From<Evidence> for Block {
+    fn from(evidence: Evidence) -> Self {
+        if evidence.is_sign_in() {
+            Self::AlreadySignedIn(evidence)
+        } else {
+            Self::AlreadyHasMethods(evidence)
+        }
+    }
+}
+
+impl From<&Evidence> for Revoke {
+    fn from(evidence: &Evidence) -> Self {
+        if evidence.is_sign_in() { Self::SignedIn } else { Self::HasMethods }
     }
 }
 
@@ -301,6 +360,10 @@ impl fmt::Display for Revoke {
         match self {
             Self::OutOfScope(why) => write!(f, "pass revoked: {why}"),
             Self::Deleted => f.write_str("the account was deleted, and its pass with it"),
+            Self::HasMethods => {
+                f.write_str("pass revoked: authentication methods were registered before the pass was mailed")
+            }
+            Self::SignedIn => f.write_str("pass revoked: someone had signed in before the pass was mailed"),
         }
     }
 }

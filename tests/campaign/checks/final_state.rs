@@ -173,6 +173,12 @@ impl<'a> UserState<'a> {
                 Ok(())
             };
         }
+        // A joiner who is in the account needs no other pass, whatever HR moves.
+        let is_used = |tracked: &&TrackedPass| self.sim.used.lock().unwrap().contains(&tracked.pass.id);
+        let signed_in = self.person.last_sign_in.filter(|_| delivered.iter().any(is_used));
+        if signed_in.is_some_and(|at| (day - at.date_naive()).num_days() <= 30) {
+            return Ok(());
+        }
         // The product stops here on purpose; invariant 6 requires an alert.
         if self.record.and_then(|record| record.cause.as_deref()) == Some("keeps-vanishing") {
             return Ok(());

@@ -1,5 +1,6 @@
 //! Joiners, from the sweep to the mail.
 
+mod account_use;
 mod alerts;
 mod flow;
 mod interleavings;

@@ -137,8 +137,9 @@ async fn the_moved_mail_is_sent_after_a_failed_try() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_rehired_user_with_a_disabled_account_is_served() {
-    let (app, emma) = TestApp::with_emma();
+async fn a_rehired_user_with_a_disabled_account_is_served_where_age_is_not_checked() {
+    let (tenant, emma) = tenant_with_emma();
+    let app = TestApp::new(tenant, &[("JOINER_CHECK", "methods")]);
     app.sweep().await;
     app.advance(TimeDelta::days(400));
     let again = app.sandbox.now() + TimeDelta::days(3);

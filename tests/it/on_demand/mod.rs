@@ -143,6 +143,7 @@ impl GroupSetup {
     fn sign_in(&self, person: usize) {
         let passes = self.app.sandbox.passes();
         let pass = passes.iter().find(|pass| pass.user == self.people[person]).expect("a pass").id;
-        self.app.sandbox.edit(|tenant| tenant.use_pass(pass));
+        let now = self.app.sandbox.now();
+        self.app.sandbox.edit(|tenant| tenant.use_pass(pass, now));
     }
 }

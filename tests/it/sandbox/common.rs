@@ -91,7 +91,7 @@ async fn select_returns_exactly_the_selected_properties() {
     assert!(
         reply.error().2.contains("Could not find a property named 'hireday' on type 'microsoft.graph.user'")
     );
-    assert_eq!(caller.get(url("id,signInActivity")).await.status, 501, "exists in Graph only");
+    assert_eq!(caller.get(url("id,aboutMe")).await.status, 501, "exists in Graph only");
     assert_eq!(caller.get(url("id,")).await.status, 400);
 }
 

@@ -151,7 +151,8 @@ async fn only_a_one_time_pass_becomes_used() {
         let (caller, emma) = caller_of_one();
         caller.post(url(emma), json!({ "isUsableOnce": one_time })).await.expect(201);
         let id = caller.sandbox.passes()[0].id;
-        caller.sandbox.edit(|tenant| tenant.use_pass(id));
+        let now = caller.sandbox.now();
+        caller.sandbox.edit(|tenant| tenant.use_pass(id, now));
         assert_eq!(listed(&caller, emma).await["methodUsabilityReason"], reason);
     }
 }

@@ -25,6 +25,8 @@ pub(super) fn check(
         Route::MemberRefs(_) | Route::MemberRef(..) => Permission::GroupMemberReadWrite,
         Route::Subscriptions | Route::Subscription(_) => Permission::GroupRead,
         Route::Passes(_) | Route::Pass(..) => Permission::PassReadWrite,
+        Route::Methods(_) => Permission::MethodRead,
+        Route::RegistrationDetails(_) => Permission::AuditLogRead,
         Route::PassPolicy => Permission::PolicyReadAuthenticationMethod,
         Route::RoleAssignments | Route::RoleEligibility => Permission::RoleManagementRead,
         // Exchange authorises it.
@@ -40,13 +42,21 @@ pub(super) fn check(
             _ => needed.refusal(),
         });
     }
-    let selects_leave_date =
-        query.get("$select").is_some_and(|names| names.contains("employeeLeaveDateTime"));
-    if selects_leave_date
-        && call.method == Method::GET
-        && !granted.contains(&Permission::UserLifeCycleInfoRead)
-    {
+    let selects = |name: &str| {
+        call.method == Method::GET && query.get("$select").is_some_and(|names| names.contains(name))
+    };
+    if selects("employeeLeaveDateTime") && !granted.contains(&Permission::UserLifeCycleInfoRead) {
         return Err(Permission::UserLifeCycleInfoRead.refusal());
+    }
+    let is_activity = selects("signInActivity");
+    if is_activity && !granted.contains(&Permission::AuditLogRead) {
+        return Err(Permission::AuditLogRead.refusal());
+    }
+    // Sign-ins and the report on registrations need Entra ID P1.
+    if (is_activity || matches!(route, Route::RegistrationDetails(_))) && !tenant.p1_licensed {
+        let message = "Neither tenant is B2C or tenant doesn't have premium license";
+        let code = "Authentication_RequestFromNonPremiumTenantOrB2CTenant";
+        return Err(ErrorResponse::new(StatusCode::FORBIDDEN, code, message));
     }
     Ok(())
 }

@@ -6,6 +6,7 @@ mod mail;
 mod passes;
 mod roles;
 mod subscriptions;
+mod usage;
 mod users;
 
 use axum::http::Method;
@@ -51,6 +52,8 @@ pub(super) fn handle(state: &mut State, now: DateTime<Utc>, call: &GraphCall) ->
         (&Method::PATCH, Route::Subscription(key)) => subscriptions::renew(ctx, &key),
         (&Method::DELETE, Route::Subscription(key)) => subscriptions::delete(ctx, &key),
         (&Method::GET, Route::PassPolicy) => passes::policy(&ctx),
+        (&Method::GET, Route::Methods(key)) => usage::methods(&ctx, &key),
+        (&Method::GET, Route::RegistrationDetails(key)) => usage::registration_details(&ctx, &key),
         (&Method::GET, Route::Passes(key)) => passes::list(&ctx, &key),
         (&Method::POST, Route::Passes(key)) => passes::create(ctx, &key),
         (&Method::GET, Route::Pass(key, id)) => passes::get(&ctx, &key, &id),

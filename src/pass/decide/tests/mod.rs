@@ -6,7 +6,7 @@ use crate::{
     graph::roles::Role,
     ledger::{Announcement, Delivered, Lease, PassRecord},
     pass::fixtures::{self, GROUP, now},
-    settings::PassStart,
+    settings::{PassStart, SignInCheck},
 };
 
 /// Facts that own what they are about.
@@ -19,6 +19,7 @@ struct Case {
     no_address: Option<String>,
     request: PassRequest,
     pass: PassSettings,
+    check: JoinerCheck,
     now: DateTime<Utc>,
 }
 
@@ -32,6 +33,7 @@ impl Case {
             no_address: self.no_address.as_deref(),
             request: Some(&self.request),
             pass: &self.pass,
+            joiner_check: &self.check,
             lead_days: 7,
             on_demand_group: Some(GROUP),
             now: self.now,
@@ -64,6 +66,13 @@ fn plain() -> Case {
         no_address: None,
         request: fixtures::request(),
         pass,
+        check: JoinerCheck {
+            methods: true,
+            registration: false,
+            sign_ins: SignInCheck::IfReadable,
+            max_age_days: Some(90),
+            ignored_methods: Default::default(),
+        },
         now: now(),
     }
 }
@@ -177,7 +186,7 @@ fn records() -> impl Strategy<Value = Option<Record>> {
     let state = select(vec![State::Issuing, State::Delivered, State::Blocked, State::Failed, State::Revoked]);
     let lease = option::of((times(), option::of(times()), select(vec![60_u32, 480])));
     let announcement = days().prop_flat_map(|day| {
-        any::<bool>().prop_map(move |enabled| day.map(|day_one| Announcement { day_one, enabled }))
+        any::<bool>().prop_map(move |enabled| day.map(|day_one| Announcement { day_one, enabled, at: None }))
     });
     let record = (state, purposes(), days(), lease, pass_record("ours"), delivered(), announcement);
     option::of(record.prop_map(|(state, purpose, day_one, lease, pass, delivered, announcement)| Record {

@@ -21,6 +21,7 @@ fn decision_for(case: &Case) -> String {
         Decision::Block(block) => format!("block: {}", block.cause()),
         Decision::Revoke { pass_id, .. } => format!("revoke {pass_id}"),
         Decision::RecordDelivery(pass) => format!("settle {}", pass.id),
+        Decision::RecordArrival(at) => format!("arrived {at:?}"),
         Decision::Issue(plan) => format!("issue {:?}", plan.purpose),
     }
 }
@@ -52,7 +53,7 @@ fn undelivered(mut case: Case) -> Case {
 fn a_moved_day_one_gets_a_pass_of_its_own_that_is_told_as_a_move() {
     let mut case = served();
     record(&mut case).announcement =
-        Some(Announcement { day_one: "2026-11-27".parse().unwrap(), enabled: false });
+        Some(Announcement { day_one: "2026-11-27".parse().unwrap(), enabled: false, at: None });
     case.snapshot.user.employee_hire_date = Some(time("2026-11-25T00:00:00Z"));
     let plan = plan_of(&case);
     assert_eq!((plan.moved, plan.window.opens_at), (true, time("2026-11-25T07:00:00Z")));
@@ -65,7 +66,7 @@ fn a_moved_day_one_gets_a_pass_of_its_own_that_is_told_as_a_move() {
 fn a_month_after_a_day_one_another_is_a_new_start() {
     for (told_of, moved) in [("2026-10-28", false), ("2026-10-29", true)] {
         let mut case = plain();
-        let last = Announcement { day_one: told_of.parse().unwrap(), enabled: true };
+        let last = Announcement { day_one: told_of.parse().unwrap(), enabled: true, at: None };
         case.record =
             Some(Record { announcement: Some(last), ..Record::new(State::Revoked, Purpose::Joiner, now()) });
         assert_eq!(plan_of(&case).moved, moved, "{told_of}");
@@ -79,7 +80,7 @@ fn a_month_after_a_day_one_another_is_a_new_start() {
 fn who_was_told_with_an_account_that_worked_and_has_none_now_is_not_coming() {
     let mut case = served();
     record(&mut case).announcement =
-        Some(Announcement { day_one: "2026-11-27".parse().unwrap(), enabled: true });
+        Some(Announcement { day_one: "2026-11-27".parse().unwrap(), enabled: true, at: None });
     assert_eq!(decision_for(&case), "skip: AlreadyServed");
     case.snapshot.user.account_enabled = Some(false);
     assert_eq!(decision_for(&case), "revoke made");
