@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use chrono::TimeDelta;
 use firstpass::pass::Job;
-use firstpass_sandbox::tenant::{Fault, FaultKind, PassSpec, Person, roles, samples::SERVICE_DESK};
+use firstpass_sandbox::tenant::{Fault, FaultKind, Method, PassSpec, Person, roles, samples::SERVICE_DESK};
 use uuid::Uuid;
 
 use crate::{
@@ -217,6 +217,10 @@ fn sign_in(sim: &Simulation, user: Uuid) {
     if works {
         sim.used.lock().unwrap().insert(pass.id);
         let now = sim.now();
-        sim.sandbox.edit(|tenant| tenant.use_pass(pass.id, now));
+        sim.sandbox.edit(|tenant| {
+            tenant.use_pass(pass.id, now);
+            // Graph gives the Authenticator no date.
+            tenant.change(user, |person| person.methods.push(Method::of("microsoftAuthenticator")));
+        });
     }
 }

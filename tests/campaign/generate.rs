@@ -23,6 +23,7 @@ pub fn scenario(seed: u64) -> Scenario {
         one_time: !one_in(&mut rng, 4),
         serve_disabled: !one_in(&mut rng, 6),
         refuse_second_pass: one_in(&mut rng, 5),
+        sign_ins_readable: one_in(&mut rng, 2),
         latency: Duration::from_millis(*pick(&mut rng, &[0, 100, 700, 2_000])),
         workers: *pick(&mut rng, &[1, 2, 2, 4]),
     };

@@ -83,8 +83,10 @@ impl RecordingClient {
         let mut trace = self.trace.lock();
         let invocation = &mut trace.invocations[id];
         let user = format!("/users/{}", invocation.user);
-        let path =
-            |url: &Value| url.as_str().and_then(|url| url.split('?').next()).unwrap_or_default().to_owned();
+        let path = |url: &Value| match url.as_str().unwrap_or_default() {
+            url if url.contains("signInActivity") => "sign-ins".to_owned(),
+            url => url.split('?').next().unwrap_or_default().to_owned(),
+        };
         // A full batch starts a new read; a smaller one repeats the parts that were throttled.
         if parts.len() > 5 {
             invocation.responses.clear();

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use chrono::{DateTime, Days, NaiveDate, NaiveTime, TimeZone, Utc};
+use chrono::{DateTime, Days, NaiveDate, NaiveTime, TimeDelta, TimeZone, Utc};
 use firstpass::zone::Tz;
 use firstpass_sandbox::tenant::{
-    Group, Person, Tenant, roles,
+    Group, Method, Permission, Person, Tenant, roles,
     samples::{SENDER, SERVICE_DESK, zone},
 };
 use rand::{RngExt, rngs::StdRng};
@@ -47,6 +47,12 @@ pub enum PersonaKind {
     NoManager,
     /// Not a joiner, but may be added to the on-demand group.
     Colleague,
+    /// An employee with a hire date: an authentication method is registered.
+    HasMethod,
+    /// An employee with a hire date who has signed in, and has only a password.
+    HasSignedIn,
+    /// An employee with a hire date, on an old account that shows no use.
+    OldAccount,
 }
 
 #[derive(Clone, Debug)]
@@ -102,7 +108,8 @@ pub fn draw_personas(rng: &mut StdRng) -> Vec<Persona> {
 
 fn draw_kind(rng: &mut StdRng) -> PersonaKind {
     use PersonaKind::{
-        Colleague, Disabled, EligibleAdmin, GlobalAdmin, Guest, NoAddress, NoManager, Plain, RoleGroupMember,
+        Colleague, Disabled, EligibleAdmin, GlobalAdmin, Guest, HasMethod, HasSignedIn, NoAddress, NoManager,
+        OldAccount, Plain, RoleGroupMember,
     };
     *pick(
         rng,
@@ -117,6 +124,9 @@ fn draw_kind(rng: &mut StdRng) -> PersonaKind {
             NoAddress,
             NoManager,
             Colleague,
+            HasMethod,
+            HasSignedIn,
+            OldAccount,
         ],
     )
 }
@@ -124,7 +134,10 @@ fn draw_kind(rng: &mut StdRng) -> PersonaKind {
 /// The tenant at the start, the object ids of the personas, and the on-demand group.
 pub fn build_tenant(scenario: &Scenario, now: DateTime<Utc>) -> (Tenant, Vec<Uuid>, Uuid) {
     let mut tenant = Tenant::new(scenario.seed);
-    let Config { refuse_second_pass, latency, .. } = scenario.config;
+    let Config { refuse_second_pass, latency, sign_ins_readable, .. } = scenario.config;
+    if sign_ins_readable {
+        tenant.granted.insert(Permission::AuditLogRead);
+    }
     tenant.policy.refuse_when_exists = refuse_second_pass;
     tenant.latency = Duration::from_millis(u64::try_from(latency.as_millis()).unwrap());
     tenant.add_mailbox(Person::named("Welcome").user_principal_name(SENDER));
@@ -163,6 +176,9 @@ pub fn account(persona: &Persona, now: DateTime<Utc>, manager: Uuid) -> Person {
     match persona.kind {
         PersonaKind::Disabled => person.disabled(),
         PersonaKind::Guest => person.external_guest(&persona.address()),
+        PersonaKind::HasMethod => person.method(Method::of("fido2").created(now - TimeDelta::days(20))),
+        PersonaKind::HasSignedIn => person.last_sign_in(now - TimeDelta::days(2)),
+        PersonaKind::OldAccount => person.created(now - TimeDelta::days(700)),
         _ => person,
     }
 }

@@ -32,6 +32,8 @@ pub struct Config {
     pub one_time: bool,
     pub serve_disabled: bool,
     pub refuse_second_pass: bool,
+    /// Whether the app may read sign-ins.
+    pub sign_ins_readable: bool,
     pub latency: Duration,
     pub workers: usize,
 }

@@ -393,12 +393,18 @@ impl<'a> Facts<'a> {
         !self.is_ours(pass) || (self.is_delivered(pass) && on_demand())
     }
 
-    /// The used pass of a job that did not finish: its mail had arrived.
+    /// The used pass of a job that did not finish: its mail had arrived. A pass for several uses shows no use itself.
     fn used_meanwhile(&self) -> Option<&'a Pass> {
         let record = self.record.filter(|r| matches!(r.state, State::Issuing | State::Failed))?;
         let lease = record.lease.as_ref()?;
+        let evidence = self.evidence();
+        let is_used = |pass: &&Pass| match pass.usability(self.now) {
+            Usability::Used => true,
+            Usability::NotYetActive => false,
+            _ => account_use::arrival(&evidence, pass.start_date_time, self.now).is_some(),
+        };
         let mut passes = self.snapshot.passes.iter();
-        passes.find(|pass| pass.usability(self.now) == Usability::Used && was_created_under(lease, pass))
+        passes.find(|pass| was_created_under(lease, pass) && is_used(pass))
     }
 
     /// A listed pass that we made for `purpose`, that was not delivered and that is or will be usable.

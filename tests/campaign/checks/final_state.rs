@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::{
     immediate::is_live,
-    oracle::{day_one_of, is_beyond_horizon, is_in_horizon, is_move, pass_start},
+    oracle::{day_one_of, is_beyond_horizon, is_in_horizon, is_in_use, is_move, pass_start},
 };
 use crate::{
     scenario::{Action, UserEvent},
@@ -157,6 +157,7 @@ impl<'a> UserState<'a> {
         let is_eligible = self.out_of_scope().is_none()
             && is_in_horizon(day, zone, now)
             && !self.is_privileged()
+            && !is_in_use(self.person, &self.sim.scenario.config, now)
             && !self.person.other_mails.is_empty();
         if !is_eligible {
             return Ok(());
@@ -172,12 +173,6 @@ impl<'a> UserState<'a> {
             } else {
                 Ok(())
             };
-        }
-        // A joiner who is in the account needs no other pass, whatever HR moves.
-        let is_used = |tracked: &&TrackedPass| self.sim.used.lock().unwrap().contains(&tracked.pass.id);
-        let signed_in = self.person.last_sign_in.filter(|_| delivered.iter().any(is_used));
-        if signed_in.is_some_and(|at| (day - at.date_naive()).num_days() <= 30) {
-            return Ok(());
         }
         // The product stops here on purpose; invariant 6 requires an alert.
         if self.record.and_then(|record| record.cause.as_deref()) == Some("keeps-vanishing") {

@@ -164,6 +164,11 @@ pub fn check_result(sim: &Simulation, id: usize) {
     let trace = &mut *sim.trace();
     let invocation = &trace.invocations[id];
     let InvocationResult::Finished(outcome, reason) = &invocation.result else { return };
+    if let Some(message) = noise_after_arrival(sim, invocation, outcome, reason) {
+        trace.violated(5, message);
+        return;
+    }
+    let invocation = &trace.invocations[id];
     let is_delivered = outcome == "delivered" || outcome == "201";
     let is_recorded = trace.passes.iter().any(|tracked| {
         tracked.created_by == Initiator::Invocation(id) && trace.delivery_of(tracked.pass.id).is_some()
@@ -182,6 +187,27 @@ pub fn check_result(sim: &Simulation, id: usize) {
             ),
         );
     }
+}
+
+/// Invariant 5: a joiner who used the delivered pass has arrived, and nobody is bothered with this start any more. Only a
+/// pass that was not delivered still goes.
+fn noise_after_arrival(
+    sim: &Simulation,
+    invocation: &Invocation,
+    outcome: &str,
+    reason: &str,
+) -> Option<String> {
+    let is_for_joiner = matches!(invocation.reason.as_str(), "joiner" | "recheck");
+    let delivered = invocation.record.as_ref()?.delivered.as_ref()?;
+    let was_used = sim.used.lock().unwrap().contains(&delivered.pass.pass_id.parse::<Uuid>().ok()?);
+    let is_noise = matches!(outcome, "blocked" | "revoked") && !reason.contains(&Skip::Arrived.to_string());
+    let was_read = invocation
+        .responses
+        .get("me")
+        .is_some_and(|(status, user)| *status == 200 && user["employeeHireDate"].is_string());
+    (is_for_joiner && was_used && is_noise && was_read).then(|| {
+        format!("{} ended as {outcome} ({reason}), though the joiner had arrived", invocation.job_key)
+    })
 }
 
 /// The first pass in the invocation's read that firstpass created and never delivered.

@@ -37,13 +37,15 @@ pub fn check(sim: &Simulation) {
     for (index, persona) in sim.scenario.personas.iter().enumerate() {
         let mails = by_name.get(persona.name).copied().unwrap_or_default();
         if sim.scenario.quiet {
-            let serve_disabled = sim.scenario.config.serve_disabled;
+            let (serve_disabled, sign_ins_readable) =
+                (sim.scenario.config.serve_disabled, sim.scenario.config.sign_ins_readable);
             let is_served = !persona.removed
-                && matches!(
-                    persona.kind,
-                    PersonaKind::Plain | PersonaKind::NoManager | PersonaKind::Disabled
-                )
-                && (persona.kind != PersonaKind::Disabled || serve_disabled);
+                && match persona.kind {
+                    PersonaKind::Plain | PersonaKind::NoManager => true,
+                    PersonaKind::Disabled => serve_disabled,
+                    PersonaKind::HasSignedIn => !sign_ins_readable,
+                    _ => false,
+                };
             // Served only if a sweep runs between the activation of the account and the end of day one.
             let may_be_served = persona.kind == PersonaKind::Disabled && !serve_disabled;
             if mails != u32::from(is_served) && !(may_be_served && mails <= 1) {

@@ -11,6 +11,8 @@ use crate::{personas::DEFAULT_ZONE, scenario::Config, trace::Invocation};
 
 /// The length of the horizon.
 const LEAD_DAYS: u64 = 7;
+/// The default of JOINER_MAX_AGE_DAYS.
+const MAX_AGE_DAYS: i64 = 90;
 /// A day one that is this far from the announced one is another start, not a move.
 const MAX_MOVE: TimeDelta = TimeDelta::days(30);
 /// Not a privileged role. Scenarios assign privileged roles only.
@@ -48,6 +50,12 @@ pub fn is_move(a: NaiveDate, b: NaiveDate) -> bool {
 pub fn pass_start(day: NaiveDate, zone: Tz) -> DateTime<Utc> {
     let seven = NaiveTime::from_hms_opt(7, 0, 0).unwrap();
     zone.from_local_datetime(&day.and_time(seven)).earliest().unwrap().to_utc()
+}
+
+/// Whether the account shows, to an app that may read sign-ins or not, that it is no new joiner's.
+pub fn is_in_use(person: &Person, config: &Config, now: DateTime<Utc>) -> bool {
+    let is_old = person.created.is_none_or(|created| (now - created).num_days() > MAX_AGE_DAYS);
+    !person.methods.is_empty() || (config.sign_ins_readable && person.last_sign_in.is_some()) || is_old
 }
 
 pub fn day_one_of(person: &Person) -> Option<(NaiveDate, Tz)> {
@@ -104,11 +112,37 @@ fn check_joiner(
     if !is_in_horizon(day, zone, invocation.read_at) && !is_in_horizon(day, zone, created_at) {
         return Err(format!("day one is {day}, outside the horizon"));
     }
+    check_is_new(invocation, user, day)?;
     let announcement = invocation.record.as_ref().and_then(|record| record.announcement);
     if !is_enabled && announcement.is_some_and(|a| a.enabled && is_move(a.day_one, day)) {
         return Err("the account was disabled after the joiner got a pass".into());
     }
     Ok(())
+}
+
+/// Whether what was read shows no use of the account.
+fn check_is_new(invocation: &Invocation, user: &Value, day: NaiveDate) -> Result<(), String> {
+    const OF_NEW_ACCOUNTS: [&str; 2] = ["password", "temporaryAccessPass"];
+    let Some((200, methods)) = invocation.responses.get("me/authentication/methods") else {
+        return Err("the authentication methods were not read".into());
+    };
+    let is_other = |method: &Value| {
+        let kind = method["@odata.type"].as_str().unwrap_or_default();
+        !OF_NEW_ACCOUNTS.iter().any(|new| kind == format!("#microsoft.graph.{new}AuthenticationMethod"))
+    };
+    if values(methods).iter().any(is_other) {
+        return Err("the account has an authentication method".into());
+    }
+    if let Some((200, account)) = invocation.responses.get("sign-ins")
+        && account["signInActivity"]["lastSuccessfulSignInDateTime"].is_string()
+    {
+        return Err("someone has signed in to the account".into());
+    }
+    let created = user["createdDateTime"].as_str().and_then(|at| at.parse::<DateTime<Utc>>().ok());
+    match created {
+        Some(created) if (day - created.date_naive()).num_days() <= MAX_AGE_DAYS => Ok(()),
+        _ => Err(format!("the account was created at {created:?}")),
+    }
 }
 
 fn check_privileges(groups: &[Value], roles: &Value) -> Result<(), String> {

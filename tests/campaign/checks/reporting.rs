@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::oracle::{day_one_of, is_in_horizon};
+use super::oracle::{day_one_of, is_in_horizon, is_in_use};
 use crate::{
     simulation::Simulation,
     trace::{Invocation, InvocationResult},
@@ -107,7 +107,12 @@ fn unserved_joiners(sim: &Simulation, is_alerted: &impl Fn(&str) -> bool) -> Vec
                 && day_one_of(person).is_some_and(|(day, zone)| is_in_horizon(day, zone, now))
         });
         in_scope
-            .filter(|person| tenant.is_privileged(person.id, now) || person.other_mails.is_empty())
+            .filter(|person| {
+                let has_signed_in = sim.trace().passes.iter().any(|tracked| tracked.pass.user == person.id);
+                tenant.is_privileged(person.id, now)
+                    || person.other_mails.is_empty()
+                    || (is_in_use(person, &sim.scenario.config, now) && !has_signed_in)
+            })
             .map(|person| person.user_principal_name.clone())
             .filter(|name| !is_alerted(&format!("who={name}")))
             .map(|name| format!("{name} gets no pass, and there is no alert"))
