@@ -201,10 +201,10 @@ fn noise_after_arrival(
     let delivered = invocation.record.as_ref()?.delivered.as_ref()?;
     let was_used = sim.used.lock().unwrap().contains(&delivered.pass.pass_id.parse::<Uuid>().ok()?);
     let is_noise = matches!(outcome, "blocked" | "revoked") && !reason.contains(&Skip::Arrived.to_string());
-    let was_read = invocation
-        .responses
-        .get("me")
-        .is_some_and(|(status, user)| *status == 200 && user["employeeHireDate"].is_string());
+    let signed_in =
+        sim.sandbox.edit(|tenant| tenant.users.get(&invocation.user).and_then(|p| p.last_sign_in));
+    let is_joiner = invocation.record.as_ref()?.announcement.is_some();
+    let was_read = is_joiner && signed_in.is_some_and(|at| at < invocation.read_at);
     (is_for_joiner && was_used && is_noise && was_read).then(|| {
         format!("{} ended as {outcome} ({reason}), though the joiner had arrived", invocation.job_key)
     })
