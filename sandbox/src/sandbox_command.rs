@@ -166,7 +166,7 @@ async fn run_functions(
     };
     tokio::select! {
         served = host.serve(listener) => served.map_err(|error| error.to_string()),
-        () = host.wait_until_stopped() => Err("the handler failed three times".to_owned()),
+        () = host.wait_until_stopped() => Err("the handler did not get ready in time, or failed three times".to_owned()),
         () = watch_clock => Ok(()),
     }
 }

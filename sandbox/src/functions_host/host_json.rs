@@ -15,6 +15,8 @@ pub struct HostConfig {
     pub executable: String,
     /// `arguments`, with `%NAME%` replaced by settings.
     pub arguments: Vec<String>,
+    /// How long the handler may take to start: `initializationTimeout`, which is not documented.
+    pub initialization_timeout: Duration,
     /// `workingDirectory`, relative to the app's folder.
     pub working_directory: String,
     /// The first part of every HTTP route.
@@ -55,6 +57,8 @@ const KNOWN: &[&str] = &[
     "watchFiles",
 ];
 
+/// How long the handler may take to start. Observed on the Functions host 4.1037: about 35 seconds.
+const START_TIMEOUT: Duration = Duration::from_secs(35);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 pub(super) fn read(root: &Node<'_>, settings: &Environment, plan: Plan) -> Option<HostConfig> {
@@ -74,11 +78,12 @@ pub(super) fn read(root: &Node<'_>, settings: &Environment, plan: Plan) -> Optio
     let route_prefix = extensions.as_ref().and_then(|e| e.get("http")).map_or(Some("api".to_owned()), prefix);
     let queues = extensions.as_ref().and_then(|e| e.get("queues"));
     let queues = queues.map_or(Some(QueueOptions::default()), |queues| queue_options(queues));
-    let (executable, arguments, working_directory) = handler?;
+    let (executable, arguments, working_directory, initialization_timeout) = handler?;
     Some(HostConfig {
         function_timeout: function_timeout?,
         executable,
         arguments,
+        initialization_timeout,
         working_directory,
         route_prefix: route_prefix?,
         queues: queues?,
@@ -135,12 +140,17 @@ fn admits_version_4(range: &str) -> bool {
         && (to[0] > 4 || range.ends_with(']') || to.iter().skip(1).any(|p| *p > 0))
 }
 
-fn handler(root: &Node<'_>, settings: &Environment) -> Option<(String, Vec<String>, String)> {
+fn handler(root: &Node<'_>, settings: &Environment) -> Option<(String, Vec<String>, String, Duration)> {
     let custom = root.required("customHandler")?.object(&[
         "description",
         "enableForwardingHttpRequest",
         "enableProxyingHttpRequest",
+        "initializationTimeout",
     ])?;
+    let initialization_timeout = match custom.get("initializationTimeout") {
+        Some(node) => node.time_span(),
+        None => Some(START_TIMEOUT),
+    };
     for name in ["enableForwardingHttpRequest", "enableProxyingHttpRequest"] {
         if let Some(node) = custom.get(name)
             && node.boolean() == Some(true)
@@ -167,7 +177,7 @@ fn handler(root: &Node<'_>, settings: &Environment) -> Option<(String, Vec<Strin
         Some(node) => node.items()?.iter().map(|item| argument(item, settings)).collect(),
         None => Some(Vec::new()),
     };
-    Some((executable?, arguments?, working_directory?))
+    Some((executable?, arguments?, working_directory?, initialization_timeout?))
 }
 
 /// The host joins arguments without quotes, so that one with a space becomes two.

@@ -3,23 +3,22 @@
 use std::{io, sync::Arc, time::Duration};
 
 use axum::{
-    Router,
-    body::{self, Body},
-    extract::{Request, State},
-    http::{HeaderMap, Method, StatusCode, Uri, header, request::Parts},
+    Router, body,
+    extract::{ConnectInfo, Request, State},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header, request::Parts},
     response::{IntoResponse, Response},
 };
-use base64::{Engine, engine::general_purpose::STANDARD};
 use percent_encoding::percent_decode_str;
-use serde_json::{Map, Value, json};
+use serde_json::Value;
 use tokio::net::TcpListener;
 
 use super::{
     FunctionsHost, Instance,
     function::{AuthLevel, Function, Http, Trigger},
+    header_names::{HeaderNames, NamingListener},
+    http_payload::{self, AccessKey, HttpCall},
     log::Cause,
-    outputs::HttpAnswer,
-    payload, timer,
+    timer,
 };
 
 /// The platform's front end answers 504 after 230 seconds; the function continues.
@@ -28,7 +27,8 @@ const FRONT_END_TIMEOUT: Duration = Duration::from_secs(230);
 const MAX_BODY: usize = 100 * 1024 * 1024;
 
 impl FunctionsHost {
-    /// The routes of the HTTP functions, and `/admin/functions/…`.
+    /// The routes of the HTTP functions, and `/admin/functions/…`. Header names are in lower case: only a connection of
+    /// [`serve`](Self::serve) has them as the caller wrote them.
     pub fn router(&self) -> Router {
         Router::new().fallback(handle_request).with_state(self.0.clone())
     }
@@ -44,7 +44,8 @@ impl FunctionsHost {
                 "the local host listens on loopback addresses only",
             ));
         }
-        axum::serve(listener, self.router()).await
+        let router = self.router().into_make_service_with_connect_info::<HeaderNames>();
+        axum::serve(NamingListener(listener), router).await
     }
 }
 
@@ -71,15 +72,12 @@ async fn handle_request(State(host): State<Arc<Instance>>, request: Request) -> 
     // A method that the function does not have is 404, not 405: its route does not match
     // (WebScriptHostHttpRoutesManager.cs).
     let Some((function, http, parameters)) = routed else { return StatusCode::NOT_FOUND.into_response() };
-    if !is_authorized(&host, function, http.auth_level, &parts) {
+    let key = key(&parts).and_then(|key| access_key(&host, function, &key));
+    if !is_authorized(http.auth_level, key) {
         return StatusCode::UNAUTHORIZED.into_response();
     }
-    let payload = payload::http(
-        &function.name,
-        &function.input,
-        request_payload(&parts, &body, parameters),
-        host.storage.now(),
-    );
+    let call = HttpCall { key, parameters, ..call(&parts, &body) };
+    let payload = http_payload::invocation(&function.name, &function.input, &call, host.storage.now());
     let (instance, function) = (host.clone(), function.clone());
     let (send, receive) = tokio::sync::oneshot::channel();
     // The function continues if the caller disconnects.
@@ -90,7 +88,7 @@ async fn handle_request(State(host): State<Arc<Instance>>, request: Request) -> 
         drop(send.send(outputs.map(|outputs| outputs.answer)));
     });
     match tokio::time::timeout(FRONT_END_TIMEOUT, receive).await {
-        Ok(Ok(Some(answer))) => response(answer),
+        Ok(Ok(Some(answer))) => answer.into_response(),
         Ok(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
         Err(_) => StatusCode::GATEWAY_TIMEOUT.into_response(),
     }
@@ -98,8 +96,10 @@ async fn handle_request(State(host): State<Arc<Instance>>, request: Request) -> 
 
 /// `POST /admin/functions/{function}` returns before the function has run (FunctionsController.cs).
 fn run_manually(host: Arc<Instance>, function: &str, parts: &Parts, body: &[u8]) -> Response {
-    if key(parts).as_deref() != Some(&*host.keys.master) {
-        return StatusCode::UNAUTHORIZED.into_response();
+    match key(parts) {
+        Some(key) if key == host.keys.master => {}
+        Some(key) if key == host.keys.host => return StatusCode::FORBIDDEN.into_response(),
+        _ => return StatusCode::UNAUTHORIZED.into_response(),
     }
     match parts.method {
         Method::POST => {}
@@ -136,7 +136,7 @@ fn is_json(headers: &HeaderMap) -> bool {
 }
 
 /// The route parameters, if the route matches; case-insensitive.
-fn match_route(host: &Instance, http: &Http, method: &Method, path: &str) -> Option<Map<String, Value>> {
+fn match_route(host: &Instance, http: &Http, method: &Method, path: &str) -> Option<Vec<(String, String)>> {
     if !http.methods.is_empty() && !http.methods.iter().any(|known| known == method.as_str()) {
         return None;
     }
@@ -145,11 +145,11 @@ fn match_route(host: &Instance, http: &Http, method: &Method, path: &str) -> Opt
     if expected.clone().count() != called.clone().count() {
         return None;
     }
-    let mut parameters = Map::new();
+    let mut parameters = Vec::new();
     for (expected, called) in expected.zip(called) {
         let called = decoded(called);
         match expected.strip_prefix('{').and_then(|name| name.strip_suffix('}')) {
-            Some(name) => drop(parameters.insert(name.to_owned(), called.into())),
+            Some(name) => parameters.push((name.to_owned(), called)),
             None if expected.eq_ignore_ascii_case(&called) => {}
             None => return None,
         }
@@ -161,15 +161,22 @@ fn decoded(text: &str) -> String {
     percent_decode_str(text).decode_utf8_lossy().into_owned()
 }
 
-fn is_authorized(host: &Instance, function: &Function, level: AuthLevel, parts: &Parts) -> bool {
-    let keys = &host.keys;
-    let Some(key) = key(parts) else { return level == AuthLevel::Anonymous };
+fn is_authorized(level: AuthLevel, key: Option<AccessKey>) -> bool {
     match level {
         AuthLevel::Anonymous => true,
-        AuthLevel::Function => {
-            [Some(&keys.master), Some(&keys.host), keys.functions.get(&function.name)].contains(&Some(&key))
-        }
-        AuthLevel::Admin => key == keys.master,
+        AuthLevel::Function => key.is_some(),
+        AuthLevel::Admin => key == Some(AccessKey::Master),
+    }
+}
+
+fn access_key(host: &Instance, function: &Function, key: &str) -> Option<AccessKey> {
+    let keys = &host.keys;
+    if key == keys.master {
+        Some(AccessKey::Master)
+    } else if key == keys.host {
+        Some(AccessKey::Host)
+    } else {
+        keys.functions.get(&function.name).is_some_and(|known| known == key).then_some(AccessKey::Function)
     }
 }
 
@@ -191,54 +198,20 @@ fn query(uri: &Uri) -> Vec<(String, String)> {
         .collect()
 }
 
-/// The request as the handler receives it, including keys (HttpRequestExtensions.cs).
-fn request_payload(parts: &Parts, body: &[u8], parameters: Map<String, Value>) -> Value {
-    let query: Map<String, Value> = query(&parts.uri).into_iter().map(|(k, v)| (k, v.into())).collect();
-    let mut headers: Map<String, Value> = Map::new();
-    for (name, value) in &parts.headers {
-        let values = headers.entry(canonical(name.as_str())).or_insert_with(|| Value::Array(Vec::new()));
-        if let (Value::Array(values), Ok(value)) = (values, value.to_str()) {
-            values.push(value.into());
-        }
-    }
+fn call<'a>(parts: &'a Parts, body: &'a [u8]) -> HttpCall<'a> {
+    let names = parts.extensions.get::<ConnectInfo<HeaderNames>>();
+    let header = |(name, value): (&HeaderName, &HeaderValue)| {
+        let name = names.map_or_else(|| name.to_string(), |names| names.0.as_written(name.as_str()));
+        (name, String::from_utf8_lossy(value.as_bytes()).into_owned())
+    };
     let authority =
         parts.headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("localhost");
-    let mut request = json!({
-        "Url": format!("http://{authority}{}", parts.uri),
-        "Method": parts.method.as_str(),
-        "Query": query,
-        "Headers": headers,
-        "Params": parameters,
-        "Identities": [{"AuthenticationType": null, "IsAuthenticated": false, "Claims": []}],
-    });
-    // The host drops a chunked body, which has no Content-Length.
-    let has_length = parts.headers.get(header::CONTENT_LENGTH).is_some_and(|length| length != "0");
-    if has_length {
-        let media =
-            parts.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-        let is_binary = media.starts_with("application/octet-stream") || media.starts_with("multipart/");
-        let text = if is_binary { STANDARD.encode(body) } else { String::from_utf8_lossy(body).into_owned() };
-        request["Body"] = text.into();
+    HttpCall {
+        method: parts.method.as_str(),
+        url: format!("http://{authority}{}", parts.uri),
+        query: query(&parts.uri),
+        headers: parts.headers.iter().map(header).collect(),
+        body,
+        ..HttpCall::default()
     }
-    request
-}
-
-/// `content-type` becomes `Content-Type`, as Kestrel writes it.
-fn canonical(name: &str) -> String {
-    let words = name.split('-').map(|word| {
-        let (first, rest) = word.split_at(word.len().min(1));
-        format!("{}{rest}", first.to_ascii_uppercase())
-    });
-    words.collect::<Vec<_>>().join("-")
-}
-
-fn response(answer: HttpAnswer) -> Response {
-    let mut response = Response::builder().status(answer.status);
-    for (name, value) in &answer.headers {
-        response = response.header(name, value);
-    }
-    // The handler set an invalid header.
-    response
-        .body(Body::from(answer.body))
-        .unwrap_or_else(|_| StatusCode::INTERNAL_SERVER_ERROR.into_response())
 }

@@ -5,12 +5,14 @@ use std::{collections::VecDeque, time::Duration};
 
 use axum::{Router, body};
 use firstpass::{budget::DELIVERIES, clock::Clock};
-use serde_json::{Value, json};
+use serde_json::Value;
 use tower::ServiceExt;
 use uuid::Uuid;
 
 use super::{
     handler_response::{Completed, HandlerResponse},
+    http_payload::{self, AccessKey, HttpCall},
+    log::Cause,
     payload,
     storage::{ScheduleStatus, StoredMessage},
     worker,
@@ -18,6 +20,9 @@ use super::{
 
 /// How long a message stays hidden after a failed delivery: `visibilityTimeout` in this app's host.json.
 pub const VISIBILITY_TIMEOUT: Duration = Duration::from_secs(3 * 60);
+
+/// `maxRetryCount` in this app's function.json of SweepJoiners.
+const MAX_RETRIES: i64 = 5;
 
 /// Invokes a handler's router as the Functions host does.
 #[derive(Clone, Debug)]
@@ -32,11 +37,14 @@ impl LocalHost {
         Self { handler, clock }
     }
 
-    /// Fires the timer.
+    /// Fires the timer, for the first attempt.
     pub async fn fire_timer(&self) -> HandlerResponse {
         let now = self.clock.now();
-        let status = ScheduleStatus { last: Some(now), next: now, updated: now };
-        self.invoke("SweepJoiners", &payload::timer("SweepJoiners", "timer", Some(status), false, now)).await
+        let status = ScheduleStatus { last: Some(now), next: now, updated: Some(now) };
+        let cause = Cause::Timer { is_past_due: false };
+        let retry = payload::retry_context(0, MAX_RETRIES, None);
+        let invocation = payload::timer("SweepJoiners", "timer", Some(status), &cause, Some(retry), now);
+        self.invoke("SweepJoiners", &invocation).await
     }
 
     /// Delivers `message` with this `DequeueCount`.
@@ -46,16 +54,20 @@ impl LocalHost {
 
     /// Calls an HTTP function with a JSON body.
     pub async fn call(&self, function: &str, request_body: &str) -> HandlerResponse {
-        let req = json!({
-            "Url": format!("https://firstpass.example/api/{function}"),
-            "Method": "POST",
-            "Query": {},
-            "Headers": {"Content-Type": ["application/json"], "Host": ["firstpass.example"]},
-            "Params": {},
-            "Identities": [{"AuthenticationType": null, "IsAuthenticated": false, "Claims": []}],
-            "Body": request_body,
-        });
-        self.invoke(function, &payload::http(function, "req", req, self.clock.now())).await
+        let headers = [
+            ("Host", "firstpass.example".to_owned()),
+            ("Content-Type", "application/json".to_owned()),
+            ("Content-Length", request_body.len().to_string()),
+        ];
+        let call = HttpCall {
+            method: "POST",
+            url: format!("https://firstpass.example/api/{function}"),
+            headers: headers.map(|(name, value)| (name.to_owned(), value)).into(),
+            key: Some(AccessKey::Function),
+            body: request_body.as_bytes(),
+            ..HttpCall::default()
+        };
+        self.invoke(function, &http_payload::invocation(function, "req", &call, self.clock.now())).await
     }
 
     /// Delivers `messages` one at a time. A failed one is delivered again after the visibility timeout, up to the

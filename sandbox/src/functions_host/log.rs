@@ -77,13 +77,20 @@ pub enum Disposition {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Failure {
     /// The handler returned a status other than 2xx.
-    Status(StatusCode),
+    Status {
+        /// The status.
+        status: StatusCode,
+        /// The reason phrase, which is all that the host shows of the response.
+        reason: String,
+    },
     /// The connection to the handler failed.
     Lost(String),
     /// `functionTimeout` expired, and the handler was killed.
     TimedOut,
-    /// The handler was not ready after two minutes, or the host had stopped.
+    /// The handler was not ready in time, or the host had stopped.
     NotReady,
+    /// The host cannot read the message, and did not call the handler.
+    Input(String),
     /// The host cannot read the response.
     Unreadable(String),
     /// An output could not be written; earlier outputs were.
@@ -93,10 +100,14 @@ pub enum Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Status(status) => write!(f, "the handler returned {status}"),
+            // The words of the host's exception.
+            Self::Status { status, reason } => {
+                write!(f, "Response status code does not indicate success: {} ({reason}).", status.as_u16())
+            }
             Self::Lost(reason) => write!(f, "the handler was lost: {reason}"),
             Self::TimedOut => f.write_str("functionTimeout: the handler was killed"),
             Self::NotReady => f.write_str("the handler did not get ready"),
+            Self::Input(reason) => write!(f, "the message cannot be read: {reason}"),
             Self::Unreadable(reason) => write!(f, "the handler's response cannot be read: {reason}"),
             Self::Output(reason) => write!(f, "an output cannot be written: {reason}"),
         }

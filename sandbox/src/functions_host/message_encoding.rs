@@ -11,7 +11,7 @@ pub(super) fn encode(message: &[u8], base64: bool) -> String {
     if base64 { STANDARD.encode(message) } else { String::from_utf8_lossy(message).into_owned() }
 }
 
-/// `None` if the stored text is not base64 of UTF-8, where base64 is expected.
-pub(super) fn decode(stored: &str, base64: bool) -> Option<String> {
-    if base64 { String::from_utf8(STANDARD.decode(stored).ok()?).ok() } else { Some(stored.to_owned()) }
+/// The message's bytes; `None` if the stored text is not base64 where base64 is expected.
+pub(super) fn decode(stored: &str, base64: bool) -> Option<Vec<u8>> {
+    if base64 { STANDARD.decode(stored).ok() } else { Some(stored.as_bytes().to_vec()) }
 }

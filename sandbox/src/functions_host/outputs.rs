@@ -1,44 +1,31 @@
-//! Reads a handler's response as the host does.
+//! Reads a handler's response as the host does. Observed on the Functions host 4.1037.
 
-use axum::http::StatusCode;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::{Map, Value};
 
 use super::{
+    dotnet::{Fields, Token},
     function::{Function, Output},
+    http_answer::HttpAnswer,
     log::Failure,
     worker::RawResponse,
 };
 
 /// The outputs of a successful invocation.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Outputs {
     /// Queue names and messages, in this order.
     pub(super) messages: Vec<(String, Vec<u8>)>,
+    /// The answer to the caller of an HTTP function.
     pub(super) answer: HttpAnswer,
     pub(super) logs: Vec<String>,
 }
 
-/// The response to an HTTP caller.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct HttpAnswer {
-    pub(super) status: StatusCode,
-    pub(super) headers: Vec<(String, String)>,
-    pub(super) body: String,
-}
-
-impl Default for HttpAnswer {
-    /// The response when the http output is missing.
-    fn default() -> Self {
-        Self { status: StatusCode::OK, headers: Vec::new(), body: "{}".to_owned() }
-    }
-}
-
 /// Reads a response. `None` if the host never completes the invocation: `DefaultHttpWorkerService.cs` sets no result
-/// when the body is empty or `null`.
+/// when the body is empty, blank or `null`.
 pub(super) fn read(function: &Function, reply: &RawResponse) -> Option<Result<Outputs, Failure>> {
     if !reply.status.is_success() {
-        return Some(Err(Failure::Status(reply.status)));
+        return Some(Err(Failure::Status { status: reply.status, reason: reply.reason.clone() }));
     }
     if reply.body.is_empty() {
         return None;
@@ -52,44 +39,39 @@ pub(super) fn read(function: &Function, reply: &RawResponse) -> Option<Result<Ou
 
 fn parse(function: &Function, reply: &RawResponse) -> Result<Option<Outputs>, String> {
     let content_type = reply.content_type.as_deref().unwrap_or_default();
-    if !content_type.contains("json") {
-        return Err(format!("its content type is {content_type:?}, not JSON"));
+    let media = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    if !["application/json", "text/json"].contains(&media.as_str()) {
+        return Err(format!("its content type is {content_type:?}, not application/json or text/json"));
     }
-    let answer: Value = serde_json::from_slice(&reply.body).map_err(|error| error.to_string())?;
-    let answer = match answer {
-        Value::Null => return Ok(None),
-        Value::Object(answer) => answer,
+    if reply.body.trim_ascii().is_empty() {
+        return Ok(None);
+    }
+    let answer = match serde_json::from_slice(&reply.body).map_err(|error| error.to_string())? {
+        Token::Null => return Ok(None),
+        Token::Object(answer) => answer,
         _ => return Err("it is not an object".to_owned()),
     };
-    let logs = match property(&answer, "Logs") {
-        Value::Null => Vec::new(),
-        Value::Array(lines) => lines.iter().map(text).collect::<Result<_, _>>()?,
-        _ => return Err("Logs is not an array".to_owned()),
-    };
-    let mut values = match property(&answer, "Outputs") {
-        Value::Null => Map::new(),
-        Value::Object(values) => values.clone(),
+    let logs = logs(&reply.body)?;
+    let (mut values, without_output) = match answer.property("Outputs") {
+        Token::Null => (Fields::default(), HttpAnswer::no_content()),
+        Token::Object(values) => (values.clone(), HttpAnswer::without_output()),
         _ => return Err("Outputs is not an object".to_owned()),
     };
-    match property(&answer, "ReturnValue") {
-        Value::Null => {}
-        value if function.outputs.iter().any(|output| output.name == "$return") => {
-            values.insert("$return".to_owned(), value.clone());
-        }
-        Value::Object(fields) => values.extend(fields.clone()),
-        _ => return Err("it has a ReturnValue, but the function has no $return".to_owned()),
+    // The host ignores a ReturnValue without a binding for it.
+    if function.outputs.iter().any(|output| output.name == "$return") {
+        values.set("$return".to_owned(), answer.property("ReturnValue").clone());
     }
     // The host drops unknown outputs silently, which is never intended.
-    if let Some(name) =
-        values.keys().find(|name| !function.outputs.iter().any(|output| output.name == **name))
+    if let Some((name, _)) =
+        values.0.iter().find(|(name, _)| !function.outputs.iter().any(|output| output.name == *name))
     {
         return Err(format!("the function has no output {name:?}; the host would drop it silently"));
     }
-    let mut outputs = Outputs { logs, ..Outputs::default() };
+    let mut outputs = Outputs { messages: Vec::new(), answer: without_output, logs };
     for output in &function.outputs {
         match (&output.queue, values.get(&output.name)) {
-            (_, None | Some(Value::Null)) => {}
-            (None, Some(value)) => outputs.answer = http_answer(value)?,
+            (_, None) | (Some(_), Some(Token::Null)) => {}
+            (None, Some(value)) => outputs.answer = HttpAnswer::read(value)?,
             (Some(queue), Some(value)) => {
                 outputs
                     .messages
@@ -100,78 +82,40 @@ fn parse(function: &Function, reply: &RawResponse) -> Result<Option<Outputs>, St
     Ok(Some(outputs))
 }
 
-/// Property names are case-insensitive, names of outputs are not.
-fn property<'a>(answer: &'a Map<String, Value>, name: &str) -> &'a Value {
-    answer.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map_or(&Value::Null, |(_, value)| value)
-}
-
-fn text(value: &Value) -> Result<String, String> {
-    match value {
-        Value::String(text) => Ok(text.clone()),
+/// Here the host reads text as it is: a date remains, and `true` is not `True` (`JsonReader.ReadAsString`).
+fn logs(body: &[u8]) -> Result<Vec<String>, String> {
+    let answer: Map<String, Value> = serde_json::from_slice(body).map_err(|error| error.to_string())?;
+    let lines = answer.into_iter().find(|(name, _)| name.eq_ignore_ascii_case("Logs"));
+    let lines = match lines {
+        None | Some((_, Value::Null)) => return Ok(Vec::new()),
+        Some((_, Value::Array(lines))) => lines,
+        Some(_) => return Err("Logs is not an array".to_owned()),
+    };
+    let line = |value| match value {
+        Value::String(text) => Ok(text),
+        Value::Null => Ok(String::new()),
         Value::Number(_) | Value::Bool(_) => Ok(value.to_string()),
-        _ => Err("Logs contains a value that is not text".to_owned()),
-    }
+        Value::Array(_) | Value::Object(_) => Err("Logs contains a value that is not text".to_owned()),
+    };
+    lines.into_iter().map(line).collect()
 }
 
 /// The messages of a queue output, as bytes (`HttpScriptInvocationResultExtensions.cs`, `FunctionBinding.cs`).
-fn messages(output: &Output, value: &Value) -> Vec<Vec<u8>> {
+fn messages(output: &Output, value: &Token) -> Vec<Vec<u8>> {
+    let message = |value: &Token| value.text().into_bytes();
     match value {
-        Value::Array(items) => items.iter().map(message).collect(),
-        Value::String(text) => {
+        Token::Array(items) => items.iter().map(message).collect(),
+        Token::String(text) => {
             // The host decodes a single string that is valid base64, even "test".
             if let Some(bytes) = STANDARD.decode(text).ok().filter(|_| !output.is_binary) {
                 return vec![bytes];
             }
             match serde_json::from_str(text) {
-                Ok(Value::Array(items)) => items.iter().map(message).collect(),
-                Ok(object @ Value::Object(_)) => vec![message(&object)],
+                Ok(Token::Array(items)) => items.iter().map(message).collect(),
+                Ok(object @ Token::Object(_)) => vec![message(&object)],
                 _ => vec![text.clone().into_bytes()],
             }
         }
         other => vec![message(other)],
     }
-}
-
-/// As Newtonsoft's `JToken.ToString()`: strings unchanged, other values indented.
-fn message(value: &Value) -> Vec<u8> {
-    match value {
-        Value::String(text) => text.clone().into_bytes(),
-        other => format!("{other:#}").into_bytes(),
-    }
-}
-
-/// Reads `{statusCode|status, headers, body}`. The default content type is text; a body that is not a string is written
-/// as indented JSON.
-fn http_answer(value: &Value) -> Result<HttpAnswer, String> {
-    // The message omits the value, which may contain a code.
-    let unreadable = || "the http output is not of the form {statusCode, headers, body}".to_owned();
-    let fields = value.as_object().ok_or_else(unreadable)?;
-    let status = match (property(fields, "statusCode"), property(fields, "status")) {
-        (Value::Null, status) | (status, _) => status,
-    };
-    let status = match status {
-        Value::Null => Some(200),
-        Value::String(text) => text.parse().ok(),
-        other => other.as_u64().and_then(|number| u16::try_from(number).ok()),
-    };
-    let status = status.and_then(|status| StatusCode::from_u16(status).ok()).ok_or_else(unreadable)?;
-    let mut headers: Vec<(String, String)> = match property(fields, "headers") {
-        Value::Null => Vec::new(),
-        Value::Object(headers) => headers
-            .iter()
-            .map(|(name, value)| {
-                (name.clone(), value.as_str().map_or_else(|| value.to_string(), str::to_owned))
-            })
-            .collect(),
-        _ => return Err(unreadable()),
-    };
-    if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-type")) {
-        headers.push(("content-type".to_owned(), "text/plain; charset=utf-8".to_owned()));
-    }
-    let body = match property(fields, "body") {
-        Value::Null => String::new(),
-        Value::String(text) => text.clone(),
-        other => format!("{other:#}"),
-    };
-    Ok(HttpAnswer { status, headers, body })
 }

@@ -21,7 +21,10 @@ use uuid::Uuid;
 use super::{
     config::FunctionApp,
     log::{Level, Log},
-    worker::{ConnectionLost, KILLED, RawResponse, RunningWorker, Worker, exit_code},
+    unsized_body::UnsizedBody,
+    worker::{
+        ConnectionLost, KILLED, RawResponse, RunningWorker, Worker, exit_code, reason_phrase, request_headers,
+    },
 };
 
 /// Starts the handler's process with the app settings and the host's own variables in its environment.
@@ -138,22 +141,18 @@ impl RunningWorker for ProcessHandle {
 
     async fn post(&self, function: &str, id: Uuid, body: String) -> Result<RawResponse, ConnectionLost> {
         let lost = |error: reqwest::Error| ConnectionLost(format!("no response: {}", error.without_url()));
-        let response = self
-            .client
-            .post(format!("http://127.0.0.1:{}/{function}", self.port))
-            .header("content-type", "application/json; charset=utf-8")
-            .header("user-agent", "Azure-Functions-Host/4.x")
-            .header("x-azure-functions-hostversion", "4.x")
-            .header("x-azure-functions-invocationid", id.to_string())
-            .body(body)
-            .send()
-            .await
-            .map_err(lost)?;
+        let mut request = self.client.post(format!("http://127.0.0.1:{}/{function}", self.port));
+        for (name, value) in request_headers(id) {
+            request = request.header(name, value);
+        }
+        let body = reqwest::Body::wrap(UnsizedBody::new(body));
+        let response = request.body(body).send().await.map_err(lost)?;
         let content_type = response.headers().get("content-type");
         let content_type = content_type.and_then(|value| value.to_str().ok()).map(str::to_owned);
         let status = response.status();
+        let reason = reason_phrase(status, response.extensions());
         let body = response.bytes().await.map_err(lost)?;
-        Ok(RawResponse { status, content_type, body })
+        Ok(RawResponse { status, reason, content_type, body })
     }
 
     async fn wait_for_exit(&self) -> i32 {

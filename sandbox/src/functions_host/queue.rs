@@ -12,7 +12,7 @@ use chrono::TimeDelta;
 use super::{
     Instance,
     function::Function,
-    log::{Cause, Disposition, Level},
+    log::{Cause, Disposition, Failure, Level},
     message_encoding, payload,
     storage::StoredMessage,
 };
@@ -71,22 +71,33 @@ async fn receive_messages(host: &Arc<Instance>, function: &Function, queue: &str
 async fn handle(host: &Instance, function: &Function, queue: &str, message: &StoredMessage) {
     let options = host.app.host.queues;
     let storage = &host.storage;
-    // A handler that ended with its host has counted this delivery already.
-    let text = match message_encoding::decode(&message.text, options.base64) {
-        Some(text) if message.dequeue_count <= options.max_dequeue_count => text,
-        text => {
-            let reason = if text.is_some() {
-                "it reached the maximum number of deliveries"
-            } else {
-                "it is not base64"
-            };
-            host.log.print(Level::Error, format!("Message {} of {queue} is poison: {reason}.", message.id));
-            move_to_poison(host, queue, message);
-            return;
+    let Some(bytes) = message_encoding::decode(&message.text, options.base64) else {
+        // The host says it twice.
+        for _ in 0..2 {
+            let text = format!(
+                "Message decoding has failed! Check MessageEncoding settings. {queue} {}",
+                message.id
+            );
+            host.log.print(Level::Warning, text);
         }
+        return move_to_poison(host, queue, message);
     };
-    let payload = payload::queue(&function.name, &function.input, &text, message, storage.now());
-    let ran = host.invoke(function, &payload).await;
+    // A handler that ended with its host has counted this delivery already.
+    if message.dequeue_count > options.max_dequeue_count {
+        let text = format!(
+            "Message {} of {queue} is poison: it reached the maximum number of deliveries.",
+            message.id
+        );
+        host.log.print(Level::Error, text);
+        return move_to_poison(host, queue, message);
+    }
+    let text = String::from_utf8_lossy(&bytes).into_owned();
+    let ran = if std::str::from_utf8(&bytes).is_ok() {
+        let payload = payload::queue(&function.name, &function.input, &text, message, storage.now());
+        host.invoke(function, &payload).await
+    } else {
+        host.fail(Failure::Input("it is not UTF-8".to_owned()))
+    };
     let disposition = match &ran.result {
         Ok(_) => Disposition::Done,
         Err(_) if message.dequeue_count >= options.max_dequeue_count => Disposition::Poison,

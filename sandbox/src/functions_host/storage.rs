@@ -16,8 +16,8 @@ use super::{clock::NotifiableClock, message_encoding::encode_base64};
 pub const LEASE: TimeDelta = TimeDelta::minutes(10);
 /// How often a running host renews the lease of a message.
 const RENEWAL: TimeDelta = TimeDelta::minutes(5);
-/// How long a timer's lock remains after its host has died.
-const LOCK: TimeDelta = TimeDelta::seconds(60);
+/// How long it takes until another host has the timer of a host that has died. Observed on the Functions host 4.1037.
+const LOCK: TimeDelta = TimeDelta::seconds(71);
 /// In bytes.
 const MAX_MESSAGE: usize = 64 * 1024;
 const TIME_TO_LIVE: TimeDelta = TimeDelta::days(7);
@@ -71,7 +71,7 @@ pub struct ScheduleStatus {
     /// The next run.
     pub next: DateTime<Utc>,
     /// When the status was stored.
-    pub updated: DateTime<Utc>,
+    pub updated: Option<DateTime<Utc>>,
 }
 
 #[derive(Default)]

@@ -18,10 +18,11 @@ use super::{
 };
 
 const PROBE_INTERVAL: Duration = Duration::from_millis(25);
-/// How long the handler may take to start.
-const START_TIMEOUT: Duration = Duration::from_secs(30);
-/// How long an invocation waits for a ready handler; then the host stops.
-const READY_TIMEOUT: Duration = Duration::from_secs(120);
+/// How long an invocation waits for a ready handler; then the host stops. Observed on the Functions host 4.1037, as the
+/// next one.
+const READY_TIMEOUT: Duration = Duration::from_secs(142);
+/// How long the handler lives on after the `functionTimeout` of an invocation.
+const KILL_DELAY: Duration = Duration::from_secs(2);
 /// The number of failures that stops the host, unless `FAILURE_RESET` passes between two of them.
 const MAX_FAILURES: usize = 3;
 const FAILURE_RESET: Duration = Duration::from_secs(30 * 60);
@@ -58,7 +59,7 @@ impl Supervisor {
     /// Starts the handler, and again whenever it ends, until it has failed too often.
     pub(super) async fn run(&self, worker: &dyn Worker, app: &FunctionApp, log: &Log) {
         let mut failures: Vec<Instant> = Vec::new();
-        while failures.len() < MAX_FAILURES {
+        while failures.len() < MAX_FAILURES && !self.has_stopped() {
             self.set(State::Starting);
             if let WorkerEnd::Failure = self.run_once(worker, app, log).await {
                 if failures.last().is_some_and(|last| last.elapsed() > FAILURE_RESET) {
@@ -67,8 +68,13 @@ impl Supervisor {
                 failures.push(Instant::now());
             }
         }
-        log.print(Level::Error, "The handler failed three times; the host stops.");
-        self.end();
+        if !self.has_stopped() {
+            log.print(
+                Level::Error,
+                "Exceeded http worker restart retry count: the handler failed three times.",
+            );
+            self.end();
+        }
     }
 
     async fn run_once(&self, worker: &dyn Worker, app: &FunctionApp, log: &Log) -> WorkerEnd {
@@ -76,7 +82,8 @@ impl Supervisor {
             Ok(running) => running,
             Err(error) => {
                 log.print(Level::Error, format!("The handler cannot be started: {error}"));
-                return WorkerEnd::Failure;
+                // The host does not try again. It stops when an invocation has waited too long for the handler.
+                return std::future::pending().await;
             }
         };
         *self.worker.lock().unwrap_or_else(PoisonError::into_inner) = Some(running.clone());
@@ -86,8 +93,8 @@ impl Supervisor {
             }
         };
         tokio::select! {
-            started = timeout(START_TIMEOUT, probe) => if started.is_err() {
-                log.print(Level::Error, "The handler did not respond to GET / within 30 seconds.");
+            started = timeout(app.host.initialization_timeout, probe) => if started.is_err() {
+                log.print(Level::Error, "The handler did not respond to GET / in time.");
                 running.kill();
                 return WorkerEnd::Failure;
             },
@@ -102,6 +109,7 @@ impl Supervisor {
         let code = tokio::select! {
             code = running.wait_for_exit() => code,
             () = self.restart.notified() => {
+                sleep(KILL_DELAY).await;
                 running.kill();
                 return WorkerEnd::Restart;
             }
@@ -111,10 +119,8 @@ impl Supervisor {
         }
         log.print(Level::Error, format!("The handler ended with exit code {code}."));
         match code {
-            0 => {
-                self.restart.notified().await;
-                WorkerEnd::Restart
-            }
+            // No later time-out of an invocation comes either: every one ends at once.
+            0 => std::future::pending().await,
             RESTART_EXIT_CODE => WorkerEnd::Restart,
             _ => WorkerEnd::Failure,
         }
@@ -122,7 +128,8 @@ impl Supervisor {
 
     /// Kills and restarts the handler; this does not count as a failure.
     pub(super) fn restart(&self) {
-        self.restart.notify_one();
+        // Another time-out before the kill does not restart the next handler too.
+        self.restart.notify_waiters();
     }
 
     /// Kills the handler from outside and waits until the host has noticed.
@@ -174,7 +181,14 @@ impl Supervisor {
         drop(state.wait_for(|state| matches!(state, State::Stopped)).await);
     }
 
+    /// A host that has stopped does not start again.
     fn set(&self, state: State) {
-        self.state.send_replace(state);
+        self.state.send_if_modified(|current| {
+            let runs = !matches!(current, State::Stopped);
+            if runs {
+                *current = state;
+            }
+            runs
+        });
     }
 }

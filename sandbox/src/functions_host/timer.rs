@@ -1,7 +1,9 @@
 //! The timer trigger: runs on one host only, by its schedule and its retry policy (azure-webjobs-sdk-extensions,
-//! `TimerListener.cs`).
+//! `TimerListener.cs`). The forms of the schedule status were observed on the Functions host 4.1037.
 
 use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
 
 use super::{
     Instance,
@@ -27,17 +29,31 @@ pub(super) async fn listen(host: Arc<Instance>, function: Function, timer: Timer
 
 async fn run_schedule(host: &Instance, function: &Function, timer: &Timer) {
     let now = host.storage.now();
-    let missed =
-        host.storage.status(&function.name).is_some_and(|status| timer.use_monitor && status.next < now);
-    if missed || timer.run_on_startup {
-        fire(host, function, timer, missed).await;
+    let stored = stored_status(host, function, timer);
+    let is_missed = stored.is_some_and(|status| status.next < now);
+    let Some(next) = timer.schedule.after(now) else { return };
+    // The first run sees no time of an update, but what is stored has one.
+    let mut status = stored.unwrap_or(ScheduleStatus { last: None, next, updated: None });
+    if stored.is_none() {
+        save_status(host, function, timer, ScheduleStatus { updated: Some(now), ..status });
     }
-    while let Some(next) = timer.schedule.after(host.storage.now()) {
-        let last = host.storage.status(&function.name).and_then(|status| status.last);
-        save_status(host, function, timer, ScheduleStatus { last, next, updated: host.storage.now() });
-        host.storage.clock().sleep_until(next).await;
-        fire(host, function, timer, false).await;
+    if is_missed || timer.run_on_startup {
+        let Some(next) = fire(host, function, timer, status, is_missed, now).await else { return };
+        status = next;
+    } else {
+        status.next = next;
     }
+    loop {
+        host.storage.clock().sleep_until(status.next - host.timer_early).await;
+        // A run that begins early counts as one in time; or else the same occurrence would follow.
+        let began = host.storage.now().max(status.next);
+        let Some(next) = fire(host, function, timer, status, false, began).await else { return };
+        status = next;
+    }
+}
+
+fn stored_status(host: &Instance, function: &Function, timer: &Timer) -> Option<ScheduleStatus> {
+    host.storage.status(&function.name).filter(|_| timer.use_monitor)
 }
 
 fn save_status(host: &Instance, function: &Function, timer: &Timer, status: ScheduleStatus) {
@@ -46,37 +62,52 @@ fn save_status(host: &Instance, function: &Function, timer: &Timer, status: Sche
     }
 }
 
-/// Runs one occurrence with its retries. A failure advances the schedule too.
-async fn fire(host: &Instance, function: &Function, timer: &Timer, is_past_due: bool) {
-    let began = host.storage.now();
-    let status = host.storage.status(&function.name).filter(|_| timer.use_monitor);
-    let mut failed: Option<String> = None;
-    for attempt in 1.. {
+/// Runs one occurrence with its retries, and advances the schedule, also after a failure. `None` when there is no other
+/// occurrence.
+async fn fire(
+    host: &Instance,
+    function: &Function,
+    timer: &Timer,
+    status: ScheduleStatus,
+    is_past_due: bool,
+    began: DateTime<Utc>,
+) -> Option<ScheduleStatus> {
+    let shown = Some(status).filter(|_| timer.use_monitor);
+    run(host, function, &Cause::Timer { is_past_due }, shown).await;
+    let next = timer.schedule.after(host.storage.now().max(began))?;
+    let status = ScheduleStatus { last: Some(began), next, updated: Some(began) };
+    save_status(host, function, timer, status);
+    Some(status)
+}
+
+/// Runs the function until it succeeds or has no retries left, and returns the last attempt.
+async fn run(
+    host: &Instance,
+    function: &Function,
+    cause: &Cause,
+    status: Option<ScheduleStatus>,
+) -> Invocation {
+    let mut failure: Option<String> = None;
+    let mut attempt = 1;
+    loop {
+        let retry = function.retry.map(|retry| {
+            let most = retry.max_retries.map_or(-1, i64::from);
+            payload::retry_context(attempt - 1, most, failure.as_deref())
+        });
         let now = host.storage.now();
-        let mut payload = payload::timer(&function.name, &function.input, status, is_past_due, now);
-        if let (Some(exception), Some(retry)) = (&failed, function.retry) {
-            let max = retry.max_retries.map_or(-1, i64::from);
-            payload["Metadata"]["RetryContext"] = payload::retry_context(attempt - 1, max, exception);
-        }
-        let ran = host.invoke(function, &payload).await;
-        failed = ran.result.as_ref().err().map(ToString::to_string);
-        let (invocation, _) = ran.into_invocation(function, Cause::Timer { is_past_due }, attempt);
-        host.log.write(invocation);
-        let next_retry = function.retry.filter(|retry| failed.is_some() && may_retry(retry, attempt));
+        let payload = payload::timer(&function.name, &function.input, status, cause, retry, now);
+        let (invocation, _) =
+            host.invoke(function, &payload).await.into_invocation(function, cause.clone(), attempt);
+        host.log.write(invocation.clone());
+        failure = invocation.result.as_ref().err().map(ToString::to_string);
+        let next_retry = function.retry.filter(|retry| failure.is_some() && may_retry(retry, attempt));
         match next_retry {
             Some(retry) if !host.supervisor.has_stopped() => {
                 host.storage.clock().sleep(retry.delay(attempt)).await
             }
-            _ => break,
+            _ => return invocation,
         }
-    }
-    if let Some(next) = timer.schedule.after(host.storage.now()) {
-        save_status(
-            host,
-            function,
-            timer,
-            ScheduleStatus { last: Some(began), next, updated: host.storage.now() },
-        );
+        attempt += 1;
     }
 }
 
@@ -84,15 +115,10 @@ fn may_retry(retry: &Retry, attempt: u32) -> bool {
     retry.max_retries.is_none_or(|most| attempt <= most)
 }
 
-/// Runs the function as `POST /admin/functions/{function}` does.
+/// Runs the function with its retries, as `POST /admin/functions/{function}` does. The schedule does not change.
 pub(super) async fn run_manually(host: &Instance, function: &Function) -> Result<Invocation, String> {
     let Trigger::Timer(timer) = &function.trigger else {
         return Err(format!("{} is not run by a timer", function.name));
     };
-    let status = host.storage.status(&function.name).filter(|_| timer.use_monitor);
-    let payload = payload::timer(&function.name, &function.input, status, false, host.storage.now());
-    let ran = host.invoke(function, &payload).await;
-    let (invocation, _) = ran.into_invocation(function, Cause::Admin, 1);
-    host.log.write(invocation.clone());
-    Ok(invocation)
+    Ok(run(host, function, &Cause::Admin, stored_status(host, function, timer)).await)
 }

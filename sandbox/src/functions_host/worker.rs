@@ -12,13 +12,17 @@ use async_trait::async_trait;
 use axum::{
     Router,
     body::{self, Body, Bytes},
-    http::{Request, StatusCode},
+    http::{Extensions, Request, StatusCode},
 };
+use hyper::ext::ReasonPhrase;
 use tokio::sync::watch;
 use tower::ServiceExt;
 use uuid::Uuid;
 
-use super::{config::FunctionApp, log::Log};
+use super::{config::FunctionApp, log::Log, unsized_body::UnsizedBody};
+
+/// The version of the host that this one was compared with.
+pub(super) const HOST_VERSION: &str = "4.1037.0.0";
 
 /// The exit code that .NET reports for SIGKILL.
 pub const KILLED: i32 = 128 + 9;
@@ -52,6 +56,8 @@ pub trait RunningWorker: Send + Sync {
 pub struct RawResponse {
     /// The HTTP status.
     pub status: StatusCode,
+    /// The reason phrase of the status line.
+    pub reason: String,
     /// The `Content-Type` header.
     pub content_type: Option<String>,
     /// The body.
@@ -62,6 +68,24 @@ pub struct RawResponse {
 #[derive(Clone, Debug)]
 pub struct ConnectionLost(pub String);
 
+/// The reason phrase of a response, which is an extension of it if it is not the usual one.
+pub(super) fn reason_phrase(status: StatusCode, extensions: &Extensions) -> String {
+    match extensions.get::<ReasonPhrase>() {
+        Some(reason) => String::from_utf8_lossy(reason.as_bytes()).into_owned(),
+        None => status.canonical_reason().unwrap_or_default().to_owned(),
+    }
+}
+
+/// The headers of an invocation's request, but for `Transfer-Encoding`.
+pub(super) fn request_headers(id: Uuid) -> [(&'static str, String); 4] {
+    [
+        ("content-type", "application/json; charset=utf-8".to_owned()),
+        ("user-agent", format!("Azure-Functions-Host/{HOST_VERSION}")),
+        ("x-azure-functions-hostversion", HOST_VERSION.to_owned()),
+        ("x-azure-functions-invocationid", id.to_string()),
+    ]
+}
+
 pub(super) async fn exit_code(exit: &watch::Sender<Option<i32>>) -> i32 {
     let code = exit.subscribe().wait_for(Option::is_some).await.ok().and_then(|code| *code);
     // The sender exists, so there is a code.
@@ -70,12 +94,14 @@ pub(super) async fn exit_code(exit: &watch::Sender<Option<i32>>) -> i32 {
 
 /// The HTTP request of an invocation, as the host sends it.
 pub(crate) fn request(function: &str, id: Uuid, body: String) -> Request<Body> {
-    Request::post(format!("/{function}"))
-        .header("content-type", "application/json; charset=utf-8")
-        .header("user-agent", "Azure-Functions-Host/4.x")
-        .header("x-azure-functions-hostversion", "4.x")
-        .header("x-azure-functions-invocationid", id.to_string())
-        .body(Body::from(body))
+    let mut request = Request::post(format!("/{function}"));
+    for (name, value) in request_headers(id) {
+        request = request.header(name, value);
+    }
+    request
+        .header("host", "127.0.0.1")
+        .header("transfer-encoding", "chunked")
+        .body(UnsizedBody::body(body))
         .unwrap_or_default()
 }
 
@@ -143,8 +169,8 @@ impl RunningWorker for EmbeddedHandle {
     }
 
     async fn post(&self, function: &str, id: Uuid, body: String) -> Result<RawResponse, ConnectionLost> {
-        let Some(router) = self.router.clone() else {
-            return Err(ConnectionLost("the handler does not listen".to_owned()));
+        let Some(router) = self.router.clone().filter(|_| self.exit.borrow().is_none()) else {
+            return Err(ConnectionLost("Connection refused".to_owned()));
         };
         let answer = async {
             let response = match router.oneshot(request(function, id, body)).await {
@@ -154,9 +180,10 @@ impl RunningWorker for EmbeddedHandle {
             let content_type = response.headers().get("content-type");
             let content_type = content_type.and_then(|value| value.to_str().ok()).map(str::to_owned);
             let status = response.status();
+            let reason = reason_phrase(status, response.extensions());
             let body = body::to_bytes(response.into_body(), usize::MAX).await;
             let body = body.map_err(|error| ConnectionLost(error.to_string()))?;
-            Ok(RawResponse { status, content_type, body })
+            Ok(RawResponse { status, reason, content_type, body })
         };
         // Dropping the future stops the handler at its current await, the closest equivalent of SIGKILL in one process.
         tokio::select! {

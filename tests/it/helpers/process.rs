@@ -161,8 +161,22 @@ pub fn send(method: &str, port: &str, path: &str, body: &Value) -> io::Result<(u
     stream.read_to_string(&mut response)?;
     let truncated = || io::Error::from(io::ErrorKind::UnexpectedEof);
     let status = response.split(' ').nth(1).and_then(|status| status.parse().ok()).ok_or_else(truncated)?;
-    let body = response.split_once("\r\n\r\n").ok_or_else(truncated)?.1;
-    Ok((status, serde_json::from_str(body).unwrap_or_default()))
+    let (head, body) = response.split_once("\r\n\r\n").ok_or_else(truncated)?;
+    let is_chunked = head.to_ascii_lowercase().contains("transfer-encoding: chunked");
+    let body = if is_chunked { unchunked(body).ok_or_else(truncated)? } else { body.to_owned() };
+    Ok((status, serde_json::from_str(&body).unwrap_or_default()))
+}
+
+/// A body that was sent in chunks; `None` if the last one is missing.
+pub fn unchunked(chunks: &str) -> Option<String> {
+    let mut rest = chunks.strip_suffix("0\r\n\r\n")?;
+    let mut body = String::new();
+    while let Some((length, chunk)) = rest.split_once("\r\n") {
+        let (chunk, end) = chunk.split_at_checked(usize::from_str_radix(length, 16).ok()?)?;
+        body.push_str(chunk);
+        rest = end.strip_prefix("\r\n")?;
+    }
+    Some(body)
 }
 
 pub fn get(address: &str, path: &str) -> String {

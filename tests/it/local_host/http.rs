@@ -26,7 +26,7 @@ const JSON: (&str, &str) = ("content-type", "application/json");
 async fn keys_routes_and_methods_are_checked() {
     let setup = Setup::new();
     let host =
-        setup.start(&setup.handler(async |_, _| done(json!({"res": {"status": "201", "body": "made"}}))));
+        setup.start(&setup.handler(async |_, _| done(json!({"res": {"statusCode": "201", "body": "made"}}))));
     for (method, uri, headers, status) in [
         ("POST", "/api/CreateTap?code=tap", vec![], 201),
         ("POST", "/API/createtap?code=host", vec![], 201),
@@ -41,6 +41,7 @@ async fn keys_routes_and_methods_are_checked() {
         ("GET", "/", vec![], 200),
         ("POST", "/admin/functions/SweepJoiners", vec![JSON], 401),
         ("POST", "/admin/functions/SweepJoiners?code=tap", vec![JSON], 401),
+        ("POST", "/admin/functions/SweepJoiners?code=host", vec![JSON], 403),
         ("POST", "/admin/functions/SweepMovers?code=master", vec![JSON], 404),
         ("PATCH", "/admin/functions/SweepJoiners?code=master", vec![JSON], 405),
         ("POST", "/admin/functions/SweepJoiners?code=master", vec![], 415),
@@ -67,7 +68,8 @@ async fn anonymous_needs_no_key_and_admin_the_master_key() {
         }
         let keys = Keys { master: "master".into(), host: "host".into(), functions: [].into() };
         let worker = setup.handler(async |_, _| done(json!({"res": {}})));
-        let host = FunctionsHost::start_with_keys(app, Arc::new(worker), setup.storage.clone(), keys);
+        let options = Options { keys, ..Options::default() };
+        let host = FunctionsHost::start_with(app, Arc::new(worker), setup.storage.clone(), options);
         assert_eq!(
             send(&host, "POST", &format!("/api/CreateTap?code={key}"), &[], "").await.0,
             status,
@@ -108,11 +110,11 @@ async fn an_http_call_reaches_the_handler_and_returns_its_response() {
     let uri = "/api/CreateTap?code=tap&why=new%20phone";
     let (status, kind, body) =
         send(&host, "POST", uri, &[JSON, ("x-tag", "1"), ("x-tag", "2")], r#"{"UserName":"x"}"#).await;
-    assert_eq!((status, kind, body.as_str()), (409, json!("application/json"), "{}"));
+    assert_eq!((status, kind, body.as_str()), (409, json!("application/json; charset=utf-8"), "{}"));
     let request = setup.calls()[0].1["Data"]["req"].clone();
     assert_eq!(request["Body"], r#"{"UserName":"x"}"#);
     assert_eq!(
-        (&request["Query"]["why"], &request["Headers"]["X-Tag"]),
+        (&request["Query"]["why"], &request["Headers"]["x-tag"]),
         (&json!("new phone"), &json!(["1", "2"]))
     );
     let text = json!("text/plain; charset=utf-8");
@@ -139,11 +141,50 @@ async fn what_the_host_cannot_use_is_a_500_without_words() {
     }
     let failures: Vec<Failure> =
         host.log().invocations().into_iter().filter_map(|i| i.result.err()).collect();
-    assert_eq!(failures[0], Failure::Status(StatusCode::INTERNAL_SERVER_ERROR));
+    assert_eq!(failures[0], status_500());
     assert!(
         failures[1..].iter().all(|f| matches!(f, Failure::Unreadable(why) if !why.contains("a code"))),
         "{failures:?}"
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_host_accepts_json_from_the_handler_under_two_names() {
+    for (kind, status) in [
+        (Some("application/json"), 204),
+        (Some("Application/JSON; charset=utf-8"), 204),
+        (Some("text/json"), 204),
+        (Some("application/problem+json"), 500),
+        (Some("application/vnd.firstpass+json"), 500),
+        (None, 500),
+    ] {
+        let setup = Setup::new();
+        let worker = setup.handler(move |_, _| async move {
+            let mut response = Response::new(Body::from(r#"{"Logs": []}"#));
+            if let Some(kind) = kind {
+                response.headers_mut().insert("content-type", kind.parse().unwrap());
+            }
+            response
+        });
+        let host = setup.start(&worker);
+        assert_eq!(send(&host, "POST", "/api/CreateTap?code=tap", &[], "").await.0, status, "{kind:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_log_may_hold_any_value_but_an_object() {
+    let setup = Setup::new();
+    let host = setup.start(&setup.handler(async |_, count| {
+        let when = "2026-11-25T07:00:00+01:00";
+        let last = if count == 1 { json!("end") } else { json!({}) };
+        axum::Json(json!({"Outputs": {}, "Logs": ["a", 1, 2.5, true, null, when, last]})).into_response()
+    }));
+    for _ in 0..2 {
+        send(&host, "POST", "/api/CreateTap?code=tap", &[], "").await;
+    }
+    let [good, bad] = &host.log().invocations()[..] else { panic!("two invocations") };
+    assert_eq!(good.logs, ["a", "1", "2.5", "true", "", "2026-11-25T07:00:00+01:00", "end"]);
+    assert!(matches!(bad.result, Err(Failure::Unreadable(_))), "{bad:?}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -172,7 +213,7 @@ async fn firstpass_runs_on_the_local_host() {
     let uri = format!("/api/CreateTap?code={}", host.keys().master);
     let (status, kind, body) =
         send(&host, "POST", &uri, &[JSON], &json!({"UserName": emma}).to_string()).await;
-    assert_eq!((status, kind), (201, json!("application/json")));
+    assert_eq!((status, kind), (201, json!("application/json; charset=utf-8")));
     let body: Value = serde_json::from_str(&body).unwrap();
     assert_eq!(body["temporaryAccessPass"], test_app.live_code(emma).unwrap());
 }

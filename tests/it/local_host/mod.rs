@@ -1,6 +1,7 @@
 //! The local host behaves as the Functions host does, whatever the handler does: with simulated handlers, in virtual
 //! time.
 
+mod captures;
 mod handler;
 mod http;
 mod queue;
@@ -23,8 +24,10 @@ use chrono::{DateTime, TimeDelta, Utc};
 use firstpass::{environment::Environment, host};
 use firstpass_sandbox::{
     functions_host::{
-        Cause, Embedded, Failure, FunctionApp, FunctionsHost, Keys, Storage, encode_base64,
+        Cause, Embedded, Failure, FunctionApp, FunctionsHost, Keys, Options, Process, Storage, Worker,
+        encode_base64,
         function::{AuthLevel, Trigger},
+        log::{Level, Log},
     },
     tenant::{Sandbox, Tenant},
 };
@@ -82,7 +85,8 @@ impl Setup {
             host: "host".into(),
             functions: [("CreateTap".to_owned(), "tap".to_owned())].into(),
         };
-        FunctionsHost::start_with_keys(app(settings), Arc::new(worker.clone()), self.storage.clone(), keys)
+        let options = Options { keys, ..Options::default() };
+        FunctionsHost::start_with(app(settings), Arc::new(worker.clone()), self.storage.clone(), options)
     }
 
     fn put(&self, message: &str) {
@@ -117,6 +121,12 @@ fn done(outputs: Value) -> Response {
 
 fn failed() -> Response {
     (StatusCode::INTERNAL_SERVER_ERROR, axum::Json(json!({"Logs": ["sorry"]}))).into_response()
+}
+
+/// The failure that [`failed`] is for the host.
+fn status_500() -> Failure {
+    let status = StatusCode::INTERNAL_SERVER_ERROR;
+    Failure::Status { status, reason: "Internal Server Error".to_owned() }
 }
 
 async fn minutes(count: u64) {

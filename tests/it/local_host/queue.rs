@@ -1,5 +1,7 @@
 //! The queue trigger, and queue outputs.
 
+use base64::{Engine, engine::general_purpose::STANDARD};
+
 use super::*;
 
 #[tokio::test(start_paused = true)]
@@ -24,7 +26,28 @@ async fn a_message_that_is_not_base64_is_poison_at_once() {
     setup.storage.put(QUEUE, r#"{"plain": "text"}"#.into()).unwrap();
     setup.storage.wait_until_empty(QUEUE).await;
     assert_eq!((setup.calls().len(), setup.storage.messages(POISON).len()), (0, 1));
-    assert!(host.log().lines()[0].text.contains("not base64"));
+    let lines = host.log().lines();
+    assert_eq!(lines.len(), 2);
+    for line in lines {
+        assert_eq!(line.level, Level::Warning);
+        assert!(
+            line.text.starts_with("Message decoding has failed! Check MessageEncoding settings"),
+            "{line:?}"
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_that_is_not_utf_8_fails_without_a_call() {
+    let setup = Setup::new();
+    let host = setup.start(&setup.handler(async |_, _| done(json!({}))));
+    setup.storage.put(QUEUE, STANDARD.encode(b"\xff\xfe")).unwrap();
+    setup.storage.wait_until_empty(QUEUE).await;
+    assert_eq!((setup.calls().len(), setup.storage.messages(POISON).len()), (0, 1));
+    let failures = host.log().invocations();
+    assert_eq!(failures.len(), 5);
+    assert!(failures.iter().all(|ran| matches!(ran.result, Err(Failure::Input(_)))), "{failures:?}");
+    assert_eq!((setup.sandbox.now() - time(NOW)).num_minutes(), 4 * 3, "tried again every three minutes");
 }
 
 #[tokio::test(start_paused = true)]
@@ -122,10 +145,27 @@ async fn a_message_whose_host_dies_five_times_is_poison() {
 
 #[tokio::test(start_paused = true)]
 async fn queue_outputs_become_messages() {
-    let long = "x".repeat(60_000);
+    // 48,000 bytes were seen to fit, and 49,200 not to: as base64 they may have 64 KiB.
+    let [longest, long] = [48_000, 49_200].map(|length| "x".repeat(length));
     for (jobs, messages) in [
         (json!([r#"{"a":1}"#, "test"]), vec![r#"{"a":1}"#, "test"]),
         (json!([{"a": 1}]), vec!["{\n  \"a\": 1\n}"]),
+        (
+            json!([{"a": "2026-11-25T07:00:00.120+01:00", "b": ["2026-11-25T07:00:00Z"], "c": {}, "d": []}]),
+            vec![
+                "{\n  \"a\": \"2026-11-25T06:00:00.12+00:00\",\n  \"b\": [\n    \"2026-11-25T07:00:00Z\"\n  ],\n  \"c\": {},\n  \"d\": []\n}",
+            ],
+        ),
+        (json!([null, true, false, 5, 1.50]), vec!["", "True", "False", "5", "1.5"]),
+        (
+            json!(["2026-11-25T07:00:00Z", "2026-11-25T07:00:00.5+01:00"]),
+            vec!["11/25/2026 07:00:00", "11/25/2026 06:00:00"],
+        ),
+        (
+            json!(["2026-11-25T07:00:00Z!", "2026-11-25", "at 2026-11-25T07:00:00Z"]),
+            vec!["2026-11-25T07:00:00Z!", "2026-11-25", "at 2026-11-25T07:00:00Z"],
+        ),
+        (json!([longest]), vec![&longest]),
         (json!(r#"[{"a":1},"b"]"#), vec!["{\n  \"a\": 1\n}", "b"]),
         (json!(r#"{"a":1}"#), vec!["{\n  \"a\": 1\n}"]),
         (json!("plain words"), vec!["plain words"]),
@@ -144,6 +184,8 @@ async fn queue_outputs_become_messages() {
         });
         let mut app = app(&[]);
         app.functions.remove("OnGroupAdd");
+        // The first attempt only: each one queues the first message again.
+        app.functions.get_mut("SweepJoiners").unwrap().retry = None;
         let host = FunctionsHost::start(app, Arc::new(worker), setup.storage.clone());
         let ran = host.run("SweepJoiners").await.unwrap();
         let queued: Vec<String> =

@@ -30,7 +30,7 @@ async fn a_timer_fires_on_schedule_and_its_jobs_run() {
         (&json!("2026-11-22T06:00:00+00:00"), &json!(false))
     );
     assert_eq!(calls[1].1["Data"]["msg"], json!(r#""{\"a\": 1}""#), "unchanged, and JSON-encoded again");
-    assert_eq!(calls[1].1["Metadata"]["a"], "1", "fields of the message are in the metadata");
+    assert_eq!(calls[1].1["Metadata"]["a"], r#""1""#, "fields of the message are in the metadata");
     assert_eq!(host.log().invocations()[0].logs, ["said"]);
     minutes(24 * 60).await;
     let second = setup.calls()[3].1["Data"]["timer"]["ScheduleStatus"].clone();
@@ -46,10 +46,14 @@ async fn a_failed_timer_is_retried_with_backoff() {
     assert_eq!(pauses, [1, 2, 4, 8, 16], "six attempts a day");
     let contexts: Vec<Value> =
         setup.calls().iter().map(|(_, call, _)| call["Metadata"]["RetryContext"].clone()).collect();
-    assert_eq!(contexts[0], Value::Null);
+    let first =
+        json!({"RetryCount": 0, "MaxRetryCount": 5, "Exception": null, "Instance": null, "State": {}});
+    assert_eq!(contexts[0], first, "as on the first attempt");
     assert_eq!((&contexts[5]["RetryCount"], &contexts[5]["MaxRetryCount"]), (&json!(5), &json!(5)));
+    let message = contexts[5]["Exception"]["Message"].as_str().unwrap();
+    assert_eq!(message, "Response status code does not indicate success: 500 (Internal Server Error).");
     let last = host.log().invocations().pop().unwrap();
-    assert_eq!((last.attempt, last.result), (6, Err(Failure::Status(StatusCode::INTERNAL_SERVER_ERROR))));
+    assert_eq!((last.attempt, last.result), (6, Err(status_500())));
 }
 
 #[tokio::test(start_paused = true)]
@@ -78,6 +82,47 @@ async fn a_timer_fires_on_one_host_and_another_takes_over() {
     one.kill();
     minutes(24 * 60).await;
     assert_eq!(setup.calls().len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_host_has_the_timer_71_seconds_after_a_death() {
+    let setup = Setup::new();
+    let worker = setup.handler(async |_, _| done(json!({})));
+    let minutely = [("SWEEP_SCHEDULE", "0 * * * * *")];
+    let (one, _other) = (setup.start_with(&worker, &minutely), setup.start_with(&worker, &minutely));
+    sleep(Duration::from_secs(70)).await;
+    one.kill();
+    minutes(2).await;
+    assert_eq!(setup.seconds(), [60, 70 + 71, 180]);
+    assert_eq!(setup.calls()[1].1["Data"]["timer"]["IsPastDue"], true);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_by_hand_is_retried_and_leaves_the_schedule() {
+    let setup = Setup::new();
+    let host =
+        setup.start(&setup.handler(async |_, count| if count < 3 { failed() } else { done(json!({})) }));
+    let ran = host.run("SweepJoiners").await.unwrap();
+    assert!(ran.is_success() && matches!(ran.cause, Cause::Admin), "{ran:?}");
+    assert_eq!((ran.attempt, setup.seconds()), (3, vec![0, 60, 180]));
+    let contexts =
+        setup.calls().into_iter().map(|(_, call, _)| call["Metadata"]["RetryContext"]["RetryCount"].clone());
+    assert_eq!(contexts.collect::<Vec<_>>(), [0, 1, 2]);
+    minutes(60).await;
+    let status = &setup.calls()[3].1["Data"]["timer"]["ScheduleStatus"];
+    assert_eq!(status["Last"], "0001-01-01T00:00:00+00:00");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_timer_that_fires_early_fires_once() {
+    let setup = Setup::new();
+    let worker = setup.handler(async |_, _| done(json!({})));
+    let options = Options { timer_early: TimeDelta::milliseconds(2), ..Options::default() };
+    let _host = FunctionsHost::start_with(app(&[]), Arc::new(worker), setup.storage.clone(), options);
+    minutes(25 * 60 + 1).await;
+    let occurrence = time("2026-11-22T06:00:00Z");
+    let times: Vec<_> = setup.calls().iter().map(|(_, _, at)| *at + TimeDelta::milliseconds(2)).collect();
+    assert_eq!(times, [occurrence, occurrence + TimeDelta::days(1)]);
 }
 
 #[tokio::test(start_paused = true)]
