@@ -8,6 +8,8 @@ use serde_json::Value;
 pub struct HandlerResponse {
     /// The HTTP status; anything but 2xx is a failed invocation.
     pub status: StatusCode,
+    /// The reason phrase of the status line; the host's exception shows it.
+    pub reason: String,
     /// The body; `null` if it is empty or not JSON.
     pub body: Value,
 }

@@ -97,8 +97,9 @@ impl LocalHost {
             Err(never) => match never {},
         };
         let status = response.status();
+        let reason = worker::reason_phrase(status, response.extensions());
         let bytes = body::to_bytes(response.into_body(), usize::MAX).await.unwrap_or_default();
-        HandlerResponse { status, body: serde_json::from_slice(&bytes).unwrap_or_default() }
+        HandlerResponse { status, reason, body: serde_json::from_slice(&bytes).unwrap_or_default() }
     }
 
     async fn invoke(&self, function: &str, invocation: &Value) -> HandlerResponse {

@@ -124,10 +124,11 @@ impl Invocation {
     pub fn completed(&self) -> Option<Completed> {
         match &self.cause {
             Cause::Queue { text, disposition: Disposition::Done | Disposition::Poison, .. } => {
-                let answer = self
-                    .answer
-                    .clone()
-                    .unwrap_or(HandlerResponse { status: StatusCode::BAD_GATEWAY, body: Value::Null });
+                let answer = self.answer.clone().unwrap_or(HandlerResponse {
+                    status: StatusCode::BAD_GATEWAY,
+                    reason: String::new(),
+                    body: Value::Null,
+                });
                 Some(Completed { message: text.clone(), answer, deliveries: self.attempt })
             }
             _ => None,

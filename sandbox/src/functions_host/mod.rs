@@ -282,7 +282,7 @@ impl Instance {
         let worker = self.supervisor.ready().await.ok_or(Failure::NotReady)?;
         let reply = worker.post(&function.name, id, body).await.map_err(|lost| Failure::Lost(lost.0))?;
         let body = serde_json::from_slice(&reply.body).unwrap_or_default();
-        *answer = Some(HandlerResponse { status: reply.status, body });
+        *answer = Some(HandlerResponse { status: reply.status, reason: reply.reason.clone(), body });
         match outputs::read(function, &reply) {
             Some(result) => result,
             None => std::future::pending().await,

@@ -72,6 +72,24 @@ async fn a_missed_run_is_made_up_for() {
     assert_eq!((calls.len(), &calls[0].1["Data"]["timer"]["IsPastDue"]), (1, &json!(true)));
 }
 
+/// The host keeps its retries in memory, and advances the schedule after the last one.
+#[tokio::test(start_paused = true)]
+async fn a_host_that_dies_between_retries_leaves_a_missed_run() {
+    let setup = Setup::new();
+    let worker = setup.handler(async |_, count| if count < 3 { failed() } else { done(json!({})) });
+    let host = setup.start(&worker);
+    minutes(62).await;
+    drop(host);
+    let _host = setup.start(&worker);
+    minutes(10).await;
+    let runs = setup.calls().into_iter().map(|(_, call, _)| {
+        (call["Data"]["timer"]["IsPastDue"].clone(), call["Metadata"]["RetryContext"]["RetryCount"].clone())
+    });
+    let expected =
+        [(false, 0), (false, 1), (true, 0)].map(|(is_past_due, retry)| (json!(is_past_due), json!(retry)));
+    assert_eq!(runs.collect::<Vec<_>>(), expected);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_timer_fires_on_one_host_and_another_takes_over() {
     let setup = Setup::new();
