@@ -168,6 +168,7 @@ async fn queue_outputs_become_messages() {
         (json!([longest]), vec![&longest]),
         (json!(r#"[{"a":1},"b"]"#), vec!["{\n  \"a\": 1\n}", "b"]),
         (json!(r#"{"a":1}"#), vec!["{\n  \"a\": 1\n}"]),
+        (json!(r#"{"a":1,"b":2,"a":3}"#), vec!["{\n  \"a\": 3,\n  \"b\": 2\n}"]),
         (json!("plain words"), vec!["plain words"]),
         // Decoded, because it is valid base64.
         (json!("dGVzdA=="), vec!["test"]),

@@ -48,6 +48,9 @@ async fn the_caller_gets_what_the_real_host_returns() {
         names.insert(name);
     }
     assert_eq!((names.len(), setup.calls().len()), (31, 31));
+    let fails = |capture: &&Value| capture["caller"].as_str().unwrap().starts_with("HTTP/1.1 500");
+    let failures = log.invocations().into_iter().filter(|ran| !ran.is_success()).count();
+    assert_eq!(failures, captures.iter().filter(fails).count(), "a 500 is a failed invocation");
     let last = log.invocations().pop().unwrap().result.unwrap_err();
     assert_eq!(last.to_string(), "Response status code does not indicate success: 400 (X).");
 }
