@@ -34,6 +34,22 @@ async fn a_hanging_handler_is_killed_and_its_other_invocations_fail() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn two_timeouts_at_the_same_time_restart_the_handler_once() {
+    let setup = Setup::new();
+    let worker = setup.handler(async |_, count| {
+        if count <= 2 {
+            minutes(60).await;
+        }
+        done(json!({}))
+    });
+    let _host = setup.start(&worker);
+    setup.put("one");
+    setup.put("two");
+    setup.storage.wait_until_empty(QUEUE).await;
+    assert_eq!((setup.seconds(), worker.starts()), (vec![0, 0, 780, 780], 2));
+}
+
+#[tokio::test(start_paused = true)]
 async fn timeouts_do_not_stop_the_host() {
     let setup = Setup::new();
     let worker = setup.handler(async |_, _| std::future::pending().await);
