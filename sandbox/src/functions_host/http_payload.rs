@@ -1,6 +1,8 @@
 //! The invocation of an HTTP function: the request as the handler receives it, including keys. Observed on the
 //! Functions host 4.1037; names from azure-functions-host, `HttpRequestExtensions.cs`.
 
+use std::collections::BTreeMap;
+
 use base64::{Engine, engine::general_purpose::STANDARD};
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value, json};
@@ -42,7 +44,7 @@ pub(super) fn invocation(function: &str, binding: &str, call: &HttpCall<'_>, now
         "Method": call.method,
         "Query": joined(&query),
         "Headers": headers.iter().map(|(name, values)| ((*name).to_owned(), json!(values))).collect::<Map<_, _>>(),
-        "Params": call.parameters.iter().cloned().collect::<std::collections::BTreeMap<_, _>>(),
+        "Params": call.parameters.iter().cloned().collect::<BTreeMap<_, _>>(),
         "Identities": [identity(call.key)],
     });
     if let Some(text) = &text {
