@@ -114,20 +114,3 @@ async fn a_block_is_recorded_and_keeps_an_earlier_delivery() {
     assert_eq!(app.run_group_add_job(emma).await.outcome, "blocked");
     assert_eq!(app.record(emma).await.unwrap().purpose, Purpose::OnDemand);
 }
-
-#[tokio::test(start_paused = true)]
-async fn a_sweep_that_keeps_failing_raises_an_alert() {
-    let (app, _) = TestApp::with_emma();
-    app.sandbox.inject(
-        Fault::on(
-            "GET",
-            "/users",
-            FaultKind::Fail { status: 403, code: "accessDenied".into(), message: "no".into() },
-        )
-        .always(),
-    );
-    for _ in 0..6 {
-        assert!(!app.host.fire_timer().await.is_success());
-    }
-    assert!(!app.alerts().is_empty(), "no alert after six failures");
-}
