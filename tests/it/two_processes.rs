@@ -83,7 +83,16 @@ fn is_eligible(user: &Value, passes: &BTreeMap<&str, &Value>, today: NaiveDate) 
     let reason = passes.get(user["id"].as_str().unwrap()).map(|pass| pass["methodUsabilityReason"].clone());
     let has_pass = reason.is_some_and(|reason| reason == "EnabledByPolicy" || reason == "NotYetValid");
     let has_address = !user["otherMails"].as_array().unwrap().is_empty();
-    is_in_window && user["userType"] == "Member" && user["privileged"] == false && has_address && !has_pass
+    // The password is no sign of use.
+    let has_methods = user["methods"].as_array().unwrap().len() > 1;
+    let is_new = today - time(user["createdDateTime"].as_str().unwrap()).date_naive() < TimeDelta::days(80);
+    is_in_window
+        && !has_methods
+        && is_new
+        && user["userType"] == "Member"
+        && user["privileged"] == false
+        && has_address
+        && !has_pass
 }
 
 fn passes(state: &Value) -> BTreeMap<&str, &Value> {

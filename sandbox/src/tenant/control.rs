@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{
-    Fault, Permission, Sandbox, Tenant,
+    Fault, Method, Permission, Person, Sandbox, Tenant, method,
     wire::{ErrorResponse, GraphResponse},
 };
 
@@ -26,6 +26,8 @@ pub(super) fn routes() -> Router<Sandbox> {
         .route("/sandbox/clock", get(show_clock).post(advance_clock))
         .route("/sandbox/faults", post(arm_fault).delete(clear_faults))
         .route("/sandbox/groups/{group}/members/{user}", put(add_member).delete(remove_member))
+        .route("/sandbox/users/{user}/methods/{kind}", put(register_method))
+        .route("/sandbox/users/{user}/sign-in", put(sign_in))
         .route("/sandbox/permissions", get(show_permissions))
         .route("/sandbox/permissions/{name}", put(grant).delete(revoke))
 }
@@ -37,6 +39,7 @@ pub(super) fn state(sandbox: &Sandbox) -> Value {
     let users = tenant.users.values().map(|person| {
         let mut user = person.to_graph();
         user.insert("manager".to_owned(), json!(person.manager));
+        user.insert("methods".to_owned(), json!(method::listed(person)));
         user.insert("privileged".to_owned(), json!(tenant.is_privileged(person.id, now)));
         Value::Object(user)
     });
@@ -131,6 +134,34 @@ fn change_member(
     match is_done {
         Some(()) => GraphResponse::no_content().into_response(),
         None => refuse(sandbox, "There is no such user, or no such group with assigned members."),
+    }
+}
+
+/// Registers an authentication method now, as the user does.
+async fn register_method(
+    State(sandbox): State<Sandbox>,
+    Path((user, kind)): Path<(String, String)>,
+) -> Response {
+    let now = sandbox.now();
+    change_user(&sandbox, &user, |person| person.methods.push(Method::of(&kind).created(now)))
+}
+
+/// A successful sign-in now, with a password for example.
+async fn sign_in(State(sandbox): State<Sandbox>, Path(user): Path<String>) -> Response {
+    let now = sandbox.now();
+    change_user(&sandbox, &user, |person| person.last_sign_in = Some(now))
+}
+
+/// Changes an account; the user by id or sign-in name.
+fn change_user(sandbox: &Sandbox, user: &str, change: impl FnOnce(&mut Person)) -> Response {
+    let is_done = sandbox.edit(|tenant| {
+        let user = tenant.find_user(user)?.id;
+        tenant.change(user, change);
+        Some(())
+    });
+    match is_done {
+        Some(()) => GraphResponse::no_content().into_response(),
+        None => refuse(sandbox, "There is no such user."),
     }
 }
 

@@ -6,7 +6,7 @@ use rand::{RngExt, SeedableRng, rngs::StdRng};
 use uuid::Uuid;
 
 use super::{
-    Contact, Group, PassSpec, Person, Tenant, roles,
+    Contact, Group, Method, PassSpec, Person, Tenant, roles,
     samples::{ON_DEMAND_GROUP, add_office, midnight_in, zone},
 };
 
@@ -39,6 +39,9 @@ enum JoinerKind {
     Past,
     NoHireDate,
     Replicating,
+    HasMethods,
+    HasSignedIn,
+    OldAccount,
 }
 
 const KINDS: &[(JoinerKind, &str)] = &[
@@ -63,6 +66,9 @@ const KINDS: &[(JoinerKind, &str)] = &[
     (JoinerKind::Past, "started already"),
     (JoinerKind::NoHireDate, "no hire date"),
     (JoinerKind::Replicating, "made a moment ago"),
+    (JoinerKind::HasMethods, "has authentication methods"),
+    (JoinerKind::HasSignedIn, "has signed in"),
+    (JoinerKind::OldAccount, "old account"),
 ];
 
 /// Country, language, zone. Without a language, the mail's language follows from the country.
@@ -191,6 +197,12 @@ impl Generator {
             }
             JoinerKind::NoHireDate => person.hire_date = None,
             JoinerKind::Replicating => person.replicating_until = Some(self.now + TimeDelta::seconds(20)),
+            JoinerKind::HasMethods => {
+                person.created = Some(self.now - TimeDelta::days(500));
+                person.methods = vec![Method::of("microsoftAuthenticator"), Method::of("phone")];
+            }
+            JoinerKind::HasSignedIn => person.last_sign_in = Some(self.now - TimeDelta::days(1)),
+            JoinerKind::OldAccount => person.created = Some(self.now - TimeDelta::days(800)),
             _ => {}
         }
         person

@@ -10,15 +10,15 @@ use super::{Person, schema::object};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Method {
     /// Graph's type without `AuthenticationMethod`: `phone`, `fido2`.
-    pub kind: &'static str,
+    pub kind: String,
     /// When it was registered. Graph leaves it out of many methods, the Authenticator's for example.
     pub created_at: Option<DateTime<Utc>>,
 }
 
 impl Method {
     /// A method of this type without a date.
-    pub fn of(kind: &'static str) -> Self {
-        Self { kind, created_at: None }
+    pub fn of(kind: &str) -> Self {
+        Self { kind: kind.to_owned(), created_at: None }
     }
 
     /// Sets when it was registered.
@@ -44,14 +44,14 @@ pub(super) fn listed(person: &Person) -> Vec<Map<String, Value>> {
     let password = entry("password", PASSWORD, person.created);
     let others = person.methods.iter().enumerate().map(|(at, method)| {
         let id = Uuid::from_u128(person.id.as_u128() ^ (at as u128 + 1)).to_string();
-        entry(method.kind, &id, method.created_at)
+        entry(&method.kind, &id, method.created_at)
     });
     std::iter::once(password).chain(others).collect()
 }
 
 /// The name of a method in the report on registrations.
-pub(super) fn reported(method: &Method) -> &'static str {
-    match method.kind {
+pub(super) fn reported(method: &Method) -> &str {
+    match method.kind.as_str() {
         "phone" => "mobilePhone",
         "microsoftAuthenticator" => "microsoftAuthenticatorPush",
         "fido2" => "passKeyDeviceBound",

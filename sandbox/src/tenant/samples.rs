@@ -4,7 +4,7 @@ use chrono::{DateTime, NaiveDate, NaiveTime, TimeDelta, TimeZone, Utc};
 use firstpass::zone::Tz;
 use uuid::Uuid;
 
-use super::{Group, PassSpec, Person, Tenant, roles};
+use super::{Group, Method, PassSpec, Person, Tenant, roles};
 
 /// The mailbox that mails are sent from.
 pub const SENDER: &str = "welcome@contoso.example";
@@ -187,6 +187,14 @@ impl Joiners {
                 .note("in a role-assignable group"),
         );
         tenant.add_group(Group::named("Tier 1 operators").role_assignable().members([member]));
+        tenant.add(
+            self.starting_in(3, "Grace Hall", "GB")
+                .private_mail("grace.hall@mail.example")
+                .job("Buyer", "Procurement")
+                .created(self.now - TimeDelta::days(1_200))
+                .method(Method::of("microsoftAuthenticator"))
+                .note("an employee whose hire date was changed"),
+        );
     }
 
     fn add_odd_ones(&self, tenant: &mut Tenant) {

@@ -78,12 +78,13 @@ async fn who_has_a_method_a_sign_in_or_an_old_account_is_no_joiner() {
 async fn settings_choose_the_checks_and_what_must_be_readable() {
     type Change = fn(Person) -> Person;
     type Prepare = fn(&mut Tenant);
+    type Settings = &'static [(&'static str, &'static str)];
     let phone: Change = |person| person.method(Method::of("phone"));
     let old: Change = |person| person.created(days_ago(900));
     let signed_in: Change = |person| person.last_sign_in(days_ago(3));
     let plain: Change = |person| person;
     let brand_new: Change = |person| person.created(days_ago(0));
-    let cases: [(Change, Prepare, &[(&str, &str)], &str); 16] = [
+    let cases: [(Change, Prepare, Settings, &str); 16] = [
         (phone, nothing, &[("JOINER_CHECK", "none")], ""),
         (old, nothing, &[("JOINER_CHECK", "methods")], ""),
         (old, nothing, &[("JOINER_MAX_AGE_DAYS", "1000")], ""),
@@ -159,7 +160,7 @@ async fn a_person_can_decide_for_an_account_in_use() {
 /// The pass was mailed before the account's use could be seen: the check was off, or Graph lagged.
 #[tokio::test(start_paused = true)]
 async fn a_mailed_pass_is_revoked_only_for_use_that_is_older() {
-    let registered = |at: Option<DateTime<Utc>>| Method { kind: "fido2", created_at: at };
+    let registered = |at: Option<DateTime<Utc>>| Method { created_at: at, ..Method::of("fido2") };
     for (method, expected) in [
         (registered(Some(days_ago(30))), "revoked"),
         (registered(Some(time(NOW) + TimeDelta::hours(6))), "skipped"),

@@ -68,6 +68,7 @@ async fn every_sample_has_the_expected_outcome() {
                 | "User Administrator"
                 | "eligible for Groups Administrator"
                 | "in a role-assignable group"
+                | "an employee whose hire date was changed"
         );
         let served = person.other_mails.first().is_some_and(|address| recipients.contains(address));
         assert_eq!(served, expected, "{}: {note}", person.display_name);

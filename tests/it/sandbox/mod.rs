@@ -17,6 +17,7 @@ mod serve;
 mod subscriptions;
 mod tenants;
 mod transport;
+mod usage;
 mod users;
 
 use std::{future::Future, pin::Pin};
@@ -88,6 +89,10 @@ impl Caller {
 
     fn post(&self, url: impl AsRef<str>, body: Value) -> Pending {
         self.send("POST", url.as_ref(), &[], Some(body))
+    }
+
+    fn put(&self, url: impl AsRef<str>) -> Pending {
+        self.send("PUT", url.as_ref(), &[], None)
     }
 
     fn delete(&self, url: impl AsRef<str>) -> Pending {
