@@ -203,7 +203,9 @@ fn noise_after_arrival(
     let is_noise = matches!(outcome, "blocked" | "revoked") && !reason.contains(&Skip::Arrived.to_string());
     let signed_in =
         sim.sandbox.edit(|tenant| tenant.users.get(&invocation.user).and_then(|p| p.last_sign_in));
-    let is_joiner = invocation.record.as_ref()?.announcement.is_some();
+    let record = invocation.record.as_ref()?;
+    // A pass on demand that is due is another matter.
+    let is_joiner = record.announcement.is_some() && record.purpose == Purpose::Joiner;
     let was_read = is_joiner && signed_in.is_some_and(|at| at < invocation.read_at);
     (is_for_joiner && was_used && is_noise && was_read).then(|| {
         format!("{} ended as {outcome} ({reason}), though the joiner had arrived", invocation.job_key)

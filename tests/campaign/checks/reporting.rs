@@ -107,11 +107,16 @@ fn unserved_joiners(sim: &Simulation, is_alerted: &impl Fn(&str) -> bool) -> Vec
                 && day_one_of(person).is_some_and(|(day, zone)| is_in_horizon(day, zone, now))
         });
         in_scope
+            // A joiner who used a pass is in the account: nothing about this start matters any more.
             .filter(|person| {
-                let has_signed_in = sim.trace().passes.iter().any(|tracked| tracked.pass.user == person.id);
+                let used = sim.used.lock().unwrap();
+                let mut passes = sim.trace().passes.clone().into_iter();
+                !passes.any(|tracked| tracked.pass.user == person.id && used.contains(&tracked.pass.id))
+            })
+            .filter(|person| {
                 tenant.is_privileged(person.id, now)
                     || person.other_mails.is_empty()
-                    || (is_in_use(person, &sim.scenario.config, now) && !has_signed_in)
+                    || is_in_use(person, &sim.scenario.config, now)
             })
             .map(|person| person.user_principal_name.clone())
             .filter(|name| !is_alerted(&format!("who={name}")))
