@@ -11,7 +11,7 @@ use crate::{
     mail::{MailError, MailOptions, Mailer},
     pass::Services,
     queue::Queues,
-    rate_limiter::{OncePerMinute, RateLimiter},
+    rate_limiter::RateLimiter,
     settings::Settings,
 };
 
@@ -24,8 +24,6 @@ pub struct App {
     pub queues: Option<Queues>,
     /// The calls of CreateTap on this instance.
     pub rate_limiter: RateLimiter,
-    /// The alerts that only the log has.
-    pub alert_lines: OncePerMinute,
 }
 
 impl App {
@@ -46,13 +44,8 @@ impl App {
             service_desk: settings.mail.service_desk.clone(),
         })?;
         let graph = Graph::new(transport, credential);
-        let services = Services { settings, graph, ledger, mailer, clock };
-        Ok(Self {
-            services,
-            queues: None,
-            rate_limiter: RateLimiter::default(),
-            alert_lines: OncePerMinute::default(),
-        })
+        let services = Services::new(settings, graph, ledger, mailer, clock);
+        Ok(Self { services, queues: None, rate_limiter: RateLimiter::default() })
     }
 
     /// Adds the queues.

@@ -36,6 +36,27 @@ pub struct GraphError {
     pub source: Option<Box<Cause>>,
 }
 
+/// Why something could not be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unread {
+    /// For an admin.
+    pub why: String,
+    /// Whether a permission is missing: then it cannot be read of any account.
+    pub is_permission: bool,
+}
+
+impl From<&GraphError> for Unread {
+    fn from(error: &GraphError) -> Self {
+        Self { why: error.to_string(), is_permission: error.status == Some(403) }
+    }
+}
+
+impl fmt::Display for Unread {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.why)
+    }
+}
+
 /// What a failed call means for its caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GraphErrorKind {

@@ -26,7 +26,7 @@ pub mod users;
 pub(crate) use self::error::within;
 pub use self::{
     client::Graph,
-    error::{GraphError, GraphErrorKind},
+    error::{GraphError, GraphErrorKind, Unread},
     mail::OutgoingMail,
     passes::{NewPass, Pass, Usability},
     policy::PassPolicy,

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use uuid::Uuid;
 
-use super::error::{GraphError, GraphErrorKind};
+use super::error::{GraphError, GraphErrorKind, Unread};
 
 /// A directory role.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,7 +26,7 @@ pub struct PrivilegeSnapshot {
     /// All groups of the user, direct or nested.
     pub groups: Vec<Uuid>,
     /// Why a part could not be read; `None` if all was read.
-    pub unknown: Option<String>,
+    pub unknown: Option<Unread>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -81,7 +81,7 @@ impl PrivilegeSnapshot {
         match read {
             Err(error) if error.is_transient() || error.kind == GraphErrorKind::NotFound => Err(error),
             Err(error) => {
-                self.unknown = Some(error.to_string());
+                self.unknown = Some(Unread::from(&error));
                 Ok(Vec::new())
             }
             Ok(items) => Ok(items),
@@ -98,17 +98,20 @@ impl PrivilegeSnapshot {
                     }
                     Some(_) => {}
                     // Every group has a name. Without the permission to read groups, Graph sends only the id.
-                    None => {
-                        self.unknown = Some(format!("the properties of group {} are hidden", membership.id))
-                    }
+                    None => self.unknown = Some(hidden("group", membership.id)),
                 }
             }
             "#microsoft.graph.directoryRole" => match membership.role_template_id {
                 Some(id) => self.active.push(Role { id, name: membership.display_name }),
-                None => self.unknown = Some(format!("the properties of role {} are hidden", membership.id)),
+                None => self.unknown = Some(hidden("role", membership.id)),
             },
             // Administrative units grant no privileges to their members.
             _ => {}
         }
     }
+}
+
+/// Graph hides the properties of what the app may not read.
+fn hidden(what: &str, id: Uuid) -> Unread {
+    Unread { why: format!("the properties of {what} {id} are hidden"), is_permission: true }
 }

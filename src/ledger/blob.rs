@@ -1,5 +1,5 @@
 //! Records in blob storage: `joiners/<object id>.json` per user, `groups/<object id>.json` for the on-demand group, and
-//! `sweep.json`, in one container.
+//! `conditions.json`, in one container.
 //!
 //! A first record is written with `If-None-Match: *`, every other with `If-Match`; of several writes one succeeds
 //! ([Put Blob], [conditional headers]). The client library sends a write again when its answer was lost; if the first
@@ -29,7 +29,7 @@ use tokio::time::timeout;
 use uuid::Uuid;
 
 use super::{
-    ETag, Ledger, LedgerError, MembershipSnapshot, Record, SweepStatus, log_membership_write, log_write,
+    Conditions, ETag, Ledger, LedgerError, MembershipSnapshot, Record, log_membership_write, log_write,
 };
 use crate::{
     azure::{StorageRefusal, client_options, has_sas},
@@ -44,7 +44,7 @@ const AT_ONCE: usize = 16;
 
 const FOLDER: &str = "joiners/";
 const GROUPS: &str = "groups/";
-const SWEEP: &str = "sweep.json";
+const CONDITIONS: &str = "conditions.json";
 /// The metadata with [`Record::open_until`]: a listing shows which records a sweep has to read.
 const OPEN_UNTIL: &str = "open_until";
 const NEVER: &str = "never";
@@ -210,16 +210,16 @@ impl Ledger for BlobLedger {
         Ok(etag)
     }
 
-    async fn sweep_status(&self) -> Result<Option<(SweepStatus, ETag)>, LedgerError> {
-        within(budget::LEDGER_CALL, self.download(SWEEP)).await
+    async fn conditions(&self) -> Result<Option<(Conditions, ETag)>, LedgerError> {
+        within(budget::LEDGER_CALL, self.download(CONDITIONS)).await
     }
 
-    async fn write_sweep_status(
+    async fn write_conditions(
         &self,
-        status: &SweepStatus,
+        conditions: &Conditions,
         expected: Option<&ETag>,
     ) -> Result<ETag, LedgerError> {
-        within(budget::LEDGER_CALL, self.upload(SWEEP, status, None, expected)).await
+        within(budget::LEDGER_CALL, self.upload(CONDITIONS, conditions, None, expected)).await
     }
 
     async fn list(&self) -> Result<Vec<(Uuid, Record)>, LedgerError> {

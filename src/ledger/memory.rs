@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use uuid::Uuid;
 
 use super::{
-    ETag, Ledger, LedgerError, MembershipSnapshot, Record, SweepStatus, log_membership_write, log_write,
+    Conditions, ETag, Ledger, LedgerError, MembershipSnapshot, Record, log_membership_write, log_write,
 };
 
 /// A ledger that lasts as long as the process.
@@ -20,7 +20,7 @@ pub struct MemoryLedger(Mutex<Store>);
 struct Store {
     records: Documents<Record>,
     memberships: Documents<MembershipSnapshot>,
-    sweep_status: Documents<SweepStatus>,
+    conditions: Documents<Conditions>,
 }
 
 /// Documents and their versions.
@@ -95,15 +95,15 @@ impl Ledger for MemoryLedger {
         Ok(etag)
     }
 
-    async fn sweep_status(&self) -> Result<Option<(SweepStatus, ETag)>, LedgerError> {
-        Ok(self.store().sweep_status.read(Uuid::nil()))
+    async fn conditions(&self) -> Result<Option<(Conditions, ETag)>, LedgerError> {
+        Ok(self.store().conditions.read(Uuid::nil()))
     }
 
-    async fn write_sweep_status(
+    async fn write_conditions(
         &self,
-        status: &SweepStatus,
+        conditions: &Conditions,
         expected: Option<&ETag>,
     ) -> Result<ETag, LedgerError> {
-        self.store().sweep_status.write(Uuid::nil(), status, expected)
+        self.store().conditions.write(Uuid::nil(), conditions, expected)
     }
 }

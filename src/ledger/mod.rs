@@ -1,14 +1,14 @@
-//! The ledger: one small record per user, without codes, the known members of the on-demand group, and whether the sweeps
-//! work.
+//! The ledger: one small record per user, without codes, the known members of the on-demand group, and what
+//! affects everybody.
 //!
 //! Every write is conditional, so that of two workers with the same user only one makes a pass. [`blob`] storage and
 //! [`memory`] implement [`Ledger`].
 
 pub mod blob;
+mod conditions;
 mod membership;
 pub mod memory;
 mod record;
-mod sweep_status;
 
 use std::fmt;
 
@@ -18,14 +18,14 @@ use uuid::Uuid;
 
 use crate::errors::Cause;
 
-pub(crate) use self::sweep_status::FailedSweep;
+pub(crate) use self::conditions::{ConditionName, Urgency};
 pub use self::{
+    conditions::{Condition, Conditions},
     membership::{MembershipSnapshot, PendingMember},
     record::{
         Announcement, CallResult, Delivered, Fingerprint, IdempotencyEntry, Lease, PassRecord, Purpose,
         Record, State,
     },
-    sweep_status::SweepStatus,
 };
 
 /// The version of a record, assigned by the store.
@@ -67,16 +67,16 @@ pub trait Ledger: fmt::Debug + Send + Sync {
         expected: Option<&ETag>,
     ) -> Result<ETag, LedgerError>;
 
-    /// The status of the sweeps and its version.
-    async fn sweep_status(&self) -> Result<Option<(SweepStatus, ETag)>, LedgerError>;
+    /// What affects everybody, and its version.
+    async fn conditions(&self) -> Result<Option<(Conditions, ETag)>, LedgerError>;
 
-    /// Writes the status of the sweeps under the conditions of [`Self::write`].
+    /// Writes what affects everybody under the conditions of [`Self::write`].
     ///
     /// # Errors
     /// As there.
-    async fn write_sweep_status(
+    async fn write_conditions(
         &self,
-        status: &SweepStatus,
+        conditions: &Conditions,
         expected: Option<&ETag>,
     ) -> Result<ETag, LedgerError>;
 }

@@ -8,7 +8,7 @@ use std::fmt;
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 
 use crate::{
-    graph::{UsageParts, UsageSnapshot, User},
+    graph::{Unread, UsageParts, UsageSnapshot, User},
     ledger::Record,
     settings::{JoinerCheck, SignInCheck},
 };
@@ -83,19 +83,20 @@ pub(super) fn unknown(
     check: &JoinerCheck,
     user: &User,
     now: DateTime<Utc>,
-) -> Option<String> {
+) -> Option<Unread> {
     if let Some(Err(error)) = &usage.methods {
-        return Some(error.to_string());
+        return Some(error.into());
     }
     match &usage.registration {
-        Some(Err(error)) => return Some(error.to_string()),
+        Some(Err(error)) => return Some(error.into()),
         Some(Ok(None)) if user.created_date_time.is_none_or(|created| now - created >= REPORT_LAG) => {
-            return Some("the report on registered methods has no record of this account".to_owned());
+            let why = "the report on registered methods has no record of this account".to_owned();
+            return Some(Unread { why, is_permission: false });
         }
         _ => {}
     }
     match &usage.last_sign_in {
-        Some(Err(error)) if check.sign_ins == SignInCheck::Required => Some(error.to_string()),
+        Some(Err(error)) if check.sign_ins == SignInCheck::Required => Some(error.into()),
         _ => None,
     }
 }

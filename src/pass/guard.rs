@@ -7,7 +7,7 @@ use std::fmt;
 
 use uuid::{Uuid, uuid};
 
-use crate::graph::{PrivilegeSnapshot, roles::Role};
+use crate::graph::{PrivilegeSnapshot, Unread, roles::Role};
 
 /// Why an account is privileged.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,7 +19,7 @@ pub enum PrivilegeFinding {
     /// It is in this role-assignable group.
     RoleGroup(String),
     /// Its privileges could not be read.
-    Unknown(String),
+    Unknown(Unread),
 }
 
 /// Built-in roles without control over other accounts and without access to secrets: they read reports and
@@ -89,8 +89,9 @@ mod tests {
         assert_eq!(finding(&privileges(&[], &[id])), Some(PrivilegeFinding::CanActivate(admin)));
         let group = PrivilegeSnapshot { role_groups: vec!["Tier 0".into()], ..PrivilegeSnapshot::default() };
         assert_eq!(finding(&group), Some(PrivilegeFinding::RoleGroup("Tier 0".into())));
-        let unknown = PrivilegeSnapshot { unknown: Some("403".into()), ..PrivilegeSnapshot::default() };
-        assert_eq!(finding(&unknown), Some(PrivilegeFinding::Unknown("403".into())));
+        let unread = Unread { why: "403".into(), is_permission: true };
+        let unknown = PrivilegeSnapshot { unknown: Some(unread.clone()), ..PrivilegeSnapshot::default() };
+        assert_eq!(finding(&unknown), Some(PrivilegeFinding::Unknown(unread)));
     }
 
     #[test]
@@ -104,7 +105,7 @@ mod tests {
             ),
             (PrivilegeFinding::RoleGroup("Tier 0".into()), "is in the role-assignable group \"Tier 0\""),
             (
-                PrivilegeFinding::Unknown("roles: 403".into()),
+                PrivilegeFinding::Unknown(Unread { why: "roles: 403".into(), is_permission: true }),
                 "the privileges of the account could not be read: roles: 403",
             ),
         ] {

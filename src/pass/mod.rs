@@ -4,10 +4,11 @@
 //! [`request`], [`job`], [`mod@message`], [`ownership`].
 //!
 //! [`issue`] is the flow around them: [`replication`] retries what is not replicated yet, [`lease`] excludes other jobs,
-//! [`alert`] sends alerts. [`group_sync`] finds the new members of the on-demand group. All of it runs on [`services`].
+//! [`alert`] sends alerts, [`condition`] one for what affects everybody. [`group_sync`] finds the new members of the on-demand group. All of it runs on [`services`].
 
 pub mod account_use;
 pub mod alert;
+pub mod condition;
 pub mod day_one;
 pub mod decide;
 #[cfg(test)]

@@ -2,7 +2,11 @@
 
 use std::sync::Arc;
 
-use crate::{clock::Clock, graph::Graph, ledger::Ledger, mail::Mailer, settings::Settings};
+use tokio::sync::Mutex;
+
+use crate::{
+    clock::Clock, graph::Graph, ledger::Ledger, mail::Mailer, rate_limiter::OncePerMinute, settings::Settings,
+};
 
 /// The services that the flow runs on, and the settings that it follows.
 #[derive(Debug)]
@@ -17,4 +21,22 @@ pub struct Services {
     pub mailer: Mailer,
     /// The time.
     pub clock: Clock,
+    /// Held while a condition is reported.
+    pub(super) conditions: Mutex<()>,
+    /// The alerts that only the log has.
+    pub(super) alert_lines: OncePerMinute,
+}
+
+impl Services {
+    /// Services on these parts.
+    pub fn new(
+        settings: Settings,
+        graph: Graph,
+        ledger: Arc<dyn Ledger>,
+        mailer: Mailer,
+        clock: Clock,
+    ) -> Self {
+        let (conditions, alert_lines) = (Mutex::default(), OncePerMinute::default());
+        Self { settings, graph, ledger, mailer, clock, conditions, alert_lines }
+    }
 }

@@ -3,7 +3,7 @@
 use std::sync::Mutex;
 
 use async_trait::async_trait;
-use firstpass::ledger::{ETag, Ledger, LedgerError, MembershipSnapshot, Record, State, SweepStatus};
+use firstpass::ledger::{Conditions, ETag, Ledger, LedgerError, MembershipSnapshot, Record, State};
 use firstpass_sandbox::tenant::Sandbox;
 use uuid::Uuid;
 
@@ -161,15 +161,15 @@ impl<L: Ledger> Ledger for FaultyLedger<L> {
         written
     }
 
-    async fn sweep_status(&self) -> Result<Option<(SweepStatus, ETag)>, LedgerError> {
-        self.inner.sweep_status().await
+    async fn conditions(&self) -> Result<Option<(Conditions, ETag)>, LedgerError> {
+        self.inner.conditions().await
     }
 
-    async fn write_sweep_status(
+    async fn write_conditions(
         &self,
-        status: &SweepStatus,
+        conditions: &Conditions,
         expected: Option<&ETag>,
     ) -> Result<ETag, LedgerError> {
-        self.inner.write_sweep_status(status, expected).await
+        self.inner.write_conditions(conditions, expected).await
     }
 }

@@ -1,6 +1,5 @@
 //! SweepJoiners: once a day, one job for each joiner whose day one is near, and for each record that is not finished.
 
-mod failure;
 mod poison;
 mod subscription;
 
@@ -14,10 +13,11 @@ use crate::{
     app::App,
     budget,
     graph::{GraphError, users::Candidate, within},
-    ledger::{Purpose, Record},
+    ledger::{ConditionName, Purpose, Record, Urgency},
     pass::{
         GroupSync, Job,
         alert::Alert,
+        condition,
         day_one::{Distance, day_one, distance, stamps},
         group_sync::sync_group,
     },
@@ -45,15 +45,30 @@ pub(crate) async fn sweep_joiners(app: &App, retries_left: Option<u32>) -> Resul
             retries_left,
             "The sweep could not read the joiners, and the invocation fails"
         );
-        failure::report(app, error, retries_left).await;
+        report(app, error, retries_left).await;
     }
     result
+}
+
+/// Sends the alert about a failed sweep, if one is due.
+async fn report(app: &App, error: &GraphError, retries_left: Option<u32>) {
+    // Without a retry, the next try is the next scheduled sweep.
+    let is_repeated = error.is_transient() && retries_left.is_some_and(|left| left > 0);
+    let urgency = if is_repeated { Urgency::WhenLasting } else { Urgency::Now };
+    let alert = Alert {
+        headline: "The sweep could not read the tenant and found no joiners".into(),
+        who: "all joiners of the next days".into(),
+        what_happened: error.to_string(),
+        what_to_do: format!("To do: {}. The next sweep serves everyone who was missed.", error.advice()),
+        reference: format!("sweep of {:.0}", app.services.clock.now()),
+    };
+    condition::report(&app.services, ConditionName::SweepFails, urgency, &alert).await;
 }
 
 async fn sweep(app: &App) -> Result<GroupSync, GraphError> {
     let now = app.services.clock.now() + TIMER_TOLERANCE;
     let candidates = within(budget::SWEEP_SEARCH, "searching for joiners", candidates(app, now)).await?;
-    failure::clear(app).await;
+    condition::end(&app.services, ConditionName::SweepFails).await;
     let without_date = candidates.iter().filter(|user| user.employee_hire_date.is_none()).count();
     let joiners: BTreeSet<(NaiveDate, Uuid)> =
         candidates.iter().filter_map(|user| near_day_one(app, user, now).map(|day| (day, user.id))).collect();

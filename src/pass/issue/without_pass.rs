@@ -5,9 +5,11 @@ use chrono::{DateTime, Utc};
 use super::JobContext;
 use crate::{
     graph::Pass,
-    ledger::{ETag, Purpose, Record, State},
+    ledger::{ETag, Purpose, Record, State, Urgency},
     pass::{
-        Block, Failure, Job, Outcome, Reason, Revoke, Services, Skip, alert,
+        Block, Failure, Job, Outcome, Reason, Revoke, Services, Skip,
+        alert::{self, Alert},
+        condition,
         ownership::{delivered, pass_record},
     },
 };
@@ -32,13 +34,27 @@ impl JobContext<'_> {
         {
             self.services.graph.delete_pass(self.job.user_id, &pass.id).await?;
         }
+        // A later sweep serves a joiner; others have to be added to the group again, each by name.
+        let is_on_demand = || self.record.as_ref().is_some_and(|record| record.purpose == Purpose::OnDemand);
+        let is_joiner = match self.job.reason {
+            Reason::Joiner => true,
+            Reason::Recheck => !is_on_demand(),
+            Reason::GroupAdd | Reason::Http => false,
+        };
+        let condition = block.condition().filter(|_| is_joiner);
         let outcome = Outcome::Blocked(block);
         let alerted = self.record.as_ref().and_then(|r| r.cause.as_deref());
         // A caller has the answer, and one alert is enough.
         if self.job.reason == Reason::Http || alerted == Some(cause) {
             return Ok(outcome);
         }
-        self.alert(&outcome).await;
+        match condition {
+            Some(name) => {
+                let alert = self.alert_for_everybody(&outcome);
+                condition::report(self.services, name, Urgency::Now, &alert).await;
+            }
+            None => self.alert(&outcome).await,
+        }
         let purpose = if self.job.reason == Reason::GroupAdd { Purpose::OnDemand } else { Purpose::Joiner };
         let new = || Record::new(State::Blocked, purpose, self.services.clock.now());
         let mut record = self.record.clone().unwrap_or_else(new);
@@ -81,6 +97,16 @@ impl JobContext<'_> {
             self.write(record).await?;
         }
         Ok(Outcome::Skipped(Skip::WasUsed))
+    }
+
+    fn alert_for_everybody(&self, outcome: &Outcome) -> Alert {
+        Alert {
+            headline: "No joiner gets a pass".into(),
+            who: format!("all joiners; the first was {}", self.snapshot.user.user_principal_name),
+            what_happened: outcome.to_string(),
+            what_to_do: format!("{} The next sweep serves everyone.", outcome.advice().unwrap_or_default()),
+            reference: self.job.key.clone(),
+        }
     }
 
     async fn alert(&self, outcome: &Outcome) {

@@ -12,7 +12,11 @@ use super::{
     guard::PrivilegeFinding,
     window::Window,
 };
-use crate::{graph::GraphError, ledger::LedgerError, mail::MailError};
+use crate::{
+    graph::{GraphError, Unread},
+    ledger::{ConditionName, LedgerError},
+    mail::MailError,
+};
 
 /// A step of the flow: the flow continues with `T`, or the job ends with an outcome, or it fails.
 pub type Step<T> = Result<ControlFlow<Outcome, T>, Failure>;
@@ -96,7 +100,7 @@ pub enum Block {
     /// The account is too old for a joiner's.
     TooOld(Age),
     /// It could not be read whether the account is in use.
-    UseUnknown(String),
+    UseUnknown(Unread),
 }
 
 /// Why a pass was revoked.
@@ -335,6 +339,20 @@ impl Revoke {
             Self::Deleted => "deleted",
             Self::HasMethods => "already-has-methods",
             Self::SignedIn => "already-signed-in",
+        }
+    }
+}
+
+impl Block {
+    /// What affects every account and not only this one, if that is the reason.
+    pub(crate) fn condition(&self) -> Option<ConditionName> {
+        match self {
+            Self::PassesOff => Some(ConditionName::PassesOff),
+            Self::Privileged(PrivilegeFinding::Unknown(unread)) if unread.is_permission => {
+                Some(ConditionName::PrivilegesUnreadable)
+            }
+            Self::UseUnknown(unread) if unread.is_permission => Some(ConditionName::UseUnreadable),
+            _ => None,
         }
     }
 }

@@ -15,7 +15,10 @@ fn blocks() -> [(Block, &'static str, &'static str); 7] {
             "Give this person their first sign-in in person",
         ),
         (
-            Block::Privileged(PrivilegeFinding::Unknown("403".into())),
+            Block::Privileged(PrivilegeFinding::Unknown(crate::graph::Unread {
+                why: "403".into(),
+                is_permission: true,
+            })),
             "the privileges of the account could not be read",
             "Grant the app the permissions",
         ),

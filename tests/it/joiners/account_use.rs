@@ -252,3 +252,45 @@ async fn another_start_long_after_the_arrival_is_for_a_person_to_decide() {
     assert_eq!((ends[0].outcome.as_str(), app.alerts().len()), ("blocked", 1), "{ends:?}");
     assert_eq!(app.pass_mails().len(), 1);
 }
+
+/// A permission that is missing, or a policy that is off, is one matter and not one for each joiner.
+#[tokio::test(start_paused = true)]
+async fn what_blocks_every_joiner_is_one_alert_and_group_members_are_named_each() {
+    type Prepare = fn(&mut Tenant);
+    let missing: [(Prepare, &str); 3] = [
+        (without_methods, "use-unknown"),
+        (|tenant| drop(tenant.granted.remove(&Permission::RoleManagementRead)), "privilege-unknown"),
+        (|tenant| tenant.policy.enabled = false, "passes-off"),
+    ];
+    for (prepare, cause) in missing {
+        let (mut tenant, emma) = tenant_with(|person| person);
+        let manager = tenant.users[&emma].manager.unwrap();
+        for n in 0..7 {
+            let other = Person::named(&format!("Other{n} One"))
+                .hire_date(time("2026-11-27T00:00:00Z"))
+                .private_mail(&format!("other{n}@mail.example"));
+            tenant.add(other.manager(manager));
+        }
+        prepare(&mut tenant);
+        let group = tenant.add_group(Group::named("On-demand access").members([emma]));
+        let app = TestApp::new(tenant, &[("ON_DEMAND_GROUP_ID", &group.to_string())]);
+        let ends = app.sweep().await;
+        assert!(ends.len() == 8 && ends.iter().all(|end| end.outcome == "blocked"), "{ends:?}");
+        let alerts = app.alerts();
+        assert_eq!(alerts.len(), 1, "{cause}");
+        assert!(alerts[0]["subject"].as_str().unwrap().contains("No joiner gets a pass"), "{}", alerts[0]);
+        assert_eq!(app.record(emma).await.unwrap().cause.as_deref(), Some(cause));
+        app.advance(TimeDelta::hours(12));
+        app.sweep().await;
+        assert_eq!(app.alerts().len(), 1, "{cause}: once");
+        // Nothing serves a member of the group later: each has to be told.
+        if cause != "use-unknown" {
+            let (mut tenant, emma) = tenant_with(|person| Person { hire_date: None, ..person });
+            prepare(&mut tenant);
+            let group = tenant.add_group(Group::named("On-demand access").members([emma]));
+            let app = TestApp::new(tenant, &[("ON_DEMAND_GROUP_ID", &group.to_string())]);
+            app.run_group_add_job(emma).await;
+            assert!(app.alerts()[0].to_string().contains("emma.brooks@"), "{:?}", app.alerts());
+        }
+    }
+}

@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc};
 
 use async_trait::async_trait;
 use firstpass::ledger::{
-    ETag, Ledger, LedgerError, MembershipSnapshot, Record, SweepStatus, memory::MemoryLedger,
+    Conditions, ETag, Ledger, LedgerError, MembershipSnapshot, Record, memory::MemoryLedger,
 };
 use uuid::Uuid;
 
@@ -16,8 +16,8 @@ pub enum Operation {
     List,
     Membership,
     WriteMembership,
-    SweepStatus,
-    WriteSweepStatus,
+    Conditions,
+    WriteConditions,
 }
 
 /// Decides which operations fail.
@@ -84,15 +84,15 @@ impl<T: LedgerFault> Ledger for FaultyLedger<T> {
         self.call(Operation::WriteMembership, self.inner.write_membership(group, membership, expected)).await
     }
 
-    async fn sweep_status(&self) -> Result<Option<(SweepStatus, ETag)>, LedgerError> {
-        self.call(Operation::SweepStatus, self.inner.sweep_status()).await
+    async fn conditions(&self) -> Result<Option<(Conditions, ETag)>, LedgerError> {
+        self.call(Operation::Conditions, self.inner.conditions()).await
     }
 
-    async fn write_sweep_status(
+    async fn write_conditions(
         &self,
-        status: &SweepStatus,
+        conditions: &Conditions,
         expected: Option<&ETag>,
     ) -> Result<ETag, LedgerError> {
-        self.call(Operation::WriteSweepStatus, self.inner.write_sweep_status(status, expected)).await
+        self.call(Operation::WriteConditions, self.inner.write_conditions(conditions, expected)).await
     }
 }

@@ -11,8 +11,8 @@ use std::sync::Arc;
 
 use chrono::TimeDelta;
 use firstpass::ledger::{
-    Delivered, Lease, Ledger, LedgerError, MembershipSnapshot, PassRecord, Purpose, Record, State,
-    SweepStatus, blob::BlobLedger, memory::MemoryLedger,
+    Condition, Conditions, Delivered, Lease, Ledger, LedgerError, MembershipSnapshot, PassRecord, Purpose,
+    Record, State, blob::BlobLedger, memory::MemoryLedger,
 };
 use futures::future::join_all;
 use serde_json::json;
@@ -29,7 +29,7 @@ pub async fn check_ledger_contract(ledger: &dyn Ledger) {
     a_record_is_read_as_written(ledger).await;
     all_records_are_listed_and_open_ones_are_found(ledger).await;
     membership_snapshots_are_versioned_and_kept_apart_from_records(ledger).await;
-    the_status_of_sweeps_is_versioned_and_kept_apart_from_records(ledger).await;
+    conditions_are_versioned_and_kept_apart_from_records(ledger).await;
 }
 
 async fn a_new_ledger_is_empty(ledger: &dyn Ledger) {
@@ -118,17 +118,19 @@ async fn membership_snapshots_are_versioned_and_kept_apart_from_records(ledger: 
     assert_eq!(ledger.list().await, Ok(records), "a snapshot is not a record");
 }
 
-async fn the_status_of_sweeps_is_versioned_and_kept_apart_from_records(ledger: &dyn Ledger) {
+async fn conditions_are_versioned_and_kept_apart_from_records(ledger: &dyn Ledger) {
     let records = ledger.list().await.unwrap();
-    assert_eq!(ledger.sweep_status().await, Ok(None));
-    let failing = SweepStatus { failing_since: Some(time(NOW)), ..SweepStatus::default() };
-    let first = ledger.write_sweep_status(&failing, None).await.unwrap();
-    assert_eq!(ledger.write_sweep_status(&failing, None).await, Err(LedgerError::Conflict));
-    assert_eq!(ledger.sweep_status().await, Ok(Some((failing, first.clone()))));
-    let ended = SweepStatus::default();
-    let second = ledger.write_sweep_status(&ended, Some(&first)).await.unwrap();
-    assert_eq!(ledger.write_sweep_status(&ended, Some(&first)).await, Err(LedgerError::Conflict));
-    assert_eq!(ledger.sweep_status().await, Ok(Some((ended, second))));
+    assert_eq!(ledger.conditions().await, Ok(None));
+    let condition = Condition { since: time(NOW), alerted_at: None, unknown: Default::default() };
+    let failing =
+        Conditions { conditions: [("sweep-fails".to_owned(), condition)].into(), ..Conditions::default() };
+    let first = ledger.write_conditions(&failing, None).await.unwrap();
+    assert_eq!(ledger.write_conditions(&failing, None).await, Err(LedgerError::Conflict));
+    assert_eq!(ledger.conditions().await, Ok(Some((failing, first.clone()))));
+    let ended = Conditions::default();
+    let second = ledger.write_conditions(&ended, Some(&first)).await.unwrap();
+    assert_eq!(ledger.write_conditions(&ended, Some(&first)).await, Err(LedgerError::Conflict));
+    assert_eq!(ledger.conditions().await, Ok(Some((ended, second))));
     assert_eq!(ledger.list().await.unwrap(), records, "it is no record");
 }
 

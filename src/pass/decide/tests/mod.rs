@@ -3,7 +3,7 @@ use proptest::{option, prelude::*, sample::select};
 
 use super::*;
 use crate::{
-    graph::roles::Role,
+    graph::{Unread, roles::Role},
     ledger::{Announcement, Delivered, Lease, PassRecord},
     pass::fixtures::{self, GROUP, now},
     settings::{PassStart, SignInCheck},
@@ -227,7 +227,7 @@ prop_compose! {
         if admin {
             case.snapshot.privileges.active.push(Role { id: Uuid::from_u128(9), name: None });
         }
-        case.snapshot.privileges.unknown = unknown.then(|| "403".into());
+        case.snapshot.privileges.unknown = unknown.then(|| Unread { why: "403".into(), is_permission: true });
         if member {
             case.snapshot.privileges.groups.push(GROUP);
         }

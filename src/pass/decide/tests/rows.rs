@@ -241,7 +241,7 @@ fn who_left_the_group_loses_only_what_nobody_was_handed() {
 fn where_groups_cannot_be_read_a_person_is_told_if_there_is_a_group_at_all() {
     let mut case = plain();
     case.reason = Reason::GroupAdd;
-    case.snapshot.privileges.unknown = Some("403".into());
+    case.snapshot.privileges.unknown = Some(crate::graph::Unread { why: "403".into(), is_permission: true });
     assert_eq!(decision_for(&case), "block: privilege-unknown");
     let nowhere = Facts { on_demand_group: None, ..case.facts() };
     assert!(matches!(decide(&nowhere), Decision::Skip(Skip::NotInGroup)));

@@ -1,0 +1,211 @@
+//! What affects everybody, and when a person heard of it: sweeps that fail, a permission that is missing.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+/// The conditions of the tenant and the app, by name. They are in the ledger because the host restarts the app at any time
+/// and runs several of it, and a person should hear of each once.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Conditions {
+    /// The version of this form of document.
+    pub schema: u32,
+    /// Those that were seen and have not ended.
+    #[serde(default)]
+    pub conditions: BTreeMap<String, Condition>,
+    /// Fields of a newer version, kept as they are.
+    #[serde(flatten)]
+    pub unknown: Map<String, Value>,
+}
+
+/// One of them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Condition {
+    /// When it was first seen.
+    pub since: DateTime<Utc>,
+    /// The last alert about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alerted_at: Option<DateTime<Utc>>,
+    /// Fields of a newer version, kept as they are.
+    #[serde(flatten)]
+    pub unknown: Map<String, Value>,
+}
+
+/// The names of the conditions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ConditionName {
+    /// Sweeps find no joiners.
+    SweepFails,
+    /// The tenant's policy has passes switched off.
+    PassesOff,
+    /// The app may not read roles or groups.
+    PrivilegesUnreadable,
+    /// The app may not read what shows that an account is in use.
+    UseUnreadable,
+}
+
+impl ConditionName {
+    /// As the document has it.
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::SweepFails => "sweep-fails",
+            Self::PassesOff => "passes-off",
+            Self::PrivilegesUnreadable => "privileges-unreadable",
+            Self::UseUnreadable => "use-unreadable",
+        }
+    }
+}
+
+/// When a person must hear of a condition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Urgency {
+    /// At once: it does not end by itself, or nothing tries again soon.
+    Now,
+    /// When it has lasted for [`Conditions::TOLERATED`]: it may end by itself.
+    WhenLasting,
+}
+
+impl Default for Conditions {
+    fn default() -> Self {
+        Self { schema: Self::SCHEMA, conditions: BTreeMap::new(), unknown: Map::new() }
+    }
+}
+
+impl Conditions {
+    /// The version that this code writes.
+    const SCHEMA: u32 = 1;
+    /// How long a condition that may end by itself is not reported. Graph's short outages end within minutes.
+    const TOLERATED: TimeDelta = TimeDelta::minutes(15);
+    /// The time between two alerts about the same condition. Less than a day, so that a daily sweep that runs a little
+    /// earlier than the day before repeats its alert.
+    const ALERT_INTERVAL: TimeDelta = TimeDelta::hours(20);
+
+    /// The conditions after `name` was seen, and whether an alert about it is due.
+    pub(crate) fn after(&self, name: ConditionName, urgency: Urgency, now: DateTime<Utc>) -> (Self, bool) {
+        // A time in the future is a mistake of some clock, and must not delay an alert.
+        let known = self.conditions.get(name.as_str()).filter(|known| known.since <= now);
+        let since = known.map_or(now, |known| known.since);
+        let alerted_at = known.and_then(|known| known.alerted_at).filter(|at| *at <= now);
+        let must_tell = match urgency {
+            Urgency::Now => true,
+            Urgency::WhenLasting => now - since >= Self::TOLERATED,
+        };
+        let is_due = must_tell && alerted_at.is_none_or(|at| now - at >= Self::ALERT_INTERVAL);
+        let alerted_at = if is_due { Some(now) } else { alerted_at };
+        let unknown = known.map(|known| known.unknown.clone()).unwrap_or_default();
+        let mut next = self.clone();
+        next.conditions.insert(name.as_str().to_owned(), Condition { since, alerted_at, unknown });
+        (next, is_due)
+    }
+
+    /// The conditions after `name` has ended; `None` if it was not there.
+    pub(crate) fn without(&self, name: ConditionName) -> Option<Self> {
+        let mut next = self.clone();
+        next.conditions.remove(name.as_str()).map(|_| next)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const NAME: ConditionName = ConditionName::SweepFails;
+
+    fn at(minutes: i64) -> DateTime<Utc> {
+        "2026-11-28T05:00:00Z".parse::<DateTime<Utc>>().unwrap() + TimeDelta::minutes(minutes)
+    }
+
+    /// The minutes at which an alert is due.
+    fn alerts(seen: &[(i64, Urgency)]) -> Vec<i64> {
+        let mut conditions = Conditions::default();
+        let mut due = Vec::new();
+        for (minutes, urgency) in seen {
+            let (next, is_due) = conditions.after(NAME, *urgency, at(*minutes));
+            conditions = next;
+            due.extend(is_due.then_some(*minutes));
+        }
+        due
+    }
+
+    #[test]
+    fn what_does_not_end_by_itself_is_reported_at_once_and_then_daily() {
+        let retries = [0, 1, 3, 7, 15, 31].map(|minute| (minute, Urgency::Now));
+        assert_eq!(alerts(&retries), [0]);
+        let days = [0, 24 * 60 - 1, 48 * 60 - 2].map(|minute| (minute, Urgency::Now));
+        assert_eq!(alerts(&days), days.map(|(minute, _)| minute));
+    }
+
+    #[test]
+    fn what_may_end_by_itself_is_reported_when_it_has_lasted() {
+        use Urgency::{Now, WhenLasting};
+        assert_eq!(alerts(&[0, 1, 3, 7, 14].map(|minute| (minute, WhenLasting))), [] as [i64; 0]);
+        assert_eq!(alerts(&[0, 1, 3, 7, 15, 31].map(|minute| (minute, WhenLasting))), [15]);
+        assert_eq!(alerts(&[(0, WhenLasting), (1, Now)]), [1]);
+        assert_eq!(alerts(&[(0, WhenLasting), (1, Now), (15, WhenLasting)]), [1]);
+        assert_eq!(alerts(&[(0, WhenLasting), (60, WhenLasting), (61, WhenLasting)]), [60]);
+    }
+
+    #[test]
+    fn conditions_are_apart_and_an_end_starts_anew() {
+        let (first, _) = Conditions::default().after(NAME, Urgency::Now, at(0));
+        let (both, is_due) = first.after(ConditionName::PassesOff, Urgency::Now, at(1));
+        assert!(is_due, "another condition is another alert");
+        let ended = both.without(NAME).unwrap();
+        assert_eq!(ended.conditions.keys().collect::<Vec<_>>(), ["passes-off"]);
+        assert_eq!(ended.without(NAME), None);
+        assert!(ended.after(NAME, Urgency::Now, at(2)).1);
+        assert!(!ended.after(NAME, Urgency::WhenLasting, at(20)).1);
+    }
+
+    #[test]
+    fn a_time_in_the_future_delays_no_alert() {
+        let future = Condition { since: at(1_000), alerted_at: Some(at(1_000)), unknown: Map::new() };
+        let conditions = Conditions {
+            conditions: BTreeMap::from([(NAME.as_str().to_owned(), future)]),
+            ..Conditions::default()
+        };
+        let (next, is_due) = conditions.after(NAME, Urgency::Now, at(0));
+        assert_eq!(
+            (is_due, next.conditions[NAME.as_str()].since, next.conditions[NAME.as_str()].alerted_at),
+            (true, at(0), Some(at(0)))
+        );
+    }
+
+    proptest! {
+        /// Whenever it is seen: what lasts for 15 minutes is reported, and no two alerts come within 20 hours.
+        #[test]
+        fn lasting_conditions_are_reported_and_seldom(
+            steps in proptest::collection::vec((1i64..300, any::<bool>()), 1..40),
+        ) {
+            let mut minute = 0;
+            let seen: Vec<_> = steps.into_iter().map(|(wait, is_urgent)| {
+                minute += wait;
+                (minute, if is_urgent { Urgency::Now } else { Urgency::WhenLasting })
+            }).collect();
+            let alerts = alerts(&seen);
+            prop_assert!(alerts.windows(2).all(|two| two[1] - two[0] >= 20 * 60), "{:?}", alerts);
+            if minute - seen[0].0 >= 15 {
+                prop_assert!(!alerts.is_empty());
+                prop_assert!(minute - alerts.last().unwrap() < 20 * 60, "{:?} of {:?}", alerts, seen);
+            }
+        }
+    }
+
+    #[test]
+    fn the_document_keeps_the_fields_of_a_newer_version() {
+        let text = r#"{"schema":2,"conditions":{"sweep-fails":{"since":"2026-11-28T05:00:00Z","by":"x"}},"more":[1]}"#;
+        let conditions: Conditions = serde_json::from_str(text).unwrap();
+        let (next, _) = conditions.after(NAME, Urgency::WhenLasting, at(5));
+        let written = serde_json::to_value(&next).unwrap();
+        assert_eq!(
+            (&written["schema"], &written["more"][0], &written["conditions"][NAME.as_str()]["by"]),
+            (&2.into(), &1.into(), &"x".into())
+        );
+    }
+}

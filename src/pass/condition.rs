@@ -1,0 +1,65 @@
+//! Alerts about what affects everybody: one for all, not one for each person or each attempt.
+
+use std::error::Error;
+
+use super::{alert::Alert, services::Services};
+use crate::ledger::{ConditionName, Conditions, ETag, LedgerError, Urgency};
+
+/// Sends `alert` about the condition if it is due. Without the ledger nothing says how long the condition lasts and who
+/// heard of it: then the log has the alert, at most once a minute, and no mail is sent.
+pub(crate) async fn report(services: &Services, name: ConditionName, urgency: Urgency, alert: &Alert) {
+    // Several jobs of this process can see the condition at the same time.
+    let _one_at_a_time = services.conditions.lock().await;
+    match read(services).await {
+        Ok((conditions, etag)) => {
+            let (next, is_due) = conditions.after(name, urgency, services.clock.now());
+            if is_due {
+                services.alert(alert).await;
+            }
+            if next != conditions {
+                write(services, &next, etag).await;
+            }
+        }
+        Err(error) => {
+            log_unreadable(&error);
+            if services.alert_lines.is_due() {
+                alert.log();
+            }
+        }
+    }
+}
+
+/// Records that the condition has ended, if it was there.
+pub(crate) async fn end(services: &Services, name: ConditionName) {
+    match read(services).await {
+        Ok((conditions, etag)) => {
+            if let Some(next) = conditions.without(name) {
+                write(services, &next, etag).await;
+            }
+        }
+        Err(error) => log_unreadable(&error),
+    }
+}
+
+async fn read(services: &Services) -> Result<(Conditions, Option<ETag>), LedgerError> {
+    let (conditions, etag) = services.ledger.conditions().await?.unzip();
+    Ok((conditions.unwrap_or_default(), etag))
+}
+
+async fn write(services: &Services, conditions: &Conditions, etag: Option<ETag>) {
+    if let Err(error) = services.ledger.write_conditions(conditions, etag.as_ref()).await {
+        tracing::warn!(
+            event = "conditions.not_written",
+            error = &error as &dyn Error,
+            "The ledger does not show what affects everybody; an alert about it may come twice, or later"
+        );
+    }
+}
+
+fn log_unreadable(error: &LedgerError) {
+    tracing::warn!(
+        event = "conditions.not_read",
+        error = error as &dyn Error,
+        "The ledger does not show what affects everybody"
+    );
+}
