@@ -17,6 +17,7 @@ use crate::{
     azure::{QueueAccess, QueueService, has_sas},
     budget,
     clock::Clock,
+    environment::Environment,
     ledger::{Ledger, blob::BlobLedger},
     queue::Queues,
     settings::{IdentitySettings, SettingProblem, Settings, SettingsError},
@@ -108,6 +109,16 @@ pub fn credential(
         );
         Ok(DeveloperToolsCredential::new(None).map_err(failed)?)
     }
+}
+
+/// The identity of a command: the managed one, or that of `az login`.
+///
+/// # Errors
+/// When it cannot be used.
+pub fn identity(env: &Environment) -> Result<Arc<dyn TokenCredential>, SettingsError> {
+    let client_id = env.get("AZURE_CLIENT_ID").and_then(|text| text.parse().ok());
+    let http: Arc<dyn HttpClient> = Arc::new(http_client(|client| client)?);
+    credential(client_id, env.get("IDENTITY_ENDPOINT").is_some(), http)
 }
 
 /// `settings` allows plain http for this machine only.

@@ -2,6 +2,7 @@
 
 pub mod jobs;
 pub mod serve;
+pub mod sweep;
 
 use std::process::ExitCode;
 
@@ -23,6 +24,8 @@ enum Command {
     Serve,
     /// List, requeue or delete the messages in the poison queue
     Jobs(jobs::Options),
+    /// List and approve the people whom a sweep holds back (SWEEP_MAX)
+    Sweep(sweep::Options),
 }
 
 impl Cli {
@@ -31,6 +34,7 @@ impl Cli {
         let done = match self.command {
             Command::Serve => serve::run(env, startup::build_app, |router| router),
             Command::Jobs(options) => jobs::run(&options, env),
+            Command::Sweep(options) => sweep::run(&options, env),
         };
         match done {
             Ok(()) => ExitCode::SUCCESS,

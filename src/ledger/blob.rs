@@ -1,5 +1,5 @@
-//! Records in blob storage: `joiners/<object id>.json` per user, `groups/<object id>.json` for the on-demand group, and
-//! `conditions.json`, in one container.
+//! Records in blob storage: `joiners/<object id>.json` per user, `groups/<object id>.json` for the on-demand group,
+//! `held/<reference>.json` per list that waits for approval, and `conditions.json`, in one container.
 //!
 //! A first record is written with `If-None-Match: *`, every other with `If-Match`; of several writes one succeeds
 //! ([Put Blob], [conditional headers]). The client library sends a write again when its answer was lost; if the first
@@ -29,7 +29,8 @@ use tokio::time::timeout;
 use uuid::Uuid;
 
 use super::{
-    Conditions, ETag, Ledger, LedgerError, MembershipSnapshot, Record, log_membership_write, log_write,
+    Conditions, ETag, HeldList, JoinerResult, Ledger, LedgerError, MembershipSnapshot, Overview, Record,
+    log_membership_write, log_write,
 };
 use crate::{
     azure::{StorageRefusal, client_options, has_sas},
@@ -44,10 +45,13 @@ const AT_ONCE: usize = 16;
 
 const FOLDER: &str = "joiners/";
 const GROUPS: &str = "groups/";
+const HELD: &str = "held/";
 const CONDITIONS: &str = "conditions.json";
 /// The metadata with [`Record::open_until`]: a listing shows which records a sweep has to read.
 const OPEN_UNTIL: &str = "open_until";
 const NEVER: &str = "never";
+/// The metadata with [`Record::joiner_result`].
+const RESULT: &str = "result";
 
 /// A ledger in a blob container. The first write makes the container.
 pub struct BlobLedger {
@@ -100,17 +104,16 @@ impl BlobLedger {
         &self,
         name: &str,
         document: &T,
-        metadata: Option<(&str, String)>,
+        metadata: HashMap<String, String>,
         expected: Option<&ETag>,
     ) -> Result<ETag, LedgerError> {
         let document = serde_json::to_vec_pretty(document)
             .map_err(|error| LedgerError::Unavailable(format!("{name} cannot be written: {error}").into()))?;
-        let metadata = metadata.map(|(name, value)| HashMap::from([(name.to_owned(), value)]));
         let mut made_container = false;
         loop {
             let options = BlockBlobClientUploadOptions {
                 blob_content_type: Some("application/json".to_owned()),
-                metadata: metadata.clone(),
+                metadata: Some(metadata.clone()).filter(|metadata| !metadata.is_empty()),
                 if_match: expected.map(|etag| Etag::from(etag.0.clone())),
                 if_none_match: expected.is_none().then(|| Etag::from("*")),
                 ..BlockBlobClientUploadOptions::default()
@@ -137,23 +140,17 @@ impl BlobLedger {
         }
     }
 
-    /// Users whose record may be open at `now`; without `now`, all users.
-    async fn users(&self, now: Option<DateTime<Utc>>) -> Result<Vec<Uuid>, LedgerError> {
+    /// The documents in `folder`, with their metadata.
+    async fn listing(&self, folder: &str) -> Result<Vec<BlobItem>, LedgerError> {
         let options = BlobContainerClientListBlobsOptions {
-            prefix: Some(FOLDER.to_owned()),
+            prefix: Some(folder.to_owned()),
             include: Some(vec![ListBlobsIncludeItem::Metadata]),
             ..BlobContainerClientListBlobsOptions::default()
         };
         let pages = self.container.list_blobs(Some(options)).map_err(|error| self.unavailable(&error))?;
         let listed: Result<Vec<BlobItem>, Error> = pages.try_collect().await;
         match listed {
-            Ok(blobs) => Ok(blobs
-                .iter()
-                .filter(|blob| now.is_none_or(|now| may_be_open(blob, now)))
-                .filter_map(|blob| {
-                    blob.name.as_deref()?.strip_prefix(FOLDER)?.strip_suffix(".json")?.parse().ok()
-                })
-                .collect()),
+            Ok(blobs) => Ok(blobs),
             Err(error) if StorageRefusal::has_code(&error, &["ContainerNotFound"]) => Ok(Vec::new()),
             Err(error) => Err(self.unavailable(&error)),
         }
@@ -187,7 +184,8 @@ impl Ledger for BlobLedger {
     }
 
     async fn write(&self, user: Uuid, record: &Record, expected: Option<&ETag>) -> Result<ETag, LedgerError> {
-        let metadata = Some((OPEN_UNTIL, open_until(record)));
+        let result = record.joiner_result().map(|result| (RESULT.to_owned(), result.to_text()));
+        let metadata = result.into_iter().chain([(OPEN_UNTIL.to_owned(), open_until(record))]).collect();
         let etag =
             within(budget::LEDGER_CALL, self.upload(&blob(FOLDER, user), record, metadata, expected)).await?;
         log_write(user, record);
@@ -204,8 +202,11 @@ impl Ledger for BlobLedger {
         membership: &MembershipSnapshot,
         expected: Option<&ETag>,
     ) -> Result<ETag, LedgerError> {
-        let etag = within(budget::LEDGER_CALL, self.upload(&blob(GROUPS, group), membership, None, expected))
-            .await?;
+        let etag = within(
+            budget::LEDGER_CALL,
+            self.upload(&blob(GROUPS, group), membership, HashMap::new(), expected),
+        )
+        .await?;
         log_membership_write(group);
         Ok(etag)
     }
@@ -219,18 +220,59 @@ impl Ledger for BlobLedger {
         conditions: &Conditions,
         expected: Option<&ETag>,
     ) -> Result<ETag, LedgerError> {
-        within(budget::LEDGER_CALL, self.upload(CONDITIONS, conditions, None, expected)).await
+        within(budget::LEDGER_CALL, self.upload(CONDITIONS, conditions, HashMap::new(), expected)).await
     }
 
     async fn list(&self) -> Result<Vec<(Uuid, Record)>, LedgerError> {
-        within(budget::LEDGER_LISTING, async { self.records(self.users(None).await?).await }).await
+        within(budget::LEDGER_LISTING, async {
+            let blobs = self.listing(FOLDER).await?;
+            self.records(blobs.iter().filter_map(user_of).collect()).await
+        })
+        .await
     }
 
-    async fn open(&self, now: DateTime<Utc>) -> Result<Vec<(Uuid, Record)>, LedgerError> {
-        let records =
-            within(budget::LEDGER_LISTING, async { self.records(self.users(Some(now)).await?).await })
-                .await?;
-        Ok(records.into_iter().filter(|(_, record)| record.is_open(now)).collect())
+    async fn overview(&self, now: DateTime<Utc>) -> Result<Overview, LedgerError> {
+        within(budget::LEDGER_LISTING, async {
+            let blobs = self.listing(FOLDER).await?;
+            let result =
+                |blob: &BlobItem| Some((user_of(blob)?, JoinerResult::parse(metadata(blob, RESULT)?)?));
+            let results = blobs.iter().filter_map(result).collect();
+            let open = blobs.iter().filter(|blob| may_be_open(blob, now)).filter_map(user_of).collect();
+            let mut open = self.records(open).await?;
+            open.retain(|(_, record)| record.is_open(now));
+            Ok(Overview { open, results })
+        })
+        .await
+    }
+
+    async fn held_list(&self, reference: &str) -> Result<Option<(HeldList, ETag)>, LedgerError> {
+        within(budget::LEDGER_CALL, self.download(&held(reference))).await
+    }
+
+    async fn write_held_list(
+        &self,
+        reference: &str,
+        list: &HeldList,
+        expected: Option<&ETag>,
+    ) -> Result<ETag, LedgerError> {
+        within(budget::LEDGER_CALL, self.upload(&held(reference), list, HashMap::new(), expected)).await
+    }
+
+    async fn held_lists(&self) -> Result<Vec<(String, HeldList)>, LedgerError> {
+        within(budget::LEDGER_LISTING, async {
+            let mut lists = Vec::new();
+            for blob in self.listing(HELD).await? {
+                let reference =
+                    blob.name.as_deref().and_then(|name| name.strip_prefix(HELD)?.strip_suffix(".json"));
+                if let Some(reference) = reference
+                    && let Some((list, _)) = self.download(&held(reference)).await?
+                {
+                    lists.push((reference.to_owned(), list));
+                }
+            }
+            Ok(lists)
+        })
+        .await
     }
 }
 
@@ -264,10 +306,22 @@ fn open_until(record: &Record) -> String {
     record.open_until().map_or_else(|| NEVER.to_owned(), up)
 }
 
+/// The user whose record this is.
+fn user_of(blob: &BlobItem) -> Option<Uuid> {
+    blob.name.as_deref()?.strip_prefix(FOLDER)?.strip_suffix(".json")?.parse().ok()
+}
+
+fn held(reference: &str) -> String {
+    format!("{HELD}{reference}.json")
+}
+
+fn metadata<'b>(blob: &'b BlobItem, name: &str) -> Option<&'b str> {
+    blob.metadata.as_ref()?.values.as_ref()?.get(name).map(String::as_str)
+}
+
 /// Whether the listed record may be open. It may if the metadata is missing or has another form.
 fn may_be_open(blob: &BlobItem, now: DateTime<Utc>) -> bool {
-    let metadata = blob.metadata.as_ref().and_then(|metadata| metadata.values.as_ref());
-    match metadata.and_then(|values| values.get(OPEN_UNTIL)).map(String::as_str) {
+    match metadata(blob, OPEN_UNTIL) {
         Some(NEVER) => false,
         Some(until) => until.parse().map_or(true, |until: DateTime<Utc>| until > now),
         None => true,

@@ -46,6 +46,10 @@ pub(crate) enum ConditionName {
     PrivilegesUnreadable,
     /// The app may not read what shows that an account is in use.
     UseUnreadable,
+    /// More people than SWEEP_MAX would be mailed.
+    TooManyJoiners,
+    /// More passes than SWEEP_MAX would be taken back.
+    TooManyWithdrawals,
 }
 
 impl ConditionName {
@@ -56,6 +60,8 @@ impl ConditionName {
             Self::PassesOff => "passes-off",
             Self::PrivilegesUnreadable => "privileges-unreadable",
             Self::UseUnreadable => "use-unreadable",
+            Self::TooManyJoiners => "too-many-joiners",
+            Self::TooManyWithdrawals => "too-many-withdrawals",
         }
     }
 }

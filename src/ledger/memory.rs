@@ -9,7 +9,8 @@ use async_trait::async_trait;
 use uuid::Uuid;
 
 use super::{
-    Conditions, ETag, Ledger, LedgerError, MembershipSnapshot, Record, log_membership_write, log_write,
+    Conditions, ETag, HeldList, Ledger, LedgerError, MembershipSnapshot, Record, log_membership_write,
+    log_write,
 };
 
 /// A ledger that lasts as long as the process.
@@ -21,11 +22,12 @@ struct Store {
     records: Documents<Record>,
     memberships: Documents<MembershipSnapshot>,
     conditions: Documents<Conditions>,
+    held_lists: Documents<HeldList>,
 }
 
 /// Documents and their versions.
 #[derive(Debug)]
-struct Documents<T>(BTreeMap<Uuid, (T, u64)>);
+struct Documents<T>(BTreeMap<String, (T, u64)>);
 
 impl<T> Default for Documents<T> {
     fn default() -> Self {
@@ -34,11 +36,17 @@ impl<T> Default for Documents<T> {
 }
 
 impl<T: Clone> Documents<T> {
-    fn read(&self, id: Uuid) -> Option<(T, ETag)> {
-        self.0.get(&id).map(|(document, version)| (document.clone(), etag(*version)))
+    fn read(&self, id: impl ToString) -> Option<(T, ETag)> {
+        self.0.get(&id.to_string()).map(|(document, version)| (document.clone(), etag(*version)))
     }
 
-    fn write(&mut self, id: Uuid, document: &T, expected: Option<&ETag>) -> Result<ETag, LedgerError> {
+    fn write(
+        &mut self,
+        id: impl ToString,
+        document: &T,
+        expected: Option<&ETag>,
+    ) -> Result<ETag, LedgerError> {
+        let id = id.to_string();
         let version = self.0.get(&id).map_or(0, |(_, version)| *version);
         let current = (version > 0).then(|| etag(version));
         if current.as_ref() != expected {
@@ -75,7 +83,11 @@ impl Ledger for MemoryLedger {
     }
 
     async fn list(&self) -> Result<Vec<(Uuid, Record)>, LedgerError> {
-        Ok(self.store().records.0.iter().map(|(user, (record, _))| (*user, record.clone())).collect())
+        let records = &self.store().records.0;
+        Ok(records
+            .iter()
+            .filter_map(|(user, (record, _))| Some((user.parse().ok()?, record.clone())))
+            .collect())
     }
 
     async fn membership(&self, group: Uuid) -> Result<Option<(MembershipSnapshot, ETag)>, LedgerError> {
@@ -93,6 +105,24 @@ impl Ledger for MemoryLedger {
         let etag = self.store().memberships.write(group, membership, expected)?;
         log_membership_write(group);
         Ok(etag)
+    }
+
+    async fn held_list(&self, reference: &str) -> Result<Option<(HeldList, ETag)>, LedgerError> {
+        Ok(self.store().held_lists.read(reference))
+    }
+
+    async fn write_held_list(
+        &self,
+        reference: &str,
+        list: &HeldList,
+        expected: Option<&ETag>,
+    ) -> Result<ETag, LedgerError> {
+        self.store().held_lists.write(reference, list, expected)
+    }
+
+    async fn held_lists(&self) -> Result<Vec<(String, HeldList)>, LedgerError> {
+        let lists = &self.store().held_lists.0;
+        Ok(lists.iter().map(|(reference, (list, _))| (reference.clone(), list.clone())).collect())
     }
 
     async fn conditions(&self) -> Result<Option<(Conditions, ETag)>, LedgerError> {

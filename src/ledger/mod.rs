@@ -6,11 +6,12 @@
 
 pub mod blob;
 mod conditions;
+mod held_list;
 mod membership;
 pub mod memory;
 mod record;
 
-use std::fmt;
+use std::{collections::BTreeMap, fmt};
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -21,10 +22,11 @@ use crate::errors::Cause;
 pub(crate) use self::conditions::{ConditionName, Urgency};
 pub use self::{
     conditions::{Condition, Conditions},
+    held_list::{HeldKind, HeldList, HeldPerson},
     membership::{MembershipSnapshot, PendingMember},
     record::{
-        Announcement, CallResult, Delivered, Fingerprint, IdempotencyEntry, Lease, PassRecord, Purpose,
-        Record, State,
+        Announcement, CallResult, Delivered, Fingerprint, IdempotencyEntry, JoinerResult, Lease, PassRecord,
+        Purpose, Record, State,
     },
 };
 
@@ -48,9 +50,16 @@ pub trait Ledger: fmt::Debug + Send + Sync {
     /// All records.
     async fn list(&self) -> Result<Vec<(Uuid, Record)>, LedgerError>;
 
-    /// The records that are open at `now` ([`Record::open_until`]).
-    async fn open(&self, now: DateTime<Utc>) -> Result<Vec<(Uuid, Record)>, LedgerError> {
-        Ok(self.list().await?.into_iter().filter(|(_, record)| record.is_open(now)).collect())
+    /// What a sweep at `now` has to know of all records.
+    async fn overview(&self, now: DateTime<Utc>) -> Result<Overview, LedgerError> {
+        let mut overview = Overview::default();
+        for (user, record) in self.list().await? {
+            overview.results.extend(record.joiner_result().map(|result| (user, result)));
+            if record.is_open(now) {
+                overview.open.push((user, record));
+            }
+        }
+        Ok(overview)
     }
 
     /// The membership of `group` and its version.
@@ -67,6 +76,23 @@ pub trait Ledger: fmt::Debug + Send + Sync {
         expected: Option<&ETag>,
     ) -> Result<ETag, LedgerError>;
 
+    /// The list with this reference, and its version.
+    async fn held_list(&self, reference: &str) -> Result<Option<(HeldList, ETag)>, LedgerError>;
+
+    /// Writes the list with this reference under the conditions of [`Self::write`].
+    ///
+    /// # Errors
+    /// As there.
+    async fn write_held_list(
+        &self,
+        reference: &str,
+        list: &HeldList,
+        expected: Option<&ETag>,
+    ) -> Result<ETag, LedgerError>;
+
+    /// All lists, by reference.
+    async fn held_lists(&self) -> Result<Vec<(String, HeldList)>, LedgerError>;
+
     /// What affects everybody, and its version.
     async fn conditions(&self) -> Result<Option<(Conditions, ETag)>, LedgerError>;
 
@@ -79,6 +105,15 @@ pub trait Ledger: fmt::Debug + Send + Sync {
         conditions: &Conditions,
         expected: Option<&ETag>,
     ) -> Result<ETag, LedgerError>;
+}
+
+/// What a sweep has to know of all records.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Overview {
+    /// The records that are open ([`Record::open_until`]).
+    pub open: Vec<(Uuid, Record)>,
+    /// What became of the others too.
+    pub results: BTreeMap<Uuid, JoinerResult>,
 }
 
 /// What every store logs when it has accepted a record.

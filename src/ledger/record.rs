@@ -1,6 +1,6 @@
 //! The record of one user.
 
-use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
+use chrono::{DateTime, NaiveDate, SecondsFormat, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -109,6 +109,34 @@ pub struct Announcement {
     /// The time of the mail.
     #[serde(default)]
     pub at: Option<DateTime<Utc>>,
+}
+
+/// What became of a joiner, as a listing shows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JoinerResult {
+    /// A pass for this day one was mailed at this time.
+    Mailed(NaiveDate, DateTime<Utc>),
+    /// No pass was mailed, and a person was told.
+    Blocked,
+}
+
+impl JoinerResult {
+    /// As the metadata of a document has it.
+    pub(super) fn to_text(self) -> String {
+        match self {
+            Self::Mailed(day, at) => format!("{day} {}", at.to_rfc3339_opts(SecondsFormat::Secs, true)),
+            Self::Blocked => "blocked".to_owned(),
+        }
+    }
+
+    /// Reads [`Self::to_text`]; `None` for any other text.
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        if text == "blocked" {
+            return Some(Self::Blocked);
+        }
+        let (day, at) = text.split_once(' ')?;
+        Some(Self::Mailed(day.parse().ok()?, at.parse().ok()?))
+    }
 }
 
 /// A call of CreateTap that took a lease.
@@ -301,6 +329,13 @@ impl Record {
     pub(crate) fn open_until(&self) -> Option<DateTime<Utc>> {
         let to_joiner = self.delivered.as_ref().filter(|d| d.purpose == Purpose::Joiner);
         to_joiner.map(|d| d.pass.ends_at).max(self.unfinished_until())
+    }
+
+    /// What became of the joiner, if a job ended for one.
+    pub(crate) fn joiner_result(&self) -> Option<JoinerResult> {
+        let mailed =
+            self.announcement.and_then(|mailed| Some(JoinerResult::Mailed(mailed.day_one, mailed.at?)));
+        mailed.or_else(|| (self.state == State::Blocked).then_some(JoinerResult::Blocked))
     }
 
     /// Whether a sweep at `now` rechecks the user; see [`Self::open_until`].

@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use self::reader::SettingsReader;
 
-pub(crate) use self::reader::{LIFETIMES, is_https_url};
+pub(crate) use self::reader::{LIFETIMES, is_https_url, ledger_url};
 pub use self::{
     create_tap::{CreateTapSettings, Deliver, Parameter, ParameterType},
     joiner_check::{JoinerCheck, SignInCheck},
@@ -45,6 +45,7 @@ pub const NAMES: &[&str] = &[
     "JOINER_CHECK",
     "JOINER_CHECK_IGNORES",
     "JOINER_MAX_AGE_DAYS",
+    "SWEEP_MAX",
     "LANGUAGE",
     "COMPANY_NAME",
     "MAIL_TO",
@@ -83,6 +84,8 @@ pub struct Settings {
     pub lead_days: u8,
     /// What is checked before an account counts as a joiner's.
     pub joiner_check: JoinerCheck,
+    /// How many people a sweep may serve within 24 hours without an approval, 1 to 100,000.
+    pub sweep_max: usize,
     /// The properties of passes.
     pub pass: PassSettings,
     /// Senders, recipients and language of mails.
@@ -231,6 +234,7 @@ impl Settings {
             serve_disabled: read.or("SERVE_DISABLED", "true", true, reader::boolean),
         };
         let joiner_check = JoinerCheck::read(&mut read, env);
+        let sweep_max = read.or("SWEEP_MAX", "100", 100, |text| reader::number(text, 1..=100_000));
         let service_desk = ServiceDesk {
             name: read.optional("SERVICE_DESK_NAME", "IT Service Desk", reader::text),
             email: read
@@ -264,6 +268,7 @@ impl Settings {
                 partner_topic,
                 lead_days,
                 joiner_check,
+                sweep_max,
                 pass,
                 mail: MailSettings { from, alert_to, to, cc, language, company, service_desk },
                 create_tap,

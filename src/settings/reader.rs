@@ -69,7 +69,7 @@ pub(super) struct SettingsReader<'a> {
     problems: Vec<SettingProblem>,
 }
 
-pub(super) type Parsed<T> = Result<T, String>;
+pub(crate) type Parsed<T> = Result<T, String>;
 
 impl<'a> SettingsReader<'a> {
     pub(super) fn new(env: &'a Environment) -> Self {
@@ -251,7 +251,7 @@ pub(crate) fn is_https_url(text: &str) -> bool {
 }
 
 /// The messages do not quote the URL, which may have a SAS.
-pub(super) fn ledger_url(text: &str) -> Parsed<Url> {
+pub(crate) fn ledger_url(text: &str) -> Parsed<Url> {
     let url = Url::parse(text).map_err(|_| "is not a URL".to_owned())?;
     if url.scheme() != "https" && !is_loopback(&url) {
         return Err("must start with https:// (http only to this machine, for Azurite)".to_owned());

@@ -3,7 +3,7 @@
 use std::sync::Mutex;
 
 use async_trait::async_trait;
-use firstpass::ledger::{Conditions, ETag, Ledger, LedgerError, MembershipSnapshot, Record, State};
+use firstpass::ledger::{Conditions, ETag, HeldList, Ledger, LedgerError, MembershipSnapshot, Record, State};
 use firstpass_sandbox::tenant::Sandbox;
 use uuid::Uuid;
 
@@ -159,6 +159,23 @@ impl<L: Ledger> Ledger for FaultyLedger<L> {
             self.trace.lock().first_group_sync.get_or_insert(self.sandbox.now());
         }
         written
+    }
+
+    async fn held_list(&self, reference: &str) -> Result<Option<(HeldList, ETag)>, LedgerError> {
+        self.inner.held_list(reference).await
+    }
+
+    async fn write_held_list(
+        &self,
+        reference: &str,
+        list: &HeldList,
+        expected: Option<&ETag>,
+    ) -> Result<ETag, LedgerError> {
+        self.inner.write_held_list(reference, list, expected).await
+    }
+
+    async fn held_lists(&self) -> Result<Vec<(String, HeldList)>, LedgerError> {
+        self.inner.held_lists().await
     }
 
     async fn conditions(&self) -> Result<Option<(Conditions, ETag)>, LedgerError> {

@@ -48,7 +48,8 @@ pub fn run(env: &Environment) -> Result<(), String> {
 
 /// `env` with defaults for the settings that the product requires.
 pub fn product_environment(env: &Environment) -> Environment {
-    env.clone().or([("MAIL_FROM", SENDER), ("LEDGER_URL", MEMORY_LEDGER_URL)])
+    // A generated tenant can have more joiners in a week than most companies.
+    env.clone().or([("MAIL_FROM", SENDER), ("LEDGER_URL", MEMORY_LEDGER_URL), ("SWEEP_MAX", "1000")])
 }
 
 /// Builds the App on the sandbox at `SANDBOX_URL`.

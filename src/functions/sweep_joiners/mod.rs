@@ -1,19 +1,24 @@
 //! SweepJoiners: once a day, one job for each joiner whose day one is near, and for each record that is not finished.
 
+mod cap;
 mod poison;
 mod subscription;
 
-use std::{collections::BTreeSet, error::Error};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    error::Error,
+};
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use tokio::time::timeout;
 use uuid::Uuid;
 
+use self::cap::Held;
 use crate::{
     app::App,
     budget,
     graph::{GraphError, users::Candidate, within},
-    ledger::{ConditionName, Purpose, Record, Urgency},
+    ledger::{ConditionName, Overview, Purpose, Record, Urgency},
     pass::{
         GroupSync, Job,
         alert::Alert,
@@ -73,10 +78,21 @@ async fn sweep(app: &App) -> Result<GroupSync, GraphError> {
     let joiners: BTreeSet<(NaiveDate, Uuid)> =
         candidates.iter().filter_map(|user| near_day_one(app, user, now).map(|day| (day, user.id))).collect();
     let found = joiners.len();
-    let rechecks = rechecks(app, &joiners, now).await;
+    let overview = overview(app, now).await;
+    let name = |user: &Candidate| Some((user.id, user.user_principal_name.clone()?));
+    let names = candidates.iter().filter_map(name).collect();
+    let held = match &overview {
+        Some(overview) => cap::apply(app, &joiners, &names, overview, now).await,
+        // Every job needs the ledger too.
+        None => Held::default(),
+    };
+    let overview = overview.unwrap_or_default();
+    let rechecks = rechecks(&joiners, &overview, &held, now);
     let rechecked: BTreeSet<Uuid> = rechecks.iter().map(|job| job.user_id).collect();
-    let joiners = joiners.into_iter().filter(|(_, user)| !rechecked.contains(user));
-    let mut jobs: Vec<Job> = joiners.map(|(day, user)| Job::joiner(user, day)).collect();
+    let is_due =
+        |(day, user): &(NaiveDate, Uuid)| !rechecked.contains(user) && !held.joiners.contains(&(*user, *day));
+    let mut jobs: Vec<Job> =
+        joiners.into_iter().filter(is_due).map(|(day, user)| Job::joiner(user, day)).collect();
     jobs.extend(rechecks);
     let GroupSync { jobs: added, completion } =
         timeout(budget::SWEEP_OTHER, other_duties(app)).await.unwrap_or_else(|_| {
@@ -147,19 +163,10 @@ fn near_day_one(app: &App, user: &Candidate, now: DateTime<Utc>) -> Option<Naive
     (distance(day, zone, app.services.settings.lead_days, now) == Distance::Near).then_some(day)
 }
 
-/// A recheck for each record that is not finished, and for each delivered pass whose user is no joiner any more. Today's
-/// joiners have a job anyway, except those whose pass on demand is due: their recheck replaces and includes the job.
-/// Without the ledger, joiners are still queued, and rechecks wait for the next sweep.
-async fn rechecks(app: &App, joiners: &BTreeSet<(NaiveDate, Uuid)>, now: DateTime<Utc>) -> Vec<Job> {
-    let joiners: BTreeSet<&Uuid> = joiners.iter().map(|(_, user)| user).collect();
-    let is_due_on_demand =
-        |record: &Record| record.purpose == Purpose::OnDemand && record.unfinished_until() > Some(now);
-    match app.services.ledger.open(now).await {
-        Ok(records) => records
-            .into_iter()
-            .filter(|(user, record)| !joiners.contains(user) || is_due_on_demand(record))
-            .map(|(user, _)| Job::recheck(user, now.date_naive()))
-            .collect(),
+/// What the records say. Without the ledger, joiners are still queued, and rechecks wait for the next sweep.
+async fn overview(app: &App, now: DateTime<Utc>) -> Option<Overview> {
+    match app.services.ledger.overview(now).await {
+        Ok(overview) => Some(overview),
         Err(error) => {
             app.services
                 .alert(&Alert {
@@ -170,9 +177,33 @@ async fn rechecks(app: &App, joiners: &BTreeSet<(NaiveDate, Uuid)>, now: DateTim
                     reference: format!("sweep of {now:.0}"),
                 })
                 .await;
-            Vec::new()
+            None
         }
     }
+}
+
+/// A recheck for each record that is not finished, and for each delivered pass whose user is no joiner any more. Today's
+/// joiners have a job anyway, except those whose pass on demand is due: their recheck replaces and includes the job.
+fn rechecks(
+    joiners: &BTreeSet<(NaiveDate, Uuid)>,
+    overview: &Overview,
+    held: &Held,
+    now: DateTime<Utc>,
+) -> Vec<Job> {
+    let joiners: BTreeMap<&Uuid, &NaiveDate> = joiners.iter().map(|(day, user)| (user, day)).collect();
+    let is_due_on_demand =
+        |record: &Record| record.purpose == Purpose::OnDemand && record.unfinished_until() > Some(now);
+    let is_held = |user: &Uuid| {
+        let as_joiner = joiners.get(user).is_some_and(|day| held.joiners.contains(&(*user, **day)));
+        as_joiner || held.withdrawals.iter().any(|(held, _)| held == user)
+    };
+    overview
+        .open
+        .iter()
+        .filter(|(user, record)| !joiners.contains_key(user) || is_due_on_demand(record))
+        .filter(|(user, _)| !is_held(user))
+        .map(|(user, _)| Job::recheck(*user, now.date_naive()))
+        .collect()
 }
 
 const CHECK_STORAGE: &str = "Check that the storage account can be reached and that the app's identity may read and \

@@ -95,6 +95,13 @@ impl From<&Completed> for JobEnd {
     }
 }
 
+/// The demo's settings with the product's SWEEP_MAX, and `settings`, which take precedence.
+fn read(settings: &[(&str, &str)]) -> Settings {
+    let defaults = [("ALERT_TO", SERVICE_DESK), ("SWEEP_MAX", "100")];
+    let env: Environment = defaults.iter().chain(settings).copied().collect();
+    Settings::read(&product_environment(&env)).unwrap_or_else(|report| panic!("{report}"))
+}
+
 impl TestApp {
     /// firstpass with the demo's settings and `settings`, which take precedence.
     pub fn new(tenant: Tenant, settings: &[(&str, &str)]) -> Self {
@@ -103,11 +110,12 @@ impl TestApp {
 
     /// The same with another ledger.
     pub fn with_ledger(tenant: Tenant, settings: &[(&str, &str)], ledger: Arc<dyn Ledger>) -> Self {
-        let sandbox = Sandbox::new(tenant, time(NOW));
-        let defaults = [("ALERT_TO", SERVICE_DESK)];
-        let env: Environment = defaults.iter().chain(settings).copied().collect();
-        let settings = Settings::read(&product_environment(&env)).unwrap_or_else(|report| panic!("{report}"));
-        Self::start(sandbox, settings, ledger)
+        Self::start(Sandbox::new(tenant, time(NOW)), read(settings), ledger)
+    }
+
+    /// The same tenant and ledger with other settings.
+    pub fn with_settings(self, settings: &[(&str, &str)]) -> Self {
+        Self::start(self.sandbox.clone(), read(settings), self.app.services.ledger.clone())
     }
 
     fn start(sandbox: Sandbox, settings: Settings, ledger: Arc<dyn Ledger>) -> Self {

@@ -44,6 +44,10 @@ fn without_methods(tenant: &mut Tenant) {
     tenant.granted.remove(&Permission::MethodRead);
 }
 
+fn without_roles(tenant: &mut Tenant) {
+    tenant.granted.remove(&Permission::RoleManagementRead);
+}
+
 fn nothing(_: &mut Tenant) {}
 
 #[tokio::test(start_paused = true)]
@@ -259,7 +263,7 @@ async fn what_blocks_every_joiner_is_one_alert_and_group_members_are_named_each(
     type Prepare = fn(&mut Tenant);
     let missing: [(Prepare, &str); 3] = [
         (without_methods, "use-unknown"),
-        (|tenant| drop(tenant.granted.remove(&Permission::RoleManagementRead)), "privilege-unknown"),
+        (without_roles, "privilege-unknown"),
         (|tenant| tenant.policy.enabled = false, "passes-off"),
     ];
     for (prepare, cause) in missing {

@@ -98,8 +98,9 @@ async fn the_sweep_reads_every_page() {
         let group =
             tenant.groups.values().find(|g| g.display_name.to_lowercase().contains("joiner")).unwrap().id;
         let value = group.to_string();
-        let settings: Vec<(&str, &str)> =
+        let mut settings: Vec<(&str, &str)> =
             settings.iter().map(|_| ("JOINER_GROUP_ID", value.as_str())).collect();
+        settings.push(("SWEEP_MAX", "1000"));
         let app = TestApp::new(tenant, &settings);
         let ends = app.sweep().await;
         assert!(ends.len() > 100, "{} jobs", ends.len());

@@ -2,6 +2,7 @@
 
 mod account_use;
 mod alerts;
+mod cap;
 mod flow;
 mod interleavings;
 mod privileges;

@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc};
 
 use async_trait::async_trait;
 use firstpass::ledger::{
-    Conditions, ETag, Ledger, LedgerError, MembershipSnapshot, Record, memory::MemoryLedger,
+    Conditions, ETag, HeldList, Ledger, LedgerError, MembershipSnapshot, Record, memory::MemoryLedger,
 };
 use uuid::Uuid;
 
@@ -82,6 +82,23 @@ impl<T: LedgerFault> Ledger for FaultyLedger<T> {
         expected: Option<&ETag>,
     ) -> Result<ETag, LedgerError> {
         self.call(Operation::WriteMembership, self.inner.write_membership(group, membership, expected)).await
+    }
+
+    async fn held_list(&self, reference: &str) -> Result<Option<(HeldList, ETag)>, LedgerError> {
+        self.inner.held_list(reference).await
+    }
+
+    async fn write_held_list(
+        &self,
+        reference: &str,
+        list: &HeldList,
+        expected: Option<&ETag>,
+    ) -> Result<ETag, LedgerError> {
+        self.inner.write_held_list(reference, list, expected).await
+    }
+
+    async fn held_lists(&self) -> Result<Vec<(String, HeldList)>, LedgerError> {
+        self.inner.held_lists().await
     }
 
     async fn conditions(&self) -> Result<Option<(Conditions, ETag)>, LedgerError> {

@@ -11,8 +11,9 @@ use std::sync::Arc;
 
 use chrono::TimeDelta;
 use firstpass::ledger::{
-    Condition, Conditions, Delivered, Lease, Ledger, LedgerError, MembershipSnapshot, PassRecord, Purpose,
-    Record, State, blob::BlobLedger, memory::MemoryLedger,
+    Announcement, Condition, Conditions, Delivered, HeldList, HeldPerson, JoinerResult, Lease, Ledger,
+    LedgerError, MembershipSnapshot, Overview, PassRecord, Purpose, Record, State, blob::BlobLedger,
+    memory::MemoryLedger,
 };
 use futures::future::join_all;
 use serde_json::json;
@@ -30,12 +31,14 @@ pub async fn check_ledger_contract(ledger: &dyn Ledger) {
     all_records_are_listed_and_open_ones_are_found(ledger).await;
     membership_snapshots_are_versioned_and_kept_apart_from_records(ledger).await;
     conditions_are_versioned_and_kept_apart_from_records(ledger).await;
+    held_lists_are_versioned_and_listed(ledger).await;
+    an_overview_has_the_results_of_all_records(ledger).await;
 }
 
 async fn a_new_ledger_is_empty(ledger: &dyn Ledger) {
     assert_eq!(ledger.read(Uuid::from_u128(1)).await, Ok(None));
     assert_eq!(ledger.list().await, Ok(vec![]));
-    assert_eq!(ledger.open(time(NOW)).await, Ok(vec![]));
+    assert_eq!(ledger.overview(time(NOW)).await, Ok(Overview::default()));
 }
 
 async fn a_write_needs_the_current_version(ledger: &dyn Ledger) {
@@ -98,7 +101,7 @@ async fn all_records_are_listed_and_open_ones_are_found(ledger: &dyn Ledger) {
     let listed: Vec<Uuid> = ledger.list().await.unwrap().into_iter().map(|(user, _)| user).collect();
     assert!(users.iter().all(|user| listed.contains(user)), "only {}", listed.len());
     let mut open: Vec<Uuid> =
-        ledger.open(time(NOW)).await.unwrap().into_iter().map(|(user, _)| user).collect();
+        ledger.overview(time(NOW)).await.unwrap().open.into_iter().map(|(user, _)| user).collect();
     open.retain(|user| users.contains(user));
     assert_eq!(open, [100, 110, 120, 130].map(Uuid::from_u128));
 }
@@ -132,6 +135,37 @@ async fn conditions_are_versioned_and_kept_apart_from_records(ledger: &dyn Ledge
     assert_eq!(ledger.write_conditions(&ended, Some(&first)).await, Err(LedgerError::Conflict));
     assert_eq!(ledger.conditions().await, Ok(Some((ended, second))));
     assert_eq!(ledger.list().await.unwrap(), records, "it is no record");
+}
+
+async fn held_lists_are_versioned_and_listed(ledger: &dyn Ledger) {
+    assert_eq!(ledger.held_lists().await, Ok(vec![]));
+    assert_eq!(ledger.held_list("0a1b2c3d").await, Ok(None));
+    let person =
+        HeldPerson { day_one: "2026-11-27".parse().unwrap(), user_id: Uuid::from_u128(1), name: None };
+    let mut list: HeldList = serde_json::from_value(json!({
+        "schema": 1, "kind": "joiners", "heldAt": NOW, "people": [person], "future": "field",
+    }))
+    .unwrap();
+    let first = ledger.write_held_list("0a1b2c3d", &list, None).await.unwrap();
+    assert_eq!(ledger.write_held_list("0a1b2c3d", &list, None).await, Err(LedgerError::Conflict));
+    list.approved_at = Some(time(NOW));
+    let second = ledger.write_held_list("0a1b2c3d", &list, Some(&first)).await.unwrap();
+    assert_eq!(ledger.held_list("0a1b2c3d").await, Ok(Some((list.clone(), second))));
+    assert_eq!(ledger.held_lists().await, Ok(vec![("0a1b2c3d".to_owned(), list)]));
+}
+
+async fn an_overview_has_the_results_of_all_records(ledger: &dyn Ledger) {
+    let (mailed, blocked) = (Uuid::from_u128(201), Uuid::from_u128(202));
+    let mut closed = record(State::Delivered);
+    let day = "2026-11-27".parse().unwrap();
+    closed.announcement = Some(Announcement { day_one: day, enabled: true, at: Some(time(NOW)) });
+    closed.delivered = None;
+    ledger.write(mailed, &closed, None).await.unwrap();
+    ledger.write(blocked, &record(State::Blocked), None).await.unwrap();
+    let overview = ledger.overview(time(NOW)).await.unwrap();
+    assert_eq!(overview.results.get(&mailed), Some(&JoinerResult::Mailed(day, time(NOW))));
+    assert_eq!(overview.results.get(&blocked), Some(&JoinerResult::Blocked));
+    assert!(overview.open.iter().all(|(user, _)| ![mailed, blocked].contains(user)), "not open any more");
 }
 
 fn record(state: State) -> Record {
@@ -289,7 +323,7 @@ async fn an_unreadable_record_affects_only_its_user() {
     assert!(matches!(ledger.read(unreadable).await, Err(LedgerError::Unreadable(_))));
     let users = |listed: Vec<(Uuid, Record)>| listed.into_iter().map(|(user, _)| user).collect::<Vec<_>>();
     assert_eq!(users(ledger.list().await.unwrap()), [readable]);
-    assert_eq!(users(ledger.open(time(NOW)).await.unwrap()), [readable]);
+    assert_eq!(users(ledger.overview(time(NOW)).await.unwrap().open), [readable]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -300,7 +334,7 @@ async fn only_open_records_are_read() {
         ledger.write(Uuid::from_u128(n), &delivered_record(if n < 3 { 5 } else { -5 }), None).await.unwrap();
     }
     let before = service.count_requests("GET");
-    assert_eq!(ledger.open(time(NOW)).await.unwrap().len(), 3);
+    assert_eq!(ledger.overview(time(NOW)).await.unwrap().open.len(), 3);
     let pages = 50_usize.div_ceil(BlobService::PAGE_SIZE);
     assert_eq!(service.count_requests("GET") - before, pages + 3);
 }
@@ -313,5 +347,5 @@ async fn a_record_without_metadata_counts_as_open() {
         &format!("joiners/{}.json", Uuid::from_u128(1)),
         &serde_json::to_string(&delivered_record(5)).unwrap(),
     );
-    assert_eq!(ledger.open(time(NOW)).await.unwrap().len(), 1, "it may come from a backup");
+    assert_eq!(ledger.overview(time(NOW)).await.unwrap().open.len(), 1, "it may come from a backup");
 }

@@ -220,8 +220,11 @@ impl Setup {
         }
         let group = tenant.add_group(Group::named("New joiners"));
         let on_demand = tenant.add_group(Group::named("On-demand access").members(joiners.clone()));
-        let settings =
-            [("ON_DEMAND_GROUP_ID", on_demand.to_string()), ("TIME_ZONE", case.zone().name().to_owned())];
+        let settings = [
+            ("ON_DEMAND_GROUP_ID", on_demand.to_string()),
+            ("TIME_ZONE", case.zone().name().to_owned()),
+            ("SWEEP_MAX", "101".to_owned()),
+        ];
         let settings = settings.each_ref().map(|(name, value)| (*name, value.as_str()));
         let mut app = TestApp::new(tenant, &settings);
         if flow == Flow::LogicApp {

@@ -1,0 +1,163 @@
+//! `firstpass sweep`: lists and approves the people whom a sweep holds back.
+
+use std::{io::Write, sync::Arc};
+
+use clap::Args;
+use comfy_table::{Table, presets};
+use serde_json::json;
+
+use crate::{
+    azure::has_sas,
+    clock::Clock,
+    environment::Environment,
+    ledger::{HeldKind, HeldList, HeldPerson, Ledger, LedgerError},
+    settings, startup, telemetry,
+};
+
+/// The options of `firstpass sweep`.
+#[derive(Debug, Args)]
+pub struct Options {
+    /// Let the people of this list through: the reference is in the alert
+    #[arg(long, value_name = "REFERENCE", conflicts_with = "held")]
+    approve: Option<String>,
+    /// With --approve: only these people, by sign-in name or object id
+    #[arg(long, value_name = "USER", requires = "approve", num_args = 1..)]
+    only: Vec<String>,
+    /// List the people who wait for an approval
+    #[arg(long, required_unless_present = "approve")]
+    held: bool,
+    /// The blob container of the ledger; the default is LEDGER_URL
+    #[arg(long, value_name = "URL")]
+    ledger: Option<String>,
+    /// Print one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// The reason, and what to do.
+pub fn run(options: &Options, env: &Environment) -> Result<(), String> {
+    // The command logs only if RUST_LOG is set.
+    if env.get("RUST_LOG").is_some() {
+        telemetry::init(env, std::io::stderr);
+    }
+    let ledger = ledger(options.ledger.as_deref(), env)?;
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|e| e.to_string())?;
+    runtime.block_on(async {
+        let text = match &options.approve {
+            Some(reference) => {
+                approve(&*ledger, reference, &options.only, options.json, &Clock::system()).await?
+            }
+            None => held(&*ledger, options.json).await?,
+        };
+        // A closed pipe is not an error of the command.
+        let _ = writeln!(std::io::stdout(), "{text}");
+        Ok(())
+    })
+}
+
+fn ledger(url: Option<&str>, env: &Environment) -> Result<Arc<dyn Ledger>, String> {
+    let text = url.or_else(|| env.get("LEDGER_URL")).ok_or(
+        "the ledger is not known. Name its container with --ledger, or set LEDGER_URL to the function app's value. The \
+         identity of `az login` needs the role Storage Blob Data Contributor",
+    )?;
+    let url = settings::ledger_url(text).map_err(|detail| format!("the URL of the ledger {detail}"))?;
+    let credential =
+        if has_sas(&url) { None } else { Some(startup::identity(env).map_err(|report| report.to_string())?) };
+    startup::ledger(&url, credential).map_err(|report| report.to_string())
+}
+
+/// Marks a list as approved; with `only`, a list of those people.
+///
+/// # Errors
+/// When there is no such list, or `only` has others than its people.
+pub async fn approve(
+    ledger: &dyn Ledger,
+    reference: &str,
+    only: &[String],
+    as_json: bool,
+    clock: &Clock,
+) -> Result<String, String> {
+    let failed = |error: LedgerError| error.to_string();
+    let (mut list, etag) = ledger.held_list(reference).await.map_err(failed)?.ok_or_else(|| {
+        format!("there is no list {reference}: `firstpass sweep --held` shows the references")
+    })?;
+    let is_named = |person: &HeldPerson, name: &str| {
+        person.user_id.to_string().eq_ignore_ascii_case(name)
+            || person.name.as_deref().is_some_and(|own| own.eq_ignore_ascii_case(name))
+    };
+    let strangers: Vec<&str> = only
+        .iter()
+        .map(String::as_str)
+        .filter(|name| !list.people.iter().any(|person| is_named(person, name)))
+        .collect();
+    if !strangers.is_empty() {
+        return Err(format!(
+            "nothing was approved: the list {reference} does not have {}",
+            strangers.join(", ")
+        ));
+    }
+    let now = clock.now();
+    let (target, etag) = if only.is_empty() {
+        (reference.to_owned(), Some(etag))
+    } else {
+        list.people.retain(|person| only.iter().any(|name| is_named(person, name)));
+        list = HeldList { approved_at: None, ..HeldList::new(list.kind, list.people, now) };
+        let target = list.reference();
+        let known = ledger.held_list(&target).await.map_err(failed)?;
+        (target, known.map(|(_, etag)| etag))
+    };
+    list.approved_at = Some(now);
+    ledger.write_held_list(&target, &list, etag.as_ref()).await.map_err(|error| match error {
+        LedgerError::Conflict => "another approval came at the same time: run the command again".to_owned(),
+        error => error.to_string(),
+    })?;
+    let count = list.people.len();
+    Ok(if as_json {
+        json!({"approved": target, "people": count}).to_string()
+    } else {
+        format!("Approved: {count} people. The next sweep serves them.")
+    })
+}
+
+/// The lists that wait for an approval.
+///
+/// # Errors
+/// When the ledger fails.
+pub async fn held(ledger: &dyn Ledger, as_json: bool) -> Result<String, String> {
+    let mut lists = ledger.held_lists().await.map_err(|error| error.to_string())?;
+    lists.retain(|(_, list)| list.approved_at.is_none());
+    lists.sort_by_key(|(_, list)| list.held_at);
+    if as_json {
+        let lists: Vec<_> =
+            lists.iter().map(|(reference, list)| json!({"reference": reference, "list": list})).collect();
+        return Ok(json!({"held": lists}).to_string());
+    }
+    if lists.is_empty() {
+        return Ok("Nobody waits for an approval.".to_owned());
+    }
+    let mut table = Table::new();
+    table.load_style(presets::UTF8_BORDERS_ONLY);
+    table.set_header(["Reference", "Since", "Would", "Day one", "User"]);
+    for (reference, list) in &lists {
+        let would = match list.kind {
+            HeldKind::Joiners => "get a pass",
+            HeldKind::Withdrawals => "lose the pass",
+        };
+        for person in &list.people {
+            table.add_row([
+                reference.clone(),
+                list.held_at.format("%Y-%m-%d %H:%M UTC").to_string(),
+                would.to_owned(),
+                person.day_one.to_string(),
+                person.name.clone().unwrap_or_else(|| person.user_id.to_string()),
+            ]);
+        }
+    }
+    Ok(format!(
+        "{table}\nApprove a list: firstpass sweep --approve REFERENCE, with --only USER… some of its people."
+    ))
+}
