@@ -2,6 +2,7 @@
 
 use std::{io::Write, net::SocketAddr, sync::Arc, time::Duration};
 
+use chrono::{DateTime, Utc};
 use clap::Args;
 use firstpass::{clock::Clock, environment::Environment, telemetry};
 use tokio::net::TcpListener;
@@ -30,6 +31,9 @@ pub struct Options {
     /// The seed of the tenant: on the same day, the same seed makes the same tenant
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// The tenant's time at the start, such as 2026-11-22T05:00:00Z; the default is the time on this machine
+    #[arg(long, value_name = "TIME")]
+    now: Option<DateTime<Utc>>,
     /// The latency of every response, in milliseconds
     #[arg(long, default_value_t = 0, value_name = "MS")]
     latency: u64,
@@ -66,7 +70,7 @@ pub fn run(options: &Options, env: &Environment) -> Result<(), String> {
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|e| e.to_string())?;
     runtime.block_on(async {
-        let now = Clock::system().now();
+        let now = options.now.unwrap_or_else(|| Clock::system().now());
         let mut tenant = generate(options.joiners, options.seed, now);
         tenant.latency = std::time::Duration::from_millis(options.latency);
         let sandbox = Sandbox::new(tenant, now);

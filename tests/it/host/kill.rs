@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 use crate::{
     helpers::{
-        html_escaped,
+        NOW, html_escaped,
         process::{Process, get, post, try_post},
     },
     ledger::new_container,
@@ -71,8 +71,19 @@ struct Outcome {
 
 impl Platform {
     fn start(handlers: usize) -> Self {
-        let arguments =
-            ["sandbox", "--listen", "127.0.0.1:0", "--joiners", "200", "--seed", "8", "--latency", "5"];
+        let arguments = [
+            "sandbox",
+            "--listen",
+            "127.0.0.1:0",
+            "--joiners",
+            "200",
+            "--seed",
+            "8",
+            "--latency",
+            "5",
+            "--now",
+            NOW,
+        ];
         let mut sandbox = Process::sandbox(&arguments, &[]);
         let line = sandbox.wait_for("SANDBOX_URL=");
         let address = line.split(['/', ' ']).nth(2).unwrap().to_owned();
