@@ -5,13 +5,17 @@ use uuid::Uuid;
 
 use super::error::{GraphError, GraphErrorKind, Unread};
 
-/// A directory role.
+/// A directory role of an account.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Role {
     /// The id of the role definition; for built-in roles, of the template.
     pub id: Uuid,
-    /// Its name; role assignments have none.
+    /// Its name, if Graph says it.
     pub name: Option<String>,
+    /// Whether the account holds it itself, and not through a group.
+    pub is_direct: bool,
+    /// Where it applies: `/` for the tenant, `/administrativeUnits/<id>`.
+    pub scope: Option<String>,
 }
 
 /// The privileges of an account, as far as they could be read.
@@ -25,6 +29,8 @@ pub struct PrivilegeSnapshot {
     pub role_groups: Vec<String>,
     /// All groups of the user, direct or nested.
     pub groups: Vec<Uuid>,
+    /// The group of protected accounts, if the user is in it.
+    pub protected_group: Option<String>,
     /// Why a part could not be read; `None` if all was read.
     pub unknown: Option<Unread>,
 }
@@ -33,12 +39,34 @@ pub struct PrivilegeSnapshot {
 #[serde(rename_all = "camelCase")]
 pub(super) struct RoleAssignment {
     role_definition_id: Uuid,
+    directory_scope_id: Option<String>,
+    role_definition: Option<RoleDefinition>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct RoleDefinition {
+    display_name: Option<String>,
 }
 
 impl From<RoleAssignment> for Role {
     fn from(assignment: RoleAssignment) -> Self {
-        Self { id: assignment.role_definition_id, name: None }
+        Self {
+            id: assignment.role_definition_id,
+            name: assignment.role_definition.and_then(|role| role.display_name),
+            is_direct: true,
+            scope: assignment.directory_scope_id,
+        }
     }
+}
+
+/// The group of protected accounts (PROTECTED_GROUP_ID).
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ProtectedGroup {
+    id: Uuid,
+    display_name: Option<String>,
+    visibility: Option<String>,
 }
 
 /// A group or directory role in `transitiveMemberOf`.
@@ -66,14 +94,37 @@ impl PrivilegeSnapshot {
         for membership in privileges.readable(memberships)? {
             privileges.add(membership);
         }
-        let active = privileges.readable(active)?;
-        privileges.active.extend(active.into_iter().map(Role::from));
+        // What the account holds itself comes first: it says the scope. A group's role is in the memberships only.
+        let mut direct: Vec<Role> = privileges.readable(active)?.into_iter().map(Role::from).collect();
+        let is_inherited = |role: &Role| !direct.iter().any(|own| own.id == role.id);
+        let inherited: Vec<Role> = privileges.active.drain(..).filter(is_inherited).collect();
+        direct.extend(inherited);
+        privileges.active = direct;
         let eligible = match eligible {
             Err(error) if *error.code == *NO_PIM_LICENCE => Vec::new(),
             eligible => privileges.readable(eligible)?,
         };
         privileges.eligible.extend(eligible.into_iter().map(Role::from));
         Ok(privileges)
+    }
+
+    /// Notes whether the account is in the group of protected accounts. A group that does not exist or hides its members
+    /// protects nobody, so it counts as unreadable.
+    pub(super) fn protect(&mut self, read: Result<ProtectedGroup, GraphError>) -> Result<(), GraphError> {
+        let unread = |why: String| Some(Unread { why, is_permission: true });
+        match read {
+            Err(error) if error.is_transient() => return Err(error),
+            Err(error) => self.unknown = unread(format!("the group of protected accounts: {error}")),
+            Ok(group) if group.visibility.as_deref() == Some("HiddenMembership") => {
+                self.unknown =
+                    unread(format!("the group of protected accounts, {}, hides its members", group.id));
+            }
+            Ok(group) if self.groups.contains(&group.id) => {
+                self.protected_group = Some(group.display_name.unwrap_or_else(|| group.id.to_string()));
+            }
+            Ok(_) => {}
+        }
+        Ok(())
     }
 
     /// Fails on an error after which a retry may succeed, a lagging replica's included; notes any other in `unknown`.
@@ -102,7 +153,12 @@ impl PrivilegeSnapshot {
                 }
             }
             "#microsoft.graph.directoryRole" => match membership.role_template_id {
-                Some(id) => self.active.push(Role { id, name: membership.display_name }),
+                Some(id) => self.active.push(Role {
+                    id,
+                    name: membership.display_name,
+                    is_direct: false,
+                    scope: None,
+                }),
                 None => self.unknown = Some(hidden("role", membership.id)),
             },
             // Administrative units grant no privileges to their members.

@@ -48,14 +48,24 @@ const PASSES: &str = "reading the passes";
 const MEMBER_OF: &str = "reading the user's groups and roles";
 const ASSIGNMENTS: &str = "reading the user's role assignments";
 const ELIGIBLE: &str = "reading the user's eligible roles";
+const PROTECTED: &str = "reading the group of protected accounts";
 const POLICY: &str = "reading the Temporary Access Pass policy";
 
 impl Graph {
-    /// Reads the data that a decision about `user` needs, `usage` included.
+    /// Reads the data that a decision about `user` needs: `usage` included, and whether they are in the `protected` group.
     ///
     /// The policy is read each time: in the batch it costs no round trip.
-    pub async fn snapshot(&self, user: Uuid, usage: UsageParts) -> Result<TenantSnapshot, SnapshotError> {
-        let wanted = [parts(user), usage.parts(user)].concat();
+    pub async fn snapshot(
+        &self,
+        user: Uuid,
+        protected: Option<Uuid>,
+        usage: UsageParts,
+    ) -> Result<TenantSnapshot, SnapshotError> {
+        let group = protected.map(|group| Part {
+            operation: PROTECTED,
+            path: format!("/groups/{group}{}", query(&[("$select", "id,displayName,visibility")])),
+        });
+        let wanted = [parts(user), group.into_iter().collect(), usage.parts(user)].concat();
         let mut parts = self.batch("reading the user, their passes and roles", wanted).await?;
         let account: User = match parts.take(USER) {
             Err(error) if error.kind == GraphErrorKind::NotFound => return Err(SnapshotError::Missing),
@@ -72,7 +82,10 @@ impl Graph {
         let memberships: Result<Vec<Membership>, _> = self.list_part(&mut parts, MEMBER_OF).await;
         let active: Result<Vec<RoleAssignment>, _> = self.list_part(&mut parts, ASSIGNMENTS).await;
         let eligible: Result<Vec<RoleAssignment>, _> = self.list_part(&mut parts, ELIGIBLE).await;
-        let privileges = PrivilegeSnapshot::new(memberships, active, eligible)?;
+        let mut privileges = PrivilegeSnapshot::new(memberships, active, eligible)?;
+        if protected.is_some() {
+            privileges.protect(parts.take(PROTECTED))?;
+        }
         let usage = usage.read(&mut parts)?;
         let policy = parts.take(POLICY)?;
         Ok(TenantSnapshot { user: account, manager, passes, privileges, policy, usage })
@@ -90,6 +103,7 @@ impl Graph {
 
 fn parts(user: Uuid) -> Vec<Part> {
     let of_principal = format!("principalId eq '{user}'");
+    let with_names = [("$filter", of_principal.as_str()), ("$expand", "roleDefinition")];
     let memberships = [("$select", "id,displayName,isAssignableToRole,roleTemplateId"), ("$top", "999")];
     let part = |operation, path| Part { operation, path };
     vec![
@@ -97,16 +111,10 @@ fn parts(user: Uuid) -> Vec<Part> {
         part(MANAGER, format!("/users/{user}/manager{}", query(&[("$select", "id,displayName,mail")]))),
         part(PASSES, passes::path(user)),
         part(MEMBER_OF, format!("/users/{user}/transitiveMemberOf{}", query(&memberships))),
-        part(
-            ASSIGNMENTS,
-            format!("/roleManagement/directory/roleAssignments{}", query(&[("$filter", &of_principal)])),
-        ),
+        part(ASSIGNMENTS, format!("/roleManagement/directory/roleAssignments{}", query(&with_names))),
         part(
             ELIGIBLE,
-            format!(
-                "/roleManagement/directory/roleEligibilityScheduleInstances{}",
-                query(&[("$filter", &of_principal)])
-            ),
+            format!("/roleManagement/directory/roleEligibilityScheduleInstances{}", query(&with_names)),
         ),
         part(POLICY, policy::PATH.to_owned()),
     ]

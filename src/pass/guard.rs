@@ -16,6 +16,8 @@ pub enum PrivilegeFinding {
     Holds(Role),
     /// It can activate this role.
     CanActivate(Role),
+    /// It is in the group of protected accounts, which has this name.
+    Protected(String),
     /// It is in this role-assignable group.
     RoleGroup(String),
     /// Its privileges could not be read.
@@ -40,7 +42,9 @@ const NON_PRIVILEGED_ROLES: [Uuid; 6] = [
 pub(crate) fn finding(privileges: &PrivilegeSnapshot) -> Option<PrivilegeFinding> {
     let privileged =
         |roles: &[Role]| roles.iter().find(|role| !NON_PRIVILEGED_ROLES.contains(&role.id)).cloned();
-    None.or_else(|| privileged(&privileges.active).map(PrivilegeFinding::Holds))
+    let protected = privileges.protected_group.clone().map(PrivilegeFinding::Protected);
+    protected
+        .or_else(|| privileged(&privileges.active).map(PrivilegeFinding::Holds))
         .or_else(|| privileged(&privileges.eligible).map(PrivilegeFinding::CanActivate))
         .or_else(|| privileges.role_groups.first().cloned().map(PrivilegeFinding::RoleGroup))
         .or_else(|| unreadable(privileges))
@@ -56,31 +60,43 @@ impl fmt::Display for PrivilegeFinding {
         match self {
             Self::Holds(role) => write!(f, "the account holds the role {}", label(role)),
             Self::CanActivate(role) => write!(f, "the account can activate the role {}", label(role)),
+            Self::Protected(name) => {
+                write!(f, "the account is in the group of protected accounts, \"{name}\"")
+            }
             Self::RoleGroup(name) => write!(f, "the account is in the role-assignable group \"{name}\""),
             Self::Unknown(why) => write!(f, "the privileges of the account could not be read: {why}"),
         }
     }
 }
 
+/// Which role, how the account has it, and where it applies.
 fn label(role: &Role) -> String {
-    role.name.clone().unwrap_or_else(|| role.id.to_string())
+    let name = role.name.clone().unwrap_or_else(|| role.id.to_string());
+    let through = if role.is_direct { "directly" } else { "through a group" };
+    match role.scope.as_deref() {
+        None | Some("/") => format!("{name} ({through}, for the tenant)"),
+        Some(scope) => format!("{name} ({through}, for {scope})"),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn role(id: Uuid, name: Option<&str>) -> Role {
+        Role { id, name: name.map(str::to_owned), is_direct: true, scope: Some("/".into()) }
+    }
+
     #[test]
     fn only_non_privileged_roles_may_have_a_pass() {
-        let roles =
-            |ids: &[Uuid]| -> Vec<Role> { ids.iter().map(|id| Role { id: *id, name: None }).collect() };
+        let roles = |ids: &[Uuid]| -> Vec<Role> { ids.iter().map(|id| role(*id, None)).collect() };
         let privileges = |active: &[Uuid], eligible: &[Uuid]| PrivilegeSnapshot {
             active: roles(active),
             eligible: roles(eligible),
             ..PrivilegeSnapshot::default()
         };
         let id = uuid!("62e90394-69f5-4237-9190-012177145e10");
-        let admin = Role { id, name: None };
+        let admin = role(id, None);
         assert_eq!(finding(&privileges(&NON_PRIVILEGED_ROLES, &NON_PRIVILEGED_ROLES)), None);
         assert_eq!(
             finding(&privileges(&[NON_PRIVILEGED_ROLES[0], id], &[])),
@@ -96,12 +112,27 @@ mod tests {
 
     #[test]
     fn a_finding_names_the_role_or_its_id() {
-        let role = |name: Option<&str>| Role { id: Uuid::from_u128(7), name: name.map(str::to_owned) };
+        let role = |name: Option<&str>| role(Uuid::from_u128(7), name);
+        let in_unit =
+            Role { scope: Some("/administrativeUnits/9".into()), ..role(Some("Helpdesk Administrator")) };
+        let inherited = Role { is_direct: false, scope: None, ..role(Some("Groups Administrator")) };
         for (finding, words) in [
-            (PrivilegeFinding::Holds(role(Some("User Administrator"))), "holds the role User Administrator"),
+            (
+                PrivilegeFinding::Holds(role(Some("User Administrator"))),
+                "holds the role User Administrator (directly, for the tenant)",
+            ),
+            (
+                PrivilegeFinding::Holds(in_unit),
+                "Helpdesk Administrator (directly, for /administrativeUnits/9)",
+            ),
+            (PrivilegeFinding::Holds(inherited), "Groups Administrator (through a group, for the tenant)"),
+            (
+                PrivilegeFinding::Protected("Break glass".into()),
+                "the group of protected accounts, \"Break glass\"",
+            ),
             (
                 PrivilegeFinding::CanActivate(role(None)),
-                "can activate the role 00000000-0000-0000-0000-000000000007",
+                "can activate the role 00000000-0000-0000-0000-000000000007 (directly, for the tenant)",
             ),
             (PrivilegeFinding::RoleGroup("Tier 0".into()), "is in the role-assignable group \"Tier 0\""),
             (

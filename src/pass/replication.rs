@@ -48,7 +48,8 @@ pub(super) async fn snapshot(services: &Services, job: &Job) -> Result<TenantSna
         // A person decided.
         Reason::GroupAdd | Reason::Http => UsageParts::default(),
     };
-    retry(|| services.graph.snapshot(job.user_id, usage), is_complete).await
+    let protected = services.settings.protected_group;
+    retry(|| services.graph.snapshot(job.user_id, protected, usage), is_complete).await
 }
 
 /// The object id of the user whom a message names by sign-in name. Retries while a replica lacks the account.

@@ -34,6 +34,7 @@ pub const NAMES: &[&str] = &[
     "AZURE_CLIENT_ID",
     "JOINER_GROUP_ID",
     "ON_DEMAND_GROUP_ID",
+    "PROTECTED_GROUP_ID",
     "EVENT_GRID_PARTNER_TOPIC",
     "LEAD_DAYS",
     "PASS_START",
@@ -78,7 +79,9 @@ pub struct Settings {
     pub joiners: JoinerSource,
     /// The group whose members get a pass on demand.
     pub on_demand_group: Option<Uuid>,
-    /// The destination of notifications about that group; `None` without a group.
+    /// The group whose members get no pass from any function.
+    pub protected_group: Option<Uuid>,
+    /// The destination of notifications about the on-demand group; `None` without a group.
     pub partner_topic: Option<PartnerTopic>,
     /// The horizon: how many days before day one a joiner gets a pass, 0 to 30.
     pub lead_days: u8,
@@ -217,6 +220,7 @@ impl Settings {
             None => JoinerSource::HireDate,
         };
         let on_demand_group = read.optional("ON_DEMAND_GROUP_ID", reader::GUID_EXAMPLE, reader::guid);
+        let protected_group = read.optional("PROTECTED_GROUP_ID", reader::GUID_EXAMPLE, reader::guid);
         let partner_topic =
             read.optional("EVENT_GRID_PARTNER_TOPIC", partner_topic::EXAMPLE, PartnerTopic::parse);
         if env.get("EVENT_GRID_PARTNER_TOPIC").is_some() && env.get("ON_DEMAND_GROUP_ID").is_none() {
@@ -265,6 +269,7 @@ impl Settings {
                 queues: QueueService::read(env).ok().flatten(),
                 joiners,
                 on_demand_group,
+                protected_group,
                 partner_topic,
                 lead_days,
                 joiner_check,
@@ -279,7 +284,7 @@ impl Settings {
 
     /// Names in `env` that resemble a setting's: the default replaces a setting with a misspelt name.
     pub fn unknown_names(env: &Environment) -> Vec<String> {
-        const FAMILIES: [&str; 11] = [
+        const FAMILIES: [&str; 12] = [
             "ALERT_",
             "CREATE_TAP_",
             "DAY_ONE_",
@@ -288,6 +293,7 @@ impl Settings {
             "LEDGER_",
             "ON_DEMAND_",
             "PASS_",
+            "PROTECTED_",
             "SERVE_",
             "SERVICE_DESK_",
             "SWEEP_",

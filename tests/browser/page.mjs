@@ -32,7 +32,7 @@ for (const view of ["timeline", "inbox", "passes", "requests"]) {
 
 test("the timeline shows each joiner's pass or the reason for none", async ({ page }) => {
   const row = name => page.locator(".row", { hasText: name });
-  equal(await page.locator(".row").count(), 21, "rows");
+  equal(await page.locator(".row").count(), 22, "rows");
   ok(await row("Aroha Ngata").innerText().then(text => text.includes("07:00–15:00 Auckland")), "the window in their time");
   ok(await row("Fatima Zahra Benali").innerText().then(text => text.includes("07:00–15:00 Casablanca")), "by the app's zones, not the browser's");
   equal(await row("Aroha Ngata").locator("i.window, i.day-one, .track i.mail").count(), 3, "marks in the track");
@@ -59,8 +59,8 @@ test("a click on a joiner shows their mail and changes the URL", async ({ page, 
 
 test("the inbox shows mails in their language and marks alerts", async ({ page, open }) => {
   await open("#inbox");
-  equal(await page.locator(".mails li").count(), 19, "mails");
-  equal(await page.locator(".mails li[data-kind=alert] .tag").allInnerTexts(), Array(4).fill("Alert"), "alerts");
+  equal(await page.locator(".mails li").count(), 20, "mails");
+  equal(await page.locator(".mails li[data-kind=alert] .tag").allInnerTexts(), Array(5).fill("Alert"), "alerts");
   await page.click(".mails a:has-text('Emma Brooks')");
   await page.frameLocator("#letter iframe").locator("text=Hello Emma").waitFor();
   ok((await page.innerText("#letter dl")).includes("alex.morgan@contoso.example"), "the manager in cc");

@@ -23,8 +23,8 @@ PATHS = [
     "groups/{}/members",
     "subscriptions/{}",
     "policies/authenticationMethodsPolicy/authenticationMethodConfigurations/{}",
-    "roleManagement/directory/roleAssignments/{}",
-    "roleManagement/directory/roleEligibilityScheduleInstances/{}",
+    "roleManagement/directory/roleAssignments/{}/roleDefinition",
+    "roleManagement/directory/roleEligibilityScheduleInstances/{}/roleDefinition",
 ]
 # What comes out of collections of something more general.
 MEMBERS = [

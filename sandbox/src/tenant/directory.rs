@@ -15,6 +15,8 @@ pub struct Group {
     pub id: Uuid,
     /// The display name.
     pub display_name: String,
+    /// Whether Graph hides its members from apps without `Member.Read.Hidden`.
+    pub hidden_membership: bool,
     /// Whether directory roles can be assigned to it. Helpdesk roles then have no power over its members.
     pub assignable_to_role: bool,
     /// Its members.
@@ -36,6 +38,7 @@ impl Group {
         Self {
             id: Uuid::nil(),
             display_name: display_name.to_owned(),
+            hidden_membership: false,
             assignable_to_role: false,
             membership: Membership::Assigned(BTreeSet::new()),
         }
@@ -50,6 +53,12 @@ impl Group {
     /// Sets a dynamic rule: joiners whose hire date is within this time.
     pub fn joiners_within(mut self, ahead: TimeDelta) -> Self {
         self.membership = Membership::JoinersWithin(ahead);
+        self
+    }
+
+    /// Hides its members.
+    pub fn with_hidden_membership(mut self) -> Self {
+        self.hidden_membership = true;
         self
     }
 
@@ -82,7 +91,7 @@ impl Group {
             "membershipRuleProcessingState": rule.as_ref().map(|_| "On"),
             "membershipRule": rule,
             "securityEnabled": true,
-            "visibility": null,
+            "visibility": self.hidden_membership.then_some("HiddenMembership"),
         }))
     }
 }
@@ -173,6 +182,8 @@ pub struct RoleAssignment {
     pub principal: Uuid,
     /// The template id of the role.
     pub role: Uuid,
+    /// The administrative unit that it is limited to; `None`: the tenant.
+    pub unit: Option<Uuid>,
 }
 
 impl RoleAssignment {
@@ -181,8 +192,24 @@ impl RoleAssignment {
             "id": self.id.simple().to_string(),
             "principalId": self.principal,
             "roleDefinitionId": self.role,
-            "directoryScopeId": "/",
+            "directoryScopeId": self.scope(),
         }))
+    }
+
+    fn scope(&self) -> String {
+        self.unit.map_or_else(|| "/".to_owned(), |unit| format!("/administrativeUnits/{unit}"))
+    }
+
+    /// The role of the assignment, as `$expand=roleDefinition` adds it.
+    pub(super) fn role_definition(&self) -> Value {
+        json!({
+            "id": self.role,
+            "displayName": roles::name(self.role),
+            "description": null,
+            "isBuiltIn": roles::name(self.role) != "Custom role",
+            "isEnabled": true,
+            "templateId": self.role,
+        })
     }
 
     pub(super) fn to_eligibility(&self) -> Map<String, Value> {
@@ -190,7 +217,7 @@ impl RoleAssignment {
             "id": self.id.simple().to_string(),
             "principalId": self.principal,
             "roleDefinitionId": self.role,
-            "directoryScopeId": "/",
+            "directoryScopeId": self.scope(),
             "appScopeId": null,
             "memberType": "Direct",
             "roleEligibilityScheduleId": self.id,

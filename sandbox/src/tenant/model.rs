@@ -194,13 +194,19 @@ impl Tenant {
     /// Assigns an active role, by template id.
     pub fn assign_role(&mut self, principal: Uuid, role: Uuid) {
         let id = self.new_id();
-        self.roles.push(RoleAssignment { id, principal, role });
+        self.roles.push(RoleAssignment { id, principal, role, unit: None });
+    }
+
+    /// Assigns an active role that is limited to an administrative unit.
+    pub fn assign_role_in_unit(&mut self, principal: Uuid, role: Uuid) {
+        let (id, unit) = (self.new_id(), Some(self.new_id()));
+        self.roles.push(RoleAssignment { id, principal, role, unit });
     }
 
     /// Makes a user or group eligible for a role, by template id.
     pub fn make_eligible(&mut self, principal: Uuid, role: Uuid) {
         let id = self.new_id();
-        self.eligible.push(RoleAssignment { id, principal, role });
+        self.eligible.push(RoleAssignment { id, principal, role, unit: None });
     }
 
     /// Makes a pass as the helpdesk does, replaces any other, and returns its id.

@@ -247,7 +247,7 @@ impl Audit {
 
     fn failure(&self, problem: &ProblemDetails) {
         let Self { caller_name, ticket, reason, user, .. } = self;
-        let (caller, outcome, why) = (self.caller.describe(), problem.word, &problem.detail);
+        let (caller, outcome, why) = (self.caller.describe(), problem.word, problem.logged());
         tracing::warn!(
             event = "create_tap.audit",
             outcome,

@@ -107,6 +107,8 @@ pub(super) struct ProblemDetails {
     title: &'static str,
     /// For a person to read; without a code.
     pub detail: String,
+    /// What the audit line has in its place: what a caller must not learn.
+    logged: Option<String>,
     retry_after: Option<u64>,
     request_id: Option<String>,
     errors: Vec<ParameterError>,
@@ -116,8 +118,8 @@ pub(super) struct ProblemDetails {
 impl ProblemDetails {
     fn new(status: u16, word: &'static str, title: &'static str, detail: &str) -> Self {
         let detail = detail.to_owned();
-        let (retry_after, request_id, errors, made) = (None, None, Vec::new(), None);
-        Self { status, word, title, detail, retry_after, request_id, errors, made }
+        let (logged, retry_after, request_id, errors, made) = (None, None, None, Vec::new(), None);
+        Self { status, word, title, detail, logged, retry_after, request_id, errors, made }
     }
 
     pub(super) fn bad_request(errors: Vec<ParameterError>) -> Self {
@@ -250,9 +252,12 @@ impl ProblemDetails {
                              accounts with unknown privileges get no pass.";
                 of(403, "privilege-unknown", "The privileges of this account are unknown", to_do)
             }
+            // Which role or group is for the audit line: a caller could map the tenant's administrators with it.
             Block::Privileged(_) => {
-                let to_do = "Give this person their first sign-in in person.";
-                of(403, "privileged-account", "Privileged accounts get no pass", to_do)
+                let detail =
+                    "The account is privileged or protected. Give this person their first sign-in in person.";
+                let problem = Self::new(403, "privileged-account", "Privileged accounts get no pass", detail);
+                Self { logged: Some(why.to_string()), ..problem }
             }
             Block::PassesOff => {
                 let to_do =
@@ -284,6 +289,11 @@ impl ProblemDetails {
             | Block::TooOld(_)
             | Block::UseUnknown(_) => of(403, "account-not-served", "This account gets no pass", ""),
         }
+    }
+
+    /// What the audit line says.
+    pub(super) fn logged(&self) -> &str {
+        self.logged.as_deref().unwrap_or(&self.detail)
     }
 
     /// The answer.

@@ -4,6 +4,7 @@ mod account_use;
 mod alerts;
 mod cap;
 mod flow;
+mod guard;
 mod interleavings;
 mod privileges;
 mod scope;

@@ -43,7 +43,12 @@ fn of_principal(
     to_graph: fn(&RoleAssignment) -> Map<String, Value>,
 ) -> CallResult {
     let RequestContext { tenant, query, call, .. } = ctx;
-    query.allow(call, &["$filter", "$select", "$top", "$skiptoken"])?;
+    query.allow(call, &["$filter", "$select", "$expand", "$top", "$skiptoken"])?;
+    let expands = match query.get("$expand") {
+        None => false,
+        Some("roleDefinition") => true,
+        Some(other) => return Err(ErrorResponse::not_implemented(&format!("'$expand={other}' here"))),
+    };
     let select = query.select(&[schema])?;
     let text = query
         .get("$filter")
@@ -55,6 +60,13 @@ fn of_principal(
     let context = format!("{resource}{}", selected(select.as_deref()));
     page(call, query, tenant.page_size_cap, &context, &ids, |id| {
         let held = all.iter().find(|held| held.id == id);
-        held.map(|held| Value::Object(schema.project(to_graph(held), select.as_deref()))).into()
+        held.map(|held| {
+            let mut shown = schema.project(to_graph(held), select.as_deref());
+            if expands {
+                shown.insert("roleDefinition".to_owned(), held.role_definition());
+            }
+            Value::Object(shown)
+        })
+        .into()
     })
 }

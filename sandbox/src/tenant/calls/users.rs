@@ -1,13 +1,13 @@
 //! Users, their managers, groups and roles.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 use uuid::Uuid;
 
 use super::RequestContext;
 use crate::tenant::{
-    Permission,
+    Permission, RoleAssignment,
     directory::{role_object_id, role_to_graph},
     filter::UserFilter,
     page::{entity, page, selected},
@@ -72,7 +72,11 @@ pub(super) fn transitive_member_of(ctx: &RequestContext<'_>, key: &str) -> CallR
     let select = select.as_deref();
     let user = ctx.user(key)?.id;
     let groups = tenant.groups_of(user, *now);
-    let held = tenant.roles.iter().filter(|held| held.principal == user || groups.contains(&held.principal));
+    let groups: BTreeSet<Uuid> =
+        groups.into_iter().filter(|id| !tenant.groups[id].hidden_membership).collect();
+    // Graph lists roles for the tenant only; those for an administrative unit are in the assignments.
+    let is_theirs = |held: &&RoleAssignment| held.principal == user || groups.contains(&held.principal);
+    let held = tenant.roles.iter().filter(is_theirs).filter(|held| held.unit.is_none());
     let roles: BTreeMap<Uuid, Uuid> = held.map(|held| (role_object_id(held.role), held.role)).collect();
     let mut ids: Vec<Uuid> = groups.iter().chain(roles.keys()).copied().collect();
     ids.sort_unstable();

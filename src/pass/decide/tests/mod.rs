@@ -225,7 +225,12 @@ prop_compose! {
         case.pass.serve_disabled = serve_disabled;
         case.pass.start = if start_now { PassStart::Now } else { PassStart::DayOne };
         if admin {
-            case.snapshot.privileges.active.push(Role { id: Uuid::from_u128(9), name: None });
+            case.snapshot.privileges.active.push(Role {
+                id: Uuid::from_u128(9),
+                name: None,
+                is_direct: true,
+                scope: None,
+            });
         }
         case.snapshot.privileges.unknown = unknown.then(|| Unread { why: "403".into(), is_permission: true });
         if member {
