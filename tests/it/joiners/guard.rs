@@ -27,8 +27,10 @@ const ROLES: [(Uuid, bool); 15] = [
     (roles::USER_EXPERIENCE_SUCCESS_MANAGER, false),
 ];
 
+type Give = fn(&mut Tenant, Uuid, Uuid);
+
 /// How an account has a role, and what an admin reads of it.
-const WAYS: [(fn(&mut Tenant, Uuid, Uuid), &str); 6] = [
+const WAYS: [(Give, &str); 6] = [
     (|tenant, user, role| tenant.assign_role(user, role), "directly, for the tenant"),
     (|tenant, user, role| tenant.assign_role_in_unit(user, role), "directly, for /administrativeUnits/"),
     (|tenant, user, role| tenant.make_eligible(user, role), "can activate the role"),
