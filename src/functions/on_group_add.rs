@@ -10,7 +10,7 @@ use crate::{
     graph::within,
     hash::sha256,
     pass::{
-        ChangeNotification, Failure, GroupSync, Job, MembershipEvent, Outcome, ParsedMessage,
+        ChangeNotification, Failure, GroupSync, Job, MembershipEvent, Outcome, ParsedMessage, Person,
         alert::{self, Alert},
         group_sync::{complete_sync, sync_group},
         issue::{JobResult, issue},
@@ -102,7 +102,7 @@ async fn finish(app: &App, delivery: &QueueDelivery, reference: &str, result: Jo
         tracing::warn!(
             event = "job.done",
             job = reference,
-            user = who,
+            user = who.name,
             outcome = name,
             cause,
             delivery = count,
@@ -113,7 +113,7 @@ async fn finish(app: &App, delivery: &QueueDelivery, reference: &str, result: Jo
         tracing::info!(
             event = "job.done",
             job = reference,
-            user = who,
+            user = who.name,
             outcome = name,
             cause,
             delivery = count,
@@ -184,7 +184,7 @@ async fn run_by_name(app: &App, name: &str, event: &MembershipEvent, delivery: &
 }
 
 fn failed(failure: Failure, who: String) -> JobResult {
-    JobResult { outcome: Outcome::Failed(failure), who }
+    JobResult { outcome: Outcome::Failed(failure), who: Person::known_as(who) }
 }
 
 fn queued(messages: Vec<String>, explanation: String) -> Handled {

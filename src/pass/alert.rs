@@ -7,7 +7,7 @@ use std::error::Error;
 
 use tokio::time::Instant;
 
-use super::{job::Job, outcome::Outcome, services::Services};
+use super::{job::Job, outcome::Outcome, person::Person, services::Services};
 use crate::{budget, graph::OutgoingMail, mail::AlertMail};
 
 /// Something that a person must act on.
@@ -75,7 +75,7 @@ impl Services {
 }
 
 /// Alerts that `job`, for `who`, ended in `outcome`.
-pub(crate) async fn send_outcome(services: &Services, job: &Job, who: &str, outcome: &Outcome) {
+pub(crate) async fn send_outcome(services: &Services, job: &Job, who: &Person, outcome: &Outcome) {
     let headline = match outcome {
         Outcome::Revoked(_) => "A pass was revoked",
         _ => "A user gets no pass",
@@ -83,7 +83,7 @@ pub(crate) async fn send_outcome(services: &Services, job: &Job, who: &str, outc
     services
         .alert(&Alert {
             headline: String::from(headline),
-            who: who.to_owned(),
+            who: who.description.clone(),
             what_happened: outcome.to_string(),
             what_to_do: outcome.advice().unwrap_or_default(),
             reference: job.key.clone(),
@@ -96,7 +96,7 @@ pub(crate) async fn send_outcome(services: &Services, job: &Job, who: &str, outc
 pub(crate) async fn send_poisoned(
     services: &Services,
     reference: &str,
-    who: &str,
+    who: &Person,
     outcome: &Outcome,
     deliveries: u32,
 ) {
@@ -104,11 +104,11 @@ pub(crate) async fn send_poisoned(
     services
         .alert(&Alert {
             headline: format!("A message failed {deliveries} times and goes to the poison queue"),
-            who: who.to_owned(),
+            who: who.description.clone(),
             what_happened: outcome.to_string(),
+            // A sweep may come too late for a joiner, and never makes a job for others.
             what_to_do: format!(
-                "{advice} Then requeue the message with `firstpass jobs requeue`; joiners also get a new job from the \
-                 next sweep."
+                "{advice} Then put the message back into the queue: `firstpass jobs requeue`."
             ),
             reference: reference.to_owned(),
         })

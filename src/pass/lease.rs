@@ -16,13 +16,14 @@ use super::{
     job::{Job, Reason},
     outcome::{Block, Failure, Outcome, Step},
     ownership::{delivered, pass_record, purpose_of},
+    person::Person,
     replication::REPLICATION_RETRY_DELAYS,
     services::Services,
 };
 use crate::{
     budget,
     code::Code,
-    graph::{GraphError, GraphErrorKind, Pass, Usability, User, within},
+    graph::{GraphError, GraphErrorKind, Pass, TenantSnapshot, Usability, within},
     ledger::{CallResult, Delivered, ETag, IdempotencyEntry, Lease, LedgerError, Purpose, Record, State},
 };
 
@@ -30,7 +31,7 @@ use crate::{
 pub struct HeldLease<'a> {
     services: &'a Services,
     job: &'a Job,
-    user: &'a User,
+    snapshot: &'a TenantSnapshot,
     record: Record,
     etag: ETag,
     /// The record before the lease.
@@ -80,8 +81,8 @@ impl<'a> HeldLease<'a> {
         }
         record.add_lease(lease, facts.now);
         let etag = services.ledger.write(job.user_id, &record, etag).await?;
-        let (before, user) = (facts.record, &facts.snapshot.user);
-        Ok(Self { services, job, user, record, etag, before, tenant_changed: false, deadline })
+        let (before, snapshot) = (facts.record, facts.snapshot);
+        Ok(Self { services, job, snapshot, record, etag, before, tenant_changed: false, deadline })
     }
 
     /// Makes the pass. When that is not possible, releases the lease and records the cause.
@@ -115,7 +116,7 @@ impl<'a> HeldLease<'a> {
 
     /// Sends the POST. It replaces the user's pass, so after a lost answer it is sent once more.
     async fn post(&mut self, plan: &Plan, answer_lost: &mut bool) -> Result<(Pass, Code), GraphError> {
-        let (services, user, deadline) = (self.services, self.user, self.deadline);
+        let (services, user, deadline) = (self.services, &self.snapshot.user, self.deadline);
         let mut waits = REPLICATION_RETRY_DELAYS.iter();
         let mut cleared = false;
         loop {
@@ -151,9 +152,9 @@ impl<'a> HeldLease<'a> {
     async fn delete_replaceable(&self) -> Result<bool, GraphError> {
         let now = self.services.clock.now();
         let mut deleted = false;
-        for pass in self.services.graph.list_passes(self.user.id).await? {
+        for pass in self.services.graph.list_passes(self.snapshot.user.id).await? {
             if purpose_of(&self.record, &pass).is_some() || !pass.can_be_used(now) {
-                self.services.graph.delete_pass(self.user.id, &pass.id).await?;
+                self.services.graph.delete_pass(self.snapshot.user.id, &pass.id).await?;
                 deleted = true;
             }
         }
@@ -163,7 +164,7 @@ impl<'a> HeldLease<'a> {
     /// Deletes a pass that was just made and not delivered. If that fails, the record says that it is ours, and the next
     /// job replaces it.
     pub async fn delete(&self, pass: &Pass) {
-        let user = self.user.id;
+        let user = self.snapshot.user.id;
         let time = if self.job.reason == Reason::Http { budget::CALL_CLEANUP } else { budget::CLEANUP };
         match timeout(time, self.services.graph.delete_pass(user, &pass.id)).await {
             Ok(Ok(())) => {}
@@ -195,7 +196,7 @@ impl<'a> HeldLease<'a> {
         let delivered = delivered(&self.record, pass, self.services.clock.now());
         self.record.record_delivery(
             Delivered { language: language.map(str::to_owned), recipients, ..delivered },
-            self.user.is_enabled(),
+            self.snapshot.user.is_enabled(),
         );
         self.record.end_call(&self.job.key, CallResult::Issued(pass_record(pass)));
         match self.write(State::Delivered).await {
@@ -207,7 +208,7 @@ impl<'a> HeldLease<'a> {
 
     /// Whether the ledger says that `pass` was delivered.
     async fn is_recorded(&self, pass: &Pass) -> bool {
-        let written = self.services.ledger.read(self.user.id).await.ok().flatten();
+        let written = self.services.ledger.read(self.snapshot.user.id).await.ok().flatten();
         written.and_then(|(record, _)| record.delivered).is_some_and(|d| d.pass.pass_id == pass.id)
     }
 
@@ -225,7 +226,8 @@ impl<'a> HeldLease<'a> {
         let outcome = Outcome::Blocked(block);
         // A caller gets the answer instead of an alert.
         if self.alerted_cause() != Some(cause) && self.job.reason != Reason::Http {
-            alert::send_outcome(self.services, self.job, &self.user.user_principal_name, &outcome).await;
+            let who = Person::read(self.snapshot, self.services.settings.pass.time_zone);
+            alert::send_outcome(self.services, self.job, &who, &outcome).await;
         }
         self.record.end_call(&self.job.key, CallResult::Nothing);
         self.record.cause = self.recorded_cause(cause);
@@ -249,7 +251,7 @@ impl<'a> HeldLease<'a> {
         if let Err(error) = self.write(state).await {
             tracing::warn!(
                 event = "ledger.write_failed",
-                user = %self.user.id,
+                user = %self.snapshot.user.id,
                 ?state,
                 error = &error as &dyn Error,
                 "The record could not be written; the lease ends by itself after five minutes"
@@ -275,7 +277,7 @@ impl<'a> HeldLease<'a> {
     async fn write(&mut self, state: State) -> Result<(), LedgerError> {
         self.record.state = state;
         self.record.updated_at = self.services.clock.now();
-        self.etag = self.services.ledger.write(self.user.id, &self.record, Some(&self.etag)).await?;
+        self.etag = self.services.ledger.write(self.snapshot.user.id, &self.record, Some(&self.etag)).await?;
         Ok(())
     }
 }

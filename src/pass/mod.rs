@@ -4,7 +4,7 @@
 //! [`request`], [`job`], [`mod@message`], [`ownership`].
 //!
 //! [`issue`] is the flow around them: [`replication`] retries what is not replicated yet, [`lease`] excludes other jobs,
-//! [`alert`] sends alerts, [`condition`] one for what affects everybody. [`group_sync`] finds the new members of the on-demand group. All of it runs on [`services`].
+//! [`alert`] sends alerts about a [`person`], [`condition`] one for what affects everybody. [`group_sync`] finds the new members of the on-demand group. All of it runs on [`services`].
 
 pub mod account_use;
 pub mod alert;
@@ -21,6 +21,7 @@ pub mod lease;
 pub mod message;
 pub mod outcome;
 pub mod ownership;
+pub mod person;
 pub mod recipients;
 pub mod replication;
 pub mod request;
@@ -34,6 +35,7 @@ pub use self::{
     job::{Job, Reason},
     message::{ChangeNotification, ParsedMessage},
     outcome::{Block, DeliveredPass, Failure, Outcome, Revoke, Skip},
+    person::Person,
     request::{NotIssued, PassRequest, Refusal},
     services::Services,
     subject::Subject,

@@ -180,8 +180,8 @@ fn joiner(facts: &Facts<'_>) -> Decision {
         Usability::NotYetActive => works_on(pass, day, zone),
         _ => false,
     };
-    if snapshot.passes.iter().filter(counts).any(|pass| facts.is_foreign(pass)) {
-        return Decision::Skip(Skip::HasWorkingPass);
+    if let Some(pass) = snapshot.passes.iter().filter(counts).find(|pass| facts.is_foreign(pass)) {
+        return Decision::Skip(Skip::HasWorkingPass(facts.delivered_for(pass)));
     }
     // Unless one of our own passes replaced it, whose POST arrived late.
     if served.is_some_and(|d| d.reissued >= MAX_REISSUES) && facts.undelivered(Purpose::Joiner).is_none() {
@@ -243,8 +243,9 @@ fn on_demand(facts: &Facts<'_>, is_recheck: bool) -> Decision {
         return Decision::RecordDelivery(pass.clone());
     }
     let works = |pass: &&Pass| pass.usability(now) == Usability::Active;
-    if snapshot.passes.iter().filter(works).any(|pass| facts.is_delivered(pass) || !facts.is_ours(pass)) {
-        return Decision::Skip(Skip::HasWorkingPass);
+    let mut working = snapshot.passes.iter().filter(works);
+    if let Some(pass) = working.find(|pass| facts.is_delivered(pass) || !facts.is_ours(pass)) {
+        return Decision::Skip(Skip::HasWorkingPass(facts.delivered_for(pass)));
     }
     if let Some(block) = facts.block() {
         return Decision::Block(block);
@@ -372,6 +373,11 @@ impl<'a> Facts<'a> {
     /// Whether `pass` is the last delivered one.
     fn is_delivered(&self, pass: &Pass) -> bool {
         self.delivered().is_some_and(|d| d.pass.pass_id == pass.id)
+    }
+
+    /// Why `pass` was delivered, if it is the last delivered one.
+    fn delivered_for(&self, pass: &Pass) -> Option<Purpose> {
+        self.delivered().filter(|_| self.is_delivered(pass)).map(|d| d.purpose)
     }
 
     /// The listed pass that we made, if there is one.

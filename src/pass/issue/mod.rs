@@ -13,7 +13,7 @@
 
 mod without_pass;
 
-use std::{ops::ControlFlow, time::Duration};
+use std::{mem, ops::ControlFlow, time::Duration};
 
 use tokio::time::Instant;
 
@@ -22,6 +22,7 @@ use super::{
     job::Job,
     lease::HeldLease,
     outcome::{Block, DeliveredPass, Failure, Outcome, Step},
+    person::Person,
     recipients::Recipients,
     replication,
     request::{NotIssued, PassRequest, PolicyViolation},
@@ -53,18 +54,18 @@ const CALL: StepBudget = StepBudget { snapshot: budget::CALL_SNAPSHOT, work: bud
 pub struct JobResult {
     /// The outcome.
     pub outcome: Outcome,
-    /// The user's sign-in name, or the object id if the account was not read.
-    pub who: String,
+    /// The user.
+    pub who: Person,
 }
 
 /// Runs the flow for a job from the queue.
 pub async fn issue(services: &Services, job: &Job) -> JobResult {
-    let mut who = job.user_id.to_string();
+    let mut who = Person::known_as(job.user_id.to_string());
     let outcome = run(services, job, &mut who).await.unwrap_or_else(Outcome::Failed);
     JobResult { outcome, who }
 }
 
-async fn run(services: &Services, job: &Job, who: &mut String) -> Result<Outcome, Failure> {
+async fn run(services: &Services, job: &Job, who: &mut Person) -> Result<Outcome, Failure> {
     let inputs = Inputs::read(services, job, JOB, who).await?;
     let context = match JobContext::new(services, job, None, JOB, inputs).await? {
         ControlFlow::Continue(context) => context,
@@ -110,7 +111,7 @@ pub enum Delivery {
     ByMail(Vec<String>),
 }
 
-/// Runs the flow for a caller. `who` becomes the sign-in name as soon as it is known.
+/// Runs the flow for a caller. `who` becomes the sign-in name as soon as the account is read.
 ///
 /// # Errors
 /// The reason why no pass was made.
@@ -120,7 +121,10 @@ pub(crate) async fn issue_to_caller(
     request: &PassRequest,
     who: &mut String,
 ) -> Result<Issued, NotIssued> {
-    let inputs = Inputs::read(services, job, CALL, who).await?;
+    let mut person = Person::known_as(mem::take(who));
+    let inputs = Inputs::read(services, job, CALL, &mut person).await;
+    *who = person.name;
+    let inputs = inputs?;
     let now = services.clock.now();
     request.check_idempotency(inputs.record.as_ref(), inputs.snapshot.as_ref().ok(), now)?;
     let context = continued(JobContext::new(services, job, Some(request), CALL, inputs).await?)?;
@@ -160,17 +164,17 @@ struct Inputs {
 }
 
 impl Inputs {
-    /// Step 1. `who` becomes the sign-in name as soon as it is known.
+    /// Step 1. `who` is completed as soon as the account is read.
     async fn read(
         services: &Services,
         job: &Job,
         step_budget: StepBudget,
-        who: &mut String,
+        who: &mut Person,
     ) -> Result<Self, Failure> {
         let reading = replication::snapshot(services, job);
         let snapshot = within(step_budget.snapshot, "reading the user", reading).await;
         if let Ok(snapshot) = &snapshot {
-            who.clone_from(&snapshot.user.user_principal_name);
+            *who = Person::read(snapshot, services.settings.pass.time_zone);
         }
         let (record, etag) = services.ledger.read(job.user_id).await?.unzip();
         Ok(Self { snapshot, record, etag })
@@ -289,6 +293,10 @@ impl<'a> JobContext<'a> {
             return Err(error.into());
         }
         Ok(ControlFlow::Continue((pass, Delivery::ToCaller(code), lease.deadline)))
+    }
+
+    fn who(&self) -> Person {
+        Person::read(&self.snapshot, self.services.settings.pass.time_zone)
     }
 
     fn masked_recipients(&self) -> Vec<String> {

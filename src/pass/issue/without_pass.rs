@@ -7,7 +7,7 @@ use crate::{
     graph::Pass,
     ledger::{ETag, Purpose, Record, State, Urgency},
     pass::{
-        Block, Failure, Job, Outcome, Reason, Revoke, Services, Skip,
+        Block, Failure, Job, Outcome, Person, Reason, Revoke, Services, Skip,
         alert::{self, Alert},
         condition,
         ownership::{delivered, pass_record},
@@ -102,7 +102,7 @@ impl JobContext<'_> {
     fn alert_for_everybody(&self, outcome: &Outcome) -> Alert {
         Alert {
             headline: "No joiner gets a pass".into(),
-            who: format!("all joiners; the first was {}", self.snapshot.user.user_principal_name),
+            who: format!("all joiners; the first was {}", self.who().description),
             what_happened: outcome.to_string(),
             what_to_do: format!("{} The next sweep serves everyone.", outcome.advice().unwrap_or_default()),
             reference: self.job.key.clone(),
@@ -110,7 +110,7 @@ impl JobContext<'_> {
     }
 
     async fn alert(&self, outcome: &Outcome) {
-        alert::send_outcome(self.services, self.job, &self.snapshot.user.user_principal_name, outcome).await;
+        alert::send_outcome(self.services, self.job, &self.who(), outcome).await;
     }
 
     async fn write(&self, record: Record) -> Result<(), Failure> {
@@ -138,7 +138,8 @@ pub(super) async fn missing(
 ) -> Result<Outcome, Failure> {
     let record = record.filter(|_| job.reason == Reason::Recheck).ok_or(Failure::Missing)?;
     let outcome = Outcome::Revoked(Revoke::Deleted);
-    alert::send_outcome(services, job, &job.user_id.to_string(), &outcome).await;
+    let who = Person::deleted(job.user_id, &record);
+    alert::send_outcome(services, job, &who, &outcome).await;
     let cause = Some(Revoke::Deleted.cause().to_owned());
     let record = Record { state: State::Revoked, cause, delivered: None, ..record };
     write(services, job, record, etag.as_ref()).await?;

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     graph::{GraphError, Unread},
-    ledger::{ConditionName, LedgerError},
+    ledger::{ConditionName, LedgerError, Purpose},
     mail::MailError,
 };
 
@@ -66,8 +66,8 @@ pub enum Skip {
     AlreadyServed,
     /// A pass on demand was delivered since the user was added to the group.
     ServedSince,
-    /// The user has a working pass that this job did not make.
-    HasWorkingPass,
+    /// The user has a working pass that this job did not make; with why we delivered it, if we did.
+    HasWorkingPass(Option<Purpose>),
     /// The pass was delivered and used, although the job that made it could not record it.
     WasUsed,
     /// The user is not a member of the on-demand group.
@@ -229,7 +229,7 @@ impl Skip {
             Self::JustDelivered => "just-delivered",
             Self::AlreadyServed => "already-served",
             Self::ServedSince => "served-since",
-            Self::HasWorkingPass => "has-working-pass",
+            Self::HasWorkingPass(_) => "has-working-pass",
             Self::WasUsed => "was-used",
             Self::NotInGroup => "not-in-group",
             Self::NothingOpen => "nothing-open",
@@ -249,7 +249,15 @@ impl fmt::Display for Skip {
             Self::JustDelivered => f.write_str("a pass was delivered minutes ago"),
             Self::AlreadyServed => f.write_str("the pass for this day one was delivered"),
             Self::ServedSince => f.write_str("a pass was delivered since the user was added to the group"),
-            Self::HasWorkingPass => f.write_str("the user has a working pass"),
+            Self::HasWorkingPass(purpose) => {
+                let origin = match purpose {
+                    None => "that firstpass did not make, or has no record of",
+                    Some(Purpose::Joiner) => "that was mailed for day one",
+                    Some(Purpose::OnDemand) => "that was mailed for the on-demand group",
+                    Some(Purpose::Http) => "that a call of CreateTap made",
+                };
+                write!(f, "the user has a working pass {origin}")
+            }
             Self::WasUsed => f.write_str("the pass was delivered and used"),
             Self::NotInGroup => f.write_str("the user is not a member of the on-demand group"),
             Self::NothingOpen => f.write_str("the record has nothing to finish"),

@@ -28,7 +28,7 @@ pub async fn check(sim: &Simulation) {
                     missing.push(format!("{job_key} was revoked without an alert"));
                 }
                 // One alert is enough, also if the reason changes.
-                "blocked" if !is_alerted(&user_field(sim, invocation)) => {
+                "blocked" if !is_alerted(&user_name(sim, invocation)) => {
                     missing.push(format!("{job_key} was blocked ({reason}) without an alert"));
                 }
                 _ => {}
@@ -52,14 +52,14 @@ pub async fn check(sim: &Simulation) {
     missing.into_iter().for_each(|message| trace.violated(6, message));
 }
 
-/// The field of an alert that names the invocation's user.
-fn user_field(sim: &Simulation, invocation: &Invocation) -> String {
+/// How an alert names the invocation's user.
+fn user_name(sim: &Simulation, invocation: &Invocation) -> String {
     let user = invocation.responses.get("me");
     let name = user.and_then(|(_, body)| body["userPrincipalName"].as_str()).map(str::to_owned);
     let name = name.or_else(|| {
         sim.sandbox.edit(|t| t.users.get(&invocation.user).map(|p| p.user_principal_name.clone()))
     });
-    format!("who={}", name.unwrap_or_default())
+    name.unwrap_or_else(|| invocation.user.to_string())
 }
 
 /// Finished invocations that have no line in the log.
@@ -119,7 +119,7 @@ fn unserved_joiners(sim: &Simulation, is_alerted: &impl Fn(&str) -> bool) -> Vec
                     || is_in_use(person, &sim.scenario.config, now)
             })
             .map(|person| person.user_principal_name.clone())
-            .filter(|name| !is_alerted(&format!("who={name}")))
+            .filter(|name| !is_alerted(name))
             .map(|name| format!("{name} gets no pass, and there is no alert"))
             .collect()
     })

@@ -119,7 +119,7 @@ async fn an_alert_is_an_error_to_the_host_even_if_the_joiner_is_called_warner() 
     assert_eq!(setup.sweep(&host).await, 1);
     let alert = with_timeout(host.log().line("event=alert ")).await;
     assert_eq!(alert.level, Level::Error, "{alert:?}");
-    assert!(alert.text.contains(" who=emma.wa·rner@contoso.example "), "{alert:?}");
+    assert!(alert.text.contains("Emma Wa·rner, emma.wa·rner@contoso.example, "), "{alert:?}");
     let warning = with_timeout(host.log().line("event=setting.ignored ")).await;
     assert_eq!(warning.level, Level::Warning, "{warning:?}");
     // The sign-in name is as it is where the stream alone decides.

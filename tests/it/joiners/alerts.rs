@@ -79,8 +79,8 @@ async fn an_alert_names_the_user_the_event_and_the_remedy() {
         change(&app, emma);
         sweep_next_day(&app).await;
         let alert = app.alerts().pop().as_ref().map(Value::to_string).unwrap_or_default();
-        let user_name = "emma.brooks@contoso.example";
-        for words in [headline, event, remedy, user_name, &emma.to_string()] {
+        let who = "Emma Brooks, emma.brooks@contoso.example, ";
+        for words in [headline, event, remedy, who, "manager ", &emma.to_string()] {
             assert!(alert.replace("&#x27;", "'").contains(words), "\"{words}\" is missing in {alert}");
         }
     }

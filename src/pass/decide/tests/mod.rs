@@ -370,7 +370,7 @@ fn an_on_demand_pass_does_not_stand_in_for_day_one_and_is_not_killed_while_it_wo
     let mut case = carry_out(&case, &plan_of(&case));
     case.reason = Reason::Joiner;
     case.now += TimeDelta::hours(1);
-    assert_eq!(skip_of(&case), Some(Skip::HasWorkingPass));
+    assert_eq!(skip_of(&case), Some(Skip::HasWorkingPass(Some(Purpose::OnDemand))));
     case.now += TimeDelta::hours(24);
     assert_eq!(plan_of(&case).day_one, Some("2026-11-27".parse().unwrap()));
 }
@@ -380,7 +380,7 @@ fn a_helpdesk_pass_for_day_one_itself_is_left_alone() {
     let mut case = plain();
     let start = "2026-11-27T06:30:00Z".parse().unwrap();
     case.snapshot.passes = vec![listed("theirs", case.now, start, 60, Some("NotYetValid"))];
-    assert_eq!(skip_of(&case), Some(Skip::HasWorkingPass));
+    assert_eq!(skip_of(&case), Some(Skip::HasWorkingPass(None)));
     // One for another day is no help on day one.
     case.snapshot.passes[0].start_date_time = "2026-11-25T06:30:00Z".parse().unwrap();
     assert_eq!(plan_of(&case).window.opens_at, "2026-11-27T07:00:00Z".parse::<DateTime<Utc>>().unwrap());

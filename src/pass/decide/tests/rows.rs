@@ -147,7 +147,7 @@ fn somebody_elses_pass_stands_if_it_works_on_day_one_from_midnight_to_midnight()
     ] {
         let mut case = plain();
         case.snapshot.passes = vec![theirs(start, minutes, "NotYetValid")];
-        let expected = if stands { "skip: HasWorkingPass" } else { "issue Joiner" };
+        let expected = if stands { "skip: HasWorkingPass(None)" } else { "issue Joiner" };
         assert_eq!(decision_for(&case), expected, "{start} {minutes}");
     }
 }
@@ -179,9 +179,11 @@ fn a_pass_for_day_one_mailed_just_now_is_no_answer_to_an_adding_to_the_group() {
 
 #[test]
 fn a_member_with_a_pass_that_works_gets_no_other_but_one_that_nobody_was_handed_is_replaced() {
-    assert_eq!(decision_for(&on_demand()), "skip: HasWorkingPass");
+    assert_eq!(decision_for(&on_demand()), "skip: HasWorkingPass(Some(OnDemand))");
     assert_eq!(decision_for(&undelivered(on_demand())), "issue OnDemand");
-    for (reason, expected) in [("Expired", "issue OnDemand"), ("EnabledByPolicy", "skip: HasWorkingPass")] {
+    for (reason, expected) in
+        [("Expired", "issue OnDemand"), ("EnabledByPolicy", "skip: HasWorkingPass(None)")]
+    {
         let mut case = on_demand();
         (case.record, case.snapshot.passes) = (None, vec![theirs("2026-11-22T05:30:00Z", 60, reason)]);
         assert_eq!(decision_for(&case), expected);

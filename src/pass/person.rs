@@ -1,0 +1,143 @@
+//! The user of a job, as logs and alerts name them.
+
+use uuid::Uuid;
+
+use super::day_one::day_one;
+use crate::{
+    graph::TenantSnapshot,
+    ledger::Record,
+    zone::{Tz, zone_for},
+};
+
+/// The user of a job, as far as the job has read them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Person {
+    /// The sign-in name, or the object id of an account that was not read.
+    pub name: String,
+    /// The same for a person who may not know the name: with display name, first day and manager.
+    pub description: String,
+}
+
+impl Person {
+    /// The longest display name, in characters; Graph allows 256. An alert has the description in its subject.
+    const MAX_NAME: usize = 64;
+
+    /// A user, or several, of whom nothing is known but `name`.
+    pub fn known_as(name: String) -> Self {
+        Self { description: name.clone(), name }
+    }
+
+    /// The user as the tenant has them. `fallback` is the zone of those without a usage location.
+    pub fn read(snapshot: &TenantSnapshot, fallback: Tz) -> Self {
+        let TenantSnapshot { user, manager, .. } = snapshot;
+        let name = user.user_principal_name.clone();
+        let display_name = user.display_name.as_deref().and_then(line).filter(|display| *display != name);
+        let zone = zone_for(user.usage_location.as_deref(), fallback);
+        let first_day =
+            user.employee_hire_date.map(|stamp| format!("first day {}", day_one(stamp, zone).format(DATE)));
+        let manager = manager.as_ref().and_then(|m| {
+            let name = m.display_name.as_deref().and_then(line);
+            name.or_else(|| m.mail.as_deref().and_then(line)).map(|name| format!("manager {name}"))
+        });
+        let parts = [display_name, Some(name.clone()), first_day, manager];
+        Self { name, description: parts.into_iter().flatten().collect::<Vec<_>>().join(", ") }
+    }
+
+    /// A user whose account was deleted. The record has no name; it says when the person would have started.
+    pub fn deleted(user_id: Uuid, record: &Record) -> Self {
+        let first_day = record.announcement.map(|told| format!("first day {}", told.day_one.format(DATE)));
+        let mailed = record.delivered.as_ref().filter(|delivered| !delivered.recipients.is_empty());
+        let mailed = mailed.map(|delivered| format!("pass mailed to {}", delivered.recipients.join(" and ")));
+        let name = user_id.to_string();
+        let parts = [Some(format!("the account {name}")), first_day, mailed];
+        Self { name, description: parts.into_iter().flatten().collect::<Vec<_>>().join(", ") }
+    }
+}
+
+/// As in "Mon 30 November 2026".
+const DATE: &str = "%a %-d %B %Y";
+
+/// The text in one line of bounded length; `None` if nothing is left.
+fn line(text: &str) -> Option<String> {
+    let text = text.replace(char::is_control, " ");
+    let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let is_long = words.chars().count() > Person::MAX_NAME;
+    let cut = words.chars().take(Person::MAX_NAME).chain(is_long.then_some('…')).collect();
+    (!words.is_empty()).then_some(cut)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::{
+        graph::Manager,
+        ledger::{Announcement, Delivered, PassRecord, Purpose, State},
+        pass::fixtures,
+    };
+
+    fn described(edit: impl FnOnce(&mut TenantSnapshot)) -> String {
+        let mut snapshot = fixtures::snapshot();
+        edit(&mut snapshot);
+        let person = Person::read(&snapshot, Tz::UTC);
+        assert_eq!(person.name, "emma@contoso.example");
+        person.description
+    }
+
+    #[test]
+    fn an_alert_says_what_is_known_of_the_person() {
+        assert_eq!(described(|_| {}), "emma@contoso.example");
+        assert_eq!(
+            described(|s| s.user.display_name = Some("emma@contoso.example".into())),
+            "emma@contoso.example"
+        );
+        let manager = |display_name: Option<&str>, mail: Option<&str>| {
+            Some(Manager { display_name: display_name.map(str::to_owned), mail: mail.map(str::to_owned) })
+        };
+        let described_all = described(|s| {
+            s.user.display_name = Some("Emma\r\nBrooks ".into());
+            s.user.employee_hire_date = Some("2026-11-29T23:00:00Z".parse().unwrap());
+            s.user.usage_location = Some("DE".into());
+            s.manager = manager(Some("Ines Vogt"), Some("ines@contoso.example"));
+        });
+        assert_eq!(
+            described_all,
+            "Emma Brooks, emma@contoso.example, first day Mon 30 November 2026, manager Ines Vogt"
+        );
+        let nameless = described(|s| s.manager = manager(Some(" "), Some("ines@contoso.example")));
+        assert_eq!(nameless, "emma@contoso.example, manager ines@contoso.example");
+        assert_eq!(described(|s| s.manager = manager(None, None)), "emma@contoso.example");
+    }
+
+    #[test]
+    fn of_a_deleted_account_the_record_says_what_it_knows() {
+        let (now, id) = (fixtures::now(), Uuid::from_u128(7));
+        let mut record = Record::new(State::Failed, Purpose::Joiner, now);
+        assert_eq!(Person::deleted(id, &record).description, format!("the account {id}"));
+        let day_one = "2026-11-30".parse().unwrap();
+        record.announcement = Some(Announcement { day_one, enabled: true, at: Some(now) });
+        record.delivered = Some(Delivered {
+            pass: PassRecord { pass_id: "p".into(), opens_at: now, ends_at: now },
+            at: now,
+            purpose: Purpose::Joiner,
+            day_one: Some(day_one),
+            reissued: 0,
+            language: None,
+            recipients: vec!["e***@mail.example".into()],
+        });
+        assert_eq!(
+            Person::deleted(id, &record).description,
+            format!("the account {id}, first day Mon 30 November 2026, pass mailed to e***@mail.example")
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn a_display_name_stays_in_one_short_line(name in ".*") {
+            let description = described(|s| s.user.display_name = Some(name));
+            prop_assert!(!description.contains(char::is_control));
+            prop_assert!(description.chars().count() <= Person::MAX_NAME + 1 + ", emma@contoso.example".len());
+        }
+    }
+}
