@@ -229,6 +229,10 @@ impl Record {
     pub(crate) const SCHEMA: u32 = 1;
     /// The cause of a record whose account was deleted.
     pub const DELETED: &str = "deleted";
+    /// The cause of a record whose joiner did not get in, when a person was told.
+    pub const NOT_ARRIVED: &str = "not-arrived";
+    /// How long after the end of a pass sweeps look whether the joiner got in: a week without a sweep loses nobody.
+    const FOLLOWED: TimeDelta = TimeDelta::days(7);
     /// How long an unfinished record stays open: longer than the horizon.
     const UNFINISHED: TimeDelta = TimeDelta::days(60);
     /// More windows than are planned for one user within the validity of a pass.
@@ -325,10 +329,17 @@ impl Record {
     }
 
     /// The end of the time in which a sweep rechecks the user, candidate or not; `None` if nothing is open. Until then
-    /// the user may have a joiner's pass to revoke or an undelivered one, or a job is unfinished.
+    /// the user may have a joiner's pass to revoke or an undelivered one, a job is unfinished, or the joiner has not arrived
+    /// and nobody was told.
     pub(crate) fn open_until(&self) -> Option<DateTime<Utc>> {
         let to_joiner = self.delivered.as_ref().filter(|d| d.purpose == Purpose::Joiner);
-        to_joiner.map(|d| d.pass.ends_at).max(self.unfinished_until())
+        let followed_until = |delivered: &Delivered| {
+            let has_arrived = self.arrived_at.is_some_and(|at| at >= delivered.at);
+            let is_told = self.cause.as_deref() == Some(Self::NOT_ARRIVED);
+            let longer = if has_arrived || is_told { TimeDelta::zero() } else { Self::FOLLOWED };
+            delivered.pass.ends_at + longer
+        };
+        to_joiner.map(followed_until).max(self.unfinished_until())
     }
 
     /// What became of the joiner, if a job ended for one.

@@ -101,6 +101,12 @@ pub(super) fn unknown(
     }
 }
 
+/// Why authentication methods could not be read, if they were asked for.
+pub(super) fn unreadable(usage: &UsageSnapshot) -> Option<Unread> {
+    let methods = usage.methods.as_ref().and_then(|methods| methods.as_ref().err());
+    methods.or_else(|| usage.registration.as_ref()?.as_ref().err()).map(Unread::from)
+}
+
 /// When the joiner arrived: with the first sign of use after a delivered pass opened, at `opened_at`.
 pub(super) fn arrival(
     evidence: &[Evidence],

@@ -7,7 +7,12 @@ use std::error::Error;
 
 use tokio::time::Instant;
 
-use super::{job::Job, outcome::Outcome, person::Person, services::Services};
+use super::{
+    job::Job,
+    outcome::{Block, Outcome},
+    person::Person,
+    services::Services,
+};
 use crate::{budget, graph::OutgoingMail, mail::AlertMail};
 
 /// Something that a person must act on.
@@ -78,6 +83,8 @@ impl Services {
 pub(crate) async fn send_outcome(services: &Services, job: &Job, who: &Person, outcome: &Outcome) {
     let headline = match outcome {
         Outcome::Revoked(_) => "A pass was revoked",
+        Outcome::Blocked(Block::StillDisabled(_)) => "A joiner cannot sign in: the account is disabled",
+        Outcome::Blocked(Block::NotArrived(_)) => "A joiner's pass ended, and they are not in",
         _ => "A user gets no pass",
     };
     services

@@ -1,6 +1,6 @@
 //! The domain: who gets a pass, when it works, and the one flow that makes and delivers it.
 //!
-//! The rules are pure and take `now`: [`day_one`], [`window`], [`guard`], [`account_use`], [`recipients`], [`mod@decide`],
+//! The rules are pure and take `now`: [`day_one`], [`window`], [`guard`], [`account_use`], [`follow_up`], [`recipients`], [`mod@decide`],
 //! [`request`], [`job`], [`mod@message`], [`ownership`].
 //!
 //! [`issue`] is the flow around them: [`replication`] retries what is not replicated yet, [`lease`] excludes other jobs,
@@ -13,6 +13,7 @@ pub mod day_one;
 pub mod decide;
 #[cfg(test)]
 mod fixtures;
+pub mod follow_up;
 pub mod group_sync;
 pub mod guard;
 pub mod issue;

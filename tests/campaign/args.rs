@@ -7,7 +7,7 @@ use clap::Parser;
 /// A debug build plays this many scenarios in about fifteen seconds on one core.
 const SEEDS: u64 = 200;
 
-/// Plays scenarios full of faults, and checks the seven invariants of docs/CAMPAIGN.md.
+/// Plays scenarios full of faults, and checks the eight invariants of docs/CAMPAIGN.md.
 #[derive(Debug, Parser)]
 pub struct Args {
     /// Replays one scenario, and prints its full trace.

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use firstpass::pass::Job;
 use firstpass_sandbox::tenant::{Fault, FaultKind, Method, PassSpec, Person, roles, samples::SERVICE_DESK};
 use uuid::Uuid;
@@ -41,6 +41,12 @@ pub async fn play(sim: &Arc<Simulation>) {
 
 fn has_failed(sim: &Simulation) -> bool {
     !sim.trace().violations.is_empty()
+}
+
+/// The time of the last daily sweep.
+pub fn last_sweep_at(sim: &Simulation) -> DateTime<Utc> {
+    let since = (sim.elapsed().saturating_sub(SWEEP_AT).as_secs() % DAY.as_secs()).try_into().unwrap();
+    sim.now() - TimeDelta::seconds(since)
 }
 
 /// Removes all faults, waits until the queue is empty, and runs two more daily sweeps.

@@ -1,4 +1,4 @@
-//! The fault campaign: plays random scenarios full of faults and checks seven invariants (docs/CAMPAIGN.md).
+//! The fault campaign: plays random scenarios full of faults and checks eight invariants (docs/CAMPAIGN.md).
 //!
 //! A *scenario* is one random sequence of user events and faults. Its seed decides all of it.
 //!

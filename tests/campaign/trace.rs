@@ -92,7 +92,7 @@ pub struct PoisonedJob {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation {
-    /// 1 to 7, as in docs/CAMPAIGN.md; 0 for a failure of the campaign itself.
+    /// 1 to 8, as in docs/CAMPAIGN.md; 0 for a failure of the campaign itself.
     pub invariant: u8,
     pub message: String,
 }

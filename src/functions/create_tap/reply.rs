@@ -287,7 +287,9 @@ impl ProblemDetails {
             | Block::AlreadyHasMethods(_)
             | Block::AlreadySignedIn(_)
             | Block::TooOld(_)
-            | Block::UseUnknown(_) => of(403, "account-not-served", "This account gets no pass", ""),
+            | Block::UseUnknown(_)
+            | Block::StillDisabled(_)
+            | Block::NotArrived(_) => of(403, "account-not-served", "This account gets no pass", ""),
         }
     }
 

@@ -50,7 +50,8 @@ fn just_mailed(overview: &Overview, now: DateTime<Utc>) -> BTreeSet<Start> {
     overview.results.iter().filter_map(recent).collect()
 }
 
-/// Whose pass would be taken back: it was mailed for a day that has not passed, and there is no joiner any more.
+/// Whose pass would be taken back: it can still work, it was mailed for a day that has not passed, and there is no joiner
+/// any more.
 pub(super) fn to_be_withdrawn(
     joiners: &BTreeSet<(NaiveDate, Uuid)>,
     overview: &Overview,
@@ -59,7 +60,8 @@ pub(super) fn to_be_withdrawn(
     let joiners: BTreeSet<&Uuid> = joiners.iter().map(|(_, user)| user).collect();
     let delivered =
         overview.open.iter().filter(|(user, _)| !joiners.contains(user)).filter_map(|(user, record)| {
-            let delivered = record.delivered.as_ref().filter(|d| d.purpose == Purpose::Joiner)?;
+            let delivered =
+                record.delivered.as_ref().filter(|d| d.purpose == Purpose::Joiner && d.pass.ends_at > now)?;
             Some((*user, delivered.day_one?))
         });
     delivered.filter(|(_, day)| *day >= now.date_naive()).collect()

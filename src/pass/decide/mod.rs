@@ -9,6 +9,7 @@ use uuid::Uuid;
 use super::{
     account_use::{self, Age, Evidence},
     day_one::{Distance, day_one, distance},
+    follow_up::{self, NotArrived},
     guard,
     job::Reason,
     outcome::{Block, Revoke, Skip},
@@ -130,6 +131,9 @@ fn joiner(facts: &Facts<'_>) -> Decision {
             None => Decision::RecordArrival(at),
         };
     }
+    if let Some(block) = facts.not_arrived(zone) {
+        return Decision::Block(block);
+    }
     let day = match facts.day_one_in_scope(zone) {
         Ok(day) => day,
         Err(why) => {
@@ -166,8 +170,14 @@ fn joiner(facts: &Facts<'_>) -> Decision {
     if listed.is_some_and(|pass| served.is_some() && pass.usability(now) == Usability::DisabledByPolicy) {
         return Decision::Block(Block::DisabledByPolicy);
     }
-    if served.is_some_and(|d| listed.is_some() || (last_job_delivered && d.pass.opens_at <= now)) {
-        return Decision::Skip(Skip::AlreadyServed);
+    if let Some(delivered) =
+        served.filter(|d| listed.is_some() || (last_job_delivered && d.pass.opens_at <= now))
+    {
+        let morning = opening(day.and_time(settings.day_one_time), zone);
+        return match follow_up::disabled_since(&snapshot.user, delivered, morning, now) {
+            Some(since) => Decision::Block(Block::StillDisabled(since)),
+            None => Decision::Skip(Skip::AlreadyServed),
+        };
     }
     if let Some(pass) = facts.used_meanwhile() {
         return Decision::RecordDelivery(pass.clone());
@@ -331,6 +341,31 @@ impl<'a> Facts<'a> {
             || account_use::arrival(&self.evidence(), record.opened_by(self.now)?, self.now).or_else(used);
         let day = hire_date.map(|stamp| day_one(stamp, zone));
         record.arrived_at.or_else(seen).filter(|at| account_use::is_same_start(*at, day))
+    }
+
+    /// That the delivered pass has ended, and that nothing shows that the joiner got in.
+    fn not_arrived(&self, zone: Tz) -> Option<Block> {
+        let Self { snapshot, record, now, .. } = *self;
+        let delivered = self.delivered().filter(|d| d.purpose == Purpose::Joiner && d.pass.ends_at <= now)?;
+        let day = snapshot.user.employee_hire_date.map(|stamp| day_one(stamp, zone));
+        // Another first day gets another pass, and so does this one after a job that did not finish.
+        let is_final = match day {
+            None => true,
+            Some(day) => {
+                let is_over = distance(day, zone, self.lead_days, now) == Distance::Past;
+                let has_delivered = record.is_some_and(|r| r.state == State::Delivered);
+                delivered.day_one == Some(day) && (is_over || has_delivered)
+            }
+        };
+        // A pass of a person, or of a job that did not finish, may have got them in, or may yet.
+        let may_help = |pass: &Pass| pass.can_be_used(now) || pass.usability(now) == Usability::Used;
+        if !is_final || snapshot.user.is_guest() || snapshot.passes.iter().any(may_help) {
+            return None;
+        }
+        match account_use::unreadable(&snapshot.usage) {
+            Some(unread) => unread.is_permission.then_some(Block::UseUnknown(unread)),
+            None => NotArrived::of(snapshot, delivered, now).map(Block::NotArrived),
+        }
     }
 
     /// What shows that the account was in use before the joiner's pass was delivered.

@@ -9,6 +9,7 @@ use chrono::{DateTime, NaiveDate, Utc};
 
 use super::{
     account_use::{Age, Evidence},
+    follow_up::NotArrived,
     guard::PrivilegeFinding,
     window::Window,
 };
@@ -28,7 +29,7 @@ pub enum Outcome {
     Delivered(DeliveredPass),
     /// There was nothing to do.
     Skipped(Skip),
-    /// No pass was made, and a person must act.
+    /// This job made no pass, and a person must act.
     Blocked(Block),
     /// A pass of ours was deleted.
     Revoked(Revoke),
@@ -101,6 +102,10 @@ pub enum Block {
     TooOld(Age),
     /// It could not be read whether the account is in use.
     UseUnknown(Unread),
+    /// The joiner could use the delivered pass since this time, but the account is disabled.
+    StillDisabled(DateTime<Utc>),
+    /// The pass ended, and nothing shows that the joiner got in.
+    NotArrived(NotArrived),
 }
 
 /// Why a pass was revoked.
@@ -281,6 +286,8 @@ impl Block {
             Self::AlreadySignedIn(_) => "already-signed-in",
             Self::TooOld(_) => "account-too-old",
             Self::UseUnknown(_) => "use-unknown",
+            Self::StillDisabled(_) => "still-disabled",
+            Self::NotArrived(_) => "not-arrived",
         }
     }
 
@@ -319,6 +326,17 @@ impl Block {
                  checks with JOINER_CHECK. Until then joiners get no pass."
                     .into()
             }
+            Self::StillDisabled(_) => {
+                "Enable the account if this person has started: the code that was mailed works until the pass ends. If \
+                 not, correct the hire date."
+                    .into()
+            }
+            Self::NotArrived(_) => {
+                "Ask the manager whether this person has started. If so, enable the account if it is disabled, and give \
+                 them a new pass: add the account to the on-demand group, or call CreateTap. If not, correct the hire \
+                 date: a later first day gets a pass of its own."
+                    .into()
+            }
         }
     }
 }
@@ -335,6 +353,14 @@ impl fmt::Display for Block {
             Self::AlreadyHasMethods(evidence) | Self::AlreadySignedIn(evidence) => evidence.fmt(f),
             Self::TooOld(age) => age.fmt(f),
             Self::UseUnknown(why) => write!(f, "whether the account is in use could not be read: {why}"),
+            Self::StillDisabled(since) => {
+                let since = since.format("%Y-%m-%d %H:%M UTC");
+                write!(
+                    f,
+                    "the joiner starts today and could use the pass since {since}, but the account is disabled"
+                )
+            }
+            Self::NotArrived(not_arrived) => not_arrived.fmt(f),
         }
     }
 }

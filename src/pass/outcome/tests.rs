@@ -7,7 +7,7 @@ fn graph() -> GraphError {
     GraphError::timed_out("making the pass")
 }
 
-fn blocks() -> [(Block, &'static str, &'static str); 7] {
+fn blocks() -> [(Block, &'static str, &'static str); 8] {
     [
         (
             Block::Privileged(PrivilegeFinding::RoleGroup("Tier 0".into())),
@@ -35,6 +35,11 @@ fn blocks() -> [(Block, &'static str, &'static str); 7] {
             "To do: wait until Graph answers again",
         ),
         (Block::KeepsVanishing, "the user's pass was deleted or replaced", "Find out who deletes"),
+        (
+            Block::StillDisabled("2026-11-27T07:00:00Z".parse().unwrap()),
+            "the joiner starts today and could use the pass since 2026-11-27 07:00 UTC",
+            "Enable the account",
+        ),
     ]
 }
 

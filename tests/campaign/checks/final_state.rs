@@ -1,7 +1,8 @@
-//! Invariants 1, 2 and 3 after the calm days: eligible users have a pass, others have none, and every pass was
-//! delivered.
+//! Invariants 1, 2, 3 and 8 after the calm days: eligible users have a pass, others have none, every pass was delivered,
+//! and nobody who did not get in is forgotten.
 
-use firstpass::ledger::{Ledger, Purpose, Record};
+use chrono::TimeDelta;
+use firstpass::ledger::{Ledger, Purpose, Record, State};
 use firstpass_sandbox::tenant::{Pass, Person};
 use uuid::Uuid;
 
@@ -10,6 +11,7 @@ use super::{
     oracle::{day_one_of, is_beyond_horizon, is_in_horizon, is_in_use, is_move, pass_start},
 };
 use crate::{
+    events::last_sweep_at,
     scenario::{Action, UserEvent},
     simulation::Simulation,
     trace::{Initiator, Invocation, InvocationResult, Trace, TrackedPass, html_escaped},
@@ -27,6 +29,7 @@ pub async fn check(sim: &Simulation) {
             (2, state.check_no_pass_out_of_scope(trace)),
             (1, state.check_joiner_has_pass(trace)),
             (1, state.check_group_add_is_handled(trace)),
+            (8, state.check_nobody_is_let_go(trace)),
         ] {
             if let Err(message) = result {
                 trace.violated(invariant, format!("{}: {message}", persona.name));
@@ -34,6 +37,9 @@ pub async fn check(sim: &Simulation) {
         }
     }
 }
+
+/// The product's alert about a joiner whose pass ended.
+const NOT_IN: &str = "A joiner's pass ended, and they are not in";
 
 struct UserState<'a> {
     sim: &'a Simulation,
@@ -105,6 +111,42 @@ impl<'a> UserState<'a> {
             return Ok(());
         }
         Err("was added to the on-demand group, and no job ended".into())
+    }
+
+    /// Invariant 8: two sweeps after the last delivered pass of a joiner ended, they got in, or a person was told.
+    fn check_nobody_is_let_go(&self, trace: &Trace) -> Result<(), String> {
+        let mine = |id: &str| trace.pass(id.parse().ok()?).filter(|t| t.pass.user == self.person.id);
+        let deliveries = trace.deliveries.iter().filter_map(|d| Some((d, mine(&d.pass_id)?)));
+        let Some((delivery, last)) = deliveries.max_by_key(|(d, _)| d.sequence) else { return Ok(()) };
+        let ended_before_two_sweeps = last.pass.closes_at() <= last_sweep_at(self.sim) - TimeDelta::days(1);
+        if delivery.purpose != Purpose::Joiner || !ended_before_two_sweeps || self.person.guest {
+            return Ok(());
+        }
+        let is_another_start = day_one_of(self.person).is_some_and(|(day, _)| Some(day) != delivery.day_one);
+        let got_in = {
+            let used = self.sim.used.lock().unwrap();
+            trace.passes.iter().any(|t| t.pass.user == self.person.id && used.contains(&t.pass.id))
+        };
+        let was_revoked = matches!(last.ended_by, Some(Initiator::Invocation(_)));
+        if is_another_start || got_in || was_revoked || self.is_revoked() || self.live.is_some() {
+            return Ok(());
+        }
+        let log = self.sim.log();
+        let is_told = log.lines().any(|line| {
+            line.contains(" event=alert ")
+                && line.contains(NOT_IN)
+                && line.contains(&self.person.user_principal_name)
+        });
+        if is_told {
+            Ok(())
+        } else {
+            Err(format!("the pass {} ended unused, and nobody was told", last.pass.id))
+        }
+    }
+
+    /// Whether the last pass was revoked, although a person had ended it: invariant 6 requires an alert for that.
+    fn is_revoked(&self) -> bool {
+        self.record.is_some_and(|record| record.state == State::Revoked)
     }
 
     fn was_removed_from_group(&self) -> bool {

@@ -1,4 +1,4 @@
-//! The seven invariants. [`immediate`] checks each change of a pass and each finished invocation while the scenario
+//! The eight invariants. [`immediate`] checks each change of a pass and each finished invocation while the scenario
 //! runs; the other modules check the state after the calm days.
 
 mod final_state;

@@ -4,6 +4,7 @@ mod account_use;
 mod alerts;
 mod cap;
 mod flow;
+mod follow_up;
 mod guard;
 mod interleavings;
 mod privileges;

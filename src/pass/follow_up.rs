@@ -1,0 +1,76 @@
+//! What becomes of a delivered pass: a person hears of each joiner who did not get in.
+//!
+//! A mail that was sent is no success. A pass can end while the account is still disabled, while its mail lies in a spam
+//! folder, or because the person did not come.
+
+use std::fmt;
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use crate::{
+    graph::{TenantSnapshot, Usability, User},
+    ledger::Delivered,
+};
+
+/// How long an account may be disabled on day one: some HR systems enable it that morning.
+const ENABLED_WITHIN: TimeDelta = TimeDelta::hours(1);
+
+/// When the joiner could first use the delivered pass on day one, if that was an hour ago and the account is still
+/// disabled. `morning` is the time at which passes open on day one; a pass may open days before.
+pub(super) fn disabled_since(
+    user: &User,
+    delivered: &Delivered,
+    morning: DateTime<Utc>,
+    now: DateTime<Utc>,
+) -> Option<DateTime<Utc>> {
+    let start = delivered.pass.opens_at.max(morning);
+    (!user.is_enabled() && now - start >= ENABLED_WITHIN).then_some(start)
+}
+
+/// A joiner whose pass has ended without a sign that they got in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NotArrived {
+    ended_at: DateTime<Utc>,
+    is_enabled: bool,
+    /// Graph lists the pass as expired, and it would list its use. It does not for a pass for several uses.
+    is_unused: bool,
+    /// Authentication methods were read, and there is none.
+    has_no_method: bool,
+    /// Sign-ins were read, and there is none.
+    has_no_sign_in: bool,
+}
+
+impl NotArrived {
+    /// What the snapshot shows of a joiner without a sign of arrival; `None` if it could not show one.
+    pub(super) fn of(snapshot: &TenantSnapshot, delivered: &Delivered, now: DateTime<Utc>) -> Option<Self> {
+        let TenantSnapshot { user, passes, usage, .. } = snapshot;
+        let listed = passes.iter().find(|pass| pass.id == delivered.pass.pass_id);
+        let has_no_method = matches!(usage.methods, Some(Ok(_))) || matches!(usage.registration, Some(Ok(_)));
+        let not_arrived = Self {
+            ended_at: delivered.pass.ends_at,
+            is_enabled: user.is_enabled(),
+            is_unused: listed.is_some_and(|p| p.is_usable_once && p.usability(now) == Usability::Expired),
+            has_no_method,
+            has_no_sign_in: matches!(usage.last_sign_in, Some(Ok(_))),
+        };
+        (not_arrived.is_unused || has_no_method || not_arrived.has_no_sign_in).then_some(not_arrived)
+    }
+}
+
+impl fmt::Display for NotArrived {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let missing = [
+            (self.is_unused, "the pass was not used"),
+            (self.has_no_method, "no authentication method is registered"),
+            (self.has_no_sign_in, "no sign-in is listed"),
+            (!self.is_enabled, "the account is disabled"),
+        ];
+        let missing: Vec<&str> = missing.iter().filter(|(is_so, _)| *is_so).map(|(_, text)| *text).collect();
+        let ended = self.ended_at.format("%Y-%m-%d %H:%M UTC");
+        write!(
+            f,
+            "the pass ended at {ended}, and nothing shows that this person got in: {}",
+            missing.join(", ")
+        )
+    }
+}
