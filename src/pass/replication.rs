@@ -1,6 +1,6 @@
 //! Retries for what Entra ID has not replicated yet.
 
-use std::time::Duration;
+use std::{error::Error, time::Duration};
 
 use chrono::TimeDelta;
 use tokio::time::sleep;
@@ -12,7 +12,10 @@ use super::{
     outcome::Failure,
     services::Services,
 };
-use crate::graph::{GraphErrorKind, SnapshotError, TenantSnapshot, UsageParts};
+use crate::{
+    graph::{GraphErrorKind, SnapshotError, TenantSnapshot, UsageParts, UsageSnapshot},
+    settings::SignInCheck,
+};
 
 /// How much older than our last write a snapshot may be.
 pub(super) const REPLICA_LAG: TimeDelta = TimeDelta::minutes(10);
@@ -49,7 +52,19 @@ pub(super) async fn snapshot(services: &Services, job: &Job) -> Result<TenantSna
         Reason::GroupAdd | Reason::Http => UsageParts::default(),
     };
     let protected = services.settings.protected_group;
-    retry(|| services.graph.snapshot(job.user_id, protected, usage), is_complete).await
+    let snapshot = retry(|| services.graph.snapshot(job.user_id, protected, usage), is_complete).await;
+    if let Ok(TenantSnapshot { usage: UsageSnapshot { last_sign_in: Some(Err(error)), .. }, .. }) = &snapshot
+        && services.settings.joiner_check.sign_ins == SignInCheck::IfReadable
+    {
+        services.sign_ins_unread.call_once(|| {
+            tracing::info!(
+                event = "sign_ins.not_checked",
+                error = error as &dyn Error,
+                "Sign-ins cannot be read; accounts in use are recognised by the other checks only"
+            );
+        });
+    }
+    snapshot
 }
 
 /// The object id of the user whom a message names by sign-in name. Retries while a replica lacks the account.

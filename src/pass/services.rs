@@ -1,6 +1,6 @@
 //! The services that the domain runs on.
 
-use std::sync::Arc;
+use std::sync::{Arc, Once};
 
 use tokio::sync::Mutex;
 
@@ -25,6 +25,8 @@ pub struct Services {
     pub(super) conditions: Mutex<()>,
     /// The alerts that only the log has.
     pub(super) alert_lines: OncePerMinute,
+    /// That sign-ins cannot be read is logged once.
+    pub(super) sign_ins_unread: Once,
 }
 
 impl Services {
@@ -36,7 +38,8 @@ impl Services {
         mailer: Mailer,
         clock: Clock,
     ) -> Self {
-        let (conditions, alert_lines) = (Mutex::default(), OncePerMinute::default());
-        Self { settings, graph, ledger, mailer, clock, conditions, alert_lines }
+        let (conditions, alert_lines, sign_ins_unread) =
+            (Mutex::default(), OncePerMinute::default(), Once::new());
+        Self { settings, graph, ledger, mailer, clock, conditions, alert_lines, sign_ins_unread }
     }
 }

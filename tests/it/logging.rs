@@ -167,8 +167,9 @@ async fn every_line_of_a_job_carries_its_invocation_and_its_user() {
         let (answer, log) = capture_log("firstpass=trace", app.host.deliver(&job.to_message(), 5)).await;
         assert!(!answer.is_success(), "{answer:?}");
         let lines = own(&log);
-        let written = ["ledger.written", "graph.retry_scheduled", "ledger.written", "job.done", "alert"];
-        assert_eq!(events(&lines), [&written[..], &["alert.mail_failed"]].concat(), "{log}");
+        let before = ["sign_ins.not_checked", "ledger.written", "graph.retry_scheduled", "ledger.written"];
+        let after = ["job.done", "alert", "alert.mail_failed"];
+        assert_eq!(events(&lines), [&before[..], &after].concat(), "{log}");
         assert_carry(&lines, &[("function", "OnGroupAdd"), ("delivery", "5"), ("job", &job.key)]);
         let user = emma.to_string();
         for line in &lines {
@@ -193,7 +194,7 @@ async fn the_trace_of_the_host_is_on_every_line_where_it_sends_one() {
     let (answer, log) = capture_log("firstpass=debug", work).await;
     assert!(answer.unwrap().status().is_success());
     let lines = own(&log);
-    assert_eq!(events(&lines), ["ledger.written", "ledger.written", "job.done"]);
+    assert_eq!(events(&lines), ["sign_ins.not_checked", "ledger.written", "ledger.written", "job.done"]);
     let id = ("invocation_id", "b6a0b1f2-1f4e-4f0e-9a55-0d9c1d2e3f40");
     assert_carry(&lines, &[id, ("traceparent", traceparent)]);
 

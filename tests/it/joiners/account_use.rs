@@ -5,7 +5,7 @@ use firstpass::ledger::State;
 use firstpass_sandbox::tenant::{Group, Method, Permission, Person, Tenant};
 use uuid::Uuid;
 
-use crate::helpers::{NOW, TestApp, emma, tenant_with_emma, time};
+use crate::helpers::{NOW, TestApp, emma, log_capture::capture_log, tenant_with_emma, time};
 
 fn days_ago(days: i64) -> DateTime<Utc> {
     time(NOW) - TimeDelta::days(days)
@@ -296,5 +296,23 @@ async fn what_blocks_every_joiner_is_one_alert_and_group_members_are_named_each(
             app.run_group_add_job(emma).await;
             assert!(app.alerts()[0].to_string().contains("emma.brooks@"), "{:?}", app.alerts());
         }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn that_sign_ins_are_not_checked_is_logged_once() {
+    for (granted, setting, lines) in [(false, "", 1), (true, "", 0), (false, "methods", 0)] {
+        let (mut tenant, emma) = tenant_with(|person| person);
+        if !granted {
+            tenant.granted.remove(&Permission::AuditLogRead);
+        }
+        let settings = [("JOINER_CHECK", setting)];
+        let app = TestApp::new(tenant, if setting.is_empty() { &[] } else { &settings });
+        let work = async {
+            app.run_job(emma).await;
+            app.run_job(emma).await;
+        };
+        let ((), log) = capture_log("info", work).await;
+        assert_eq!(log.matches("event=sign_ins.not_checked").count(), lines, "{granted} {setting}");
     }
 }
