@@ -27,6 +27,9 @@ pub(super) fn disabled_since(
     (!user.is_enabled() && now - start >= ENABLED_WITHIN).then_some(start)
 }
 
+/// How much older the reports on sign-ins and registered methods may be than the tenant.
+const REPORT_LAG: TimeDelta = TimeDelta::days(1);
+
 /// A joiner whose pass has ended without a sign that they got in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NotArrived {
@@ -41,7 +44,7 @@ pub struct NotArrived {
 }
 
 impl NotArrived {
-    /// What the snapshot shows of a joiner without a sign of arrival; `None` if it could not show one.
+    /// What the snapshot shows of a joiner without a sign of arrival; `None` if it could not show one, or not yet.
     pub(super) fn of(snapshot: &TenantSnapshot, delivered: &Delivered, now: DateTime<Utc>) -> Option<Self> {
         let TenantSnapshot { user, passes, usage, .. } = snapshot;
         let listed = passes.iter().find(|pass| pass.id == delivered.pass.pass_id);
@@ -53,7 +56,9 @@ impl NotArrived {
             has_no_method,
             has_no_sign_in: matches!(usage.last_sign_in, Some(Ok(_))),
         };
-        (not_arrived.is_unused || has_no_method || not_arrived.has_no_sign_in).then_some(not_arrived)
+        let reports_can_show_it =
+            (has_no_method || not_arrived.has_no_sign_in) && now - delivered.pass.ends_at >= REPORT_LAG;
+        (not_arrived.is_unused || reports_can_show_it).then_some(not_arrived)
     }
 }
 

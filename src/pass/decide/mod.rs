@@ -346,7 +346,9 @@ impl<'a> Facts<'a> {
     /// That the delivered pass has ended, and that nothing shows that the joiner got in.
     fn not_arrived(&self, zone: Tz) -> Option<Block> {
         let Self { snapshot, record, now, .. } = *self;
-        let delivered = self.delivered().filter(|d| d.purpose == Purpose::Joiner && d.pass.ends_at <= now)?;
+        // A replica may not show yet that the pass was used.
+        let has_ended = |d: &&Delivered| now - d.pass.ends_at >= REPLICA_LAG;
+        let delivered = self.delivered().filter(|d| d.purpose == Purpose::Joiner).filter(has_ended)?;
         let day = snapshot.user.employee_hire_date.map(|stamp| day_one(stamp, zone));
         // Another first day gets another pass, and so does this one after a job that did not finish.
         let is_final = match day {
