@@ -211,6 +211,9 @@ pub struct Record {
     /// When the joiner was first seen in the account.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub arrived_at: Option<DateTime<Utc>>,
+    /// The id of the delivered pass with which the joiner did not get in, when a person was told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reported_pass: Option<String>,
     /// Calls of CreateTap within the last hour, the oldest first.
     #[serde(default)]
     pub calls: Vec<IdempotencyEntry>,
@@ -229,10 +232,8 @@ impl Record {
     pub(crate) const SCHEMA: u32 = 1;
     /// The cause of a record whose account was deleted.
     pub const DELETED: &str = "deleted";
-    /// The cause of a record whose joiner did not get in, when a person was told.
-    pub const NOT_ARRIVED: &str = "not-arrived";
-    /// How long after the end of a pass sweeps look whether the joiner got in: a week without a sweep loses nobody.
-    const FOLLOWED: TimeDelta = TimeDelta::days(7);
+    /// How long after the end of a pass sweeps look whether the joiner got in: reports can lag for a week.
+    const FOLLOWED: TimeDelta = TimeDelta::days(10);
     /// How long an unfinished record stays open: longer than the horizon.
     const UNFINISHED: TimeDelta = TimeDelta::days(60);
     /// More windows than are planned for one user within the validity of a pass.
@@ -255,6 +256,7 @@ impl Record {
             on_demand_at: None,
             opened_at: None,
             arrived_at: None,
+            reported_pass: None,
             calls: Vec::new(),
             cause: None,
             updated_at: now,
@@ -335,11 +337,16 @@ impl Record {
         let to_joiner = self.delivered.as_ref().filter(|d| d.purpose == Purpose::Joiner);
         let followed_until = |delivered: &Delivered| {
             let has_arrived = self.arrived_at.is_some_and(|at| at >= delivered.at);
-            let is_told = self.cause.as_deref() == Some(Self::NOT_ARRIVED);
-            let longer = if has_arrived || is_told { TimeDelta::zero() } else { Self::FOLLOWED };
+            let longer =
+                if has_arrived || self.is_reported(delivered) { TimeDelta::zero() } else { Self::FOLLOWED };
             delivered.pass.ends_at + longer
         };
         to_joiner.map(followed_until).max(self.unfinished_until())
+    }
+
+    /// Whether a person was told that nobody got in with this pass.
+    pub(crate) fn is_reported(&self, delivered: &Delivered) -> bool {
+        self.reported_pass.as_ref() == Some(&delivered.pass.pass_id)
     }
 
     /// What became of the joiner, if a job ended for one.

@@ -89,7 +89,7 @@ pub(super) fn unknown(
     }
     match &usage.registration {
         Some(Err(error)) => return Some(error.into()),
-        Some(Ok(None)) if user.created_date_time.is_none_or(|created| now - created >= REPORT_LAG) => {
+        Some(Ok(None)) if !may_be_unreported(user, now) => {
             let why = "the report on registered methods has no record of this account".to_owned();
             return Some(Unread { why, is_permission: false });
         }
@@ -99,6 +99,11 @@ pub(super) fn unknown(
         Some(Err(error)) if check.sign_ins == SignInCheck::Required => Some(error.into()),
         _ => None,
     }
+}
+
+/// Whether the account is so new that the report on registrations may lack it.
+pub(super) fn may_be_unreported(user: &User, now: DateTime<Utc>) -> bool {
+    user.created_date_time.is_some_and(|created| now - created < REPORT_LAG)
 }
 
 /// Why authentication methods could not be read, if they were asked for.

@@ -7,6 +7,7 @@ use std::fmt;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+use super::account_use;
 use crate::{
     graph::{TenantSnapshot, Usability, User},
     ledger::Delivered,
@@ -48,17 +49,20 @@ impl NotArrived {
     pub(super) fn of(snapshot: &TenantSnapshot, delivered: &Delivered, now: DateTime<Utc>) -> Option<Self> {
         let TenantSnapshot { user, passes, usage, .. } = snapshot;
         let listed = passes.iter().find(|pass| pass.id == delivered.pass.pass_id);
-        let has_no_method = matches!(usage.methods, Some(Ok(_))) || matches!(usage.registration, Some(Ok(_)));
+        let has_no_method = match (&usage.methods, &usage.registration) {
+            (Some(Ok(methods)), _) | (_, Some(Ok(Some(methods)))) => methods.is_empty(),
+            (_, Some(Ok(None))) => !account_use::may_be_unreported(user, now),
+            _ => false,
+        };
         let not_arrived = Self {
             ended_at: delivered.pass.ends_at,
             is_enabled: user.is_enabled(),
             is_unused: listed.is_some_and(|p| p.is_usable_once && p.usability(now) == Usability::Expired),
             has_no_method,
-            has_no_sign_in: matches!(usage.last_sign_in, Some(Ok(_))),
+            has_no_sign_in: matches!(usage.last_sign_in, Some(Ok(None))),
         };
-        let reports_can_show_it =
-            (has_no_method || not_arrived.has_no_sign_in) && now - delivered.pass.ends_at >= REPORT_LAG;
-        (not_arrived.is_unused || reports_can_show_it).then_some(not_arrived)
+        let is_due = not_arrived.is_unused || now - delivered.pass.ends_at >= REPORT_LAG;
+        (is_due && (has_no_method || not_arrived.has_no_sign_in)).then_some(not_arrived)
     }
 }
 

@@ -174,7 +174,9 @@ fn joiner(facts: &Facts<'_>) -> Decision {
         served.filter(|d| listed.is_some() || (last_job_delivered && d.pass.opens_at <= now))
     {
         let morning = opening(day.and_time(settings.day_one_time), zone);
-        return match follow_up::disabled_since(&snapshot.user, delivered, morning, now) {
+        let can_be_used = listed.is_some_and(|pass| pass.can_be_used(now));
+        let since = follow_up::disabled_since(&snapshot.user, delivered, morning, now);
+        return match since.filter(|_| can_be_used) {
             Some(since) => Decision::Block(Block::StillDisabled(since)),
             None => Decision::Skip(Skip::AlreadyServed),
         };
@@ -340,7 +342,8 @@ impl<'a> Facts<'a> {
         let seen =
             || account_use::arrival(&self.evidence(), record.opened_by(self.now)?, self.now).or_else(used);
         let day = hire_date.map(|stamp| day_one(stamp, zone));
-        record.arrived_at.or_else(seen).filter(|at| account_use::is_same_start(*at, day))
+        let is_same_start = |at: &DateTime<Utc>| account_use::is_same_start(*at, day);
+        record.arrived_at.filter(is_same_start).or_else(|| seen().filter(is_same_start))
     }
 
     /// That the delivered pass has ended, and that nothing shows that the joiner got in.
@@ -349,14 +352,17 @@ impl<'a> Facts<'a> {
         // A replica may not show yet that the pass was used.
         let has_ended = |d: &&Delivered| now - d.pass.ends_at >= REPLICA_LAG;
         let delivered = self.delivered().filter(|d| d.purpose == Purpose::Joiner).filter(has_ended)?;
+        if record.is_some_and(|r| r.is_reported(delivered)) {
+            return None;
+        }
         let day = snapshot.user.employee_hire_date.map(|stamp| day_one(stamp, zone));
-        // Another first day gets another pass, and so does this one after a job that did not finish.
+        // Another first day that is still to come gets another pass, and so does this one after a job that did not finish.
         let is_final = match day {
             None => true,
             Some(day) => {
                 let is_over = distance(day, zone, self.lead_days, now) == Distance::Past;
                 let has_delivered = record.is_some_and(|r| r.state == State::Delivered);
-                delivered.day_one == Some(day) && (is_over || has_delivered)
+                is_over || (has_delivered && delivered.day_one == Some(day))
             }
         };
         // A pass of a person, or of a job that did not finish, may have got them in, or may yet.
@@ -364,10 +370,19 @@ impl<'a> Facts<'a> {
         if !is_final || snapshot.user.is_guest() || snapshot.passes.iter().any(may_help) {
             return None;
         }
-        match account_use::unreadable(&snapshot.usage) {
-            Some(unread) => unread.is_permission.then_some(Block::UseUnknown(unread)),
-            None => NotArrived::of(snapshot, delivered, now).map(Block::NotArrived),
+        // The start is cancelled, and a pass that is not listed yet has to be revoked first.
+        if self.day_one_in_scope(zone).is_err() && self.revocable().is_some() {
+            return None;
         }
+        if let Some(unread) = account_use::unreadable(&snapshot.usage) {
+            return unread.is_permission.then_some(Block::UseUnknown(unread));
+        }
+        // Someone used the account since the mail, with or without the pass.
+        let is_newer = |evidence: &Evidence| evidence.at.is_none_or(|at| at >= delivered.at);
+        if self.evidence().iter().any(is_newer) {
+            return None;
+        }
+        NotArrived::of(snapshot, delivered, now).map(Block::NotArrived)
     }
 
     /// What shows that the account was in use before the joiner's pass was delivered.

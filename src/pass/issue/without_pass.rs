@@ -26,6 +26,9 @@ impl JobContext<'_> {
     }
 
     pub(super) async fn block(&self, block: Block) -> Result<Outcome, Failure> {
+        if let Block::NotArrived(_) = block {
+            return self.report_not_arrived(block).await;
+        }
         let cause = block.cause();
         // An account that became privileged must not keep a pass that was not delivered: its code may be known to others.
         if matches!(block, Block::Privileged(_))
@@ -42,6 +45,7 @@ impl JobContext<'_> {
             Reason::GroupAdd | Reason::Http => false,
         };
         let condition = block.condition().filter(|_| is_joiner);
+        let is_about_delivered = matches!(block, Block::StillDisabled(_));
         let outcome = Outcome::Blocked(block);
         let alerted = self.record.as_ref().and_then(|r| r.cause.as_deref());
         // A caller has the answer, and one alert is enough.
@@ -59,12 +63,23 @@ impl JobContext<'_> {
         let new = || Record::new(State::Blocked, purpose, self.services.clock.now());
         let mut record = self.record.clone().unwrap_or_else(new);
         // A delivered pass still exists, and a later sweep must be able to revoke it.
-        if record.state != State::Delivered {
+        if record.state != State::Delivered && !is_about_delivered {
             record.state = State::Blocked;
         }
         record.pass = self.facts().listed_of_ours().map(pass_record).or(record.pass);
         record.cause = Some(cause.to_owned());
         self.write(record).await?;
+        Ok(outcome)
+    }
+
+    /// Tells an admin once for each pass. The state stays: another job may have to finish.
+    async fn report_not_arrived(&self, block: Block) -> Result<Outcome, Failure> {
+        let outcome = Outcome::Blocked(block);
+        self.alert(&outcome).await;
+        if let Some(mut record) = self.record.clone() {
+            record.reported_pass = record.delivered.as_ref().map(|delivered| delivered.pass.pass_id.clone());
+            self.write(record).await?;
+        }
         Ok(outcome)
     }
 

@@ -2,7 +2,7 @@
 //! and nobody who did not get in is forgotten.
 
 use chrono::TimeDelta;
-use firstpass::ledger::{Ledger, Purpose, Record, State};
+use firstpass::ledger::{Ledger, Purpose, Record};
 use firstpass_sandbox::tenant::{Pass, Person};
 use uuid::Uuid;
 
@@ -122,13 +122,17 @@ impl<'a> UserState<'a> {
         if delivery.purpose != Purpose::Joiner || !ended_before_two_sweeps || self.person.guest {
             return Ok(());
         }
-        let is_another_start = day_one_of(self.person).is_some_and(|(day, _)| Some(day) != delivery.day_one);
+        let is_another_start = day_one_of(self.person).is_some_and(|(day, zone)| {
+            let (now, is_other) = (self.sim.now(), Some(day) != delivery.day_one);
+            is_other && (is_in_horizon(day, zone, now) || is_beyond_horizon(day, zone, now))
+        });
         let got_in = {
             let used = self.sim.used.lock().unwrap();
             trace.passes.iter().any(|t| t.pass.user == self.person.id && used.contains(&t.pass.id))
         };
         let was_revoked = matches!(last.ended_by, Some(Initiator::Invocation(_)));
-        if is_another_start || got_in || was_revoked || self.is_revoked() || self.live.is_some() {
+        if is_another_start || got_in || was_revoked || !self.is_recorded(last.pass.id) || self.live.is_some()
+        {
             return Ok(());
         }
         let log = self.sim.log();
@@ -144,9 +148,10 @@ impl<'a> UserState<'a> {
         }
     }
 
-    /// Whether the last pass was revoked, although a person had ended it: invariant 6 requires an alert for that.
-    fn is_revoked(&self) -> bool {
-        self.record.is_some_and(|record| record.state == State::Revoked)
+    /// Whether the record says that this pass was delivered. A revocation removes it, and invariant 6 requires an alert.
+    fn is_recorded(&self, pass: Uuid) -> bool {
+        let delivered = self.record.and_then(|record| record.delivered.as_ref());
+        delivered.is_some_and(|delivered| delivered.pass.pass_id == pass.to_string())
     }
 
     fn was_removed_from_group(&self) -> bool {

@@ -1,6 +1,6 @@
 //! What becomes of a delivered pass: a person hears of each joiner who did not get in, and of nobody else.
 
-use firstpass_sandbox::tenant::{Fault, Method, PassSpec, Permission, Person, Tenant};
+use firstpass_sandbox::tenant::{Fault, Group, Method, PassSpec, Permission, Person, Tenant, roles};
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -118,10 +118,13 @@ async fn who_got_in_is_recorded_and_nobody_is_told() {
 
 #[tokio::test(start_paused = true)]
 async fn what_can_show_no_arrival_tells_nothing() {
-    let settings = [("PASS_ONE_TIME", "false"), ("JOINER_CHECK", "age")];
-    let (app, _) = mailed(&settings, false).await;
-    app.sweep_at(NEXT_DAY).await;
-    assert_eq!(app.alerts().len(), 0);
+    for one_time in ["true", "false"] {
+        let settings = [("PASS_ONE_TIME", one_time), ("JOINER_CHECK", "age")];
+        let (app, _) = mailed(&settings, false).await;
+        app.sweep_at(NEXT_DAY).await;
+        app.sweep_daily(2).await;
+        assert_eq!(app.alerts().len(), 0, "{one_time}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -178,6 +181,73 @@ async fn another_first_day_gets_another_pass_and_a_day_that_hr_takes_back_afterw
     assert_eq!(app.alerts().len(), 0, "a guest has another tenant");
 }
 
+/// HR corrects the day to one that is past: no other pass follows.
+#[tokio::test(start_paused = true)]
+async fn a_first_day_that_is_moved_into_the_past_is_told_too() {
+    for moved_at in [OPEN, ENDED] {
+        let (app, emma) = mailed(&[], false).await;
+        app.wait_until(moved_at);
+        change(&app, emma, |person| person.hire_date = Some(time("2026-11-26T00:00:00Z")));
+        app.sweep_daily(2).await;
+        assert!(text(&app.alerts()).contains("they are not in"), "{moved_at}: {:?}", app.alerts());
+        assert_eq!((app.alerts().len(), app.pass_mails().len()), (1, 1));
+    }
+}
+
+/// The alert's advice is followed, and fails for another reason.
+#[tokio::test(start_paused = true)]
+async fn another_alert_does_not_repeat_this_one() {
+    let (mut tenant, emma) = tenant_with_emma();
+    let group = tenant.add_group(Group::named("On-demand access").members([emma]));
+    let app = TestApp::new(tenant, &[("ON_DEMAND_GROUP_ID", &group.to_string())]);
+    app.sweep_at(NOW).await;
+    app.sweep_at(NEXT_DAY).await;
+    app.sandbox.edit(|tenant| tenant.assign_role(emma, roles::GLOBAL_ADMINISTRATOR));
+    assert_eq!(app.run_group_add_job(emma).await.outcome, "blocked");
+    assert_eq!(app.alerts().len(), 2);
+    app.sweep_daily(9).await;
+    assert_eq!(app.alerts().len(), 2, "{}", text(&app.alerts()));
+}
+
+/// Somebody got in between the mail and the opening, with the first password: that is no sign of this pass.
+#[tokio::test(start_paused = true)]
+async fn who_got_in_without_the_pass_is_not_reported() {
+    let (app, emma) = mailed(&[], false).await;
+    app.wait_until("2026-11-25T09:00:00Z");
+    let now = app.sandbox.now();
+    change(&app, emma, |person| person.methods.push(Method::of("fido2").created(now)));
+    app.sweep_at(NEXT_DAY).await;
+    app.sweep_daily(2).await;
+    assert_eq!(app.alerts().len(), 0);
+}
+
+/// The company registers phones ahead: they show neither that the joiner is in nor that no method is there.
+#[tokio::test(start_paused = true)]
+async fn an_ignored_method_is_not_called_none() {
+    let (app, emma) = mailed(&[("JOINER_CHECK_IGNORES", "phone")], true).await;
+    change(&app, emma, |person| person.methods.push(Method::of("phone")));
+    app.sweep_at(NEXT_DAY).await;
+    let alerts = text(&app.alerts());
+    assert!(alerts.contains("got in: the pass was not used, no sign-in is listed<"), "{alerts}");
+}
+
+/// The report on registrations has no row of a new account for days.
+#[tokio::test(start_paused = true)]
+async fn a_row_that_the_report_lacks_is_no_proof_at_first() {
+    for (created, alerts) in [("2026-11-22T04:00:00Z", 0), ("2026-11-21T04:00:00Z", 1)] {
+        let (mut tenant, emma) = tenant_with_emma();
+        tenant.granted.insert(Permission::AuditLogRead);
+        tenant.change(emma, |person| person.created = Some(time(created)));
+        let settings = [("JOINER_CHECK", "registration"), ("PASS_ONE_TIME", "false")];
+        let app = TestApp::new(tenant, &settings);
+        app.sweep_at(NOW).await;
+        assert_eq!(app.pass_mails().len(), 1);
+        app.sandbox.inject(Fault::on("GET", "userRegistrationDetails", fail_with(404)).always());
+        app.sweep_at("2026-11-28T16:00:00Z").await;
+        assert_eq!(app.alerts().len(), alerts, "{created}");
+    }
+}
+
 /// HR enables some accounts on the morning of day one, and forgets some.
 #[tokio::test(start_paused = true)]
 async fn an_account_that_is_still_disabled_on_day_one_is_told_once() {
@@ -206,5 +276,11 @@ async fn an_account_that_is_still_disabled_on_day_one_is_told_once() {
         assert_eq!(app.sweep_at("2026-11-27T10:00:00Z").await[0].outcome, "skipped");
         assert_eq!((app.alerts().len(), app.pass_mails().len()), (1, 1));
         assert!(app.live_code(emma).is_some(), "the code that was mailed works");
+        // Nor is it worth a word when the pass has ended: then nobody could use it.
+        change(&app, emma, |person| person.enabled = false);
+        let pass = app.sandbox.passes().remove(0);
+        app.advance(pass.closes_at() - app.sandbox.now());
+        app.sweep().await;
+        assert!(!text(&app.alerts()[1..]).contains("A joiner cannot sign in"), "{:?}", app.alerts());
     }
 }

@@ -95,7 +95,7 @@ async fn a_record_is_read_as_written(ledger: &dyn Ledger) {
 async fn all_records_are_listed_and_open_ones_are_found(ledger: &dyn Ledger) {
     let users: Vec<Uuid> = (100..140).map(Uuid::from_u128).collect();
     for (n, user) in users.iter().enumerate() {
-        let record = if n % 10 == 0 { delivered_record(5) } else { delivered_record(-8) };
+        let record = if n % 10 == 0 { delivered_record(5) } else { delivered_record(-11) };
         ledger.write(*user, &record, None).await.unwrap();
     }
     let listed: Vec<Uuid> = ledger.list().await.unwrap().into_iter().map(|(user, _)| user).collect();
@@ -331,7 +331,7 @@ async fn only_open_records_are_read() {
     let service = BlobService::new();
     let ledger = blob_ledger(&service);
     for n in 0..50 {
-        ledger.write(Uuid::from_u128(n), &delivered_record(if n < 3 { 5 } else { -8 }), None).await.unwrap();
+        ledger.write(Uuid::from_u128(n), &delivered_record(if n < 3 { 5 } else { -11 }), None).await.unwrap();
     }
     let before = service.count_requests("GET");
     assert_eq!(ledger.overview(time(NOW)).await.unwrap().open.len(), 3);
