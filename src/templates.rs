@@ -52,8 +52,13 @@ pub(crate) fn html(language: &str, mail: &str, values: Value) -> Result<String, 
 /// The subject from `<language>/<mail>.subject.txt.j2`, in one line without control characters.
 pub(crate) fn subject(language: &str, mail: &str, values: Value) -> Result<String, TemplateError> {
     let text = render(format!("{language}/{mail}.subject.txt.j2"), values)?;
+    Ok(one_line(&text))
+}
+
+/// The text in one line without control characters, with one space between words.
+pub(crate) fn one_line(text: &str) -> String {
     let printable = text.replace(char::is_control, " ");
-    Ok(printable.split_whitespace().collect::<Vec<_>>().join(" "))
+    printable.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 fn render(name: String, values: Value) -> Result<String, TemplateError> {

@@ -1,18 +1,17 @@
 //! `firstpass jobs`: lists, requeues and deletes poison messages.
 
-use std::io::Write;
-
 use clap::{Args, Subcommand};
 use comfy_table::{Table, presets};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use super::terminal::{self, print};
 use crate::{
     azure::QueueService,
     environment::Environment,
     pass::Subject,
     queue::{POISON, PoisonAction, PoisonMessages, QueueMessage, Queues, Resolved},
-    startup, telemetry,
+    startup,
 };
 
 /// The characters that the list shows of a message without users: enough to recognise its origin.
@@ -84,14 +83,8 @@ fn matches(message: &QueueMessage, name: &str) -> bool {
 /// # Errors
 /// The reason, and what to do.
 pub fn run(options: &Options, env: &Environment) -> Result<(), String> {
-    // The command logs only if RUST_LOG is set.
-    if env.get("RUST_LOG").is_some() {
-        telemetry::init(env, std::io::stderr);
-    }
-    let service = service(options.account.as_deref(), env)?;
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|e| e.to_string())?;
-    runtime.block_on(async {
+    terminal::run(env, async {
+        let service = service(options.account.as_deref(), env)?;
         let queues = startup::queues(&service, env.get("IDENTITY_ENDPOINT").is_some())
             .map_err(|report| report.to_string())?;
         match &options.action {
@@ -230,9 +223,4 @@ fn messages(messages: &[QueueMessage]) -> Vec<Value> {
         })
     };
     messages.iter().map(to_json).collect()
-}
-
-fn print(line: &str) {
-    // A closed pipe is not an error of the command.
-    let _ = writeln!(std::io::stdout(), "{line}");
 }

@@ -3,6 +3,7 @@
 pub mod jobs;
 pub mod serve;
 pub mod sweep;
+mod terminal;
 
 use std::process::ExitCode;
 

@@ -1,17 +1,18 @@
 //! `firstpass sweep`: lists and approves the people whom a sweep holds back.
 
-use std::{io::Write, sync::Arc};
+use std::sync::Arc;
 
 use clap::Args;
 use comfy_table::{Table, presets};
 use serde_json::json;
 
+use super::terminal;
 use crate::{
     azure::has_sas,
     clock::Clock,
     environment::Environment,
     ledger::{HeldKind, HeldList, HeldPerson, Ledger, LedgerError},
-    settings, startup, telemetry,
+    settings, startup,
 };
 
 /// The options of `firstpass sweep`.
@@ -39,22 +40,15 @@ pub struct Options {
 /// # Errors
 /// The reason, and what to do.
 pub fn run(options: &Options, env: &Environment) -> Result<(), String> {
-    // The command logs only if RUST_LOG is set.
-    if env.get("RUST_LOG").is_some() {
-        telemetry::init(env, std::io::stderr);
-    }
-    let ledger = ledger(options.ledger.as_deref(), env)?;
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|e| e.to_string())?;
-    runtime.block_on(async {
+    terminal::run(env, async {
+        let ledger = ledger(options.ledger.as_deref(), env)?;
         let text = match &options.approve {
             Some(reference) => {
                 approve(&*ledger, reference, &options.only, options.json, &Clock::system()).await?
             }
             None => held(&*ledger, options.json).await?,
         };
-        // A closed pipe is not an error of the command.
-        let _ = writeln!(std::io::stdout(), "{text}");
+        terminal::print(&text);
         Ok(())
     })
 }

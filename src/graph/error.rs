@@ -252,6 +252,17 @@ fn one_line(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(400).collect()
 }
 
+/// The result with a refusal as a value.
+///
+/// # Errors
+/// On an error after which a retry may succeed, a lagging replica's included.
+pub(super) fn refusal_kept<T>(result: Result<T, GraphError>) -> Result<Result<T, GraphError>, GraphError> {
+    match result {
+        Err(error) if error.is_transient() || error.kind == GraphErrorKind::NotFound => Err(error),
+        result => Ok(result),
+    }
+}
+
 /// `None` where Graph answers that the object does not exist.
 pub(super) fn if_exists<T>(result: Result<T, GraphError>) -> Result<Option<T>, GraphError> {
     match result {

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use uuid::Uuid;
 
-use super::error::{GraphError, GraphErrorKind, Unread};
+use super::error::{GraphError, Unread, refusal_kept};
 
 /// A directory role of an account.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -129,14 +129,10 @@ impl PrivilegeSnapshot {
 
     /// Fails on an error after which a retry may succeed, a lagging replica's included; notes any other in `unknown`.
     fn readable<T>(&mut self, read: Result<Vec<T>, GraphError>) -> Result<Vec<T>, GraphError> {
-        match read {
-            Err(error) if error.is_transient() || error.kind == GraphErrorKind::NotFound => Err(error),
-            Err(error) => {
-                self.unknown = Some(Unread::from(&error));
-                Ok(Vec::new())
-            }
-            Ok(items) => Ok(items),
-        }
+        Ok(refusal_kept(read)?.unwrap_or_else(|error| {
+            self.unknown = Some(Unread::from(&error));
+            Vec::new()
+        }))
     }
 
     fn add(&mut self, membership: Membership) {

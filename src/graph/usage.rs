@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::{
     batch::{Part, Parts},
     client::query,
-    error::{GraphError, GraphErrorKind, if_exists},
+    error::{GraphError, if_exists, refusal_kept},
     page::Page,
 };
 
@@ -101,23 +101,15 @@ impl UsageParts {
         let registration = self.registration.then(|| parts.take::<RegistrationDetails>(REGISTRATION));
         let account = self.sign_ins.then(|| parts.take::<Account>(SIGN_INS));
         Ok(UsageSnapshot {
-            methods: methods.map(readable).transpose()?.map(|page| page.map(|page| listed(&page.value))),
+            methods: methods.map(refusal_kept).transpose()?.map(|page| page.map(|page| listed(&page.value))),
             registration: registration
-                .map(|details| readable(if_exists(details)))
+                .map(|details| refusal_kept(if_exists(details)))
                 .transpose()?
                 .map(|details| details.map(|details| details.map(|details| registered(&details)))),
-            last_sign_in: account.map(readable).transpose()?.map(|account| {
+            last_sign_in: account.map(refusal_kept).transpose()?.map(|account| {
                 account.map(|account| account.sign_in_activity?.last_successful_sign_in_date_time)
             }),
         })
-    }
-}
-
-/// Fails on an error after which a retry may succeed, a lagging replica's included.
-fn readable<T>(read: Result<T, GraphError>) -> Result<Result<T, GraphError>, GraphError> {
-    match read {
-        Err(error) if error.is_transient() || error.kind == GraphErrorKind::NotFound => Err(error),
-        read => Ok(read),
     }
 }
 

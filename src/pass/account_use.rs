@@ -84,21 +84,16 @@ pub(super) fn unknown(
     user: &User,
     now: DateTime<Utc>,
 ) -> Option<Unread> {
-    if let Some(Err(error)) = &usage.methods {
-        return Some(error.into());
-    }
-    match &usage.registration {
-        Some(Err(error)) => return Some(error.into()),
-        Some(Ok(None)) if !may_be_unreported(user, now) => {
-            let why = "the report on registered methods has no record of this account".to_owned();
-            return Some(Unread { why, is_permission: false });
-        }
-        _ => {}
-    }
-    match &usage.last_sign_in {
-        Some(Err(error)) if check.sign_ins == SignInCheck::Required => Some(error.into()),
-        _ => None,
-    }
+    let no_row = || {
+        let has_none = matches!(usage.registration, Some(Ok(None))) && !may_be_unreported(user, now);
+        let why = "the report on registered methods has no record of this account".to_owned();
+        has_none.then_some(Unread { why, is_permission: false })
+    };
+    let sign_ins = || {
+        let error = usage.last_sign_in.as_ref()?.as_ref().err()?;
+        (check.sign_ins == SignInCheck::Required).then(|| error.into())
+    };
+    unreadable(usage).or_else(no_row).or_else(sign_ins)
 }
 
 /// Whether the account is so new that the report on registrations may lack it.

@@ -6,6 +6,7 @@ use super::day_one::day_one;
 use crate::{
     graph::TenantSnapshot,
     ledger::Record,
+    templates::one_line,
     zone::{Tz, zone_for},
 };
 
@@ -57,15 +58,14 @@ impl Person {
 /// As in "Mon 30 November 2026".
 const DATE: &str = "%a %-d %B %Y";
 
-/// Whether a name must not contain it: line breaks, and marks that change the direction of what follows.
-fn is_invisible(c: char) -> bool {
-    c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+/// Whether it changes the direction of the text that follows.
+fn is_direction_mark(c: char) -> bool {
+    matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// The text in one line of bounded length; `None` if nothing is left.
 fn line(text: &str) -> Option<String> {
-    let text = text.replace(is_invisible, " ");
-    let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let words = one_line(&text.replace(is_direction_mark, " "));
     let is_long = words.chars().count() > Person::MAX_NAME;
     let cut = words.chars().take(Person::MAX_NAME).chain(is_long.then_some('…')).collect();
     (!words.is_empty()).then_some(cut)
@@ -141,7 +141,7 @@ mod tests {
         #[test]
         fn a_display_name_stays_in_one_short_line(name in ".*") {
             let description = described(|s| s.user.display_name = Some(name));
-            prop_assert!(!description.contains(is_invisible));
+            prop_assert!(!description.contains(|c: char| c.is_control() || is_direction_mark(c)));
             prop_assert!(description.chars().count() <= Person::MAX_NAME + 1 + ", emma@contoso.example".len());
         }
     }
