@@ -51,6 +51,9 @@ pub(crate) const QUEUE_CALL: Duration = seconds(10);
 /// Sending an alert.
 pub(crate) const ALERT: Duration = seconds(45);
 
+/// Sending a mail without a code to a joiner or a manager.
+pub(crate) const NOTE: Duration = seconds(45);
+
 // OnGroupAdd.
 
 /// Finding a user by name, with the retries for an account that has not been replicated yet.
@@ -103,10 +106,18 @@ const _: () = {
     // and looks whether the write arrived, on the last delivery, which sends an alert.
     let delivered = total(&[inputs, LEDGER_CALL, WORK, CLEANUP, settled, ALERT]);
     assert!(fits(delivered, FUNCTION_TIMEOUT)); // 585 of 600 s
+    // A pass that ended unused is replaced: an alert more, and the job has the user's id.
+    let reissued = total(&[SNAPSHOT, LEDGER_CALL, ALERT, LEDGER_CALL, WORK, CLEANUP, settled, ALERT]);
+    assert!(fits(reissued, FUNCTION_TIMEOUT)); // 570 of 600 s
     // A pass is revoked, or deleted because its account is privileged: an alert, the record, and on the last delivery
     // another alert if the record could not be written.
     let revoked = total(&[inputs, GRAPH_REQUEST, ALERT, LEDGER_CALL, ALERT]);
     assert!(fits(revoked, FUNCTION_TIMEOUT));
+    // A joiner is reminded, after the record says so, and the manager told; or the reminder is refused.
+    let reminded = total(&[inputs, LEDGER_CALL, NOTE, NOTE, LEDGER_CALL, ALERT]);
+    assert!(fits(reminded, FUNCTION_TIMEOUT));
+    // An account is still disabled: an alert, the record, the manager.
+    assert!(fits(total(&[inputs, ALERT, LEDGER_CALL, NOTE, ALERT]), FUNCTION_TIMEOUT));
     // A change notification: one alert for what cannot be read of it, and one on the last delivery.
     let notified = total(&[GROUP_SYNC, ALERT, ALERT]);
     assert!(fits(notified, FUNCTION_TIMEOUT));

@@ -1,6 +1,8 @@
 //! The record of one user.
 
-use chrono::{DateTime, NaiveDate, SecondsFormat, TimeDelta, Utc};
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, NaiveDate, NaiveTime, SecondsFormat, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -87,15 +89,18 @@ pub struct Delivered {
     /// Its day one; `None` for passes on demand.
     #[serde(default)]
     pub day_one: Option<NaiveDate>,
-    /// How many delivered passes for this day one were deleted or replaced before.
-    #[serde(default)]
-    pub reissued: u32,
+    /// Whether the start that the joiner was told of had been withdrawn before: then a person wants this pass all the same.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub after_withdrawal: bool,
     /// The language of the mail.
     #[serde(default)]
     pub language: Option<String>,
     /// The recipients of the mail, masked.
     #[serde(default)]
     pub recipients: Vec<String>,
+    /// Identifies the address of the mail.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
 }
 
 /// The content of the joiner's last mail.
@@ -202,6 +207,9 @@ pub struct Record {
     /// The content of the joiner's last mail, which passes on demand keep.
     #[serde(default)]
     pub announcement: Option<Announcement>,
+    /// How many passes were delivered for each of the last few day ones.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub codes: BTreeMap<NaiveDate, u32>,
     /// The time of the last delivery on demand, which a joiner's pass keeps.
     #[serde(default)]
     pub on_demand_at: Option<DateTime<Utc>>,
@@ -214,6 +222,9 @@ pub struct Record {
     /// The id of the delivered pass with which the joiner did not get in, when a person was told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reported_pass: Option<String>,
+    /// The id of the delivered pass that the joiner was reminded of. It is written before the mail is sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reminded_pass: Option<String>,
     /// Calls of CreateTap within the last hour, the oldest first.
     #[serde(default)]
     pub calls: Vec<IdempotencyEntry>,
@@ -236,6 +247,8 @@ impl Record {
     const FOLLOWED: TimeDelta = TimeDelta::days(10);
     /// How long an unfinished record stays open: longer than the horizon.
     const UNFINISHED: TimeDelta = TimeDelta::days(60);
+    /// For how many day ones passes are counted.
+    const DAY_ONES_COUNTED: usize = 8;
     /// More windows than are planned for one user within the validity of a pass.
     const MAX_EARLIER_LEASES: usize = 16;
     /// How long calls of CreateTap are kept.
@@ -253,10 +266,12 @@ impl Record {
             earlier_leases: Vec::new(),
             delivered: None,
             announcement: None,
+            codes: BTreeMap::new(),
             on_demand_at: None,
             opened_at: None,
             arrived_at: None,
             reported_pass: None,
+            reminded_pass: None,
             calls: Vec::new(),
             cause: None,
             updated_at: now,
@@ -268,6 +283,10 @@ impl Record {
     pub fn record_delivery(&mut self, delivered: Delivered, enabled: bool) {
         if let (Purpose::Joiner, Some(day_one)) = (delivered.purpose, delivered.day_one) {
             self.announcement = Some(Announcement { day_one, enabled, at: Some(delivered.at) });
+            *self.codes.entry(day_one).or_default() += 1;
+            while self.codes.len() > Self::DAY_ONES_COUNTED {
+                self.codes.pop_first();
+            }
         }
         if delivered.purpose == Purpose::OnDemand {
             self.on_demand_at = Some(delivered.at);
@@ -331,8 +350,8 @@ impl Record {
     }
 
     /// The end of the time in which a sweep rechecks the user, candidate or not; `None` if nothing is open. Until then
-    /// the user may have a joiner's pass to revoke or an undelivered one, a job is unfinished, or the joiner has not arrived
-    /// and nobody was told.
+    /// the user may have a pass to revoke or an undelivered one, a job is unfinished, or the joiner has not arrived and
+    /// nobody was told.
     pub(crate) fn open_until(&self) -> Option<DateTime<Utc>> {
         let to_joiner = self.delivered.as_ref().filter(|d| d.purpose == Purpose::Joiner);
         let followed_until = |delivered: &Delivered| {
@@ -341,7 +360,29 @@ impl Record {
                 if has_arrived || self.is_reported(delivered) { TimeDelta::zero() } else { Self::FOLLOWED };
             delivered.pass.ends_at + longer
         };
-        to_joiner.map(followed_until).max(self.unfinished_until())
+        to_joiner.map(followed_until).max(self.withdrawable_until()).max(self.unfinished_until())
+    }
+
+    /// Until when the withdrawal of the start that the joiner was told of ends passes on demand too; `None` if they were told of none, or arrived.
+    /// Later, a hire date that is removed is an old one that HR tidies.
+    pub(crate) fn start_is_followed_until(&self) -> Option<DateTime<Utc>> {
+        let told = self.announcement?;
+        let has_arrived = self.arrived_at.is_some_and(|at| told.at.is_none_or(|told| at >= told));
+        (!has_arrived).then(|| told.day_one.and_time(NaiveTime::MIN).and_utc() + Self::FOLLOWED)
+    }
+
+    /// Until when a delivered pass on demand can work that such a withdrawal ends.
+    fn withdrawable_until(&self) -> Option<DateTime<Utc>> {
+        let may_end =
+            |delivered: &&Delivered| delivered.purpose != Purpose::Joiner && !delivered.after_withdrawal;
+        let delivered = self.delivered.as_ref().filter(may_end)?;
+        Some(delivered.pass.ends_at.min(self.start_is_followed_until()?))
+    }
+
+    /// Whether a job for the joiner began at `since` or later and did not finish.
+    pub(crate) fn is_unfinished_since(&self, since: DateTime<Utc>) -> bool {
+        let began = |lease: &Lease| lease.purpose == Purpose::Joiner && lease.since >= since;
+        matches!(self.state, State::Issuing | State::Failed) && self.lease.as_ref().is_some_and(began)
     }
 
     /// Whether a person was told that nobody got in with this pass.

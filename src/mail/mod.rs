@@ -78,8 +78,45 @@ pub struct JoinerMail<'a> {
     pub manager: Option<&'a str>,
     /// The first day. The mail welcomes the joiner if it is known and not over.
     pub day_one: Option<NaiveDate>,
-    /// Whether the first day has moved, so that this mail replaces an earlier one.
-    pub moved: bool,
+    /// Whether it replaces an earlier mail, and why.
+    pub occasion: Occasion,
+}
+
+/// Why the mail with a code is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Occasion {
+    /// There was no earlier mail that the reader has to know of.
+    First,
+    /// The first day has moved.
+    Moved,
+    /// The code of the earlier mail ended without being used.
+    Again,
+}
+
+/// The values of the mail that reminds the joiner of a code, without the code.
+#[derive(Debug, Clone, Copy)]
+pub struct ReminderMail<'a> {
+    /// The joiner.
+    pub reader: Reader<'a>,
+    /// The validity of the code. `made_at` is the time of the mail that has it.
+    pub times: PassTimes,
+}
+
+/// The values of the mail that tells a manager what keeps their joiner from signing in.
+#[derive(Debug, Clone, Copy)]
+pub struct ManagerMail<'a> {
+    /// The manager's display name.
+    pub manager: Option<&'a str>,
+    /// The joiner's country (ISO 3166-1), which decides the form of dates.
+    pub usage_location: Option<&'a str>,
+    /// The joiner's display name.
+    pub joiner: &'a str,
+    /// The end of the joiner's pass.
+    pub closes_at: DateTime<Utc>,
+    /// The joiner's time zone.
+    pub zone: Tz,
+    /// Whether the account is disabled; otherwise the pass was not used yet.
+    pub is_disabled: bool,
 }
 
 /// The values of the mail that reports a pass for the reader's account, without its code.
@@ -159,7 +196,12 @@ impl Mailer {
     /// # Errors
     /// When a template is broken. Render before a pass is made.
     pub fn joiner(&self, mail: &JoinerMail<'_>) -> Result<Draft, MailError> {
-        let (name, language) = (if mail.moved { "moved" } else { "joiner" }, mail.reader.language);
+        let language = mail.reader.language;
+        let name = match mail.occasion {
+            Occasion::First => "joiner",
+            Occasion::Moved => "moved",
+            Occasion::Again => "again",
+        };
         let values = self.joiner_values(mail)?;
         let marker = Marker::new();
         // The subject is rendered without `code`: a template that uses it there fails.
@@ -182,6 +224,38 @@ impl Mailer {
         Ok(Rendered {
             subject: templates::subject(reader.language, "notice", values.clone())?,
             html: templates::html(reader.language, "notice", values)?,
+        })
+    }
+
+    /// The mail that reminds the joiner of a code, without the code.
+    ///
+    /// # Errors
+    /// When a template is broken.
+    pub fn reminder(&self, mail: &ReminderMail<'_>) -> Result<Rendered, MailError> {
+        let language = mail.reader.language;
+        let (values, _) = self.values(&mail.reader, &mail.times, &self.service_desk)?;
+        Ok(Rendered {
+            subject: templates::subject(language, "reminder", values.clone())?,
+            html: templates::html(language, "reminder", values)?,
+        })
+    }
+
+    /// The mail that tells a manager what keeps their joiner from signing in. It is in the default language: Graph says nothing
+    /// of the language of a contact.
+    ///
+    /// # Errors
+    /// When a template is broken.
+    pub fn manager(&self, mail: &ManagerMail<'_>) -> Result<Rendered, MailError> {
+        let &ManagerMail { manager, usage_location, joiner, closes_at, zone, is_disabled } = mail;
+        let language = self.default_language;
+        let locale = language::locale(language, usage_location);
+        let direction = language::direction(&locale);
+        let closes = Serde(Dates::new(locale, zone)?.moment(closes_at)?);
+        let (name, company) = (manager.filter(|name| !name.trim().is_empty()), self.company.as_deref());
+        let values = context! { language, direction, company, name, joiner, closes, is_disabled };
+        Ok(Rendered {
+            subject: templates::subject(language, "manager", values.clone())?,
+            html: templates::html(language, "manager", values)?,
         })
     }
 

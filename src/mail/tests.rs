@@ -67,7 +67,7 @@ fn ada(language: &str) -> JoinerMail<'_> {
         times: PassTimes { opens_at, opens_now: false, closes_at, ..now(0) },
         manager: Some("Charles Babbage"),
         day_one: NaiveDate::from_ymd_opt(2026, 11, 30),
-        moved: false,
+        occasion: Occasion::First,
     }
 }
 
@@ -100,12 +100,13 @@ fn variants(language: &str) -> impl Iterator<Item = (Mailer, JoinerMail<'_>)> {
         mailer(None, phone_only),
         mailer(Some("Contoso"), ServiceDesk::default()),
     ];
-    (0..32).flat_map(move |bits: u32| {
+    let occasions = [Occasion::First, Occasion::Moved, Occasion::Again];
+    (0..96).flat_map(move |bits: u32| {
         let is = move |bit: u32| bits & (1 << bit) != 0;
         let plain = ada(language);
         let mail = JoinerMail {
             times: PassTimes { one_time: is(0), opens_now: is(1), ..plain.times },
-            moved: is(2),
+            occasion: occasions[(bits % 3) as usize],
             day_one: plain.day_one.filter(|_| is(3)),
             manager: plain.manager.filter(|_| is(4)),
             ..plain
@@ -142,9 +143,52 @@ fn what_is_not_known_is_left_out() {
 
 #[test]
 fn a_moved_first_day_comes_with_a_reason_for_the_second_mail() {
-    let moved = |language| JoinerMail { moved: true, ..ada(language) };
+    let moved = |language| JoinerMail { occasion: Occasion::Moved, ..ada(language) };
     assert_snapshot!("en_moved", read_joiner(&contoso(), &moved("en")));
     assert_snapshot!("de_moved", read_joiner(&contoso(), &moved("de")));
+}
+
+#[test]
+fn a_code_that_ended_unused_is_followed_by_another_with_the_reason() {
+    for language in ["en", "de"] {
+        let again = JoinerMail { occasion: Occasion::Again, ..ada(language) };
+        assert_snapshot!(format!("{language}_again"), read_joiner(&contoso(), &again));
+    }
+}
+
+#[test]
+fn a_reminder_says_where_the_code_is_and_how_long_it_works() {
+    for language in ["en", "de"] {
+        let (reader, times) =
+            (reader(language), PassTimes { made_at: utc("2026-11-22T05:00:00Z"), ..ada(language).times });
+        assert_snapshot!(
+            format!("{language}_reminder"),
+            read(contoso().reminder(&ReminderMail { reader, times }).unwrap())
+        );
+    }
+}
+
+#[test]
+fn a_manager_reads_what_keeps_the_joiner_from_signing_in() {
+    for language in ["en", "de"] {
+        let options = MailOptions {
+            company: Some("Contoso".into()),
+            default_language: language.into(),
+            ..MailOptions::default()
+        };
+        let mailer = Mailer::new(options).unwrap();
+        for (is_disabled, what) in [(false, "unused"), (true, "disabled")] {
+            let mail = ManagerMail {
+                manager: Some("Charles Babbage").filter(|_| !is_disabled),
+                usage_location: Some("DE"),
+                joiner: "Ada Lovelace",
+                closes_at: utc("2026-12-01T06:00:00Z"),
+                zone: zone("Europe/Berlin"),
+                is_disabled,
+            };
+            assert_snapshot!(format!("{language}_manager_{what}"), read(mailer.manager(&mail).unwrap()));
+        }
+    }
 }
 
 fn notice(language: &str) -> NoticeMail<'_> {
@@ -238,7 +282,7 @@ fn every_folder_is_a_language_with_all_its_mails() {
     for language in Mailer::languages() {
         let canonical = icu_locale::LanguageIdentifier::try_from_str(language).unwrap().to_string();
         assert_eq!(language, canonical, "the folder's name is no BCP 47 tag in its usual spelling");
-        for mail in ["joiner", "moved", "notice"] {
+        for mail in ["joiner", "moved", "again", "notice", "reminder", "manager"] {
             for kind in ["html", "subject.txt"] {
                 TEMPLATES.get_template(&format!("{language}/{mail}.{kind}.j2")).unwrap();
             }
@@ -253,6 +297,7 @@ fn templates_use_known_names_only() {
     let mut known: BTreeSet<_> = joiner.as_object().unwrap().keys().cloned().collect();
     known.insert("code".to_owned());
     known.insert("ticket_url".to_owned());
+    known.extend(["joiner", "is_disabled"].map(str::to_owned));
     for (name, template) in TEMPLATES.templates() {
         let mut unknown = template.undeclared_variables(false);
         unknown.retain(|variable| !known.contains(variable));

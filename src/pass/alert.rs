@@ -8,10 +8,12 @@ use std::error::Error;
 use tokio::time::Instant;
 
 use super::{
+    follow_up::NotArrived,
     job::Job,
     outcome::{Block, Outcome},
     person::Person,
     services::Services,
+    window::Window,
 };
 use crate::{budget, graph::OutgoingMail, mail::AlertMail};
 
@@ -84,6 +86,7 @@ pub(crate) async fn send_outcome(services: &Services, job: &Job, who: &Person, o
     let headline = match outcome {
         Outcome::Revoked(_) => "A pass was revoked",
         Outcome::Blocked(Block::StillDisabled(_)) => "A joiner cannot sign in: the account is disabled",
+        Outcome::Blocked(Block::StaysOnDemand(_)) => "A start is withdrawn, and a pass on demand still works",
         Outcome::Blocked(Block::NotArrived(_)) => "A joiner's pass ended, and they are not in",
         _ => "A user gets no pass",
     };
@@ -93,6 +96,28 @@ pub(crate) async fn send_outcome(services: &Services, job: &Job, who: &Person, o
             who: who.description.clone(),
             what_happened: outcome.to_string(),
             what_to_do: outcome.advice().unwrap_or_default(),
+            reference: job.key.clone(),
+        })
+        .await;
+}
+
+/// Alerts that a pass ended unused, and that another one is made, which works in `window`.
+pub(crate) async fn send_reissue(
+    services: &Services,
+    job: &Job,
+    who: &Person,
+    unused: &NotArrived,
+    window: &Window,
+) {
+    services
+        .alert(&Alert {
+            headline: "A joiner's pass ended unused, and they get a new one".into(),
+            who: who.description.clone(),
+            what_happened: unused.to_string(),
+            what_to_do: format!(
+                "Ask the manager whether this person has started. firstpass mails a new pass, which works {window}. If they \
+                 do not start, remove the hire date: the next sweep revokes it."
+            ),
             reference: job.key.clone(),
         })
         .await;

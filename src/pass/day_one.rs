@@ -1,6 +1,6 @@
 //! The joiner's first day.
 
-use chrono::{DateTime, Days, NaiveDate, Utc};
+use chrono::{DateTime, Datelike, Days, NaiveDate, Utc, Weekday};
 
 use crate::zone::Tz;
 
@@ -34,6 +34,15 @@ pub(crate) fn distance(day_one: NaiveDate, zone: Tz, lead_days: u8, now: DateTim
     } else {
         Distance::Beyond
     }
+}
+
+fn is_working_day(day: &NaiveDate) -> bool {
+    !matches!(day.weekday(), Weekday::Sat | Weekday::Sun)
+}
+
+/// The working days after `day`, Monday to Friday.
+pub(super) fn working_days_after(day: NaiveDate) -> impl Iterator<Item = NaiveDate> {
+    day.iter_days().skip(1).filter(is_working_day)
 }
 
 /// The range of hire stamps that includes every near day one in any zone: a day wider than the horizon on both sides.

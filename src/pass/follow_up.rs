@@ -1,4 +1,5 @@
-//! What becomes of a delivered pass: a person hears of each joiner who did not get in.
+//! What becomes of a delivered pass: the joiner is reminded of it, gets another one, or a person hears that they did not
+//! get in.
 //!
 //! A mail that was sent is no success. A pass can end while the account is still disabled, while its mail lies in a spam
 //! folder, or because the person did not come.
@@ -9,23 +10,44 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::account_use;
 use crate::{
-    graph::{TenantSnapshot, Usability, User},
+    graph::{Pass, TenantSnapshot, Usability, User},
     ledger::Delivered,
 };
 
 /// How long an account may be disabled on day one: some HR systems enable it that morning.
 const ENABLED_WITHIN: TimeDelta = TimeDelta::hours(1);
 
-/// When the joiner could first use the delivered pass on day one, if that was an hour ago and the account is still
-/// disabled. `morning` is the time at which passes open on day one; a pass may open days before.
-pub(super) fn disabled_since(
-    user: &User,
-    delivered: &Delivered,
-    morning: DateTime<Utc>,
-    now: DateTime<Utc>,
-) -> Option<DateTime<Utc>> {
-    let start = delivered.pass.opens_at.max(morning);
+/// A reminder that comes later than this before the end of the pass does not help.
+const REMINDED_UNTIL: TimeDelta = TimeDelta::minutes(30);
+/// How many working days after day one a pass that ended unused is replaced at the latest.
+pub(super) const REISSUED_WITHIN: usize = 5;
+
+/// `start`, when the joiner could first use the pass on day one, if that was an hour ago and the account is still disabled.
+pub(super) fn disabled_since(user: &User, start: DateTime<Utc>, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
     (!user.is_enabled() && now - start >= ENABLED_WITHIN).then_some(start)
+}
+
+/// Whether the joiner has had `after` since `start` to use the pass that is `listed`, did not, and still can.
+pub(super) fn is_reminder_due(
+    snapshot: &TenantSnapshot,
+    listed: &Pass,
+    start: DateTime<Utc>,
+    after: TimeDelta,
+    now: DateTime<Utc>,
+) -> bool {
+    // A pass for several uses does not show its use.
+    let is_unused = listed.is_usable_once && listed.usability(now) == Usability::Active;
+    let is_time = now - start >= after && listed.ends_at() - now > REMINDED_UNTIL;
+    is_unused && is_time && snapshot.user.is_enabled() && has_no_method(snapshot, now)
+}
+
+/// Whether authentication methods were read, and there is none.
+fn has_no_method(snapshot: &TenantSnapshot, now: DateTime<Utc>) -> bool {
+    match (&snapshot.usage.methods, &snapshot.usage.registration) {
+        (Some(Ok(methods)), _) | (_, Some(Ok(Some(methods)))) => methods.is_empty(),
+        (_, Some(Ok(None))) => !account_use::may_be_unreported(&snapshot.user, now),
+        _ => false,
+    }
 }
 
 /// How much older the reports on sign-ins and registered methods may be than the tenant.
@@ -36,7 +58,7 @@ const REPORT_LAG: TimeDelta = TimeDelta::days(1);
 pub struct NotArrived {
     ended_at: DateTime<Utc>,
     is_enabled: bool,
-    /// Graph lists the pass as expired, and it would list its use. It does not for a pass for several uses.
+    /// Graph lists the pass as expired, or did, and it would list its use. It does not for a pass for several uses.
     is_unused: bool,
     /// Authentication methods were read, and there is none.
     has_no_method: bool,
@@ -46,23 +68,31 @@ pub struct NotArrived {
 
 impl NotArrived {
     /// What the snapshot shows of a joiner without a sign of arrival; `None` if it could not show one, or not yet.
-    pub(super) fn of(snapshot: &TenantSnapshot, delivered: &Delivered, now: DateTime<Utc>) -> Option<Self> {
+    /// `is_replaced` says that an earlier job saw it, and that its POST may have replaced the pass.
+    pub(super) fn of(
+        snapshot: &TenantSnapshot,
+        delivered: &Delivered,
+        is_replaced: bool,
+        now: DateTime<Utc>,
+    ) -> Option<Self> {
         let TenantSnapshot { user, passes, usage, .. } = snapshot;
         let listed = passes.iter().find(|pass| pass.id == delivered.pass.pass_id);
-        let has_no_method = match (&usage.methods, &usage.registration) {
-            (Some(Ok(methods)), _) | (_, Some(Ok(Some(methods)))) => methods.is_empty(),
-            (_, Some(Ok(None))) => !account_use::may_be_unreported(user, now),
-            _ => false,
-        };
+        let has_no_method = has_no_method(snapshot, now);
         let not_arrived = Self {
             ended_at: delivered.pass.ends_at,
             is_enabled: user.is_enabled(),
-            is_unused: listed.is_some_and(|p| p.is_usable_once && p.usability(now) == Usability::Expired),
+            is_unused: listed
+                .map_or(is_replaced, |p| p.is_usable_once && p.usability(now) == Usability::Expired),
             has_no_method,
             has_no_sign_in: matches!(usage.last_sign_in, Some(Ok(None))),
         };
         let is_due = not_arrived.is_unused || now - delivered.pass.ends_at >= REPORT_LAG;
         (is_due && (has_no_method || not_arrived.has_no_sign_in)).then_some(not_arrived)
+    }
+
+    /// Whether nobody can have used the pass, and the joiner could have.
+    pub(super) fn is_certain(&self) -> bool {
+        self.is_enabled && self.is_unused && self.has_no_method
     }
 }
 

@@ -17,6 +17,7 @@ use super::{
     outcome::{Block, Failure, Outcome, Step},
     ownership::{delivered, pass_record, purpose_of},
     person::Person,
+    recipients::Recipients,
     replication::REPLICATION_RETRY_DELAYS,
     services::Services,
 };
@@ -24,7 +25,8 @@ use crate::{
     budget,
     code::Code,
     graph::{GraphError, GraphErrorKind, Pass, TenantSnapshot, Usability, within},
-    ledger::{CallResult, Delivered, ETag, IdempotencyEntry, Lease, LedgerError, Purpose, Record, State},
+    ledger::{CallResult, ETag, IdempotencyEntry, Lease, LedgerError, Purpose, Record, State},
+    mail::Draft,
 };
 
 /// A lease that this job holds.
@@ -36,6 +38,8 @@ pub struct HeldLease<'a> {
     etag: ETag,
     /// The record before the lease.
     before: Option<&'a Record>,
+    /// Whether the start was withdrawn before the pass was wanted.
+    after_withdrawal: bool,
     /// Whether a pass was made or deleted, or may have been: then the pass that existed before may be gone.
     tenant_changed: bool,
     /// No change in the tenant and no mail goes on after this. Monotonic.
@@ -80,23 +84,29 @@ impl<'a> HeldLease<'a> {
             record.add_call(call, lease.since);
         }
         record.add_lease(lease, facts.now);
+        if plan.unused.is_some() {
+            record.reported_pass = record.delivered.as_ref().map(|delivered| delivered.pass.pass_id.clone());
+        }
         let etag = services.ledger.write(job.user_id, &record, etag).await?;
         let (before, snapshot) = (facts.record, facts.snapshot);
-        Ok(Self { services, job, snapshot, record, etag, before, tenant_changed: false, deadline })
+        let after_withdrawal = plan.purpose != Purpose::Joiner && facts.is_withdrawn();
+        Ok(Self {
+            services,
+            job,
+            snapshot,
+            record,
+            etag,
+            before,
+            after_withdrawal,
+            tenant_changed: false,
+            deadline,
+        })
     }
 
     /// Makes the pass. When that is not possible, releases the lease and records the cause.
     pub async fn make_pass(mut self, plan: &Plan) -> Step<(Self, Pass, Code)> {
         let mut answer_lost = false;
-        let posted = self.post(plan, &mut answer_lost).await;
-        // A joiner's pass that a pass for another purpose replaced did not vanish.
-        if self.tenant_changed
-            && plan.purpose != Purpose::Joiner
-            && let Some(delivered) = &mut self.record.delivered
-        {
-            delivered.reissued = 0;
-        }
-        match posted {
+        match self.post(plan, &mut answer_lost).await {
             Ok((pass, _)) if pass.usability(self.services.clock.now()) == Usability::DisabledByPolicy => {
                 self.record.pass = Some(pass_record(&pass));
                 self.delete(&pass).await;
@@ -190,14 +200,16 @@ impl<'a> HeldLease<'a> {
     pub async fn record_delivery(
         &mut self,
         pass: &Pass,
-        language: Option<&str>,
-        recipients: Vec<String>,
+        mail: Option<(&Draft, &Recipients)>,
     ) -> Result<(), LedgerError> {
-        let delivered = delivered(&self.record, pass, self.services.clock.now());
-        self.record.record_delivery(
-            Delivered { language: language.map(str::to_owned), recipients, ..delivered },
-            self.snapshot.user.is_enabled(),
-        );
+        let mut delivered = delivered(&self.record, pass, self.services.clock.now());
+        delivered.after_withdrawal = self.after_withdrawal;
+        if let Some((draft, recipients)) = mail {
+            delivered.language = Some(draft.language().to_owned());
+            delivered.recipients = recipients.masked();
+            delivered.address = Some(recipients.fingerprint(self.snapshot.user.id));
+        }
+        self.record.record_delivery(delivered, self.snapshot.user.is_enabled());
         self.record.end_call(&self.job.key, CallResult::Issued(pass_record(pass)));
         match self.write(State::Delivered).await {
             // The write arrived, and only its answer was lost.

@@ -37,15 +37,15 @@ pub(super) fn was_created_under(lease: &Lease, pass: &Pass) -> bool {
 
 /// The delivery of `pass` by the job in `record`.
 pub(super) fn delivered(record: &Record, pass: &Pass, at: DateTime<Utc>) -> Delivered {
-    let again = record.delivered.as_ref().filter(|d| d.day_one.is_some() && d.day_one == record.day_one);
     Delivered {
         pass: pass_record(pass),
         at,
         purpose: record.purpose,
         day_one: record.day_one,
-        reissued: again.map_or(0, |d| d.reissued + 1),
+        after_withdrawal: false,
         language: None,
         recipients: Vec::new(),
+        address: None,
     }
 }
 

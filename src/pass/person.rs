@@ -127,9 +127,10 @@ mod tests {
             at: now,
             purpose: Purpose::Joiner,
             day_one: Some(day_one),
-            reissued: 0,
+            after_withdrawal: false,
             language: None,
             recipients: vec!["e***@mail.example".into()],
+            address: None,
         });
         assert_eq!(
             Person::deleted(id, &record).description,

@@ -1,8 +1,11 @@
 //! The recipients of a joiner's mail.
 
+use uuid::Uuid;
+
 use crate::{
     address::Address,
     graph::{Manager, User},
+    hash::sha256,
     settings::{MailCc, MailSettings, MailTo},
 };
 
@@ -56,6 +59,11 @@ impl Recipients {
             }
         }
         Ok(recipients)
+    }
+
+    /// Identifies the joiner's address without naming it, for the record. The number is the version of this form.
+    pub(super) fn fingerprint(&self, user: Uuid) -> String {
+        format!("1:{}", sha256(&format!("{user} {}", self.to.to_string().to_ascii_lowercase())))
     }
 
     /// All recipients, masked, for the record.

@@ -9,7 +9,7 @@ mod reader;
 mod storage;
 
 use azure_core::http::Url;
-use chrono::NaiveTime;
+use chrono::{NaiveTime, TimeDelta};
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -47,6 +47,8 @@ pub const NAMES: &[&str] = &[
     "JOINER_CHECK_IGNORES",
     "JOINER_MAX_AGE_DAYS",
     "SWEEP_MAX",
+    "NUDGE_AFTER",
+    "REISSUE_UNUSED",
     "LANGUAGE",
     "COMPANY_NAME",
     "MAIL_TO",
@@ -89,6 +91,8 @@ pub struct Settings {
     pub joiner_check: JoinerCheck,
     /// How many people a sweep may serve within 24 hours without an approval, 1 to 100,000.
     pub sweep_max: usize,
+    /// What is done for a joiner who does not use the pass.
+    pub follow_up: FollowUpSettings,
     /// The properties of passes.
     pub pass: PassSettings,
     /// Senders, recipients and language of mails.
@@ -140,6 +144,15 @@ pub struct PassSettings {
     pub one_time: bool,
     /// Whether disabled accounts get a pass: many are disabled until day one.
     pub serve_disabled: bool,
+}
+
+/// What is done for a joiner who does not use the pass.
+#[derive(Clone, Copy, Debug)]
+pub struct FollowUpSettings {
+    /// How long after the opening a reminder is mailed, 1 minute to 7 days; `None`: never.
+    pub nudge_after: Option<TimeDelta>,
+    /// Whether a pass that ended unused is replaced.
+    pub reissue_unused: bool,
 }
 
 /// Senders, recipients and language of mails.
@@ -239,6 +252,10 @@ impl Settings {
         };
         let joiner_check = JoinerCheck::read(&mut read, env);
         let sweep_max = read.or("SWEEP_MAX", "100", 100, |text| reader::number(text, 1..=100_000));
+        let follow_up = FollowUpSettings {
+            nudge_after: read.or("NUDGE_AFTER", "4h", Some(TimeDelta::hours(4)), reader::duration_or_off),
+            reissue_unused: read.or("REISSUE_UNUSED", "true", true, reader::boolean),
+        };
         let service_desk = ServiceDesk {
             name: read.optional("SERVICE_DESK_NAME", "IT Service Desk", reader::text),
             email: read
@@ -274,6 +291,7 @@ impl Settings {
                 lead_days,
                 joiner_check,
                 sweep_max,
+                follow_up,
                 pass,
                 mail: MailSettings { from, alert_to, to, cc, language, company, service_desk },
                 create_tap,
@@ -284,16 +302,18 @@ impl Settings {
 
     /// Names in `env` that resemble a setting's: the default replaces a setting with a misspelt name.
     pub fn unknown_names(env: &Environment) -> Vec<String> {
-        const FAMILIES: [&str; 12] = [
+        const FAMILIES: [&str; 14] = [
             "ALERT_",
             "CREATE_TAP_",
             "DAY_ONE_",
             "EVENT_GRID_",
             "JOINER_",
             "LEDGER_",
+            "NUDGE_",
             "ON_DEMAND_",
             "PASS_",
             "PROTECTED_",
+            "REISSUE_",
             "SERVE_",
             "SERVICE_DESK_",
             "SWEEP_",

@@ -3,7 +3,7 @@
 use std::{fmt::Display, ops::RangeInclusive, str::FromStr};
 
 use azure_core::http::Url;
-use chrono::NaiveTime;
+use chrono::{NaiveTime, TimeDelta};
 use uuid::Uuid;
 
 use super::{MailCc, MailTo, PassStart};
@@ -209,6 +209,19 @@ pub(super) fn pass_start(text: &str) -> Parsed<PassStart> {
 
 pub(super) fn time_of_day(text: &str) -> Parsed<NaiveTime> {
     NaiveTime::parse_from_str(text, "%H:%M").map_err(|_| format!("is not a time of day as HH:MM: \"{text}\""))
+}
+
+/// Minutes or hours, as in `90m` and `4h`, up to a week; `None` for `off`.
+pub(super) fn duration_or_off(text: &str) -> Parsed<Option<TimeDelta>> {
+    if text.eq_ignore_ascii_case("off") {
+        return Ok(None);
+    }
+    let minutes = |(digits, factor): (&str, i64)| digits.parse::<u16>().ok().map(|n| i64::from(n) * factor);
+    let hours = || text.strip_suffix('h').map(|digits| (digits, 60));
+    match text.strip_suffix('m').map(|digits| (digits, 1)).or_else(hours).and_then(minutes) {
+        Some(minutes @ 1..=10_080) => Ok(Some(TimeDelta::minutes(minutes))),
+        _ => Err(format!("is neither off nor a time up to a week, as in 90m or 4h: \"{text}\"")),
+    }
 }
 
 pub(super) fn time_zone(text: &str) -> Parsed<Tz> {

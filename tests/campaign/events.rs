@@ -221,8 +221,8 @@ fn sign_in(sim: &Simulation, user: Uuid) {
     let works = current.is_some_and(|current| current.is_usable(sim.now()));
     sim.add_line(if works { "sign-in succeeded" } else { "sign-in failed" });
     if works {
-        sim.used.lock().unwrap().insert(pass.id);
         let now = sim.now();
+        sim.used.lock().unwrap().insert(pass.id, now);
         sim.sandbox.edit(|tenant| {
             tenant.use_pass(pass.id, now);
             // Graph gives the Authenticator no date.

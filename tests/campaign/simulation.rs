@@ -2,7 +2,7 @@
 //! host with its timer and its queue ([`crate::queue`]).
 
 use std::{
-    collections::BTreeSet,
+    collections::BTreeMap,
     io,
     sync::{
         Arc, Mutex, MutexGuard,
@@ -52,7 +52,7 @@ pub struct Simulation {
     pub crashes: Mutex<Vec<(Uuid, Crash)>>,
     pub queue_faults: Mutex<Vec<(Uuid, QueueFault)>>,
     /// Passes that somebody has signed in with.
-    pub used: Mutex<BTreeSet<Uuid>>,
+    pub used: Mutex<BTreeMap<Uuid, DateTime<Utc>>>,
     pub host: LocalHost,
     pub workers: Semaphore,
     running_tasks: AtomicUsize,

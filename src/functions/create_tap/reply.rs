@@ -283,13 +283,14 @@ impl ProblemDetails {
                 of(409, "no-address", "The user has no private mail address", to_do)
             }
             // Decided for joiners only.
-            Block::KeepsVanishing
+            Block::TooManyCodes
             | Block::AlreadyHasMethods(_)
             | Block::AlreadySignedIn(_)
             | Block::TooOld(_)
             | Block::UseUnknown(_)
             | Block::StillDisabled(_)
-            | Block::NotArrived(_) => of(403, "account-not-served", "This account gets no pass", ""),
+            | Block::NotArrived(_)
+            | Block::StaysOnDemand(_) => of(403, "account-not-served", "This account gets no pass", ""),
         }
     }
 

@@ -4,6 +4,8 @@
 //! `docs/ARCHITECTURE.md`.
 
 mod account;
+mod follow;
+mod withdrawal;
 
 use chrono::{DateTime, NaiveDate, NaiveTime, TimeDelta, Utc};
 use uuid::Uuid;
@@ -11,7 +13,8 @@ use uuid::Uuid;
 use super::{
     account_use,
     day_one::{Distance, day_one, distance},
-    follow_up, guard,
+    follow_up::NotArrived,
+    guard,
     job::Reason,
     outcome::{Block, Revoke, Skip},
     ownership::{self, was_created_under},
@@ -22,7 +25,8 @@ use super::{
 use crate::{
     graph::{Pass, TenantSnapshot, Usability},
     ledger::{Announcement, Delivered, Purpose, Record, State},
-    settings::{JoinerCheck, PassSettings},
+    mail::Occasion,
+    settings::{FollowUpSettings, JoinerCheck, PassSettings},
     zone::{Tz, zone_for},
 };
 
@@ -39,12 +43,16 @@ pub struct Facts<'a> {
     pub record: Option<&'a Record>,
     /// Why there is no address to send the pass to, if so.
     pub no_address: Option<&'a str>,
+    /// Identifies the address that a pass would be mailed to.
+    pub address: Option<&'a str>,
     /// What the caller asks for, if the job is a call.
     pub request: Option<&'a PassRequest>,
     /// What is checked before an account counts as a joiner's.
     pub joiner_check: &'a JoinerCheck,
     /// The settings for passes.
     pub pass: &'a PassSettings,
+    /// What is done for a joiner who does not use the pass.
+    pub follow_up: &'a FollowUpSettings,
     /// How far ahead joiners are served, in days.
     pub lead_days: u8,
     /// The group whose members may have a pass now.
@@ -71,6 +79,8 @@ pub enum Decision {
     RecordDelivery(Pass),
     /// Record that the joiner is in the account, since this time.
     RecordArrival(DateTime<Utc>),
+    /// Remind the joiner of the delivered pass.
+    Remind,
     /// Make a pass and deliver it.
     Issue(Plan),
 }
@@ -84,12 +94,15 @@ pub struct Plan {
     pub purpose: Purpose,
     /// The day one that it is for.
     pub day_one: Option<NaiveDate>,
-    /// Whether it replaces a delivered pass for another day one.
-    pub moved: bool,
+    /// What the mail says of it.
+    pub occasion: Occasion,
+    /// The delivered pass that it replaces, if that ended unused.
+    pub unused: Option<NotArrived>,
 }
 
-/// How often a pass that vanished is replaced for the same day one.
-const MAX_REISSUES: u32 = 2;
+/// How many passes are mailed for one day one, for whatever reasons. More codes in one mailbox help nobody, and what makes
+/// them necessary does not end by itself.
+const MAX_CODES: u32 = 4;
 
 /// Decides.
 pub fn decide(facts: &Facts<'_>) -> Decision {
@@ -132,15 +145,15 @@ fn joiner(facts: &Facts<'_>) -> Decision {
             None => Decision::RecordArrival(at),
         };
     }
-    if let Some(block) = facts.not_arrived(zone) {
-        return Decision::Block(block);
+    if let Some(decision) = facts.not_arrived(zone) {
+        return decision;
     }
     let day = match facts.day_one_in_scope(zone) {
         Ok(day) => day,
         Err(why) => {
             return match facts.revocable() {
                 Some(pass_id) => Decision::Revoke { pass_id, why: Revoke::OutOfScope(why) },
-                None => Decision::Skip(why),
+                None => facts.withdrawn(why).unwrap_or(Decision::Skip(why)),
             };
         }
     };
@@ -152,7 +165,7 @@ fn joiner(facts: &Facts<'_>) -> Decision {
         let is_undelivered = |pass: &&Pass| last_job_delivered || !works_on(pass, day, zone);
         return match facts.undelivered(Purpose::Joiner).filter(is_undelivered) {
             Some(pass) => Decision::Revoke { pass_id: pass.id.clone(), why: Revoke::OutOfScope(why) },
-            None => Decision::Skip(why),
+            None => facts.while_open(day, zone).unwrap_or(Decision::Skip(why)),
         };
     }
     if let Some(block) = facts.block() {
@@ -171,16 +184,8 @@ fn joiner(facts: &Facts<'_>) -> Decision {
     if listed.is_some_and(|pass| served.is_some() && pass.usability(now) == Usability::DisabledByPolicy) {
         return Decision::Block(Block::DisabledByPolicy);
     }
-    if let Some(delivered) =
-        served.filter(|d| listed.is_some() || (last_job_delivered && d.pass.opens_at <= now))
-    {
-        let morning = opening(day.and_time(settings.day_one_time), zone);
-        let can_be_used = listed.is_some_and(|pass| pass.can_be_used(now));
-        let since = follow_up::disabled_since(&snapshot.user, delivered, morning, now);
-        return match since.filter(|_| can_be_used) {
-            Some(since) => Decision::Block(Block::StillDisabled(since)),
-            None => Decision::Skip(Skip::AlreadyServed),
-        };
+    if served.is_some_and(|d| listed.is_some() || (last_job_delivered && d.pass.opens_at <= now)) {
+        return facts.while_open(day, zone).unwrap_or(Decision::Skip(Skip::AlreadyServed));
     }
     if let Some(pass) = facts.used_meanwhile() {
         return Decision::RecordDelivery(pass.clone());
@@ -196,17 +201,18 @@ fn joiner(facts: &Facts<'_>) -> Decision {
     if let Some(pass) = snapshot.passes.iter().filter(counts).find(|pass| facts.is_foreign(pass)) {
         return Decision::Skip(Skip::HasWorkingPass(facts.delivered_for(pass)));
     }
-    // Unless one of our own passes replaced it, whose POST arrived late.
-    if served.is_some_and(|d| d.reissued >= MAX_REISSUES) && facts.undelivered(Purpose::Joiner).is_none() {
-        return Decision::Block(Block::KeepsVanishing);
+    if facts.codes_for(day) >= MAX_CODES {
+        return Decision::Block(Block::TooManyCodes);
     }
     Decision::Issue(Plan {
         window: Window::for_joiner(day, zone, settings, &snapshot.policy, now),
         purpose: Purpose::Joiner,
         day_one: Some(day),
-        moved: facts
-            .announcement()
-            .is_some_and(|announced| announced.day_one != day && is_move(announced.day_one, day)),
+        occasion: match facts.announcement() {
+            Some(told) if told.day_one != day && is_move(told.day_one, day) => Occasion::Moved,
+            _ => Occasion::First,
+        },
+        unused: None,
     })
 }
 
@@ -265,7 +271,7 @@ fn on_demand(facts: &Facts<'_>, is_recheck: bool) -> Decision {
     }
     let lifetime = facts.pass.lifetime_minutes.unwrap_or(DEFAULT_LIFETIME);
     let window = Window::from(now, lifetime, facts.pass.one_time, facts.zone(), &snapshot.policy, now);
-    Decision::Issue(Plan { window, purpose: Purpose::OnDemand, day_one: None, moved: false })
+    Decision::Issue(Plan::on_demand(window, Purpose::OnDemand))
 }
 
 /// A caller decides about the pass; this only decides whether the user may have one.
@@ -276,7 +282,13 @@ fn http(facts: &Facts<'_>, request: &PassRequest) -> Decision {
         Decision::Block(block)
     } else {
         let window = request.window(facts.zone(), &facts.snapshot.policy, facts.now);
-        Decision::Issue(Plan { window, purpose: Purpose::Http, day_one: None, moved: false })
+        Decision::Issue(Plan::on_demand(window, Purpose::Http))
+    }
+}
+
+impl Plan {
+    fn on_demand(window: Window, purpose: Purpose) -> Self {
+        Self { window, purpose, day_one: None, occasion: Occasion::First, unused: None }
     }
 }
 
@@ -302,6 +314,11 @@ impl<'a> Facts<'a> {
             Distance::Beyond => Err(Skip::BeyondHorizon(day)),
             Distance::Past | Distance::Near => Ok(day),
         }
+    }
+
+    /// How many passes were delivered for this day one.
+    fn codes_for(&self, day: NaiveDate) -> u32 {
+        self.record.and_then(|record| record.codes.get(&day).copied()).unwrap_or_default()
     }
 
     /// Accounts that get no pass for any reason.

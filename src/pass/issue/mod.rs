@@ -11,6 +11,7 @@
 //!
 //! Another order of these steps loses a joiner or leaks a pass; `docs/ARCHITECTURE.md` says which.
 
+mod reminder;
 mod without_pass;
 
 use std::{mem, ops::ControlFlow, time::Duration};
@@ -77,7 +78,7 @@ async fn run(services: &Services, job: &Job, who: &mut Person) -> Result<Outcome
     };
     Ok(match context.mail(&plan).await? {
         ControlFlow::Continue(Handover { to, .. }) => {
-            Outcome::Delivered(DeliveredPass { window: plan.window, to, moved: plan.moved })
+            Outcome::Delivered(DeliveredPass { window: plan.window, to, occasion: plan.occasion })
         }
         ControlFlow::Break(outcome) => outcome,
     })
@@ -199,6 +200,8 @@ struct JobContext<'a> {
     record: Option<Record>,
     etag: Option<ETag>,
     recipients: Result<Recipients, String>,
+    /// Identifies the address that a pass would be mailed to.
+    address: Option<String>,
 }
 
 impl<'a> JobContext<'a> {
@@ -223,7 +226,9 @@ impl<'a> JobContext<'a> {
         };
         let recipients =
             Recipients::choose(&snapshot.user, snapshot.manager.as_ref(), &services.settings.mail);
-        let context = Self { services, job, request, step_budget, snapshot, record, etag, recipients };
+        let address = recipients.as_ref().ok().map(|recipients| recipients.fingerprint(snapshot.user.id));
+        let context =
+            Self { services, job, request, step_budget, snapshot, record, etag, recipients, address };
         Ok(ControlFlow::Continue(context))
     }
 
@@ -234,9 +239,11 @@ impl<'a> JobContext<'a> {
             snapshot: &self.snapshot,
             record: self.record.as_ref(),
             no_address: self.recipients.as_ref().err().map(String::as_str),
+            address: self.address.as_deref(),
             request: self.request,
             joiner_check: &self.services.settings.joiner_check,
             pass: &self.services.settings.pass,
+            follow_up: &self.services.settings.follow_up,
             lead_days: self.services.settings.lead_days,
             on_demand_group: self.services.settings.on_demand_group,
             now: self.services.clock.now(),
@@ -252,6 +259,7 @@ impl<'a> JobContext<'a> {
             Decision::Revoke { pass_id, why } => self.revoke(&pass_id, why).await?,
             Decision::RecordDelivery(pass) => self.record_used(&pass).await?,
             Decision::RecordArrival(at) => self.record_arrival(at).await?,
+            Decision::Remind => self.remind().await?,
         }))
     }
 
@@ -264,6 +272,9 @@ impl<'a> JobContext<'a> {
             }
         };
         let draft = self.draft(plan, recipients)?;
+        if let Some(unused) = &plan.unused {
+            self.report_reissue(unused, &plan.window).await;
+        }
         let (mut lease, pass, code) = match self.lease(plan).await?.make_pass(plan).await? {
             ControlFlow::Continue(made) => made,
             ControlFlow::Break(outcome) => return Ok(ControlFlow::Break(outcome)),
@@ -276,7 +287,7 @@ impl<'a> JobContext<'a> {
             }
             return Err(lease.fail(Failure::Graph(unsent.error), unsent.maybe_sent).await);
         }
-        lease.record_delivery(&pass, Some(draft.language()), recipients.masked()).await?;
+        lease.record_delivery(&pass, Some((&draft, recipients))).await?;
         let (to, deadline) = (recipients.to.masked(), lease.deadline);
         Ok(ControlFlow::Continue(Handover { pass, to, deadline }))
     }
@@ -287,7 +298,7 @@ impl<'a> JobContext<'a> {
             ControlFlow::Continue(made) => made,
             ControlFlow::Break(outcome) => return Ok(ControlFlow::Break(outcome)),
         };
-        if let Err(error) = lease.record_delivery(&pass, None, Vec::new()).await {
+        if let Err(error) = lease.record_delivery(&pass, None).await {
             // Another job may have made a newer pass: the caller must not get a code that does not work.
             lease.delete(&pass).await;
             return Err(error.into());
@@ -326,7 +337,7 @@ impl<'a> JobContext<'a> {
             },
             manager: recipients.manager.as_deref(),
             day_one: plan.day_one,
-            moved: plan.moved,
+            occasion: plan.occasion,
         })?)
     }
 

@@ -31,7 +31,8 @@ impl JobContext<'_> {
         }
         let cause = block.cause();
         // An account that became privileged must not keep a pass that was not delivered: its code may be known to others.
-        if matches!(block, Block::Privileged(_))
+        // So may one that came late in place of the last that may be mailed.
+        if matches!(block, Block::Privileged(_) | Block::TooManyCodes)
             && self.job.reason != Reason::Http
             && let Some(pass) = self.facts().listed_undelivered()
         {
@@ -45,7 +46,8 @@ impl JobContext<'_> {
             Reason::GroupAdd | Reason::Http => false,
         };
         let condition = block.condition().filter(|_| is_joiner);
-        let is_about_delivered = matches!(block, Block::StillDisabled(_));
+        let is_about_delivered = matches!(block, Block::StillDisabled(_) | Block::StaysOnDemand(_));
+        let is_disabled = matches!(block, Block::StillDisabled(_));
         let outcome = Outcome::Blocked(block);
         let alerted = self.record.as_ref().and_then(|r| r.cause.as_deref());
         // A caller has the answer, and one alert is enough.
@@ -69,6 +71,9 @@ impl JobContext<'_> {
         record.pass = self.facts().listed_of_ours().map(pass_record).or(record.pass);
         record.cause = Some(cause.to_owned());
         self.write(record).await?;
+        if is_disabled {
+            self.tell_manager(true).await;
+        }
         Ok(outcome)
     }
 
@@ -128,20 +133,19 @@ impl JobContext<'_> {
         alert::send_outcome(self.services, self.job, &self.who(), outcome).await;
     }
 
-    async fn write(&self, record: Record) -> Result<(), Failure> {
+    pub(super) async fn write(&self, record: Record) -> Result<ETag, Failure> {
         write(self.services, self.job, record, self.etag.as_ref()).await
     }
 }
 
-async fn write(
+pub(super) async fn write(
     services: &Services,
     job: &Job,
     mut record: Record,
     etag: Option<&ETag>,
-) -> Result<(), Failure> {
+) -> Result<ETag, Failure> {
     record.updated_at = services.clock.now();
-    services.ledger.write(job.user_id, &record, etag).await?;
-    Ok(())
+    Ok(services.ledger.write(job.user_id, &record, etag).await?)
 }
 
 /// An account that does not exist: deleted, if a record asked for a recheck; not replicated yet, otherwise.

@@ -16,7 +16,7 @@ use super::{
 use crate::{
     graph::{GraphError, Unread},
     ledger::{ConditionName, LedgerError, Purpose},
-    mail::MailError,
+    mail::{MailError, Occasion},
 };
 
 /// A step of the flow: the flow continues with `T`, or the job ends with an outcome, or it fails.
@@ -44,8 +44,8 @@ pub struct DeliveredPass {
     pub window: Window,
     /// The recipient, masked.
     pub to: String,
-    /// Whether it replaced a pass for another day one.
-    pub moved: bool,
+    /// What the mail said of it.
+    pub occasion: Occasion,
 }
 
 /// Why there was nothing to do.
@@ -77,6 +77,8 @@ pub enum Skip {
     NothingOpen,
     /// The joiner is in the account.
     Arrived,
+    /// No pass was due, and the joiner was reminded of the delivered one.
+    Reminded,
 }
 
 /// What a person must act on.
@@ -92,8 +94,8 @@ pub enum Block {
     DisabledByPolicy,
     /// Graph refuses to create the pass.
     Refused(GraphError),
-    /// Something deletes the passes of this user again and again.
-    KeepsVanishing,
+    /// As many passes were mailed for this day one as may be.
+    TooManyCodes,
     /// Authentication methods are registered, so the account is in use and no joiner's.
     AlreadyHasMethods(Evidence),
     /// Someone has signed in, likewise.
@@ -106,6 +108,8 @@ pub enum Block {
     StillDisabled(DateTime<Utc>),
     /// The pass ended, and nothing shows that the joiner got in.
     NotArrived(NotArrived),
+    /// The start is withdrawn, but the user is a member of the on-demand group, and keeps the pass from there.
+    StaysOnDemand(Skip),
 }
 
 /// Why a pass was revoked.
@@ -217,7 +221,11 @@ impl fmt::Display for Outcome {
 
 impl fmt::Display for DeliveredPass {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let pass = if self.moved { "day one moved, new pass" } else { "pass" };
+        let pass = match self.occasion {
+            Occasion::First => "pass",
+            Occasion::Moved => "day one moved, new pass",
+            Occasion::Again => "the last pass ended unused, new pass",
+        };
         write!(f, "{pass} mailed to {}, open {}", self.to, self.window)
     }
 }
@@ -239,6 +247,7 @@ impl Skip {
             Self::NotInGroup => "not-in-group",
             Self::NothingOpen => "nothing-open",
             Self::Arrived => "arrived",
+            Self::Reminded => "reminded",
         }
     }
 }
@@ -267,6 +276,7 @@ impl fmt::Display for Skip {
             Self::NotInGroup => f.write_str("the user is not a member of the on-demand group"),
             Self::NothingOpen => f.write_str("the record has nothing to finish"),
             Self::Arrived => f.write_str("the joiner is in the account"),
+            Self::Reminded => f.write_str("the joiner has not used the pass and was reminded of it"),
         }
     }
 }
@@ -281,13 +291,14 @@ impl Block {
             Self::PassesOff => "passes-off",
             Self::DisabledByPolicy => "disabled-by-policy",
             Self::Refused(_) => "refused",
-            Self::KeepsVanishing => "keeps-vanishing",
+            Self::TooManyCodes => "too-many-codes",
             Self::AlreadyHasMethods(_) => "already-has-methods",
             Self::AlreadySignedIn(_) => "already-signed-in",
             Self::TooOld(_) => "account-too-old",
             Self::UseUnknown(_) => "use-unknown",
             Self::StillDisabled(_) => "still-disabled",
             Self::NotArrived(_) => "not-arrived",
+            Self::StaysOnDemand(_) => "stays-on-demand",
         }
     }
 
@@ -315,9 +326,9 @@ impl Block {
                 "Include this user in the Temporary Access Pass method of the authentication methods policy.".into()
             }
             Self::Refused(error) => format!("To do: {}.", error.advice()),
-            Self::KeepsVanishing => {
-                "Find out who deletes or replaces this joiner's passes (audit log, \"Deleted authentication \
-                 method\"), and give this person a pass yourself."
+            Self::TooManyCodes => {
+                "Find out why the passes do not help: they are not used, their mails do not arrive, or someone deletes or \
+                 replaces them (audit log, \"Deleted authentication method\"). Then give this person a pass yourself."
                     .into()
             }
             Self::AlreadyHasMethods(_) | Self::AlreadySignedIn(_) | Self::TooOld(_) => NOT_A_JOINER.into(),
@@ -337,6 +348,9 @@ impl Block {
                  date: a later first day gets a pass of its own."
                     .into()
             }
+            Self::StaysOnDemand(_) => {
+                "If this person does not start, remove the account from the on-demand group and delete the pass.".into()
+            }
         }
     }
 }
@@ -349,7 +363,7 @@ impl fmt::Display for Block {
             Self::PassesOff => f.write_str("the tenant's policy has Temporary Access Passes disabled"),
             Self::DisabledByPolicy => f.write_str("the policy does not let this user sign in with a pass"),
             Self::Refused(error) => error.fmt(f),
-            Self::KeepsVanishing => f.write_str("the user's pass was deleted or replaced again and again"),
+            Self::TooManyCodes => f.write_str("four passes were mailed for this day one, and no more are"),
             Self::AlreadyHasMethods(evidence) | Self::AlreadySignedIn(evidence) => evidence.fmt(f),
             Self::TooOld(age) => age.fmt(f),
             Self::UseUnknown(why) => write!(f, "whether the account is in use could not be read: {why}"),
@@ -361,6 +375,10 @@ impl fmt::Display for Block {
                 )
             }
             Self::NotArrived(not_arrived) => not_arrived.fmt(f),
+            Self::StaysOnDemand(why) => write!(
+                f,
+                "the start is withdrawn ({why}), but the account is in the on-demand group and keeps its pass from there"
+            ),
         }
     }
 }

@@ -34,7 +34,11 @@ fn blocks() -> [(Block, &'static str, &'static str); 8] {
             "Graph error while making the pass",
             "To do: wait until Graph answers again",
         ),
-        (Block::KeepsVanishing, "the user's pass was deleted or replaced", "Find out who deletes"),
+        (
+            Block::TooManyCodes,
+            "four passes were mailed for this day one",
+            "Find out why the passes do not help",
+        ),
         (
             Block::StillDisabled("2026-11-27T07:00:00Z".parse().unwrap()),
             "the joiner starts today and could use the pass since 2026-11-27 07:00 UTC",
@@ -98,14 +102,17 @@ fn an_outcome_that_needs_a_person_says_what_happened_and_what_to_do() {
 }
 
 #[test]
-fn a_delivery_says_its_window_and_whether_day_one_moved() {
+fn a_delivery_says_its_window_and_why_it_is_not_the_first() {
     let opens_at = "2026-11-27T07:00:00Z".parse().unwrap();
     let window = Window { opens_at, opens_now: false, lifetime_minutes: 60, one_time: true, zone: Tz::UTC };
-    for (moved, words) in [
-        (false, "pass mailed to e…@home.example, open 2026-11-27 07:00 to 08:00 UTC"),
-        (true, "day one moved, new pass mailed to e…@home.example, open 2026-11-27 07:00 to 08:00 UTC"),
+    for (occasion, words) in [
+        (Occasion::First, "pass mailed to e…@home.example, open 2026-11-27 07:00 to 08:00 UTC"),
+        (
+            Occasion::Moved,
+            "day one moved, new pass mailed to e…@home.example, open 2026-11-27 07:00 to 08:00 UTC",
+        ),
     ] {
-        let outcome = Outcome::Delivered(DeliveredPass { window, to: "e…@home.example".into(), moved });
+        let outcome = Outcome::Delivered(DeliveredPass { window, to: "e…@home.example".into(), occasion });
         assert_eq!(
             (outcome.name(), outcome.to_string().as_str(), outcome.advice()),
             ("delivered", words, None)

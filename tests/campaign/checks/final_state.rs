@@ -40,6 +40,10 @@ pub async fn check(sim: &Simulation) {
 
 /// The product's alert about a joiner whose pass ended.
 const NOT_IN: &str = "A joiner's pass ended, and they are not in";
+/// Its alert about one whose pass ended and is replaced.
+const REPLACED: &str = "A joiner's pass ended unused, and they get a new one";
+/// Its alert about a job without a pass.
+const NO_PASS: &str = "A user gets no pass";
 
 struct UserState<'a> {
     sim: &'a Simulation,
@@ -128,7 +132,7 @@ impl<'a> UserState<'a> {
         });
         let got_in = {
             let used = self.sim.used.lock().unwrap();
-            trace.passes.iter().any(|t| t.pass.user == self.person.id && used.contains(&t.pass.id))
+            trace.passes.iter().any(|t| t.pass.user == self.person.id && used.contains_key(&t.pass.id))
         };
         let was_revoked = matches!(last.ended_by, Some(Initiator::Invocation(_)));
         if is_another_start || got_in || was_revoked || !self.is_recorded(last.pass.id) || self.live.is_some()
@@ -136,11 +140,17 @@ impl<'a> UserState<'a> {
             return Ok(());
         }
         let log = self.sim.log();
-        let is_told = log.lines().any(|line| {
+        let is_alert = |line: &&str, headline: &str| {
             line.contains(" event=alert ")
-                && line.contains(NOT_IN)
+                && line.contains(headline)
                 && line.contains(&self.person.user_principal_name)
-        });
+        };
+        let of_replacement: Vec<&str> =
+            log.lines().skip_while(|line| !is_alert(line, REPLACED)).skip(1).collect();
+        let is_told = log.lines().any(|line| is_alert(&line, NOT_IN))
+            // The pass was to be replaced, and that was refused, or the start withdrawn meanwhile.
+            || of_replacement.iter().any(|line| is_alert(line, NO_PASS))
+            || (self.out_of_scope().is_some() && log.lines().any(|line| is_alert(&line, REPLACED)));
         if is_told {
             Ok(())
         } else {
@@ -222,7 +232,7 @@ impl<'a> UserState<'a> {
             };
         }
         // The product stops here on purpose; invariant 6 requires an alert.
-        if self.record.and_then(|record| record.cause.as_deref()) == Some("keeps-vanishing") {
+        if self.record.and_then(|record| record.cause.as_deref()) == Some("too-many-codes") {
             return Ok(());
         }
         let is_for_day_one = |id: Uuid| {
@@ -231,7 +241,7 @@ impl<'a> UserState<'a> {
         let Some(last) = delivered.iter().rev().find(|tracked| is_for_day_one(tracked.pass.id)) else {
             return Err(format!("day one is {day}, but no pass was delivered for it"));
         };
-        let was_used = self.sim.used.lock().unwrap().contains(&last.pass.id);
+        let was_used = self.sim.used.lock().unwrap().contains_key(&last.pass.id);
         let has_expired = last.pass.closes_at() <= now;
         if was_used || last.ended_by == Some(Initiator::Person) {
             return Ok(());

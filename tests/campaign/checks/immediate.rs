@@ -10,7 +10,7 @@ use firstpass_sandbox::tenant::{Pass, Sandbox};
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::oracle::{check_eligibility, values};
+use super::oracle::{check_eligibility, day_one_of, is_withdrawn, values};
 use crate::{
     simulation::Simulation,
     trace::{Initiator, Invocation, InvocationResult, SharedTrace, Trace, TrackedPass, html_escaped},
@@ -40,10 +40,13 @@ pub fn check_pass_events(sim: &Simulation) {
             let message = format!("{} created a pass, but {why}", invocation.job_key);
             trace.violated(2, message);
         }
-        if event.made.is_some()
-            && let Some(message) = repeated_delivery(&trace.invocations[id], event.at)
-        {
-            trace.violated(5, message);
+        if event.made.is_some() {
+            let invocation = &trace.invocations[id];
+            let message =
+                repeated_delivery(invocation, event.at).or_else(|| delivery_after_use(sim, invocation));
+            if let Some(message) = message {
+                trace.violated(5, message);
+            }
         }
         if let Some(gone) = event.gone.as_ref().filter(|_| event.made.is_none())
             && let Some(message) = deleted_after_mail(sim, trace, id, gone)
@@ -87,6 +90,21 @@ fn repeated_delivery(invocation: &Invocation, at: DateTime<Utc>) -> Option<Strin
             since.num_seconds()
         )
     })
+}
+
+/// Invariant 5: a joiner who had used the delivered pass before the invocation read it gets no other.
+fn delivery_after_use(sim: &Simulation, invocation: &Invocation) -> Option<String> {
+    let delivered = invocation.record.as_ref()?.delivered.as_ref()?;
+    let is_for_joiner = matches!(invocation.reason.as_str(), "joiner" | "recheck");
+    let (user, read_at) = (invocation.user, invocation.read_at);
+    let used_at = *sim.used.lock().unwrap().get(&delivered.pass.pass_id.parse::<Uuid>().ok()?)?;
+    // Replicas may lag, and the user may be on the way to another day one or another pass on demand.
+    let is_same = delivered.purpose == Purpose::Joiner
+        && invocation.record.as_ref()?.purpose == Purpose::Joiner
+        && sim.sandbox.edit(|t| t.users.get(&user).and_then(day_one_of)).map(|(day, _)| day)
+            == delivered.day_one;
+    (is_for_joiner && is_same && used_at + RECENT_DELIVERY < read_at)
+        .then(|| format!("{} created a pass for a joiner who had used the last one", invocation.job_key))
 }
 
 /// Invariant 1: no invocation deletes its own pass when the mail has arrived, even if the answer to the mail was lost.
@@ -134,7 +152,7 @@ fn destroyed_pass(
         return match gone.created_by {
             Initiator::Person => Some("deleted a pass of the helpdesk".into()),
             // A call may delete it: some tenants refuse a second pass.
-            Initiator::Invocation(_) if gone.returned_to_caller && !is_call => {
+            Initiator::Invocation(_) if gone.returned_to_caller && !is_call && !is_withdrawn(invocation) => {
                 Some("deleted a pass that CreateTap had returned to a caller".into())
             }
             Initiator::Invocation(_) => None,
@@ -199,7 +217,7 @@ fn noise_after_arrival(
 ) -> Option<String> {
     let is_for_joiner = matches!(invocation.reason.as_str(), "joiner" | "recheck");
     let delivered = invocation.record.as_ref()?.delivered.as_ref()?;
-    let was_used = sim.used.lock().unwrap().contains(&delivered.pass.pass_id.parse::<Uuid>().ok()?);
+    let was_used = sim.used.lock().unwrap().contains_key(&delivered.pass.pass_id.parse::<Uuid>().ok()?);
     let is_noise = matches!(outcome, "blocked" | "revoked") && !reason.contains(&Skip::Arrived.to_string());
     let signed_in =
         sim.sandbox.edit(|tenant| tenant.users.get(&invocation.user).and_then(|p| p.last_sign_in));

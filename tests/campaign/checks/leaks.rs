@@ -33,6 +33,8 @@ pub fn check(sim: &Simulation) {
             .filter(|tracked| mail.content().contains(&html_escaped(tracked.pass.code.reveal())))
             .collect();
         let message = match shown.as_slice() {
+            // A reminder, or a word to a manager.
+            [] => continue,
             [one] => match addresses.get(&one.pass.user) {
                 // The account was deleted, and its address is not known any more.
                 None => continue,

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use firstpass_sandbox::tenant::samples::SERVICE_DESK;
 use uuid::Uuid;
 
+use super::oracle::MAX_CODES;
 use crate::{
     personas::PersonaKind,
     scenario::{Action, Operation, PersonaIndex, UserEvent},
@@ -21,6 +22,7 @@ pub fn check(sim: &Simulation) {
     let mails = sim.sandbox.mails();
     let trace = &mut *sim.trace();
     let mut by_pass: BTreeMap<Uuid, usize> = BTreeMap::new();
+    let mut reminders: BTreeMap<(String, String), usize> = BTreeMap::new();
     let mut by_name: BTreeMap<&str, u32> = BTreeMap::new();
     for mail in mails.iter().filter(|mail| mail.to() != [SERVICE_DESK]) {
         let contains = |code: &str| mail.content().contains(&html_escaped(code));
@@ -28,6 +30,11 @@ pub fn check(sim: &Simulation) {
             *by_pass.entry(tracked.pass.id).or_default() += 1;
         }
         // The address identifies the person, even after the account was recreated.
+        let has_code = trace.passes.iter().any(|tracked| contains(tracked.pass.code.reveal()));
+        if !has_code {
+            *reminders.entry((mail.to().join(","), mail.content().to_owned())).or_default() += 1;
+            continue;
+        }
         let is_recipient = |address: String| mail.to() == [address.as_str()];
         if let Some(persona) = sim.scenario.personas.iter().find(|persona| is_recipient(persona.address())) {
             *by_name.entry(persona.name).or_default() += 1;
@@ -48,11 +55,15 @@ pub fn check(sim: &Simulation) {
                 };
             // Served only if a sweep runs between the activation of the account and the end of day one.
             let may_be_served = persona.kind == PersonaKind::Disabled && !serve_disabled;
-            if mails != u32::from(is_served) && !(may_be_served && mails <= 1) {
+            // Not everyone uses the first code in time.
+            let max = codes_for_a_start(sim);
+            let is_as_expected = if is_served { (1..=max).contains(&mails) } else { mails == 0 };
+            if !(is_as_expected || (may_be_served && mails <= max)) {
                 messages.push(format!("{} got {mails} mails in a quiet scenario", persona.name));
             }
         }
-        let allowed = 1 + mails_for_events(sim, index) + MAILS_PER_FAULT * fault_count(sim, index);
+        let allowed =
+            codes_for_a_start(sim) + mails_for_events(sim, index) + MAILS_PER_FAULT * fault_count(sim, index);
         if mails > allowed {
             messages
                 .push(format!("{} got {mails} mails; the events and faults allow {allowed}", persona.name));
@@ -60,6 +71,10 @@ pub fn check(sim: &Simulation) {
     }
     let may_resend: BTreeMap<Uuid, bool> =
         trace.passes.iter().map(|t| (t.pass.id, can_be_resent(sim, t.pass.user))).collect();
+    // Each names the pass that it is about, by its times.
+    for ((to, _), count) in reminders.into_iter().filter(|(_, count)| *count > 1) {
+        messages.push(format!("{to} got {count} mails without a code about the same pass"));
+    }
     for (pass, mails) in by_pass {
         let allowed = if may_resend.get(&pass).copied().unwrap_or_default() { MAX_SENDS } else { 1 };
         if mails > allowed {
@@ -69,6 +84,11 @@ pub fn check(sim: &Simulation) {
     messages.into_iter().for_each(|message| trace.violated(5, message));
 }
 
+/// How many codes a joiner can be mailed for one day one without events and faults: unused passes are replaced.
+fn codes_for_a_start(sim: &Simulation) -> u32 {
+    if sim.scenario.config.one_time { MAX_CODES } else { 1 }
+}
+
 /// How many mails the persona's events can cause: those that end a pass or require one.
 fn mails_for_events(sim: &Simulation, index: PersonaIndex) -> u32 {
     let mails = sim.scenario.steps.iter().map(|step| match &step.action {
@@ -76,6 +96,7 @@ fn mails_for_events(sim: &Simulation, index: PersonaIndex) -> u32 {
         Action::User(_, UserEvent::SignsIn | UserEvent::RemovedFromGroup) => 0,
         // The pass on demand, and later a new pass for day one, which it replaced.
         Action::User(_, UserEvent::AddedToGroup) => 2,
+        Action::User(_, UserEvent::DayOneMoved(_) | UserEvent::Recreated(_)) => codes_for_a_start(sim),
         Action::User(..) => 1,
         _ => 0,
     });

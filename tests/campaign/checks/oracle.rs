@@ -2,7 +2,7 @@
 //! are shared.
 
 use chrono::{DateTime, Days, NaiveDate, NaiveTime, TimeDelta, TimeZone, Utc};
-use firstpass::zone::Tz;
+use firstpass::{ledger::Purpose, zone::Tz};
 use firstpass_sandbox::tenant::{Person, samples::zone};
 use serde_json::Value;
 use uuid::{Uuid, uuid};
@@ -15,6 +15,8 @@ const LEAD_DAYS: u64 = 7;
 const MAX_AGE_DAYS: i64 = 90;
 /// A day one that is this far from the announced one is another start, not a move.
 const MAX_MOVE: TimeDelta = TimeDelta::days(30);
+/// How many codes are mailed for one day one.
+pub const MAX_CODES: u32 = 4;
 /// Not a privileged role. Scenarios assign privileged roles only.
 const DIRECTORY_READERS: Uuid = uuid!("88d8e3e3-8f55-4a1e-953a-9b9898b8876b");
 
@@ -109,8 +111,12 @@ fn check_joiner(
     let zone = zone_of(user["usageLocation"].as_str());
     let day = day_one(hire_date, zone);
     // The date can change between the read and the POST.
-    if !is_in_horizon(day, zone, invocation.read_at) && !is_in_horizon(day, zone, created_at) {
+    let is_near = is_in_horizon(day, zone, invocation.read_at) || is_in_horizon(day, zone, created_at);
+    if !is_near && !is_replacement(invocation, day) {
         return Err(format!("day one is {day}, outside the horizon"));
+    }
+    if codes(invocation, day) >= MAX_CODES {
+        return Err(format!("four codes were mailed for {day}"));
     }
     check_is_new(invocation, user, day)?;
     let announcement = invocation.record.as_ref().and_then(|record| record.announcement);
@@ -118,6 +124,30 @@ fn check_joiner(
         return Err("the account was disabled after the joiner got a pass".into());
     }
     Ok(())
+}
+
+/// Whether a pass for this day one was delivered and had ended when the invocation read it, within a week after the day.
+fn is_replacement(invocation: &Invocation, day: NaiveDate) -> bool {
+    let delivered = invocation.record.as_ref().and_then(|record| record.delivered.as_ref());
+    let has_ended = delivered.is_some_and(|d| {
+        d.purpose == Purpose::Joiner && d.day_one == Some(day) && d.pass.ends_at <= invocation.read_at
+    });
+    has_ended && invocation.read_at.date_naive() - day <= TimeDelta::days(7)
+}
+
+fn codes(invocation: &Invocation, day: NaiveDate) -> u32 {
+    invocation.record.as_ref().and_then(|record| record.codes.get(&day).copied()).unwrap_or_default()
+}
+
+/// Whether the invocation read that the start that its user was told of is withdrawn, and no pass was made since.
+pub fn is_withdrawn(invocation: &Invocation) -> bool {
+    let Some((200, user)) = invocation.responses.get("me") else { return false };
+    let Some(record) = &invocation.record else { return false };
+    let is_withdrawn =
+        user["employeeHireDate"].is_null() || user["accountEnabled"] == false || user["userType"] == "Guest";
+    is_withdrawn
+        && record.announcement.is_some()
+        && !record.delivered.as_ref().is_some_and(|delivered| delivered.after_withdrawal)
 }
 
 /// Whether what was read shows no use of the account.

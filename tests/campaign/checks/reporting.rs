@@ -111,7 +111,7 @@ fn unserved_joiners(sim: &Simulation, is_alerted: &impl Fn(&str) -> bool) -> Vec
             .filter(|person| {
                 let used = sim.used.lock().unwrap();
                 let mut passes = sim.trace().passes.clone().into_iter();
-                !passes.any(|tracked| tracked.pass.user == person.id && used.contains(&tracked.pass.id))
+                !passes.any(|tracked| tracked.pass.user == person.id && used.contains_key(&tracked.pass.id))
             })
             .filter(|person| {
                 tenant.is_privileged(person.id, now)

@@ -4,20 +4,23 @@ use firstpass_sandbox::tenant::{Fault, Group, Method, PassSpec, Permission, Pers
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::helpers::{JobEnd, NOW, TestApp, emma, fail_with, tenant_with_emma, time};
+use crate::helpers::{JobEnd, NOW, TestApp, emma, fail_with, tenant_with_emma, time, to_address};
+
+/// Emma's manager.
+pub(super) const MANAGER: &str = "grace.hall@contoso.example";
 
 /// Emma's pass opens at 07:00 on the 27th, for eight hours.
-const BEFORE_OPENING: &str = "2026-11-27T05:00:00Z";
-const OPEN: &str = "2026-11-27T08:00:00Z";
-const ENDED: &str = "2026-11-27T16:00:00Z";
+pub(super) const BEFORE_OPENING: &str = "2026-11-27T05:00:00Z";
+pub(super) const OPEN: &str = "2026-11-27T08:00:00Z";
+pub(super) const ENDED: &str = "2026-11-27T16:00:00Z";
 const NEXT_DAY: &str = "2026-11-28T05:00:00Z";
 
 impl TestApp {
-    fn wait_until(&self, at: &str) {
+    pub(super) fn wait_until(&self, at: &str) {
         self.advance(time(at) - self.sandbox.now());
     }
 
-    async fn sweep_at(&self, at: &str) -> Vec<JobEnd> {
+    pub(super) async fn sweep_at(&self, at: &str) -> Vec<JobEnd> {
         self.wait_until(at);
         self.sweep().await
     }
@@ -29,23 +32,25 @@ async fn mailed(settings: &[(&str, &str)], reads_sign_ins: bool) -> (TestApp, Uu
     if reads_sign_ins {
         tenant.granted.insert(Permission::AuditLogRead);
     }
-    let app = TestApp::new(tenant, settings);
+    // The reminder and the second pass have tests of their own (`second_chance.rs`).
+    let settings = [&[("NUDGE_AFTER", "off"), ("REISSUE_UNUSED", "false")], settings].concat();
+    let app = TestApp::new(tenant, &settings);
     app.sweep_at(NOW).await;
     assert_eq!(app.pass_mails().len(), 1);
     (app, emma)
 }
 
-fn change(app: &TestApp, user: Uuid, change: impl FnOnce(&mut Person)) {
+pub(super) fn change(app: &TestApp, user: Uuid, change: impl FnOnce(&mut Person)) {
     app.sandbox.edit(|tenant| tenant.change(user, change));
 }
 
-fn use_pass(app: &TestApp, user: Uuid) {
+pub(super) fn use_pass(app: &TestApp, user: Uuid) {
     let now = app.sandbox.now();
     let pass = app.sandbox.passes().into_iter().find(|pass| pass.user == user).unwrap();
     app.sandbox.edit(|tenant| tenant.use_pass(pass.id, now));
 }
 
-fn text(alerts: &[Value]) -> String {
+pub(super) fn text(alerts: &[Value]) -> String {
     alerts.iter().map(|alert| alert.to_string().replace("&#x27;", "'")).collect()
 }
 
@@ -199,7 +204,8 @@ async fn a_first_day_that_is_moved_into_the_past_is_told_too() {
 async fn another_alert_does_not_repeat_this_one() {
     let (mut tenant, emma) = tenant_with_emma();
     let group = tenant.add_group(Group::named("On-demand access").members([emma]));
-    let app = TestApp::new(tenant, &[("ON_DEMAND_GROUP_ID", &group.to_string())]);
+    let group = group.to_string();
+    let app = TestApp::new(tenant, &[("ON_DEMAND_GROUP_ID", &group), ("REISSUE_UNUSED", "false")]);
     app.sweep_at(NOW).await;
     app.sweep_at(NEXT_DAY).await;
     app.sandbox.edit(|tenant| tenant.assign_role(emma, roles::GLOBAL_ADMINISTRATOR));
@@ -257,7 +263,7 @@ async fn an_account_that_is_still_disabled_on_day_one_is_told_once() {
         tenant.policy.maximum_lifetime = 43_200;
         let manager = tenant.add(Person::named("Grace Hall"));
         let emma = tenant.add(emma(manager).disabled());
-        let app = TestApp::new(tenant, &[("PASS_START", start)]);
+        let app = TestApp::new(tenant, &[("PASS_START", start), ("REISSUE_UNUSED", "false")]);
         app.sweep_at(NOW).await;
         app.sweep_at(BEFORE_OPENING).await;
         app.sweep_at("2026-11-27T07:59:00Z").await;
@@ -272,9 +278,11 @@ async fn an_account_that_is_still_disabled_on_day_one_is_told_once() {
             assert!(alerts.contains("2026-11-27 07:00 UTC"), "{alerts}");
             assert_eq!(app.alerts().len(), 1, "{start}");
         }
+        let to_manager = app.pass_mails().into_iter().filter(|mail| to_address(mail) == MANAGER).count();
+        assert_eq!(to_manager, 1, "the manager is told too");
         change(&app, emma, |person| person.enabled = true);
         assert_eq!(app.sweep_at("2026-11-27T10:00:00Z").await[0].outcome, "skipped");
-        assert_eq!((app.alerts().len(), app.pass_mails().len()), (1, 1));
+        assert_eq!((app.alerts().len(), app.pass_mails().len()), (1, 2));
         assert!(app.live_code(emma).is_some(), "the code that was mailed works");
         // Nor is it worth a word when the pass has ended: then nobody could use it.
         change(&app, emma, |person| person.enabled = false);

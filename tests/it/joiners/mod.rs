@@ -9,4 +9,5 @@ mod guard;
 mod interleavings;
 mod privileges;
 mod scope;
+mod second_chance;
 mod zones;

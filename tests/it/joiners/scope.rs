@@ -24,7 +24,8 @@ async fn a_joiner_disabled_after_the_mail_is_not_served_again() {
 #[tokio::test(start_paused = true)]
 async fn an_immediate_pass_of_one_hour_is_delivered_once() {
     let (tenant, _) = tenant_with_emma();
-    let app = TestApp::new(tenant, &[("PASS_START", "now"), ("PASS_LIFETIME_MINUTES", "60")]);
+    let settings = [("PASS_START", "now"), ("PASS_LIFETIME_MINUTES", "60"), ("REISSUE_UNUSED", "false")];
+    let app = TestApp::new(tenant, &settings);
     let mut ends = Vec::new();
     for _ in 0..8 {
         ends.extend(app.sweep().await.into_iter().map(|e| e.why));

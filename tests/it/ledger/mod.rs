@@ -193,7 +193,8 @@ fn delivered_record(ends_in_days: i64) -> Record {
         at: now,
         purpose: Purpose::Joiner,
         day_one: Some(opens_at.date_naive()),
-        reissued: 1,
+        after_withdrawal: false,
+        address: Some("1:0f".into()),
         language: Some("de".into()),
         recipients: vec!["e…@mail.example".into()],
     };

@@ -20,6 +20,7 @@ struct Case {
     request: PassRequest,
     pass: PassSettings,
     check: JoinerCheck,
+    follow_up: FollowUpSettings,
     now: DateTime<Utc>,
 }
 
@@ -31,8 +32,10 @@ impl Case {
             snapshot: &self.snapshot,
             record: self.record.as_ref(),
             no_address: self.no_address.as_deref(),
+            address: self.no_address.is_none().then_some(ADDRESS),
             request: Some(&self.request),
             pass: &self.pass,
+            follow_up: &self.follow_up,
             joiner_check: &self.check,
             lead_days: 7,
             on_demand_group: Some(GROUP),
@@ -73,9 +76,13 @@ fn plain() -> Case {
             max_age_days: Some(90),
             ignored_methods: Default::default(),
         },
+        follow_up: FollowUpSettings { nudge_after: Some(TimeDelta::hours(4)), reissue_unused: true },
         now: now(),
     }
 }
+
+/// The fingerprint of the address that a mail goes to.
+const ADDRESS: &str = "1:address";
 
 fn listed(
     id: &str,
@@ -111,9 +118,10 @@ fn carry_out(case: &Case, plan: &Plan) -> Case {
         at: case.now,
         purpose: plan.purpose,
         day_one: plan.day_one,
-        reissued: 0,
+        after_withdrawal: plan.purpose != Purpose::Joiner && case.facts().is_withdrawn(),
         language: None,
         recipients: vec![],
+        address: Some(ADDRESS.to_owned()),
     });
     record.lease = Some(Lease {
         job_key: "job".into(),
@@ -168,16 +176,17 @@ fn days() -> impl Strategy<Value = Option<NaiveDate>> {
 }
 
 fn delivered() -> impl Strategy<Value = Option<Delivered>> {
-    let parts = (pass_record("delivered"), times(), purposes(), days(), 0_u32..4);
-    parts.prop_map(|(pass, at, purpose, day_one, reissued)| {
+    let parts = (pass_record("delivered"), times(), purposes(), days(), any::<bool>());
+    parts.prop_map(|(pass, at, purpose, day_one, after_withdrawal)| {
         pass.map(|pass| Delivered {
             pass,
             at,
             purpose,
             day_one,
-            reissued,
+            after_withdrawal,
             language: None,
             recipients: vec![],
+            address: Some(ADDRESS.to_owned()),
         })
     })
 }
@@ -212,12 +221,18 @@ prop_compose! {
         guest in prop::bool::weighted(0.1), enabled in prop::bool::weighted(0.8), serve_disabled in any::<bool>(),
         admin in prop::bool::weighted(0.1), unknown in prop::bool::weighted(0.1), member in any::<bool>(),
         no_address in prop::bool::weighted(0.1), on in prop::bool::weighted(0.9), start_now in any::<bool>(),
-        country in select(vec!["GB", "NZ", "US", "IN"]),
+        country in select(vec!["GB", "NZ", "US", "IN"]), reads_methods in any::<bool>(), codes in 0_u32..6,
+        reported in any::<bool>(),
     ) -> Case {
         let mut case = plain();
         case.reason = reason;
         case.snapshot.passes = passes;
         case.record = record;
+        if let Some(record) = &mut case.record {
+            record.codes = record.day_one.map(|day| (day, codes)).into_iter().collect();
+            record.reported_pass = reported.then(|| "delivered".into());
+        }
+        case.snapshot.usage.methods = reads_methods.then(|| Ok(vec![]));
         case.snapshot.user.employee_hire_date = hire;
         case.snapshot.user.user_type = guest.then(|| "Guest".into());
         case.snapshot.user.account_enabled = Some(enabled);
@@ -259,7 +274,8 @@ proptest! {
                 Purpose::Joiner => {
                     let day = day_one(user.employee_hire_date.unwrap(), case.facts().zone());
                     prop_assert_eq!(plan.day_one, Some(day));
-                    prop_assert_eq!(distance(day, case.facts().zone(), 7, case.now), Distance::Near);
+                    let near = distance(day, case.facts().zone(), 7, case.now) == Distance::Near;
+                    prop_assert!(near || plan.occasion == Occasion::Again);
                     prop_assert!(plan.window.ends_at() > opening(day.and_time(case.pass.day_one_time), case.facts().zone()));
                 }
                 Purpose::OnDemand => prop_assert!(privileges.groups.contains(&GROUP)),
@@ -289,7 +305,28 @@ proptest! {
             } else {
                 prop_assert!(delivered.is_some() || record.pass.as_ref().is_some_and(|made| made.pass_id == pass_id));
             }
-            prop_assert!(delivered.is_none_or(|d| d.purpose == Purpose::Joiner), "handed out on demand or to a caller");
+            // What was handed out on demand goes only with the start that it was for.
+            let is_member = case.snapshot.privileges.groups.contains(&GROUP);
+            let is_withdrawn = |d: &Delivered| {
+                !d.after_withdrawal && case.facts().is_withdrawn() && !(d.purpose == Purpose::OnDemand && is_member)
+            };
+            prop_assert!(delivered.is_none_or(|d| d.purpose == Purpose::Joiner || is_withdrawn(d)));
+        }
+    }
+
+    /// A pass is replaced because it ended unused only if it did, and nobody gets a fifth for one day one.
+    #[test]
+    fn a_second_pass_follows_an_unused_one(case in cases()) {
+        if let Decision::Issue(plan) = case.decide()
+            && let Some(day) = plan.day_one
+        {
+            prop_assert!(case.facts().codes_for(day) < MAX_CODES);
+            if plan.occasion == Occasion::Again {
+                let delivered = case.facts().delivered().unwrap();
+                prop_assert!(delivered.pass.ends_at <= case.now && delivered.day_one == Some(day));
+                prop_assert!(plan.window.opens_at > case.now && case.snapshot.user.is_enabled());
+                prop_assert!(case.snapshot.passes.iter().all(|pass| pass.usability(case.now) != Usability::Used));
+            }
         }
     }
 
@@ -314,7 +351,7 @@ proptest! {
             let mut after = carry_out(&case, &plan);
             after.now += TimeDelta::minutes(minutes);
             let again = after.decide();
-            let is_told = matches!(again, Decision::Block(Block::StillDisabled(_) | Block::NotArrived(_)));
+            let is_told = matches!(again, Decision::Block(Block::StillDisabled(_) | Block::NotArrived(_)) | Decision::Remind);
             prop_assert!(is_told || matches!(again, Decision::Skip(_)), "{:?} after {:?}", again, plan);
         }
     }

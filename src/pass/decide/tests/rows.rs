@@ -22,6 +22,7 @@ fn decision_for(case: &Case) -> String {
         Decision::Revoke { pass_id, .. } => format!("revoke {pass_id}"),
         Decision::RecordDelivery(pass) => format!("settle {}", pass.id),
         Decision::RecordArrival(at) => format!("arrived {at:?}"),
+        Decision::Remind => "remind".to_owned(),
         Decision::Issue(plan) => format!("issue {:?}", plan.purpose),
     }
 }
@@ -56,10 +57,10 @@ fn a_moved_day_one_gets_a_pass_of_its_own_that_is_told_as_a_move() {
         Some(Announcement { day_one: "2026-11-27".parse().unwrap(), enabled: false, at: None });
     case.snapshot.user.employee_hire_date = Some(time("2026-11-25T00:00:00Z"));
     let plan = plan_of(&case);
-    assert_eq!((plan.moved, plan.window.opens_at), (true, time("2026-11-25T07:00:00Z")));
+    assert_eq!((plan.occasion, plan.window.opens_at), (Occasion::Moved, time("2026-11-25T07:00:00Z")));
     case.snapshot.user.employee_hire_date = plain().snapshot.user.employee_hire_date;
     case.snapshot.passes.clear();
-    assert!(!plan_of(&case).moved, "the same day, and the pass vanished");
+    assert!(plan_of(&case).occasion == Occasion::First, "the same day, and the pass vanished");
 }
 
 #[test]
@@ -69,7 +70,7 @@ fn a_month_after_a_day_one_another_is_a_new_start() {
         let last = Announcement { day_one: told_of.parse().unwrap(), enabled: true, at: None };
         case.record =
             Some(Record { announcement: Some(last), ..Record::new(State::Revoked, Purpose::Joiner, now()) });
-        assert_eq!(plan_of(&case).moved, moved, "{told_of}");
+        assert_eq!(plan_of(&case).occasion == Occasion::Moved, moved, "{told_of}");
         case.snapshot.user.account_enabled = Some(false);
         let expected = if moved { "skip: Disabled" } else { "issue Joiner" };
         assert_eq!(decision_for(&case), expected, "{told_of}: who was enabled then and is not now");
@@ -122,16 +123,17 @@ fn a_pass_that_vanished_after_a_failed_try_is_made_anew_also_on_day_one() {
 }
 
 #[test]
-fn a_pass_that_keeps_vanishing_is_made_anew_twice() {
+fn at_most_four_passes_are_made_for_one_day_one() {
     let mut case = served();
+    let day = "2026-11-27".parse().unwrap();
     let late = listed("late", case.now, time("2026-11-27T07:00:00Z"), 480, None);
     case.snapshot.passes.clear();
-    for (reissued, expected) in [(1, "issue Joiner"), (2, "block: keeps-vanishing")] {
-        delivered(&mut case).reissued = reissued;
-        assert_eq!(decision_for(&case), expected);
+    for (codes, expected) in [(1, "issue Joiner"), (3, "issue Joiner"), (4, "block: too-many-codes")] {
+        record(&mut case).codes = [(day, codes)].into();
+        assert_eq!(decision_for(&case), expected, "{codes}");
     }
     case.snapshot.passes = vec![late];
-    assert_eq!(decision_for(&case), "issue Joiner", "one of our own that came late took its place");
+    assert_eq!(decision_for(&case), "block: too-many-codes", "not even for one of our own that came late");
 }
 
 #[test]

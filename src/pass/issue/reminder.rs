@@ -1,0 +1,107 @@
+//! Mails without a code: the joiner is reminded of the pass, the manager hears what keeps them from signing in.
+//!
+//! The record says that a mail is sent before it is, by a conditional write. So it may be lost, and is never sent twice.
+
+use std::error::Error;
+
+use tokio::time::Instant;
+
+use super::{JobContext, without_pass::write};
+use crate::{
+    address::Address,
+    budget,
+    graph::{GraphError, GraphErrorKind, OutgoingMail},
+    ledger::{Delivered, Record},
+    mail::{ManagerMail, PassTimes, ReminderMail, Rendered},
+    pass::{Failure, Outcome, Skip, Window, alert, follow_up::NotArrived},
+};
+
+impl JobContext<'_> {
+    /// Reminds the joiner, and tells the manager. The record says so first: these mails may be lost, but no reader gets them
+    /// twice.
+    pub(super) async fn remind(&self) -> Result<Outcome, Failure> {
+        let (Some(before), Ok(recipients)) = (&self.record, &self.recipients) else {
+            return Ok(Outcome::Skipped(Skip::AlreadyServed));
+        };
+        let Some(delivered) = &before.delivered else { return Ok(Outcome::Skipped(Skip::AlreadyServed)) };
+        let content = self.reminder(delivered)?;
+        let mut record = before.clone();
+        record.reminded_pass = Some(delivered.pass.pass_id.clone());
+        let etag = self.write(record).await?;
+        let message = OutgoingMail { to: vec![recipients.to.clone()], cc: Vec::new(), content };
+        if let Err(error) = self.send_without_code(&message).await {
+            if error.kind != GraphErrorKind::Ambiguous {
+                write(self.services, self.job, before.clone(), Some(&etag)).await?;
+            }
+            return Err(error.into());
+        }
+        tracing::info!(event = "joiner.reminded", "The joiner has not used the pass and was reminded of it");
+        self.tell_manager(false).await;
+        Ok(Outcome::Skipped(Skip::Reminded))
+    }
+
+    fn reminder(&self, delivered: &Delivered) -> Result<Rendered, Failure> {
+        let (user, mailer) = (&self.snapshot.user, &self.services.mailer);
+        let language =
+            mailer.language_for(user.preferred_language.as_deref(), user.usage_location.as_deref());
+        Ok(mailer.reminder(&ReminderMail {
+            reader: user.reader(&language),
+            times: PassTimes {
+                opens_at: delivered.pass.opens_at,
+                opens_now: true,
+                closes_at: delivered.pass.ends_at,
+                zone: self.facts().zone(),
+                one_time: true,
+                made_at: delivered.at,
+            },
+        })?)
+    }
+
+    /// Tells the manager what keeps the joiner from signing in, if the mail with the code did not go to them.
+    pub(super) async fn tell_manager(&self, is_disabled: bool) {
+        let (user, Some(manager)) = (&self.snapshot.user, &self.snapshot.manager) else { return };
+        let address = manager.mail.as_deref().and_then(|mail| Address::parse(mail).ok());
+        let is_recipient = |address: &Address| {
+            !is_disabled && self.recipients.as_ref().is_ok_and(|recipients| recipients.to == *address)
+        };
+        let Some(to) = address.filter(|address| !is_recipient(address)) else { return };
+        let Some(delivered) = self.record.as_ref().and_then(|record| record.delivered.as_ref()) else {
+            return;
+        };
+        let content = self.services.mailer.manager(&ManagerMail {
+            manager: manager.display_name.as_deref(),
+            usage_location: user.usage_location.as_deref(),
+            joiner: user.name(),
+            closes_at: delivered.pass.ends_at,
+            zone: self.facts().zone(),
+            is_disabled,
+        });
+        let sent: Result<(), Failure> = match content {
+            Ok(content) => {
+                let message = OutgoingMail { to: vec![to], cc: Vec::new(), content };
+                self.send_without_code(&message).await.map_err(Failure::from)
+            }
+            Err(error) => Err(error.into()),
+        };
+        if let Err(error) = sent {
+            tracing::warn!(
+                event = "manager.not_told",
+                error = &error as &dyn Error,
+                "The mail to the manager may not have been sent; it is not sent again"
+            );
+        }
+    }
+
+    async fn send_without_code(&self, message: &OutgoingMail) -> Result<(), GraphError> {
+        let deadline = Instant::now() + budget::NOTE;
+        self.services.graph.send_mail(&self.services.settings.mail.from, message, deadline).await
+    }
+
+    /// Tells an admin that a pass ended unused and is replaced. The lease records that they were told.
+    pub(super) async fn report_reissue(&self, unused: &NotArrived, window: &Window) {
+        let is_reported = |record: &Record| record.delivered.as_ref().is_some_and(|d| record.is_reported(d));
+        if !self.record.as_ref().is_some_and(is_reported) {
+            alert::send_reissue(self.services, self.job, &self.who(), unused, window).await;
+        }
+    }
+}
