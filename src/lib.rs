@@ -5,7 +5,7 @@
 //!
 //! 1. [`pass`]: the domain. Who gets a pass, when it works, and [`pass::issue`], the one flow that makes and
 //!    delivers it. It runs on [`pass::Services`].
-//! 2. [`functions`]: the three ways into that flow: a daily sweep, a queue, an HTTP call.
+//! 2. [`functions`]: the three ways into that flow: a sweep, a queue, an HTTP call.
 //! 3. [`graph`], [`ledger`], [`mail`], [`queue`]: the client for Microsoft Graph, one record per user, the mails, the
 //!    queue of jobs and its poison queue.
 //! 4. [`settings`], [`app`], [`startup`]: the settings, and the [`app::App`] that they become.

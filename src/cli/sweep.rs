@@ -140,6 +140,7 @@ pub async fn held(ledger: &dyn Ledger, as_json: bool) -> Result<String, String> 
         let would = match list.kind {
             HeldKind::Joiners => "get a pass",
             HeldKind::Withdrawals => "lose the pass",
+            HeldKind::Additions => "get a pass on demand",
         };
         for person in &list.people {
             table.add_row([

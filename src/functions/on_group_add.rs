@@ -1,5 +1,7 @@
 //! OnGroupAdd: one queue message. A job runs; a message from outside becomes jobs first.
 
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 use uuid::Uuid;
@@ -12,7 +14,7 @@ use crate::{
     pass::{
         ChangeNotification, Failure, GroupSync, Job, MembershipEvent, Outcome, ParsedMessage, Person,
         alert::{self, Alert},
-        group_sync::{complete_sync, sync_group},
+        group_sync::{complete_sync, sync_group, without_held},
         issue::{JobResult, issue},
         replication::resolve_user,
     },
@@ -138,13 +140,19 @@ async fn handle_notification(
         return queued(Vec::new(), "nothing done: ON_DEMAND_GROUP_ID is not set".to_owned());
     };
     let ChangeNotification { added, named, changed, ignored, problems } = notification;
-    let jobs: Vec<Job> =
-        added.iter().map(|(user, event)| Job::group_add(*user, event.at, &event.key)).collect();
-    if changed.is_none() && problems.is_empty() {
+    let admitted = without_held(&app.services, group, added.keys().copied().collect()).await;
+    let waiting = added.len() - admitted.len();
+    let is_admitted = |(user, _): &(&Uuid, &MembershipEvent)| admitted.contains(user);
+    let jobs: Vec<Job> = added
+        .iter()
+        .filter(is_admitted)
+        .map(|(user, event)| Job::group_add(*user, event.at, &event.key))
+        .collect();
+    if changed.is_none() && problems.is_empty() && waiting == 0 {
         match (jobs.as_slice(), named.first_key_value()) {
             ([job], None) => return run(app, job, delivery).await,
             ([], Some((name, event))) if named.len() == 1 => {
-                return run_by_name(app, name, event, delivery).await;
+                return run_by_name(app, group, name, event, delivery).await;
             }
             _ => {}
         }
@@ -170,17 +178,35 @@ async fn handle_notification(
     let count = found.jobs.len() + named.len();
     let unchanged = (changed.is_some() && count == 0).then_some("the on-demand group has no new members");
     let queued_jobs = (count > 0).then(|| format!("queued {count} jobs"));
+    let held = (waiting > 0).then(|| wait_for_approval(waiting));
+    let queued_jobs = queued_jobs.into_iter().chain(held);
     let words = unchanged.into_iter().chain(ignored).map(str::to_owned).chain(problems);
-    let explanation: Vec<String> = queued_jobs.into_iter().chain(words).collect();
+    let explanation: Vec<String> = queued_jobs.chain(words).collect();
     // Each name becomes a message of its own, and a job when that message is delivered.
     queued(named.into_keys().chain(found.to_messages()).collect(), explanation.join("; "))
 }
 
-async fn run_by_name(app: &App, name: &str, event: &MembershipEvent, delivery: &QueueDelivery) -> Handled {
-    match within(budget::RESOLVE_USER, "looking for the user", resolve_user(&app.services, name)).await {
+async fn run_by_name(
+    app: &App,
+    group: Uuid,
+    name: &str,
+    event: &MembershipEvent,
+    delivery: &QueueDelivery,
+) -> Handled {
+    let looking = within(budget::RESOLVE_USER, "looking for the user", resolve_user(&app.services, name));
+    match looking.await {
+        Ok(user) if without_held(&app.services, group, BTreeSet::from([user])).await.is_empty() => {
+            queued(Vec::new(), wait_for_approval(1))
+        }
         Ok(user) => run(app, &Job::group_add(user, event.at, &event.key), delivery).await,
         Err(failure) => finish(app, delivery, &event.key, failed(failure, name.to_owned())).await,
     }
+}
+
+fn wait_for_approval(people: usize) -> String {
+    format!(
+        "{people} wait for an approval, because more people than SWEEP_MAX were added: the next sweep lists them"
+    )
 }
 
 fn failed(failure: Failure, who: String) -> JobResult {

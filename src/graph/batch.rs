@@ -28,8 +28,14 @@ pub(super) struct Part {
     pub path: String,
 }
 
+/// How many parts a batch can have (Graph's JSON batching page).
+pub(super) const MAX_PARTS: usize = 20;
+
+/// The body of one part's answer.
+pub(super) type PartResult = Result<Value, GraphError>;
+
 /// The answers by [`Part::operation`].
-pub(super) struct Parts(BTreeMap<&'static str, Result<Value, GraphError>>);
+pub(super) struct Parts(BTreeMap<&'static str, PartResult>);
 
 impl Parts {
     /// Removes and parses the answer of one part.
@@ -38,9 +44,14 @@ impl Parts {
             .0
             .remove(operation)
             .unwrap_or_else(|| Err(GraphError::unreadable(operation, "no such part")))?;
-        // serde's error can quote the body, which holds personal data.
-        T::deserialize(body).map_err(|_| GraphError::unreadable(operation, "unknown form of answer"))
+        read_body(operation, body)
     }
+}
+
+/// Parses the body of a part.
+pub(super) fn read_body<T: DeserializeOwned>(operation: &'static str, body: Value) -> Result<T, GraphError> {
+    // serde's error can quote the body, which holds personal data.
+    T::deserialize(body).map_err(|_| GraphError::unreadable(operation, "unknown form of answer"))
 }
 
 #[derive(Deserialize)]
@@ -71,15 +82,30 @@ impl PartAnswer {
 }
 
 impl Graph {
-    /// Reads all `parts` (at most 20, Graph's limit) in one round trip. Throttled parts are sent again after the
-    /// longest Retry-After among them.
+    /// Reads all `parts` (at most [`MAX_PARTS`], with an operation of its own each) in one round trip.
     pub(super) async fn batch(&self, operation: &'static str, parts: Vec<Part>) -> Result<Parts, GraphError> {
-        let mut answers = BTreeMap::new();
-        let mut open = parts;
+        let operations: Vec<&'static str> = parts.iter().map(|part| part.operation).collect();
+        let answers = self.batch_in_order(operation, parts).await?;
+        Ok(Parts(operations.into_iter().zip(answers).collect()))
+    }
+
+    /// Reads all `parts` (at most [`MAX_PARTS`]) in one round trip; the answers have their order. Throttled parts are sent
+    /// again after the longest Retry-After among them.
+    pub(super) async fn batch_in_order(
+        &self,
+        operation: &'static str,
+        parts: Vec<Part>,
+    ) -> Result<Vec<PartResult>, GraphError> {
+        let missing = |part: &Part| Err(GraphError::unreadable(part.operation, "no such part"));
+        let mut results: Vec<PartResult> = parts.iter().map(missing).collect();
+        let mut open: Vec<(usize, Part)> = parts.into_iter().enumerate().collect();
         for round in 1..=ROUNDS {
             let mut wait = Duration::ZERO;
+            let mut answered = BTreeMap::new();
             for answer in self.batch_once(operation, &open).await? {
-                let Some(part) = answer.id.parse().ok().and_then(|i: usize| open.get(i)) else { continue };
+                let Some((at, part)) = answer.id.parse().ok().and_then(|i: usize| open.get(i)) else {
+                    continue;
+                };
                 let retry_after = answer.retry_after();
                 let result = match answer.status {
                     200..300 => Ok(answer.body),
@@ -93,32 +119,31 @@ impl Graph {
                         )
                     }),
                 };
-                if result.as_ref().is_err_and(is_retried) {
+                let is_open = result.as_ref().is_err_and(is_retried);
+                if is_open {
                     wait = wait.max(retry_after.unwrap_or(Duration::from_secs(1 << round)));
                 }
-                answers.insert(part.operation, result);
+                answered.insert(*at, is_open);
+                results[*at] = result;
             }
-            open.retain(|part| match answers.get(part.operation) {
-                Some(result) => result.as_ref().is_err_and(is_retried),
-                None => true,
-            });
+            open.retain(|(at, _)| answered.get(at).copied().unwrap_or(true));
             if open.is_empty() || round == ROUNDS {
                 break;
             }
             sleep(wait).await;
         }
-        Ok(Parts(answers))
+        Ok(results)
     }
 
     async fn batch_once(
         &self,
         operation: &'static str,
-        parts: &[Part],
+        parts: &[(usize, Part)],
     ) -> Result<Vec<PartAnswer>, GraphError> {
         let requests: Vec<Value> = parts
             .iter()
             .enumerate()
-            .map(|(i, part)| json!({"id": i.to_string(), "method": "GET", "url": part.path}))
+            .map(|(i, (_, part))| json!({"id": i.to_string(), "method": "GET", "url": part.path}))
             .collect();
         let call = GraphRequest {
             method: Method::Post,

@@ -7,11 +7,13 @@
 //! - a file per resource: [`users`], [`groups`], [`roles`], [`passes`], [`usage`], [`policy`], [`mail`],
 //!   [`subscriptions`]
 //! - [`snapshot`]: the data of one joiner, in one `$batch`
+//! - [`look`]: a little of many joiners, in one `$batch`
 
 pub mod batch;
 pub mod client;
 pub mod error;
 pub mod groups;
+pub mod look;
 pub mod mail;
 pub mod page;
 pub mod passes;
@@ -27,6 +29,7 @@ pub(crate) use self::error::within;
 pub use self::{
     client::Graph,
     error::{GraphError, GraphErrorKind, Unread},
+    look::{Look, LookParts},
     mail::OutgoingMail,
     passes::{NewPass, Pass, Usability},
     policy::PassPolicy,

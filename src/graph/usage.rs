@@ -44,7 +44,7 @@ pub struct Method {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct ListedMethod {
+pub(super) struct ListedMethod {
     #[serde(rename = "@odata.type")]
     kind: String,
     created_date_time: Option<DateTime<Utc>>,
@@ -58,7 +58,7 @@ struct RegistrationDetails {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Account {
+pub(super) struct Account {
     sign_in_activity: Option<SignInActivity>,
 }
 
@@ -69,6 +69,20 @@ struct SignInActivity {
     last_successful_sign_in_date_time: Option<DateTime<Utc>>,
 }
 
+impl Account {
+    pub(super) fn last_sign_in(self) -> Option<DateTime<Utc>> {
+        self.sign_in_activity?.last_successful_sign_in_date_time
+    }
+}
+
+pub(super) fn methods_path(user: Uuid) -> String {
+    format!("/users/{user}/authentication/methods")
+}
+
+pub(super) fn sign_in_path(user: Uuid) -> String {
+    format!("/users/{user}{}", query(&[("$select", "id,signInActivity")]))
+}
+
 const METHODS: &str = "reading the user's authentication methods";
 const REGISTRATION: &str = "reading the report on the user's registered methods";
 const SIGN_INS: &str = "reading the user's last sign-in";
@@ -77,17 +91,13 @@ impl UsageParts {
     pub(super) fn parts(self, user: Uuid) -> Vec<Part> {
         let part = |wanted: bool, operation, path: String| wanted.then_some(Part { operation, path });
         [
-            part(self.methods, METHODS, format!("/users/{user}/authentication/methods")),
+            part(self.methods, METHODS, methods_path(user)),
             part(
                 self.registration,
                 REGISTRATION,
                 format!("/reports/authenticationMethods/userRegistrationDetails/{user}"),
             ),
-            part(
-                self.sign_ins,
-                SIGN_INS,
-                format!("/users/{user}{}", query(&[("$select", "id,signInActivity")])),
-            ),
+            part(self.sign_ins, SIGN_INS, sign_in_path(user)),
         ]
         .into_iter()
         .flatten()
@@ -106,9 +116,10 @@ impl UsageParts {
                 .map(|details| refusal_kept(if_exists(details)))
                 .transpose()?
                 .map(|details| details.map(|details| details.map(|details| registered(&details)))),
-            last_sign_in: account.map(refusal_kept).transpose()?.map(|account| {
-                account.map(|account| account.sign_in_activity?.last_successful_sign_in_date_time)
-            }),
+            last_sign_in: account
+                .map(refusal_kept)
+                .transpose()?
+                .map(|account| account.map(Account::last_sign_in)),
         })
     }
 }
@@ -118,7 +129,7 @@ fn shows_use(kind: &str) -> bool {
     !["password", "email", "temporaryAccessPass", "securityQuestion"].contains(&kind)
 }
 
-fn listed(methods: &[ListedMethod]) -> Vec<Method> {
+pub(super) fn listed(methods: &[ListedMethod]) -> Vec<Method> {
     let kind = |name: &str| {
         let name = name.trim_start_matches("#microsoft.graph.");
         name.strip_suffix("AuthenticationMethod").unwrap_or(name).to_owned()

@@ -10,7 +10,7 @@ use super::{
     client::{Graph, query, segment},
     error::{GraphError, if_exists},
 };
-use crate::mail::Reader;
+use crate::{hash::sha256, mail::Reader};
 
 /// A user, with the properties that a pass depends on.
 #[derive(Clone, Debug, Deserialize)]
@@ -54,7 +54,22 @@ pub(super) const USER_PROPERTIES: &str = "id,userPrincipalName,displayName,given
 impl User {
     /// Whether the account is a guest's.
     pub(crate) fn is_guest(&self) -> bool {
-        self.user_type.as_deref().is_some_and(|kind| kind.eq_ignore_ascii_case("guest"))
+        is_guest(self.user_type.as_deref())
+    }
+
+    /// The user as a listing shows them.
+    pub(crate) fn as_candidate(&self) -> Candidate {
+        Candidate {
+            id: self.id,
+            user_principal_name: Some(self.user_principal_name.clone()),
+            employee_hire_date: self.employee_hire_date,
+            usage_location: self.usage_location.clone(),
+            mail: self.mail.clone(),
+            other_mails: self.other_mails.clone(),
+            user_type: self.user_type.clone(),
+            account_enabled: self.account_enabled,
+            on_premises_extension_attributes: self.on_premises_extension_attributes.clone(),
+        }
     }
 
     /// Whether the account may sign in.
@@ -101,9 +116,57 @@ pub struct Candidate {
     pub employee_hire_date: Option<DateTime<Utc>>,
     /// ISO 3166 country code.
     pub usage_location: Option<String>,
+    /// The account's own mailbox.
+    pub mail: Option<String>,
+    /// Other addresses, private ones included.
+    #[serde(default, deserialize_with = "null_is_empty")]
+    pub other_mails: Vec<String>,
+    /// `Member` or `Guest`.
+    pub user_type: Option<String>,
+    /// Whether the account may sign in.
+    pub account_enabled: Option<bool>,
+    /// `extensionAttribute1` to `extensionAttribute15`.
+    #[serde(default, deserialize_with = "null_is_empty")]
+    pub on_premises_extension_attributes: BTreeMap<String, Option<String>>,
 }
 
-pub(super) const CANDIDATE_PROPERTIES: &str = "id,userPrincipalName,employeeHireDate,usageLocation";
+pub(super) const CANDIDATE_PROPERTIES: &str = "id,userPrincipalName,employeeHireDate,usageLocation,mail,otherMails,\
+    userType,accountEnabled,onPremisesExtensionAttributes";
+
+impl Candidate {
+    /// Whether the account may sign in.
+    pub(crate) fn is_enabled(&self) -> bool {
+        self.account_enabled.unwrap_or(true)
+    }
+
+    /// Whether the account is a guest's.
+    pub(crate) fn is_guest(&self) -> bool {
+        is_guest(self.user_type.as_deref())
+    }
+
+    /// Identifies everything here that a pass depends on, without showing it. The number is the version of this form.
+    pub(crate) fn fingerprint(&self) -> String {
+        let attributes: BTreeMap<_, _> =
+            self.on_premises_extension_attributes.iter().filter(|(_, value)| value.is_some()).collect();
+        let name = self.user_principal_name.as_ref().map(|name| name.to_lowercase());
+        let seen = serde_json::json!([
+            self.id,
+            name,
+            self.employee_hire_date,
+            self.usage_location,
+            self.mail,
+            self.other_mails,
+            self.is_guest(),
+            self.is_enabled(),
+            attributes,
+        ]);
+        format!("1:{}", sha256(&seen.to_string()))
+    }
+}
+
+fn is_guest(user_type: Option<&str>) -> bool {
+    user_type.is_some_and(|kind| kind.eq_ignore_ascii_case("guest"))
+}
 
 #[derive(Deserialize)]
 struct Id {

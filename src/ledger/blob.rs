@@ -8,7 +8,12 @@
 //! [Put Blob]: https://learn.microsoft.com/rest/api/storageservices/put-blob
 //! [conditional headers]: https://learn.microsoft.com/rest/api/storageservices/specifying-conditional-headers-for-blob-service-operations
 
-use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    fmt,
+    sync::Arc,
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use azure_core::{
@@ -22,14 +27,13 @@ use azure_storage_blob::{
         BlobContainerClientListBlobsOptions, BlobItem, BlockBlobClientUploadOptions, ListBlobsIncludeItem,
     },
 };
-use chrono::{DateTime, SecondsFormat, Utc};
 use futures::{StreamExt, TryStreamExt, stream};
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::time::timeout;
 use uuid::Uuid;
 
 use super::{
-    Conditions, ETag, HeldList, JoinerResult, Ledger, LedgerError, MembershipSnapshot, Overview, Record,
+    Conditions, ETag, HeldList, Ledger, LedgerError, MembershipSnapshot, Record, Standing,
     log_membership_write, log_write,
 };
 use crate::{
@@ -47,11 +51,8 @@ const FOLDER: &str = "joiners/";
 const GROUPS: &str = "groups/";
 const HELD: &str = "held/";
 const CONDITIONS: &str = "conditions.json";
-/// The metadata with [`Record::open_until`]: a listing shows which records a sweep has to read.
-const OPEN_UNTIL: &str = "open_until";
-const NEVER: &str = "never";
-/// The metadata with [`Record::joiner_result`].
-const RESULT: &str = "result";
+/// The metadata with the [`Standing`] of a record, as JSON.
+const STANDING: &str = "standing";
 
 /// A ledger in a blob container. The first write makes the container.
 pub struct BlobLedger {
@@ -184,8 +185,9 @@ impl Ledger for BlobLedger {
     }
 
     async fn write(&self, user: Uuid, record: &Record, expected: Option<&ETag>) -> Result<ETag, LedgerError> {
-        let result = record.joiner_result().map(|result| (RESULT.to_owned(), result.to_text()));
-        let metadata = result.into_iter().chain([(OPEN_UNTIL.to_owned(), open_until(record))]).collect();
+        // A header holds ASCII only; JSON escapes the rest.
+        let standing = ascii(&serde_json::json!(Standing::from(record)).to_string());
+        let metadata = [(STANDING.to_owned(), standing)].into();
         let etag =
             within(budget::LEDGER_CALL, self.upload(&blob(FOLDER, user), record, metadata, expected)).await?;
         log_write(user, record);
@@ -231,16 +233,17 @@ impl Ledger for BlobLedger {
         .await
     }
 
-    async fn overview(&self, now: DateTime<Utc>) -> Result<Overview, LedgerError> {
+    async fn standings(&self) -> Result<BTreeMap<Uuid, Standing>, LedgerError> {
         within(budget::LEDGER_LISTING, async {
             let blobs = self.listing(FOLDER).await?;
-            let result =
-                |blob: &BlobItem| Some((user_of(blob)?, JoinerResult::parse(metadata(blob, RESULT)?)?));
-            let results = blobs.iter().filter_map(result).collect();
-            let open = blobs.iter().filter(|blob| may_be_open(blob, now)).filter_map(user_of).collect();
-            let mut open = self.records(open).await?;
-            open.retain(|(_, record)| record.is_open(now));
-            Ok(Overview { open, results })
+            let users = || blobs.iter().filter_map(|blob| Some((user_of(blob)?, blob)));
+            let mut standings: BTreeMap<Uuid, Standing> =
+                users().filter_map(|(user, blob)| Some((user, standing(blob)?))).collect();
+            // A copy from a backup can lack the metadata, and another version can have another form of it.
+            let others = users().map(|(user, _)| user).filter(|user| !standings.contains_key(user)).collect();
+            let others = self.records(others).await?;
+            standings.extend(others.iter().map(|(user, record)| (*user, Standing::from(record))));
+            Ok(standings)
         })
         .await
     }
@@ -298,12 +301,16 @@ async fn within<T>(
     timeout(limit, work).await.unwrap_or_else(late)
 }
 
-fn open_until(record: &Record) -> String {
-    // Rounded up, so that a listing omits no open record.
-    let up = |until: DateTime<Utc>| {
-        (until + chrono::TimeDelta::seconds(1)).to_rfc3339_opts(SecondsFormat::Secs, true)
-    };
-    record.open_until().map_or_else(|| NEVER.to_owned(), up)
+/// Writes every other character as JSON does in a string.
+fn ascii(json: &str) -> String {
+    let mut text = String::new();
+    for c in json.chars() {
+        match c {
+            ' '..='~' => text.push(c),
+            _ => c.encode_utf16(&mut [0; 2]).iter().for_each(|unit| text += &format!("\\u{unit:04x}")),
+        }
+    }
+    text
 }
 
 /// The user whose record this is.
@@ -315,17 +322,10 @@ fn held(reference: &str) -> String {
     format!("{HELD}{reference}.json")
 }
 
-fn metadata<'b>(blob: &'b BlobItem, name: &str) -> Option<&'b str> {
-    blob.metadata.as_ref()?.values.as_ref()?.get(name).map(String::as_str)
-}
-
-/// Whether the listed record may be open. It may if the metadata is missing or has another form.
-fn may_be_open(blob: &BlobItem, now: DateTime<Utc>) -> bool {
-    match metadata(blob, OPEN_UNTIL) {
-        Some(NEVER) => false,
-        Some(until) => until.parse().map_or(true, |until: DateTime<Utc>| until > now),
-        None => true,
-    }
+/// The standing of the listed record; `None` if the metadata is missing or has another form.
+fn standing(blob: &BlobItem) -> Option<Standing> {
+    let metadata = blob.metadata.as_ref()?.values.as_ref()?;
+    serde_json::from_str(metadata.get(STANDING)?).ok()
 }
 
 /// The error, with advice by its [code], and without the SAS, which the HTTP client's errors quote.

@@ -16,6 +16,9 @@ pub struct Conditions {
     /// Those that were seen and have not ended.
     #[serde(default)]
     pub conditions: BTreeMap<String, Condition>,
+    /// When a sweep last looked at everyone who waits for a pass to open.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub looked_at: Option<DateTime<Utc>>,
     /// Fields of a newer version, kept as they are.
     #[serde(flatten)]
     pub unknown: Map<String, Value>,
@@ -50,6 +53,12 @@ pub(crate) enum ConditionName {
     TooManyJoiners,
     /// More passes than SWEEP_MAX would be taken back.
     TooManyWithdrawals,
+    /// More people than SWEEP_MAX were added to the on-demand group.
+    TooManyAdditions,
+    /// The on-demand group cannot be read.
+    GroupUnreadable,
+    /// Messages in the poison queue are about users who still wait.
+    PoisonMessages,
 }
 
 impl ConditionName {
@@ -62,6 +71,9 @@ impl ConditionName {
             Self::UseUnreadable => "use-unreadable",
             Self::TooManyJoiners => "too-many-joiners",
             Self::TooManyWithdrawals => "too-many-withdrawals",
+            Self::TooManyAdditions => "too-many-additions",
+            Self::GroupUnreadable => "group-unreadable",
+            Self::PoisonMessages => "poison-messages",
         }
     }
 }
@@ -77,7 +89,7 @@ pub(crate) enum Urgency {
 
 impl Default for Conditions {
     fn default() -> Self {
-        Self { schema: Self::SCHEMA, conditions: BTreeMap::new(), unknown: Map::new() }
+        Self { schema: Self::SCHEMA, conditions: BTreeMap::new(), looked_at: None, unknown: Map::new() }
     }
 }
 

@@ -35,13 +35,19 @@ pub enum HeldKind {
     Joiners,
     /// Passes to be taken back.
     Withdrawals,
+    /// Passes on demand.
+    Additions,
+}
+
+impl HeldKind {
+    pub(crate) const ALL: [Self; 3] = [Self::Joiners, Self::Withdrawals, Self::Additions];
 }
 
 /// A person on such a list.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct HeldPerson {
-    /// The day one for which a pass would be mailed or taken back.
+    /// The day one for which a pass would be mailed or taken back; of a pass on demand, the day of the list.
     pub day_one: NaiveDate,
     /// The object id.
     pub user_id: Uuid,

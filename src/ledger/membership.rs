@@ -18,6 +18,9 @@ pub struct MembershipSnapshot {
     /// New members, whose jobs may not be in the queue.
     #[serde(default)]
     pub pending: BTreeMap<Uuid, PendingMember>,
+    /// When the jobs of the members of the last day were queued.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub recent: BTreeMap<Uuid, DateTime<Utc>>,
     /// The time of the last change.
     pub changed_at: DateTime<Utc>,
     /// Fields of a newer version, kept as they are.
@@ -44,9 +47,26 @@ impl MembershipSnapshot {
     /// message whose worker crashed is delivered again after ten minutes at the earliest.
     const IN_TRANSIT: TimeDelta = TimeDelta::minutes(9);
 
+    /// How long an addition counts as recent.
+    const RECENT: TimeDelta = TimeDelta::days(1);
+
+    /// The users whose addition was found within the last day.
+    pub(crate) fn added_recently(&self, now: DateTime<Utc>) -> impl Iterator<Item = (Uuid, DateTime<Utc>)> {
+        let pending = self.pending.iter().map(|(user, found)| (*user, found.at));
+        let recent = self.recent.iter().map(|(user, at)| (*user, *at));
+        recent.chain(pending).filter(move |(_, at)| *at > now - Self::RECENT)
+    }
+
     /// The first membership: no member counts as new.
     pub fn new(members: BTreeSet<Uuid>, now: DateTime<Utc>) -> Self {
-        Self { schema: Self::SCHEMA, members, pending: BTreeMap::new(), changed_at: now, unknown: Map::new() }
+        Self {
+            schema: Self::SCHEMA,
+            members,
+            pending: BTreeMap::new(),
+            recent: BTreeMap::new(),
+            changed_at: now,
+            unknown: Map::new(),
+        }
     }
 
     /// The membership after the sync `sync_id` found `members`. New members were added after `since`, unless an
@@ -70,7 +90,11 @@ impl MembershipSnapshot {
             members.difference(&known).map(|user| (*user, pending_member(user))).collect();
         let is_same = (&self.members, &self.pending) == (&known, &pending);
         let changed_at = if is_same { self.changed_at } else { now };
-        Self { members: known, pending, changed_at, ..self.clone() }
+        let mut recent = self.recent.clone();
+        if !is_same {
+            recent.retain(|_, at| now - *at < Self::RECENT);
+        }
+        Self { members: known, pending, recent, changed_at, ..self.clone() }
     }
 
     /// The new members that the sync found, with the earliest time of their addition.
@@ -81,9 +105,16 @@ impl MembershipSnapshot {
 
     /// Makes the sync's new members known: their jobs are in the queue. Returns whether there were any.
     pub fn complete(&mut self, sync_id: &str) -> bool {
-        let arrived: Vec<Uuid> = self.found_by(sync_id).map(|(user, _)| user).collect();
-        self.pending.retain(|_, pending_member| pending_member.sync_id != sync_id);
-        self.members.extend(&arrived);
+        let is_found = |found: &PendingMember| found.sync_id == sync_id;
+        let arrived: Vec<(Uuid, DateTime<Utc>)> = self
+            .pending
+            .iter()
+            .filter(|(_, found)| is_found(found))
+            .map(|(user, found)| (*user, found.at))
+            .collect();
+        self.pending.retain(|_, found| !is_found(found));
+        self.members.extend(arrived.iter().map(|(user, _)| *user));
+        self.recent.extend(arrived.iter().copied());
         !arrived.is_empty()
     }
 }

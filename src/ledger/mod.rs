@@ -10,11 +10,11 @@ mod held_list;
 mod membership;
 pub mod memory;
 mod record;
+mod standing;
 
 use std::{collections::BTreeMap, fmt};
 
 use async_trait::async_trait;
-use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use crate::errors::Cause;
@@ -25,9 +25,10 @@ pub use self::{
     held_list::{HeldKind, HeldList, HeldPerson},
     membership::{MembershipSnapshot, PendingMember},
     record::{
-        Announcement, CallResult, Delivered, Fingerprint, IdempotencyEntry, JoinerResult, Lease, PassRecord,
-        Purpose, Record, State,
+        Announcement, CallResult, Delivered, Fingerprint, IdempotencyEntry, Lease, PassRecord, Purpose,
+        Record, State,
     },
+    standing::{Standing, StandingPass},
 };
 
 /// The version of a record, assigned by the store.
@@ -50,16 +51,9 @@ pub trait Ledger: fmt::Debug + Send + Sync {
     /// All records.
     async fn list(&self) -> Result<Vec<(Uuid, Record)>, LedgerError>;
 
-    /// What a sweep at `now` has to know of all records.
-    async fn overview(&self, now: DateTime<Utc>) -> Result<Overview, LedgerError> {
-        let mut overview = Overview::default();
-        for (user, record) in self.list().await? {
-            overview.results.extend(record.joiner_result().map(|result| (user, result)));
-            if record.is_open(now) {
-                overview.open.push((user, record));
-            }
-        }
-        Ok(overview)
+    /// What a listing shows of all records.
+    async fn standings(&self) -> Result<BTreeMap<Uuid, Standing>, LedgerError> {
+        Ok(self.list().await?.iter().map(|(user, record)| (*user, Standing::from(record))).collect())
     }
 
     /// The membership of `group` and its version.
@@ -105,15 +99,6 @@ pub trait Ledger: fmt::Debug + Send + Sync {
         conditions: &Conditions,
         expected: Option<&ETag>,
     ) -> Result<ETag, LedgerError>;
-}
-
-/// What a sweep has to know of all records.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Overview {
-    /// The records that are open ([`Record::open_until`]).
-    pub open: Vec<(Uuid, Record)>,
-    /// What became of the others too.
-    pub results: BTreeMap<Uuid, JoinerResult>,
 }
 
 /// What every store logs when it has accepted a record.

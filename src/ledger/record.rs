@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use chrono::{DateTime, NaiveDate, NaiveTime, SecondsFormat, TimeDelta, Utc};
+use chrono::{DateTime, NaiveDate, NaiveTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -73,6 +73,9 @@ pub struct PassRecord {
     pub opens_at: DateTime<Utc>,
     /// The end of its validity.
     pub ends_at: DateTime<Utc>,
+    /// Whether it works only once.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub one_time: bool,
 }
 
 /// A delivered pass: Exchange accepted its mail, or the code is in an answer.
@@ -114,34 +117,6 @@ pub struct Announcement {
     /// The time of the mail.
     #[serde(default)]
     pub at: Option<DateTime<Utc>>,
-}
-
-/// What became of a joiner, as a listing shows it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum JoinerResult {
-    /// A pass for this day one was mailed at this time.
-    Mailed(NaiveDate, DateTime<Utc>),
-    /// No pass was mailed, and a person was told.
-    Blocked,
-}
-
-impl JoinerResult {
-    /// As the metadata of a document has it.
-    pub(super) fn to_text(self) -> String {
-        match self {
-            Self::Mailed(day, at) => format!("{day} {}", at.to_rfc3339_opts(SecondsFormat::Secs, true)),
-            Self::Blocked => "blocked".to_owned(),
-        }
-    }
-
-    /// Reads [`Self::to_text`]; `None` for any other text.
-    pub(super) fn parse(text: &str) -> Option<Self> {
-        if text == "blocked" {
-            return Some(Self::Blocked);
-        }
-        let (day, at) = text.split_once(' ')?;
-        Some(Self::Mailed(day.parse().ok()?, at.parse().ok()?))
-    }
 }
 
 /// A call of CreateTap that took a lease.
@@ -225,6 +200,9 @@ pub struct Record {
     /// The id of the delivered pass that the joiner was reminded of. It is written before the mail is sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reminded_pass: Option<String>,
+    /// Identifies what a listing of the tenant showed of the user when a job for a joiner last decided.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seen: Option<String>,
     /// Calls of CreateTap within the last hour, the oldest first.
     #[serde(default)]
     pub calls: Vec<IdempotencyEntry>,
@@ -272,6 +250,7 @@ impl Record {
             arrived_at: None,
             reported_pass: None,
             reminded_pass: None,
+            seen: None,
             calls: Vec::new(),
             cause: None,
             updated_at: now,
@@ -360,7 +339,13 @@ impl Record {
                 if has_arrived || self.is_reported(delivered) { TimeDelta::zero() } else { Self::FOLLOWED };
             delivered.pass.ends_at + longer
         };
-        to_joiner.map(followed_until).max(self.withdrawable_until()).max(self.unfinished_until())
+        let until = [
+            to_joiner.map(followed_until),
+            self.withdrawable_until(),
+            self.unfinished_until(),
+            self.may_appear_until(),
+        ];
+        until.into_iter().flatten().max()
     }
 
     /// Until when the withdrawal of the start that the joiner was told of ends passes on demand too; `None` if they were told of none, or arrived.
@@ -390,34 +375,31 @@ impl Record {
         self.reported_pass.as_ref() == Some(&delivered.pass.pass_id)
     }
 
-    /// What became of the joiner, if a job ended for one.
-    pub(crate) fn joiner_result(&self) -> Option<JoinerResult> {
-        let mailed =
-            self.announcement.and_then(|mailed| Some(JoinerResult::Mailed(mailed.day_one, mailed.at?)));
-        mailed.or_else(|| (self.state == State::Blocked).then_some(JoinerResult::Blocked))
-    }
-
-    /// Whether a sweep at `now` rechecks the user; see [`Self::open_until`].
-    pub(crate) fn is_open(&self, now: DateTime<Utc>) -> bool {
-        self.open_until() > Some(now)
-    }
-
     /// The end of the time in which a sweep completes an unfinished job.
     pub(crate) fn unfinished_until(&self) -> Option<DateTime<Utc>> {
-        // A POST without an answer may take effect late: its pass may appear until it would expire.
-        let may_appear = |lease: &Lease| (lease.purpose != Purpose::Http).then(|| lease.ends_at());
         match self.state {
-            State::Delivered => self.earlier_leases.iter().filter_map(may_appear).max(),
             // A caller without a pass calls again.
             State::Issuing | State::Failed if self.purpose != Purpose::Http => {
                 self.lease.as_ref().map(|lease| lease.since + Self::UNFINISHED)
             }
-            // The passes were deleted with the account.
-            State::Revoked if self.cause.as_deref() == Some(Self::DELETED) => None,
-            State::Issuing | State::Failed | State::Blocked | State::Revoked => {
-                self.leases().filter_map(may_appear).max()
-            }
+            State::Issuing | State::Failed | State::Blocked => Self::last_end(self.leases()),
+            State::Delivered | State::Revoked => None,
         }
+    }
+
+    /// The end of the time in which a pass may appear that nobody was sent.
+    pub(crate) fn may_appear_until(&self) -> Option<DateTime<Utc>> {
+        match self.state {
+            State::Delivered => Self::last_end(self.earlier_leases.iter()),
+            // The passes were deleted with the account.
+            State::Revoked if self.cause.as_deref() != Some(Self::DELETED) => Self::last_end(self.leases()),
+            _ => None,
+        }
+    }
+
+    /// A POST without an answer may take effect late: its pass may appear until it would expire.
+    fn last_end<'a>(leases: impl Iterator<Item = &'a Lease>) -> Option<DateTime<Utc>> {
+        leases.filter(|lease| lease.purpose != Purpose::Http).map(Lease::ends_at).max()
     }
 
     /// Whether a pass on demand was delivered at `since` or later, and no later job failed: that may have replaced it.
@@ -447,7 +429,12 @@ mod tests {
             fingerprint: Some(Fingerprint { key: "a".into(), body: "b".into() }),
             result: end,
         };
-        let made = PassRecord { pass_id: "p".into(), opens_at: now, ends_at: now + TimeDelta::hours(1) };
+        let made = PassRecord {
+            pass_id: "p".into(),
+            opens_at: now,
+            ends_at: now + TimeDelta::hours(1),
+            one_time: true,
+        };
         let mut record = Record::new(State::Delivered, Purpose::Http, now);
         for (n, end) in [(3, None), (2, Some(CallResult::Nothing)), (1, None), (0, None)] {
             record.add_call(call(n, end), now);

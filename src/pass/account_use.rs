@@ -121,7 +121,7 @@ pub(super) fn arrival(
 }
 
 /// Whether someone who arrived at `arrived_at` did so for `day`, or for a day before it.
-pub(super) fn is_same_start(arrived_at: DateTime<Utc>, day: Option<NaiveDate>) -> bool {
+pub(crate) fn is_same_start(arrived_at: DateTime<Utc>, day: Option<NaiveDate>) -> bool {
     day.is_none_or(|day| day - arrived_at.date_naive() <= ANOTHER_START)
 }
 

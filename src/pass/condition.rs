@@ -41,6 +41,30 @@ pub(crate) async fn end(services: &Services, name: ConditionName) {
     }
 }
 
+/// Whether no sweep looked at everyone today (UTC), as far as the ledger shows.
+pub(crate) async fn is_daily_look_due(services: &Services) -> bool {
+    match read(services).await {
+        Ok((conditions, _)) => {
+            let today = services.clock.now().date_naive();
+            conditions.looked_at.is_none_or(|at| at.date_naive() != today)
+        }
+        Err(error) => {
+            log_unreadable(&error);
+            true
+        }
+    }
+}
+
+/// Records that a sweep has looked at everyone.
+pub(crate) async fn end_daily_look(services: &Services) {
+    match read(services).await {
+        Ok((conditions, etag)) => {
+            write(services, &Conditions { looked_at: Some(services.clock.now()), ..conditions }, etag).await;
+        }
+        Err(error) => log_unreadable(&error),
+    }
+}
+
 async fn read(services: &Services) -> Result<(Conditions, Option<ETag>), LedgerError> {
     let (conditions, etag) = services.ledger.conditions().await?.unzip();
     Ok((conditions.unwrap_or_default(), etag))

@@ -15,10 +15,10 @@ use crate::{
 };
 
 /// How long an account may be disabled on day one: some HR systems enable it that morning.
-const ENABLED_WITHIN: TimeDelta = TimeDelta::hours(1);
+pub(crate) const ENABLED_WITHIN: TimeDelta = TimeDelta::hours(1);
 
 /// A reminder that comes later than this before the end of the pass does not help.
-const REMINDED_UNTIL: TimeDelta = TimeDelta::minutes(30);
+pub(crate) const REMINDED_UNTIL: TimeDelta = TimeDelta::minutes(30);
 /// How many working days after day one a pass that ended unused is replaced at the latest.
 pub(super) const REISSUED_WITHIN: usize = 5;
 
@@ -51,7 +51,7 @@ fn has_no_method(snapshot: &TenantSnapshot, now: DateTime<Utc>) -> bool {
 }
 
 /// How much older the reports on sign-ins and registered methods may be than the tenant.
-const REPORT_LAG: TimeDelta = TimeDelta::days(1);
+pub(crate) const REPORT_LAG: TimeDelta = TimeDelta::days(1);
 
 /// A joiner whose pass has ended without a sign that they got in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

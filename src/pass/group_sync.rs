@@ -5,21 +5,25 @@
 //! missing, and a last message behind the jobs says that they are queued. After a crash between the two, the next sync
 //! queues the missing jobs.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, error::Error, time::Duration};
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use futures::{StreamExt, TryStreamExt, stream};
 use serde::{Deserialize, Serialize};
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 use uuid::Uuid;
 
 use super::{
+    additions,
     job::Job,
     outcome::Failure,
     replication::{MEMBERSHIP_LAG, REPLICA_LAG},
     services::Services,
 };
-use crate::ledger::{LedgerError, MembershipSnapshot};
+use crate::{
+    budget,
+    ledger::{LedgerError, MembershipSnapshot},
+};
 
 /// A change of the on-demand group.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,6 +50,30 @@ impl SyncCompleted {
     /// The message.
     pub fn to_message(&self) -> String {
         serde_json::json!(self).to_string()
+    }
+}
+
+/// Of `users`, whom a message names as new members, those who get a job now. The others wait: the next sweep finds them in
+/// the group, and tells an admin. Without an answer of the ledger in time nobody waits; their jobs need the ledger too.
+pub(crate) async fn without_held(services: &Services, group: Uuid, users: BTreeSet<Uuid>) -> BTreeSet<Uuid> {
+    if users.is_empty() {
+        return users;
+    }
+    let work = async {
+        let membership = services.ledger.membership(group).await?.map(|(membership, _)| membership);
+        additions::held(services, membership.as_ref(), &users).await
+    };
+    let late = |_| Err(LedgerError::Unavailable("no answer in time".into()));
+    match timeout(budget::ADMISSION, work).await.unwrap_or_else(late) {
+        Ok(held) => &users - &held,
+        Err(error) => {
+            tracing::warn!(
+                event = "additions.not_counted",
+                error = &error as &dyn Error,
+                "The ledger does not show how many users were added to the on-demand group; those of this message are served"
+            );
+            users
+        }
     }
 }
 
@@ -107,7 +135,19 @@ async fn read(
     let may_lag = event.is_some_and(|event| may_lag(services, membership.as_ref(), event));
     let mut waits = REREAD_DELAYS.iter().filter(|_| may_lag);
     let next = loop {
-        let members = services.graph.users_in(group).await?;
+        let mut members = services.graph.users_in(group).await?;
+        // The first sync without an event takes everyone as known.
+        if membership.is_some() || event.is_some() {
+            let is_known = |user: &Uuid| {
+                membership.as_ref().is_some_and(|m| m.members.contains(user) || m.pending.contains_key(user))
+            };
+            let new = members.iter().copied().filter(|user| !is_known(user)).collect();
+            let held = additions::held(services, membership.as_ref(), &new).await?;
+            if event.is_none() {
+                additions::tell(services, &held).await?;
+            }
+            members.retain(|user| !held.contains(user));
+        }
         let next = next_snapshot(membership.as_ref(), members, event, sync_id, services.clock.now());
         if membership.as_ref() != Some(&next) || next.found_by(sync_id).next().is_some() {
             break next;

@@ -84,6 +84,7 @@ impl<'a> HeldLease<'a> {
             record.add_call(call, lease.since);
         }
         record.add_lease(lease, facts.now);
+        record.seen = facts.seen().or(record.seen);
         if plan.unused.is_some() {
             record.reported_pass = record.delivered.as_ref().map(|delivered| delivered.pass.pass_id.clone());
         }

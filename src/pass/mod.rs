@@ -4,10 +4,13 @@
 //! [`request`], [`job`], [`mod@message`], [`ownership`].
 //!
 //! [`issue`] is the flow around them: [`replication`] retries what is not replicated yet, [`lease`] excludes other jobs,
-//! [`alert`] sends alerts about a [`person`], [`condition`] one for what affects everybody. [`group_sync`] finds the new members of the on-demand group. All of it runs on [`services`].
+//! [`alert`] sends alerts about a [`person`], [`condition`] one for what affects everybody. [`cap`] and [`additions`] hold
+//! back too many people. [`group_sync`] finds the new members of the on-demand group. All of it runs on [`services`].
 
 pub mod account_use;
+pub mod additions;
 pub mod alert;
+pub mod cap;
 pub mod condition;
 pub mod day_one;
 pub mod decide;

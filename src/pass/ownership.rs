@@ -51,5 +51,10 @@ pub(super) fn delivered(record: &Record, pass: &Pass, at: DateTime<Utc>) -> Deli
 
 /// A pass as the record keeps it.
 pub(super) fn pass_record(pass: &Pass) -> PassRecord {
-    PassRecord { pass_id: pass.id.clone(), opens_at: pass.start_date_time, ends_at: pass.ends_at() }
+    PassRecord {
+        pass_id: pass.id.clone(),
+        opens_at: pass.start_date_time,
+        ends_at: pass.ends_at(),
+        one_time: pass.is_usable_once,
+    }
 }

@@ -123,7 +123,7 @@ mod tests {
         let day_one = "2026-11-30".parse().unwrap();
         record.announcement = Some(Announcement { day_one, enabled: true, at: Some(now) });
         record.delivered = Some(Delivered {
-            pass: PassRecord { pass_id: "p".into(), opens_at: now, ends_at: now },
+            pass: PassRecord { pass_id: "p".into(), opens_at: now, ends_at: now, one_time: true },
             at: now,
             purpose: Purpose::Joiner,
             day_one: Some(day_one),

@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// How much older than our last write a snapshot may be.
-pub(super) const REPLICA_LAG: TimeDelta = TimeDelta::minutes(10);
+pub(crate) const REPLICA_LAG: TimeDelta = TimeDelta::minutes(10);
 /// Seconds before the next try to read an account that does not exist. A new account reaches all replicas meanwhile.
 pub(super) const REPLICATION_RETRY_DELAYS: [u64; 4] = [2, 4, 8, 16];
 /// How long after a user was added to a group a replica may not show it.

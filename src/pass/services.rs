@@ -1,8 +1,13 @@
 //! The services that the domain runs on.
 
-use std::sync::{Arc, Once};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Once},
+};
 
+use chrono::{DateTime, Utc};
 use tokio::sync::Mutex;
+use uuid::Uuid;
 
 use crate::{
     clock::Clock, graph::Graph, ledger::Ledger, mail::Mailer, rate_limiter::OncePerMinute, settings::Settings,
@@ -25,8 +30,19 @@ pub struct Services {
     pub(super) conditions: Mutex<()>,
     /// The alerts that only the log has.
     pub(super) alert_lines: OncePerMinute,
+    /// Who was served on demand within the last day.
+    pub(super) additions: Mutex<KnownAdditions>,
     /// That sign-ins cannot be read is logged once.
     pub(super) sign_ins_unread: Once,
+}
+
+/// The users who were served on demand within the last day or will be, as this process knows them.
+#[derive(Debug, Default)]
+pub(super) struct KnownAdditions {
+    /// When the ledger was read.
+    pub read_at: Option<DateTime<Utc>>,
+    /// Since when each counts.
+    pub users: BTreeMap<Uuid, DateTime<Utc>>,
 }
 
 impl Services {
@@ -40,6 +56,7 @@ impl Services {
     ) -> Self {
         let (conditions, alert_lines, sign_ins_unread) =
             (Mutex::default(), OncePerMinute::default(), Once::new());
-        Self { settings, graph, ledger, mailer, clock, conditions, alert_lines, sign_ins_unread }
+        let additions = Mutex::default();
+        Self { settings, graph, ledger, mailer, clock, conditions, alert_lines, additions, sign_ins_unread }
     }
 }

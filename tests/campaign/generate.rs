@@ -38,6 +38,9 @@ pub fn scenario(seed: u64) -> Scenario {
             steps.extend(draw_steps(&mut rng, persona, day));
         }
     }
+    if seed % 4 == 1 || seed % 40 == 10 {
+        steps.extend(frequent_sweeps());
+    }
     // A stable sort keeps the drawn order of steps at the same time.
     steps.sort_by_key(|step| step.at);
     Scenario { seed, quiet, config, personas, steps }
@@ -49,6 +52,14 @@ pub fn one_in(rng: &mut StdRng, n: u32) -> bool {
 
 pub fn pick<'a, T>(rng: &mut StdRng, from: &'a [T]) -> &'a T {
     &from[rng.random_range(0..from.len())]
+}
+
+/// A sweep every three hours, besides the daily one.
+fn frequent_sweeps() -> impl Iterator<Item = Step> {
+    (1..DAYS * 8).filter(|n| n % 8 > 0).map(|n| {
+        let at = Duration::from_millis(n * DAY_MS / 8) + Duration::from_secs(10);
+        Step { at, action: Action::Sweep }
+    })
 }
 
 /// What happens without faults: one hour into day one, disabled accounts are enabled; four hours later, every second

@@ -154,7 +154,6 @@ async fn a_second_sweep_sends_no_second_mail() {
     let after = client.act("sweep", json!({})).await;
     assert_eq!(before["mails"].as_array().unwrap().len(), 20);
     assert_eq!(before["mails"], after["mails"]);
-    assert_eq!(outcome(&after, "Emma Brooks"), "skipped");
 }
 
 #[tokio::test]

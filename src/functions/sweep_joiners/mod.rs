@@ -1,6 +1,8 @@
-//! SweepJoiners: once a day, one job for each joiner whose day one is near, and for each record that is not finished.
+//! SweepJoiners: daily or hourly, one job for each user with whom something has to be done: a new joiner, a change, a pass
+//! that was used or not, a record that is not finished.
 
 mod cap;
+mod due;
 mod poison;
 mod subscription;
 
@@ -13,12 +15,15 @@ use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use tokio::time::timeout;
 use uuid::Uuid;
 
-use self::cap::Held;
+use self::{
+    cap::{Held, Standings},
+    due::{Due, Known, due, needs_job},
+};
 use crate::{
     app::App,
     budget,
-    graph::{GraphError, users::Candidate, within},
-    ledger::{ConditionName, Overview, Purpose, Record, Urgency},
+    graph::{GraphError, Look, users::Candidate, within},
+    ledger::{ConditionName, Purpose, Urgency},
     pass::{
         GroupSync, Job,
         alert::Alert,
@@ -77,23 +82,18 @@ async fn sweep(app: &App) -> Result<GroupSync, GraphError> {
     let without_date = candidates.iter().filter(|user| user.employee_hire_date.is_none()).count();
     let joiners: BTreeSet<(NaiveDate, Uuid)> =
         candidates.iter().filter_map(|user| near_day_one(app, user, now).map(|day| (day, user.id))).collect();
-    let found = joiners.len();
-    let overview = overview(app, now).await;
+    let standings = standings(app, now).await;
     let name = |user: &Candidate| Some((user.id, user.user_principal_name.clone()?));
     let names = candidates.iter().filter_map(name).collect();
-    let held = match &overview {
-        Some(overview) => cap::apply(app, &joiners, &names, overview, now).await,
+    let held = match &standings {
+        Some(standings) => cap::apply(app, &joiners, &names, standings, now).await,
         // Every job needs the ledger too.
         None => Held::default(),
     };
-    let overview = overview.unwrap_or_default();
-    let rechecks = rechecks(&joiners, &overview, &held, now);
-    let rechecked: BTreeSet<Uuid> = rechecks.iter().map(|job| job.user_id).collect();
-    let is_due =
-        |(day, user): &(NaiveDate, Uuid)| !rechecked.contains(user) && !held.joiners.contains(&(*user, *day));
-    let mut jobs: Vec<Job> =
-        joiners.into_iter().filter(is_due).map(|(day, user)| Job::joiner(user, day)).collect();
-    jobs.extend(rechecks);
+    let found =
+        Found { candidates: &candidates, joiners: &joiners, standings: standings.unwrap_or_default(), held };
+    let (mut jobs, looked) = found.jobs(app, now).await;
+    let due = jobs.len();
     let GroupSync { jobs: added, completion } =
         timeout(budget::SWEEP_OTHER, other_duties(app)).await.unwrap_or_else(|_| {
             tracing::warn!(
@@ -106,8 +106,9 @@ async fn sweep(app: &App) -> Result<GroupSync, GraphError> {
         event = "sweep.done",
         seen = candidates.len(),
         without_date,
-        joiners = found,
-        rechecks = rechecked.len(),
+        joiners = joiners.len(),
+        looked,
+        due,
         added = added.len(),
         "The sweep has found its jobs"
     );
@@ -129,19 +130,19 @@ async fn on_demand(app: &App) -> GroupSync {
     let sync = sync_group(&app.services, group, None, &sync_id);
     match within(budget::SWEEP_GROUP_SYNC, "reading the on-demand group", sync).await {
         Ok(found) => {
+            condition::end(&app.services, ConditionName::GroupUnreadable).await;
             subscription::keep_alive(app).await;
             found
         }
         Err(failure) => {
-            app.services
-                .alert(&Alert {
-                    headline: "The sweep could not read the on-demand group".into(),
-                    who: "users who were added since the last sweep, if their notification was lost".into(),
-                    what_happened: failure.to_string(),
-                    what_to_do: format!("{} Today's joiners are served all the same.", failure.advice()),
-                    reference: format!("sweep of {:.0}", app.services.clock.now()),
-                })
-                .await;
+            let alert = Alert {
+                headline: "The sweep could not read the on-demand group".into(),
+                who: "users who were added since the last sweep, if their notification was lost".into(),
+                what_happened: failure.to_string(),
+                what_to_do: format!("{} Today's joiners are served all the same.", failure.advice()),
+                reference: format!("sweep of {:.0}", app.services.clock.now()),
+            };
+            condition::report(&app.services, ConditionName::GroupUnreadable, Urgency::Now, &alert).await;
             GroupSync::default()
         }
     }
@@ -163,10 +164,10 @@ fn near_day_one(app: &App, user: &Candidate, now: DateTime<Utc>) -> Option<Naive
     (distance(day, zone, app.services.settings.lead_days, now) == Distance::Near).then_some(day)
 }
 
-/// What the records say. Without the ledger, joiners are still queued, and rechecks wait for the next sweep.
-async fn overview(app: &App, now: DateTime<Utc>) -> Option<Overview> {
-    match app.services.ledger.overview(now).await {
-        Ok(overview) => Some(overview),
+/// What the records say. Without the ledger, joiners are still queued, and everyone else waits for the next sweep.
+async fn standings(app: &App, now: DateTime<Utc>) -> Option<Standings> {
+    match app.services.ledger.standings().await {
+        Ok(standings) => Some(standings),
         Err(error) => {
             app.services
                 .alert(&Alert {
@@ -182,29 +183,86 @@ async fn overview(app: &App, now: DateTime<Utc>) -> Option<Overview> {
     }
 }
 
-/// A recheck for each record that is not finished, and for each delivered pass whose user is no joiner any more. Today's
-/// joiners have a job anyway, except those whose pass on demand is due: their recheck replaces and includes the job.
-fn rechecks(
-    joiners: &BTreeSet<(NaiveDate, Uuid)>,
-    overview: &Overview,
-    held: &Held,
-    now: DateTime<Utc>,
-) -> Vec<Job> {
-    let joiners: BTreeMap<&Uuid, &NaiveDate> = joiners.iter().map(|(day, user)| (user, day)).collect();
-    let is_due_on_demand =
-        |record: &Record| record.purpose == Purpose::OnDemand && record.unfinished_until() > Some(now);
-    let is_held = |user: &Uuid| {
-        let as_joiner = joiners.get(user).is_some_and(|day| held.joiners.contains(&(*user, **day)));
-        as_joiner || held.withdrawals.iter().any(|(held, _)| held == user)
-    };
-    overview
-        .open
-        .iter()
-        .filter(|(user, record)| !joiners.contains_key(user) || is_due_on_demand(record))
-        .filter(|(user, _)| !is_held(user))
-        .map(|(user, _)| Job::recheck(*user, now.date_naive()))
-        .collect()
-}
-
 const CHECK_STORAGE: &str = "Check that the storage account can be reached and that the app's identity may read and \
     write its blobs. Today's joiners are served all the same.";
+
+/// What a sweep has found in the tenant and in the ledger.
+struct Found<'a> {
+    candidates: &'a [Candidate],
+    joiners: &'a BTreeSet<(NaiveDate, Uuid)>,
+    standings: Standings,
+    held: Held,
+}
+
+impl Found<'_> {
+    /// The jobs, those for the earliest day one first, and how many users were looked at.
+    async fn jobs(&self, app: &App, now: DateTime<Utc>) -> (Vec<Job>, usize) {
+        let settings = &app.services.settings;
+        let is_daily = condition::is_daily_look_due(&app.services).await;
+        let (mut due_now, mut looks) = (BTreeSet::new(), Vec::new());
+        let users = self.users();
+        for (user, known) in &users {
+            match due(settings, *known, is_daily, now) {
+                Due::Job => {
+                    due_now.insert(*user);
+                }
+                Due::Look(parts) => looks.push((*user, parts)),
+                Due::Nothing => {}
+            }
+        }
+        // The first to start, if there is no time for all.
+        looks.sort_by_key(|(user, _)| self.standings.get(user).and_then(|s| Some(s.pass.as_ref()?.opens_at)));
+        let wanted = looks.len();
+        let looking = timeout(budget::SWEEP_LOOK, app.services.graph.look(looks));
+        let looked = looking.await.unwrap_or_default();
+        let has_work = |(user, look): &&(Uuid, Look)| {
+            users.get(user).is_none_or(|known| needs_job(settings, *known, look, is_daily, now))
+        };
+        due_now.extend(looked.iter().filter(has_work).map(|(user, _)| *user));
+        if looked.len() < wanted {
+            tracing::warn!(
+                event = "sweep.not_all_looked_at",
+                wanted,
+                looked = looked.len(),
+                "The sweep could not look at everyone who was sent a pass; the next one does"
+            );
+        } else if is_daily {
+            condition::end_daily_look(&app.services).await;
+        }
+        let mut jobs: Vec<(Option<NaiveDate>, Job)> =
+            due_now.iter().filter_map(|user| Some(job(*user, users.get(user)?, now))).collect();
+        // Rechecks of users who are no joiners any more come last.
+        jobs.sort_by_key(|(day, _)| (day.is_none(), *day));
+        (jobs.into_iter().map(|(_, job)| job).collect(), looked.len())
+    }
+
+    /// Everyone near day one or with a record, without those who wait for an approval.
+    fn users(&self) -> BTreeMap<Uuid, Known<'_>> {
+        let candidates: BTreeMap<Uuid, &Candidate> =
+            self.candidates.iter().map(|user| (user.id, user)).collect();
+        let days: BTreeMap<Uuid, NaiveDate> = self.joiners.iter().map(|(day, user)| (*user, *day)).collect();
+        let is_held = |user: &Uuid| match days.get(user) {
+            Some(day) => self.held.joiners.contains(&(*user, *day)),
+            None => self.held.withdrawals.iter().any(|(held, _)| held == user),
+        };
+        let users: BTreeSet<Uuid> = days.keys().chain(self.standings.keys()).copied().collect();
+        let known = |user: Uuid| Known {
+            candidate: candidates.get(&user).copied(),
+            day: days.get(&user).copied(),
+            standing: self.standings.get(&user),
+        };
+        users.into_iter().filter(|user| !is_held(user)).map(|user| (user, known(user))).collect()
+    }
+}
+
+/// The job for a user. A recheck of a pass on demand that is due includes the joiner's job.
+fn job(user: Uuid, known: &Known<'_>, now: DateTime<Utc>) -> (Option<NaiveDate>, Job) {
+    let is_due_on_demand = known.standing.is_some_and(|standing| {
+        standing.purpose == Purpose::OnDemand && standing.unfinished_until > Some(now)
+    });
+    let job = match known.day.filter(|_| !is_due_on_demand) {
+        Some(day) => Job::joiner(user, day),
+        None => Job::recheck(user, now.date_naive()),
+    };
+    (known.day, job)
+}

@@ -10,7 +10,8 @@ use uuid::Uuid;
 use crate::{
     app::App,
     budget,
-    pass::{Subject, alert::Alert},
+    ledger::{ConditionName, Urgency},
+    pass::{Subject, alert::Alert, condition},
     queue::{POISON, PoisonMessages},
 };
 
@@ -49,7 +50,10 @@ pub(super) async fn alert_poison_messages(app: &App) {
             return;
         }
     };
-    let Some(oldest) = poison.messages.iter().map(|message| message.inserted).min() else { return };
+    let Some(oldest) = poison.messages.iter().map(|message| message.inserted).min() else {
+        condition::end(&app.services, ConditionName::PoisonMessages).await;
+        return;
+    };
     let named = people(&poison);
     let people = timeout(budget::SWEEP_NAMES, look_up(app, named.clone())).await.unwrap_or(named);
     let nameless =
@@ -66,9 +70,11 @@ pub(super) async fn alert_poison_messages(app: &App) {
         "There are messages in the poison queue"
     );
     if waiting.is_empty() && nameless == 0 && unseen == 0 {
+        condition::end(&app.services, ConditionName::PoisonMessages).await;
         return;
     }
-    app.services.alert(&poison_alert(&poison, oldest, &waiting, &served, nameless, unseen)).await;
+    let alert = poison_alert(&poison, oldest, &waiting, &served, nameless, unseen);
+    condition::report(&app.services, ConditionName::PoisonMessages, Urgency::Now, &alert).await;
 }
 
 /// All users whom the messages name, as the messages name them.

@@ -316,6 +316,14 @@ impl<'a> Facts<'a> {
         }
     }
 
+    /// Identifies the user as a listing shows them, if the decision is about a start and final. Minutes after a delivery it
+    /// is not.
+    pub(super) fn seen(&self) -> Option<String> {
+        let is_about_start = matches!(self.reason, Reason::Joiner | Reason::Recheck);
+        (is_about_start && !self.was_just_delivered())
+            .then(|| self.snapshot.user.as_candidate().fingerprint())
+    }
+
     /// How many passes were delivered for this day one.
     fn codes_for(&self, day: NaiveDate) -> u32 {
         self.record.and_then(|record| record.codes.get(&day).copied()).unwrap_or_default()

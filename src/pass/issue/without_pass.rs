@@ -16,11 +16,12 @@ use crate::{
 
 impl JobContext<'_> {
     pub(super) async fn skip(&self, skip: Skip) -> Result<Outcome, Failure> {
+        let Some(record) = self.record.clone() else { return Ok(Outcome::Skipped(skip)) };
         // The joiner is served: the same cause is worth an alert again.
-        if skip == Skip::AlreadyServed
-            && let Some(record) = self.record.clone().filter(|r| r.cause.is_some())
-        {
-            self.write(Record { cause: None, ..record }).await?;
+        let is_served_again = skip == Skip::AlreadyServed && record.cause.is_some();
+        if is_served_again || self.is_seen_anew() {
+            let cause = record.cause.clone().filter(|_| !is_served_again);
+            self.write(Record { cause, ..record }).await?;
         }
         Ok(Outcome::Skipped(skip))
     }
@@ -52,6 +53,11 @@ impl JobContext<'_> {
         let alerted = self.record.as_ref().and_then(|r| r.cause.as_deref());
         // A caller has the answer, and one alert is enough.
         if self.job.reason == Reason::Http || alerted == Some(cause) {
+            if self.is_seen_anew()
+                && let Some(record) = self.record.clone()
+            {
+                self.write(record).await?;
+            }
             return Ok(outcome);
         }
         match condition {
@@ -133,8 +139,16 @@ impl JobContext<'_> {
         alert::send_outcome(self.services, self.job, &self.who(), outcome).await;
     }
 
-    pub(super) async fn write(&self, record: Record) -> Result<ETag, Failure> {
+    pub(super) async fn write(&self, mut record: Record) -> Result<ETag, Failure> {
+        record.seen = self.facts().seen().or(record.seen);
         write(self.services, self.job, record, self.etag.as_ref()).await
+    }
+
+    /// Whether the user differs from the one of the last decision, as a listing shows them.
+    fn is_seen_anew(&self) -> bool {
+        self.facts()
+            .seen()
+            .is_some_and(|seen| self.record.as_ref().is_none_or(|r| r.seen.as_ref() != Some(&seen)))
     }
 }
 

@@ -17,7 +17,12 @@ fn request() -> PassRequest {
 }
 
 fn made_pass() -> PassRecord {
-    PassRecord { pass_id: "made".into(), opens_at: now(), ends_at: now() + TimeDelta::hours(4) }
+    PassRecord {
+        pass_id: "made".into(),
+        opens_at: now(),
+        ends_at: now() + TimeDelta::hours(4),
+        one_time: true,
+    }
 }
 
 /// The record of one user with calls so many minutes ago.

@@ -33,12 +33,14 @@ async fn a_refused_call_does_not_restore_a_deleted_pass() {
         app.sweep().await;
         app.advance(time("2026-11-27T08:00:00Z") - app.sandbox.now());
         app.sandbox.edit(|t| t.delete_pass(emma));
-        assert_eq!(app.sweep().await[0].outcome, "skipped", "the window is open");
+        app.sweep().await;
+        assert_eq!(app.pass_mails().len(), 1, "the window is open");
         app.sandbox.inject(Fault::on("POST", PASS_PATH, fault).times(4));
         assert!(call_for(&app, emma, json!({})).await.status > 201);
         app.sandbox.clear_faults();
         app.advance(TimeDelta::minutes(20));
-        assert_eq!(app.sweep().await[0].outcome, "skipped", "the call changed nothing");
+        app.sweep().await;
+        assert_eq!(app.pass_mails().len(), 1, "the call changed nothing");
     }
 }
 

@@ -73,7 +73,7 @@ async fn every_sample_has_the_expected_outcome() {
         let served = person.other_mails.first().is_some_and(|address| recipients.contains(address));
         assert_eq!(served, expected, "{}: {note}", person.display_name);
     }
-    assert_eq!(samples.len(), ends.len());
+    assert_eq!(samples.len() - 1, ends.len(), "the listing shows that the guest is one");
     assert!(samples.len() >= 18, "only {} samples", samples.len());
     assert!(ends.iter().all(|end| end.deliveries == 1), "{ends:?}");
 }
@@ -187,6 +187,10 @@ async fn a_repeatedly_deleted_pass_is_issued_four_times_then_alerted() {
     let (app, emma) = TestApp::with_emma();
     for _ in 0..5 {
         app.sweep().await;
+        app.sandbox.edit(|tenant| tenant.delete_pass(emma));
+        // A daily look sees it; a job at once.
+        app.advance(TimeDelta::hours(1));
+        app.run_job(emma).await;
         app.sandbox.edit(|tenant| tenant.delete_pass(emma));
         app.advance(TimeDelta::hours(1));
     }

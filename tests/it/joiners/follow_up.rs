@@ -135,7 +135,8 @@ async fn what_can_show_no_arrival_tells_nothing() {
 #[tokio::test(start_paused = true)]
 async fn a_read_that_fails_is_no_proof() {
     let (app, emma) = mailed(&[], false).await;
-    app.sandbox.inject(Fault::on("GET", &format!("/users/{emma}/authentication/methods"), fail_with(400)));
+    app.sandbox
+        .inject(Fault::on("GET", &format!("/users/{emma}/authentication/methods"), fail_with(400)).times(2));
     assert_eq!(app.sweep_at(NEXT_DAY).await[0].outcome, "skipped");
     assert_eq!(app.alerts().len(), 0);
     app.sweep_daily(1).await;

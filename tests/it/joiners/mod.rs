@@ -3,6 +3,7 @@
 mod account_use;
 mod alerts;
 mod cap;
+mod cost;
 mod flow;
 mod follow_up;
 mod guard;

@@ -57,10 +57,10 @@ async fn a_privilege_alert_is_repeated_when_the_role_is_assigned_again() {
     for round in 1..=2 {
         app.sandbox.edit(|t| t.assign_role(emma, role));
         app.advance(TimeDelta::hours(1));
-        assert_eq!(app.sweep().await[0].outcome, "blocked");
+        assert_eq!(app.run_job(emma).await.outcome, "blocked");
         assert_eq!(app.alerts().len(), round);
         app.sandbox.edit(|t| t.roles.clear());
         app.advance(TimeDelta::hours(1));
-        assert_eq!(app.sweep().await[0].outcome, "skipped");
+        assert_eq!(app.run_job(emma).await.outcome, "skipped");
     }
 }

@@ -39,6 +39,7 @@ struct State {
     requests: Vec<String>,
     next: VecDeque<(String, Fault)>,
     always: Option<Fault>,
+    page_size: Option<usize>,
 }
 
 #[derive(Debug)]
@@ -66,6 +67,11 @@ impl BlobService {
     /// Applies `fault` to all further requests.
     pub fn always(&self, fault: Fault) {
         self.0.lock().unwrap().always = Some(fault);
+    }
+
+    /// A listing has this many blobs per page from now on.
+    pub fn set_page_size(&self, size: usize) {
+        self.0.lock().unwrap().page_size = Some(size);
     }
 
     /// Stores a blob without a request.
@@ -127,9 +133,10 @@ impl State {
             r#"<?xml version="1.0" encoding="utf-8"?><EnumerationResults ContainerName="ledger"><Blobs>"#
                 .to_owned();
         let mut last = String::new();
-        for (name, blob) in listed.by_ref().take(BlobService::PAGE_SIZE) {
+        for (name, blob) in listed.by_ref().take(self.page_size.unwrap_or(BlobService::PAGE_SIZE)) {
             let etag = blob.etag.trim_matches('"');
-            let metadata: String = blob.metadata.iter().map(|(k, v)| format!("<{k}>{v}</{k}>")).collect();
+            let metadata: String =
+                blob.metadata.iter().map(|(k, v)| format!("<{k}>{}</{k}>", escaped(v))).collect();
             write!(
                 xml,
                 "<Blob><Name>{name}</Name><Properties><Etag>{etag}</Etag><BlobType>BlockBlob</BlobType></Properties>\
@@ -236,4 +243,9 @@ fn headers(pairs: &[(&'static str, &str)]) -> Headers {
 
 fn header(request: &Request, name: &'static str) -> Option<String> {
     request.headers().get_optional_string(&HeaderName::from_static(name))
+}
+
+/// The text as XML has it.
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }

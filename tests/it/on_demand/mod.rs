@@ -1,5 +1,6 @@
 //! Passes on demand: a user is added to the group, and a notification or the group sync finds it.
 
+mod cap;
 mod end_to_end;
 mod group_sync;
 mod message_formats;

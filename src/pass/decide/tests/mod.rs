@@ -111,7 +111,8 @@ fn carry_out(case: &Case, plan: &Plan) -> Case {
     record.state = State::Delivered;
     record.purpose = plan.purpose;
     record.day_one = plan.day_one;
-    let made = PassRecord { pass_id: "made".into(), opens_at, ends_at: plan.window.ends_at() };
+    let made =
+        PassRecord { pass_id: "made".into(), opens_at, ends_at: plan.window.ends_at(), one_time: true };
     record.pass = Some(made.clone());
     record.delivered = Some(Delivered {
         pass: made,
@@ -163,6 +164,7 @@ fn pass_record(id: &'static str) -> impl Strategy<Value = Option<PassRecord>> {
         pass_id: id.into(),
         opens_at,
         ends_at: opens_at + TimeDelta::minutes(minutes),
+        one_time: true,
     }))
 }
 

@@ -1,0 +1,213 @@
+//! Which users a sweep has work for: a pure rule over two listings, and over what a look at a user shows.
+//!
+//! Most joiners have been served, and nothing about them has changed: they cost nothing. When in doubt there is a job,
+//! which reads everything and decides.
+
+use chrono::{DateTime, Datelike, NaiveDate, TimeDelta, Utc};
+
+use crate::{
+    graph::{GraphError, Look, LookParts, Method, Pass, PrivilegeSnapshot, Usability, users::Candidate},
+    ledger::{Purpose, Standing, StandingPass},
+    pass::{
+        account_use::is_same_start,
+        follow_up::{ENABLED_WITHIN, REMINDED_UNTIL, REPORT_LAG},
+        guard,
+        replication::REPLICA_LAG,
+        window::opening,
+    },
+    settings::{Settings, SignInCheck},
+    zone::zone_for,
+};
+
+/// Whoever starts within this many days and has no pass is looked at by every sweep: the reason may have gone.
+const SOON: TimeDelta = TimeDelta::days(2);
+/// Groups and roles of a user whose pass has been open for this long are looked at again.
+const LONG_OPEN: TimeDelta = TimeDelta::days(1);
+
+/// A user as the two listings show them.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Known<'a> {
+    /// In the tenant; `None` if the listing does not have the user.
+    pub candidate: Option<&'a Candidate>,
+    /// Their day one, if it is near.
+    pub day: Option<NaiveDate>,
+    /// In the ledger; `None` without a record.
+    pub standing: Option<&'a Standing>,
+}
+
+/// What a sweep does about a user.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Due {
+    /// Queue a job.
+    Job,
+    /// Look at them, and queue a job if [`needs_job`].
+    Look(LookParts),
+    /// Nothing.
+    Nothing,
+}
+
+/// Decides by the listings. `is_daily` says that no sweep looked at everyone today.
+pub(super) fn due(settings: &Settings, known: Known<'_>, is_daily: bool, now: DateTime<Utc>) -> Due {
+    let Some(standing) = known.standing else {
+        let is_served =
+            |user: &Candidate| !user.is_guest() && (user.is_enabled() || settings.pass.serve_disabled);
+        let is_joiner = known.day.is_some() && known.candidate.is_some_and(is_served);
+        return if is_joiner { Due::Job } else { Due::Nothing };
+    };
+    if standing.unfinished_until > Some(now) {
+        return Due::Job;
+    }
+    let has_arrived = |at: DateTime<Utc>| is_same_start(at, known.day);
+    if known.day.is_some() && standing.arrived_at.is_some_and(has_arrived) {
+        return may_appear(standing, now);
+    }
+    let is_changed = known.candidate.is_some_and(|user| standing.seen != Some(user.fingerprint()));
+    let for_day = |pass: &&StandingPass| pass.purpose == Purpose::Joiner && pass.day_one == known.day;
+    match (known.day, &standing.pass) {
+        _ if is_changed && (known.day.is_some() || standing.is_open(now)) => Due::Job,
+        (Some(_), Some(pass)) if for_day(&pass) => delivered(settings, known, standing, pass, is_daily, now),
+        (Some(day), _) => {
+            let is_soon = day - now.date_naive() <= SOON;
+            if is_daily || is_soon { Due::Job } else { may_appear(standing, now) }
+        }
+        (None, _) if !standing.is_open(now) => Due::Nothing,
+        (None, Some(pass)) if pass.purpose == Purpose::Joiner => {
+            delivered(settings, known, standing, pass, is_daily, now)
+        }
+        // A pass on demand that the withdrawal of a start would end, or one that nobody was sent.
+        (None, _) => {
+            let passes = standing.may_appear_until > Some(now);
+            let account = known.candidate.is_none();
+            let look = LookParts { account, passes, ..LookParts::default() };
+            if account || passes { Due::Look(look) } else { Due::Nothing }
+        }
+    }
+}
+
+/// Of a joiner who was sent `pass`, when nothing in the listings has changed.
+fn delivered(
+    settings: &Settings,
+    known: Known<'_>,
+    standing: &Standing,
+    pass: &StandingPass,
+    is_daily: bool,
+    now: DateTime<Utc>,
+) -> Due {
+    let account = known.candidate.is_none();
+    let check = &settings.joiner_check;
+    let look = LookParts { account, passes: true, methods: check.methods, ..LookParts::default() };
+    let reads_sign_ins = check.sign_ins != SignInCheck::Off;
+    let can_show_arrival = check.methods || check.registration || reads_sign_ins;
+    // A pass for one use shows its use itself.
+    let since_opening = LookParts { sign_ins: reads_sign_ins && !pass.one_time, ..look };
+    if now < pass.opens_at {
+        // Groups and roles on one day, passes and methods on the next: so twenty users fit into a batch.
+        let memberships = now.date_naive().num_days_from_ce() % 2 == 0;
+        let passes = !memberships || standing.may_appear_until > Some(now);
+        return match may_appear(standing, now) {
+            _ if is_daily => Due::Look(LookParts { memberships, passes, ..look }),
+            // Whether the start was withdrawn shows only the account.
+            _ if account => Due::Look(look),
+            due => due,
+        };
+    }
+    if now < pass.ends_at {
+        let memberships = is_daily && now - pass.opens_at > LONG_OPEN;
+        Due::Look(LookParts { memberships, ..since_opening })
+    } else if standing.is_reported || !can_show_arrival {
+        may_appear(standing, now)
+    } else {
+        Due::Look(since_opening)
+    }
+}
+
+/// A pass that nobody was sent may appear: then a job revokes it.
+fn may_appear(standing: &Standing, now: DateTime<Utc>) -> Due {
+    if standing.may_appear_until > Some(now) {
+        Due::Look(LookParts { passes: true, ..LookParts::default() })
+    } else {
+        Due::Nothing
+    }
+}
+
+/// Decides by what `look` shows. What could not be read is for a job to read again.
+pub(super) fn needs_job(
+    settings: &Settings,
+    known: Known<'_>,
+    look: &Look,
+    is_daily: bool,
+    now: DateTime<Utc>,
+) -> bool {
+    let Some(standing) = known.standing else { return true };
+    let passes = match &look.passes {
+        None => None,
+        Some(Ok(passes)) => Some(passes),
+        Some(Err(_)) => return true,
+    };
+    let user = match &look.account {
+        None => known.candidate,
+        Some(Ok(Some(user))) if standing.seen == Some(user.fingerprint()) => Some(user),
+        Some(_) => return true,
+    };
+    let id = standing.pass.as_ref().map(|pass| &pass.id);
+    let is_other = |listed: &Pass| Some(&listed.id) != id && listed.can_be_used(now);
+    if standing.may_appear_until > Some(now) && passes.into_iter().flatten().any(is_other) {
+        return true;
+    }
+    let Some(pass) = standing.pass.as_ref().filter(|pass| pass.purpose == Purpose::Joiner) else {
+        return false;
+    };
+    if now < pass.ends_at && look.privileges.as_ref().is_some_and(|read| is_privileged(settings, read)) {
+        return true;
+    }
+    let Some(passes) = passes else { return false };
+    let listed = passes.iter().find(|listed| listed.id == pass.id);
+    let usability = listed.map(|listed| listed.usability(now));
+    if now < pass.opens_at {
+        let works = matches!(usability, Some(Usability::NotYetActive | Usability::Active));
+        return !works || shows_use(settings, look, |at| at.is_none_or(|at| at < pass.delivered_at));
+    }
+    let is_in = |at: Option<DateTime<Utc>>| at.is_none_or(|at| at >= pass.opens_at);
+    if usability == Some(Usability::Used) || shows_use(settings, look, is_in) {
+        return true;
+    }
+    if now < pass.ends_at {
+        let start = start(settings, pass, user);
+        let is_disabled = user.is_some_and(|user| !user.is_enabled())
+            && now - start >= ENABLED_WITHIN
+            && standing.cause.as_deref() != Some("still-disabled");
+        let is_nudged = settings.follow_up.nudge_after.is_some_and(|after| now - start >= after)
+            && pass.ends_at - now > REMINDED_UNTIL
+            && !standing.is_reminded
+            && listed.is_some_and(|listed| listed.is_usable_once && usability == Some(Usability::Active));
+        let is_switched_off = is_daily && usability == Some(Usability::DisabledByPolicy);
+        return is_disabled || is_nudged || is_switched_off;
+    }
+    let is_unused =
+        listed.is_some_and(|listed| listed.is_usable_once) && usability == Some(Usability::Expired);
+    let is_late = now - pass.ends_at >= REPORT_LAG && is_daily;
+    (is_unused && now - pass.ends_at >= REPLICA_LAG) || is_late
+}
+
+/// Whether the account may be privileged: what cannot be read is for a job.
+fn is_privileged(settings: &Settings, read: &Result<PrivilegeSnapshot, GraphError>) -> bool {
+    let Ok(privileges) = read else { return true };
+    let is_protected = settings.protected_group.is_some_and(|group| privileges.groups.contains(&group));
+    is_protected || guard::finding(privileges).is_some()
+}
+
+/// When the joiner could first use the pass on day one.
+fn start(settings: &Settings, pass: &StandingPass, user: Option<&Candidate>) -> DateTime<Utc> {
+    let zone = zone_for(user.and_then(|user| user.usage_location.as_deref()), settings.pass.time_zone);
+    let morning = pass.day_one.map(|day| opening(day.and_time(settings.pass.day_one_time), zone));
+    morning.map_or(pass.opens_at, |morning| morning.max(pass.opens_at))
+}
+
+/// Whether a method that counts or a sign-in has such a time.
+fn shows_use(settings: &Settings, look: &Look, counts: impl Fn(Option<DateTime<Utc>>) -> bool) -> bool {
+    let ignored = &settings.joiner_check.ignored_methods;
+    let is_counted = |method: &&Method| !ignored.contains(&method.kind.to_ascii_lowercase());
+    let sign_in = look.last_sign_in.as_ref().and_then(|read| read.as_ref().ok()).copied().flatten();
+    look.methods.iter().filter(is_counted).any(|method| counts(method.created_at))
+        || sign_in.is_some_and(|at| counts(Some(at)))
+}

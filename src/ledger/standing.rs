@@ -1,0 +1,108 @@
+//! What a listing of the ledger shows of a record, so that a sweep does not read the records themselves.
+
+use chrono::{DateTime, NaiveDate, Utc};
+use serde::{Deserialize, Serialize};
+
+use super::{Purpose, Record, State};
+
+/// What a listing shows of a record. The store keeps it beside the record, and it changes only with the record.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Standing {
+    /// The purpose of the last job's pass.
+    pub purpose: Purpose,
+    /// Until when a sweep has to look at the user; `None`: never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub open_until: Option<DateTime<Utc>>,
+    /// Until when a sweep completes an unfinished job.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unfinished_until: Option<DateTime<Utc>>,
+    /// Until when a pass may appear that nobody was sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub may_appear_until: Option<DateTime<Utc>>,
+    /// For which day one a pass was last mailed, and when.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mailed: Option<(NaiveDate, DateTime<Utc>)>,
+    /// The last delivery of a pass on demand.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_demand_at: Option<DateTime<Utc>>,
+    /// Whether the last job made no pass, and a person was told.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_blocked: bool,
+    /// The last delivered pass.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pass: Option<StandingPass>,
+    /// Identifies what a listing of the tenant showed of the user when a job for a joiner last decided.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seen: Option<String>,
+    /// When the joiner was first seen in the account.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub arrived_at: Option<DateTime<Utc>>,
+    /// Whether a person was told that nobody got in with the pass.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_reported: bool,
+    /// Whether the joiner was reminded of the pass.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_reminded: bool,
+    /// Why the last job did not deliver.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<String>,
+}
+
+/// The last delivered pass.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StandingPass {
+    /// Its id in the tenant.
+    pub id: String,
+    /// Why it was made.
+    pub purpose: Purpose,
+    /// Its day one; `None` for passes on demand.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub day_one: Option<NaiveDate>,
+    /// The time of delivery.
+    pub delivered_at: DateTime<Utc>,
+    /// The start of its validity.
+    pub opens_at: DateTime<Utc>,
+    /// The end of its validity.
+    pub ends_at: DateTime<Utc>,
+    /// Whether it works only once.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub one_time: bool,
+}
+
+impl Standing {
+    /// Whether a sweep at `now` has to look at the user.
+    pub fn is_open(&self, now: DateTime<Utc>) -> bool {
+        self.open_until > Some(now)
+    }
+}
+
+impl From<&Record> for Standing {
+    fn from(record: &Record) -> Self {
+        let delivered = record.delivered.as_ref();
+        Self {
+            purpose: record.purpose,
+            open_until: record.open_until(),
+            unfinished_until: record.unfinished_until(),
+            may_appear_until: record.may_appear_until(),
+            mailed: record.announcement.and_then(|mailed| Some((mailed.day_one, mailed.at?))),
+            on_demand_at: record.on_demand_at,
+            is_blocked: record.state == State::Blocked,
+            pass: delivered.map(|delivered| StandingPass {
+                id: delivered.pass.pass_id.clone(),
+                purpose: delivered.purpose,
+                day_one: delivered.day_one,
+                delivered_at: delivered.at,
+                opens_at: delivered.pass.opens_at,
+                ends_at: delivered.pass.ends_at,
+                one_time: delivered.pass.one_time,
+            }),
+            seen: record.seen.clone(),
+            arrived_at: record.arrived_at,
+            is_reported: delivered.is_some_and(|delivered| record.is_reported(delivered)),
+            is_reminded: delivered.is_some_and(|d| record.reminded_pass.as_ref() == Some(&d.pass.pass_id)),
+            cause: record.cause.clone(),
+        }
+    }
+}
