@@ -27,6 +27,11 @@ pub struct PrivilegeSnapshot {
     pub eligible: Vec<Role>,
     /// Names of the user's role-assignable groups.
     pub role_groups: Vec<String>,
+    /// Names of the role-assignable groups, and of the group of protected accounts, whose member or owner the user can
+    /// become in Privileged Identity Management.
+    pub eligible_groups: Vec<String>,
+    /// Why these could not be read. Then nothing is said of them.
+    pub eligible_groups_unread: Option<GraphError>,
     /// All groups of the user, direct or nested.
     pub groups: Vec<Uuid>,
     /// The group of protected accounts, if the user is in it.
@@ -69,6 +74,21 @@ pub(super) struct ProtectedGroup {
     visibility: Option<String>,
 }
 
+/// A group whose member or owner the user can become.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct EligibleGroup {
+    group_id: Uuid,
+    group: Option<ExpandedGroup>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ExpandedGroup {
+    display_name: Option<String>,
+    is_assignable_to_role: Option<bool>,
+}
+
 /// A group or directory role in `transitiveMemberOf`.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -106,6 +126,38 @@ impl PrivilegeSnapshot {
         };
         privileges.eligible.extend(eligible.into_iter().map(Role::from));
         Ok(privileges)
+    }
+
+    /// Notes which of these groups matter. Without the permission or the licence, there are none as far as the app can tell.
+    pub(super) fn add_eligible_groups(
+        &mut self,
+        read: Result<Vec<EligibleGroup>, GraphError>,
+        protected: Option<Uuid>,
+    ) -> Result<(), GraphError> {
+        match refusal_kept(read)? {
+            Ok(eligible) => {
+                let matters = |group: &EligibleGroup| {
+                    let is_privileged = match &group.group {
+                        Some(ExpandedGroup { display_name: Some(_), is_assignable_to_role }) => {
+                            *is_assignable_to_role == Some(true)
+                        }
+                        // Graph hides the properties of what the app may not read, and a group has a name.
+                        _ => true,
+                    };
+                    is_privileged || protected == Some(group.group_id)
+                };
+                let name = |group: EligibleGroup| {
+                    group
+                        .group
+                        .and_then(|group| group.display_name)
+                        .unwrap_or_else(|| group.group_id.to_string())
+                };
+                self.eligible_groups = eligible.into_iter().filter(matters).map(name).collect();
+            }
+            Err(error) if *error.code == *NO_PIM_LICENCE => {}
+            Err(error) => self.eligible_groups_unread = Some(error),
+        }
+        Ok(())
     }
 
     /// Notes whether the account is in the group of protected accounts. A group that does not exist or hides its members

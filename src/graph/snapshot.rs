@@ -5,7 +5,7 @@ use uuid::Uuid;
 use super::{
     batch::{Part, Parts},
     client::{Graph, query},
-    error::{GraphError, GraphErrorKind},
+    error::{GraphError, GraphErrorKind, refusal_kept},
     page::Page,
     passes::{self, Pass},
     policy::{self, PassPolicy},
@@ -23,6 +23,8 @@ pub struct TenantSnapshot {
     pub manager: Option<Manager>,
     /// The user's passes; Graph keeps at most one.
     pub passes: Vec<Pass>,
+    /// Why Graph does not show them: of this account, or of any.
+    pub passes_refused: Option<GraphError>,
     /// The user's roles and groups.
     pub privileges: PrivilegeSnapshot,
     /// The tenant's rules for passes.
@@ -48,6 +50,7 @@ const PASSES: &str = "reading the passes";
 const MEMBER_OF: &str = "reading the user's groups and roles";
 const ASSIGNMENTS: &str = "reading the user's role assignments";
 const ELIGIBLE: &str = "reading the user's eligible roles";
+const GROUP_ELIGIBLE: &str = "reading the groups that the user can activate";
 const PROTECTED: &str = "reading the group of protected accounts";
 const POLICY: &str = "reading the Temporary Access Pass policy";
 
@@ -78,17 +81,22 @@ impl Graph {
             }
             manager => Some(manager?),
         };
-        let passes = parts.take::<Page<Pass>>(PASSES)?.value;
+        let passes = refusal_kept(parts.take::<Page<Pass>>(PASSES))?;
         let memberships: Result<Vec<Membership>, _> = self.list_part(&mut parts, MEMBER_OF).await;
         let active: Result<Vec<RoleAssignment>, _> = self.list_part(&mut parts, ASSIGNMENTS).await;
         let eligible: Result<Vec<RoleAssignment>, _> = self.list_part(&mut parts, ELIGIBLE).await;
         let mut privileges = PrivilegeSnapshot::new(memberships, active, eligible)?;
+        privileges.add_eligible_groups(self.list_part(&mut parts, GROUP_ELIGIBLE).await, protected)?;
         if protected.is_some() {
             privileges.protect(parts.take(PROTECTED))?;
         }
         let usage = usage.read(&mut parts)?;
         let policy = parts.take(POLICY)?;
-        Ok(TenantSnapshot { user: account, manager, passes, privileges, policy, usage })
+        let (passes, passes_refused) = match passes {
+            Ok(page) => (page.value, None),
+            Err(error) => (Vec::new(), Some(error)),
+        };
+        Ok(TenantSnapshot { user: account, manager, passes, passes_refused, privileges, policy, usage })
     }
 
     /// A list whose first page is in the batch.
@@ -115,6 +123,13 @@ fn parts(user: Uuid) -> Vec<Part> {
         part(
             ELIGIBLE,
             format!("/roleManagement/directory/roleEligibilityScheduleInstances{}", query(&with_names)),
+        ),
+        part(
+            GROUP_ELIGIBLE,
+            format!(
+                "/identityGovernance/privilegedAccess/group/eligibilityScheduleInstances{}",
+                query(&[("$filter", of_principal.as_str()), ("$expand", "group")])
+            ),
         ),
         part(POLICY, policy::PATH.to_owned()),
     ]

@@ -46,6 +46,7 @@ pub(super) fn snapshot() -> TenantSnapshot {
         user: emma(),
         manager: None,
         passes: vec![],
+        passes_refused: None,
         privileges: PrivilegeSnapshot::default(),
         policy,
         usage: UsageSnapshot::default(),

@@ -20,6 +20,8 @@ pub enum PrivilegeFinding {
     Protected(String),
     /// It is in this role-assignable group.
     RoleGroup(String),
+    /// It can make itself a member or owner of this group, which is role-assignable or that of protected accounts.
+    CanJoin(String),
     /// Its privileges could not be read.
     Unknown(Unread),
 }
@@ -47,6 +49,7 @@ pub(crate) fn finding(privileges: &PrivilegeSnapshot) -> Option<PrivilegeFinding
         .or_else(|| privileged(&privileges.active).map(PrivilegeFinding::Holds))
         .or_else(|| privileged(&privileges.eligible).map(PrivilegeFinding::CanActivate))
         .or_else(|| privileges.role_groups.first().cloned().map(PrivilegeFinding::RoleGroup))
+        .or_else(|| privileges.eligible_groups.first().cloned().map(PrivilegeFinding::CanJoin))
         .or_else(|| unreadable(privileges))
 }
 
@@ -64,6 +67,9 @@ impl fmt::Display for PrivilegeFinding {
                 write!(f, "the account is in the group of protected accounts, \"{name}\"")
             }
             Self::RoleGroup(name) => write!(f, "the account is in the role-assignable group \"{name}\""),
+            Self::CanJoin(name) => {
+                write!(f, "the account can activate its membership of the privileged group \"{name}\"")
+            }
             Self::Unknown(why) => write!(f, "the privileges of the account could not be read: {why}"),
         }
     }
@@ -135,6 +141,10 @@ mod tests {
                 "can activate the role 00000000-0000-0000-0000-000000000007 (directly, for the tenant)",
             ),
             (PrivilegeFinding::RoleGroup("Tier 0".into()), "is in the role-assignable group \"Tier 0\""),
+            (
+                PrivilegeFinding::CanJoin("Tier 0".into()),
+                "can activate its membership of the privileged group \"Tier 0\"",
+            ),
             (
                 PrivilegeFinding::Unknown(Unread { why: "roles: 403".into(), is_permission: true }),
                 "the privileges of the account could not be read: roles: 403",

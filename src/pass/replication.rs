@@ -64,6 +64,18 @@ pub(super) async fn snapshot(services: &Services, job: &Job) -> Result<TenantSna
             );
         });
     }
+    if let Ok(TenantSnapshot { privileges, .. }) = &snapshot
+        && let Some(error) = &privileges.eligible_groups_unread
+    {
+        services.eligible_groups_unread.call_once(|| {
+            tracing::info!(
+                event = "eligible_groups.not_checked",
+                error = error as &dyn Error,
+                "The groups that a user can activate cannot be read; accounts that can become privileged by them are not \
+                 recognised"
+            );
+        });
+    }
     snapshot
 }
 

@@ -34,6 +34,8 @@ pub struct Services {
     pub(super) additions: Mutex<KnownAdditions>,
     /// That sign-ins cannot be read is logged once.
     pub(super) sign_ins_unread: Once,
+    /// That the groups that a user can activate cannot be read is logged once.
+    pub(super) eligible_groups_unread: Once,
 }
 
 /// The users who were served on demand within the last day or will be, as this process knows them.
@@ -56,7 +58,18 @@ impl Services {
     ) -> Self {
         let (conditions, alert_lines, sign_ins_unread) =
             (Mutex::default(), OncePerMinute::default(), Once::new());
-        let additions = Mutex::default();
-        Self { settings, graph, ledger, mailer, clock, conditions, alert_lines, additions, sign_ins_unread }
+        let (additions, eligible_groups_unread) = (Mutex::default(), Once::new());
+        Self {
+            settings,
+            graph,
+            ledger,
+            mailer,
+            clock,
+            conditions,
+            alert_lines,
+            additions,
+            sign_ins_unread,
+            eligible_groups_unread,
+        }
     }
 }

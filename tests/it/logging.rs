@@ -167,7 +167,13 @@ async fn every_line_of_a_job_carries_its_invocation_and_its_user() {
         let (answer, log) = capture_log("firstpass=trace", app.host.deliver(&job.to_message(), 5)).await;
         assert!(!answer.is_success(), "{answer:?}");
         let lines = own(&log);
-        let before = ["sign_ins.not_checked", "ledger.written", "graph.retry_scheduled", "ledger.written"];
+        let before = [
+            "sign_ins.not_checked",
+            "eligible_groups.not_checked",
+            "ledger.written",
+            "graph.retry_scheduled",
+            "ledger.written",
+        ];
         let after = ["job.done", "alert", "alert.mail_failed"];
         assert_eq!(events(&lines), [&before[..], &after].concat(), "{log}");
         assert_carry(&lines, &[("function", "OnGroupAdd"), ("delivery", "5"), ("job", &job.key)]);
@@ -194,7 +200,16 @@ async fn the_trace_of_the_host_is_on_every_line_where_it_sends_one() {
     let (answer, log) = capture_log("firstpass=debug", work).await;
     assert!(answer.unwrap().status().is_success());
     let lines = own(&log);
-    assert_eq!(events(&lines), ["sign_ins.not_checked", "ledger.written", "ledger.written", "job.done"]);
+    assert_eq!(
+        events(&lines),
+        [
+            "sign_ins.not_checked",
+            "eligible_groups.not_checked",
+            "ledger.written",
+            "ledger.written",
+            "job.done"
+        ]
+    );
     let id = ("invocation_id", "b6a0b1f2-1f4e-4f0e-9a55-0d9c1d2e3f40");
     assert_carry(&lines, &[id, ("traceparent", traceparent)]);
 

@@ -9,6 +9,7 @@ use crate::{
     strict::{ASSIGNMENTS, Graph, POLICY},
 };
 
+const GROUP_ELIGIBILITY: &str = "/identityGovernance/privilegedAccess/group/eligibilityScheduleInstances";
 const ELIGIBILITY: &str = "/roleManagement/directory/roleEligibilityScheduleInstances";
 
 #[tokio::test]
@@ -31,6 +32,7 @@ async fn a_missing_permission_is_a_403_of_the_service() {
     let passes = "/users/{emma}/authentication/temporaryAccessPassMethods";
     let eligible = format!("{ELIGIBILITY}?$filter=principalId eq '{}'", Uuid::nil());
     let active = format!("{ASSIGNMENTS}?$filter=principalId eq '{}'", Uuid::nil());
+    let groups = format!("{GROUP_ELIGIBILITY}?$filter=principalId eq '{}'", Uuid::nil());
     let directory = "Authorization_RequestDenied";
     for (permission, path, code, words) in [
         (Permission::UserRead, "/users/{emma}", directory, "Insufficient privileges"),
@@ -39,10 +41,12 @@ async fn a_missing_permission_is_a_403_of_the_service() {
         (Permission::GroupMemberRead, "/groups/{emma}/members", directory, "Insufficient privileges"),
         (Permission::RoleManagementRead, &active, directory, "Insufficient privileges"),
         (Permission::RoleManagementRead, &eligible, "UnknownError", "PermissionScopeNotGranted"),
+        (Permission::GroupEligibilityRead, &groups, "UnknownError", "PermissionScopeNotGranted"),
         (Permission::PassReadWrite, passes, "accessDenied", "Request Authorization failed"),
         (Permission::PolicyReadAuthenticationMethod, POLICY, "accessDenied", "Request Authorization failed"),
     ] {
         let graph = Graph::new();
+        graph.sandbox.edit(|tenant| tenant.granted.insert(permission));
         assert_ne!(graph.get(path).await.status, 403, "{path}: asked for in docs/PERMISSIONS.md");
         graph.sandbox.edit(|tenant| tenant.granted.remove(&permission));
         graph.assert_refused(&[], &[(path, 403, code, words)]).await;
@@ -54,7 +58,11 @@ async fn permissions_match_the_documentation() {
     let page = include_str!("../../docs/PERMISSIONS.md");
     let mut asked: Vec<_> = Permission::ALWAYS_REQUIRED
         .into_iter()
-        .chain([Permission::REQUIRED_FOR_NOTIFICATIONS, Permission::AuditLogRead])
+        .chain([
+            Permission::REQUIRED_FOR_NOTIFICATIONS,
+            Permission::AuditLogRead,
+            Permission::GroupEligibilityRead,
+        ])
         .map(|permission| permission.name())
         .collect();
     asked.sort_unstable();

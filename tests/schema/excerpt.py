@@ -25,6 +25,7 @@ PATHS = [
     "policies/authenticationMethodsPolicy/authenticationMethodConfigurations/{}",
     "roleManagement/directory/roleAssignments/{}/roleDefinition",
     "roleManagement/directory/roleEligibilityScheduleInstances/{}/roleDefinition",
+    "identityGovernance/privilegedAccess/group/eligibilityScheduleInstances/{}/group",
 ]
 # What comes out of collections of something more general.
 MEMBERS = [

@@ -42,6 +42,12 @@ pub struct Tenant {
     pub roles: Vec<RoleAssignment>,
     /// Roles that can be activated in Privileged Identity Management.
     pub eligible: Vec<RoleAssignment>,
+    /// The groups whose member each user can become in Privileged Identity Management.
+    pub eligible_members: BTreeSet<(Uuid, Uuid)>,
+    /// The administrative units, with their members.
+    pub units: BTreeMap<Uuid, BTreeSet<Uuid>>,
+    /// Whether and where the app holds the role Authentication Administrator.
+    pub app_role: Option<AppRole>,
     /// Subscriptions to change notifications.
     pub subscriptions: BTreeMap<Uuid, Subscription>,
     /// The Temporary Access Pass policy.
@@ -66,6 +72,15 @@ pub struct Tenant {
     pub notes: BTreeMap<Uuid, &'static str>,
 }
 
+/// Where the app holds the role Authentication Administrator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AppRole {
+    /// For the tenant.
+    Tenant,
+    /// For this administrative unit.
+    Unit(Uuid),
+}
+
 impl Tenant {
     /// An empty tenant with Microsoft's default policy.
     pub fn new(seed: u64) -> Self {
@@ -81,6 +96,9 @@ impl Tenant {
             passes: BTreeMap::new(),
             roles: Vec::new(),
             eligible: Vec::new(),
+            eligible_members: BTreeSet::new(),
+            units: BTreeMap::new(),
+            app_role: None,
             subscriptions: BTreeMap::new(),
             policy: Policy::default(),
             mailboxes: BTreeSet::new(),
@@ -266,6 +284,10 @@ impl Tenant {
         self.notes.remove(&user);
         self.roles.retain(|held| held.principal != user);
         self.eligible.retain(|held| held.principal != user);
+        self.eligible_members.retain(|(member, _)| *member != user);
+        self.units.values_mut().for_each(|members| {
+            members.remove(&user);
+        });
         let groups: Vec<_> = self.groups.keys().copied().collect();
         groups.into_iter().for_each(|group| self.remove_member(group, user));
         for person in self.users.values_mut().filter(|person| person.manager == Some(user)) {
@@ -328,6 +350,30 @@ impl Tenant {
         let is_theirs = |held: &&RoleAssignment| held.principal == user || groups.contains(&held.principal);
         self.roles.iter().chain(&self.eligible).filter(is_theirs).any(|held| roles::is_privileged(held.role))
             || groups.iter().filter_map(|id| self.groups.get(id)).any(|group| group.assignable_to_role)
+    }
+
+    /// Whether the app's directory role lets it act on the authentication methods of this user.
+    ///
+    /// Microsoft's page on privileged roles lists on whom an Authentication Administrator may act: on nobody who holds
+    /// another role than those of [`roles::is_under_authentication_administrator`], or is in a role-assignable group. That it
+    /// does so for an application without the permission is assumed.
+    pub(super) fn app_role_covers(&self, key: &str, now: DateTime<Utc>) -> bool {
+        let (Some(role), Some(person)) = (&self.app_role, self.find_user(key)) else { return false };
+        let user = person.id;
+        let is_in_scope = match role {
+            AppRole::Tenant => true,
+            AppRole::Unit(unit) => self.units.get(unit).is_some_and(|members| members.contains(&user)),
+        };
+        let groups = self.groups_of(user, now);
+        let is_theirs = |held: &&RoleAssignment| held.principal == user || groups.contains(&held.principal);
+        let is_admin = self
+            .roles
+            .iter()
+            .filter(is_theirs)
+            .any(|held| !roles::is_under_authentication_administrator(held.role));
+        let is_in_role_group =
+            groups.iter().filter_map(|id| self.groups.get(id)).any(|group| group.assignable_to_role);
+        is_in_scope && !is_admin && !is_in_role_group
     }
 
     /// Whether the Temporary Access Pass policy includes this user.

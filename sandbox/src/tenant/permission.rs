@@ -31,6 +31,8 @@ pub enum Permission {
     MethodRead,
     /// `AuditLog.Read.All`, which firstpass can use.
     AuditLogRead,
+    /// `PrivilegedEligibilitySchedule.Read.AzureADGroup`, which firstpass can use.
+    GroupEligibilityRead,
 }
 
 impl Permission {
@@ -47,7 +49,7 @@ impl Permission {
     /// The additional permission if EVENT_GRID_PARTNER_TOPIC is set.
     pub const REQUIRED_FOR_NOTIFICATIONS: Self = Self::GroupRead;
 
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 11] = [
         Self::UserRead,
         Self::GroupMemberRead,
         Self::RoleManagementRead,
@@ -58,6 +60,7 @@ impl Permission {
         Self::UserLifeCycleInfoRead,
         Self::MethodRead,
         Self::AuditLogRead,
+        Self::GroupEligibilityRead,
     ];
 
     /// Its name in Entra ID.
@@ -73,6 +76,7 @@ impl Permission {
             Self::PassReadWrite => "UserAuthMethod-TAP.ReadWrite.All",
             Self::MethodRead => "UserAuthenticationMethod.Read.All",
             Self::AuditLogRead => "AuditLog.Read.All",
+            Self::GroupEligibilityRead => "PrivilegedEligibilitySchedule.Read.AzureADGroup",
         }
     }
 

@@ -49,6 +49,11 @@ pub fn name(template: Uuid) -> &'static str {
     }
 }
 
+/// Whether an Authentication Administrator may act on the holders of a role, by Microsoft's page on privileged roles.
+pub fn is_under_authentication_administrator(template: Uuid) -> bool {
+    !is_privileged(template) || matches!(template, AUTHENTICATION_ADMINISTRATOR | PASSWORD_ADMINISTRATOR)
+}
+
 /// Whether a role is privileged.
 ///
 /// Microsoft's page on privileged roles lists the roles whose holders an Authentication Administrator may act on; every

@@ -25,6 +25,7 @@ pub(super) enum Route {
     MemberRef(String, String),
     RoleAssignments,
     RoleEligibility,
+    GroupEligibility,
     PassPolicy,
     Subscriptions,
     Subscription(String),
@@ -69,6 +70,9 @@ impl Route {
             ["groups", key, "members"] => Self::Members(key.to_string()),
             ["roleManagement", "directory", "roleAssignments"] => Self::RoleAssignments,
             ["roleManagement", "directory", "roleEligibilityScheduleInstances"] => Self::RoleEligibility,
+            ["identityGovernance", "privilegedAccess", "group", "eligibilityScheduleInstances"] => {
+                Self::GroupEligibility
+            }
             ["subscriptions"] => Self::Subscriptions,
             ["subscriptions", key] => Self::Subscription(key.to_string()),
             ["policies", "authenticationMethodsPolicy", "authenticationMethodConfigurations", id]

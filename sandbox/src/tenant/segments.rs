@@ -59,6 +59,12 @@ const OF_ROLE_MANAGEMENT: &str = "
     roleEligibilityScheduleRequests roleEligibilitySchedules
 ";
 
+/// The segments after `identityGovernance/privilegedAccess/group`.
+const OF_PRIVILEGED_GROUPS: &str = "
+    assignmentApprovals assignmentScheduleInstances assignmentScheduleRequests assignmentSchedules
+    eligibilityScheduleInstances eligibilityScheduleRequests eligibilitySchedules
+";
+
 /// The segments after `policies`.
 const OF_POLICIES: &str = "
     activityBasedTimeoutPolicies adminConsentRequestPolicy appManagementPolicies
@@ -87,6 +93,9 @@ pub(super) fn unknown<'a>(segments: &[&'a str]) -> Option<&'a str> {
         ["users", _, segment, ..] => child(segment, OF_USER, &USER),
         ["groups", _, segment, ..] => child(segment, OF_GROUP, &GROUP),
         ["roleManagement", "directory", segment, ..] => lacks(segment, OF_ROLE_MANAGEMENT),
+        ["identityGovernance", "privilegedAccess", "group", segment, ..] => {
+            lacks(segment, OF_PRIVILEGED_GROUPS)
+        }
         ["policies", segment, ..] => lacks(segment, OF_POLICIES),
         [first, ..] => lacks(first, ROOTS),
         [] => None,

@@ -347,7 +347,9 @@ impl<'a> Facts<'a> {
 
     fn refused(&self) -> Option<Block> {
         let passes_off = || (!self.snapshot.policy.is_enabled()).then_some(Block::PassesOff);
-        guard::finding(&self.snapshot.privileges).map(Block::Privileged).or_else(passes_off)
+        // With a directory role instead of the permission, Entra ID refuses privileged accounts.
+        let refused = || self.snapshot.passes_refused.clone().map(Block::Refused);
+        guard::finding(&self.snapshot.privileges).map(Block::Privileged).or_else(refused).or_else(passes_off)
     }
 
     fn delivered(&self) -> Option<&'a Delivered> {

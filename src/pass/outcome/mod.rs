@@ -325,6 +325,12 @@ impl Block {
             Self::DisabledByPolicy => {
                 "Include this user in the Temporary Access Pass method of the authentication methods policy.".into()
             }
+            Self::Refused(error) if error.status == Some(403) => {
+                "Grant the app UserAuthMethod-TAP.ReadWrite.All (docs/PERMISSIONS.md). If it has the role Authentication \
+                 Administrator instead, this account is privileged, or not in the role's administrative unit: then give \
+                 this person their first sign-in in person, or add the account to the unit."
+                    .into()
+            }
             Self::Refused(error) => format!("To do: {}.", error.advice()),
             Self::TooManyCodes => {
                 "Find out why the passes do not help: they are not used, their mails do not arrive, or someone deletes or \

@@ -1,6 +1,6 @@
 //! Every role, however an account has it, against every way to a pass; and the group of protected accounts.
 
-use firstpass_sandbox::tenant::{Group, Tenant, roles};
+use firstpass_sandbox::tenant::{AppRole, Group, Permission, Tenant, roles};
 use uuid::Uuid;
 
 use crate::{
@@ -126,7 +126,7 @@ async fn a_protected_group_that_cannot_be_read_blocks_everybody_with_one_alert()
         ),
         (
             |tenant| {
-                tenant.granted.remove(&firstpass_sandbox::tenant::Permission::GroupMemberRead);
+                tenant.granted.remove(&Permission::GroupMemberRead);
                 tenant.add_group(Group::named("Break glass"))
             },
             "the group of protected accounts",
@@ -145,4 +145,116 @@ async fn a_protected_group_that_cannot_be_read_blocks_everybody_with_one_alert()
         assert_eq!(app.alerts().len(), 1, "{words}");
         assert!(app.live_code(emma).or(app.live_code(other)).is_none());
     }
+}
+
+/// Privileged Identity Management for groups: nobody is a member yet, but can be in a minute.
+#[tokio::test(start_paused = true)]
+async fn who_can_activate_the_membership_of_a_privileged_group_gets_no_pass_where_the_app_can_see_it() {
+    for (is_granted, is_role_assignable, is_protected, is_blocked) in [
+        (true, true, false, true),
+        (true, false, true, true),
+        (true, false, false, false),
+        (false, true, false, false),
+    ] {
+        let (mut tenant, emma) = tenant_with_emma();
+        let tier_0 = Group::named("Tier 0");
+        let tier_0 = tenant.add_group(if is_role_assignable { tier_0.role_assignable() } else { tier_0 });
+        tenant.eligible_members.insert((emma, tier_0));
+        if is_granted {
+            tenant.granted.insert(Permission::GroupEligibilityRead);
+        }
+        let id = tier_0.to_string();
+        let settings = [("PROTECTED_GROUP_ID", id.as_str())];
+        let app = TestApp::new(tenant, if is_protected { &settings } else { &[] });
+        let case = format!("granted {is_granted}, role {is_role_assignable}, protected {is_protected}");
+        let (end, log) = capture_log("info", app.run_job(emma)).await;
+        assert_eq!(end.outcome == "blocked", is_blocked, "{case}: {end:?}");
+        if is_blocked {
+            assert!(
+                end.why.contains("can activate its membership of the privileged group \"Tier 0\""),
+                "{end:?}"
+            );
+            let answer = send(&app, &format!(r#"{{"UserName":"{emma}"}}"#), &[]).await;
+            assert_eq!(answer.problem(), (403, "privileged-account", None));
+            assert!(!answer.body.to_string().contains("Tier 0"));
+        }
+        assert_eq!(
+            log.contains("event=eligible_groups.not_checked"),
+            !is_granted,
+            "{case}: it is said where not"
+        );
+    }
+    let (mut tenant, emma) = tenant_with_emma();
+    (tenant.pim_licensed, _) = (false, tenant.granted.insert(Permission::GroupEligibilityRead));
+    assert_eq!(TestApp::new(tenant, &[]).run_job(emma).await.outcome, "delivered", "there is no such thing");
+}
+
+/// The role Authentication Administrator instead of the permission: Entra ID itself refuses whom the role does not cover.
+#[tokio::test(start_paused = true)]
+async fn an_app_with_the_directory_role_serves_whom_the_role_covers_and_nobody_else() {
+    type Prepare = fn(&mut Tenant, Uuid) -> AppRole;
+    let cases: [(&str, Prepare, bool); 5] = [
+        ("for the tenant", |_, _| AppRole::Tenant, true),
+        (
+            "for a unit with the joiner",
+            |tenant, emma| {
+                let unit = Uuid::from_u128(5);
+                tenant.units.insert(unit, [emma].into());
+                AppRole::Unit(unit)
+            },
+            true,
+        ),
+        ("for another unit", |_, _| AppRole::Unit(Uuid::from_u128(6)), false),
+        (
+            "a privileged joiner",
+            |tenant, emma| {
+                tenant.assign_role(emma, roles::USER_ADMINISTRATOR);
+                AppRole::Tenant
+            },
+            false,
+        ),
+        (
+            "a joiner in a role-assignable group",
+            |tenant, emma| {
+                tenant.add_group(Group::named("Tier 0").members([emma]).role_assignable());
+                AppRole::Tenant
+            },
+            false,
+        ),
+    ];
+    for (case, prepare, is_served) in cases {
+        let (mut tenant, emma) = tenant_with_emma();
+        tenant.granted.remove(&Permission::PassReadWrite);
+        tenant.app_role = Some(prepare(&mut tenant, emma));
+        let group = tenant.add_group(Group::named("On-demand access").members([emma]));
+        let app = TestApp::new(tenant, &[("ON_DEMAND_GROUP_ID", &group.to_string())]);
+        let ends = app.sweep().await;
+        assert_eq!((ends.len(), ends[0].deliveries), (1, 1), "{case}: {ends:?}");
+        assert_eq!(ends[0].outcome, if is_served { "delivered" } else { "blocked" }, "{case}: {ends:?}");
+        let status = app.create_tap(&emma.to_string()).await.0;
+        assert_eq!(status == 201, is_served, "{case}: {status}");
+        if !is_served {
+            assert_eq!(app.run_group_add_job(emma).await.outcome, "blocked", "{case}");
+            app.sweep_daily(2).await;
+            assert_eq!(
+                (app.alerts().len(), app.sandbox.passes().len()),
+                (1, 0),
+                "{case}: one alert, no pass"
+            );
+        }
+    }
+}
+
+/// A joiner who becomes privileged after the mail is seen by a look, whichever of the two lets the app make passes.
+#[tokio::test(start_paused = true)]
+async fn an_app_with_the_directory_role_hears_of_a_joiner_who_becomes_privileged() {
+    let (mut tenant, emma) = tenant_with_emma();
+    tenant.granted.remove(&Permission::PassReadWrite);
+    tenant.app_role = Some(AppRole::Tenant);
+    let app = TestApp::new(tenant, &[]);
+    app.sweep().await;
+    app.sandbox.edit(|tenant| tenant.assign_role(emma, roles::USER_ADMINISTRATOR));
+    app.sweep_daily(2).await;
+    assert_eq!(app.alerts().len(), 1);
+    assert!(app.alerts()[0].to_string().contains("User Administrator"), "{:?}", app.alerts());
 }

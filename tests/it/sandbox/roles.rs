@@ -1,6 +1,6 @@
 //! Role assignments and eligibility.
 
-use firstpass_sandbox::tenant::{Group, roles};
+use firstpass_sandbox::tenant::{AppRole, Group, Permission, roles};
 use serde_json::json;
 
 use super::{Person, Tenant, caller, column, properties};
@@ -46,6 +46,55 @@ async fn eligible_roles_are_listed_separately_and_require_a_licence() {
     let reply = caller.get(format!("{ELIGIBILITY}?{filter}")).await;
     let message = "The tenant needs to have Microsoft Entra ID P2 or Microsoft Entra ID Governance license.";
     assert_eq!(reply.error(), (400, "AadPremiumLicenseRequired", message));
+}
+
+const GROUP_ELIGIBILITY: &str =
+    "/v1.0/identityGovernance/privilegedAccess/group/eligibilityScheduleInstances";
+
+#[tokio::test]
+async fn groups_that_can_be_activated_are_listed_with_the_permission_and_the_licence() {
+    let mut tenant = Tenant::new(7);
+    tenant.granted.insert(Permission::GroupEligibilityRead);
+    let emma = tenant.add(Person::named("Emma Brooks"));
+    let group = tenant.add_group(Group::named("Tier 1").role_assignable());
+    tenant.eligible_members.insert((emma, group));
+    let caller = caller(tenant);
+    let path = format!("{GROUP_ELIGIBILITY}?$filter=principalId eq '{emma}'");
+    let body = caller.get(path.clone()).await.expect(200);
+    assert_eq!(column(&body, "groupId"), [group.to_string()]);
+    assert!(body["value"][0].get("group").is_none());
+    let body = caller.get(format!("{path}&$expand=group")).await.expect(200);
+    assert_eq!(body["value"][0]["group"]["displayName"], "Tier 1");
+    assert_eq!(body["value"][0]["group"]["isAssignableToRole"], true);
+    caller.sandbox.edit(|tenant| tenant.granted.remove(&Permission::GroupMemberRead));
+    let body = caller.get(format!("{path}&$expand=group")).await.expect(200);
+    assert_eq!(body["value"][0]["group"]["displayName"], json!(null), "hidden");
+    caller.sandbox.edit(|tenant| tenant.pim_licensed = false);
+    assert_eq!(caller.get(path).await.status, 400);
+}
+
+#[tokio::test]
+async fn the_apps_directory_role_covers_whom_microsofts_page_lists() {
+    for (role, status) in [
+        (None, 200),
+        (Some(roles::DIRECTORY_READERS), 200),
+        (Some(roles::AUTHENTICATION_ADMINISTRATOR), 200),
+        (Some(roles::PASSWORD_ADMINISTRATOR), 200),
+        (Some(roles::HELPDESK_ADMINISTRATOR), 403),
+        (Some(roles::GLOBAL_ADMINISTRATOR), 403),
+    ] {
+        let mut tenant = Tenant::new(7);
+        tenant.granted.remove(&Permission::PassReadWrite);
+        let emma = tenant.add(Person::named("Emma Brooks"));
+        role.into_iter().for_each(|role| tenant.assign_role(emma, role));
+        let caller = caller(tenant);
+        let path = format!("/v1.0/users/{emma}/authentication/temporaryAccessPassMethods");
+        assert_eq!(caller.get(path.clone()).await.status, 403, "neither permission nor role");
+        caller.sandbox.edit(|tenant| tenant.app_role = Some(AppRole::Tenant));
+        assert_eq!(caller.get(path.clone()).await.status, status, "{role:?}");
+        caller.sandbox.edit(|tenant| tenant.app_role = Some(AppRole::Unit(emma)));
+        assert_eq!(caller.get(path).await.status, 403, "not in the unit");
+    }
 }
 
 #[tokio::test]

@@ -1,7 +1,8 @@
 //! The permission that each call requires.
 
 use axum::http::{Method, StatusCode};
-use serde_json::{Map, Value};
+use chrono::{DateTime, Utc};
+use serde_json::{Map, Value, json};
 
 use crate::tenant::{
     Permission, Tenant,
@@ -16,6 +17,7 @@ pub(super) fn check(
     route: &Route,
     call: &GraphCall,
     query: &Query,
+    now: DateTime<Utc>,
 ) -> Result<(), ErrorResponse> {
     let needed = match route {
         Route::Users | Route::User(_) | Route::Manager(_) | Route::TransitiveMemberOf(_) => {
@@ -24,18 +26,23 @@ pub(super) fn check(
         Route::Group(_) | Route::Members(_) => Permission::GroupMemberRead,
         Route::MemberRefs(_) | Route::MemberRef(..) => Permission::GroupMemberReadWrite,
         Route::Subscriptions | Route::Subscription(_) => Permission::GroupRead,
+        Route::Passes(key) | Route::Pass(key, _) if tenant.app_role_covers(key, now) => return Ok(()),
         Route::Passes(_) | Route::Pass(..) => Permission::PassReadWrite,
         Route::Methods(_) => Permission::MethodRead,
         Route::RegistrationDetails(_) => Permission::AuditLogRead,
         Route::PassPolicy => Permission::PolicyReadAuthenticationMethod,
         Route::RoleAssignments | Route::RoleEligibility => Permission::RoleManagementRead,
+        Route::GroupEligibility => Permission::GroupEligibilityRead,
         // Exchange authorises it.
         Route::SendMail(_) => return Ok(()),
     };
     let granted = &tenant.granted;
     if !needed.is_among(granted) {
         return Err(match route {
-            Route::RoleEligibility => eligibility_refusal(),
+            Route::RoleEligibility => {
+                eligibility_refusal("RoleEligibilitySchedule.Read.Directory,RoleManagement.Read.Directory")
+            }
+            Route::GroupEligibility => eligibility_refusal("PrivilegedEligibilitySchedule.Read.AzureADGroup"),
             Route::Subscriptions | Route::Subscription(_) => {
                 ErrorResponse::extension_error("Create", StatusCode::FORBIDDEN, "Forbidden", "")
             }
@@ -62,9 +69,11 @@ pub(super) fn check(
 }
 
 /// The error of Privileged Identity Management, wrapped by Graph.
-fn eligibility_refusal() -> ErrorResponse {
-    let inner = r#"{"errorCode":"PermissionScopeNotGranted","message":"Authorization failed due to missing permission scope RoleEligibilitySchedule.Read.Directory,RoleManagement.Read.Directory.","instanceAnnotations":[]}"#;
-    ErrorResponse::new(StatusCode::FORBIDDEN, "UnknownError", inner)
+fn eligibility_refusal(scopes: &str) -> ErrorResponse {
+    let message = format!("Authorization failed due to missing permission scope {scopes}.");
+    let inner =
+        json!({"errorCode": "PermissionScopeNotGranted", "message": message, "instanceAnnotations": []});
+    ErrorResponse::new(StatusCode::FORBIDDEN, "UnknownError", inner.to_string())
 }
 
 /// An object in a list whose type the app may not read: id and type only, other properties null.

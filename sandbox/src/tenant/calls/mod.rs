@@ -32,7 +32,7 @@ struct RequestContext<'a> {
 pub(super) fn handle(state: &mut State, now: DateTime<Utc>, call: &GraphCall) -> CallResult {
     let route = Route::parse(call)?;
     let query = Query::parse(&call.target)?;
-    authorization::check(&state.tenant, &route, call, &query)?;
+    authorization::check(&state.tenant, &route, call, &query, now)?;
     let State { tenant, mails, pass_events, .. } = state;
     let ctx = RequestContext { tenant, mails, pass_events, now, call, query };
     match (&call.method, route) {
@@ -46,6 +46,7 @@ pub(super) fn handle(state: &mut State, now: DateTime<Utc>, call: &GraphCall) ->
         (&Method::DELETE, Route::MemberRef(key, member)) => groups::remove_member(ctx, &key, &member),
         (&Method::GET, Route::RoleAssignments) => roles::assignments(&ctx),
         (&Method::GET, Route::RoleEligibility) => roles::eligibility(&ctx),
+        (&Method::GET, Route::GroupEligibility) => roles::group_eligibility(&ctx),
         (&Method::GET, Route::Subscriptions) => subscriptions::list(&ctx),
         (&Method::POST, Route::Subscriptions) => subscriptions::create(ctx),
         (&Method::GET, Route::Subscription(key)) => subscriptions::get(&ctx, &key),

@@ -1,14 +1,14 @@
 //! Directory roles: active and eligible assignments.
 
 use axum::http::StatusCode;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use super::RequestContext;
 use crate::tenant::{
-    RoleAssignment, filter,
+    Permission, RoleAssignment, filter,
     page::{page, selected},
-    schema::{self, Schema},
+    schema::{self, Schema, object},
     wire::{CallResult, ErrorResponse},
 };
 
@@ -21,9 +21,7 @@ pub(super) fn assignments(ctx: &RequestContext<'_>) -> CallResult {
 /// `GET /roleManagement/directory/roleEligibilityScheduleInstances`
 pub(super) fn eligibility(ctx: &RequestContext<'_>) -> CallResult {
     if !ctx.tenant.pim_licensed {
-        let message =
-            "The tenant needs to have Microsoft Entra ID P2 or Microsoft Entra ID Governance license.";
-        return Err(ErrorResponse::new(StatusCode::BAD_REQUEST, "AadPremiumLicenseRequired", message));
+        return Err(no_licence());
     }
     let resource = "roleManagement/directory/roleEligibilityScheduleInstances";
     of_principal(
@@ -33,6 +31,57 @@ pub(super) fn eligibility(ctx: &RequestContext<'_>) -> CallResult {
         &schema::ROLE_ELIGIBILITY,
         RoleAssignment::to_eligibility,
     )
+}
+
+/// `GET /identityGovernance/privilegedAccess/group/eligibilityScheduleInstances`: groups that a user can activate. Whether
+/// Graph lists what a user has through another group is not known; here it does not.
+pub(super) fn group_eligibility(ctx: &RequestContext<'_>) -> CallResult {
+    let RequestContext { tenant, query, call, .. } = ctx;
+    if !tenant.pim_licensed {
+        return Err(no_licence());
+    }
+    query.allow(call, &["$filter", "$expand", "$top", "$skiptoken"])?;
+    let expands = match query.get("$expand") {
+        None => false,
+        Some("group") => true,
+        Some(other) => return Err(ErrorResponse::not_implemented(&format!("'$expand={other}' here"))),
+    };
+    let text = query
+        .get("$filter")
+        .ok_or_else(|| ErrorResponse::bad_request("A filter on principalId or groupId is required."))?;
+    let principal = filter::principal(text)?;
+    let groups: Vec<Uuid> = tenant
+        .eligible_members
+        .iter()
+        .filter(|(member, group)| *member == principal && tenant.groups.contains_key(group))
+        .map(|(_, group)| *group)
+        .collect();
+    let context = "identityGovernance/privilegedAccess/group/eligibilityScheduleInstances";
+    page(call, query, tenant.page_size_cap, context, &groups, |group| {
+        let mut shown = object(json!({
+            "id": format!("{group}_member_{principal}"),
+            "accessId": "member",
+            "principalId": principal,
+            "groupId": group,
+            "memberType": "direct",
+            "eligibilityScheduleId": format!("{group}_member_{principal}"),
+            "startDateTime": null,
+            "endDateTime": null,
+        }));
+        if expands {
+            let whole = tenant.groups.get(&group).map(|group| schema::GROUP.project(group.to_graph(), None));
+            let group = whole.map_or(Value::Null, |group| {
+                ctx.mask_without(Permission::GroupMemberRead, Value::Object(group))
+            });
+            shown.insert("group".to_owned(), group);
+        }
+        Some(Value::Object(shown)).into()
+    })
+}
+
+fn no_licence() -> ErrorResponse {
+    let message = "The tenant needs to have Microsoft Entra ID P2 or Microsoft Entra ID Governance license.";
+    ErrorResponse::new(StatusCode::BAD_REQUEST, "AadPremiumLicenseRequired", message)
 }
 
 fn of_principal(
