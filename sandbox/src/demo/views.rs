@@ -25,7 +25,8 @@ pub(super) fn state(setup: &Setup) -> Value {
         let users = tenant.users.values();
         users.filter(|person| !tenant.mailboxes.contains(&person.id)).cloned().collect()
     });
-    let mails: Vec<Value> = sandbox.mails().iter().map(|mail| mail_view(mail, &people)).collect();
+    let codes: Vec<String> = sandbox.codes().iter().map(|code| escaped(code)).collect();
+    let mails: Vec<Value> = sandbox.mails().iter().map(|mail| mail_view(mail, &people, &codes)).collect();
     let people: Vec<Value> =
         sandbox.edit(|tenant| people.iter().map(|person| person_view(setup, tenant, person)).collect());
     let history = setup.history();
@@ -69,11 +70,18 @@ fn zone(setup: &Setup, person: &Person) -> Tz {
     zone_for(person.usage_location.as_deref(), setup.settings.pass.time_zone)
 }
 
-fn mail_view(mail: &Mail, people: &[Person]) -> Value {
+fn mail_view(mail: &Mail, people: &[Person], codes: &[String]) -> Value {
+    let kind = if is_alert(&mail.message) {
+        "alert"
+    } else if codes.iter().any(|code| mail.content().contains(code)) {
+        "pass"
+    } else {
+        "note"
+    };
     let user = people.iter().find(|person| is_about(mail, person)).map(|person| person.id);
     json!({
         "at": mail.at,
-        "kind": if is_alert(&mail.message) { "alert" } else { "pass" },
+        "kind": kind,
         "user": user,
         "from": mail.from,
         "to": mail.to(),
@@ -89,9 +97,14 @@ fn language(mail: &Mail) -> Option<&str> {
     rest.split_once('"').map(|(language, _)| language)
 }
 
-/// Whether a mail concerns the user: mails of both kinds contain the sign-in name.
+/// Whether a mail concerns the user: all but those to a manager contain the sign-in name.
 fn is_about(mail: &Mail, person: &Person) -> bool {
-    mail.content().contains(&minijinja::HtmlEscape(&person.user_principal_name).to_string())
+    mail.content().contains(&escaped(&person.user_principal_name))
+}
+
+/// The text as mails show it.
+fn escaped(text: &str) -> String {
+    minijinja::HtmlEscape(text).to_string()
 }
 
 fn pass_view(setup: &Setup, record: &PassRecord) -> Value {
