@@ -14,6 +14,7 @@ use crate::{
     pass::{
         ChangeNotification, Failure, GroupSync, Job, MembershipEvent, Outcome, ParsedMessage, Person,
         alert::{self, Alert},
+        condition,
         group_sync::{complete_sync, sync_group, without_held},
         issue::{JobResult, issue},
         replication::resolve_user,
@@ -79,6 +80,12 @@ pub async fn on_group_add(app: &App, delivery: &QueueDelivery) -> Handled {
                 finish(app, delivery, &completed.sync_id, failed(failure, who)).await
             }
         },
+        Ok(ParsedMessage::DailyLook(look)) => {
+            // A time in the future would switch off the daily look until then.
+            let at = look.daily_look.min(app.services.clock.now());
+            condition::end_daily_look(&app.services, at).await;
+            queued(Vec::new(), "all jobs of the sweep are in the queue".to_owned())
+        }
         Ok(ParsedMessage::Notification(notification)) => {
             handle_notification(app, delivery, notification).await
         }

@@ -1,8 +1,10 @@
 //! What a sweep reads of the users who were sent a pass: as little as shows whether there is work, many users in one request.
 
+use chrono::{DateTime, Utc};
 use futures::{StreamExt, stream};
 use serde::Deserialize;
 use serde_json::Value;
+use tokio::time::{Instant, sleep_until};
 use uuid::Uuid;
 
 use super::{
@@ -15,7 +17,6 @@ use super::{
     usage::{self, Account, ListedMethod, Method},
     users::{CANDIDATE_PROPERTIES, Candidate},
 };
-use chrono::{DateTime, Utc};
 
 /// What is read of one user.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -58,8 +59,9 @@ const MEMBERSHIPS: &str = "reading the user's groups and roles";
 const AT_ONCE: usize = 4;
 
 impl Graph {
-    /// Looks at `users`, with as many of them in one batch as fit. Of a batch that fails as a whole there are no looks.
-    pub(crate) async fn look(&self, users: Vec<(Uuid, LookParts)>) -> Vec<(Uuid, Look)> {
+    /// Looks at `users`, with as many of them in one batch as fit, until `deadline`. Of a batch that is late or fails as a
+    /// whole there are no looks.
+    pub(crate) async fn look(&self, users: Vec<(Uuid, LookParts)>, deadline: Instant) -> Vec<(Uuid, Look)> {
         let mut batches: Vec<Vec<(Uuid, Vec<Part>)>> = Vec::new();
         let mut size = MAX_PARTS;
         for (user, wanted) in users {
@@ -74,7 +76,7 @@ impl Graph {
             }
         }
         let looks = stream::iter(batches).map(|batch| self.look_at(batch)).buffer_unordered(AT_ONCE);
-        looks.flat_map(stream::iter).collect().await
+        looks.take_until(sleep_until(deadline)).flat_map(stream::iter).collect().await
     }
 
     async fn look_at(&self, users: Vec<(Uuid, Vec<Part>)>) -> Vec<(Uuid, Look)> {

@@ -155,7 +155,8 @@ impl PrivilegeSnapshot {
                 self.eligible_groups = eligible.into_iter().filter(matters).map(name).collect();
             }
             Err(error) if *error.code == *NO_PIM_LICENCE => {}
-            Err(error) => self.eligible_groups_unread = Some(error),
+            Err(error) if error.status == Some(403) => self.eligible_groups_unread = Some(error),
+            Err(error) => self.unknown = Some(Unread::from(&error)),
         }
         Ok(())
     }

@@ -19,7 +19,6 @@ use uuid::Uuid;
 
 use crate::errors::Cause;
 
-pub(crate) use self::conditions::{ConditionName, Urgency};
 pub use self::{
     conditions::{Condition, Conditions},
     held_list::{HeldKind, HeldList, HeldPerson},
@@ -29,6 +28,10 @@ pub use self::{
         Record, State,
     },
     standing::{Standing, StandingPass},
+};
+pub(crate) use self::{
+    conditions::{ConditionName, Urgency},
+    record::is_same_start,
 };
 
 /// The version of a record, assigned by the store.

@@ -216,6 +216,13 @@ pub struct Record {
     pub unknown: Map<String, Value>,
 }
 
+/// Whether someone who arrived at `arrived_at` did so for `day`, or for a day before it.
+pub(crate) fn is_same_start(arrived_at: DateTime<Utc>, day: Option<NaiveDate>) -> bool {
+    /// A day one that lies further after the arrival is another start.
+    const ANOTHER_START: TimeDelta = TimeDelta::days(30);
+    day.is_none_or(|day| day - arrived_at.date_naive() <= ANOTHER_START)
+}
+
 impl Record {
     /// The version that this code writes.
     pub(crate) const SCHEMA: u32 = 1;
@@ -334,7 +341,7 @@ impl Record {
     pub(crate) fn open_until(&self) -> Option<DateTime<Utc>> {
         let to_joiner = self.delivered.as_ref().filter(|d| d.purpose == Purpose::Joiner);
         let followed_until = |delivered: &Delivered| {
-            let has_arrived = self.arrived_at.is_some_and(|at| at >= delivered.at);
+            let has_arrived = self.has_arrived_for(delivered.day_one);
             let longer =
                 if has_arrived || self.is_reported(delivered) { TimeDelta::zero() } else { Self::FOLLOWED };
             delivered.pass.ends_at + longer
@@ -352,8 +359,13 @@ impl Record {
     /// Later, a hire date that is removed is an old one that HR tidies.
     pub(crate) fn start_is_followed_until(&self) -> Option<DateTime<Utc>> {
         let told = self.announcement?;
-        let has_arrived = self.arrived_at.is_some_and(|at| told.at.is_none_or(|told| at >= told));
+        let has_arrived = self.has_arrived_for(Some(told.day_one));
         (!has_arrived).then(|| told.day_one.and_time(NaiveTime::MIN).and_utc() + Self::FOLLOWED)
+    }
+
+    /// Whether the joiner arrived for this day one, or for one shortly before it.
+    pub(crate) fn has_arrived_for(&self, day: Option<NaiveDate>) -> bool {
+        self.arrived_at.is_some_and(|at| is_same_start(at, day))
     }
 
     /// Until when a delivered pass on demand can work that such a withdrawal ends.
@@ -364,10 +376,11 @@ impl Record {
         Some(delivered.pass.ends_at.min(self.start_is_followed_until()?))
     }
 
-    /// Whether a job for the joiner began at `since` or later and did not finish.
+    /// Whether a job for the joiner began at `since` or later and did not deliver.
     pub(crate) fn is_unfinished_since(&self, since: DateTime<Utc>) -> bool {
         let began = |lease: &Lease| lease.purpose == Purpose::Joiner && lease.since >= since;
-        matches!(self.state, State::Issuing | State::Failed) && self.lease.as_ref().is_some_and(began)
+        matches!(self.state, State::Issuing | State::Failed | State::Blocked)
+            && self.lease.as_ref().is_some_and(began)
     }
 
     /// Whether a person was told that nobody got in with this pass.
@@ -382,8 +395,8 @@ impl Record {
             State::Issuing | State::Failed if self.purpose != Purpose::Http => {
                 self.lease.as_ref().map(|lease| lease.since + Self::UNFINISHED)
             }
-            State::Issuing | State::Failed | State::Blocked => Self::last_end(self.leases()),
-            State::Delivered | State::Revoked => None,
+            State::Issuing | State::Failed => Self::last_end(self.leases()),
+            State::Delivered | State::Revoked | State::Blocked => None,
         }
     }
 
@@ -392,8 +405,9 @@ impl Record {
         match self.state {
             State::Delivered => Self::last_end(self.earlier_leases.iter()),
             // The passes were deleted with the account.
-            State::Revoked if self.cause.as_deref() != Some(Self::DELETED) => Self::last_end(self.leases()),
-            _ => None,
+            State::Revoked if self.cause.as_deref() == Some(Self::DELETED) => None,
+            State::Revoked | State::Blocked => Self::last_end(self.leases()),
+            State::Issuing | State::Failed => None,
         }
     }
 

@@ -17,6 +17,9 @@ pub struct Standing {
     /// Until when a sweep completes an unfinished job.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unfinished_until: Option<DateTime<Utc>>,
+    /// The start of the last lease.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub leased_at: Option<DateTime<Utc>>,
     /// Until when a pass may appear that nobody was sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub may_appear_until: Option<DateTime<Utc>>,
@@ -85,6 +88,7 @@ impl From<&Record> for Standing {
             purpose: record.purpose,
             open_until: record.open_until(),
             unfinished_until: record.unfinished_until(),
+            leased_at: record.lease.as_ref().map(|lease| lease.since),
             may_appear_until: record.may_appear_until(),
             mailed: record.announcement.and_then(|mailed| Some((mailed.day_one, mailed.at?))),
             on_demand_at: record.on_demand_at,

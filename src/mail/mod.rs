@@ -117,6 +117,8 @@ pub struct ManagerMail<'a> {
     pub zone: Tz,
     /// Whether the account is disabled; otherwise the pass was not used yet.
     pub is_disabled: bool,
+    /// Whether the mail with the code went to the manager.
+    pub has_code: bool,
 }
 
 /// The values of the mail that reports a pass for the reader's account, without its code.
@@ -246,13 +248,13 @@ impl Mailer {
     /// # Errors
     /// When a template is broken.
     pub fn manager(&self, mail: &ManagerMail<'_>) -> Result<Rendered, MailError> {
-        let &ManagerMail { manager, usage_location, joiner, closes_at, zone, is_disabled } = mail;
+        let &ManagerMail { manager, usage_location, joiner, closes_at, zone, is_disabled, has_code } = mail;
         let language = self.default_language;
         let locale = language::locale(language, usage_location);
         let direction = language::direction(&locale);
         let closes = Serde(Dates::new(locale, zone)?.moment(closes_at)?);
         let (name, company) = (manager.filter(|name| !name.trim().is_empty()), self.company.as_deref());
-        let values = context! { language, direction, company, name, joiner, closes, is_disabled };
+        let values = context! { language, direction, company, name, joiner, closes, is_disabled, has_code };
         Ok(Rendered {
             subject: templates::subject(language, "manager", values.clone())?,
             html: templates::html(language, "manager", values)?,

@@ -185,6 +185,7 @@ fn a_manager_reads_what_keeps_the_joiner_from_signing_in() {
                 closes_at: utc("2026-12-01T06:00:00Z"),
                 zone: zone("Europe/Berlin"),
                 is_disabled,
+                has_code: is_disabled && language == "de",
             };
             assert_snapshot!(format!("{language}_manager_{what}"), read(mailer.manager(&mail).unwrap()));
         }
@@ -297,7 +298,7 @@ fn templates_use_known_names_only() {
     let mut known: BTreeSet<_> = joiner.as_object().unwrap().keys().cloned().collect();
     known.insert("code".to_owned());
     known.insert("ticket_url".to_owned());
-    known.extend(["joiner", "is_disabled"].map(str::to_owned));
+    known.extend(["joiner", "is_disabled", "has_code"].map(str::to_owned));
     for (name, template) in TEMPLATES.templates() {
         let mut unknown = template.undeclared_variables(false);
         unknown.retain(|variable| !known.contains(variable));

@@ -120,11 +120,6 @@ pub(super) fn arrival(
     evidence.iter().filter_map(arrival).min()
 }
 
-/// Whether someone who arrived at `arrived_at` did so for `day`, or for a day before it.
-pub(crate) fn is_same_start(arrived_at: DateTime<Utc>, day: Option<NaiveDate>) -> bool {
-    day.is_none_or(|day| day - arrived_at.date_naive() <= ANOTHER_START)
-}
-
 /// Why an account is too old to be a joiner's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Age {

@@ -2,6 +2,8 @@
 
 use std::error::Error;
 
+use chrono::{DateTime, Utc};
+
 use super::{alert::Alert, services::Services};
 use crate::ledger::{ConditionName, Conditions, ETag, LedgerError, Urgency};
 
@@ -41,13 +43,10 @@ pub(crate) async fn end(services: &Services, name: ConditionName) {
     }
 }
 
-/// Whether no sweep looked at everyone today (UTC), as far as the ledger shows.
-pub(crate) async fn is_daily_look_due(services: &Services) -> bool {
+/// Whether no sweep looked at everyone on the day (UTC) of `now`, as far as the ledger shows.
+pub(crate) async fn is_daily_look_due(services: &Services, now: DateTime<Utc>) -> bool {
     match read(services).await {
-        Ok((conditions, _)) => {
-            let today = services.clock.now().date_naive();
-            conditions.looked_at.is_none_or(|at| at.date_naive() != today)
-        }
+        Ok((conditions, _)) => conditions.looked_at.is_none_or(|at| at.date_naive() != now.date_naive()),
         Err(error) => {
             log_unreadable(&error);
             true
@@ -55,11 +54,12 @@ pub(crate) async fn is_daily_look_due(services: &Services) -> bool {
     }
 }
 
-/// Records that a sweep has looked at everyone.
-pub(crate) async fn end_daily_look(services: &Services) {
+/// Records that a sweep looked at everyone at `at`, and that the jobs which it found are in the queue.
+pub(crate) async fn end_daily_look(services: &Services, at: DateTime<Utc>) {
+    let _one_at_a_time = services.conditions.lock().await;
     match read(services).await {
         Ok((conditions, etag)) => {
-            write(services, &Conditions { looked_at: Some(services.clock.now()), ..conditions }, etag).await;
+            write(services, &Conditions { looked_at: Some(at), ..conditions }, etag).await;
         }
         Err(error) => log_unreadable(&error),
     }

@@ -38,7 +38,16 @@ pub(super) fn is_reminder_due(
     // A pass for several uses does not show its use.
     let is_unused = listed.is_usable_once && listed.usability(now) == Usability::Active;
     let is_time = now - start >= after && listed.ends_at() - now > REMINDED_UNTIL;
-    is_unused && is_time && snapshot.user.is_enabled() && has_no_method(snapshot, now)
+    is_unused && is_time && snapshot.user.is_enabled() && methods_were_read(snapshot, now)
+}
+
+/// Whether authentication methods were read, so that one would have been seen.
+fn methods_were_read(snapshot: &TenantSnapshot, now: DateTime<Utc>) -> bool {
+    match (&snapshot.usage.methods, &snapshot.usage.registration) {
+        (Some(Ok(_)), _) | (_, Some(Ok(Some(_)))) => true,
+        (_, Some(Ok(None))) => !account_use::may_be_unreported(&snapshot.user, now),
+        _ => false,
+    }
 }
 
 /// Whether authentication methods were read, and there is none.
@@ -62,17 +71,22 @@ pub struct NotArrived {
     is_unused: bool,
     /// Authentication methods were read, and there is none.
     has_no_method: bool,
+    /// Authentication methods were read, and there is none but those that the company registers itself; nor is there a sign-in
+    /// as far as it could be read.
+    shows_nothing: bool,
     /// Sign-ins were read, and there is none.
     has_no_sign_in: bool,
 }
 
 impl NotArrived {
     /// What the snapshot shows of a joiner without a sign of arrival; `None` if it could not show one, or not yet.
-    /// `is_replaced` says that an earlier job saw it, and that its POST may have replaced the pass.
+    /// `is_replaced` says that an earlier job saw it, and that its POST may have replaced the pass; `is_without_evidence` that
+    /// nothing that counts shows use of the account.
     pub(super) fn of(
         snapshot: &TenantSnapshot,
         delivered: &Delivered,
         is_replaced: bool,
+        is_without_evidence: bool,
         now: DateTime<Utc>,
     ) -> Option<Self> {
         let TenantSnapshot { user, passes, usage, .. } = snapshot;
@@ -84,15 +98,19 @@ impl NotArrived {
             is_unused: listed
                 .map_or(is_replaced, |p| p.is_usable_once && p.usability(now) == Usability::Expired),
             has_no_method,
+            shows_nothing: is_without_evidence && methods_were_read(snapshot, now),
             has_no_sign_in: matches!(usage.last_sign_in, Some(Ok(None))),
         };
         let is_due = not_arrived.is_unused || now - delivered.pass.ends_at >= REPORT_LAG;
-        (is_due && (has_no_method || not_arrived.has_no_sign_in)).then_some(not_arrived)
+        let is_seen = (not_arrived.is_unused && not_arrived.shows_nothing)
+            || has_no_method
+            || not_arrived.has_no_sign_in;
+        (is_due && is_seen).then_some(not_arrived)
     }
 
     /// Whether nobody can have used the pass, and the joiner could have.
     pub(super) fn is_certain(&self) -> bool {
-        self.is_enabled && self.is_unused && self.has_no_method
+        self.is_enabled && self.is_unused && self.shows_nothing
     }
 }
 

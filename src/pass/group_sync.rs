@@ -60,8 +60,13 @@ pub(crate) async fn without_held(services: &Services, group: Uuid, users: BTreeS
         return users;
     }
     let work = async {
-        let membership = services.ledger.membership(group).await?.map(|(membership, _)| membership);
-        additions::held(services, membership.as_ref(), &users).await
+        // Before the first sweep nobody is held: it would take them as known.
+        let Some((membership, _)) = services.ledger.membership(group).await? else {
+            return Ok(BTreeSet::new());
+        };
+        let held = additions::held(services, Some(&membership), &users).await?;
+        forget(services, group, &held).await?;
+        Ok(held)
     };
     let late = |_| Err(LedgerError::Unavailable("no answer in time".into()));
     match timeout(budget::ADMISSION, work).await.unwrap_or_else(late) {
@@ -77,20 +82,51 @@ pub(crate) async fn without_held(services: &Services, group: Uuid, users: BTreeS
     }
 }
 
-/// The new members of the group, as messages for the queue.
+/// Takes `held` out of the snapshot, so that the next sweep finds them as new: who left and came back between two sweeps is
+/// still known there.
+async fn forget(services: &Services, group: Uuid, held: &BTreeSet<Uuid>) -> Result<(), LedgerError> {
+    loop {
+        let Some((mut membership, etag)) = services.ledger.membership(group).await? else { return Ok(()) };
+        let before = membership.members.len();
+        membership.members.retain(|user| !held.contains(user));
+        if membership.members.len() == before {
+            return Ok(());
+        }
+        match services.ledger.write_membership(group, &membership, Some(&etag)).await {
+            // The time-out of the caller bounds this.
+            Err(LedgerError::Conflict) => sleep(Duration::from_millis(100)).await,
+            result => return result.map(|_| ()),
+        }
+    }
+}
+
+/// The message behind the jobs of a sweep that looked at everyone: the jobs are in the queue.
+///
+/// As with a [`Job`], no field may be called `id`, `dequeueCount` or `sys`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DailyLook {
+    /// When the sweep began.
+    pub daily_look: DateTime<Utc>,
+}
+
+/// Jobs, as messages for the queue: of the new members of the group, and in a sweep of joiners.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct GroupSync {
-    /// A job for each.
+    /// The jobs.
     pub jobs: Vec<Job>,
     /// The message behind the jobs; none where there are no new members.
     pub completion: Option<SyncCompleted>,
+    /// Another message behind the jobs, of the first sweep of a day.
+    pub daily_look: Option<DailyLook>,
 }
 
 impl GroupSync {
     /// The messages, in the order in which they have to be sent.
     pub(crate) fn to_messages(&self) -> impl Iterator<Item = String> {
         let completion = self.completion.as_ref().map(SyncCompleted::to_message);
-        self.jobs.iter().map(Job::to_message).chain(completion)
+        let daily_look = self.daily_look.as_ref().map(|look| serde_json::json!(look).to_string());
+        self.jobs.iter().map(Job::to_message).chain(completion).chain(daily_look)
     }
 }
 
@@ -169,7 +205,7 @@ async fn read(
     if membership.as_ref() != Some(&next) {
         services.ledger.write_membership(group, &next, etag.as_ref()).await?;
     }
-    Ok(GroupSync { jobs: jobs.into_iter().flatten().collect(), completion })
+    Ok(GroupSync { jobs: jobs.into_iter().flatten().collect(), completion, daily_look: None })
 }
 
 fn next_snapshot(

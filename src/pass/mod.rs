@@ -35,7 +35,7 @@ pub mod window;
 
 pub use self::{
     decide::{Decision, Facts, Plan, decide},
-    group_sync::{GroupSync, MembershipEvent, SyncCompleted},
+    group_sync::{DailyLook, GroupSync, MembershipEvent, SyncCompleted},
     job::{Job, Reason},
     message::{ChangeNotification, ParsedMessage},
     outcome::{Block, DeliveredPass, Failure, Outcome, Revoke, Skip},

@@ -31,7 +31,7 @@ impl Subject {
                 users: notification.added.into_keys().collect(),
                 names: notification.named.into_keys().collect(),
             },
-            Ok(ParsedMessage::SyncCompleted(_)) | Err(_) => Self::default(),
+            Ok(ParsedMessage::SyncCompleted(_) | ParsedMessage::DailyLook(_)) | Err(_) => Self::default(),
         }
     }
 

@@ -15,7 +15,8 @@ use uuid::Uuid;
 use crate::{
     app::App,
     budget,
-    ledger::{HeldKind, LedgerError, Purpose, Standing},
+    graph::users::Candidate,
+    ledger::{HeldKind, LedgerError, Purpose, Standing, is_same_start},
     pass::cap::{COUNTED, Start, approved, held_back, hold},
 };
 
@@ -45,13 +46,23 @@ fn just_mailed(standings: &Standings, now: DateTime<Utc>) -> BTreeSet<Start> {
 /// any more.
 fn to_be_withdrawn(
     joiners: &BTreeSet<(NaiveDate, Uuid)>,
+    candidates: &[Candidate],
     standings: &Standings,
     now: DateTime<Utc>,
 ) -> BTreeSet<Start> {
     let joiners: BTreeSet<&Uuid> = joiners.iter().map(|(_, user)| user).collect();
+    // In the east, day one is over while it goes on in UTC.
+    let is_unchanged = |user: &&Candidate| {
+        standings.get(&user.id).is_some_and(|standing| standing.seen == Some(user.fingerprint()))
+    };
+    let unchanged: BTreeSet<Uuid> = candidates.iter().filter(is_unchanged).map(|user| user.id).collect();
     let delivered =
         standings.iter().filter(|(user, _)| !joiners.contains(user)).filter_map(|(user, standing)| {
             let pass = standing.pass.as_ref().filter(|p| p.purpose == Purpose::Joiner && p.ends_at > now)?;
+            let has_arrived = standing.arrived_at.is_some_and(|at| is_same_start(at, pass.day_one));
+            if has_arrived || unchanged.contains(user) {
+                return None;
+            }
             Some((*user, pass.day_one?))
         });
     delivered.filter(|(_, day)| *day >= now.date_naive()).collect()
@@ -68,13 +79,15 @@ pub(super) struct Held {
 pub(super) async fn apply(
     app: &App,
     joiners: &BTreeSet<(NaiveDate, Uuid)>,
-    names: &BTreeMap<Uuid, String>,
+    candidates: &[Candidate],
     standings: &Standings,
     now: DateTime<Utc>,
 ) -> Held {
     let max = app.services.settings.sweep_max;
     let (mail, mailed) = (to_be_mailed(joiners, standings), just_mailed(standings, now));
-    let withdraw = to_be_withdrawn(joiners, standings, now);
+    let withdraw = to_be_withdrawn(joiners, candidates, standings, now);
+    let name = |user: &Candidate| Some((user.id, user.user_principal_name.clone()?));
+    let names = &candidates.iter().filter_map(name).collect();
     let none = BTreeSet::new();
     let mut held = Held {
         joiners: held_back(&mail, &mailed, &none, max),

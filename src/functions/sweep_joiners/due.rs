@@ -7,9 +7,8 @@ use chrono::{DateTime, Datelike, NaiveDate, TimeDelta, Utc};
 
 use crate::{
     graph::{GraphError, Look, LookParts, Method, Pass, PrivilegeSnapshot, Usability, users::Candidate},
-    ledger::{Purpose, Standing, StandingPass},
+    ledger::{Purpose, Standing, StandingPass, is_same_start},
     pass::{
-        account_use::is_same_start,
         follow_up::{ENABLED_WITHIN, REMINDED_UNTIL, REPORT_LAG},
         guard,
         replication::REPLICA_LAG,
@@ -21,6 +20,13 @@ use crate::{
 
 /// Whoever starts within this many days and has no pass is looked at by every sweep: the reason may have gone.
 const SOON: TimeDelta = TimeDelta::days(2);
+/// How long an unfinished job is left alone: what failed five times in a quarter of an hour seldom ends within another.
+const RETRY_AFTER: TimeDelta = TimeDelta::hours(6);
+/// Before a pass opens.
+const LAST_DAY: TimeDelta = TimeDelta::hours(36);
+const LAST_HOURS: TimeDelta = TimeDelta::hours(12);
+/// After a pass has ended, what became of it is decided by every sweep for so long, and then by one a day.
+const DECIDED_WITHIN: TimeDelta = TimeDelta::hours(6);
 /// Groups and roles of a user whose pass has been open for this long are looked at again.
 const LONG_OPEN: TimeDelta = TimeDelta::days(1);
 
@@ -54,22 +60,26 @@ pub(super) fn due(settings: &Settings, known: Known<'_>, is_daily: bool, now: Da
         let is_joiner = known.day.is_some() && known.candidate.is_some_and(is_served);
         return if is_joiner { Due::Job } else { Due::Nothing };
     };
+    let is_soon = known.day.is_some_and(|day| day - now.date_naive() <= SOON);
+    let is_changed = known.candidate.is_some_and(|user| standing.seen != Some(user.fingerprint()));
     if standing.unfinished_until > Some(now) {
-        return Due::Job;
+        let has_waited = standing.leased_at.is_none_or(|at| now - at >= RETRY_AFTER);
+        return if is_changed || is_daily || is_soon || has_waited { Due::Job } else { Due::Nothing };
     }
-    let has_arrived = |at: DateTime<Utc>| is_same_start(at, known.day);
-    if known.day.is_some() && standing.arrived_at.is_some_and(has_arrived) {
+    let has_arrived = |at: DateTime<Utc>| match known.day {
+        Some(day) => is_same_start(at, Some(day)),
+        None => standing.pass.as_ref().is_some_and(|pass| is_same_start(at, pass.day_one)),
+    };
+    if standing.arrived_at.is_some_and(has_arrived) {
         return may_appear(standing, now);
     }
-    let is_changed = known.candidate.is_some_and(|user| standing.seen != Some(user.fingerprint()));
     let for_day = |pass: &&StandingPass| pass.purpose == Purpose::Joiner && pass.day_one == known.day;
     match (known.day, &standing.pass) {
         _ if is_changed && (known.day.is_some() || standing.is_open(now)) => Due::Job,
+        _ if is_daily && standing.is_blocked && standing.is_open(now) => Due::Job,
         (Some(_), Some(pass)) if for_day(&pass) => delivered(settings, known, standing, pass, is_daily, now),
-        (Some(day), _) => {
-            let is_soon = day - now.date_naive() <= SOON;
-            if is_daily || is_soon { Due::Job } else { may_appear(standing, now) }
-        }
+        (Some(_), _) if is_daily || is_soon => Due::Job,
+        (Some(_), _) => may_appear(standing, now),
         (None, _) if !standing.is_open(now) => Due::Nothing,
         (None, Some(pass)) if pass.purpose == Purpose::Joiner => {
             delivered(settings, known, standing, pass, is_daily, now)
@@ -101,13 +111,14 @@ fn delivered(
     // A pass for one use shows its use itself.
     let since_opening = LookParts { sign_ins: reads_sign_ins && !pass.one_time, ..look };
     if now < pass.opens_at {
-        // Groups and roles on one day, passes and methods on the next: so twenty users fit into a batch.
-        let memberships = now.date_naive().num_days_from_ce() % 2 == 0;
-        let passes = !memberships || standing.may_appear_until > Some(now);
+        let left = pass.opens_at - now;
+        // Groups and roles on one day, passes and methods on the next, so that twenty users fit into a batch; on the last day both.
+        let memberships = left <= LAST_DAY || now.date_naive().num_days_from_ce() % 2 == 0;
+        let passes = left <= LAST_DAY || !memberships || standing.may_appear_until > Some(now);
         return match may_appear(standing, now) {
             _ if is_daily => Due::Look(LookParts { memberships, passes, ..look }),
-            // Whether the start was withdrawn shows only the account.
-            _ if account => Due::Look(look),
+            // Whether the start was withdrawn shows only the account. A pass that is deleted now has to be replaced at once.
+            _ if account || left <= LAST_HOURS => Due::Look(look),
             due => due,
         };
     }
@@ -179,14 +190,18 @@ pub(super) fn needs_job(
         let is_nudged = settings.follow_up.nudge_after.is_some_and(|after| now - start >= after)
             && pass.ends_at - now > REMINDED_UNTIL
             && !standing.is_reminded
+            // A job that cannot see that nobody is in reminds nobody.
+            && look.methods.is_empty()
+            && (settings.joiner_check.methods || (settings.joiner_check.registration && is_daily))
             && listed.is_some_and(|listed| listed.is_usable_once && usability == Some(Usability::Active));
         let is_switched_off = is_daily && usability == Some(Usability::DisabledByPolicy);
         return is_disabled || is_nudged || is_switched_off;
     }
     let is_unused =
         listed.is_some_and(|listed| listed.is_usable_once) && usability == Some(Usability::Expired);
-    let is_late = now - pass.ends_at >= REPORT_LAG && is_daily;
-    (is_unused && now - pass.ends_at >= REPLICA_LAG) || is_late
+    let since_end = now - pass.ends_at;
+    let is_decided_now = is_daily || since_end < DECIDED_WITHIN;
+    (is_unused && since_end >= REPLICA_LAG && is_decided_now) || (since_end >= REPORT_LAG && is_daily)
 }
 
 /// Whether the account may be privileged: what cannot be read is for a job.

@@ -11,8 +11,8 @@ use std::{
     error::Error,
 };
 
-use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
-use tokio::time::timeout;
+use chrono::{DateTime, NaiveDate, TimeDelta, Timelike, Utc};
+use tokio::time::{Instant, timeout};
 use uuid::Uuid;
 
 use self::{
@@ -25,7 +25,7 @@ use crate::{
     graph::{GraphError, Look, users::Candidate, within},
     ledger::{ConditionName, Purpose, Urgency},
     pass::{
-        GroupSync, Job,
+        DailyLook, GroupSync, Job,
         alert::Alert,
         condition,
         day_one::{Distance, day_one, distance, stamps},
@@ -83,18 +83,16 @@ async fn sweep(app: &App) -> Result<GroupSync, GraphError> {
     let joiners: BTreeSet<(NaiveDate, Uuid)> =
         candidates.iter().filter_map(|user| near_day_one(app, user, now).map(|day| (day, user.id))).collect();
     let standings = standings(app, now).await;
-    let name = |user: &Candidate| Some((user.id, user.user_principal_name.clone()?));
-    let names = candidates.iter().filter_map(name).collect();
     let held = match &standings {
-        Some(standings) => cap::apply(app, &joiners, &names, standings, now).await,
+        Some(standings) => cap::apply(app, &joiners, &candidates, standings, now).await,
         // Every job needs the ledger too.
         None => Held::default(),
     };
     let found =
         Found { candidates: &candidates, joiners: &joiners, standings: standings.unwrap_or_default(), held };
-    let (mut jobs, looked) = found.jobs(app, now).await;
+    let (SweepJobs { mut jobs, daily_look }, looked) = found.jobs(app, now).await;
     let due = jobs.len();
-    let GroupSync { jobs: added, completion } =
+    let GroupSync { jobs: added, completion, .. } =
         timeout(budget::SWEEP_OTHER, other_duties(app)).await.unwrap_or_else(|_| {
             tracing::warn!(
                 event = "sweep.shortened",
@@ -113,7 +111,7 @@ async fn sweep(app: &App) -> Result<GroupSync, GraphError> {
         "The sweep has found its jobs"
     );
     jobs.extend(added);
-    Ok(GroupSync { jobs, completion })
+    Ok(GroupSync { jobs, completion, daily_look })
 }
 
 /// What a sweep does beside joiners. If it is cut off, the next sweep finds the same again.
@@ -186,6 +184,13 @@ async fn standings(app: &App, now: DateTime<Utc>) -> Option<Standings> {
 const CHECK_STORAGE: &str = "Check that the storage account can be reached and that the app's identity may read and \
     write its blobs. Today's joiners are served all the same.";
 
+/// What a sweep queues for joiners.
+struct SweepJobs {
+    jobs: Vec<Job>,
+    /// Behind the jobs, if everyone was looked at for this day.
+    daily_look: Option<DailyLook>,
+}
+
 /// What a sweep has found in the tenant and in the ledger.
 struct Found<'a> {
     candidates: &'a [Candidate],
@@ -196,9 +201,9 @@ struct Found<'a> {
 
 impl Found<'_> {
     /// The jobs, those for the earliest day one first, and how many users were looked at.
-    async fn jobs(&self, app: &App, now: DateTime<Utc>) -> (Vec<Job>, usize) {
+    async fn jobs(&self, app: &App, now: DateTime<Utc>) -> (SweepJobs, usize) {
         let settings = &app.services.settings;
-        let is_daily = condition::is_daily_look_due(&app.services).await;
+        let is_daily = condition::is_daily_look_due(&app.services, now).await;
         let (mut due_now, mut looks) = (BTreeSet::new(), Vec::new());
         let users = self.users();
         for (user, known) in &users {
@@ -210,11 +215,14 @@ impl Found<'_> {
                 Due::Nothing => {}
             }
         }
-        // The first to start, if there is no time for all.
-        looks.sort_by_key(|(user, _)| self.standings.get(user).and_then(|s| Some(s.pass.as_ref()?.opens_at)));
+        // If there is no time for all: open passes first, and of the others not always the same.
+        let salt = u128::from(now.hour()) << 96 | 1;
+        looks.sort_by_key(|(user, _)| {
+            let opens_at = self.standings.get(user).and_then(|s| Some(s.pass.as_ref()?.opens_at));
+            (opens_at > Some(now), user.as_u128().wrapping_mul(salt) ^ salt)
+        });
         let wanted = looks.len();
-        let looking = timeout(budget::SWEEP_LOOK, app.services.graph.look(looks));
-        let looked = looking.await.unwrap_or_default();
+        let looked = app.services.graph.look(looks, Instant::now() + budget::SWEEP_LOOK).await;
         let has_work = |(user, look): &&(Uuid, Look)| {
             users.get(user).is_none_or(|known| needs_job(settings, *known, look, is_daily, now))
         };
@@ -226,14 +234,16 @@ impl Found<'_> {
                 looked = looked.len(),
                 "The sweep could not look at everyone who was sent a pass; the next one does"
             );
-        } else if is_daily {
-            condition::end_daily_look(&app.services).await;
         }
+        // Without the ledger, nobody was looked at.
+        let is_complete = looked.len() == wanted && !self.standings.is_empty();
+        let daily_look = (is_daily && is_complete).then_some(DailyLook { daily_look: now });
         let mut jobs: Vec<(Option<NaiveDate>, Job)> =
             due_now.iter().filter_map(|user| Some(job(*user, users.get(user)?, now))).collect();
         // Rechecks of users who are no joiners any more come last.
         jobs.sort_by_key(|(day, _)| (day.is_none(), *day));
-        (jobs.into_iter().map(|(_, job)| job).collect(), looked.len())
+        let jobs = jobs.into_iter().map(|(_, job)| job).collect();
+        (SweepJobs { jobs, daily_look }, looked.len())
     }
 
     /// Everyone near day one or with a record, without those who wait for an approval.
@@ -258,7 +268,9 @@ impl Found<'_> {
 /// The job for a user. A recheck of a pass on demand that is due includes the joiner's job.
 fn job(user: Uuid, known: &Known<'_>, now: DateTime<Utc>) -> (Option<NaiveDate>, Job) {
     let is_due_on_demand = known.standing.is_some_and(|standing| {
-        standing.purpose == Purpose::OnDemand && standing.unfinished_until > Some(now)
+        let is_open = standing.unfinished_until > Some(now)
+            || (standing.is_blocked && standing.may_appear_until > Some(now));
+        standing.purpose == Purpose::OnDemand && is_open
     });
     let job = match known.day.filter(|_| !is_due_on_demand) {
         Some(day) => Job::joiner(user, day),

@@ -5,7 +5,7 @@ use chrono::{DateTime, NaiveDate, Utc};
 use super::Facts;
 use crate::{
     graph::{Pass, Usability},
-    ledger::Purpose,
+    ledger::{Purpose, is_same_start},
     pass::{
         account_use::{self, Age, Evidence},
         day_one::day_one,
@@ -29,7 +29,7 @@ impl Facts<'_> {
         let seen =
             || account_use::arrival(&self.evidence(), record.opened_by(self.now)?, self.now).or_else(used);
         let day = hire_date.map(|stamp| day_one(stamp, zone));
-        let is_same_start = |at: &DateTime<Utc>| account_use::is_same_start(*at, day);
+        let is_same_start = |at: &DateTime<Utc>| is_same_start(*at, day);
         record.arrived_at.filter(is_same_start).or_else(|| seen().filter(is_same_start))
     }
 

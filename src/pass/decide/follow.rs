@@ -61,7 +61,7 @@ impl Facts<'_> {
         }
         let is_replaced =
             is_reported && record.is_some_and(|r| r.is_unfinished_since(delivered.pass.ends_at));
-        let not_arrived = NotArrived::of(snapshot, delivered, is_replaced, now)?;
+        let not_arrived = NotArrived::of(snapshot, delivered, is_replaced, self.evidence().is_empty(), now)?;
         // Another job that did not finish may have had its mail delivered all the same.
         let reissue =
             || self.reissue(&not_arrived, delivered, day?, zone).filter(|_| self.used_meanwhile().is_none());
@@ -83,7 +83,9 @@ impl Facts<'_> {
         }
         let morning = |day: &NaiveDate| opening(day.and_time(settings.day_one_time), zone);
         let mut mornings = working_days_after(day).take(REISSUED_WITHIN);
-        let next = mornings.find(|day| morning(day) > now)?;
+        // A pass for that morning may have been mailed, if its job could not record it.
+        let made = self.undelivered(Purpose::Joiner).map(|pass| pass.start_date_time);
+        let next = mornings.find(|day| morning(day) > now || made == Some(morning(day)))?;
         let from_morning = PassSettings { start: PassStart::DayOne, ..settings.clone() };
         Some(Plan {
             window: Window::for_joiner(next, zone, &from_morning, &snapshot.policy, now),

@@ -151,9 +151,14 @@ fn joiner(facts: &Facts<'_>) -> Decision {
     let day = match facts.day_one_in_scope(zone) {
         Ok(day) => day,
         Err(why) => {
-            return match facts.revocable() {
+            let decision = match facts.revocable() {
                 Some(pass_id) => Decision::Revoke { pass_id, why: Revoke::OutOfScope(why) },
                 None => facts.withdrawn(why).unwrap_or(Decision::Skip(why)),
+            };
+            return match (decision, &snapshot.passes_refused) {
+                // Nor would Graph delete it.
+                (Decision::Revoke { .. }, Some(error)) => Decision::Block(Block::Refused(error.clone())),
+                (decision, _) => decision,
             };
         }
     };
@@ -162,7 +167,9 @@ fn joiner(facts: &Facts<'_>) -> Decision {
         let why = Skip::DayOnePast(day);
         // A pass stays until its window ends, except one that was not delivered: it came late in place of the delivered
         // one, or was meant for another day.
-        let is_undelivered = |pass: &&Pass| last_job_delivered || !works_on(pass, day, zone);
+        let is_for_day =
+            |pass: &Pass| works_on(pass, day, zone) || record.is_some_and(|r| r.day_one == Some(day));
+        let is_undelivered = |pass: &&Pass| last_job_delivered || !is_for_day(pass);
         return match facts.undelivered(Purpose::Joiner).filter(is_undelivered) {
             Some(pass) => Decision::Revoke { pass_id: pass.id.clone(), why: Revoke::OutOfScope(why) },
             None => facts.while_open(day, zone).unwrap_or(Decision::Skip(why)),

@@ -2,13 +2,23 @@
 
 use super::{Decision, Facts};
 use crate::{
-    ledger::{Purpose, State},
-    pass::outcome::{Block, Revoke, Skip},
+    ledger::{Purpose, Record, State},
+    pass::{
+        guard,
+        outcome::{Block, Revoke, Skip},
+    },
 };
 
 impl Facts<'_> {
     /// Whether the start that the joiner was told of was withdrawn.
     pub(in crate::pass) fn is_withdrawn(&self) -> bool {
+        let out_of_scope = Revoke::OutOfScope(Skip::NoHireDate).cause();
+        let was_revoked =
+            |record: &Record| record.state == State::Revoked && record.cause.as_deref() == Some(out_of_scope);
+        // The snapshot may be older than the withdrawal.
+        if self.record.is_some_and(was_revoked) {
+            return true;
+        }
         let is_withdrawn = |why: Skip| is_withdrawal(why);
         self.announcement().is_some() && self.day_one_in_scope(self.zone()).is_err_and(is_withdrawn)
     }
@@ -39,6 +49,11 @@ impl Facts<'_> {
             self.on_demand_group.is_some_and(|group| self.snapshot.privileges.groups.contains(&group));
         Some(if purpose == Purpose::OnDemand && is_member {
             Decision::Block(Block::StaysOnDemand(why))
+        } else if let Some(unknown) = guard::unreadable(&self.snapshot.privileges)
+            && purpose == Purpose::OnDemand
+        {
+            // Nor is it known whether the user is a member.
+            Decision::Block(Block::Privileged(unknown))
         } else {
             Decision::Revoke { pass_id: pass_id.clone(), why: Revoke::OutOfScope(why) }
         })

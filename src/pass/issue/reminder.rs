@@ -11,7 +11,7 @@ use crate::{
     address::Address,
     budget,
     graph::{GraphError, GraphErrorKind, OutgoingMail},
-    ledger::{Delivered, Record},
+    ledger::{Delivered, ETag, Record},
     mail::{ManagerMail, PassTimes, ReminderMail, Rendered},
     pass::{Failure, Outcome, Skip, Window, alert, follow_up::NotArrived},
 };
@@ -30,14 +30,30 @@ impl JobContext<'_> {
         let etag = self.write(record).await?;
         let message = OutgoingMail { to: vec![recipients.to.clone()], cc: Vec::new(), content };
         if let Err(error) = self.send_without_code(&message).await {
-            if error.kind != GraphErrorKind::Ambiguous {
-                write(self.services, self.job, before.clone(), Some(&etag)).await?;
-            }
-            return Err(error.into());
+            return self.not_reminded(error, before, &etag).await;
         }
         tracing::info!(event = "joiner.reminded", "The joiner has not used the pass and was reminded of it");
         self.tell_manager(false).await;
         Ok(Outcome::Skipped(Skip::Reminded))
+    }
+
+    /// A mail that may have been sent, or is refused for good, is not sent again. Otherwise the job runs again.
+    async fn not_reminded(
+        &self,
+        error: GraphError,
+        before: &Record,
+        etag: &ETag,
+    ) -> Result<Outcome, Failure> {
+        if matches!(error.kind, GraphErrorKind::Ambiguous | GraphErrorKind::Refused) {
+            tracing::warn!(
+                event = "joiner.not_reminded",
+                error = &error as &dyn Error,
+                "The reminder may not have been sent; it is not sent again"
+            );
+            return Ok(Outcome::Skipped(Skip::AlreadyServed));
+        }
+        write(self.services, self.job, before.clone(), Some(etag)).await?;
+        Err(error.into())
     }
 
     fn reminder(&self, delivered: &Delivered) -> Result<Rendered, Failure> {
@@ -61,10 +77,12 @@ impl JobContext<'_> {
     pub(super) async fn tell_manager(&self, is_disabled: bool) {
         let (user, Some(manager)) = (&self.snapshot.user, &self.snapshot.manager) else { return };
         let address = manager.mail.as_deref().and_then(|mail| Address::parse(mail).ok());
-        let is_recipient = |address: &Address| {
-            !is_disabled && self.recipients.as_ref().is_ok_and(|recipients| recipients.to == *address)
-        };
-        let Some(to) = address.filter(|address| !is_recipient(address)) else { return };
+        let Some(to) = address else { return };
+        let has_code = self.recipients.as_ref().is_ok_and(|recipients| recipients.to == to);
+        // The reminder went to them.
+        if has_code && !is_disabled {
+            return;
+        }
         let Some(delivered) = self.record.as_ref().and_then(|record| record.delivered.as_ref()) else {
             return;
         };
@@ -75,6 +93,7 @@ impl JobContext<'_> {
             closes_at: delivered.pass.ends_at,
             zone: self.facts().zone(),
             is_disabled,
+            has_code,
         });
         let sent: Result<(), Failure> = match content {
             Ok(content) => {

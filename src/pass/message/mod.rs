@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::{
-    group_sync::{MembershipEvent, SyncCompleted},
+    group_sync::{DailyLook, MembershipEvent, SyncCompleted},
     job::Job,
 };
 use crate::hash::sha256;
@@ -24,6 +24,8 @@ pub enum ParsedMessage {
     Job(Job),
     /// Ours: the jobs of a group sync are in the queue.
     SyncCompleted(SyncCompleted),
+    /// Ours: the jobs of a sweep that looked at everyone are in the queue.
+    DailyLook(DailyLook),
     /// From outside.
     Notification(ChangeNotification),
 }
@@ -67,6 +69,9 @@ impl ParsedMessage {
         if let Value::Object(fields) = message {
             if let Ok(read) = SyncCompleted::deserialize(message) {
                 return Ok(Self::SyncCompleted(read));
+            }
+            if let Ok(look) = DailyLook::deserialize(message) {
+                return Ok(Self::DailyLook(look));
             }
             if fields.contains_key("jobKey") || fields.contains_key("reason") {
                 return Job::parse(message).map(Self::Job);

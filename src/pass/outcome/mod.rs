@@ -328,7 +328,8 @@ impl Block {
             Self::Refused(error) if error.status == Some(403) => {
                 "Grant the app UserAuthMethod-TAP.ReadWrite.All (docs/PERMISSIONS.md). If it has the role Authentication \
                  Administrator instead, this account is privileged, or not in the role's administrative unit: then give \
-                 this person their first sign-in in person, or add the account to the unit."
+                 this person their first sign-in in person, or add the account to the unit. If an earlier pass must not \
+                 work any more, delete it yourself."
                     .into()
             }
             Self::Refused(error) => format!("To do: {}.", error.advice()),
@@ -377,7 +378,7 @@ impl fmt::Display for Block {
                 let since = since.format("%Y-%m-%d %H:%M UTC");
                 write!(
                     f,
-                    "the joiner starts today and could use the pass since {since}, but the account is disabled"
+                    "the first day has begun, and the pass can be used since {since}, but the account is disabled"
                 )
             }
             Self::NotArrived(not_arrived) => not_arrived.fmt(f),

@@ -41,7 +41,7 @@ fn blocks() -> [(Block, &'static str, &'static str); 8] {
         ),
         (
             Block::StillDisabled("2026-11-27T07:00:00Z".parse().unwrap()),
-            "the joiner starts today and could use the pass since 2026-11-27 07:00 UTC",
+            "the first day has begun, and the pass can be used since 2026-11-27 07:00 UTC",
             "Enable the account",
         ),
     ]

@@ -19,7 +19,7 @@ async fn calls_that_fail_halfway_cost_no_joiner_the_pass() {
         app.sandbox.inject(Fault::on("POST", "sendMail", fail_with(403)));
         assert_eq!(call_for(&app, emma, json!({"Deliver": "mail"})).await.status, 502);
         assert_eq!(app.live_code(emma), None);
-        app.advance(TimeDelta::hours(1));
+        app.advance(TimeDelta::hours(6));
     }
     app.sweep().await;
     app.assert_newest_mail_has_live_code(emma);

@@ -165,3 +165,18 @@ async fn many_withdrawals_at_once_wait_too() {
     app.sweep().await;
     assert_eq!(live(&app), 19);
 }
+
+/// In New Zealand day one is over while it goes on in UTC. Nobody is taken back.
+#[tokio::test(start_paused = true)]
+async fn a_day_that_ends_in_the_east_is_no_withdrawal() {
+    let east = |person: Person| person.usage_location("NZ");
+    let (mut tenant, _) = tenant_of(joiners("Joiner", 12).into_iter().map(east));
+    tenant.policy.maximum_lifetime = 43_200;
+    let settings = [("SWEEP_MAX", "12"), ("REISSUE_UNUSED", "false"), ("NUDGE_AFTER", "off")];
+    let app = TestApp::new(tenant, &settings);
+    app.sweep().await;
+    let app = app.with_settings(&[("SWEEP_MAX", "5"), ("REISSUE_UNUSED", "false"), ("NUDGE_AFTER", "off")]);
+    app.advance(time("2026-11-26T12:00:00Z") - app.sandbox.now());
+    app.sweep().await;
+    assert_eq!((app.pass_mails().len(), app.alerts().len()), (12, 0), "{:?}", app.alerts());
+}

@@ -1,10 +1,10 @@
 //! Every role, however an account has it, against every way to a pass; and the group of protected accounts.
 
-use firstpass_sandbox::tenant::{AppRole, Group, Permission, Tenant, roles};
+use firstpass_sandbox::tenant::{AppRole, Fault, Group, Permission, Tenant, roles};
 use uuid::Uuid;
 
 use crate::{
-    helpers::{TestApp, log_capture::capture_log, tenant_with_emma},
+    helpers::{TestApp, fail_with, log_capture::capture_log, tenant_with_emma},
     http::send,
 };
 
@@ -257,4 +257,36 @@ async fn an_app_with_the_directory_role_hears_of_a_joiner_who_becomes_privileged
     app.sweep_daily(2).await;
     assert_eq!(app.alerts().len(), 1);
     assert!(app.alerts()[0].to_string().contains("User Administrator"), "{:?}", app.alerts());
+}
+
+/// The start is cancelled, and Graph neither shows nor deletes the pass: an admin has to, and hears of it once.
+#[tokio::test(start_paused = true)]
+async fn a_cancelled_start_whose_pass_the_directory_role_does_not_cover_is_told_once() {
+    let (mut tenant, emma) = tenant_with_emma();
+    tenant.granted.remove(&Permission::PassReadWrite);
+    let unit = Uuid::from_u128(5);
+    tenant.units.insert(unit, [emma].into());
+    tenant.app_role = Some(AppRole::Unit(unit));
+    let app = TestApp::new(tenant, &[]);
+    app.sweep().await;
+    app.sandbox.edit(|tenant| {
+        tenant.units.clear();
+        tenant.change(emma, |person| person.hire_date = None);
+    });
+    for _ in 0..5 {
+        app.advance(chrono::TimeDelta::hours(1));
+        app.sweep().await;
+    }
+    assert_eq!(app.alerts().len(), 1, "{:?}", app.alerts());
+    assert!(app.alerts()[0].to_string().contains("delete it yourself"), "{:?}", app.alerts());
+}
+
+#[tokio::test(start_paused = true)]
+async fn groups_that_an_account_can_join_block_if_the_app_may_read_them_and_cannot() {
+    let (mut tenant, emma) = tenant_with_emma();
+    tenant.granted.insert(Permission::GroupEligibilityRead);
+    let app = TestApp::new(tenant, &[]);
+    app.sandbox.inject(Fault::on("GET", "privilegedAccess/group", fail_with(400)));
+    let end = app.run_job(emma).await;
+    assert!(end.outcome == "blocked" && end.why.contains("could not be read"), "{end:?}");
 }

@@ -67,10 +67,10 @@ async fn refusals_do_not_count_as_deleted_passes() {
     app.sandbox.edit(|t| t.change(emma, |p| p.hire_date = Some(time("2026-11-28T00:00:00Z"))));
     app.sandbox.inject(Fault::on("POST", PASS_PATH, fail_with(400)).times(3));
     for _ in 0..3 {
-        app.advance(TimeDelta::hours(12));
+        app.advance(TimeDelta::days(1));
         assert_eq!(app.sweep().await[0].outcome, "blocked");
     }
-    app.advance(TimeDelta::hours(12));
+    app.advance(TimeDelta::days(1));
     let ends = app.sweep().await;
     assert_eq!(ends[0].outcome, "delivered", "Graph refuses no longer: {ends:?}");
 }

@@ -103,3 +103,26 @@ async fn messages_that_name_users_are_counted_too() {
     let answer = message(&app, &json!(names).to_string()).await;
     assert_eq!(app.pass_mails().len(), 0, "{answer:?}");
 }
+
+/// They left and came back between two sweeps, so the snapshot still knows them.
+#[tokio::test(start_paused = true)]
+async fn members_who_come_back_are_not_lost_when_they_have_to_wait() {
+    let (app, people, group) = app(24, &[("SWEEP_MAX", "10")]).await;
+    for portion in [0..8, 8..12] {
+        add(&app, group, &people[portion]);
+        app.sweep().await;
+        app.advance(TimeDelta::days(2));
+    }
+    assert_eq!(app.pass_mails().len(), 12);
+    app.sandbox.edit(|tenant| people[..12].iter().for_each(|user| tenant.remove_member(group, *user)));
+    add(&app, group, &people);
+    let names: Vec<String> = people.iter().map(Uuid::to_string).collect();
+    message(&app, &json!(names).to_string()).await;
+    app.sweep().await;
+    assert_eq!((app.pass_mails().len(), app.alerts().len()), (12, 1));
+    assert!(
+        app.alerts()[0].to_string().contains("24 people would get a pass on demand"),
+        "{:?}",
+        app.alerts()
+    );
+}
