@@ -197,6 +197,9 @@ pub struct Record {
     /// The id of the delivered pass with which the joiner did not get in, when a person was told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reported_pass: Option<String>,
+    /// What a person should know and need not act on: `arrival-unknown`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub notice: Option<String>,
     /// The id of the delivered pass that the joiner was reminded of. It is written before the mail is sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reminded_pass: Option<String>,
@@ -256,6 +259,7 @@ impl Record {
             opened_at: None,
             arrived_at: None,
             reported_pass: None,
+            notice: None,
             reminded_pass: None,
             seen: None,
             calls: Vec::new(),
@@ -281,6 +285,7 @@ impl Record {
         self.state = State::Delivered;
         self.delivered = Some(delivered);
         self.cause = None;
+        self.notice = None;
     }
 
     /// The first opening of a delivered pass until `now`.

@@ -10,7 +10,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::account_use;
 use crate::{
-    graph::{Pass, TenantSnapshot, Usability, User},
+    graph::{Pass, TenantSnapshot, Usability, UsageSnapshot, User},
     ledger::Delivered,
 };
 
@@ -61,6 +61,13 @@ fn has_no_method(snapshot: &TenantSnapshot, now: DateTime<Utc>) -> bool {
 
 /// How much older the reports on sign-ins and registered methods may be than the tenant.
 pub(crate) const REPORT_LAG: TimeDelta = TimeDelta::days(1);
+
+/// Whether the pass ended a day ago, and neither methods nor sign-ins were read, so that nothing can show an arrival.
+pub(super) fn is_unknown(snapshot: &TenantSnapshot, delivered: &Delivered, now: DateTime<Utc>) -> bool {
+    let UsageSnapshot { methods, registration, last_sign_in } = &snapshot.usage;
+    let reads_nothing = methods.is_none() && registration.is_none() && !matches!(last_sign_in, Some(Ok(_)));
+    reads_nothing && now - delivered.pass.ends_at >= REPORT_LAG
+}
 
 /// A joiner whose pass has ended without a sign that they got in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -125,8 +125,11 @@ fn delivered(
     if now < pass.ends_at {
         let memberships = is_daily && now - pass.opens_at > LONG_OPEN;
         Due::Look(LookParts { memberships, ..since_opening })
-    } else if standing.is_reported || !can_show_arrival {
+    } else if standing.is_reported {
         may_appear(standing, now)
+    } else if !can_show_arrival {
+        // Once, to note that.
+        if is_daily && now - pass.ends_at >= REPORT_LAG { Due::Job } else { may_appear(standing, now) }
     } else {
         Due::Look(since_opening)
     }

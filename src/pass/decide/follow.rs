@@ -61,6 +61,9 @@ impl Facts<'_> {
         }
         let is_replaced =
             is_reported && record.is_some_and(|r| r.is_unfinished_since(delivered.pass.ends_at));
+        if !is_reported && follow_up::is_unknown(snapshot, delivered, now) {
+            return Some(Decision::RecordUnknownArrival);
+        }
         let not_arrived = NotArrived::of(snapshot, delivered, is_replaced, self.evidence().is_empty(), now)?;
         // Another job that did not finish may have had its mail delivered all the same.
         let reissue =

@@ -79,6 +79,8 @@ pub enum Decision {
     RecordDelivery(Pass),
     /// Record that the joiner is in the account, since this time.
     RecordArrival(DateTime<Utc>),
+    /// Record that nothing can show whether the joiner is in.
+    RecordUnknownArrival,
     /// Remind the joiner of the delivered pass.
     Remind,
     /// Make a pass and deliver it.

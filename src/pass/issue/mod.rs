@@ -259,6 +259,7 @@ impl<'a> JobContext<'a> {
             Decision::Revoke { pass_id, why } => self.revoke(&pass_id, why).await?,
             Decision::RecordDelivery(pass) => self.record_used(&pass).await?,
             Decision::RecordArrival(at) => self.record_arrival(at).await?,
+            Decision::RecordUnknownArrival => self.record_unknown_arrival().await?,
             Decision::Remind => self.remind().await?,
         }))
     }

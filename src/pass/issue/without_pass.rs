@@ -94,6 +94,20 @@ impl JobContext<'_> {
         Ok(outcome)
     }
 
+    /// Notes that nobody can tell whether the joiner is in. That is no alert: it is so for each joiner of this app.
+    pub(super) async fn record_unknown_arrival(&self) -> Result<Outcome, Failure> {
+        if let Some(mut record) = self.record.clone() {
+            record.reported_pass = record.delivered.as_ref().map(|delivered| delivered.pass.pass_id.clone());
+            record.notice = Some("arrival-unknown".to_owned());
+            self.write(record).await?;
+            tracing::info!(
+                event = "joiner.arrival_unknown",
+                "The pass has ended, and the app may not read what would show whether the joiner is in"
+            );
+        }
+        Ok(Outcome::Skipped(Skip::ArrivalUnknown))
+    }
+
     pub(super) async fn revoke(&self, pass_id: &str, why: Revoke) -> Result<Outcome, Failure> {
         self.services.graph.delete_pass(self.job.user_id, pass_id).await?;
         let outcome = Outcome::Revoked(why);

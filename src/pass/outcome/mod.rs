@@ -79,6 +79,8 @@ pub enum Skip {
     Arrived,
     /// No pass was due, and the joiner was reminded of the delivered one.
     Reminded,
+    /// The pass ended, and nothing can show whether the joiner is in.
+    ArrivalUnknown,
 }
 
 /// What a person must act on.
@@ -248,6 +250,7 @@ impl Skip {
             Self::NothingOpen => "nothing-open",
             Self::Arrived => "arrived",
             Self::Reminded => "reminded",
+            Self::ArrivalUnknown => "arrival-unknown",
         }
     }
 }
@@ -277,6 +280,9 @@ impl fmt::Display for Skip {
             Self::NothingOpen => f.write_str("the record has nothing to finish"),
             Self::Arrived => f.write_str("the joiner is in the account"),
             Self::Reminded => f.write_str("the joiner has not used the pass and was reminded of it"),
+            Self::ArrivalUnknown => {
+                f.write_str("the pass ended, and nothing that the app reads shows whether the joiner is in")
+            }
         }
     }
 }

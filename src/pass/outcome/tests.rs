@@ -139,6 +139,8 @@ fn each_skip_has_a_text_of_its_own() {
         Skip::WasUsed,
         Skip::NotInGroup,
         Skip::NothingOpen,
+        Skip::Reminded,
+        Skip::ArrivalUnknown,
     ] {
         let outcome = Outcome::Skipped(skip);
         assert_eq!((outcome.name(), outcome.advice()), ("skipped", None));

@@ -125,9 +125,12 @@ async fn who_got_in_is_recorded_and_nobody_is_told() {
 async fn what_can_show_no_arrival_tells_nothing() {
     for one_time in ["true", "false"] {
         let settings = [("PASS_ONE_TIME", one_time), ("JOINER_CHECK", "age")];
-        let (app, _) = mailed(&settings, false).await;
+        let (app, emma) = mailed(&settings, false).await;
         app.sweep_at(NEXT_DAY).await;
-        app.sweep_daily(2).await;
+        let ends = app.sweep_daily(1).await;
+        assert!(ends[0].why.contains("nothing that the app reads shows"), "{ends:?}");
+        assert_eq!(app.record(emma).await.unwrap().notice.as_deref(), Some("arrival-unknown"));
+        assert!(app.sweep_daily(9).await.is_empty(), "noted once");
         assert_eq!(app.alerts().len(), 0, "{one_time}");
     }
 }

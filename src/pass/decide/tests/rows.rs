@@ -23,6 +23,7 @@ fn decision_for(case: &Case) -> String {
         Decision::RecordDelivery(pass) => format!("settle {}", pass.id),
         Decision::RecordArrival(at) => format!("arrived {at:?}"),
         Decision::Remind => "remind".to_owned(),
+        Decision::RecordUnknownArrival => "unknown".to_owned(),
         Decision::Issue(plan) => format!("issue {:?}", plan.purpose),
     }
 }
@@ -295,7 +296,8 @@ fn a_cancelled_joiners_pass_goes_while_it_can_still_work_listed_or_not() {
     for (now, expected) in [
         (ends_at - TimeDelta::seconds(1), "revoke made"),
         (ends_at, "skip: NoHireDate"),
-        (ends_at + TimeDelta::days(1), "skip: NoHireDate"),
+        // Nothing was read that shows whether somebody is in.
+        (ends_at + TimeDelta::days(1), "unknown"),
     ] {
         case.now = now;
         assert_eq!(decision_for(&case), expected, "{now}");
