@@ -40,7 +40,7 @@ async fn a_joiner_is_served_with_a_ledger_on_azurite() {
     let ledger = Arc::new(ledger(new_container()));
     let app = TestApp::with_ledger(tenant, &[], ledger.clone());
     assert_eq!(app.sweep().await[0].outcome, "delivered");
-    assert_eq!(app.sweep().await[0].outcome, "skipped");
+    assert!(app.sweep().await.is_empty(), "the listing's metadata says that nothing is due");
     app.assert_newest_mail_has_live_code(emma);
     assert_eq!(ledger.list().await.unwrap().len(), 1);
 }
