@@ -1,15 +1,27 @@
 //! The choice of the reader's language.
 
 use icu_locale::{
-    LanguageIdentifier, Locale, LocaleDirectionality, LocaleExpander,
+    LanguageIdentifier, Locale, LocaleCanonicalizer, LocaleDirectionality, LocaleExpander,
     subtags::{Region, language},
 };
 
 /// The language in `available` that is closest to the tag: for "de-AT", "de-AT" or else "de".
 ///
-/// `None` if the text is not a BCP 47 tag, or its language is not available.
+/// Systems that fill `preferredLanguage` write tags of several kinds: `de_AT`, `deu`, `de-DE-1996`, `de-DE_phoneb`. The language
+/// counts, then the region.
+///
+/// `None` if the text begins with no language, or it is not available.
 pub(super) fn best_for_tag(available: &[&'static str], tag: &str) -> Option<&'static str> {
-    best_fit(available, tag.trim().parse().ok()?)
+    let tag = tag.trim().replace('_', "-");
+    let first = tag.split(['-', '.', '@']).next().unwrap_or_default();
+    let mut locale: Locale = tag.parse().or_else(|_| first.parse()).ok()?;
+    // Also to the two letters of a language that has them.
+    LocaleCanonicalizer::new_extended().canonicalize(&mut locale);
+    locale.id.variants.clear();
+    if locale.id.language.is_unknown() {
+        return None;
+    }
+    best_fit(available, locale.id)
 }
 
 /// The language in `available` that is likely in a country: for "CH" and "AT", "de".
@@ -79,6 +91,20 @@ mod tests {
             ("fr", None),
             ("", None),
             ("not a tag", None),
+            ("de_AT", Some("de")),
+            ("en_US", Some("en")),
+            ("en_GB", Some("en-GB")),
+            ("deu", Some("de")),
+            ("ger", Some("de")),
+            ("DEU-at", Some("de")),
+            ("de-DE-1996", Some("de")),
+            ("de-DE_phoneb", Some("de")),
+            ("de_DE.UTF-8", Some("de")),
+            ("de_DE@euro", Some("de")),
+            ("zh_Hant_HK", Some("zh-Hant")),
+            ("de-", Some("de")),
+            ("1033", None),
+            ("German", None),
         ] {
             assert_eq!(best_for_tag(&available, tag), expected, "{tag:?}");
         }

@@ -62,7 +62,7 @@ impl ParsedMessage {
     /// All problems, if no part has a known form. They do not quote the message, which may hold anything.
     pub fn parse(message: &Value, group: Option<Uuid>, inserted: DateTime<Utc>) -> Result<Self, Vec<String>> {
         if let Value::String(text) = message
-            && let Some(inner) = decoded(text.trim())
+            && let Some(inner) = decoded(text.trim_matches(is_space))
         {
             return Self::parse(&inner, group, inserted);
         }
@@ -105,7 +105,8 @@ impl MessageParser {
     /// Parses the whole message or a part of it. `event` is what is known about the event so far.
     fn read(&mut self, value: &Value, event: &MembershipEvent) {
         match value {
-            Value::String(text) => self.person(text.trim(), event),
+            // A byte order mark comes with texts from files.
+            Value::String(text) => self.person(text.trim_matches(is_space), event),
             Value::Array(items) if items.is_empty() => self.ignore("it is empty"),
             Value::Array(items) => items.iter().for_each(|item| self.read(item, event)),
             Value::Object(fields) => self.object(fields, event),
@@ -115,7 +116,7 @@ impl MessageParser {
 
     fn object(&mut self, fields: &Map<String, Value>, event: &MembershipEvent) {
         let has = |name: &str| fields.contains_key(name);
-        if has("specversion") {
+        if has("specversion") || has("eventType") || (has("type") && has("source")) {
             self.cloud_event(fields);
         } else if has("lifecycleEvent") {
             // The sweep renews the subscription and finds missed changes.
@@ -135,17 +136,19 @@ impl MessageParser {
         }
     }
 
-    /// [CloudEvents 1.0](https://github.com/cloudevents/spec), as Event Grid delivers Graph's notifications.
+    /// [CloudEvents 1.0](https://github.com/cloudevents/spec), as Event Grid delivers Graph's notifications, and Event Grid's
+    /// own form, in which its validation comes.
     fn cloud_event(&mut self, fields: &Map<String, Value>) {
         let text = |name: &str| fields.get(name).and_then(Value::as_str).unwrap_or_default();
-        let event = self.event(text("id"), fields.get("time"));
+        let time = fields.get("time").or_else(|| fields.get("eventTime"));
+        let event = self.event(text("id"), time);
         // The type under which changes of members come is not documented, so the data of the event counts first.
         if let Some(data) = fields.get("data").and_then(Value::as_object)
             && ["lifecycleEvent", "resource", "resourceData"].iter().any(|name| data.contains_key(*name))
         {
             return self.object(data, &event);
         }
-        let kind = text("type").to_ascii_lowercase();
+        let kind = format!("{}{}", text("type"), text("eventType")).to_ascii_lowercase();
         if kind.contains("subscription") {
             self.ignore(LIFECYCLE);
         } else if kind.ends_with("groupdeleted") {
@@ -261,9 +264,15 @@ impl MessageParser {
     }
 }
 
+fn is_space(c: char) -> bool {
+    c.is_whitespace() || c == '\u{feff}'
+}
+
 /// The value in a base64 text: some flows encode what their connector encodes again.
 fn decoded(text: &str) -> Option<Value> {
-    let inner = String::from_utf8(base64::decode(text).ok()?).ok()?;
+    let bytes = base64::decode(text).ok()?;
+    let inner = utf16(&bytes).or_else(|| String::from_utf8(bytes).ok())?;
+    let inner = inner.trim_matches(is_space).to_owned();
     match serde_json::from_str(&inner) {
         Ok(value @ (Value::Object(_) | Value::Array(_) | Value::String(_))) => Some(value),
         _ if is_sign_in_name(inner.trim()) || inner.trim().parse::<Uuid>().is_ok() => {
@@ -271,6 +280,21 @@ fn decoded(text: &str) -> Option<Value> {
         }
         _ => None,
     }
+}
+
+/// The text of UTF-16 with a byte order mark, or of little-endian ASCII in it, which PowerShell calls Unicode.
+fn utf16(bytes: &[u8]) -> Option<String> {
+    let units = |read: fn([u8; 2]) -> u16| -> Option<Vec<u16>> {
+        let (pairs, rest) = bytes.as_chunks::<2>();
+        rest.is_empty().then(|| pairs.iter().map(|pair| read(*pair)).collect())
+    };
+    let is_ascii = |units: &Vec<u16>| !units.is_empty() && units.iter().all(|unit| (1..0x80).contains(unit));
+    let units = match bytes {
+        [0xff, 0xfe, ..] => units(u16::from_le_bytes)?,
+        [0xfe, 0xff, ..] => units(u16::from_be_bytes)?,
+        _ => units(u16::from_le_bytes).filter(is_ascii)?,
+    };
+    String::from_utf16(&units).ok()
 }
 
 fn stamp(time: DateTime<Utc>) -> String {
@@ -283,7 +307,9 @@ fn is_sign_in_name(text: &str) -> bool {
     let is_part = |part: &str| {
         !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || b"'.-_!#^~".contains(&b))
     };
-    text.len() <= 113 && text.split_once('@').is_some_and(|(user, domain)| is_part(user) && is_part(domain))
+    // Graph's user-get page says how to ask for a name that begins with a dollar sign.
+    let user_part = |user: &str| is_part(user.strip_prefix('$').unwrap_or(user));
+    text.len() <= 113 && text.split_once('@').is_some_and(|(user, domain)| user_part(user) && is_part(domain))
 }
 
 /// The group in `Groups/{id}`, `groups/{id}/members`, `/groups('{id}')` and the like.

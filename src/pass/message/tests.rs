@@ -218,6 +218,59 @@ fn what_was_encoded_once_too_often_is_understood() {
     assert!(understand(&json!(base64::encode("hello there"))).is_err());
 }
 
+/// PowerShell and files put these before and around a text.
+#[test]
+fn the_marks_and_the_encoding_of_a_text_do_not_count() {
+    let units = |text: &str, to_bytes: fn(u16) -> [u8; 2]| -> String {
+        base64::encode(text.encode_utf16().flat_map(to_bytes).collect::<Vec<u8>>())
+    };
+    let id = ADA.to_string();
+    for text in [
+        format!("\u{feff}{id}"),
+        format!(" {id}\r\n"),
+        base64::encode(format!("\u{feff}{id}")),
+        units(&format!("\u{feff}{id}"), u16::to_le_bytes),
+        units(&format!("\u{feff}{id}"), u16::to_be_bytes),
+        units(&id, u16::to_le_bytes),
+        units(&json!(id).to_string(), u16::to_le_bytes),
+    ] {
+        assert_eq!(added(&json!(text)), (vec![ADA], false), "{text}");
+    }
+    let name = "$money@contoso.example";
+    assert!(parse_notification(&json!(name)).named.contains_key(name));
+    assert!(understand(&json!("mo$ney@contoso.example")).is_err());
+}
+
+/// Event Grid's own form has an id of the event, and it is no user's.
+#[test]
+fn an_event_that_is_no_change_of_a_group_names_nobody() {
+    let event = |kind: &str, data: Value| {
+        json!({"id": ADA, "eventType": kind, "subject": "", "data": data, "eventTime": "2026-11-22T05:00:00Z",
+               "dataVersion": "2", "metadataVersion": "1", "topic": "/subscriptions/s"})
+    };
+    let code = json!({"validationCode": ADA, "validationUrl": "https://rp.eventgrid.example"});
+    for message in [
+        event("Microsoft.EventGrid.SubscriptionValidationEvent", code.clone()),
+        event("Microsoft.EventGrid.SubscriptionDeletedEvent", json!({"eventSubscriptionId": "x"})),
+        event("Microsoft.Storage.BlobCreated", json!({"url": "https://s.example/groups/1"})),
+        json!({"id": ADA, "type": "Microsoft.Graph.UserUpdated", "source": "/tenants/t", "data": {}}),
+        json!([event("Microsoft.EventGrid.SubscriptionValidationEvent", code)]),
+    ] {
+        let read = parse_notification(&message);
+        assert!(
+            read.added.is_empty() && read.named.is_empty() && read.changed.is_none(),
+            "{message}: {read:?}"
+        );
+        assert!(!read.ignored.is_empty(), "{message}");
+    }
+    let change = notification(Some(json!([{"id": ADA}])));
+    assert_eq!(
+        added(&event("Microsoft.Graph.GroupUpdated", change)).0,
+        [ADA],
+        "a change in that form counts"
+    );
+}
+
 #[test]
 fn what_cannot_be_understood_is_said_without_repeating_it() {
     for message in [
