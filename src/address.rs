@@ -9,13 +9,24 @@ use email_address::EmailAddress;
 pub struct Address(EmailAddress);
 
 impl Address {
-    /// Parses an address without a display name.
+    /// Parses an address without a display name. Its domain becomes ASCII: not every mail system on the way takes another.
     ///
     /// # Errors
-    /// When it is not an address by RFC 5321, or its domain has no dot.
+    /// When it is not an address by RFC 5321, or its domain has no dot, or is the literal of an IP address.
     pub fn parse(text: &str) -> Result<Self, email_address::Error> {
-        let options = email_address::Options::default().with_required_tld().without_display_text();
-        EmailAddress::parse_with_options(text.trim(), options).map(Self)
+        let options = email_address::Options::default()
+            .with_required_tld()
+            .without_display_text()
+            .without_domain_literal();
+        let address = EmailAddress::parse_with_options(text.trim(), options)?;
+        let domain =
+            idna::domain_to_ascii(address.domain()).map_err(|_| email_address::Error::InvalidCharacter)?;
+        EmailAddress::parse_with_options(&format!("{}@{domain}", address.local_part()), options).map(Self)
+    }
+
+    /// The domain, in ASCII and small letters.
+    pub(crate) fn domain(&self) -> &str {
+        self.0.domain()
     }
 
     /// The address with one character of its local part: `e…@gmail.example`.
@@ -26,7 +37,7 @@ impl Address {
 
     /// Whether both are the same mailbox, regardless of case.
     pub(crate) fn same_as(&self, other: &str) -> bool {
-        self.0.as_str().eq_ignore_ascii_case(other.trim())
+        Self::parse(other).is_ok_and(|other| self.0.as_str().eq_ignore_ascii_case(other.0.as_str()))
     }
 }
 
@@ -47,5 +58,40 @@ impl fmt::Display for Address {
 impl fmt::Debug for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Address({})", self.masked())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_domain_goes_out_in_ascii() {
+        for (text, expected) in [
+            ("quinn@müller.example", "quinn@xn--mller-kva.example"),
+            ("quinn@MÜLLER.example", "quinn@xn--mller-kva.example"),
+            ("quinn@mail.bücher.example", "quinn@mail.xn--bcher-kva.example"),
+            ("quinn@пример.испытание", "quinn@xn--e1afmkfd.xn--80akhbyknj4f"),
+            ("Quinn.O'Hara+new@Mail.Example", "Quinn.O'Hara+new@mail.example"),
+        ] {
+            assert_eq!(Address::parse(text).unwrap().to_string(), expected);
+        }
+        assert!(Address::parse("quinn@müller.example").unwrap().same_as("QUINN@xn--mller-kva.example"));
+    }
+
+    #[test]
+    fn what_no_mail_reaches_is_no_address() {
+        for text in [
+            "quinn@[192.0.2.1]",
+            "quinn@[IPv6:2001:db8::1]",
+            "quinn@localhost",
+            "Quinn <quinn@mail.example>",
+            "quinn@mail.example; ada@mail.example",
+            "quinn@xn--a.example",
+            "quinn",
+            "",
+        ] {
+            assert!(Address::parse(text).is_err(), "{text}");
+        }
     }
 }

@@ -30,7 +30,7 @@ pub use self::{
     client::Graph,
     error::{GraphError, GraphErrorKind, Unread},
     look::{Look, LookParts},
-    mail::OutgoingMail,
+    mail::{NotSent, OutgoingMail},
     passes::{NewPass, Pass, Usability},
     policy::PassPolicy,
     roles::PrivilegeSnapshot,

@@ -29,6 +29,9 @@ pub struct User {
     /// Other addresses, private ones included.
     #[serde(default, deserialize_with = "null_is_empty")]
     pub other_mails: Vec<String>,
+    /// All addresses of the mailbox, each with its kind: `smtp:ann@contoso.com`.
+    #[serde(default, deserialize_with = "null_is_empty")]
+    pub proxy_addresses: Vec<String>,
     /// The hire date, as a time in UTC.
     pub employee_hire_date: Option<DateTime<Utc>>,
     /// ISO 3166 country code.
@@ -47,7 +50,7 @@ pub struct User {
 }
 
 /// The properties of [`User`]. Graph returns the hire date and many others only when they are selected.
-pub(super) const USER_PROPERTIES: &str = "id,userPrincipalName,displayName,givenName,mail,otherMails,\
+pub(super) const USER_PROPERTIES: &str = "id,userPrincipalName,displayName,givenName,mail,otherMails,proxyAddresses,\
     employeeHireDate,usageLocation,preferredLanguage,userType,accountEnabled,createdDateTime,\
     onPremisesExtensionAttributes";
 
@@ -66,6 +69,7 @@ impl User {
             usage_location: self.usage_location.clone(),
             mail: self.mail.clone(),
             other_mails: self.other_mails.clone(),
+            proxy_addresses: self.proxy_addresses.clone(),
             user_type: self.user_type.clone(),
             account_enabled: self.account_enabled,
             on_premises_extension_attributes: self.on_premises_extension_attributes.clone(),
@@ -121,6 +125,9 @@ pub struct Candidate {
     /// Other addresses, private ones included.
     #[serde(default, deserialize_with = "null_is_empty")]
     pub other_mails: Vec<String>,
+    /// All addresses of the mailbox, each with its kind.
+    #[serde(default, deserialize_with = "null_is_empty")]
+    pub proxy_addresses: Vec<String>,
     /// `Member` or `Guest`.
     pub user_type: Option<String>,
     /// Whether the account may sign in.
@@ -131,7 +138,7 @@ pub struct Candidate {
 }
 
 pub(super) const CANDIDATE_PROPERTIES: &str = "id,userPrincipalName,employeeHireDate,usageLocation,mail,otherMails,\
-    userType,accountEnabled,onPremisesExtensionAttributes";
+    proxyAddresses,userType,accountEnabled,onPremisesExtensionAttributes";
 
 impl Candidate {
     /// Whether the account may sign in.
@@ -156,6 +163,7 @@ impl Candidate {
             self.usage_location,
             self.mail,
             self.other_mails,
+            self.proxy_addresses,
             self.is_guest(),
             self.is_enabled(),
             attributes,

@@ -24,8 +24,8 @@ pub use self::{
     held_list::{HeldKind, HeldList, HeldPerson},
     membership::{MembershipSnapshot, PendingMember},
     record::{
-        Announcement, CallResult, Delivered, Fingerprint, IdempotencyEntry, Lease, PassRecord, Purpose,
-        Record, State,
+        Announcement, CallResult, Delivered, Fingerprint, IdempotencyEntry, Lease, Notice, PassRecord,
+        Purpose, Record, State,
     },
     standing::{Standing, StandingPass},
 };

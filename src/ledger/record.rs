@@ -154,6 +154,25 @@ pub enum CallResult {
     Nothing,
 }
 
+/// What a person should know of a user and need not act on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Notice {
+    /// One of the kinds below, or one of a newer version.
+    pub kind: String,
+    /// The day on which it was found, in UTC.
+    pub day: NaiveDate,
+}
+
+impl Notice {
+    /// The pass has ended, and nothing that the app may read shows whether the joiner is in.
+    pub const ARRIVAL_UNKNOWN: &str = "arrival-unknown";
+    /// Exchange refused an address of the joiner, and the mail went to the next one.
+    pub const ADDRESS_REFUSED: &str = "address-refused";
+    /// Exchange refused a recipient of the copy, and the mail went without it.
+    pub const COPY_REFUSED: &str = "copy-refused";
+}
+
 /// The record of one user.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -197,9 +216,9 @@ pub struct Record {
     /// The id of the delivered pass with which the joiner did not get in, when a person was told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reported_pass: Option<String>,
-    /// What a person should know and need not act on: `arrival-unknown`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub notice: Option<String>,
+    /// What a person should know and need not act on, since the last delivery.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notices: Vec<Notice>,
     /// The id of the delivered pass that the joiner was reminded of. It is written before the mail is sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reminded_pass: Option<String>,
@@ -259,7 +278,7 @@ impl Record {
             opened_at: None,
             arrived_at: None,
             reported_pass: None,
-            notice: None,
+            notices: Vec::new(),
             reminded_pass: None,
             seen: None,
             calls: Vec::new(),
@@ -285,7 +304,13 @@ impl Record {
         self.state = State::Delivered;
         self.delivered = Some(delivered);
         self.cause = None;
-        self.notice = None;
+        self.notices.clear();
+    }
+
+    /// Records a notice. One of the same kind replaces the one before.
+    pub(crate) fn add_notice(&mut self, kind: &str, day: NaiveDate) {
+        self.notices.retain(|notice| notice.kind != kind);
+        self.notices.push(Notice { kind: kind.to_owned(), day });
     }
 
     /// The first opening of a delivered pass until `now`.

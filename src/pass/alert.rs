@@ -15,7 +15,7 @@ use super::{
     services::Services,
     window::Window,
 };
-use crate::{budget, graph::OutgoingMail, mail::AlertMail};
+use crate::{address::Address, budget, graph::OutgoingMail, mail::AlertMail};
 
 /// Something that a person must act on.
 #[derive(Clone, Debug)]
@@ -59,24 +59,34 @@ impl Services {
         }
         let at = self.clock.now();
         let mail = AlertMail { headline, who, what_happened, what_to_do, reference, at };
-        let sent: Result<(), Box<dyn Error + Send>> = match self.mailer.alert(&mail) {
+        let sent: Result<Vec<Address>, Box<dyn Error + Send>> = match self.mailer.alert(&mail) {
             Ok(content) => {
                 let message = OutgoingMail { to: to.clone(), cc: Vec::new(), content };
                 let deadline = Instant::now() + budget::ALERT;
                 self.graph
-                    .send_mail(&self.settings.mail.from, &message, deadline)
+                    .send_mail_to_valid(&self.settings.mail.from, message, deadline)
                     .await
                     .map_err(|e| Box::new(e) as _)
             }
             Err(error) => Err(Box::new(error) as _),
         };
-        if let Err(error) = sent {
-            tracing::error!(
+        match sent {
+            Ok(refused) => {
+                for address in refused {
+                    tracing::warn!(
+                        event = "alert.recipient_refused",
+                        reference,
+                        address = address.masked(),
+                        "Exchange refused a recipient of the alert; correct ALERT_TO"
+                    );
+                }
+            }
+            Err(error) => tracing::error!(
                 event = "alert.mail_failed",
                 reference,
                 error = &*error,
                 "The alert could not be sent by mail; the log has its line"
-            );
+            ),
         }
     }
 }

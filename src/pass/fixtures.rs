@@ -24,6 +24,7 @@ pub(super) fn emma() -> User {
         given_name: None,
         mail: None,
         other_mails: vec![],
+        proxy_addresses: vec![],
         employee_hire_date: None,
         usage_location: None,
         preferred_language: None,

@@ -42,6 +42,9 @@ pub struct HeldLease<'a> {
     after_withdrawal: bool,
     /// Whether a pass was made or deleted, or may have been: then the pass that existed before may be gone.
     tenant_changed: bool,
+    notices: Vec<&'static str>,
+    /// Identifies the joiner's first address, also where the mail went to another one.
+    address: Option<String>,
     /// No change in the tenant and no mail goes on after this. Monotonic.
     pub deadline: Instant,
 }
@@ -100,6 +103,8 @@ impl<'a> HeldLease<'a> {
             before,
             after_withdrawal,
             tenant_changed: false,
+            notices: Vec::new(),
+            address: facts.address.map(str::to_owned),
             deadline,
         })
     }
@@ -208,9 +213,12 @@ impl<'a> HeldLease<'a> {
         if let Some((draft, recipients)) = mail {
             delivered.language = Some(draft.language().to_owned());
             delivered.recipients = recipients.masked();
-            delivered.address = Some(recipients.fingerprint(self.snapshot.user.id));
+            delivered.address = self.address.clone();
         }
         self.record.record_delivery(delivered, self.snapshot.user.is_enabled());
+        for kind in std::mem::take(&mut self.notices) {
+            self.record.add_notice(kind, self.services.clock.now().date_naive());
+        }
         self.record.end_call(&self.job.key, CallResult::Issued(pass_record(pass)));
         match self.write(State::Delivered).await {
             // The write arrived, and only its answer was lost.
@@ -232,6 +240,11 @@ impl<'a> HeldLease<'a> {
         self.record.cause = self.recorded_cause(failure.cause());
         self.release(State::Failed).await;
         failure
+    }
+
+    /// Adds a notice to the record of the delivery.
+    pub fn note(&mut self, kind: &'static str) {
+        self.notices.push(kind);
     }
 
     async fn block(mut self, block: Block) -> Outcome {

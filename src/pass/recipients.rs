@@ -21,23 +21,33 @@ pub struct Recipients {
 }
 
 impl Recipients {
-    /// Chooses the recipients.
+    /// Chooses the recipients among the addresses that Exchange has not `refused`.
     ///
     /// # Errors
     /// In words, if no place in `MAIL_TO` holds an address that the joiner can read before day one.
-    pub fn choose(user: &User, manager: Option<&Manager>, settings: &MailSettings) -> Result<Self, String> {
-        let manager_mail =
-            || manager.and_then(|m| m.mail.as_deref()).and_then(|mail| Address::parse(mail).ok());
+    pub fn choose(
+        user: &User,
+        manager: Option<&Manager>,
+        settings: &MailSettings,
+        refused: &[Address],
+    ) -> Result<Self, String> {
+        let is_valid = |address: &Address| !refused.contains(address);
+        let manager_mail = || {
+            let mail = manager.and_then(|m| m.mail.as_deref());
+            mail.and_then(|mail| Address::parse(mail).ok()).filter(is_valid)
+        };
+        let attribute = |n: u8| {
+            user.on_premises_extension_attributes
+                .get(&format!("extensionAttribute{n}"))
+                .and_then(Option::as_deref)
+        };
+        let readable = |mail: &str| readable(mail, user, settings).filter(is_valid);
         let to = settings
             .to
             .iter()
             .find_map(|place| match place {
-                MailTo::OtherMails => user.other_mails.iter().find_map(|mail| readable(mail, user)),
-                MailTo::ExtensionAttribute(n) => user
-                    .on_premises_extension_attributes
-                    .get(&format!("extensionAttribute{n}"))
-                    .and_then(Option::as_deref)
-                    .and_then(|mail| readable(mail, user)),
+                MailTo::OtherMails => user.other_mails.iter().find_map(|mail| readable(mail)),
+                MailTo::ExtensionAttribute(n) => attribute(*n).and_then(readable),
                 MailTo::Manager => manager_mail(),
             })
             .ok_or_else(|| no_address(&settings.to))?;
@@ -45,7 +55,7 @@ impl Recipients {
         for place in &settings.cc {
             let address = match place {
                 MailCc::Manager => manager_mail(),
-                MailCc::Address(address) => Some(address.clone()),
+                MailCc::Address(address) => Some(address.clone()).filter(is_valid),
             };
             let Some(address) = address else { continue };
             if *place == MailCc::Manager {
@@ -72,12 +82,20 @@ impl Recipients {
     }
 }
 
-/// The address, unless it is the account's own mailbox, which the joiner cannot open without a pass.
-fn readable(mail: &str, user: &User) -> Option<Address> {
+/// The address, unless it leads to a mailbox of the tenant, which the joiner cannot open without a pass.
+fn readable(mail: &str, user: &User, settings: &MailSettings) -> Option<Address> {
     let address = Address::parse(mail).ok()?;
-    let own = address.same_as(&user.user_principal_name)
-        || user.mail.as_deref().is_some_and(|own| address.same_as(own));
-    (!own).then_some(address)
+    // "SMTP:" is the main address and "smtp:" an alias; other systems have other prefixes.
+    let aliases = user.proxy_addresses.iter().filter_map(|proxy| Some(proxy.split_once(':')?.1));
+    let is_own = aliases
+        .chain([user.user_principal_name.as_str()])
+        .chain(user.mail.as_deref())
+        .any(|own| address.same_as(own));
+    let name = Address::parse(&user.user_principal_name);
+    let own_domain = name.as_ref().ok().filter(|_| !user.is_guest()).map(Address::domain);
+    let mut domains =
+        settings.tenant_domains.iter().map(String::as_str).chain(own_domain).chain([settings.from.domain()]);
+    (!is_own && !domains.any(|domain| domain == address.domain())).then_some(address)
 }
 
 fn no_address(places: &[MailTo]) -> String {
@@ -106,6 +124,7 @@ mod tests {
         User {
             mail: Some("emma.larsen@contoso.example".into()),
             other_mails: other_mails.iter().map(|mail| (*mail).to_owned()).collect(),
+            proxy_addresses: vec!["SMTP:emma.larsen@contoso.example".into(), "smtp:el@brand.example".into()],
             on_premises_extension_attributes: [third].into_iter().collect(),
             ..fixtures::emma()
         }
@@ -124,6 +143,7 @@ mod tests {
             language: "en".into(),
             company: None,
             service_desk: ServiceDesk::default(),
+            tenant_domains: vec!["fabrikam.example".into()],
         }
     }
 
@@ -131,11 +151,19 @@ mod tests {
     fn a_mailbox_that_needs_the_pass_to_be_opened_is_no_place_for_its_code() {
         let to = |others: &[&str]| {
             let settings = settings(&[MailTo::OtherMails, MailTo::ExtensionAttribute(3)], &[]);
-            Recipients::choose(&emma(others), None, &settings).unwrap().to
+            Recipients::choose(&emma(others), None, &settings, &[]).unwrap().to
         };
         let private = "emma@home.example";
         assert_eq!(to(&["EMMA@contoso.example", private]), address(private), "the sign-in name");
         assert_eq!(to(&["emma.larsen@contoso.example", private]), address(private), "the account's mailbox");
+        assert_eq!(to(&["EL@Brand.example", private]), address(private), "an alias");
+        assert_eq!(to(&["e.l@contoso.example", private]), address(private), "the domain of the sign-in name");
+        assert_eq!(to(&["e.l@Fabrikam.example", private]), address(private), "a domain of the tenant");
+        assert_eq!(
+            to(&["third@brand.example"]),
+            address("third@brand.example"),
+            "an alias does not stand for its domain"
+        );
         assert_eq!(to(&["no address", private]), address(private));
         assert_eq!(to(&["emma@contoso.example"]), address("third@post.example"), "the next place");
     }
@@ -144,9 +172,44 @@ mod tests {
     fn nobody_to_write_to_is_told_with_every_place_that_was_looked_at() {
         let places = [MailTo::OtherMails, MailTo::ExtensionAttribute(4), MailTo::Manager];
         assert_eq!(
-            Recipients::choose(&emma(&[]), None, &settings(&places, &[])).unwrap_err(),
+            Recipients::choose(&emma(&[]), None, &settings(&places, &[]), &[]).unwrap_err(),
             "no usable private address in otherMails, extensionAttribute4, the manager's mailbox"
         );
+    }
+
+    #[test]
+    fn the_address_after_the_refused_ones_is_next() {
+        let settings = settings(
+            &[MailTo::OtherMails, MailTo::ExtensionAttribute(3), MailTo::Manager],
+            &[MailCc::Manager],
+        );
+        let emma = emma(&["emma@home.example", "EMMA@home.example", "emma@work.example"]);
+        let jo = boss("jo@contoso.example");
+        let choose = |refused: &[&str]| {
+            let refused: Vec<Address> = refused.iter().map(|text| address(text)).collect();
+            Recipients::choose(&emma, Some(&jo), &settings, &refused)
+        };
+        let all = choose(&[]).unwrap();
+        assert_eq!(all.to, address("emma@home.example"));
+        assert_eq!((all.cc.len(), all.manager.as_deref()), (1, Some("Jo Boss")));
+        let second = choose(&["emma@home.example", "EMMA@home.example"]).unwrap();
+        assert_eq!(second.to, address("emma@work.example"));
+        assert_ne!(all.fingerprint(emma.id), second.fingerprint(emma.id));
+        let without_copy = choose(&["jo@contoso.example"]).unwrap();
+        assert_eq!((without_copy.cc.len(), without_copy.manager), (0, None));
+        let everybody = [
+            "emma@home.example",
+            "EMMA@home.example",
+            "emma@work.example",
+            "third@post.example",
+            "jo@contoso.example",
+        ];
+        assert_eq!(
+            choose(&everybody[..4]).unwrap().to,
+            address("jo@contoso.example"),
+            "MAIL_TO names the manager last"
+        );
+        assert!(choose(&everybody).is_err());
     }
 
     #[test]
@@ -154,7 +217,7 @@ mod tests {
         let list = MailCc::Address(address("list@contoso.example"));
         let choose = |manager: &Manager, cc: &[MailCc]| {
             let settings = settings(&[MailTo::OtherMails], cc);
-            Recipients::choose(&emma(&["emma@home.example"]), Some(manager), &settings).unwrap()
+            Recipients::choose(&emma(&["emma@home.example"]), Some(manager), &settings, &[]).unwrap()
         };
         let both = choose(&boss("jo@contoso.example"), &[list.clone(), MailCc::Manager, list.clone()]);
         assert_eq!(both.cc, [address("list@contoso.example"), address("jo@contoso.example")]);

@@ -53,6 +53,7 @@ pub const NAMES: &[&str] = &[
     "COMPANY_NAME",
     "MAIL_TO",
     "MAIL_CC",
+    "TENANT_DOMAINS",
     "SERVICE_DESK_NAME",
     "SERVICE_DESK_EMAIL",
     "SERVICE_DESK_PHONE",
@@ -166,6 +167,8 @@ pub struct MailSettings {
     pub to: Vec<MailTo>,
     /// The recipients of a copy of the joiner's mail.
     pub cc: Vec<MailCc>,
+    /// The tenant's domains, in ASCII and small letters: their mailboxes are no private addresses.
+    pub tenant_domains: Vec<String>,
     /// The language of joiners whose own is unknown or has no mails.
     pub language: String,
     /// The company's name in the mails.
@@ -277,6 +280,7 @@ impl Settings {
             Some(none) if none.eq_ignore_ascii_case("none") => vec![],
             _ => read.list("MAIL_CC", "manager", vec![MailCc::Manager], reader::mail_cc),
         };
+        let tenant_domains = read.list("TENANT_DOMAINS", "contoso.com, contoso.de", vec![], reader::domain);
         let create_tap = CreateTapSettings::read(&mut read, env);
         match (from, ledger_url, read.finish()) {
             (Some(from), Some(ledger_url), None) => Ok(Self {
@@ -293,7 +297,16 @@ impl Settings {
                 sweep_max,
                 follow_up,
                 pass,
-                mail: MailSettings { from, alert_to, to, cc, language, company, service_desk },
+                mail: MailSettings {
+                    from,
+                    alert_to,
+                    to,
+                    cc,
+                    tenant_domains,
+                    language,
+                    company,
+                    service_desk,
+                },
                 create_tap,
             }),
             (.., report) => Err(report.unwrap_or_default()),

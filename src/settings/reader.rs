@@ -288,6 +288,13 @@ pub(super) fn mail_to(text: &str) -> Parsed<MailTo> {
     }
 }
 
+/// A domain, in ASCII and small letters.
+pub(super) fn domain(text: &str) -> Parsed<String> {
+    Address::parse(&format!("a@{text}"))
+        .map(|address| address.domain().to_owned())
+        .map_err(|_| format!("is no domain: \"{text}\""))
+}
+
 pub(super) fn mail_cc(text: &str) -> Parsed<MailCc> {
     match text.to_ascii_lowercase().as_str() {
         "manager" => Ok(MailCc::Manager),

@@ -59,6 +59,7 @@ fn every_problem_is_in_one_report_with_its_example() {
         ("COMPANY_NAME", "two\nlines"),
         ("MAIL_TO", " , ;"),
         ("MAIL_CC", "extensionAttribute1"),
+        ("TENANT_DOMAINS", "@contoso.com"),
         ("SERVICE_DESK_EMAIL", "desk"),
         ("SERVICE_DESK_PORTAL_URL", "javascript:alert(1)"),
         ("CREATE_TAP_OPEN_PARAMETERS", "Reason, Password"),

@@ -27,6 +27,8 @@ pub struct Person {
     pub mail: Option<String>,
     /// Other addresses: the private address of a joiner.
     pub other_mails: Vec<String>,
+    /// Further addresses of the mailbox.
+    pub aliases: Vec<String>,
     /// The mobile number.
     pub mobile_phone: Option<String>,
     /// The first day, as HR recorded it.
@@ -95,6 +97,7 @@ impl Person {
             surname: surname.map(str::to_owned),
             mail: Some(address),
             other_mails: Vec::new(),
+            aliases: Vec::new(),
             mobile_phone: None,
             hire_date: None,
             leave_date: None,
@@ -155,6 +158,12 @@ impl Person {
     /// Adds a private address.
     pub fn private_mail(mut self, address: &str) -> Self {
         self.other_mails.push(address.to_owned());
+        self
+    }
+
+    /// Adds an address of the mailbox.
+    pub fn alias(mut self, address: &str) -> Self {
+        self.aliases.push(address.to_owned());
         self
     }
 
@@ -287,6 +296,7 @@ impl Person {
             "onPremisesSyncEnabled": null,
             "otherMails": self.other_mails,
             "preferredLanguage": self.preferred_language,
+            "proxyAddresses": self.proxy_addresses(),
             "signInActivity": self.last_sign_in.map(|at| json!({
                 "lastSignInDateTime": seconds(at),
                 "lastSignInRequestId": self.id,
@@ -300,6 +310,12 @@ impl Person {
             "userPrincipalName": self.user_principal_name,
             "userType": if self.guest { "Guest" } else { "Member" },
         }))
+    }
+
+    /// The main address has its prefix in capitals (user resource page).
+    fn proxy_addresses(&self) -> Vec<String> {
+        let main = self.mail.iter().map(|address| format!("SMTP:{address}"));
+        main.chain(self.aliases.iter().map(|address| format!("smtp:{address}"))).collect()
     }
 
     fn extension_attributes_to_graph(&self) -> Value {

@@ -22,7 +22,7 @@ use crate::{
     address::Address,
     app::App,
     budget,
-    graph::{GraphErrorKind, OutgoingMail, within},
+    graph::{GraphErrorKind, NotSent, OutgoingMail, within},
     mail::{NoticeMail, PassTimes},
     pass::{
         Job,
@@ -166,7 +166,7 @@ async fn send_notice(app: &App, call: &Parameters, issued: &Issued) -> Result<St
     let message = OutgoingMail { to: vec![to.clone()], cc: vec![], content };
     let from = call.email_from.as_ref().unwrap_or(&settings.from);
     let sent = app.services.graph.send_mail(from, &message, issued.deadline).await;
-    sent.map(|()| to.masked()).map_err(|error| NoticeError {
+    sent.map(|()| to.masked()).map_err(|NotSent { error, .. }| NoticeError {
         message: error.to_string(),
         maybe_sent: error.kind == GraphErrorKind::Ambiguous,
     })

@@ -14,7 +14,7 @@
 mod reminder;
 mod without_pass;
 
-use std::{mem, ops::ControlFlow, time::Duration};
+use std::{error::Error, mem, ops::ControlFlow, time::Duration};
 
 use tokio::time::Instant;
 
@@ -31,10 +31,13 @@ use super::{
     window::Window,
 };
 use crate::{
+    address::Address,
     budget,
     code::Code,
-    graph::{GraphError, GraphErrorKind, OutgoingMail, Pass, SnapshotError, TenantSnapshot, User, within},
-    ledger::{ETag, Record},
+    graph::{
+        GraphError, GraphErrorKind, NotSent, OutgoingMail, Pass, SnapshotError, TenantSnapshot, User, within,
+    },
+    ledger::{ETag, Notice, Record},
     mail::{Draft, JoinerMail, PassTimes},
 };
 
@@ -77,7 +80,8 @@ async fn run(services: &Services, job: &Job, who: &mut Person) -> Result<Outcome
         ControlFlow::Break(outcome) => return Ok(outcome),
     };
     Ok(match context.mail(&plan).await? {
-        ControlFlow::Continue(Handover { to, .. }) => {
+        ControlFlow::Continue(Handover { recipients, .. }) => {
+            let to = recipients.to.masked();
             Outcome::Delivered(DeliveredPass { window: plan.window, to, occasion: plan.occasion })
         }
         ControlFlow::Break(outcome) => outcome,
@@ -133,8 +137,8 @@ pub(crate) async fn issue_to_caller(
     let JobContext { snapshot, record, .. } = &context;
     request.authorize(&services.settings.create_tap, snapshot, record.as_ref(), services.clock.now())?;
     let (pass, delivery, deadline) = if request.by_mail {
-        let Handover { pass, deadline, .. } = continued(context.mail(&plan).await?)?;
-        (pass, Delivery::ByMail(context.masked_recipients()), deadline)
+        let Handover { pass, recipients, deadline } = continued(context.mail(&plan).await?)?;
+        (pass, Delivery::ByMail(recipients.masked()), deadline)
     } else {
         continued(context.hand_to_caller(&plan).await?)?
     };
@@ -185,8 +189,7 @@ impl Inputs {
 /// A pass whose mail was sent.
 struct Handover {
     pass: Pass,
-    /// The recipient, masked.
-    to: String,
+    recipients: Recipients,
     deadline: Instant,
 }
 
@@ -225,7 +228,7 @@ impl<'a> JobContext<'a> {
             }
         };
         let recipients =
-            Recipients::choose(&snapshot.user, snapshot.manager.as_ref(), &services.settings.mail);
+            Recipients::choose(&snapshot.user, snapshot.manager.as_ref(), &services.settings.mail, &[]);
         let address = recipients.as_ref().ok().map(|recipients| recipients.fingerprint(snapshot.user.id));
         let context =
             Self { services, job, request, step_budget, snapshot, record, etag, recipients, address };
@@ -280,17 +283,54 @@ impl<'a> JobContext<'a> {
             ControlFlow::Continue(made) => made,
             ControlFlow::Break(outcome) => return Ok(ControlFlow::Break(outcome)),
         };
-        let content = draft.with_code(&code);
-        let message = OutgoingMail { to: vec![recipients.to.clone()], cc: recipients.cc.clone(), content };
-        if let Err(unsent) = self.send(&lease, &message, &code).await {
-            if !unsent.maybe_sent {
-                lease.delete(&pass).await;
+        let sent = self.send_to_valid(&mut lease, plan, (draft, recipients.clone()), &code).await;
+        let (draft, recipients) = match sent {
+            Ok(sent) => sent,
+            Err(unsent) => {
+                if !unsent.maybe_sent {
+                    lease.delete(&pass).await;
+                }
+                return Err(lease.fail(Failure::Graph(unsent.error), unsent.maybe_sent).await);
             }
-            return Err(lease.fail(Failure::Graph(unsent.error), unsent.maybe_sent).await);
+        };
+        lease.record_delivery(&pass, Some((&draft, &recipients))).await?;
+        Ok(ControlFlow::Continue(Handover { pass, recipients, deadline: lease.deadline }))
+    }
+
+    /// Sends the mail, without the recipients that Exchange refuses: without the copy, or to the joiner's next address.
+    async fn send_to_valid(
+        &self,
+        lease: &mut HeldLease<'_>,
+        plan: &Plan,
+        (mut draft, mut recipients): (Draft, Recipients),
+        code: &Code,
+    ) -> Result<(Draft, Recipients), Unsent> {
+        let mut refused = Vec::new();
+        loop {
+            let content = draft.with_code(code);
+            let (to, cc) = (vec![recipients.to.clone()], recipients.cc.clone());
+            let message = OutgoingMail { to, cc, content };
+            let Err(unsent) = self.send(lease, &message, code).await else { return Ok((draft, recipients)) };
+            refused.extend(unsent.refused.iter().cloned());
+            let TenantSnapshot { user, manager, .. } = &self.snapshot;
+            let next = Recipients::choose(user, manager.as_ref(), &self.services.settings.mail, &refused);
+            let (Ok(next), false) = (next, unsent.maybe_sent || unsent.refused.is_empty()) else {
+                return Err(unsent);
+            };
+            let Ok(without) = self.draft(plan, &next) else { return Err(unsent) };
+            for address in &unsent.refused {
+                let is_copy = *address != recipients.to;
+                lease.note(if is_copy { Notice::COPY_REFUSED } else { Notice::ADDRESS_REFUSED });
+                tracing::warn!(
+                    event = "mail.recipient_refused",
+                    address = address.masked(),
+                    is_copy,
+                    error = &unsent.error as &dyn Error,
+                    "Exchange refused a recipient; the mail goes to the others"
+                );
+            }
+            (draft, recipients) = (without, next);
         }
-        lease.record_delivery(&pass, Some((&draft, recipients))).await?;
-        let (to, deadline) = (recipients.to.masked(), lease.deadline);
-        Ok(ControlFlow::Continue(Handover { pass, to, deadline }))
     }
 
     /// Steps 5 to 8 for a code in an answer.
@@ -309,10 +349,6 @@ impl<'a> JobContext<'a> {
 
     fn who(&self) -> Person {
         Person::read(&self.snapshot, self.services.settings.pass.time_zone)
-    }
-
-    fn masked_recipients(&self) -> Vec<String> {
-        self.recipients.as_ref().map(Recipients::masked).unwrap_or_default()
     }
 
     async fn lease(&self, plan: &Plan) -> Result<HeldLease<'_>, Failure> {
@@ -347,15 +383,14 @@ impl<'a> JobContext<'a> {
         let mut maybe_sent = false;
         for send in 1.. {
             let from = &self.services.settings.mail.from;
-            let Err(mut error) = self.services.graph.send_mail(from, message, lease.deadline).await else {
-                break;
-            };
+            let sent = self.services.graph.send_mail(from, message, lease.deadline).await;
+            let Err(NotSent { mut error, refused }) = sent else { break };
             // Exchange may quote the mail in its error.
             error.redact(code);
             let is_ambiguous = error.kind == GraphErrorKind::Ambiguous;
             maybe_sent |= is_ambiguous;
             if !is_ambiguous || send == budget::MAIL_SENDS {
-                return Err(Unsent { maybe_sent, error });
+                return Err(Unsent { maybe_sent, error, refused });
             }
         }
         Ok(())
@@ -366,4 +401,6 @@ impl<'a> JobContext<'a> {
 struct Unsent {
     maybe_sent: bool,
     error: GraphError,
+    /// The recipients because of whom Exchange refused it.
+    refused: Vec<Address>,
 }

@@ -10,10 +10,10 @@ use super::{JobContext, without_pass::write};
 use crate::{
     address::Address,
     budget,
-    graph::{GraphError, GraphErrorKind, OutgoingMail},
+    graph::{GraphError, GraphErrorKind, NotSent, OutgoingMail, TenantSnapshot},
     ledger::{Delivered, ETag, Record},
     mail::{ManagerMail, PassTimes, ReminderMail, Rendered},
-    pass::{Failure, Outcome, Skip, Window, alert, follow_up::NotArrived},
+    pass::{Failure, Outcome, Skip, Window, alert, follow_up::NotArrived, recipients::Recipients},
 };
 
 impl JobContext<'_> {
@@ -28,13 +28,27 @@ impl JobContext<'_> {
         let mut record = before.clone();
         record.reminded_pass = Some(delivered.pass.pass_id.clone());
         let etag = self.write(record).await?;
-        let message = OutgoingMail { to: vec![recipients.to.clone()], cc: Vec::new(), content };
-        if let Err(error) = self.send_without_code(&message).await {
+        if let Err(error) = self.send_reminder(recipients, &content).await {
             return self.not_reminded(error, before, &etag).await;
         }
         tracing::info!(event = "joiner.reminded", "The joiner has not used the pass and was reminded of it");
         self.tell_manager(false).await;
         Ok(Outcome::Skipped(Skip::Reminded))
+    }
+
+    /// Sends the reminder to the first address that Exchange does not refuse, where the mail with the code went too.
+    async fn send_reminder(&self, recipients: &Recipients, content: &Rendered) -> Result<(), GraphError> {
+        let TenantSnapshot { user, manager, .. } = &self.snapshot;
+        let (mut to, mut refused) = (recipients.to.clone(), Vec::new());
+        loop {
+            let message = OutgoingMail { to: vec![to], cc: Vec::new(), content: content.clone() };
+            let Err(unsent) = self.send_without_code(&message).await else { return Ok(()) };
+            let is_refused = !unsent.refused.is_empty();
+            refused.extend(unsent.refused);
+            let next = Recipients::choose(user, manager.as_ref(), &self.services.settings.mail, &refused);
+            let (Ok(next), true) = (next, is_refused) else { return Err(unsent.error) };
+            to = next.to;
+        }
     }
 
     /// A mail that may have been sent, or is refused for good, is not sent again. Otherwise the job runs again.
@@ -98,7 +112,7 @@ impl JobContext<'_> {
         let sent: Result<(), Failure> = match content {
             Ok(content) => {
                 let message = OutgoingMail { to: vec![to], cc: Vec::new(), content };
-                self.send_without_code(&message).await.map_err(Failure::from)
+                self.send_without_code(&message).await.map_err(|unsent| unsent.error.into())
             }
             Err(error) => Err(error.into()),
         };
@@ -111,7 +125,7 @@ impl JobContext<'_> {
         }
     }
 
-    async fn send_without_code(&self, message: &OutgoingMail) -> Result<(), GraphError> {
+    async fn send_without_code(&self, message: &OutgoingMail) -> Result<(), NotSent> {
         let deadline = Instant::now() + budget::NOTE;
         self.services.graph.send_mail(&self.services.settings.mail.from, message, deadline).await
     }

@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use super::JobContext;
 use crate::{
     graph::Pass,
-    ledger::{ETag, Purpose, Record, State, Urgency},
+    ledger::{ETag, Notice, Purpose, Record, State, Urgency},
     pass::{
         Block, Failure, Job, Outcome, Person, Reason, Revoke, Services, Skip,
         alert::{self, Alert},
@@ -98,7 +98,7 @@ impl JobContext<'_> {
     pub(super) async fn record_unknown_arrival(&self) -> Result<Outcome, Failure> {
         if let Some(mut record) = self.record.clone() {
             record.reported_pass = record.delivered.as_ref().map(|delivered| delivered.pass.pass_id.clone());
-            record.notice = Some("arrival-unknown".to_owned());
+            record.add_notice(Notice::ARRIVAL_UNKNOWN, self.services.clock.now().date_naive());
             self.write(record).await?;
             tracing::info!(
                 event = "joiner.arrival_unknown",

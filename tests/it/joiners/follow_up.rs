@@ -1,5 +1,6 @@
 //! What becomes of a delivered pass: a person hears of each joiner who did not get in, and of nobody else.
 
+use firstpass::ledger::Notice;
 use firstpass_sandbox::tenant::{Fault, Group, Method, PassSpec, Permission, Person, Tenant, roles};
 use serde_json::Value;
 use uuid::Uuid;
@@ -129,7 +130,11 @@ async fn what_can_show_no_arrival_tells_nothing() {
         app.sweep_at(NEXT_DAY).await;
         let ends = app.sweep_daily(1).await;
         assert!(ends[0].why.contains("nothing that the app reads shows"), "{ends:?}");
-        assert_eq!(app.record(emma).await.unwrap().notice.as_deref(), Some("arrival-unknown"));
+        let notices = app.record(emma).await.unwrap().notices;
+        assert_eq!(
+            notices.iter().map(|notice| notice.kind.as_str()).collect::<Vec<_>>(),
+            [Notice::ARRIVAL_UNKNOWN]
+        );
         assert!(app.sweep_daily(9).await.is_empty(), "noted once");
         assert_eq!(app.alerts().len(), 0, "{one_time}");
     }

@@ -124,8 +124,16 @@ async fn the_sender_needs_a_mailbox_and_permission() {
 async fn an_address_can_be_undeliverable() {
     let caller = caller_with_mailbox();
     caller.sandbox.edit(|tenant| tenant.undeliverable.insert("emma@gmail.example".to_owned()));
-    assert_eq!(caller.post(URL, mail_to("emma@gmail.example")).await.error().1, "ErrorInvalidRecipients");
-    caller.post(URL, mail_to("jonas@gmx.example")).await.expect(202);
+    let mut mail = mail_to("jonas@gmx.example");
+    caller.post(URL, mail.clone()).await.expect(202);
+    mail["message"]["ccRecipients"] = json!([{"emailAddress": {"address": "emma@gmail.example"}}]);
+    let message = "At least one recipient is not valid., Recipient 'emma@gmail.example' is not resolved. All recipients \
+                   must be resolved before a message can be submitted.";
+    assert_eq!(caller.post(URL, mail).await.error(), (400, "ErrorInvalidRecipients", message));
+    for address in ["quinn@müller.example", "quinn@[192.0.2.1]"] {
+        assert_eq!(caller.post(URL, mail_to(address)).await.error().1, "ErrorInvalidRecipients", "{address}");
+    }
+    assert_eq!(caller.sandbox.mails().len(), 1);
 }
 
 #[tokio::test(start_paused = true)]

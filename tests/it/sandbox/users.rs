@@ -163,3 +163,20 @@ async fn a_new_user_is_listed_before_every_replica_has_it() {
     caller.get(format!("/v1.0/users/{fatima}")).await.expect(200);
     caller.post(&passes, json!({})).await.expect(201);
 }
+
+#[tokio::test]
+async fn proxy_addresses_tell_the_main_address_from_aliases() {
+    let mut tenant = Tenant::new(7);
+    tenant.add(Person::named("Emma Brooks").alias("eb@brand.example"));
+    tenant.add(Person::named("Noah Fischer").without_mail());
+    let caller = caller(tenant);
+    let body = caller.get("/v1.0/users?$select=displayName,proxyAddresses").await.expect(200);
+    let of = |name: &str| {
+        let user = body["value"].as_array().unwrap().iter().find(|user| user["displayName"] == name);
+        user.unwrap()["proxyAddresses"].clone()
+    };
+    assert_eq!(of("Emma Brooks"), json!(["SMTP:emma.brooks@contoso.example", "smtp:eb@brand.example"]));
+    assert_eq!(of("Noah Fischer"), json!([]));
+    let by_default = caller.get("/v1.0/users").await.expect(200);
+    assert!(by_default["value"][0].get("proxyAddresses").is_none(), "it has to be selected");
+}

@@ -242,18 +242,24 @@ fn check_recipients(ctx: &RequestContext<'_>, message: &Message) -> Result<(), E
     let Message { to_recipients, cc_recipients, bcc_recipients, reply_to, .. } = message;
     let recipients = || to_recipients.iter().chain(cc_recipients).chain(bcc_recipients);
     let address = |recipient: &Recipient| recipient.email_address.address.clone();
-    let refused = |address: &String| !is_plausible(address) || ctx.tenant.undeliverable.contains(address);
-    let is_bad =
-        recipients().next().is_none() || recipients().chain(reply_to).map(address).any(|a| refused(&a));
-    if is_bad {
-        let text = "At least one recipient is not valid.";
-        return Err(ErrorResponse::new(StatusCode::BAD_REQUEST, "ErrorInvalidRecipients", text));
-    }
-    Ok(())
+    let is_refused = |address: &String| !is_plausible(address) || ctx.tenant.undeliverable.contains(address);
+    let problem = if recipients().next().is_none() {
+        "A message can't be sent because it contains no recipients.".to_owned()
+    } else if let Some(refused) = recipients().chain(reply_to).map(address).find(is_refused) {
+        format!(
+            "Recipient '{refused}' is not resolved. All recipients must be resolved before a message can be submitted."
+        )
+    } else {
+        return Ok(());
+    };
+    let text = format!("At least one recipient is not valid., {problem}");
+    Err(ErrorResponse::new(StatusCode::BAD_REQUEST, "ErrorInvalidRecipients", text))
 }
 
+/// Whether mail can be sent there: a domain in letters other than ASCII and the literal of an IP address are not resolved.
 fn is_plausible(address: &str) -> bool {
-    EmailAddress::is_valid(address) && address.rsplit('@').next().is_some_and(|domain| domain.contains('.'))
+    let domain = address.rsplit('@').next().unwrap_or_default();
+    EmailAddress::is_valid(address) && domain.contains('.') && domain.is_ascii() && !domain.starts_with('[')
 }
 
 fn invalid(message: impl Into<String>) -> ErrorResponse {

@@ -1,0 +1,164 @@
+//! The mailbox that a joiner's mail goes to, and recipients that Exchange refuses.
+
+use chrono::TimeDelta;
+use firstpass::ledger::Notice;
+use firstpass_sandbox::tenant::{Fault, FaultKind, Person, Tenant, samples::SERVICE_DESK};
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::follow_up::{MANAGER, change};
+use crate::helpers::{
+    NOW, TestApp, cc_addresses, emma, log_capture::capture_log, tenant_with_emma, time, to_address,
+};
+
+const FIRST: &str = "emma.brooks@mail.example";
+const SECOND: &str = "emma@home.example";
+
+/// Emma with two private addresses, in a tenant where Exchange refuses `refused`.
+fn refusing(refused: &[&str], settings: &[(&str, &str)]) -> (TestApp, Uuid) {
+    let (mut tenant, emma) = tenant_with_emma();
+    tenant.change(emma, |person| person.other_mails.push(SECOND.to_owned()));
+    tenant.undeliverable.extend(refused.iter().map(|address| (*address).to_owned()));
+    (TestApp::new(tenant, settings), emma)
+}
+
+async fn notices(app: &TestApp, user: Uuid) -> Vec<(String, String)> {
+    let notices = app.record(user).await.unwrap().notices;
+    notices.into_iter().map(|notice| (notice.kind, notice.day.to_string())).collect()
+}
+
+fn only_mail(app: &TestApp) -> Value {
+    let mails = app.pass_mails();
+    assert_eq!(mails.len(), 1, "{mails:?}");
+    mails[0].clone()
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_mailbox_of_the_tenant_gets_the_code() {
+    type Case = (&'static str, &'static str, &'static [(&'static str, &'static str)]);
+    let cases: [Case; 6] = [
+        ("an alias in another domain", "eb@brand.example", &[]),
+        ("an alias in capitals", "EB@BRAND.EXAMPLE", &[]),
+        ("a colleague's mailbox", "alex.morgan@contoso.example", &[]),
+        (
+            "a domain of the tenant",
+            "emma@fabrikam.example",
+            &[("TENANT_DOMAINS", "fabrikam.example,x.example")],
+        ),
+        ("the same in Unicode", "emma@müller.example", &[("TENANT_DOMAINS", "xn--mller-kva.example")]),
+        ("an address literal", "emma@[192.0.2.1]", &[]),
+    ];
+    for (case, address, settings) in cases {
+        let (mut tenant, emma) = tenant_with_emma();
+        tenant.change(emma, |person| {
+            person.aliases.push("eb@brand.example".into());
+            person.other_mails.insert(0, address.into());
+        });
+        let app = TestApp::new(tenant, settings);
+        assert_eq!(app.run_job(emma).await.outcome, "delivered", "{case}");
+        assert_eq!(to_address(&only_mail(&app)), FIRST, "{case}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_has_no_other_address_is_named_to_a_person() {
+    let (mut tenant, emma) = tenant_with_emma();
+    tenant.change(emma, |person| person.other_mails = vec!["e.brooks@contoso.example".into()]);
+    let app = TestApp::new(tenant, &[]);
+    assert!(app.sweep().await[0].why.contains("no usable private address in otherMails"));
+    assert_eq!((app.pass_mails().len(), app.alerts().len()), (0, 1));
+}
+
+/// The manager's mailbox is one of the tenant, and it is meant.
+#[tokio::test(start_paused = true)]
+async fn a_manager_in_the_tenant_is_a_recipient_all_the_same() {
+    let (tenant, emma) = tenant_with_emma();
+    let app = TestApp::new(tenant, &[("MAIL_TO", "extensionAttribute1,manager")]);
+    assert_eq!(app.run_job(emma).await.outcome, "delivered");
+    assert_eq!(to_address(&only_mail(&app)), MANAGER);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_domain_in_unicode_is_reached_in_ascii() {
+    let mut tenant = Tenant::new(7);
+    tenant.add_mailbox(Person::named("Welcome").user_principal_name("welcome@contoso.example"));
+    let manager = tenant.add_mailbox(Person::named("Grace Hall"));
+    let quinn = tenant.add(Person { other_mails: vec!["quinn@müller.example".into()], ..emma(manager) });
+    let app = TestApp::new(tenant, &[]);
+    assert_eq!(app.run_job(quinn).await.outcome, "delivered");
+    assert_eq!(to_address(&only_mail(&app)), "quinn@xn--mller-kva.example");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_copy_does_not_cost_the_mail() {
+    let (app, emma) = refusing(&[MANAGER], &[("MAIL_CC", "manager,hr@contoso.example")]);
+    let (end, log) = capture_log("info", app.run_job(emma)).await;
+    assert_eq!(end.outcome, "delivered", "{end:?}");
+    let mail = only_mail(&app);
+    assert_eq!((to_address(&mail), cc_addresses(&mail)), (FIRST, vec!["hr@contoso.example"]));
+    assert!(!mail.to_string().contains("Grace Hall"), "the mail names nobody who did not get it");
+    assert!(log.contains("event=mail.recipient_refused") && log.contains("g…@contoso.example"), "{log}");
+    assert_eq!(notices(&app, emma).await, [(Notice::COPY_REFUSED.into(), "2026-11-22".into())]);
+    assert_eq!((app.sandbox.passes().len(), app.alerts().len()), (1, 0));
+    app.assert_newest_mail_has_live_code(emma);
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_refused_address_the_next_one_is_tried() {
+    let (app, emma) = refusing(&[FIRST, MANAGER], &[]);
+    let end = app.run_job(emma).await;
+    assert!(end.why.contains("mailed to e…@home.example"), "{end:?}");
+    let mail = only_mail(&app);
+    assert_eq!((to_address(&mail), cc_addresses(&mail).len()), (SECOND, 0));
+    let day = || "2026-11-22".to_owned();
+    let both = [(Notice::ADDRESS_REFUSED.to_owned(), day()), (Notice::COPY_REFUSED.to_owned(), day())];
+    assert_eq!(notices(&app, emma).await, both);
+    app.assert_newest_mail_has_live_code(emma);
+    // The reminder goes the same way, and the next pass too.
+    app.sweep_at("2026-11-27T11:00:00Z").await;
+    app.sweep_at("2026-11-29T05:00:00Z").await;
+    let to: Vec<String> = app.pass_mails().iter().map(|mail| to_address(mail).to_owned()).collect();
+    assert_eq!(to, [SECOND, SECOND, SECOND]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_every_address_is_refused_no_pass_is_left() {
+    let (app, emma) = refusing(&[FIRST, SECOND], &[("MAIL_TO", "otherMails")]);
+    let (ends, log) = capture_log("debug", app.sweep()).await;
+    assert_eq!((ends[0].outcome.as_str(), ends[0].deliveries), ("failed", 5), "{ends:?}");
+    let why = "ErrorInvalidRecipients: At least one recipient is not valid., Recipient 'e…@home.example' is not resolved.";
+    assert!(ends[0].why.contains(why), "{ends:?}");
+    assert!(!log.contains(FIRST) && !log.contains(SECOND), "{log}");
+    assert_eq!((app.sandbox.passes().len(), app.pass_mails().len(), app.alerts().len()), (0, 0, 1));
+    // HR corrects one of them.
+    change(&app, emma, |person| person.other_mails.push("emma@new.example".into()));
+    app.advance(TimeDelta::days(1));
+    app.sweep().await;
+    assert_eq!(to_address(&only_mail(&app)), "emma@new.example");
+}
+
+/// The first mail may have arrived: its code must stay the one that works.
+#[tokio::test(start_paused = true)]
+async fn a_refusal_after_a_lost_answer_moves_the_code_to_nobody_else() {
+    let (app, emma) = refusing(&[], &[]);
+    app.sandbox.inject(Fault::on("POST", "/sendMail", FaultKind::LoseAnswer));
+    let (code, message) = ("ErrorInvalidRecipients".to_owned(), String::new());
+    let refused = FaultKind::Fail { status: 400, code, message };
+    app.sandbox.inject(Fault { nth: 2, ..Fault::on("POST", "/sendMail", refused) });
+    app.run_job(emma).await;
+    let to: Vec<String> = app.pass_mails().iter().map(|mail| to_address(mail).to_owned()).collect();
+    assert!(to.iter().all(|to| to == FIRST), "{to:?}");
+    app.assert_newest_mail_has_live_code(emma);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_bad_recipient_of_alerts_does_not_keep_them_from_the_others() {
+    let bad = "left@contoso.example";
+    let settings = [("ALERT_TO", &*format!("{SERVICE_DESK},{bad}")), ("MAIL_TO", "extensionAttribute1")];
+    let (app, _) = refusing(&[bad], &settings);
+    let (_, log) = capture_log("info", app.sweep()).await;
+    assert_eq!(app.alerts().len(), 1);
+    assert!(log.contains("event=alert.recipient_refused") && log.contains("l…@contoso.example"), "{log}");
+    assert!(!log.contains("alert.mail_failed"), "{log}");
+    assert_eq!(app.sandbox.now(), time(NOW));
+}
