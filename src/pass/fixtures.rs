@@ -1,11 +1,15 @@
 //! What the tests of several rules start from.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveTime, Utc};
 use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::request::{Choice, PassRequest};
-use crate::graph::{PassPolicy, PrivilegeSnapshot, TenantSnapshot, UsageSnapshot, User};
+use crate::{
+    graph::{PassPolicy, PrivilegeSnapshot, TenantSnapshot, UsageSnapshot, User},
+    settings::{HireDateZone, PassSettings, PassStart},
+    zone::Tz,
+};
 
 /// The group that matters: on demand, or of those whom callers may name.
 pub(super) const GROUP: Uuid = Uuid::from_u128(0xC0FFEE);
@@ -32,6 +36,19 @@ pub(super) fn emma() -> User {
         account_enabled: Some(true),
         created_date_time: Some(now() - chrono::TimeDelta::days(14)),
         on_premises_extension_attributes: Default::default(),
+    }
+}
+
+/// The default settings.
+pub(super) fn pass_settings() -> PassSettings {
+    PassSettings {
+        start: PassStart::DayOne,
+        day_one_time: NaiveTime::from_hms_opt(7, 0, 0).unwrap(),
+        time_zone: Tz::UTC,
+        hire_date_zone: HireDateZone::Joiner,
+        lifetime_minutes: None,
+        one_time: true,
+        serve_disabled: true,
     }
 }
 

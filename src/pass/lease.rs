@@ -252,7 +252,7 @@ impl<'a> HeldLease<'a> {
         let outcome = Outcome::Blocked(block);
         // A caller gets the answer instead of an alert.
         if self.alerted_cause() != Some(cause) && self.job.reason != Reason::Http {
-            let who = Person::read(self.snapshot, self.services.settings.pass.time_zone);
+            let who = Person::read(self.snapshot, &self.services.settings.pass);
             alert::send_outcome(self.services, self.job, &who, &outcome).await;
         }
         self.record.end_call(&self.job.key, CallResult::Nothing);

@@ -4,10 +4,7 @@ use uuid::Uuid;
 
 use super::day_one::day_one;
 use crate::{
-    graph::TenantSnapshot,
-    ledger::Record,
-    templates::one_line,
-    zone::{Tz, zone_for},
+    graph::TenantSnapshot, ledger::Record, settings::PassSettings, templates::one_line, zone::zone_for,
 };
 
 /// The user of a job, as far as the job has read them.
@@ -28,14 +25,15 @@ impl Person {
         Self { description: name.clone(), name }
     }
 
-    /// The user as the tenant has them. `fallback` is the zone of those without a usage location.
-    pub fn read(snapshot: &TenantSnapshot, fallback: Tz) -> Self {
+    /// The user as the tenant has them.
+    pub fn read(snapshot: &TenantSnapshot, settings: &PassSettings) -> Self {
         let TenantSnapshot { user, manager, .. } = snapshot;
         let name = user.user_principal_name.clone();
         let display_name = user.display_name.as_deref().and_then(line).filter(|display| *display != name);
-        let zone = zone_for(user.usage_location.as_deref(), fallback);
+        let zone = zone_for(user.usage_location.as_deref(), settings.time_zone);
+        let day_one = |stamp| day_one(stamp, settings.hire_date_zone, zone);
         let first_day =
-            user.employee_hire_date.map(|stamp| format!("first day {}", day_one(stamp, zone).format(DATE)));
+            user.employee_hire_date.map(|stamp| format!("first day {}", day_one(stamp).format(DATE)));
         let manager = manager.as_ref().and_then(|m| {
             let name = m.display_name.as_deref().and_then(line);
             name.or_else(|| m.mail.as_deref().and_then(line)).map(|name| format!("manager {name}"))
@@ -85,7 +83,7 @@ mod tests {
     fn described(edit: impl FnOnce(&mut TenantSnapshot)) -> String {
         let mut snapshot = fixtures::snapshot();
         edit(&mut snapshot);
-        let person = Person::read(&snapshot, Tz::UTC);
+        let person = Person::read(&snapshot, &fixtures::pass_settings());
         assert_eq!(person.name, "emma@contoso.example");
         person.description
     }

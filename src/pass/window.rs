@@ -114,7 +114,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::zone::zone;
+    use crate::{settings::HireDateZone, zone::zone};
 
     fn at(text: &str) -> NaiveDateTime {
         text.parse().unwrap()
@@ -149,6 +149,7 @@ mod tests {
             start: PassStart::Now,
             day_one_time: chrono::NaiveTime::from_hms_opt(7, 0, 0).unwrap(),
             time_zone: Tz::UTC,
+            hire_date_zone: HireDateZone::Joiner,
             lifetime_minutes: None,
             one_time: true,
             serve_disabled: true,
@@ -214,7 +215,7 @@ mod tests {
             let settings = PassSettings {
                 start: if start_now { PassStart::Now } else { PassStart::DayOne },
                 day_one_time: chrono::NaiveTime::from_hms_opt(7, 0, 0).unwrap(),
-                time_zone: Tz::UTC, lifetime_minutes: lifetime, one_time, serve_disabled: true,
+                time_zone: Tz::UTC, hire_date_zone: HireDateZone::Joiner, lifetime_minutes: lifetime, one_time, serve_disabled: true,
             };
             let window = Window::for_joiner(day_one, zone, &settings, &policy, now);
             prop_assert!(window.opens_at >= now);

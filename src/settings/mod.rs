@@ -8,6 +8,8 @@ mod partner_topic;
 mod reader;
 mod storage;
 
+use std::fmt;
+
 use azure_core::http::Url;
 use chrono::{NaiveTime, TimeDelta};
 use serde::Serialize;
@@ -40,6 +42,7 @@ pub const NAMES: &[&str] = &[
     "PASS_START",
     "DAY_ONE_TIME",
     "TIME_ZONE",
+    "HIRE_DATE_ZONE",
     "PASS_LIFETIME_MINUTES",
     "PASS_ONE_TIME",
     "SERVE_DISABLED",
@@ -129,6 +132,24 @@ pub enum PassStart {
     Now,
 }
 
+/// How the date of a hire stamp is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HireDateZone {
+    /// As midnight, in UTC or in the joiner's zone.
+    Joiner,
+    /// As the date in this zone.
+    Fixed(Tz),
+}
+
+impl fmt::Display for HireDateZone {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Joiner => f.write_str("joiner"),
+            Self::Fixed(zone) => f.write_str(zone.name()),
+        }
+    }
+}
+
 /// The properties of passes.
 #[derive(Clone, Debug)]
 pub struct PassSettings {
@@ -138,6 +159,8 @@ pub struct PassSettings {
     pub day_one_time: NaiveTime,
     /// The zone of joiners whose usage location does not determine one.
     pub time_zone: Tz,
+    /// How day one is read from the hire date.
+    pub hire_date_zone: HireDateZone,
     /// In minutes, 10 to 43,200 (Graph's range), clamped to the tenant's policy. `None`: the policy's maximum, at most
     /// a day.
     pub lifetime_minutes: Option<u32>,
@@ -248,6 +271,7 @@ impl Settings {
             start: read.or("PASS_START", "day-one", PassStart::DayOne, reader::pass_start),
             day_one_time: read.or("DAY_ONE_TIME", "07:00", reader::SEVEN, reader::time_of_day),
             time_zone: read.or("TIME_ZONE", "Europe/Berlin", Tz::UTC, reader::time_zone),
+            hire_date_zone: read.or("HIRE_DATE_ZONE", "UTC", HireDateZone::Joiner, reader::hire_date_zone),
             lifetime_minutes: read
                 .optional("PASS_LIFETIME_MINUTES", "480", |text| reader::number(text, reader::LIFETIMES)),
             one_time: read.or("PASS_ONE_TIME", "true", true, reader::boolean),

@@ -6,7 +6,7 @@ use azure_core::http::Url;
 use chrono::{NaiveTime, TimeDelta};
 use uuid::Uuid;
 
-use super::{MailCc, MailTo, PassStart};
+use super::{HireDateZone, MailCc, MailTo, PassStart};
 use crate::{
     address::Address,
     azure::{has_sas, is_loopback},
@@ -226,6 +226,17 @@ pub(super) fn duration_or_off(text: &str) -> Parsed<Option<TimeDelta>> {
 
 pub(super) fn time_zone(text: &str) -> Parsed<Tz> {
     parsed(text, "an IANA time zone")
+}
+
+pub(super) fn hire_date_zone(text: &str) -> Parsed<HireDateZone> {
+    match text {
+        _ if text.eq_ignore_ascii_case("joiner") => Ok(HireDateZone::Joiner),
+        _ if text.eq_ignore_ascii_case("utc") => Ok(HireDateZone::Fixed(Tz::UTC)),
+        _ => text
+            .parse()
+            .map(HireDateZone::Fixed)
+            .map_err(|_| format!("is neither joiner nor an IANA time zone: \"{text}\"")),
+    }
 }
 
 pub(super) fn language(text: &str, known: &[&str]) -> Parsed<String> {

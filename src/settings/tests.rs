@@ -52,6 +52,7 @@ fn every_problem_is_in_one_report_with_its_example() {
         ("PASS_START", "monday"),
         ("DAY_ONE_TIME", "7am"),
         ("TIME_ZONE", "Berlin"),
+        ("HIRE_DATE_ZONE", "HR"),
         ("PASS_LIFETIME_MINUTES", "9"),
         ("PASS_ONE_TIME", "maybe"),
         ("SERVE_DISABLED", "2"),

@@ -28,11 +28,11 @@ use crate::{
         DailyLook, GroupSync, Job,
         alert::Alert,
         condition,
-        day_one::{Distance, day_one, distance, stamps},
+        day_one::{Distance, OddStamps, day_one, distance, odd_stamps, stamps},
         group_sync::sync_group,
     },
-    settings::JoinerSource,
-    zone::zone_for,
+    settings::{JoinerSource, PassSettings, Settings},
+    zone::{Tz, zone_for},
 };
 
 /// The host fires a timer up to two milliseconds early (observed on host 4.1037). At midnight, that would be the day before.
@@ -150,15 +150,17 @@ async fn candidates(app: &App, now: DateTime<Utc>) -> Result<Vec<Candidate>, Gra
     match app.services.settings.joiners {
         JoinerSource::Group(group) => app.services.graph.members(group).await,
         JoinerSource::HireDate => {
-            let (from, to) = stamps(app.services.settings.lead_days, now);
+            let Settings { lead_days, pass, .. } = &app.services.settings;
+            let (from, to) = stamps(*lead_days, pass.hire_date_zone, now);
             app.services.graph.hired_between(from, to).await
         }
     }
 }
 
 fn near_day_one(app: &App, user: &Candidate, now: DateTime<Utc>) -> Option<NaiveDate> {
-    let zone = zone_for(user.usage_location.as_deref(), app.services.settings.pass.time_zone);
-    let day = day_one(user.employee_hire_date?, zone);
+    let settings = &app.services.settings.pass;
+    let zone = zone_for(user.usage_location.as_deref(), settings.time_zone);
+    let day = day_one(user.employee_hire_date?, settings.hire_date_zone, zone);
     (distance(day, zone, app.services.settings.lead_days, now) == Distance::Near).then_some(day)
 }
 
@@ -204,6 +206,9 @@ impl Found<'_> {
     async fn jobs(&self, app: &App, now: DateTime<Utc>) -> (SweepJobs, usize) {
         let settings = &app.services.settings;
         let is_daily = condition::is_daily_look_due(&app.services, now).await;
+        if is_daily {
+            self.report_odd_stamps(app, now);
+        }
         let (mut due_now, mut looks) = (BTreeSet::new(), Vec::new());
         let users = self.users();
         for (user, known) in &users {
@@ -244,6 +249,32 @@ impl Found<'_> {
         jobs.sort_by_key(|(day, _)| (day.is_none(), *day));
         let jobs = jobs.into_iter().map(|(_, job)| job).collect();
         (SweepJobs { jobs, daily_look }, looked.len())
+    }
+
+    /// Says if hire dates look as if HIRE_DATE_ZONE read some of them a day off.
+    fn report_odd_stamps(&self, app: &App, now: DateTime<Utc>) {
+        let PassSettings { time_zone, hire_date_zone, .. } = app.services.settings.pass;
+        let (from, to) = stamps(app.services.settings.lead_days, hire_date_zone, now);
+        let stamps: Vec<(DateTime<Utc>, Tz)> = self
+            .candidates
+            .iter()
+            .filter_map(|user| {
+                Some((user.employee_hire_date?, zone_for(user.usage_location.as_deref(), time_zone)))
+            })
+            .filter(|(stamp, _)| (from..=to).contains(stamp))
+            .collect();
+        let Some(OddStamps { odd, total, better }) = odd_stamps(&stamps, hire_date_zone, time_zone) else {
+            return;
+        };
+        tracing::warn!(
+            event = "hire_dates.odd",
+            odd,
+            total,
+            read_as = %hire_date_zone,
+            better = better.map(|(rule, _)| rule.to_string()),
+            fitting = better.map(|(_, count)| count),
+            "Hire dates are no midnight as HIRE_DATE_ZONE reads them: some first days may be a day off"
+        );
     }
 
     /// Everyone near day one or with a record, without those who wait for an approval.

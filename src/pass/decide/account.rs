@@ -8,7 +8,6 @@ use crate::{
     ledger::{Purpose, is_same_start},
     pass::{
         account_use::{self, Age, Evidence},
-        day_one::day_one,
         outcome::Block,
     },
     zone::Tz,
@@ -28,7 +27,7 @@ impl Facts<'_> {
         let used = || self.snapshot.passes.iter().any(was_used).then_some(self.now);
         let seen =
             || account_use::arrival(&self.evidence(), record.opened_by(self.now)?, self.now).or_else(used);
-        let day = hire_date.map(|stamp| day_one(stamp, zone));
+        let day = self.day_one(zone);
         let is_same_start = |at: &DateTime<Utc>| is_same_start(*at, day);
         record.arrived_at.filter(is_same_start).or_else(|| seen().filter(is_same_start))
     }

@@ -9,7 +9,7 @@ use crate::{
     mail::Occasion,
     pass::{
         account_use::{self, Evidence},
-        day_one::{Distance, day_one, distance, working_days_after},
+        day_one::{Distance, distance, working_days_after},
         follow_up::{self, NotArrived, REISSUED_WITHIN},
         outcome::Block,
         replication::REPLICA_LAG,
@@ -27,7 +27,7 @@ impl Facts<'_> {
         let has_ended = |d: &&Delivered| now - d.pass.ends_at >= REPLICA_LAG;
         let delivered = self.delivered().filter(|d| d.purpose == Purpose::Joiner).filter(has_ended)?;
         let is_reported = record.is_some_and(|r| r.is_reported(delivered));
-        let day = snapshot.user.employee_hire_date.map(|stamp| day_one(stamp, zone));
+        let day = self.day_one(zone);
         // Another first day that is still to come gets another pass, and so does this one after a job that did not finish.
         let is_final = match day {
             None => true,

@@ -307,12 +307,18 @@ impl<'a> Facts<'a> {
         zone_for(self.snapshot.user.usage_location.as_deref(), self.pass.time_zone)
     }
 
+    /// Day one as the account has it.
+    fn day_one(&self, zone: Tz) -> Option<NaiveDate> {
+        let stamp = self.snapshot.user.employee_hire_date?;
+        Some(day_one(stamp, self.pass.hire_date_zone, zone))
+    }
+
     /// Day one, unless the account is not a joiner's account, or no longer.
     fn day_one_in_scope(&self, zone: Tz) -> Result<NaiveDate, Skip> {
         if let Some(skip) = self.unserved() {
             return Err(skip);
         }
-        let day = day_one(self.snapshot.user.employee_hire_date.ok_or(Skip::NoHireDate)?, zone);
+        let day = self.day_one(zone).ok_or(Skip::NoHireDate)?;
         // The account was enabled when this day one was mailed, and is disabled now: the start is cancelled.
         let announced =
             self.announcement().filter(|announced| announced.enabled && is_move(announced.day_one, day));

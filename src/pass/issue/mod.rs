@@ -19,6 +19,7 @@ use std::{error::Error, mem, ops::ControlFlow, time::Duration};
 use tokio::time::Instant;
 
 use super::{
+    day_one::fits,
     decide::{Decision, Facts, Plan, decide},
     job::Job,
     lease::HeldLease,
@@ -179,7 +180,7 @@ impl Inputs {
         let reading = replication::snapshot(services, job);
         let snapshot = within(step_budget.snapshot, "reading the user", reading).await;
         if let Ok(snapshot) = &snapshot {
-            *who = Person::read(snapshot, services.settings.pass.time_zone);
+            *who = Person::read(snapshot, &services.settings.pass);
         }
         let (record, etag) = services.ledger.read(job.user_id).await?.unzip();
         Ok(Self { snapshot, record, etag })
@@ -283,6 +284,10 @@ impl<'a> JobContext<'a> {
             ControlFlow::Continue(made) => made,
             ControlFlow::Break(outcome) => return Ok(ControlFlow::Break(outcome)),
         };
+        let is_odd = |stamp| !fits(stamp, self.services.settings.pass.hire_date_zone, plan.window.zone);
+        if plan.day_one.is_some() && self.snapshot.user.employee_hire_date.is_some_and(is_odd) {
+            lease.note(Notice::ODD_HIRE_DATE);
+        }
         let sent = self.send_to_valid(&mut lease, plan, (draft, recipients.clone()), &code).await;
         let (draft, recipients) = match sent {
             Ok(sent) => sent,
@@ -348,7 +353,7 @@ impl<'a> JobContext<'a> {
     }
 
     fn who(&self) -> Person {
-        Person::read(&self.snapshot, self.services.settings.pass.time_zone)
+        Person::read(&self.snapshot, &self.services.settings.pass)
     }
 
     async fn lease(&self, plan: &Plan) -> Result<HeldLease<'_>, Failure> {

@@ -1,4 +1,4 @@
-use chrono::{NaiveTime, SubsecRound};
+use chrono::SubsecRound;
 use proptest::{option, prelude::*, sample::select};
 
 use super::*;
@@ -53,14 +53,7 @@ fn plain() -> Case {
     let mut snapshot = fixtures::snapshot();
     snapshot.user.employee_hire_date = Some("2026-11-27T00:00:00Z".parse().unwrap());
     snapshot.user.usage_location = Some("GB".into());
-    let pass = PassSettings {
-        start: PassStart::DayOne,
-        day_one_time: NaiveTime::from_hms_opt(7, 0, 0).unwrap(),
-        time_zone: Tz::UTC,
-        lifetime_minutes: None,
-        one_time: true,
-        serve_disabled: true,
-    };
+    let pass = fixtures::pass_settings();
     Case {
         reason: Reason::Joiner,
         since: None,
@@ -274,7 +267,7 @@ proptest! {
             prop_assert!(case.no_address.is_none() || plan.purpose == Purpose::Http);
             match plan.purpose {
                 Purpose::Joiner => {
-                    let day = day_one(user.employee_hire_date.unwrap(), case.facts().zone());
+                    let day = case.facts().day_one(case.facts().zone()).unwrap();
                     prop_assert_eq!(plan.day_one, Some(day));
                     let near = distance(day, case.facts().zone(), 7, case.now) == Distance::Near;
                     prop_assert!(near || plan.occasion == Occasion::Again);
