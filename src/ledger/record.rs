@@ -387,12 +387,10 @@ impl Record {
         until.into_iter().flatten().max()
     }
 
-    /// Until when the withdrawal of the start that the joiner was told of ends passes on demand too; `None` if they were told of none, or arrived.
-    /// Later, a hire date that is removed is an old one that HR tidies.
+    /// Until when the withdrawal of the start that the joiner was told of ends passes on demand too; `None` if they were told
+    /// of none. Later, a hire date that is removed is an old one that HR tidies.
     pub(crate) fn start_is_followed_until(&self) -> Option<DateTime<Utc>> {
-        let told = self.announcement?;
-        let has_arrived = self.has_arrived_for(Some(told.day_one));
-        (!has_arrived).then(|| told.day_one.and_time(NaiveTime::MIN).and_utc() + Self::FOLLOWED)
+        Some(self.announcement?.day_one.and_time(NaiveTime::MIN).and_utc() + Self::FOLLOWED)
     }
 
     /// Whether the joiner arrived for this day one, or for one shortly before it.
