@@ -6,6 +6,7 @@ use azure_core::{
     error::ErrorKind,
     http::{RawResponse, headers::HeaderName},
 };
+use serde::Deserialize;
 use serde_json::Value;
 use tokio::time::timeout;
 
@@ -154,12 +155,19 @@ impl GraphError {
             _ => GraphErrorKind::Refused,
         };
         let text = |path| body.pointer(path).and_then(Value::as_str).map(str::to_owned);
+        let code = text("/error/code").unwrap_or_default();
+        let message = text("/error/message").unwrap_or_default();
+        // Services behind Graph answer in JSON of their own, which Graph wraps in a code such as `UnknownError`.
+        let (code, message) = match serde_json::from_str::<InnerError>(&message) {
+            Ok(inner) => (inner.code, inner.message.unwrap_or_default()),
+            Err(_) => (code, message),
+        };
         Self {
             kind,
             status: Some(status),
-            code: text("/error/code").unwrap_or_default().into(),
+            code: code.into(),
             request_id: text("/error/innerError/request-id").or_else(|| text("/error/innererror/request-id")),
-            ..Self::unreadable(operation, &text("/error/message").unwrap_or_default())
+            ..Self::unreadable(operation, &message)
         }
     }
 
@@ -205,6 +213,14 @@ impl GraphError {
             source: None,
         }
     }
+}
+
+/// The error of a service behind Graph, such as Privileged Identity Management (microsoft-graph-docs issue 22292).
+#[derive(Deserialize)]
+struct InnerError {
+    #[serde(rename = "errorCode")]
+    code: String,
+    message: Option<String>,
 }
 
 fn without_answer(idempotency: Idempotency) -> GraphErrorKind {

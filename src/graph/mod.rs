@@ -25,7 +25,6 @@ pub mod subscriptions;
 pub mod usage;
 pub mod users;
 
-pub(crate) use self::error::within;
 pub use self::{
     client::Graph,
     error::{GraphError, GraphErrorKind, Unread},
@@ -38,3 +37,4 @@ pub use self::{
     usage::{Method, UsageParts, UsageSnapshot},
     users::{Manager, User},
 };
+pub(crate) use self::{error::within, passes::says_one_exists};

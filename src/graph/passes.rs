@@ -97,11 +97,19 @@ pub(super) fn path(user: Uuid) -> String {
     format!("/users/{user}/authentication/temporaryAccessPassMethods")
 }
 
+/// Whether a POST was refused because the user has a pass. Graph's documentation says that a POST replaces it; some tenants
+/// were seen to refuse. All 400s about passes have the same code, so only the message tells them apart.
+pub(crate) fn says_one_exists(error: &GraphError) -> bool {
+    let words = error.message.to_ascii_lowercase();
+    words.contains("already exist") || words.contains("already has")
+}
+
 impl Graph {
     /// Makes a pass, which replaces the user's earlier one. No try starts after `deadline`.
     ///
     /// # Errors
-    /// [`GraphErrorKind::Ambiguous`] when the pass may exist and its code was lost.
+    /// [`GraphErrorKind::Ambiguous`] when the pass may exist and its code was lost; [`GraphErrorKind::Unavailable`] for a 409 while
+    /// the account is being changed.
     pub(crate) async fn create_pass(
         &self,
         user: Uuid,
@@ -112,7 +120,14 @@ impl Graph {
         if let Some(opens_at) = new.opens_at {
             body["startDateTime"] = opens_at.to_rfc3339_opts(SecondsFormat::Secs, true).into();
         }
-        let answer = self.send(GraphRequest::post("making the pass", &path(user), body, deadline)).await?;
+        let sent = self.send(GraphRequest::post("making the pass", &path(user), body, deadline)).await;
+        let answer = sent.map_err(|error| match error {
+            // Another change of the account was in progress; nothing changed.
+            error if error.status == Some(409) && !says_one_exists(&error) => {
+                GraphError { kind: GraphErrorKind::Unavailable, ..error }
+            }
+            error => error,
+        })?;
         let created: Created =
             answer.json().map_err(|error| GraphError { kind: GraphErrorKind::Ambiguous, ..error })?;
         Ok((created.pass, created.temporary_access_pass))

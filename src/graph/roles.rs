@@ -101,8 +101,15 @@ pub(super) struct Membership {
     role_template_id: Option<Uuid>,
 }
 
-/// Graph's code for a tenant without the licence for eligible roles: no user there has one.
-const NO_PIM_LICENCE: &str = "AadPremiumLicenseRequired";
+/// Whether the tenant does not have Privileged Identity Management: no user there has an eligible role.
+///
+/// Without the licence the code is `AadPremiumLicenseRequired`. Before the first use the message is "The tenant has not onboarded
+/// to PIM." (azure-docs-powershell-azuread issue 414), with a code that means a missing permission elsewhere.
+fn is_without_pim(error: &GraphError) -> bool {
+    let message = error.message.to_ascii_lowercase();
+    &*error.code == "AadPremiumLicenseRequired"
+        || (message.contains("not onboarded") && message.contains("pim"))
+}
 
 impl PrivilegeSnapshot {
     pub(super) fn new(
@@ -121,7 +128,7 @@ impl PrivilegeSnapshot {
         direct.extend(inherited);
         privileges.active = direct;
         let eligible = match eligible {
-            Err(error) if *error.code == *NO_PIM_LICENCE => Vec::new(),
+            Err(error) if is_without_pim(&error) => Vec::new(),
             eligible => privileges.readable(eligible)?,
         };
         privileges.eligible.extend(eligible.into_iter().map(Role::from));
@@ -154,7 +161,7 @@ impl PrivilegeSnapshot {
                 };
                 self.eligible_groups = eligible.into_iter().filter(matters).map(name).collect();
             }
-            Err(error) if *error.code == *NO_PIM_LICENCE => {}
+            Err(error) if is_without_pim(&error) => {}
             Err(error) if error.status == Some(403) => self.eligible_groups_unread = Some(error),
             Err(error) => self.unknown = Some(Unread::from(&error)),
         }

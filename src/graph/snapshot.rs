@@ -21,6 +21,8 @@ pub struct TenantSnapshot {
     pub user: User,
     /// The user's manager.
     pub manager: Option<Manager>,
+    /// Why Graph does not show the manager.
+    pub manager_refused: Option<GraphError>,
     /// The user's passes; Graph keeps at most one.
     pub passes: Vec<Pass>,
     /// Why Graph does not show them: of this account, or of any.
@@ -74,12 +76,19 @@ impl Graph {
             Err(error) if error.kind == GraphErrorKind::NotFound => return Err(SnapshotError::Missing),
             account => account?,
         };
-        let manager = match parts.take(MANAGER) {
-            // A lagging replica answers with the same code, but its message names the user.
-            Err(error) if error.kind == GraphErrorKind::NotFound && error.message.contains("'manager'") => {
-                None
+        let (manager, manager_refused) = match parts.take(MANAGER) {
+            // A lagging replica answers with the same code, but its message names the user. Another message names the manager,
+            // or one who was deleted.
+            Err(error)
+                if error.kind == GraphErrorKind::NotFound && !error.message.contains(&user.to_string()) =>
+            {
+                (None, None)
             }
-            manager => Some(manager?),
+            // They cost the copy, not the pass.
+            manager => match refusal_kept(manager)? {
+                Ok(manager) => (Some(manager), None),
+                Err(error) => (None, Some(error)),
+            },
         };
         let passes = refusal_kept(parts.take::<Page<Pass>>(PASSES))?;
         let memberships: Result<Vec<Membership>, _> = self.list_part(&mut parts, MEMBER_OF).await;
@@ -96,7 +105,16 @@ impl Graph {
             Ok(page) => (page.value, None),
             Err(error) => (Vec::new(), Some(error)),
         };
-        Ok(TenantSnapshot { user: account, manager, passes, passes_refused, privileges, policy, usage })
+        Ok(TenantSnapshot {
+            user: account,
+            manager,
+            manager_refused,
+            passes,
+            passes_refused,
+            privileges,
+            policy,
+            usage,
+        })
     }
 
     /// A list whose first page is in the batch.

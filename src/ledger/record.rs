@@ -167,6 +167,8 @@ pub struct Notice {
 impl Notice {
     /// The pass has ended, and nothing that the app may read shows whether the joiner is in.
     pub const ARRIVAL_UNKNOWN: &str = "arrival-unknown";
+    /// Graph refused to show the manager, and the mail went without a copy for them.
+    pub const MANAGER_REFUSED: &str = "manager-refused";
     /// The hire date is no midnight as HIRE_DATE_ZONE reads it: the first day may be a day off.
     pub const ODD_HIRE_DATE: &str = "odd-hire-date";
     /// Exchange refused an address of the joiner, and the mail went to the next one.

@@ -63,6 +63,7 @@ pub(super) fn snapshot() -> TenantSnapshot {
     TenantSnapshot {
         user: emma(),
         manager: None,
+        manager_refused: None,
         passes: vec![],
         passes_refused: None,
         privileges: PrivilegeSnapshot::default(),

@@ -24,7 +24,7 @@ use super::{
 use crate::{
     budget,
     code::Code,
-    graph::{GraphError, GraphErrorKind, Pass, TenantSnapshot, Usability, within},
+    graph::{GraphError, GraphErrorKind, Pass, TenantSnapshot, Usability, says_one_exists, within},
     ledger::{CallResult, ETag, IdempotencyEntry, Lease, LedgerError, Purpose, Record, State},
     mail::Draft,
 };
@@ -147,10 +147,15 @@ impl<'a> HeldLease<'a> {
                 GraphErrorKind::Ambiguous if !*answer_lost => {
                     (*answer_lost, self.tenant_changed) = (true, true)
                 }
-                GraphErrorKind::NotFound => match waits.next() {
-                    Some(seconds) => sleep(Duration::from_secs(*seconds)).await,
-                    None => return Err(error),
-                },
+                // Not replicated yet, or being changed.
+                GraphErrorKind::NotFound | GraphErrorKind::Unavailable
+                    if matches!(error.status, Some(404 | 409)) =>
+                {
+                    match waits.next() {
+                        Some(seconds) => sleep(Duration::from_secs(*seconds)).await,
+                        None => return Err(error),
+                    }
+                }
                 GraphErrorKind::Refused if !cleared && says_one_exists(&error) => {
                     (cleared, self.tenant_changed) = (true, true);
                     // Before the deadline: after it another job may hold the lease, and the listed pass may be its own.
@@ -306,11 +311,4 @@ impl<'a> HeldLease<'a> {
         self.etag = self.services.ledger.write(self.snapshot.user.id, &self.record, Some(&self.etag)).await?;
         Ok(())
     }
-}
-
-/// Graph's documentation says that a POST replaces the pass; some tenants were seen to refuse while one exists. All 400s
-/// about passes have the same code, so only the message tells them apart.
-fn says_one_exists(error: &GraphError) -> bool {
-    let words = error.message.to_ascii_lowercase();
-    error.status == Some(409) || words.contains("already exist") || words.contains("already has")
 }

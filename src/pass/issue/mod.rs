@@ -288,6 +288,14 @@ impl<'a> JobContext<'a> {
         if plan.day_one.is_some() && self.snapshot.user.employee_hire_date.is_some_and(is_odd) {
             lease.note(Notice::ODD_HIRE_DATE);
         }
+        if let Some(error) = &self.snapshot.manager_refused {
+            lease.note(Notice::MANAGER_REFUSED);
+            tracing::warn!(
+                event = "manager.not_read",
+                error = error as &dyn Error,
+                "Graph does not show the manager; the mail goes without them"
+            );
+        }
         let sent = self.send_to_valid(&mut lease, plan, (draft, recipients.clone()), &code).await;
         let (draft, recipients) = match sent {
             Ok(sent) => sent,

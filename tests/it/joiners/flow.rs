@@ -10,7 +10,9 @@ use firstpass_sandbox::tenant::{
 };
 use uuid::Uuid;
 
-use crate::helpers::{NOW, TestApp, abort_after, cc_addresses, emma, tenant_with_emma, time, to_address};
+use crate::helpers::{
+    NOW, PASS_PATH, TestApp, abort_after, cc_addresses, emma, tenant_with_emma, time, to_address,
+};
 
 #[tokio::test(start_paused = true)]
 async fn a_new_joiner_takes_three_requests() {
@@ -363,4 +365,26 @@ async fn a_job_for_an_unknown_user_fails() {
     let answer = app.host.deliver(&job.to_message(), 5).await;
     assert!(!answer.is_success() && answer.log().contains("no such user"), "{}", answer.log());
     assert_eq!(app.alerts().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_conflict_with_another_change_of_the_account_is_tried_again() {
+    let conflict = || FaultKind::Fail {
+        status: 409,
+        code: "Directory_ConcurrencyViolation".into(),
+        message: "A conflicting object was being updated.".into(),
+    };
+    for (times, ends_as, deliveries) in [(1, "delivered", 1), (3, "delivered", 1), (5, "delivered", 2)] {
+        let (tenant, emma) = tenant_with_emma();
+        let app = TestApp::new(tenant, &[]);
+        app.sandbox.inject(Fault { times, ..Fault::on("POST", PASS_PATH, conflict()) });
+        let ends = app.sweep().await;
+        assert_eq!(
+            (ends[0].outcome.as_str(), ends[0].deliveries),
+            (ends_as, deliveries),
+            "{times}: {ends:?}"
+        );
+        app.assert_newest_mail_has_live_code(emma);
+        assert_eq!((app.pass_mails().len(), app.alerts().len()), (1, 0), "{times}");
+    }
 }

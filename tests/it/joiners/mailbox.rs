@@ -22,7 +22,7 @@ fn refusing(refused: &[&str], settings: &[(&str, &str)]) -> (TestApp, Uuid) {
     (TestApp::new(tenant, settings), emma)
 }
 
-async fn notices(app: &TestApp, user: Uuid) -> Vec<(String, String)> {
+async fn notices_of(app: &TestApp, user: Uuid) -> Vec<(String, String)> {
     let notices = app.record(user).await.unwrap().notices;
     notices.into_iter().map(|notice| (notice.kind, notice.day.to_string())).collect()
 }
@@ -98,7 +98,7 @@ async fn a_refused_copy_does_not_cost_the_mail() {
     assert_eq!((to_address(&mail), cc_addresses(&mail)), (FIRST, vec!["hr@contoso.example"]));
     assert!(!mail.to_string().contains("Grace Hall"), "the mail names nobody who did not get it");
     assert!(log.contains("event=mail.recipient_refused") && log.contains("g…@contoso.example"), "{log}");
-    assert_eq!(notices(&app, emma).await, [(Notice::COPY_REFUSED.into(), "2026-11-22".into())]);
+    assert_eq!(notices_of(&app, emma).await, [(Notice::COPY_REFUSED.into(), "2026-11-22".into())]);
     assert_eq!((app.sandbox.passes().len(), app.alerts().len()), (1, 0));
     app.assert_newest_mail_has_live_code(emma);
 }
@@ -112,7 +112,7 @@ async fn after_a_refused_address_the_next_one_is_tried() {
     assert_eq!((to_address(&mail), cc_addresses(&mail).len()), (SECOND, 0));
     let day = || "2026-11-22".to_owned();
     let both = [(Notice::ADDRESS_REFUSED.to_owned(), day()), (Notice::COPY_REFUSED.to_owned(), day())];
-    assert_eq!(notices(&app, emma).await, both);
+    assert_eq!(notices_of(&app, emma).await, both);
     app.assert_newest_mail_has_live_code(emma);
     // The reminder goes the same way, and the next pass too.
     app.sweep_at("2026-11-27T11:00:00Z").await;
@@ -161,4 +161,24 @@ async fn one_bad_recipient_of_alerts_does_not_keep_them_from_the_others() {
     assert!(log.contains("event=alert.recipient_refused") && log.contains("l…@contoso.example"), "{log}");
     assert!(!log.contains("alert.mail_failed"), "{log}");
     assert_eq!(app.sandbox.now(), time(NOW));
+}
+
+/// The account's own 404, which a lagging replica answers, is awaited; these are not.
+#[tokio::test(start_paused = true)]
+async fn a_manager_who_cannot_be_read_costs_the_copy_and_not_the_pass() {
+    let deleted = "Resource '0f5a4d7e-1c1b-4b2e-9a52-2f6f0c1d8e11' does not exist or one of its queried reference-property \
+                   objects are not present.";
+    for (status, code, message, notices) in [
+        (403, "Authorization_RequestDenied", "Insufficient privileges to complete the operation.", 1),
+        (404, "Request_ResourceNotFound", deleted, 0),
+    ] {
+        let (app, emma) = refusing(&[], &[]);
+        let kind = FaultKind::Fail { status, code: code.into(), message: message.into() };
+        app.sandbox.inject(Fault { times: 100, ..Fault::on("GET", "/manager", kind) });
+        let (end, log) = capture_log("info", app.run_job(emma)).await;
+        assert_eq!((end.outcome.as_str(), end.deliveries), ("delivered", 1), "{end:?}");
+        assert!(cc_addresses(&only_mail(&app)).is_empty());
+        assert_eq!(notices_of(&app, emma).await.len(), notices);
+        assert_eq!(log.contains("event=manager.not_read"), notices == 1, "{log}");
+    }
 }

@@ -64,3 +64,39 @@ async fn a_privilege_alert_is_repeated_when_the_role_is_assigned_again() {
         assert_eq!(app.run_job(emma).await.outcome, "skipped");
     }
 }
+
+/// Where Privileged Identity Management was never used, nobody has an eligible role. A missing permission is another case.
+#[tokio::test(start_paused = true)]
+async fn a_tenant_without_privileged_identity_management_is_told_from_a_missing_permission() {
+    let inner = |code: &str, message: &str| {
+        format!(r#"{{"errorCode":"{code}","message":{message},"instanceAnnotations":[]}}"#)
+    };
+    let cases = [
+        (403, "UnauthorizedAccessException", "The tenant has not onboarded to PIM.".to_owned(), "delivered"),
+        (
+            403,
+            "UnknownError",
+            inner("TenantNotOnboarded", r#""The tenant has not onboarded to PIM.""#),
+            "delivered",
+        ),
+        (
+            400,
+            "UnknownError",
+            inner("AadPremiumLicenseRequired", r#""The tenant needs a licence.""#),
+            "delivered",
+        ),
+        (400, "UnknownError", inner("AadPremiumLicenseRequired", "null"), "delivered"),
+        (403, "UnknownError", inner("PermissionScopeNotGranted", r#""Missing permission.""#), "blocked"),
+        (403, "UnknownError", inner("PermissionScopeNotGranted", "null"), "blocked"),
+        (403, "Forbidden", "not onboarded".to_owned(), "blocked"),
+    ];
+    for (status, code, message, outcome) in cases {
+        let (app, emma) = TestApp::with_emma();
+        let kind = FaultKind::Fail { status, code: code.into(), message: message.clone() };
+        app.sandbox.inject(Fault::on("GET", "roleEligibilityScheduleInstances", kind).always());
+        let end = app.run_job(emma).await;
+        assert_eq!(end.outcome, outcome, "{message}: {end:?}");
+        let names_inner = end.why.contains("403 PermissionScopeNotGranted") && !end.why.contains("errorCode");
+        assert_eq!(names_inner, message.contains("PermissionScopeNotGranted"), "{end:?}");
+    }
+}
