@@ -30,7 +30,7 @@ use crate::{
 pub fn build_app(settings: Settings) -> Result<Arc<App>, SettingsError> {
     let IdentitySettings { client_id, managed } = settings.identity;
     let http: Arc<dyn HttpClient> = Arc::new(http_client(|client| client)?);
-    let credential = credential(client_id, managed, http.clone())?;
+    let credential = credential(client_id, managed)?;
     let ledger = ledger(&settings.ledger_url, Some(credential.clone()))?;
     let queues = settings.queues.as_ref().map(|service| queues(service, managed)).transpose()?;
     app(settings, http, credential, ledger, queues, Clock::system())
@@ -88,12 +88,13 @@ pub fn app(
 pub fn credential(
     client_id: Option<Uuid>,
     managed_identity: bool,
-    http: Arc<dyn HttpClient>,
 ) -> Result<Arc<dyn TokenCredential>, SettingsError> {
     let failed = |error: azure_core::Error| {
         report("AZURE_CLIENT_ID", format!("does not lead to an identity: {error}"))
     };
     if managed_identity {
+        // The endpoint is on this machine, or link-local: a proxy would ask another machine for its identity.
+        let http: Arc<dyn HttpClient> = Arc::new(http_client(ClientBuilder::no_proxy)?);
         let options = ManagedIdentityCredentialOptions {
             user_assigned_id: client_id.map(|id| UserAssignedId::ClientId(id.to_string())),
             client_options: ClientOptions {
@@ -117,8 +118,7 @@ pub fn credential(
 /// When it cannot be used.
 pub fn identity(env: &Environment) -> Result<Arc<dyn TokenCredential>, SettingsError> {
     let client_id = env.get("AZURE_CLIENT_ID").and_then(|text| text.parse().ok());
-    let http: Arc<dyn HttpClient> = Arc::new(http_client(|client| client)?);
-    credential(client_id, env.get("IDENTITY_ENDPOINT").is_some(), http)
+    credential(client_id, env.get("IDENTITY_ENDPOINT").is_some())
 }
 
 /// `settings` allows plain http for this machine only.
@@ -138,7 +138,7 @@ fn storage_client(url: &Url) -> Result<Arc<dyn HttpClient>, SettingsError> {
 pub fn queues(service: &QueueService, managed_identity: bool) -> Result<Queues, SettingsError> {
     let http = storage_client(&service.url)?;
     let credential = match service.access {
-        QueueAccess::Identity { client_id } => Some(credential(client_id, managed_identity, http.clone())?),
+        QueueAccess::Identity { client_id } => Some(credential(client_id, managed_identity)?),
         QueueAccess::Sas(_) | QueueAccess::Key { .. } => None,
     };
     Queues::in_azure(service, credential.as_ref(), &http, &Clock::system())

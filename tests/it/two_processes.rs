@@ -168,9 +168,14 @@ fn tenant_with_identity() -> (Tenant, String) {
 }
 
 #[test]
-fn the_managed_identity_of_the_platform_is_used() {
+fn the_managed_identity_of_the_platform_is_used_and_not_through_a_proxy() {
     let (tenant, endpoint) = tenant_with_identity();
+    // Nothing listens there.
+    let proxy = "http://127.0.0.1:9";
     let (_serve, handler) = Process::serve_with_clean_env(&[
+        ("HTTP_PROXY", proxy),
+        ("http_proxy", proxy),
+        ("ALL_PROXY", proxy),
         ("SANDBOX_URL", &tenant.url),
         ("IDENTITY_ENDPOINT", &endpoint),
         ("IDENTITY_HEADER", "5c-header"),

@@ -67,7 +67,7 @@ pub fn build_app(
     let identity = env.get("IDENTITY_ENDPOINT").and_then(|text| Url::parse(text).ok());
     // Only the sandbox's own identity endpoint may provide the token: a real one must not reach the sandbox.
     let credential = if identity.is_some_and(|identity| url.is_origin_of(&identity)) {
-        startup::credential(client_id, true, Arc::new(http))?
+        startup::credential(client_id, true)?
     } else {
         sandbox.credential()
     };

@@ -142,7 +142,8 @@ async fn where_every_address_is_refused_no_pass_is_left() {
 async fn a_refusal_after_a_lost_answer_moves_the_code_to_nobody_else() {
     let (app, emma) = refusing(&[], &[]);
     app.sandbox.inject(Fault::on("POST", "/sendMail", FaultKind::LoseAnswer));
-    let (code, message) = ("ErrorInvalidRecipients".to_owned(), String::new());
+    let message = format!("Recipient '{FIRST}' is not resolved.");
+    let code = "ErrorInvalidRecipients".to_owned();
     let refused = FaultKind::Fail { status: 400, code, message };
     app.sandbox.inject(Fault { nth: 2, ..Fault::on("POST", "/sendMail", refused) });
     app.run_job(emma).await;
