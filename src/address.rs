@@ -12,13 +12,18 @@ impl Address {
     /// Parses an address without a display name. Its domain becomes ASCII: not every mail system on the way takes another.
     ///
     /// # Errors
-    /// When it is not an address by RFC 5321, or its domain has no dot, or is the literal of an IP address.
+    /// When it is not an address by RFC 5321, or its domain has no dot, or is the literal of an IP address, or the part before
+    /// it is quoted.
     pub fn parse(text: &str) -> Result<Self, email_address::Error> {
         let options = email_address::Options::default()
             .with_required_tld()
             .without_display_text()
             .without_domain_literal();
         let address = EmailAddress::parse_with_options(text.trim(), options)?;
+        // A quoted local part can contain anything, another address included; Exchange makes none.
+        if address.local_part().starts_with('"') {
+            return Err(email_address::Error::InvalidCharacter);
+        }
         let domain =
             idna::domain_to_ascii(address.domain()).map_err(|_| email_address::Error::InvalidCharacter)?;
         EmailAddress::parse_with_options(&format!("{}@{domain}", address.local_part()), options).map(Self)
@@ -85,6 +90,7 @@ mod tests {
             "quinn@[192.0.2.1]",
             "quinn@[IPv6:2001:db8::1]",
             "quinn@localhost",
+            "\"jo@contoso.example\"@mail.example",
             "Quinn <quinn@mail.example>",
             "quinn@mail.example; ada@mail.example",
             "quinn@xn--a.example",

@@ -29,6 +29,8 @@ pub struct NotSent {
     /// The recipients because of whom Exchange refused the mail. Empty if the error is another one, or leaves open which
     /// recipient is meant.
     pub refused: Vec<Address>,
+    /// Whether Exchange named none of them: then it may have meant the recipient of the mail.
+    pub is_guess: bool,
 }
 
 /// The code of an error about recipients.
@@ -41,30 +43,59 @@ impl OutgoingMail {
 
     /// Exchange refuses the whole mail for one recipient, and names one of them or more.
     fn not_sent(&self, mut error: GraphError) -> NotSent {
-        let refused = self.refused_by(&error);
+        let (refused, is_guess) = self.refused_by(&error);
         for address in self.recipients() {
-            let (whole, masked) = (address.to_string(), address.masked());
-            error.message = error.message.replace(&whole, &masked).replace(&whole.to_lowercase(), &masked);
+            let whole = address.to_string();
+            while let Some(at) = find(&error.message, &whole) {
+                error.message.replace_range(at..at + whole.len(), &address.masked());
+            }
         }
-        NotSent { error, refused }
+        NotSent { error, refused, is_guess }
     }
 
-    fn refused_by(&self, error: &GraphError) -> Vec<Address> {
+    fn refused_by(&self, error: &GraphError) -> (Vec<Address>, bool) {
         if &*error.code != INVALID_RECIPIENTS {
-            return Vec::new();
+            return (Vec::new(), false);
         }
-        let is_around = |c: char| c.is_whitespace() || "'\"<>(),;:".contains(c);
-        let words = || error.message.split(is_around).map(|word| word.trim_end_matches('.'));
-        let named: Vec<Address> =
-            self.recipients().filter(|address| words().any(|word| address.same_as(word))).cloned().collect();
+        let is_named = |address: &&Address| names(&error.message, &address.to_string());
+        let named: Vec<Address> = self.recipients().filter(is_named).cloned().collect();
         match self.to.as_slice() {
-            _ if !named.is_empty() => named,
+            _ if !named.is_empty() => (named, false),
             // The recipient of the mail counts more than those of a copy.
-            _ if !self.cc.is_empty() => self.cc.clone(),
-            [only] => vec![only.clone()],
-            _ => named,
+            _ if !self.cc.is_empty() => (self.cc.clone(), true),
+            [only] => (vec![only.clone()], false),
+            _ => (Vec::new(), false),
         }
     }
+}
+
+/// Where `address` begins in `text`, in capitals or small letters.
+fn find(text: &str, address: &str) -> Option<usize> {
+    text.to_ascii_lowercase().find(&address.to_ascii_lowercase())
+}
+
+/// Whether `text` has the whole address. An apostrophe can belong to an address, and can quote one.
+fn names(text: &str, address: &str) -> bool {
+    let is_inner = |c: char| c.is_alphanumeric() || "!#$%&*+-/=?^_`{|}~.@".contains(c);
+    let mut rest = text;
+    while let Some(at) = find(rest, address) {
+        let (before, after) = (&rest[..at], &rest[at + address.len()..]);
+        let mut before = before.chars().rev();
+        let starts = match before.next() {
+            Some('\'') => !before.next().is_some_and(is_inner),
+            last => !last.is_some_and(is_inner),
+        };
+        let mut after_it = after.chars();
+        let ends = match after_it.next() {
+            Some('.') => !after_it.next().is_some_and(is_inner),
+            next => !next.is_some_and(is_inner),
+        };
+        if starts && ends {
+            return true;
+        }
+        rest = after;
+    }
+    false
 }
 
 impl Graph {
@@ -124,5 +155,27 @@ impl Graph {
         let path = format!("{}/sendMail", user_path(&from.to_string()));
         let sent = self.send(GraphRequest::post("sending the mail", &path, body, deadline)).await;
         sent.map(|_| ()).map_err(|error| message.not_sent(error))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_found_in_a_message_as_a_whole() {
+        for (text, address, expected) in [
+            ("Recipient 'ann@mail.example' is not resolved.", "ann@mail.example", true),
+            ("Recipient \"ANN@Mail.example\" isn't resolved.", "ann@mail.example", true),
+            ("Recipient 'quinn.o'hara@mail.example' is not resolved.", "quinn.o'hara@mail.example", true),
+            ("Recipient 'quinn.o'hara@mail.example' is not resolved.", "hara@mail.example", false),
+            ("Recipient 'joann@mail.example' is not resolved.", "ann@mail.example", false),
+            ("Recipient 'ann@mail.example.org' is not resolved.", "ann@mail.example", false),
+            ("<joann@mail.example> and ann@mail.example.", "ann@mail.example", true),
+            ("ann@mail.example;", "ann@mail.example", true),
+            ("", "ann@mail.example", false),
+        ] {
+            assert_eq!(names(text, address), expected, "{address} in {text}");
+        }
     }
 }

@@ -80,7 +80,9 @@ impl Graph {
             // A lagging replica answers with the same code, but its message names the user. Another message names the manager,
             // or one who was deleted.
             Err(error)
-                if error.kind == GraphErrorKind::NotFound && !error.message.contains(&user.to_string()) =>
+                if error.kind == GraphErrorKind::NotFound
+                    && !error.message.is_empty()
+                    && !error.message.to_lowercase().contains(&user.to_string()) =>
             {
                 (None, None)
             }

@@ -95,7 +95,9 @@ fn readable(mail: &str, user: &User, settings: &MailSettings) -> Option<Address>
     let own_domain = name.as_ref().ok().filter(|_| !user.is_guest()).map(Address::domain);
     let mut domains =
         settings.tenant_domains.iter().map(String::as_str).chain(own_domain).chain([settings.from.domain()]);
-    (!is_own && !domains.any(|domain| domain == address.domain())).then_some(address)
+    // Those are domains of a tenant, of this one as a rule.
+    let is_initial = ["onmicrosoft.com", "onmicrosoft.us"].iter().any(|of| address.domain().ends_with(of));
+    (!is_own && !is_initial && !domains.any(|domain| domain == address.domain())).then_some(address)
 }
 
 fn no_address(places: &[MailTo]) -> String {

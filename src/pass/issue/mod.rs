@@ -40,6 +40,7 @@ use crate::{
     },
     ledger::{ETag, Notice, Record},
     mail::{Draft, JoinerMail, PassTimes},
+    settings::MailTo,
 };
 
 /// The time-outs of the two steps that wait for the tenant.
@@ -228,8 +229,14 @@ impl<'a> JobContext<'a> {
                 return without_pass::missing(services, job, record, etag).await.map(ControlFlow::Break);
             }
         };
-        let recipients =
-            Recipients::choose(&snapshot.user, snapshot.manager.as_ref(), &services.settings.mail, &[]);
+        let mail = &services.settings.mail;
+        let recipients = match &snapshot.manager_refused {
+            // Another address than the one that the admin prefers is not meant.
+            Some(error) if mail.to.contains(&MailTo::Manager) => {
+                Err(format!("the manager, whom MAIL_TO names, cannot be read: {error}"))
+            }
+            _ => Recipients::choose(&snapshot.user, snapshot.manager.as_ref(), mail, &[]),
+        };
         let address = recipients.as_ref().ok().map(|recipients| recipients.fingerprint(snapshot.user.id));
         let context =
             Self { services, job, request, step_budget, snapshot, record, etag, recipients, address };
@@ -318,31 +325,36 @@ impl<'a> JobContext<'a> {
         (mut draft, mut recipients): (Draft, Recipients),
         code: &Code,
     ) -> Result<(Draft, Recipients), Unsent> {
-        let mut refused = Vec::new();
+        let (mut refused, mut guessed): (Vec<Refusal>, Vec<Refusal>) = Default::default();
         loop {
             let content = draft.with_code(code);
             let (to, cc) = (vec![recipients.to.clone()], recipients.cc.clone());
             let message = OutgoingMail { to, cc, content };
-            let Err(unsent) = self.send(lease, &message, code).await else { return Ok((draft, recipients)) };
-            refused.extend(unsent.refused.iter().cloned());
+            let Err(unsent) = self.send(lease, &message, code).await else {
+                refused.iter().chain(&guessed).for_each(|refusal| refusal.report(lease));
+                return Ok((draft, recipients));
+            };
+            let because = |address: &Address| Refusal {
+                address: address.clone(),
+                is_copy: *address != recipients.to,
+                error: unsent.error.clone(),
+            };
+            let refusals = unsent.refused.iter().map(because);
+            // If the mail is refused without the copies too, they were not the cause.
+            guessed.clear();
+            if unsent.is_guess {
+                guessed.extend(refusals)
+            } else {
+                refused.extend(refusals)
+            }
+            let without: Vec<Address> = refused.iter().chain(&guessed).map(|r| r.address.clone()).collect();
             let TenantSnapshot { user, manager, .. } = &self.snapshot;
-            let next = Recipients::choose(user, manager.as_ref(), &self.services.settings.mail, &refused);
+            let next = Recipients::choose(user, manager.as_ref(), &self.services.settings.mail, &without);
             let (Ok(next), false) = (next, unsent.maybe_sent || unsent.refused.is_empty()) else {
                 return Err(unsent);
             };
-            let Ok(without) = self.draft(plan, &next) else { return Err(unsent) };
-            for address in &unsent.refused {
-                let is_copy = *address != recipients.to;
-                lease.note(if is_copy { Notice::COPY_REFUSED } else { Notice::ADDRESS_REFUSED });
-                tracing::warn!(
-                    event = "mail.recipient_refused",
-                    address = address.masked(),
-                    is_copy,
-                    error = &unsent.error as &dyn Error,
-                    "Exchange refused a recipient; the mail goes to the others"
-                );
-            }
-            (draft, recipients) = (without, next);
+            let Ok(next_draft) = self.draft(plan, &next) else { return Err(unsent) };
+            (draft, recipients) = (next_draft, next);
         }
     }
 
@@ -397,13 +409,13 @@ impl<'a> JobContext<'a> {
         for send in 1.. {
             let from = &self.services.settings.mail.from;
             let sent = self.services.graph.send_mail(from, message, lease.deadline).await;
-            let Err(NotSent { mut error, refused }) = sent else { break };
+            let Err(NotSent { mut error, refused, is_guess }) = sent else { break };
             // Exchange may quote the mail in its error.
             error.redact(code);
             let is_ambiguous = error.kind == GraphErrorKind::Ambiguous;
             maybe_sent |= is_ambiguous;
             if !is_ambiguous || send == budget::MAIL_SENDS {
-                return Err(Unsent { maybe_sent, error, refused });
+                return Err(Unsent { maybe_sent, error, refused, is_guess });
             }
         }
         Ok(())
@@ -416,4 +428,27 @@ struct Unsent {
     error: GraphError,
     /// The recipients because of whom Exchange refused it.
     refused: Vec<Address>,
+    /// Whether it named none of them.
+    is_guess: bool,
+}
+
+/// A recipient whom Exchange refused.
+struct Refusal {
+    address: Address,
+    is_copy: bool,
+    error: GraphError,
+}
+
+impl Refusal {
+    fn report(&self, lease: &mut HeldLease<'_>) {
+        let Self { address, is_copy, error } = self;
+        lease.note(if *is_copy { Notice::COPY_REFUSED } else { Notice::ADDRESS_REFUSED });
+        tracing::warn!(
+            event = "mail.recipient_refused",
+            address = address.masked(),
+            is_copy,
+            error = error as &dyn Error,
+            "Exchange refused a recipient; the mail went to the others"
+        );
+    }
 }

@@ -28,21 +28,26 @@ impl JobContext<'_> {
         let mut record = before.clone();
         record.reminded_pass = Some(delivered.pass.pass_id.clone());
         let etag = self.write(record).await?;
-        if let Err(error) = self.send_reminder(recipients, &content).await {
-            return self.not_reminded(error, before, &etag).await;
-        }
+        let to = match self.send_reminder(recipients, &content).await {
+            Ok(to) => to,
+            Err(error) => return self.not_reminded(error, before, &etag).await,
+        };
         tracing::info!(event = "joiner.reminded", "The joiner has not used the pass and was reminded of it");
-        self.tell_manager(false).await;
+        self.tell_manager(Some(&to), false).await;
         Ok(Outcome::Skipped(Skip::Reminded))
     }
 
-    /// Sends the reminder to the first address that Exchange does not refuse, where the mail with the code went too.
-    async fn send_reminder(&self, recipients: &Recipients, content: &Rendered) -> Result<(), GraphError> {
+    /// Sends the reminder to the first address that Exchange does not refuse, as the mail with the code, and returns it.
+    async fn send_reminder(
+        &self,
+        recipients: &Recipients,
+        content: &Rendered,
+    ) -> Result<Address, GraphError> {
         let TenantSnapshot { user, manager, .. } = &self.snapshot;
         let (mut to, mut refused) = (recipients.to.clone(), Vec::new());
         loop {
-            let message = OutgoingMail { to: vec![to], cc: Vec::new(), content: content.clone() };
-            let Err(unsent) = self.send_without_code(&message).await else { return Ok(()) };
+            let message = OutgoingMail { to: vec![to.clone()], cc: Vec::new(), content: content.clone() };
+            let Err(unsent) = self.send_without_code(&message).await else { return Ok(to) };
             let is_refused = !unsent.refused.is_empty();
             refused.extend(unsent.refused);
             let next = Recipients::choose(user, manager.as_ref(), &self.services.settings.mail, &refused);
@@ -87,12 +92,15 @@ impl JobContext<'_> {
         })?)
     }
 
-    /// Tells the manager what keeps the joiner from signing in, if the mail with the code did not go to them.
-    pub(super) async fn tell_manager(&self, is_disabled: bool) {
+    /// Tells the manager what keeps the joiner from signing in, if the reminder did not go to them.
+    pub(super) async fn tell_manager(&self, reminded: Option<&Address>, is_disabled: bool) {
         let (user, Some(manager)) = (&self.snapshot.user, &self.snapshot.manager) else { return };
         let address = manager.mail.as_deref().and_then(|mail| Address::parse(mail).ok());
         let Some(to) = address else { return };
-        let has_code = self.recipients.as_ref().is_ok_and(|recipients| recipients.to == to);
+        let has_code = match reminded {
+            Some(reminded) => *reminded == to,
+            None => self.recipients.as_ref().is_ok_and(|recipients| recipients.to == to),
+        };
         // The reminder went to them.
         if has_code && !is_disabled {
             return;

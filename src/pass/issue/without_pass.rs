@@ -78,7 +78,7 @@ impl JobContext<'_> {
         record.cause = Some(cause.to_owned());
         self.write(record).await?;
         if is_disabled {
-            self.tell_manager(true).await;
+            self.tell_manager(None, true).await;
         }
         Ok(outcome)
     }

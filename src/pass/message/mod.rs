@@ -116,7 +116,8 @@ impl MessageParser {
 
     fn object(&mut self, fields: &Map<String, Value>, event: &MembershipEvent) {
         let has = |name: &str| fields.contains_key(name);
-        if has("specversion") || has("eventType") || (has("type") && has("source")) {
+        let is_event = has("data") && (has("eventType") || (has("type") && has("source")));
+        if has("specversion") || is_event {
             self.cloud_event(fields);
         } else if has("lifecycleEvent") {
             // The sweep renews the subscription and finds missed changes.

@@ -263,6 +263,8 @@ fn an_event_that_is_no_change_of_a_group_names_nobody() {
         );
         assert!(!read.ignored.is_empty(), "{message}");
     }
+    let flow = json!({"id": ADA, "type": "newHire", "source": "Workday"});
+    assert_eq!(added(&flow).0, [ADA], "not an event: it has no data");
     let change = notification(Some(json!([{"id": ADA}])));
     assert_eq!(
         added(&event("Microsoft.Graph.GroupUpdated", change)).0,

@@ -36,7 +36,7 @@ fn only_mail(app: &TestApp) -> Value {
 #[tokio::test(start_paused = true)]
 async fn no_mailbox_of_the_tenant_gets_the_code() {
     type Case = (&'static str, &'static str, &'static [(&'static str, &'static str)]);
-    let cases: [Case; 6] = [
+    let cases: [Case; 7] = [
         ("an alias in another domain", "eb@brand.example", &[]),
         ("an alias in capitals", "EB@BRAND.EXAMPLE", &[]),
         ("a colleague's mailbox", "alex.morgan@contoso.example", &[]),
@@ -47,6 +47,7 @@ async fn no_mailbox_of_the_tenant_gets_the_code() {
         ),
         ("the same in Unicode", "emma@müller.example", &[("TENANT_DOMAINS", "xn--mller-kva.example")]),
         ("an address literal", "emma@[192.0.2.1]", &[]),
+        ("the tenant's first domain", "alex@contoso.onmicrosoft.com", &[]),
     ];
     for (case, address, settings) in cases {
         let (mut tenant, emma) = tenant_with_emma();
@@ -182,4 +183,40 @@ async fn a_manager_who_cannot_be_read_costs_the_copy_and_not_the_pass() {
         assert_eq!(notices_of(&app, emma).await.len(), notices);
         assert_eq!(log.contains("event=manager.not_read"), notices == 1, "{log}");
     }
+}
+
+/// An apostrophe is part of an address here, and quotes it in Exchange's message.
+#[tokio::test(start_paused = true)]
+async fn the_copy_is_kept_if_it_was_not_the_cause() {
+    let odd = "emma.o'hara@mail.example";
+    let unnamed = |app: &TestApp| {
+        let (code, message) =
+            ("ErrorInvalidRecipients".to_owned(), "At least one recipient is not valid.".to_owned());
+        let kind = FaultKind::Fail { status: 400, code, message };
+        app.sandbox.inject(Fault { times: 100, ..Fault::on("POST", "/sendMail", kind) }.body(FIRST));
+    };
+    for (case, refuse) in [("named", None), ("not named", Some(unnamed))] {
+        let (app, emma) = refusing(&[odd], &[]);
+        match refuse {
+            Some(refuse) => refuse(&app),
+            None => change(&app, emma, |person| person.other_mails[0] = odd.into()),
+        }
+        assert_eq!(app.run_job(emma).await.outcome, "delivered", "{case}");
+        let mail = only_mail(&app);
+        assert_eq!((to_address(&mail), cc_addresses(&mail)), (SECOND, vec![MANAGER]), "{case}");
+        let kinds: Vec<String> = notices_of(&app, emma).await.into_iter().map(|(kind, _)| kind).collect();
+        assert_eq!(kinds, [Notice::ADDRESS_REFUSED], "{case}");
+    }
+}
+
+/// The admin wants the manager to have it; that Graph does not show them changes no recipient.
+#[tokio::test(start_paused = true)]
+async fn a_manager_in_mail_to_is_not_replaced_if_they_cannot_be_read() {
+    let (app, emma) = refusing(&[], &[("MAIL_TO", "manager,otherMails")]);
+    let message = "Insufficient privileges to complete the operation.".into();
+    let kind = FaultKind::Fail { status: 403, code: "Authorization_RequestDenied".into(), message };
+    app.sandbox.inject(Fault { times: 100, ..Fault::on("GET", "/manager", kind) });
+    let end = app.run_job(emma).await;
+    assert!(end.why.contains("the manager, whom MAIL_TO names, cannot be read: Graph error"), "{end:?}");
+    assert_eq!((end.outcome.as_str(), app.pass_mails().len(), app.alerts().len()), ("blocked", 0, 1));
 }
