@@ -13,7 +13,7 @@ use super::{
     error::{GraphError, if_exists},
     page::Page,
     passes::{self, Pass},
-    roles::{Membership, PrivilegeSnapshot},
+    roles::{self, Membership, PrivilegeSnapshot},
     usage::{self, Account, ListedMethod, Method},
     users::{CANDIDATE_PROPERTIES, Candidate},
 };
@@ -105,7 +105,6 @@ impl Graph {
 fn parts(user: Uuid, wanted: LookParts) -> Vec<Part> {
     let part = |operation, path| Part { operation, path };
     let account = [("$select", CANDIDATE_PROPERTIES)];
-    let memberships = [("$select", "id,displayName,isAssignableToRole,roleTemplateId"), ("$top", "999")];
     let passes = match wanted.methods {
         true => part(METHODS, usage::methods_path(user)),
         false => part(PASSES, passes::path(user)),
@@ -114,10 +113,7 @@ fn parts(user: Uuid, wanted: LookParts) -> Vec<Part> {
         (wanted.passes, passes),
         (wanted.account, part(ACCOUNT, format!("/users/{user}{}", query(&account)))),
         (wanted.sign_ins, part(SIGN_IN, usage::sign_in_path(user))),
-        (
-            wanted.memberships,
-            part(MEMBERSHIPS, format!("/users/{user}/transitiveMemberOf{}", query(&memberships))),
-        ),
+        (wanted.memberships, part(MEMBERSHIPS, roles::memberships_path(user))),
     ];
     parts.into_iter().filter(|(is_wanted, _)| *is_wanted).map(|(_, part)| part).collect()
 }

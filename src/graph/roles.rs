@@ -3,7 +3,10 @@
 use serde::Deserialize;
 use uuid::Uuid;
 
-use super::error::{GraphError, Unread, refusal_kept};
+use super::{
+    client::query,
+    error::{GraphError, Unread, refusal_kept},
+};
 
 /// A directory role of an account.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,6 +90,12 @@ pub(super) struct EligibleGroup {
 struct ExpandedGroup {
     display_name: Option<String>,
     is_assignable_to_role: Option<bool>,
+}
+
+/// The path of the groups and directory roles of a user, as [`Membership`]s.
+pub(super) fn memberships_path(user: Uuid) -> String {
+    let properties = [("$select", "id,displayName,isAssignableToRole,roleTemplateId"), ("$top", "999")];
+    format!("/users/{user}/transitiveMemberOf{}", query(&properties))
 }
 
 /// A group or directory role in `transitiveMemberOf`.

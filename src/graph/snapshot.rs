@@ -9,7 +9,7 @@ use super::{
     page::Page,
     passes::{self, Pass},
     policy::{self, PassPolicy},
-    roles::{Membership, PrivilegeSnapshot, RoleAssignment},
+    roles::{self, Membership, PrivilegeSnapshot, RoleAssignment},
     usage::{UsageParts, UsageSnapshot},
     users::{Manager, USER_PROPERTIES, User},
 };
@@ -132,13 +132,12 @@ impl Graph {
 fn parts(user: Uuid) -> Vec<Part> {
     let of_principal = format!("principalId eq '{user}'");
     let with_names = [("$filter", of_principal.as_str()), ("$expand", "roleDefinition")];
-    let memberships = [("$select", "id,displayName,isAssignableToRole,roleTemplateId"), ("$top", "999")];
     let part = |operation, path| Part { operation, path };
     vec![
         part(USER, format!("/users/{user}{}", query(&[("$select", USER_PROPERTIES)]))),
         part(MANAGER, format!("/users/{user}/manager{}", query(&[("$select", "id,displayName,mail")]))),
         part(PASSES, passes::path(user)),
-        part(MEMBER_OF, format!("/users/{user}/transitiveMemberOf{}", query(&memberships))),
+        part(MEMBER_OF, roles::memberships_path(user)),
         part(ASSIGNMENTS, format!("/roleManagement/directory/roleAssignments{}", query(&with_names))),
         part(
             ELIGIBLE,

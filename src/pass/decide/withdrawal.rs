@@ -19,8 +19,7 @@ impl Facts<'_> {
         if self.record.is_some_and(was_revoked) {
             return true;
         }
-        let is_withdrawn = |why: Skip| is_withdrawal(why);
-        self.announcement().is_some() && self.day_one_in_scope(self.zone()).is_err_and(is_withdrawn)
+        self.announcement().is_some() && self.day_one_in_scope(self.zone()).is_err_and(is_withdrawal)
     }
 
     /// What becomes of our passes on demand when the start is withdrawn: those from before are revoked. A member of the

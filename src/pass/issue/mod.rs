@@ -348,8 +348,7 @@ impl<'a> JobContext<'a> {
                 refused.extend(refusals)
             }
             let without: Vec<Address> = refused.iter().chain(&guessed).map(|r| r.address.clone()).collect();
-            let TenantSnapshot { user, manager, .. } = &self.snapshot;
-            let next = Recipients::choose(user, manager.as_ref(), &self.services.settings.mail, &without);
+            let next = self.recipients_without(&without);
             let (Ok(next), false) = (next, unsent.maybe_sent || unsent.refused.is_empty()) else {
                 return Err(unsent);
             };
@@ -376,6 +375,18 @@ impl<'a> JobContext<'a> {
         Person::read(&self.snapshot, &self.services.settings.pass)
     }
 
+    /// The language of mails to the joiner.
+    fn language(&self) -> String {
+        let User { preferred_language, usage_location, .. } = &self.snapshot.user;
+        self.services.mailer.language_for(preferred_language.as_deref(), usage_location.as_deref())
+    }
+
+    /// The recipients without those whom Exchange refused.
+    fn recipients_without(&self, refused: &[Address]) -> Result<Recipients, String> {
+        let TenantSnapshot { user, manager, .. } = &self.snapshot;
+        Recipients::choose(user, manager.as_ref(), &self.services.settings.mail, refused)
+    }
+
     async fn lease(&self, plan: &Plan) -> Result<HeldLease<'_>, Failure> {
         let deadline = Instant::now() + self.step_budget.work;
         let deadline = self.request.map_or(deadline, |request| deadline.min(request.deadline));
@@ -383,12 +394,9 @@ impl<'a> JobContext<'a> {
     }
 
     fn draft(&self, plan: &Plan, recipients: &Recipients) -> Result<Draft, Failure> {
-        let TenantSnapshot { user, .. } = &self.snapshot;
-        let mailer = &self.services.mailer;
-        let language =
-            mailer.language_for(user.preferred_language.as_deref(), user.usage_location.as_deref());
-        Ok(mailer.joiner(&JoinerMail {
-            reader: user.reader(&language),
+        let language = self.language();
+        Ok(self.services.mailer.joiner(&JoinerMail {
+            reader: self.snapshot.user.reader(&language),
             times: PassTimes {
                 opens_at: plan.window.opens_at,
                 opens_now: plan.window.opens_now,

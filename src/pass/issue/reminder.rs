@@ -10,7 +10,7 @@ use super::{JobContext, without_pass::write};
 use crate::{
     address::Address,
     budget,
-    graph::{GraphError, GraphErrorKind, NotSent, OutgoingMail, TenantSnapshot},
+    graph::{GraphError, GraphErrorKind, NotSent, OutgoingMail},
     ledger::{Delivered, ETag, Record},
     mail::{ManagerMail, PassTimes, ReminderMail, Rendered},
     pass::{Failure, Outcome, Skip, Window, alert, follow_up::NotArrived, recipients::Recipients},
@@ -43,14 +43,13 @@ impl JobContext<'_> {
         recipients: &Recipients,
         content: &Rendered,
     ) -> Result<Address, GraphError> {
-        let TenantSnapshot { user, manager, .. } = &self.snapshot;
         let (mut to, mut refused) = (recipients.to.clone(), Vec::new());
         loop {
             let message = OutgoingMail { to: vec![to.clone()], cc: Vec::new(), content: content.clone() };
             let Err(unsent) = self.send_without_code(&message).await else { return Ok(to) };
             let is_refused = !unsent.refused.is_empty();
             refused.extend(unsent.refused);
-            let next = Recipients::choose(user, manager.as_ref(), &self.services.settings.mail, &refused);
+            let next = self.recipients_without(&refused);
             let (Ok(next), true) = (next, is_refused) else { return Err(unsent.error) };
             to = next.to;
         }
@@ -76,11 +75,9 @@ impl JobContext<'_> {
     }
 
     fn reminder(&self, delivered: &Delivered) -> Result<Rendered, Failure> {
-        let (user, mailer) = (&self.snapshot.user, &self.services.mailer);
-        let language =
-            mailer.language_for(user.preferred_language.as_deref(), user.usage_location.as_deref());
-        Ok(mailer.reminder(&ReminderMail {
-            reader: user.reader(&language),
+        let language = self.language();
+        Ok(self.services.mailer.reminder(&ReminderMail {
+            reader: self.snapshot.user.reader(&language),
             times: PassTimes {
                 opens_at: delivered.pass.opens_at,
                 opens_now: true,
