@@ -68,7 +68,7 @@ pub(super) fn parts(check: &JoinerCheck) -> UsageParts {
 pub(super) fn evidence(usage: &UsageSnapshot, check: &JoinerCheck) -> Vec<Evidence> {
     let listed = usage.methods.iter().flatten().flatten();
     let reported = usage.registration.iter().flatten().flatten().flatten();
-    let counts = |kind: &str| !check.ignored_methods.contains(&kind.to_ascii_lowercase());
+    let counts = |kind: &str| check.counts_method(kind);
     let methods = listed
         .chain(reported)
         .filter(|method| counts(&method.kind))

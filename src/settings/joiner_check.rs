@@ -53,6 +53,11 @@ enum Check {
 }
 
 impl JoinerCheck {
+    /// Whether a method of this kind shows that the account is in use.
+    pub(crate) fn counts_method(&self, kind: &str) -> bool {
+        !self.ignored_methods.contains(&kind.to_ascii_lowercase())
+    }
+
     pub(super) fn read(read: &mut SettingsReader<'_>, env: &Environment) -> Self {
         const NAME: &str = "JOINER_CHECK";
         let is_none = env.get(NAME).is_some_and(|text| text.trim().eq_ignore_ascii_case("none"));

@@ -223,8 +223,7 @@ fn start(settings: &Settings, pass: &StandingPass, user: Option<&Candidate>) -> 
 
 /// Whether a method that counts or a sign-in has such a time.
 fn shows_use(settings: &Settings, look: &Look, counts: impl Fn(Option<DateTime<Utc>>) -> bool) -> bool {
-    let ignored = &settings.joiner_check.ignored_methods;
-    let is_counted = |method: &&Method| !ignored.contains(&method.kind.to_ascii_lowercase());
+    let is_counted = |method: &&Method| settings.joiner_check.counts_method(&method.kind);
     let sign_in = look.last_sign_in.as_ref().and_then(|read| read.as_ref().ok()).copied().flatten();
     look.methods.iter().filter(is_counted).any(|method| counts(method.created_at))
         || sign_in.is_some_and(|at| counts(Some(at)))
