@@ -87,13 +87,17 @@ pub(crate) const CALL_CLEANUP: Duration = seconds(20);
 // SweepJoiners.
 
 /// Finding all joiners.
-pub(crate) const SWEEP_SEARCH: Duration = seconds(145);
+pub(crate) const SWEEP_SEARCH: Duration = seconds(125);
 /// Looking at the users who were sent a pass. Those who are left are looked at by the next sweep.
-pub(crate) const SWEEP_LOOK: Duration = seconds(55);
+pub(crate) const SWEEP_LOOK: Duration = seconds(45);
+/// Finding joiners who are late, and telling a person of some.
+pub(crate) const SWEEP_LATE: Duration = seconds(60);
+/// Looking whether they are in already. Of those who are left, their jobs look.
+pub(crate) const SWEEP_LATE_LOOK: Duration = seconds(15);
 /// Holding back more people than SWEEP_MAX.
 pub(crate) const SWEEP_CAP: Duration = seconds(70);
 /// Everything in a sweep that is not about joiners: poison messages, the on-demand group, its subscription.
-pub(crate) const SWEEP_OTHER: Duration = seconds(240);
+pub(crate) const SWEEP_OTHER: Duration = seconds(210);
 /// Finding the names of the users that poison messages are about.
 pub(crate) const SWEEP_NAMES: Duration = seconds(15);
 /// Reading the on-demand group.
@@ -137,19 +141,20 @@ const _: () = {
 };
 
 const _: () = {
-    // The status of the sweeps is read and written.
-    let status = total(&[LEDGER_CALL, LEDGER_CALL]);
-    let looks = total(&[LEDGER_CALL, SWEEP_LOOK]);
-    let sweep = total(&[SWEEP_SEARCH, status, LEDGER_LISTING, SWEEP_CAP, looks, SWEEP_OTHER]);
+    // What sweeps leave for the next one is read, and that they failed is ended. The last sweep is written by SWEEP_OTHER.
+    let status = total(&[LEDGER_CALL, LEDGER_CALL, LEDGER_CALL]);
+    let joiners = total(&[SWEEP_LATE, SWEEP_CAP, SWEEP_LOOK]);
+    let sweep = total(&[SWEEP_SEARCH, status, LEDGER_LISTING, joiners, SWEEP_OTHER]);
     assert!(fits(sweep, FUNCTION_TIMEOUT)); // 600 of 600 s
     // Without the records nobody is held back.
-    assert!(fits(ALERT, SWEEP_CAP));
+    assert!(fits(ALERT, SWEEP_CAP) && fits(total(&[SWEEP_LATE_LOOK, ALERT]), SWEEP_LATE));
     assert!(fits(total(&[SWEEP_SEARCH, status, ALERT]), FUNCTION_TIMEOUT));
     // What a condition costs: it is read and written around its alert.
     let told = total(&[LEDGER_CALL, ALERT, LEDGER_CALL]);
     // Each fits alone. What does not fit together is cut off, and the next sweep does it.
     assert!(fits(total(&[QUEUE_CALL, QUEUE_CALL, SWEEP_NAMES, told]), SWEEP_OTHER));
     assert!(fits(total(&[SWEEP_GROUP_SYNC, told, SWEEP_SUBSCRIPTION, ALERT]), SWEEP_OTHER));
+    assert!(fits(total(&[LEDGER_CALL, LEDGER_CALL]), SWEEP_OTHER));
 };
 
 // No other job starts while a change of this one may still be under way, and a request can be tried at least once.

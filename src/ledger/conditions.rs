@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use uuid::Uuid;
 
 /// The conditions of the tenant and the app, by name. They are in the ledger because the host restarts the app at any time
 /// and runs several of it, and a person should hear of each once.
@@ -19,6 +20,24 @@ pub struct Conditions {
     /// When a sweep last looked at everyone who waits for a pass to open.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub looked_at: Option<DateTime<Utc>>,
+    /// The last sweep that ended well.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_sweep: Option<LastSweep>,
+    /// Fields of a newer version, kept as they are.
+    #[serde(flatten)]
+    pub unknown: Map<String, Value>,
+}
+
+/// The last sweep that ended well, and what the next one has to know of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LastSweep {
+    /// When it ran.
+    pub at: DateTime<Utc>,
+    /// Joiners whose first day is past and whom no sweep serves, with that day: a person was told of them, or they were in
+    /// already.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub settled: BTreeMap<Uuid, NaiveDate>,
     /// Fields of a newer version, kept as they are.
     #[serde(flatten)]
     pub unknown: Map<String, Value>,
@@ -89,7 +108,13 @@ pub(crate) enum Urgency {
 
 impl Default for Conditions {
     fn default() -> Self {
-        Self { schema: Self::SCHEMA, conditions: BTreeMap::new(), looked_at: None, unknown: Map::new() }
+        Self {
+            schema: Self::SCHEMA,
+            conditions: BTreeMap::new(),
+            looked_at: None,
+            last_sweep: None,
+            unknown: Map::new(),
+        }
     }
 }
 

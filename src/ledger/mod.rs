@@ -20,7 +20,7 @@ use uuid::Uuid;
 use crate::errors::Cause;
 
 pub use self::{
-    conditions::{Condition, Conditions},
+    conditions::{Condition, Conditions, LastSweep},
     held_list::{HeldKind, HeldList, HeldPerson},
     membership::{MembershipSnapshot, PendingMember},
     record::{

@@ -171,6 +171,8 @@ impl Notice {
     pub const MANAGER_REFUSED: &str = "manager-refused";
     /// The hire date is no midnight as HIRE_DATE_ZONE reads it: the first day may be a day off.
     pub const ODD_HIRE_DATE: &str = "odd-hire-date";
+    /// The first pass went out after the first day.
+    pub const LATE: &str = "late";
     /// Exchange refused an address of the joiner, and the mail went to the next one.
     pub const ADDRESS_REFUSED: &str = "address-refused";
     /// Exchange refused a recipient of the copy, and the mail went without it.

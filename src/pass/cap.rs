@@ -14,7 +14,7 @@ pub(crate) type Start = (Uuid, NaiveDate);
 /// How long a mail counts.
 pub(crate) const COUNTED: TimeDelta = TimeDelta::hours(24);
 /// The names that an alert has. The list in the ledger has all.
-const NAMES_IN_ALERT: usize = 20;
+pub(crate) const NAMES_IN_ALERT: usize = 20;
 /// How long a user whose addition to the on-demand group was approved may be added.
 const ADDITIONS_APPROVED: TimeDelta = TimeDelta::days(30);
 /// Whoever starts within this many days is named first.

@@ -5,7 +5,7 @@ use std::error::Error;
 use chrono::{DateTime, Utc};
 
 use super::{alert::Alert, services::Services};
-use crate::ledger::{ConditionName, Conditions, ETag, LedgerError, Urgency};
+use crate::ledger::{ConditionName, Conditions, ETag, LastSweep, LedgerError, Urgency};
 
 /// Sends `alert` about the condition if it is due. Without the ledger nothing says how long the condition lasts and who
 /// heard of it: then the log has the alert, at most once a minute, and no mail is sent.
@@ -43,14 +43,25 @@ pub(crate) async fn end(services: &Services, name: ConditionName) {
     }
 }
 
-/// Whether no sweep looked at everyone on the day (UTC) of `now`, as far as the ledger shows.
-pub(crate) async fn is_daily_look_due(services: &Services, now: DateTime<Utc>) -> bool {
+/// What earlier sweeps left for the next one; `None` if the ledger does not show it.
+pub(crate) async fn of_sweeps(services: &Services) -> Option<Conditions> {
     match read(services).await {
-        Ok((conditions, _)) => conditions.looked_at.is_none_or(|at| at.date_naive() != now.date_naive()),
+        Ok((conditions, _)) => Some(conditions),
         Err(error) => {
             log_unreadable(&error);
-            true
+            None
         }
+    }
+}
+
+/// Records a sweep that ended well. Without it, the next sweep takes the gap since the last one for longer than it is.
+pub(crate) async fn end_sweep(services: &Services, sweep: LastSweep) {
+    let _one_at_a_time = services.conditions.lock().await;
+    match read(services).await {
+        Ok((conditions, etag)) => {
+            write(services, &Conditions { last_sweep: Some(sweep), ..conditions }, etag).await;
+        }
+        Err(error) => log_unreadable(&error),
     }
 }
 

@@ -129,16 +129,17 @@ pub(super) fn working_days_after(day: NaiveDate) -> impl Iterator<Item = NaiveDa
     day.iter_days().skip(1).filter(is_working_day)
 }
 
-/// The range of hire stamps that includes every near day one in any zone: a day wider than the horizon on both sides, and
-/// two where the date does not count in the joiner's zone.
+/// The range of hire stamps that includes in any zone every near day one, and every one that is past by at most `look_back`
+/// days: a day wider on both sides, and two where the date does not count in the joiner's zone.
 pub(crate) fn stamps(
+    look_back: u64,
     lead_days: u8,
     rule: HireDateZone,
     now: DateTime<Utc>,
 ) -> (DateTime<Utc>, DateTime<Utc>) {
     let today = now.date_naive();
     let margin = if rule == HireDateZone::Joiner { 1 } else { 2 };
-    let first = today.checked_sub_days(Days::new(margin)).unwrap_or(today);
+    let first = today.checked_sub_days(Days::new(look_back + margin)).unwrap_or(today);
     let last = today.checked_add_days(Days::new(u64::from(lead_days) + margin + 1)).unwrap_or(today);
     let midnight = |day: NaiveDate| day.and_time(NaiveTime::MIN).and_utc();
     (midnight(first), midnight(last))
@@ -225,16 +226,18 @@ mod tests {
         fn the_query_is_never_too_narrow(
             now in 1_700_000_000_i64..1_900_000_000, at_the_horizon in any::<bool>(), seconds in -250_000_i64..250_000,
             zone in proptest::sample::select(Tz::all().collect::<Vec<_>>()),
-            lead in prop_oneof![Just(0), Just(1), 2_u8..=30],
+            lead in prop_oneof![Just(0), Just(1), 2_u8..=30], look_back in prop_oneof![Just(0), 1_u64..=60],
             fixed in proptest::option::of(proptest::sample::select(Tz::all().collect::<Vec<_>>())),
         ) {
             let rule = fixed.map_or(JOINER, HireDateZone::Fixed);
             let now = DateTime::from_timestamp(now, 0).unwrap();
             // Near either end of what is asked for; with few lead days these are the same.
-            let ahead = Days::new(if at_the_horizon { lead.into() } else { 0 });
-            let stamp = now + ahead + chrono::TimeDelta::seconds(seconds);
-            let (from, to) = stamps(lead, rule, now);
-            if distance(day_one(stamp, rule, zone), zone, lead, now) == Distance::Near {
+            let end = if at_the_horizon { now + Days::new(lead.into()) } else { now - Days::new(look_back) };
+            let stamp = end + chrono::TimeDelta::seconds(seconds);
+            let (from, to) = stamps(look_back, lead, rule, now);
+            let day = day_one(stamp, rule, zone);
+            let since = (now.with_timezone(&zone).date_naive() - day).num_days();
+            if distance(day, zone, lead, now) != Distance::Beyond && since <= look_back.cast_signed() {
                 prop_assert!(from <= stamp && stamp <= to);
             }
         }

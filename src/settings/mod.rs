@@ -39,6 +39,7 @@ pub const NAMES: &[&str] = &[
     "PROTECTED_GROUP_ID",
     "EVENT_GRID_PARTNER_TOPIC",
     "LEAD_DAYS",
+    "LATE_DAYS",
     "PASS_START",
     "DAY_ONE_TIME",
     "TIME_ZONE",
@@ -91,6 +92,8 @@ pub struct Settings {
     pub partner_topic: Option<PartnerTopic>,
     /// The horizon: how many days before day one a joiner gets a pass, 0 to 30.
     pub lead_days: u8,
+    /// How many days after day one a joiner who was never sent a pass still gets one, 0 to 60.
+    pub late_days: u8,
     /// What is checked before an account counts as a joiner's.
     pub joiner_check: JoinerCheck,
     /// How many people a sweep may serve within 24 hours without an approval, 1 to 100,000.
@@ -267,6 +270,7 @@ impl Settings {
             read.problem("ON_DEMAND_GROUP_ID", detail, reader::GUID_EXAMPLE).unwrap_or(())
         }
         let lead_days = read.or("LEAD_DAYS", "7", 7, |text| reader::number(text, 0..=30));
+        let late_days = read.or("LATE_DAYS", "14", 14, |text| reader::number(text, 0..=60));
         let pass = PassSettings {
             start: read.or("PASS_START", "day-one", PassStart::DayOne, reader::pass_start),
             day_one_time: read.or("DAY_ONE_TIME", "07:00", reader::SEVEN, reader::time_of_day),
@@ -317,6 +321,7 @@ impl Settings {
                 protected_group,
                 partner_topic,
                 lead_days,
+                late_days,
                 joiner_check,
                 sweep_max,
                 follow_up,

@@ -162,9 +162,15 @@ impl Generator {
         let (country, language, place) = PLACES[self.rng.random_range(0..PLACES.len())];
         let days = self.rng.random_range(0..=6);
         let hire_date = match self.rng.random_range(0..10) {
-            0..=6 => midnight_in(Tz::UTC, self.now, days),
-            7 | 8 => midnight_in(Tz::UTC, self.now, days) + TimeDelta::hours(1),
-            _ => midnight_in(zone(place), self.now, days),
+            0..=3 => midnight_in(Tz::UTC, self.now, days),
+            4 | 5 => midnight_in(zone(place), self.now, days),
+            // So that no zone changes the date.
+            6 => midnight_in(Tz::UTC, self.now, days) + TimeDelta::hours(12),
+            // HR's office.
+            7 => midnight_in(zone("Europe/Berlin"), self.now, days),
+            8 => midnight_in(Tz::UTC, self.now, days) + TimeDelta::hours(1),
+            // When somebody pressed a button.
+            _ => midnight_in(Tz::UTC, self.now, days) + TimeDelta::seconds(30_617),
         };
         let mut person = self.person().usage_location(country).hire_date(hire_date).manager(self.manager);
         person.preferred_language = language.map(str::to_owned);

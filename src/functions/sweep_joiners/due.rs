@@ -60,7 +60,8 @@ pub(super) fn due(settings: &Settings, known: Known<'_>, is_daily: bool, now: Da
         let is_joiner = known.day.is_some() && known.candidate.is_some_and(is_served);
         return if is_joiner { Due::Job } else { Due::Nothing };
     };
-    let is_soon = known.day.is_some_and(|day| day - now.date_naive() <= SOON);
+    // Not long after: whoever is late is looked at daily.
+    let is_soon = known.day.is_some_and(|day| (day - now.date_naive()).abs() <= SOON);
     let is_changed = known.candidate.is_some_and(|user| standing.seen != Some(user.fingerprint()));
     if standing.unfinished_until > Some(now) {
         let has_waited = standing.leased_at.is_none_or(|at| now - at >= RETRY_AFTER);
@@ -222,7 +223,11 @@ fn start(settings: &Settings, pass: &StandingPass, user: Option<&Candidate>) -> 
 }
 
 /// Whether a method that counts or a sign-in has such a time.
-fn shows_use(settings: &Settings, look: &Look, counts: impl Fn(Option<DateTime<Utc>>) -> bool) -> bool {
+pub(super) fn shows_use(
+    settings: &Settings,
+    look: &Look,
+    counts: impl Fn(Option<DateTime<Utc>>) -> bool,
+) -> bool {
     let is_counted = |method: &&Method| settings.joiner_check.counts_method(&method.kind);
     let sign_in = look.last_sign_in.as_ref().and_then(|read| read.as_ref().ok()).copied().flatten();
     look.methods.iter().filter(is_counted).any(|method| counts(method.created_at))

@@ -3,6 +3,7 @@
 
 mod cap;
 mod due;
+mod late;
 mod poison;
 mod subscription;
 
@@ -18,6 +19,7 @@ use uuid::Uuid;
 use self::{
     cap::{Held, Standings},
     due::{Due, Known, due, needs_job},
+    late::Late,
 };
 use crate::{
     app::App,
@@ -77,12 +79,28 @@ async fn report(app: &App, error: &GraphError, retries_left: Option<u32>) {
 
 async fn sweep(app: &App) -> Result<GroupSync, GraphError> {
     let now = app.services.clock.now() + TIMER_TOLERANCE;
-    let candidates = within(budget::SWEEP_SEARCH, "searching for joiners", candidates(app, now)).await?;
+    let settings = &app.services.settings;
+    let last = condition::of_sweeps(&app.services).await;
+    let look_back = late::look_back(settings, last.as_ref(), now);
+    let search = candidates(app, look_back, now);
+    let candidates = within(budget::SWEEP_SEARCH, "searching for joiners", search).await?;
     condition::end(&app.services, ConditionName::SweepFails).await;
     let without_date = candidates.iter().filter(|user| user.employee_hire_date.is_none()).count();
-    let joiners: BTreeSet<(NaiveDate, Uuid)> =
-        candidates.iter().filter_map(|user| near_day_one(app, user, now).map(|day| (day, user.id))).collect();
+    let days = days_one(settings, &candidates);
+    let is_near = |day: NaiveDate, zone: Tz| distance(day, zone, settings.lead_days, now) == Distance::Near;
+    let mut joiners: BTreeSet<(NaiveDate, Uuid)> = days
+        .iter()
+        .filter(|(_, day, zone)| is_near(*day, *zone))
+        .map(|(user, day, _)| (*day, user.id))
+        .collect();
     let standings = standings(app, now).await;
+    let late = match (&standings, &last) {
+        (Some(standings), Some(last)) => Some(late::find(app, &days, standings, last, now).await),
+        // Without the ledger it is not known who was served.
+        _ => None,
+    };
+    let late_count = late.as_ref().map_or(0, |late| late.due.len());
+    joiners.extend(late.iter().flat_map(|late| &late.due));
     let held = match &standings {
         Some(standings) => cap::apply(app, &joiners, &candidates, standings, now).await,
         // Every job needs the ledger too.
@@ -90,10 +108,12 @@ async fn sweep(app: &App) -> Result<GroupSync, GraphError> {
     };
     let found =
         Found { candidates: &candidates, joiners: &joiners, standings: standings.unwrap_or_default(), held };
-    let (SweepJobs { mut jobs, daily_look }, looked) = found.jobs(app, now).await;
+    let is_today = |at: DateTime<Utc>| at.date_naive() == now.date_naive();
+    let is_daily = !last.and_then(|last| last.looked_at).is_some_and(is_today);
+    let (SweepJobs { mut jobs, daily_look }, looked) = found.jobs(app, is_daily, now).await;
     let due = jobs.len();
     let GroupSync { jobs: added, completion, .. } =
-        timeout(budget::SWEEP_OTHER, other_duties(app)).await.unwrap_or_else(|_| {
+        timeout(budget::SWEEP_OTHER, other_duties(app, late)).await.unwrap_or_else(|_| {
             tracing::warn!(
                 event = "sweep.shortened",
                 "The sweep had no time for the poison queue and the on-demand group; the next one has"
@@ -105,6 +125,7 @@ async fn sweep(app: &App) -> Result<GroupSync, GraphError> {
         seen = candidates.len(),
         without_date,
         joiners = joiners.len(),
+        late = late_count,
         looked,
         due,
         added = added.len(),
@@ -114,8 +135,12 @@ async fn sweep(app: &App) -> Result<GroupSync, GraphError> {
     Ok(GroupSync { jobs, completion, daily_look })
 }
 
-/// What a sweep does beside joiners. If it is cut off, the next sweep finds the same again.
-async fn other_duties(app: &App) -> GroupSync {
+/// What a sweep does beside joiners. If it is cut off, the next sweep finds the same again. So does the next one if the jobs
+/// are lost with this one's answer: whoever is late and has no record is found anew.
+async fn other_duties(app: &App, late: Option<Late>) -> GroupSync {
+    if let Some(late) = late {
+        condition::end_sweep(&app.services, late.sweep).await;
+    }
     poison::alert_poison_messages(app).await;
     on_demand(app).await
 }
@@ -146,22 +171,25 @@ async fn on_demand(app: &App) -> GroupSync {
     }
 }
 
-async fn candidates(app: &App, now: DateTime<Utc>) -> Result<Vec<Candidate>, GraphError> {
+async fn candidates(app: &App, look_back: u64, now: DateTime<Utc>) -> Result<Vec<Candidate>, GraphError> {
     match app.services.settings.joiners {
         JoinerSource::Group(group) => app.services.graph.members(group).await,
         JoinerSource::HireDate => {
             let Settings { lead_days, pass, .. } = &app.services.settings;
-            let (from, to) = stamps(*lead_days, pass.hire_date_zone, now);
+            let (from, to) = stamps(look_back, *lead_days, pass.hire_date_zone, now);
             app.services.graph.hired_between(from, to).await
         }
     }
 }
 
-fn near_day_one(app: &App, user: &Candidate, now: DateTime<Utc>) -> Option<NaiveDate> {
-    let settings = &app.services.settings.pass;
-    let zone = zone_for(user.usage_location.as_deref(), settings.time_zone);
-    let day = day_one(user.employee_hire_date?, settings.hire_date_zone, zone);
-    (distance(day, zone, app.services.settings.lead_days, now) == Distance::Near).then_some(day)
+/// The first days of those who have a hire date, each in its zone.
+fn days_one<'a>(settings: &Settings, candidates: &'a [Candidate]) -> Vec<(&'a Candidate, NaiveDate, Tz)> {
+    let PassSettings { time_zone, hire_date_zone, .. } = settings.pass;
+    let day = |user: &'a Candidate| {
+        let zone = zone_for(user.usage_location.as_deref(), time_zone);
+        Some((user, day_one(user.employee_hire_date?, hire_date_zone, zone), zone))
+    };
+    candidates.iter().filter_map(day).collect()
 }
 
 /// What the records say. Without the ledger, joiners are still queued, and everyone else waits for the next sweep.
@@ -202,10 +230,10 @@ struct Found<'a> {
 }
 
 impl Found<'_> {
-    /// The jobs, those for the earliest day one first, and how many users were looked at.
-    async fn jobs(&self, app: &App, now: DateTime<Utc>) -> (SweepJobs, usize) {
+    /// The jobs, those for the earliest day one first, and how many users were looked at. `is_daily` says that no sweep
+    /// looked at everyone today.
+    async fn jobs(&self, app: &App, is_daily: bool, now: DateTime<Utc>) -> (SweepJobs, usize) {
         let settings = &app.services.settings;
-        let is_daily = condition::is_daily_look_due(&app.services, now).await;
         if is_daily {
             self.report_odd_stamps(app, now);
         }
@@ -254,7 +282,7 @@ impl Found<'_> {
     /// Says if hire dates look as if HIRE_DATE_ZONE read some of them a day off.
     fn report_odd_stamps(&self, app: &App, now: DateTime<Utc>) {
         let PassSettings { time_zone, hire_date_zone, .. } = app.services.settings.pass;
-        let (from, to) = stamps(app.services.settings.lead_days, hire_date_zone, now);
+        let (from, to) = stamps(0, app.services.settings.lead_days, hire_date_zone, now);
         let stamps: Vec<(DateTime<Utc>, Tz)> = self
             .candidates
             .iter()

@@ -2,13 +2,13 @@
 
 use chrono::{DateTime, NaiveDate, Utc};
 
-use super::Facts;
+use super::{Decision, Facts};
 use crate::{
     graph::{Pass, Usability},
     ledger::{Purpose, is_same_start},
     pass::{
         account_use::{self, Age, Evidence},
-        outcome::Block,
+        outcome::{Block, Revoke, Skip},
     },
     zone::Tz,
 };
@@ -37,6 +37,28 @@ impl Facts<'_> {
         let delivered = self.delivered().filter(|d| d.purpose == Purpose::Joiner)?;
         let is_older = |evidence: &Evidence| evidence.at.is_some_and(|at| at < delivered.at);
         self.evidence().into_iter().find(is_older)
+    }
+
+    /// What becomes of a joiner who is late and whose account is in use: somebody else gave them a pass.
+    pub(super) fn arrived_by_another_way(&self) -> Option<Decision> {
+        if let Some(pass) = self.used_meanwhile() {
+            return Some(Decision::RecordDelivery(pass.clone()));
+        }
+        let evidence = self.evidence();
+        if evidence.is_empty() {
+            return None;
+        }
+        if let Some(pass) = self.undelivered(Purpose::Joiner) {
+            let why = Revoke::OutOfScope(Skip::Arrived);
+            return Some(Decision::Revoke { pass_id: pass.id.clone(), why });
+        }
+        // An older use is that of an earlier start.
+        let is_for_start = |at: &DateTime<Utc>| is_same_start(*at, self.day_one(self.zone()));
+        let at = evidence.iter().filter_map(|evidence| evidence.at).filter(is_for_start).min();
+        Some(match self.record {
+            Some(_) => Decision::RecordArrival(at.unwrap_or(self.now)),
+            None => Decision::Skip(Skip::Arrived),
+        })
     }
 
     /// Why the account is not that of a new joiner.

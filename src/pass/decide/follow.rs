@@ -96,6 +96,7 @@ impl Facts<'_> {
             day_one: Some(day),
             occasion: Occasion::Again,
             unused: Some(*unused),
+            is_late: false,
         })
     }
 

@@ -24,7 +24,7 @@ use super::{
 };
 use crate::{
     graph::{Pass, TenantSnapshot, Usability},
-    ledger::{Announcement, Delivered, Purpose, Record, State},
+    ledger::{Announcement, Delivered, Purpose, Record, State, is_same_start},
     mail::Occasion,
     settings::{FollowUpSettings, JoinerCheck, PassSettings},
     zone::{Tz, zone_for},
@@ -55,6 +55,8 @@ pub struct Facts<'a> {
     pub follow_up: &'a FollowUpSettings,
     /// How far ahead joiners are served, in days.
     pub lead_days: u8,
+    /// How long after day one a joiner who was never sent a pass is served, in days.
+    pub late_days: u8,
     /// The group whose members may have a pass now.
     pub on_demand_group: Option<Uuid>,
     /// The time.
@@ -100,6 +102,8 @@ pub struct Plan {
     pub occasion: Occasion,
     /// The delivered pass that it replaces, if that ended unused.
     pub unused: Option<NotArrived>,
+    /// Whether day one is past.
+    pub is_late: bool,
 }
 
 /// How many passes are mailed for one day one, for whatever reasons. More codes in one mailbox help nobody, and what makes
@@ -165,7 +169,9 @@ fn joiner(facts: &Facts<'_>) -> Decision {
         }
     };
     let last_job_delivered = record.is_some_and(|r| r.state == State::Delivered);
-    if distance(day, zone, facts.lead_days, now) == Distance::Past {
+    let is_past = distance(day, zone, facts.lead_days, now) == Distance::Past;
+    let is_late = is_past && facts.is_late(day, zone);
+    if is_past && !is_late {
         let why = Skip::DayOnePast(day);
         // A pass stays until its window ends, except one that was not delivered: it came late in place of the delivered
         // one, or was meant for another day.
@@ -176,6 +182,9 @@ fn joiner(facts: &Facts<'_>) -> Decision {
             Some(pass) => Decision::Revoke { pass_id: pass.id.clone(), why: Revoke::OutOfScope(why) },
             None => facts.while_open(day, zone).unwrap_or(Decision::Skip(why)),
         };
+    }
+    if is_late && let Some(decision) = facts.arrived_by_another_way() {
+        return decision;
     }
     if let Some(block) = facts.block() {
         return Decision::Block(block);
@@ -204,7 +213,8 @@ fn joiner(facts: &Facts<'_>) -> Decision {
     }
     let counts = |pass: &&Pass| match pass.usability(now) {
         Usability::Active => true,
-        Usability::NotYetActive => works_on(pass, day, zone),
+        // Whoever is late needs the next that somebody made.
+        Usability::NotYetActive => is_late || works_on(pass, day, zone),
         _ => false,
     };
     if let Some(pass) = snapshot.passes.iter().filter(counts).find(|pass| facts.is_foreign(pass)) {
@@ -222,6 +232,7 @@ fn joiner(facts: &Facts<'_>) -> Decision {
             _ => Occasion::First,
         },
         unused: None,
+        is_late,
     })
 }
 
@@ -297,7 +308,7 @@ fn http(facts: &Facts<'_>, request: &PassRequest) -> Decision {
 
 impl Plan {
     fn on_demand(window: Window, purpose: Purpose) -> Self {
-        Self { window, purpose, day_one: None, occasion: Occasion::First, unused: None }
+        Self { window, purpose, day_one: None, occasion: Occasion::First, unused: None, is_late: false }
     }
 }
 
@@ -329,6 +340,18 @@ impl<'a> Facts<'a> {
             Distance::Beyond => Err(Skip::BeyondHorizon(day)),
             Distance::Past | Distance::Near => Ok(day),
         }
+    }
+
+    /// Whether `day`, which is past, is so recent that a joiner who was never sent a pass for this start still gets one.
+    fn is_late(&self, day: NaiveDate, zone: Tz) -> bool {
+        let today = self.now.with_timezone(&zone).date_naive();
+        let was_served = |record: &Record| {
+            let delivered = record.delivered.as_ref();
+            let opened = record.opened_at.into_iter().chain(delivered.map(|d| d.pass.opens_at));
+            delivered.is_some_and(|delivered| delivered.day_one == Some(day))
+                || opened.filter(|at| *at <= self.now).any(|at| is_same_start(at, Some(day)))
+        };
+        (today - day).num_days() <= self.late_days.into() && !self.record.is_some_and(was_served)
     }
 
     /// Identifies the user as a listing shows them, if the decision is about a start and final. Minutes after a delivery it

@@ -256,6 +256,7 @@ impl<'a> JobContext<'a> {
             pass: &self.services.settings.pass,
             follow_up: &self.services.settings.follow_up,
             lead_days: self.services.settings.lead_days,
+            late_days: self.services.settings.late_days,
             on_demand_group: self.services.settings.on_demand_group,
             now: self.services.clock.now(),
         }
@@ -294,6 +295,9 @@ impl<'a> JobContext<'a> {
         let is_odd = |stamp| !fits(stamp, self.services.settings.pass.hire_date_zone, plan.window.zone);
         if plan.day_one.is_some() && self.snapshot.user.employee_hire_date.is_some_and(is_odd) {
             lease.note(Notice::ODD_HIRE_DATE);
+        }
+        if plan.is_late {
+            lease.note(Notice::LATE);
         }
         if let Some(error) = &self.snapshot.manager_refused {
             lease.note(Notice::MANAGER_REFUSED);

@@ -8,6 +8,7 @@ mod flow;
 mod follow_up;
 mod guard;
 mod interleavings;
+mod late;
 mod mailbox;
 mod privileges;
 mod scope;

@@ -38,6 +38,7 @@ impl Case {
             follow_up: &self.follow_up,
             joiner_check: &self.check,
             lead_days: 7,
+            late_days: 0,
             on_demand_group: Some(GROUP),
             now: self.now,
         }

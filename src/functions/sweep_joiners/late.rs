@@ -1,0 +1,247 @@
+//! Joiners whose first day is past and who were never sent a pass: HR entered them late, or no sweep ran for a while.
+//!
+//! The first sweep of an installation serves none of them, because somebody else did before. Every later one serves whoever
+//! is at most LATE_DAYS late, and names the others to a person, once.
+
+use std::collections::BTreeSet;
+
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use super::{cap::Standings, due::shows_use};
+use crate::{
+    app::App,
+    budget,
+    graph::{Look, LookParts, users::Candidate},
+    ledger::{Conditions, LastSweep, Standing, is_same_start},
+    pass::{
+        alert::Alert,
+        cap::NAMES_IN_ALERT,
+        day_one::{Distance, distance},
+    },
+    settings::{Settings, SignInCheck},
+    zone::Tz,
+};
+
+/// Sweeps run daily at least. One may start a little later than the day before.
+const GAP: TimeDelta = TimeDelta::hours(26);
+/// Whoever is later than LATE_DAYS by at most so many days is named to a person.
+const NAMED_DAYS: i64 = 30;
+/// How far back a sweep looks after a gap.
+const LOOK_BACK_MAX: i64 = 90;
+
+/// How many days before today a first day can be with which a sweep still has to do something.
+pub(super) fn look_back(settings: &Settings, last: Option<&Conditions>, now: DateTime<Utc>) -> u64 {
+    let gap = last.and_then(|last| last.last_sweep.as_ref()).map_or(0, |last| (now - last.at).num_days() + 1);
+    let days = (i64::from(settings.late_days) + NAMED_DAYS).max(gap);
+    days.clamp(0, LOOK_BACK_MAX).unsigned_abs()
+}
+
+/// What a sweep does about them.
+#[derive(Debug)]
+pub(super) struct Late {
+    /// Who gets a pass, at once.
+    pub(super) due: BTreeSet<(NaiveDate, Uuid)>,
+    /// What the next sweep has to know, once this one has ended well.
+    pub(super) sweep: LastSweep,
+}
+
+/// A joiner whose first day is past and who was never sent a pass.
+#[derive(Clone, Copy)]
+struct Missed<'a> {
+    user: &'a Candidate,
+    day: NaiveDate,
+    /// Whether the day is more than LATE_DAYS ago.
+    is_too_late: bool,
+    /// Whether a person was told why a job made no pass.
+    is_told: bool,
+}
+
+/// Finds them among `days`, the first days of the candidates, and tells a person whom no sweep serves.
+pub(super) async fn find<'a>(
+    app: &App,
+    days: &[(&'a Candidate, NaiveDate, Tz)],
+    standings: &Standings,
+    last: &Conditions,
+    now: DateTime<Utc>,
+) -> Late {
+    let settings = &app.services.settings;
+    let last = last.last_sweep.as_ref();
+    let mut settled = last.map(|last| last.settled.clone()).unwrap_or_default();
+    settled.retain(|_, day| (now.date_naive() - *day).num_days() <= LOOK_BACK_MAX);
+    let is_served =
+        |user: &Candidate| !user.is_guest() && (user.is_enabled() || settings.pass.serve_disabled);
+    let missed = days
+        .iter()
+        .filter(|(user, day, zone)| {
+            distance(*day, *zone, settings.lead_days, now) == Distance::Past
+                && is_served(user)
+                && !settled.contains_key(&user.id)
+                && was_missed(standings.get(&user.id), *day, now)
+        })
+        .map(|(user, day, zone)| {
+            let is_too_late =
+                (now.with_timezone(zone).date_naive() - *day).num_days() > settings.late_days.into();
+            let is_told = standings.get(&user.id).is_some_and(|standing| standing.is_blocked);
+            Missed { user, day: *day, is_too_late, is_told }
+        });
+    let mut missed: Vec<Missed<'a>> = missed.collect();
+    missed.sort_by_key(|missed| (missed.day, missed.user.id));
+    let in_use = in_use(app, &missed).await;
+    let (arrived, missed): (Vec<_>, Vec<_>) =
+        missed.into_iter().partition(|missed| in_use.contains(&missed.user.id));
+    let (too_late, late): (Vec<_>, Vec<_>) = missed.into_iter().partition(|missed| missed.is_too_late);
+    let untold = |missed: &[Missed<'a>]| -> Vec<Missed<'a>> {
+        missed.iter().filter(|missed| !missed.is_told).copied().collect()
+    };
+    let alert = match last {
+        None => first(&untold(&late), now),
+        Some(last) if now - last.at > GAP => gap(&untold(&late), &untold(&too_late), last, settings, now),
+        Some(_) => unserved(&untold(&too_late), settings, now),
+    };
+    settled.extend(arrived.iter().chain(&too_late).map(|missed| (missed.user.id, missed.day)));
+    let due = match last {
+        None => {
+            settled.extend(late.iter().map(|missed| (missed.user.id, missed.day)));
+            BTreeSet::new()
+        }
+        Some(_) => late.iter().map(|missed| (missed.day, missed.user.id)).collect(),
+    };
+    if let Some(alert) = alert {
+        app.services.alert(&alert).await;
+    }
+    let unknown = last.map(|last| last.unknown.clone()).unwrap_or_default();
+    Late { due, sweep: LastSweep { at: now, settled, unknown } }
+}
+
+/// Whether the user has neither arrived for this day nor been sent a pass that they could use by now.
+fn was_missed(standing: Option<&Standing>, day: NaiveDate, now: DateTime<Utc>) -> bool {
+    let Some(standing) = standing else { return true };
+    let is_for_start = |at: DateTime<Utc>| is_same_start(at, Some(day));
+    let has_arrived = standing.arrived_at.is_some_and(is_for_start);
+    let was_sent = standing.pass.as_ref().is_some_and(|pass| {
+        pass.day_one == Some(day) || (pass.opens_at <= now && is_for_start(pass.opens_at))
+    });
+    !has_arrived && !was_sent
+}
+
+/// Who is in the account already, by another way.
+async fn in_use(app: &App, missed: &[Missed<'_>]) -> BTreeSet<Uuid> {
+    let settings = &app.services.settings;
+    let check = &settings.joiner_check;
+    let sign_ins = check.sign_ins != SignInCheck::Off;
+    if !check.methods && !sign_ins {
+        return BTreeSet::new();
+    }
+    let parts = LookParts { passes: check.methods, methods: check.methods, sign_ins, ..LookParts::default() };
+    let looks = missed.iter().map(|missed| (missed.user.id, parts)).collect();
+    let looked = app.services.graph.look(looks, Instant::now() + budget::SWEEP_LATE_LOOK).await;
+    let is_in_use = |(_, look): &&(Uuid, Look)| shows_use(settings, look, |_| true);
+    looked.iter().filter(is_in_use).map(|(user, _)| *user).collect()
+}
+
+/// The alert of the first sweep, if there is somebody to name.
+fn first(late: &[Missed<'_>], now: DateTime<Utc>) -> Option<Alert> {
+    let (people, get) = count(late);
+    (!late.is_empty()).then(|| Alert {
+        headline: format!("First sweep: {people} started already and {get} no pass"),
+        who: names(late),
+        what_happened: "This is the first sweep of this installation. It mails a pass to nobody whose first day is past, \
+                        because they started before firstpass was here. Nothing shows that these people are in their accounts."
+            .into(),
+        what_to_do: format!("Ask whether they can sign in. {BY_HAND} firstpass does not come back to them."),
+        reference: format!("sweep of {now:.0}"),
+    })
+}
+
+/// Logs a time without sweeps; with the alert about it, if it concerns somebody.
+fn gap(
+    late: &[Missed<'_>],
+    too_late: &[Missed<'_>],
+    last: &LastSweep,
+    settings: &Settings,
+    now: DateTime<Utc>,
+) -> Option<Alert> {
+    let since = now - last.at;
+    tracing::warn!(
+        event = "sweep.gap",
+        last = %last.at,
+        hours = since.num_hours(),
+        late = late.len(),
+        too_late = too_late.len(),
+        "No sweep ended well for more than a day"
+    );
+    let duration = match since.num_days() {
+        0 | 1 => format!("{} hours", since.num_hours()),
+        days => format!("{days} days"),
+    };
+    let mut what_happened = format!(
+        "The last sweep before this one that ended well ran at {} UTC.",
+        last.at.format("%Y-%m-%d %H:%M")
+    );
+    let mut who: Vec<String> = Vec::new();
+    if !late.is_empty() {
+        what_happened += &format!(" {} started meanwhile without a pass and get one now.", late.len());
+        who.push(names(late));
+    }
+    if !too_late.is_empty() {
+        what_happened += &format!(
+            " {} started more than {} days ago (LATE_DAYS) and get none.",
+            too_late.len(),
+            settings.late_days
+        );
+        who.push(format!("without a pass: {}", names(too_late)));
+    }
+    let by_hand = if too_late.is_empty() { "" } else { BY_HAND };
+    (!who.is_empty()).then(|| Alert {
+        headline: format!("There was no sweep for {duration}"),
+        who: who.join("; "),
+        what_happened,
+        what_to_do: format!(
+            "Find out why: the function app was stopped, its sweeps failed, or SWEEP_SCHEDULE leaves out days. {by_hand}"
+        )
+        .trim_end()
+        .to_owned(),
+        reference: format!("sweep of {now:.0}"),
+    })
+}
+
+/// The alert about people who are too late, if there are any.
+fn unserved(too_late: &[Missed<'_>], settings: &Settings, now: DateTime<Utc>) -> Option<Alert> {
+    let (people, get) = count(too_late);
+    (!too_late.is_empty()).then(|| Alert {
+        headline: format!("{people} started long ago and {get} no pass"),
+        who: names(too_late),
+        what_happened: format!(
+            "Their first day was more than {} days ago (LATE_DAYS) when a sweep first saw it, and nothing shows that they are \
+             in their accounts.",
+            settings.late_days
+        ),
+        what_to_do: format!("Ask whether they can sign in. {BY_HAND} firstpass does not come back to them."),
+        reference: format!("sweep of {now:.0}"),
+    })
+}
+
+/// "1 person has" and "gets", "2 people have" and "get".
+fn count(missed: &[Missed<'_>]) -> (String, &'static str) {
+    match missed.len() {
+        1 => ("1 person has".to_owned(), "gets"),
+        count => (format!("{count} people have"), "get"),
+    }
+}
+
+const BY_HAND: &str = "Whoever cannot gets a pass by the on-demand group or by CreateTap.";
+
+/// The sign-in names with the first days, the latest first day first.
+fn names(missed: &[Missed<'_>]) -> String {
+    let name = |missed: &Missed<'_>| {
+        let name = missed.user.user_principal_name.clone().unwrap_or_else(|| missed.user.id.to_string());
+        format!("{name} ({})", missed.day)
+    };
+    let mut names: Vec<String> = missed.iter().rev().take(NAMES_IN_ALERT).map(name).collect();
+    if missed.len() > names.len() {
+        names.push(format!("{} more", missed.len() - names.len()));
+    }
+    names.join(", ")
+}
