@@ -21,7 +21,8 @@ const SWEEP_AT: Duration = Duration::from_secs(10);
 
 /// Plays the whole scenario: the days with faults, and then the calm days.
 pub async fn play(sim: &Arc<Simulation>) {
-    for day in 0..DAYS {
+    let gap = &sim.scenario.config.without_sweeps;
+    for day in (0..DAYS).filter(|day| !gap.contains(day)) {
         let sim = sim.clone();
         sim.clone().spawn(async move {
             sim.sleep_until(DAY * u32::try_from(day).unwrap() + SWEEP_AT).await;
@@ -96,7 +97,12 @@ fn perform(sim: &Arc<Simulation>, step: &Step) {
             sim.add_line(&format!("the sweep: {kind:?} x {times}"));
             sim.sandbox.inject(Fault::on("GET", "/v1.0/users?", kind.clone()).times(*times));
         }
-        Action::Sweep => sim.spawn(sim.clone().sweep()),
+        Action::Sweep => {
+            let day = sim.elapsed().as_secs() / DAY.as_secs();
+            if !sim.scenario.config.without_sweeps.contains(&day) {
+                sim.spawn(sim.clone().sweep());
+            }
+        }
     }
 }
 
@@ -125,6 +131,7 @@ fn inject(sim: &Simulation, persona: PersonaIndex, fault: &GraphFault) {
 
 fn apply(sim: &Arc<Simulation>, index: PersonaIndex, event: &UserEvent) {
     let (persona, user, now) = (&sim.scenario.personas[index], sim.user_id(index), sim.now());
+    let hire_dates = sim.scenario.config.hire_dates;
     if persona.removed {
         return;
     }
@@ -134,7 +141,7 @@ fn apply(sim: &Arc<Simulation>, index: PersonaIndex, event: &UserEvent) {
     };
     match event {
         UserEvent::DayOneMoved(days) => {
-            change(&|person| person.hire_date = Some(persona.hire_date(*days, now)));
+            change(&|person| person.hire_date = Some(persona.hire_date(*days, hire_dates, now)));
         }
         UserEvent::DayOneRemoved => change(&|person| person.hire_date = None),
         UserEvent::Disabled => change(&|person| person.enabled = false),
@@ -190,9 +197,10 @@ fn recreate(sim: &Simulation, index: PersonaIndex, days: i64) {
     record_end_by_person(sim, user);
     let id = sim.sandbox.edit(|tenant| {
         tenant.delete(user);
-        let person = account(persona, now, manager.unwrap_or_default());
+        let hire_dates = sim.scenario.config.hire_dates;
+        let person = account(persona, hire_dates, now, manager.unwrap_or_default());
         let until = now + TimeDelta::seconds(90);
-        tenant.add(person.hire_date(persona.hire_date(days, now)).replicating_until(until))
+        tenant.add(person.hire_date(persona.hire_date(days, hire_dates, now)).replicating_until(until))
     });
     sim.ids.lock().unwrap()[index] = id;
     sim.add_line(&format!("{} has the new account {id}", persona.name));

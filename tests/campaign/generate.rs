@@ -1,6 +1,6 @@
 //! Draws a scenario from its seed.
 
-use std::time::Duration;
+use std::{ops::Range, time::Duration};
 
 use firstpass_sandbox::tenant::FaultKind;
 use rand::{RngExt, SeedableRng, rngs::StdRng};
@@ -9,8 +9,8 @@ use crate::{
     personas::{Persona, draw_personas},
     races::draw_race,
     scenario::{
-        Action, Config, Crash, DAY_MS, DAYS, GraphFault, LedgerFault, Operation, PersonaIndex, QueueFault,
-        Scenario, Step, UserEvent,
+        Action, Config, Crash, DAY_MS, DAYS, GraphFault, HireDates, LedgerFault, Operation, PersonaIndex,
+        QueueFault, Scenario, Step, UserEvent,
     },
 };
 
@@ -26,6 +26,11 @@ pub fn scenario(seed: u64) -> Scenario {
         sign_ins_readable: one_in(&mut rng, 2),
         latency: Duration::from_millis(*pick(&mut rng, &[0, 100, 700, 2_000])),
         workers: *pick(&mut rng, &[1, 2, 2, 4]),
+        hire_dates: *pick(
+            &mut rng,
+            &[HireDates::Midnight, HireDates::Midnight, HireDates::Noon, HireDates::Office],
+        ),
+        without_sweeps: draw_gap(&mut rng),
     };
     let personas = draw_personas(&mut rng);
     let mut steps = regular_events(&personas);
@@ -44,6 +49,15 @@ pub fn scenario(seed: u64) -> Scenario {
     // A stable sort keeps the drawn order of steps at the same time.
     steps.sort_by_key(|step| step.at);
     Scenario { seed, quiet, config, personas, steps }
+}
+
+/// In one of six scenarios, the timer stops for two or three days.
+fn draw_gap(rng: &mut StdRng) -> Range<u64> {
+    if !one_in(rng, 6) {
+        return 0..0;
+    }
+    let first = rng.random_range(1..3);
+    first..first + rng.random_range(2..4)
 }
 
 pub fn one_in(rng: &mut StdRng, n: u32) -> bool {
@@ -131,13 +145,13 @@ fn draw_steps(rng: &mut StdRng, persona: PersonaIndex, day: u64) -> Vec<Step> {
 
 fn draw_user_event(rng: &mut StdRng) -> UserEvent {
     match rng.random_range(0..20) {
-        0..4 => UserEvent::DayOneMoved(rng.random_range(0..9)),
-        4 => UserEvent::DayOneMoved(20),
+        0..4 => UserEvent::DayOneMoved(rng.random_range(-4..9)),
+        4 => UserEvent::DayOneMoved(*pick(rng, &[20, -20])),
         5 => UserEvent::DayOneRemoved,
         6 => UserEvent::Disabled,
         7 => UserEvent::Enabled,
         8 => UserEvent::Deleted,
-        9 => UserEvent::Recreated(rng.random_range(1..6)),
+        9 => UserEvent::Recreated(rng.random_range(-2..6)),
         10 => UserEvent::SignsIn,
         11 | 12 => UserEvent::HelpdeskPass(*pick(rng, &[91, 119, 307])),
         13 => UserEvent::PassDeleted,

@@ -13,13 +13,16 @@ use uuid::Uuid;
 
 use crate::{
     generate::{one_in, pick},
-    scenario::{Config, Scenario},
+    scenario::{Config, HireDates, Scenario},
 };
 
 /// When every scenario starts: a Sunday.
 pub const START_TIME: &str = "2026-11-22T05:00:00Z";
 /// The setting TIME_ZONE, which applies to countries with several zones.
 pub const DEFAULT_ZONE: &str = "America/Los_Angeles";
+
+/// The setting HIRE_DATE_ZONE, where HR writes the midnight of its office.
+pub const OFFICE_ZONE: &str = "Europe/Berlin";
 
 const NAMES: [&str; 6] =
     ["Emma Brooks", "Jonas Weber", "Aroha Ngata", "Jordan Rivera", "Haruto Sato", "Priya Sharma"];
@@ -79,14 +82,19 @@ impl Persona {
     }
 
     /// The value of `employeeHireDate` for the day `days` after that of `now`.
-    pub fn hire_date(&self, days: i64, now: DateTime<Utc>) -> DateTime<Utc> {
+    pub fn hire_date(&self, days: i64, hire_dates: HireDates, now: DateTime<Utc>) -> DateTime<Utc> {
         let today = now.date_naive();
         let day = if days < 0 {
             today - Days::new(days.unsigned_abs())
         } else {
             today + Days::new(days.unsigned_abs())
         };
-        if self.local_midnight { midnight(day, self.zone) } else { day.and_time(NaiveTime::MIN).and_utc() }
+        match hire_dates {
+            HireDates::Midnight if self.local_midnight => midnight(day, self.zone),
+            HireDates::Midnight => midnight(day, Tz::UTC),
+            HireDates::Noon => midnight(day, Tz::UTC) + TimeDelta::hours(12),
+            HireDates::Office => midnight(day, zone(OFFICE_ZONE)),
+        }
     }
 }
 
@@ -99,7 +107,9 @@ pub fn draw_personas(rng: &mut StdRng) -> Vec<Persona> {
     let draw = |(i, name): (usize, &'static str)| {
         let (country, zone_name) = *pick(rng, &COUNTRIES);
         let kind = if i < 2 { PersonaKind::Plain } else { draw_kind(rng) };
-        let day_one = (kind != PersonaKind::Colleague).then(|| rng.random_range(0..7));
+        // Some have started before the first sweep, in any zone.
+        let days = if one_in(rng, 12) { -4..-1 } else { 0..7 };
+        let day_one = (kind != PersonaKind::Colleague).then(|| rng.random_range(days));
         let zone = zone(zone_name);
         Persona { name, kind, country, zone, day_one, local_midnight: one_in(rng, 2), removed: false }
     };
@@ -147,7 +157,7 @@ pub fn build_tenant(scenario: &Scenario, now: DateTime<Utc>) -> (Tenant, Vec<Uui
     let on_demand = tenant.add_group(Group::named("On-demand access"));
     let mut ids = Vec::new();
     for persona in &scenario.personas {
-        let id = tenant.add(account(persona, now, manager));
+        let id = tenant.add(account(persona, scenario.config.hire_dates, now, manager));
         match persona.kind {
             PersonaKind::GlobalAdmin => tenant.assign_role(id, roles::GLOBAL_ADMINISTRATOR),
             PersonaKind::EligibleAdmin => tenant.make_eligible(id, roles::GLOBAL_ADMINISTRATOR),
@@ -164,9 +174,9 @@ pub fn build_tenant(scenario: &Scenario, now: DateTime<Utc>) -> (Tenant, Vec<Uui
     (tenant, ids, on_demand)
 }
 
-pub fn account(persona: &Persona, now: DateTime<Utc>, manager: Uuid) -> Person {
+pub fn account(persona: &Persona, hire_dates: HireDates, now: DateTime<Utc>, manager: Uuid) -> Person {
     let mut person = Person::named(persona.name).usage_location(persona.country);
-    person.hire_date = persona.day_one.map(|days| persona.hire_date(days, now));
+    person.hire_date = persona.day_one.map(|days| persona.hire_date(days, hire_dates, now));
     if persona.kind != PersonaKind::NoAddress {
         person = person.private_mail(&persona.address());
     }

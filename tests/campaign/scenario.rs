@@ -1,6 +1,6 @@
 //! A scenario before it is played: its personas, its settings and its steps.
 
-use std::{fmt, time::Duration};
+use std::{fmt, ops::Range, time::Duration};
 
 use firstpass_sandbox::tenant::FaultKind;
 
@@ -36,6 +36,20 @@ pub struct Config {
     pub sign_ins_readable: bool,
     pub latency: Duration,
     pub workers: usize,
+    pub hire_dates: HireDates,
+    /// The days on which the timer does not run.
+    pub without_sweeps: Range<u64>,
+}
+
+/// The time of day that the HR system writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HireDates {
+    /// Midnight, in UTC or in the joiner's zone.
+    Midnight,
+    /// Noon in UTC.
+    Noon,
+    /// Midnight in the zone of HR's office, [`crate::personas::OFFICE_ZONE`].
+    Office,
 }
 
 #[derive(Clone, Debug)]
@@ -64,7 +78,7 @@ pub enum Action {
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum UserEvent {
-    /// Day one is now this many days from today.
+    /// Day one is now this many days from today; HR may enter it late.
     DayOneMoved(i64),
     DayOneRemoved,
     Disabled,

@@ -2,7 +2,7 @@
 //! host with its timer and its queue ([`crate::queue`]).
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     io,
     sync::{
         Arc, Mutex, MutexGuard,
@@ -12,11 +12,17 @@ use std::{
 };
 
 use chrono::{DateTime, Utc};
-use firstpass::{app::App, environment::Environment, host, ledger::memory::MemoryLedger, settings::Settings};
+use firstpass::{
+    app::App,
+    environment::Environment,
+    host,
+    ledger::{Ledger, memory::MemoryLedger},
+    settings::Settings,
+};
 use firstpass_sandbox::{
     functions_host::local_host::LocalHost,
     tenant::{
-        Sandbox,
+        Person, Sandbox,
         samples::{SENDER, SERVICE_DESK},
     },
 };
@@ -28,10 +34,11 @@ use tokio::{
 use uuid::Uuid;
 
 use crate::{
+    checks::oracle::{day_one_of, is_past},
     http_recorder::RecordingClient,
     ledger::FaultyLedger,
-    personas::{DEFAULT_ZONE, START_TIME, build_tenant},
-    scenario::{Crash, PersonaIndex, QueueFault, Scenario},
+    personas::{DEFAULT_ZONE, OFFICE_ZONE, START_TIME, build_tenant},
+    scenario::{Crash, HireDates, PersonaIndex, QueueFault, Scenario},
     trace::{SharedTrace, Trace},
 };
 
@@ -171,6 +178,7 @@ impl Simulation {
 
     /// The timer starts a sweep; the host retries it when it fails.
     pub async fn sweep(self: Arc<Self>) {
+        let started = self.who_has_started();
         for retry in 0..=SWEEP_RETRIES {
             let context = json!({"RetryCount": retry, "MaxRetryCount": SWEEP_RETRIES});
             let invocation = json!({"Data": {"timer": {}}, "Metadata": {"RetryContext": context}});
@@ -183,6 +191,7 @@ impl Simulation {
             self.add_line(&format!("sweep: {}", answer.log()));
             if answer.is_success() {
                 self.trace().first_sweep.get_or_insert(self.now());
+                self.note_first_sweep(started).await;
                 for message in answer.jobs() {
                     self.enqueue(message);
                 }
@@ -196,6 +205,27 @@ impl Simulation {
     }
 }
 
+impl Simulation {
+    /// The users whose first day is past.
+    fn who_has_started(&self) -> BTreeSet<Uuid> {
+        let (now, config) = (self.now(), &self.scenario.config);
+        let has_started =
+            |person: &&Person| day_one_of(person, config).is_some_and(|(day, zone)| is_past(day, zone, now));
+        self.sandbox
+            .edit(|tenant| tenant.users.values().filter(has_started).map(|person| person.id).collect())
+    }
+
+    /// Notes whom the first sweep that ended well serves never. They may change while it runs.
+    async fn note_first_sweep(&self, before: BTreeSet<Uuid>) {
+        let conditions = self.ledger.inner.conditions().await.unwrap();
+        let has_ended_well = conditions.is_some_and(|(conditions, _)| conditions.last_sweep.is_some());
+        if has_ended_well {
+            let started = before.into_iter().chain(self.who_has_started()).collect();
+            self.trace().started_before.get_or_insert(started);
+        }
+    }
+}
+
 fn settings(scenario: &Scenario, group: Uuid) -> Settings {
     let config = &scenario.config;
     let group = group.to_string();
@@ -205,6 +235,14 @@ fn settings(scenario: &Scenario, group: Uuid) -> Settings {
         ("ALERT_TO", SERVICE_DESK),
         ("ON_DEMAND_GROUP_ID", &group),
         ("TIME_ZONE", DEFAULT_ZONE),
+        (
+            "HIRE_DATE_ZONE",
+            match config.hire_dates {
+                HireDates::Midnight => "joiner",
+                HireDates::Noon => "UTC",
+                HireDates::Office => OFFICE_ZONE,
+            },
+        ),
         ("PASS_START", if config.pass_starts_now { "now" } else { "day-one" }),
         ("PASS_ONE_TIME", if config.one_time { "true" } else { "false" }),
         ("SERVE_DISABLED", if config.serve_disabled { "true" } else { "false" }),

@@ -2,7 +2,7 @@
 //! it, and all text that the product wrote.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, MutexGuard},
 };
 
@@ -112,6 +112,8 @@ pub struct Trace {
     pub first_group_sync: Option<DateTime<Utc>>,
     /// When a sweep first succeeded.
     pub first_sweep: Option<DateTime<Utc>>,
+    /// Who had started when a sweep first ended well.
+    pub started_before: Option<BTreeSet<Uuid>>,
     /// The number of sweeps that failed at every retry.
     pub failed_sweeps: usize,
     pub poisoned_jobs: Vec<PoisonedJob>,

@@ -77,7 +77,7 @@ pub(super) async fn find<'a>(
         .filter(|(user, day, zone)| {
             distance(*day, *zone, settings.lead_days, now) == Distance::Past
                 && is_served(user)
-                && !settled.contains_key(&user.id)
+                && !settled.get(&user.id).is_some_and(|settled| is_same_day(*settled, *day))
                 && was_missed(standings.get(&user.id), *day, now)
         })
         .map(|(user, day, zone)| {
@@ -113,6 +113,11 @@ pub(super) async fn find<'a>(
     }
     let unknown = last.map(|last| last.unknown.clone()).unwrap_or_default();
     Late { due, sweep: LastSweep { at: now, settled, unknown } }
+}
+
+/// Whether two first days are one that HR did not change: a setting, or the country, can move a date by a day.
+fn is_same_day(one: NaiveDate, other: NaiveDate) -> bool {
+    (one - other).abs() <= TimeDelta::days(1)
 }
 
 /// Whether the user has neither arrived for this day nor been sent a pass that they could use by now.

@@ -68,7 +68,14 @@ impl Facts<'_> {
         // Another job that did not finish may have had its mail delivered all the same.
         let reissue =
             || self.reissue(&not_arrived, delivered, day?, zone).filter(|_| self.used_meanwhile().is_none());
-        let report = || (!is_reported).then_some(Decision::Block(Block::NotArrived(not_arrived)));
+        // A person was told that this pass is replaced, and then the first day moved into the past.
+        let is_replaced_in_vain = is_replaced
+            && day.is_some_and(|day| delivered.day_one != Some(day))
+            && record.is_some_and(|r| r.cause.as_deref() != Some(Block::NotArrived(not_arrived).cause()))
+            && self.used_meanwhile().is_none();
+        let report = || {
+            (!is_reported || is_replaced_in_vain).then_some(Decision::Block(Block::NotArrived(not_arrived)))
+        };
         reissue().map(Decision::Issue).or_else(report)
     }
 

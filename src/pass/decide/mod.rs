@@ -342,8 +342,11 @@ impl<'a> Facts<'a> {
         }
     }
 
-    /// Whether `day`, which is past, is so recent that a joiner who was never sent a pass for this start still gets one.
+    /// Whether `day`, which is past, is so recent that a joiner who was never sent a pass for this start still gets one. Only
+    /// a sweep knows whom somebody else has served.
     fn is_late(&self, day: NaiveDate, zone: Tz) -> bool {
+        let is_of_sweep =
+            self.reason == Reason::Joiner || self.record.is_some_and(|r| r.purpose == Purpose::Joiner);
         let today = self.now.with_timezone(&zone).date_naive();
         let was_served = |record: &Record| {
             let delivered = record.delivered.as_ref();
@@ -351,7 +354,9 @@ impl<'a> Facts<'a> {
             delivered.is_some_and(|delivered| delivered.day_one == Some(day))
                 || opened.filter(|at| *at <= self.now).any(|at| is_same_start(at, Some(day)))
         };
-        (today - day).num_days() <= self.late_days.into() && !self.record.is_some_and(was_served)
+        is_of_sweep
+            && (today - day).num_days() <= self.late_days.into()
+            && !self.record.is_some_and(was_served)
     }
 
     /// Identifies the user as a listing shows them, if the decision is about a start and final. Minutes after a delivery it

@@ -85,9 +85,11 @@ impl JobContext<'_> {
 
     /// Tells an admin once for each pass. The state stays: another job may have to finish.
     async fn report_not_arrived(&self, block: Block) -> Result<Outcome, Failure> {
+        let cause = block.cause();
         let outcome = Outcome::Blocked(block);
         self.alert(&outcome).await;
         if let Some(mut record) = self.record.clone() {
+            record.cause = Some(cause.to_owned());
             record.reported_pass = record.delivered.as_ref().map(|delivered| delivered.pass.pass_id.clone());
             self.write(record).await?;
         }

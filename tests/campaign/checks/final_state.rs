@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::{
     immediate::is_live,
-    oracle::{day_one_of, is_beyond_horizon, is_in_horizon, is_in_use, is_move, pass_start},
+    oracle::{day_one_of, is_beyond_horizon, is_in_horizon, is_in_use, is_late, is_move, pass_start},
 };
 use crate::{
     events::last_sweep_at,
@@ -126,10 +126,11 @@ impl<'a> UserState<'a> {
         if delivery.purpose != Purpose::Joiner || !ended_before_two_sweeps || self.person.guest {
             return Ok(());
         }
-        let is_another_start = day_one_of(self.person).is_some_and(|(day, zone)| {
-            let (now, is_other) = (self.sim.now(), Some(day) != delivery.day_one);
-            is_other && (is_in_horizon(day, zone, now) || is_beyond_horizon(day, zone, now))
-        });
+        let is_another_start =
+            day_one_of(self.person, &self.sim.scenario.config).is_some_and(|(day, zone)| {
+                let (now, is_other) = (self.sim.now(), Some(day) != delivery.day_one);
+                is_other && (is_in_horizon(day, zone, now) || is_beyond_horizon(day, zone, now))
+            });
         let got_in = {
             let used = self.sim.used.lock().unwrap();
             trace.passes.iter().any(|t| t.pass.user == self.person.id && used.contains_key(&t.pass.id))
@@ -192,7 +193,9 @@ impl<'a> UserState<'a> {
     }
 
     fn out_of_scope(&self) -> Option<&'static str> {
-        let Some((day, zone)) = day_one_of(self.person) else { return Some("no hire date") };
+        let Some((day, zone)) = day_one_of(self.person, &self.sim.scenario.config) else {
+            return Some("no hire date");
+        };
         let announcement = self.record.and_then(|record| record.announcement);
         let is_announced = announcement.is_some_and(|a| a.enabled && is_move(a.day_one, day));
         if self.person.guest {
@@ -210,9 +213,11 @@ impl<'a> UserState<'a> {
     /// last delivered one was used, expired after day one began, was ended by a person, or has a successor.
     fn check_joiner_has_pass(&self, trace: &Trace) -> Result<(), String> {
         let now = self.sim.now();
-        let Some((day, zone)) = day_one_of(self.person) else { return Ok(()) };
+        let Some((day, zone)) = day_one_of(self.person, &self.sim.scenario.config) else { return Ok(()) };
+        // The first sweep serves nobody who has started before.
+        let is_late = is_late(day, zone, now) && !self.has_started_before(trace) && !self.was_served(trace);
         let is_eligible = self.out_of_scope().is_none()
-            && is_in_horizon(day, zone, now)
+            && (is_in_horizon(day, zone, now) || is_late)
             && !self.is_privileged()
             && !is_in_use(self.person, &self.sim.scenario.config, now)
             && !self.person.other_mails.is_empty();
@@ -257,6 +262,18 @@ impl<'a> UserState<'a> {
             _ if has_expired || last.ended_by.is_some() => Ok(()),
             _ => Err(format!("the pass {} has disappeared without being ended", last.pass.id)),
         }
+    }
+
+    fn has_started_before(&self, trace: &Trace) -> bool {
+        trace.started_before.as_ref().is_none_or(|started| started.contains(&self.person.id))
+    }
+
+    /// Whether a delivered pass has opened, whatever it was for.
+    fn was_served(&self, trace: &Trace) -> bool {
+        let has_opened = |tracked: &TrackedPass| {
+            tracked.pass.user == self.person.id && tracked.pass.opens_at <= self.sim.now()
+        };
+        trace.passes.iter().any(|tracked| has_opened(tracked) && self.is_delivered(tracked))
     }
 
     /// Whether a person created a pass after this one, or firstpass delivered one.

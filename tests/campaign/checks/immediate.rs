@@ -101,7 +101,10 @@ fn delivery_after_use(sim: &Simulation, invocation: &Invocation) -> Option<Strin
     // Replicas may lag, and the user may be on the way to another day one or another pass on demand.
     let is_same = delivered.purpose == Purpose::Joiner
         && invocation.record.as_ref()?.purpose == Purpose::Joiner
-        && sim.sandbox.edit(|t| t.users.get(&user).and_then(day_one_of)).map(|(day, _)| day)
+        && sim
+            .sandbox
+            .edit(|t| t.users.get(&user).and_then(|person| day_one_of(person, &sim.scenario.config)))
+            .map(|(day, _)| day)
             == delivered.day_one;
     (is_for_joiner && is_same && used_at + RECENT_DELIVERY < read_at)
         .then(|| format!("{} created a pass for a joiner who had used the last one", invocation.job_key))
@@ -224,10 +227,21 @@ fn noise_after_arrival(
     let record = invocation.record.as_ref()?;
     // A pass on demand that is due is another matter.
     let is_joiner = record.announcement.is_some() && record.purpose == Purpose::Joiner;
-    let was_read = is_joiner && signed_in.is_some_and(|at| at < invocation.read_at);
+    let was_read = is_joiner && signed_in.is_some_and(|at| at < invocation.read_at) && shows_use(invocation);
     (is_for_joiner && was_used && is_noise && was_read).then(|| {
         format!("{} ended as {outcome} ({reason}), though the joiner had arrived", invocation.job_key)
     })
+}
+
+/// Whether the invocation read a method or a used pass: a replica may lag.
+fn shows_use(invocation: &Invocation) -> bool {
+    let listed =
+        |path: &str| invocation.responses.get(path).map(|(_, body)| values(body)).unwrap_or_default();
+    let is_method = |method: &Value| {
+        method["@odata.type"] == "#microsoft.graph.microsoftAuthenticatorAuthenticationMethod"
+    };
+    let is_used = |pass: &Value| pass["methodUsabilityReason"] == "OneTimeUsed";
+    listed("me/authentication/methods").iter().any(is_method) || listed(PASSES_PATH).iter().any(is_used)
 }
 
 /// The first pass in the invocation's read that firstpass created and never delivered.

@@ -46,7 +46,9 @@ pub fn check(sim: &Simulation) {
         if sim.scenario.quiet {
             let (serve_disabled, sign_ins_readable) =
                 (sim.scenario.config.serve_disabled, sim.scenario.config.sign_ins_readable);
+            let has_started_before = persona.day_one.is_some_and(|day| day < 0);
             let is_served = !persona.removed
+                && !has_started_before
                 && match persona.kind {
                     PersonaKind::Plain | PersonaKind::NoManager => true,
                     PersonaKind::Disabled => serve_disabled,
@@ -54,7 +56,8 @@ pub fn check(sim: &Simulation) {
                     _ => false,
                 };
             // Served only if a sweep runs between the activation of the account and the end of day one.
-            let may_be_served = persona.kind == PersonaKind::Disabled && !serve_disabled;
+            let may_be_served =
+                !has_started_before && persona.kind == PersonaKind::Disabled && !serve_disabled;
             // Not everyone uses the first code in time.
             let max = codes_for_a_start(sim);
             let is_as_expected = if is_served { (1..=max).contains(&mails) } else { mails == 0 };

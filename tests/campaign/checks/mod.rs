@@ -5,7 +5,7 @@ mod final_state;
 pub mod immediate;
 mod leaks;
 mod mail_count;
-mod oracle;
+pub mod oracle;
 mod reporting;
 
 use crate::simulation::Simulation;

@@ -7,10 +7,16 @@ use firstpass_sandbox::tenant::{Person, samples::zone};
 use serde_json::Value;
 use uuid::{Uuid, uuid};
 
-use crate::{personas::DEFAULT_ZONE, scenario::Config, trace::Invocation};
+use crate::{
+    personas::{DEFAULT_ZONE, OFFICE_ZONE},
+    scenario::{Config, HireDates},
+    trace::Invocation,
+};
 
 /// The length of the horizon.
 const LEAD_DAYS: u64 = 7;
+/// The default of LATE_DAYS.
+const LATE_DAYS: i64 = 14;
 /// The default of JOINER_MAX_AGE_DAYS.
 const MAX_AGE_DAYS: i64 = 90;
 /// A day one that is this far from the announced one is another start, not a move.
@@ -30,9 +36,22 @@ fn zone_of(country: Option<&str>) -> Tz {
     }
 }
 
-/// The later of the hire date in UTC and in the joiner's zone.
-fn day_one(hire_date: DateTime<Utc>, zone: Tz) -> NaiveDate {
-    hire_date.date_naive().max(hire_date.with_timezone(&zone).date_naive())
+/// The later of the hire date in UTC and in the joiner's zone, or the date where HR writes it.
+fn day_one(hire_date: DateTime<Utc>, zone: Tz, config: &Config) -> NaiveDate {
+    match config.hire_dates {
+        HireDates::Midnight => hire_date.date_naive().max(hire_date.with_timezone(&zone).date_naive()),
+        HireDates::Noon => hire_date.date_naive(),
+        HireDates::Office => hire_date.with_timezone(&self::zone(OFFICE_ZONE)).date_naive(),
+    }
+}
+
+pub fn is_past(day: NaiveDate, zone: Tz, now: DateTime<Utc>) -> bool {
+    day < now.with_timezone(&zone).date_naive()
+}
+
+/// Whether the first day is past, and a joiner who was never sent a pass still gets one.
+pub fn is_late(day: NaiveDate, zone: Tz, now: DateTime<Utc>) -> bool {
+    is_past(day, zone, now) && now.with_timezone(&zone).date_naive() - day <= TimeDelta::days(LATE_DAYS)
 }
 
 pub fn is_in_horizon(day: NaiveDate, zone: Tz, now: DateTime<Utc>) -> bool {
@@ -60,9 +79,9 @@ pub fn is_in_use(person: &Person, config: &Config, now: DateTime<Utc>) -> bool {
     !person.methods.is_empty() || (config.sign_ins_readable && person.last_sign_in.is_some()) || is_old
 }
 
-pub fn day_one_of(person: &Person) -> Option<(NaiveDate, Tz)> {
+pub fn day_one_of(person: &Person, config: &Config) -> Option<(NaiveDate, Tz)> {
     let zone = zone_of(person.usage_location.as_deref());
-    Some((day_one(person.hire_date?, zone), zone))
+    Some((day_one(person.hire_date?, zone, config), zone))
 }
 
 /// Whether the invocation may create a pass, given what it has read; otherwise, why not.
@@ -94,13 +113,14 @@ pub fn check_eligibility(
         "group-add" if is_member => Ok(()),
         "group-add" => Err("the user is not a member of the on-demand group".into()),
         "recheck" if is_member => Ok(()),
-        _ => check_joiner(invocation, user, is_enabled, created_at),
+        _ => check_joiner(invocation, user, config, is_enabled, created_at),
     }
 }
 
 fn check_joiner(
     invocation: &Invocation,
     user: &Value,
+    config: &Config,
     is_enabled: bool,
     created_at: DateTime<Utc>,
 ) -> Result<(), String> {
@@ -109,10 +129,11 @@ fn check_joiner(
         .and_then(|date| date.parse().ok())
         .ok_or("the user has no hire date")?;
     let zone = zone_of(user["usageLocation"].as_str());
-    let day = day_one(hire_date, zone);
+    let day = day_one(hire_date, zone, config);
     // The date can change between the read and the POST.
     let is_near = is_in_horizon(day, zone, invocation.read_at) || is_in_horizon(day, zone, created_at);
-    if !is_near && !is_replacement(invocation, day) {
+    let is_late = is_late(day, zone, invocation.read_at) && was_never_served(invocation);
+    if !is_near && !is_late && !is_replacement(invocation, day) {
         return Err(format!("day one is {day}, outside the horizon"));
     }
     if codes(invocation, day) >= MAX_CODES {
@@ -124,6 +145,12 @@ fn check_joiner(
         return Err("the account was disabled after the joiner got a pass".into());
     }
     Ok(())
+}
+
+/// Whether no delivered pass had opened when the invocation read the record.
+fn was_never_served(invocation: &Invocation) -> bool {
+    let delivered = invocation.record.as_ref().and_then(|record| record.delivered.as_ref());
+    delivered.is_none_or(|delivered| delivered.pass.opens_at > invocation.read_at)
 }
 
 /// Whether a pass for this day one was delivered and had ended when the invocation read it, within a week after the day.

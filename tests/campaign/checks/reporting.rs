@@ -104,7 +104,8 @@ fn unserved_joiners(sim: &Simulation, is_alerted: &impl Fn(&str) -> bool) -> Vec
             // Disabled accounts can be out of scope, depending on the record.
             person.enabled
                 && !person.guest
-                && day_one_of(person).is_some_and(|(day, zone)| is_in_horizon(day, zone, now))
+                && day_one_of(person, &sim.scenario.config)
+                    .is_some_and(|(day, zone)| is_in_horizon(day, zone, now))
         });
         in_scope
             // A joiner who used a pass is in the account: nothing about this start matters any more.
