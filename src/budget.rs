@@ -117,6 +117,10 @@ const _: () = {
     // A pass that ended unused is replaced: an alert more, and the job has the user's id.
     let reissued = total(&[SNAPSHOT, LEDGER_CALL, ALERT, LEDGER_CALL, WORK, CLEANUP, settled, ALERT]);
     assert!(fits(reissued, FUNCTION_TIMEOUT)); // 570 of 600 s
+    // A pass is too short for some zones: an alert that is for everybody.
+    let told = total(&[LEDGER_CALL, ALERT, LEDGER_CALL]);
+    let short = total(&[SNAPSHOT, LEDGER_CALL, told, LEDGER_CALL, WORK, CLEANUP, settled, ALERT]);
+    assert!(fits(short, FUNCTION_TIMEOUT)); // 600 of 600 s
     // A pass is revoked, or deleted because its account is privileged: an alert, the record, and on the last delivery
     // another alert if the record could not be written.
     let revoked = total(&[inputs, GRAPH_REQUEST, ALERT, LEDGER_CALL, ALERT]);

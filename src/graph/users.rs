@@ -10,7 +10,7 @@ use super::{
     client::{Graph, query, segment},
     error::{GraphError, if_exists},
 };
-use crate::{hash::sha256, mail::Reader};
+use crate::{hash::sha256, mail::Reader, zone::Place};
 
 /// A user, with the properties that a pass depends on.
 #[derive(Clone, Debug, Deserialize)]
@@ -36,6 +36,12 @@ pub struct User {
     pub employee_hire_date: Option<DateTime<Utc>>,
     /// ISO 3166 country code.
     pub usage_location: Option<String>,
+    /// The state or province, as a name or a code.
+    pub state: Option<String>,
+    /// The city.
+    pub city: Option<String>,
+    /// The office, as a free text.
+    pub office_location: Option<String>,
     /// BCP 47 language tag, e.g. `de-AT`.
     pub preferred_language: Option<String>,
     /// `Member` or `Guest`; old synchronised accounts, which are members, have none.
@@ -51,7 +57,7 @@ pub struct User {
 
 /// The properties of [`User`]. Graph returns the hire date and many others only when they are selected.
 pub(super) const USER_PROPERTIES: &str = "id,userPrincipalName,displayName,givenName,mail,otherMails,proxyAddresses,\
-    employeeHireDate,usageLocation,preferredLanguage,userType,accountEnabled,createdDateTime,\
+    employeeHireDate,usageLocation,state,city,officeLocation,preferredLanguage,userType,accountEnabled,createdDateTime,\
     onPremisesExtensionAttributes";
 
 impl User {
@@ -67,12 +73,26 @@ impl User {
             user_principal_name: Some(self.user_principal_name.clone()),
             employee_hire_date: self.employee_hire_date,
             usage_location: self.usage_location.clone(),
+            state: self.state.clone(),
+            city: self.city.clone(),
+            office_location: self.office_location.clone(),
             mail: self.mail.clone(),
             other_mails: self.other_mails.clone(),
             proxy_addresses: self.proxy_addresses.clone(),
             user_type: self.user_type.clone(),
             account_enabled: self.account_enabled,
             on_premises_extension_attributes: self.on_premises_extension_attributes.clone(),
+        }
+    }
+
+    /// Where the user works.
+    pub fn place(&self) -> Place<'_> {
+        Place {
+            usage_location: self.usage_location.as_deref(),
+            state: self.state.as_deref(),
+            city: self.city.as_deref(),
+            office_location: self.office_location.as_deref(),
+            attributes: Some(&self.on_premises_extension_attributes),
         }
     }
 
@@ -120,6 +140,12 @@ pub struct Candidate {
     pub employee_hire_date: Option<DateTime<Utc>>,
     /// ISO 3166 country code.
     pub usage_location: Option<String>,
+    /// The state or province, as a name or a code.
+    pub state: Option<String>,
+    /// The city.
+    pub city: Option<String>,
+    /// The office, as a free text.
+    pub office_location: Option<String>,
     /// The account's own mailbox.
     pub mail: Option<String>,
     /// Other addresses, private ones included.
@@ -137,10 +163,21 @@ pub struct Candidate {
     pub on_premises_extension_attributes: BTreeMap<String, Option<String>>,
 }
 
-pub(super) const CANDIDATE_PROPERTIES: &str = "id,userPrincipalName,employeeHireDate,usageLocation,mail,otherMails,\
-    proxyAddresses,userType,accountEnabled,onPremisesExtensionAttributes";
+pub(super) const CANDIDATE_PROPERTIES: &str = "id,userPrincipalName,employeeHireDate,usageLocation,state,city,\
+    officeLocation,mail,otherMails,proxyAddresses,userType,accountEnabled,onPremisesExtensionAttributes";
 
 impl Candidate {
+    /// Where the user works.
+    pub(crate) fn place(&self) -> Place<'_> {
+        Place {
+            usage_location: self.usage_location.as_deref(),
+            state: self.state.as_deref(),
+            city: self.city.as_deref(),
+            office_location: self.office_location.as_deref(),
+            attributes: Some(&self.on_premises_extension_attributes),
+        }
+    }
+
     /// Whether the account may sign in.
     pub(crate) fn is_enabled(&self) -> bool {
         self.account_enabled.unwrap_or(true)
@@ -161,6 +198,9 @@ impl Candidate {
             name,
             self.employee_hire_date,
             self.usage_location,
+            self.state,
+            self.city,
+            self.office_location,
             self.mail,
             self.other_mails,
             self.proxy_addresses,
@@ -168,7 +208,7 @@ impl Candidate {
             self.is_enabled(),
             attributes,
         ]);
-        format!("1:{}", sha256(&seen.to_string()))
+        format!("2:{}", sha256(&seen.to_string()))
     }
 }
 

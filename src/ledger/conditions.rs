@@ -76,6 +76,8 @@ pub(crate) enum ConditionName {
     TooManyAdditions,
     /// The on-demand group cannot be read.
     GroupUnreadable,
+    /// Passes do not work long enough in all zones in which their joiners may be.
+    WindowsTooShort,
     /// Messages in the poison queue are about users who still wait.
     PoisonMessages,
 }
@@ -92,6 +94,7 @@ impl ConditionName {
             Self::TooManyWithdrawals => "too-many-withdrawals",
             Self::TooManyAdditions => "too-many-additions",
             Self::GroupUnreadable => "group-unreadable",
+            Self::WindowsTooShort => "windows-too-short",
             Self::PoisonMessages => "poison-messages",
         }
     }

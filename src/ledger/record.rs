@@ -171,6 +171,8 @@ impl Notice {
     pub const MANAGER_REFUSED: &str = "manager-refused";
     /// The hire date is no midnight as HIRE_DATE_ZONE reads it: the first day may be a day off.
     pub const ODD_HIRE_DATE: &str = "odd-hire-date";
+    /// The joiner may be in several zones, and the policy does not allow a pass that works long enough in all of them.
+    pub const SHORT_WINDOW: &str = "short-window";
     /// The first pass went out after the first day.
     pub const LATE: &str = "late";
     /// Exchange refused an address of the joiner, and the mail went to the next one.

@@ -3,9 +3,7 @@
 use uuid::Uuid;
 
 use super::day_one::day_one;
-use crate::{
-    graph::TenantSnapshot, ledger::Record, settings::PassSettings, templates::one_line, zone::zone_for,
-};
+use crate::{graph::TenantSnapshot, ledger::Record, settings::PassSettings, templates::one_line};
 
 /// The user of a job, as far as the job has read them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,7 +28,7 @@ impl Person {
         let TenantSnapshot { user, manager, .. } = snapshot;
         let name = user.user_principal_name.clone();
         let display_name = user.display_name.as_deref().and_then(line).filter(|display| *display != name);
-        let zone = zone_for(user.usage_location.as_deref(), settings.time_zone);
+        let zone = settings.zone(user.place()).zone;
         let day_one = |stamp| day_one(stamp, settings.hire_date_zone, zone);
         let first_day =
             user.employee_hire_date.map(|stamp| format!("first day {}", day_one(stamp).format(DATE)));

@@ -7,7 +7,7 @@ use chrono::{DateTime, LocalResult, NaiveDate, NaiveDateTime, SubsecRound, TimeD
 use crate::{
     graph::{NewPass, PassPolicy},
     settings::{PassSettings, PassStart},
-    zone::Tz,
+    zone::{Country, JoinerZone, Tz},
 };
 
 /// When a pass works.
@@ -23,24 +23,49 @@ pub struct Window {
     pub one_time: bool,
     /// The joiner's zone, for texts.
     pub zone: Tz,
+    /// If the joiner may be in several zones, and the policy does not allow a pass that works long enough in all of them.
+    pub too_short: Option<TooShort>,
+}
+
+/// Why a window is too short.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TooShort {
+    /// The country in which the joiner is, in one of its zones.
+    pub country: Country,
+    /// The minutes that would be enough for all of them.
+    pub needed: u32,
 }
 
 /// The default lifetime in minutes: a day. The policy may clamp it.
 pub(super) const DEFAULT_LIFETIME: u32 = 1_440;
+/// Of a joiner who may be in any of several zones, in minutes.
+const WORKING_DAY: u32 = 480;
 
 impl Window {
-    /// The window of a joiner's pass: from day one at DAY_ONE_TIME in their zone, never in the past.
+    /// The window of a joiner's pass: from day one at DAY_ONE_TIME in their zone, never in the past. If the zone is that of most
+    /// people in a country, it is long enough for all zones of the country where the policy allows.
     pub(crate) fn for_joiner(
         day_one: NaiveDate,
-        zone: Tz,
+        JoinerZone { zone, country }: JoinerZone,
         settings: &PassSettings,
         policy: &PassPolicy,
         now: DateTime<Utc>,
     ) -> Self {
-        let day_one_opening = opening(day_one.and_time(settings.day_one_time), zone);
+        let opening_in = |zone| opening(day_one.and_time(settings.day_one_time), zone);
+        let openings = || country.into_iter().flat_map(Country::zones).map(opening_in);
+        let morning = opening_in(zone);
+        let (first, last) = (openings().min().unwrap_or(morning), openings().max().unwrap_or(morning));
+        let lifetime = |default| settings.lifetime_minutes.unwrap_or(default);
+        // In each zone as long as a working day, or as the pass would be.
+        let needed = minutes_between(first, last) + policy.clamp(lifetime(DEFAULT_LIFETIME)).min(WORKING_DAY);
+        let is_too_short = country.is_some() && policy.clamp(needed) < needed;
+        // Most people come first.
+        let day_one_opening = if is_too_short { morning } else { first };
         let from = |opens_at, default_lifetime| {
-            let lifetime = settings.lifetime_minutes.unwrap_or(default_lifetime);
-            Self::from(opens_at, lifetime, settings.one_time, zone, policy, now)
+            let lifetime = lifetime(default_lifetime).max(needed);
+            let window = Self::from(opens_at, lifetime, settings.one_time, zone, policy, now);
+            let too_short = country.filter(|_| is_too_short).map(|country| TooShort { country, needed });
+            Self { too_short, ..window }
         };
         if settings.start == PassStart::Now {
             let at_once = from(now, minutes_between(now, day_one_opening).saturating_add(DEFAULT_LIFETIME));
@@ -67,6 +92,7 @@ impl Window {
             lifetime_minutes: policy.clamp(lifetime_minutes),
             one_time: one_time || policy.is_usable_once,
             zone,
+            too_short: None,
         }
     }
 
@@ -149,6 +175,7 @@ mod tests {
             start: PassStart::Now,
             day_one_time: chrono::NaiveTime::from_hms_opt(7, 0, 0).unwrap(),
             time_zone: Tz::UTC,
+            zones: vec![],
             hire_date_zone: HireDateZone::Joiner,
             lifetime_minutes: None,
             one_time: true,
@@ -161,7 +188,13 @@ mod tests {
             is_usable_once: false,
         };
         let day_one = "2026-11-27".parse().unwrap();
-        Window::for_joiner(day_one, Tz::UTC, &settings, &policy, utc("2026-11-22T07:00:00Z"))
+        Window::for_joiner(
+            day_one,
+            JoinerZone { zone: Tz::UTC, country: None },
+            &settings,
+            &policy,
+            utc("2026-11-22T07:00:00Z"),
+        )
     }
 
     #[test]
@@ -186,6 +219,7 @@ mod tests {
             lifetime_minutes,
             one_time: true,
             zone: zone("Europe/Berlin"),
+            too_short: None,
         };
         assert_eq!(window(480).to_string(), "2026-11-27 07:00 to 15:00 Europe/Berlin");
         assert_eq!(
@@ -215,9 +249,9 @@ mod tests {
             let settings = PassSettings {
                 start: if start_now { PassStart::Now } else { PassStart::DayOne },
                 day_one_time: chrono::NaiveTime::from_hms_opt(7, 0, 0).unwrap(),
-                time_zone: Tz::UTC, hire_date_zone: HireDateZone::Joiner, lifetime_minutes: lifetime, one_time, serve_disabled: true,
+                time_zone: Tz::UTC, zones: vec![], hire_date_zone: HireDateZone::Joiner, lifetime_minutes: lifetime, one_time, serve_disabled: true,
             };
-            let window = Window::for_joiner(day_one, zone, &settings, &policy, now);
+            let window = Window::for_joiner(day_one, JoinerZone { zone, country: None }, &settings, &policy, now);
             prop_assert!(window.opens_at >= now);
             prop_assert_eq!(window.opens_now, window.opens_at == now);
             prop_assert!(window.lifetime_minutes >= policy.minimum_lifetime_in_minutes);

@@ -24,7 +24,13 @@ pub use self::{
     partner_topic::PartnerTopic,
     reader::{SettingProblem, SettingsError},
 };
-use crate::{address::Address, azure::QueueService, environment::Environment, templates, zone::Tz};
+use crate::{
+    address::Address,
+    azure::QueueService,
+    environment::Environment,
+    templates,
+    zone::{JoinerZone, Place, Tz, ZoneRule, joiner_zone},
+};
 
 /// The names of all settings, in the order of `docs/SETTINGS.md`.
 pub const NAMES: &[&str] = &[
@@ -43,6 +49,7 @@ pub const NAMES: &[&str] = &[
     "PASS_START",
     "DAY_ONE_TIME",
     "TIME_ZONE",
+    "ZONES",
     "HIRE_DATE_ZONE",
     "PASS_LIFETIME_MINUTES",
     "PASS_ONE_TIME",
@@ -160,8 +167,10 @@ pub struct PassSettings {
     pub start: PassStart,
     /// The time at which it opens on day one, in the joiner's zone.
     pub day_one_time: NaiveTime,
-    /// The zone of joiners whose usage location does not determine one.
+    /// The zone of joiners whose account does not determine one.
     pub time_zone: Tz,
+    /// Which places are in which zone; the first that is about a joiner decides.
+    pub zones: Vec<ZoneRule>,
     /// How day one is read from the hire date.
     pub hire_date_zone: HireDateZone,
     /// In minutes, 10 to 43,200 (Graph's range), clamped to the tenant's policy. `None`: the policy's maximum, at most
@@ -171,6 +180,13 @@ pub struct PassSettings {
     pub one_time: bool,
     /// Whether disabled accounts get a pass: many are disabled until day one.
     pub serve_disabled: bool,
+}
+
+impl PassSettings {
+    /// The zone of a joiner at `place`.
+    pub fn zone(&self, place: Place<'_>) -> JoinerZone {
+        joiner_zone(place, &self.zones, self.time_zone)
+    }
 }
 
 /// What is done for a joiner who does not use the pass.
@@ -275,6 +291,13 @@ impl Settings {
             start: read.or("PASS_START", "day-one", PassStart::DayOne, reader::pass_start),
             day_one_time: read.or("DAY_ONE_TIME", "07:00", reader::SEVEN, reader::time_of_day),
             time_zone: read.or("TIME_ZONE", "Europe/Berlin", Tz::UTC, reader::time_zone),
+            zones: read.list_of(
+                "ZONES",
+                &[';'],
+                "officeLocation:Perth=Australia/Perth; city:Bogotá=America/Bogota",
+                vec![],
+                ZoneRule::parse,
+            ),
             hire_date_zone: read.or("HIRE_DATE_ZONE", "UTC", HireDateZone::Joiner, reader::hire_date_zone),
             lifetime_minutes: read
                 .optional("PASS_LIFETIME_MINUTES", "480", |text| reader::number(text, reader::LIFETIMES)),

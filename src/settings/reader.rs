@@ -136,10 +136,21 @@ impl<'a> SettingsReader<'a> {
         default: Vec<T>,
         parse: impl Fn(&str) -> Parsed<T>,
     ) -> Vec<T> {
+        self.list_of(name, &[',', ';'], example, default, parse)
+    }
+
+    pub(super) fn list_of<T>(
+        &mut self,
+        name: &'static str,
+        separators: &[char],
+        example: &'static str,
+        default: Vec<T>,
+        parse: impl Fn(&str) -> Parsed<T>,
+    ) -> Vec<T> {
         let Some(text) = self.env.get(name) else { return default };
         let mut values = Vec::new();
         let problems = self.problems.len();
-        for item in text.split([',', ';']).map(str::trim).filter(|item| !item.is_empty()) {
+        for item in text.split(separators).map(str::trim).filter(|item| !item.is_empty()) {
             match parse(item) {
                 Ok(value) => values.push(value),
                 Err(detail) => self.problem(name, detail, example).unwrap_or(()),

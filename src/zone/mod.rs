@@ -1,18 +1,97 @@
 //! The joiner's time zone.
 
+mod place;
+mod region;
 mod tz;
 
-pub use tz::{Tz, TzOffset, UnknownZone};
+use std::fmt;
 
-/// A country and its zone per line; the file names their source.
+pub use self::{
+    place::{Place, PlaceProperty, ZoneRule},
+    tz::{Tz, TzOffset, UnknownZone},
+};
+
+/// A country with one zone and that zone per line; the file names their source.
 const ZONES: &str = include_str!("zones.txt");
+/// A country with several zones per line; the file says in which form.
+const COUNTRIES: &str = include_str!("countries.txt");
 
-/// The joiner's time zone: the zone of the usage location (ISO 3166-1, any case) if the country has one zone, else
-/// `default`.
+/// The joiner's time zone, as far as it is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct JoinerZone {
+    /// The zone in which first days and times are read and written.
+    pub zone: Tz,
+    /// The country in whose other zones the joiner may be as well; `None` if the zone is known.
+    pub country: Option<Country>,
+}
+
+/// The zone of a joiner at `place`, by the first that knows it: `rules`, the usage location (ISO 3166-1) if the country has one
+/// zone, state, city and office, `default` if it lies in the country, the country's most populous zone. Without a usage location it
+/// is `default`.
 ///
 /// A country has one zone if it has one UTC offset at any time: Germany has; Spain, with the Canary Islands, has not.
-pub fn zone_for(usage_location: Option<&str>, default: Tz) -> Tz {
-    usage_location.and_then(only_zone_of).unwrap_or(default)
+pub fn joiner_zone(place: Place<'_>, rules: &[ZoneRule], default: Tz) -> JoinerZone {
+    let known = |zone| JoinerZone { zone, country: None };
+    if let Some(rule) = rules.iter().find(|rule| rule.applies(place)) {
+        return known(rule.zone);
+    }
+    let Some(country) = place.usage_location.map(str::trim) else { return known(default) };
+    if let Some(zone) = only_zone_of(country).or_else(|| region::zone_of(country, place)) {
+        return known(zone);
+    }
+    match Country::of(country) {
+        None => known(default),
+        Some(country) if country.has(default) => known(default),
+        Some(country) => {
+            let zone = country.zones().next().unwrap_or(default);
+            let has_others = country.zones().count() > 1;
+            JoinerZone { zone, country: has_others.then_some(country) }
+        }
+    }
+}
+
+/// A country with several zones.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Country {
+    code: &'static str,
+    /// The most populous first.
+    zones: &'static str,
+    others: &'static str,
+}
+
+impl Country {
+    /// The country with this code (ISO 3166-1, any case), if it has several zones.
+    fn of(code: &str) -> Option<Self> {
+        let lines = COUNTRIES.lines().filter(|line| !line.starts_with('#'));
+        let mut countries = lines.filter_map(|line| {
+            let (code, zones) = line.split_once(' ')?;
+            let (zones, others) = zones.split_once(" | ").unwrap_or((zones, ""));
+            Some(Self { code, zones, others })
+        });
+        countries.find(|country| country.code.eq_ignore_ascii_case(code))
+    }
+
+    /// One zone for each local time that more than a few people have, the most populous first.
+    pub fn zones(self) -> impl Iterator<Item = Tz> {
+        self.zones.split(' ').filter_map(|name| name.parse().ok())
+    }
+
+    /// Whether the zone is one of the country's.
+    fn has(self, zone: Tz) -> bool {
+        self.zones.split(' ').chain(self.others.split(' ')).any(|name| name == zone.name())
+    }
+}
+
+impl fmt::Display for Country {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.code)
+    }
+}
+
+impl fmt::Debug for Country {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
 }
 
 /// The zone with this name. Panics if there is none.
@@ -22,7 +101,7 @@ pub(crate) fn zone(name: &'static str) -> Tz {
 }
 
 fn only_zone_of(country: &str) -> Option<Tz> {
-    let (_, zone) = rows().find(|(code, _)| code.eq_ignore_ascii_case(country.trim()))?;
+    let (_, zone) = rows().find(|(code, _)| code.eq_ignore_ascii_case(country))?;
     zone.parse().ok()
 }
 
@@ -34,43 +113,63 @@ fn rows() -> impl Iterator<Item = (&'static str, &'static str)> {
 mod tests {
     use super::*;
 
+    fn of(usage_location: Option<&str>, default: &'static str) -> (Tz, Option<String>) {
+        let place = Place { usage_location, ..Place::default() };
+        let JoinerZone { zone, country } = joiner_zone(place, &[], self::zone(default));
+        (zone, country.map(|country| country.to_string()))
+    }
+
     #[test]
-    fn a_country_with_one_zone_decides_and_all_else_is_the_default() {
-        let default = zone("Asia/Tokyo");
-        for (usage_location, expected) in [
-            (Some("DE"), zone("Europe/Berlin")),
-            (Some("de"), zone("Europe/Berlin")),
-            (Some("CH"), zone("Europe/Zurich")),
-            (Some("IN"), zone("Asia/Kolkata")),
-            (Some("US"), default),
-            (Some("AU"), default),
-            (Some("BR"), default),
-            (Some("CA"), default),
-            (Some("RU"), default),
-            (Some("ES"), default),
-            (Some("PT"), default),
-            (Some("NZ"), zone("Pacific/Auckland")),
-            (Some("XX"), default),
-            (Some("#"), default),
-            (Some(""), default),
-            (None, default),
+    fn the_usage_location_decides_and_time_zone_where_it_lies_in_the_country() {
+        for (usage_location, default, expected, unclear) in [
+            (Some("DE"), "Asia/Tokyo", "Europe/Berlin", false),
+            (Some(" de "), "Asia/Tokyo", "Europe/Berlin", false),
+            (Some("CH"), "Asia/Tokyo", "Europe/Zurich", false),
+            (Some("IN"), "Asia/Tokyo", "Asia/Kolkata", false),
+            (Some("NZ"), "UTC", "Pacific/Auckland", false),
+            (Some("US"), "UTC", "America/New_York", true),
+            (Some("US"), "America/Los_Angeles", "America/Los_Angeles", false),
+            (Some("US"), "US/Pacific", "US/Pacific", false),
+            (Some("US"), "Europe/Berlin", "America/New_York", true),
+            (Some("AU"), "UTC", "Australia/Sydney", true),
+            (Some("AU"), "Australia/Lord_Howe", "Australia/Lord_Howe", false),
+            (Some("BR"), "UTC", "America/Sao_Paulo", true),
+            (Some("RU"), "UTC", "Europe/Moscow", true),
+            (Some("ES"), "Europe/Berlin", "Europe/Madrid", true),
+            (Some("PT"), "UTC", "Europe/Lisbon", true),
+            (Some("GL"), "UTC", "America/Nuuk", false),
+            (Some("AQ"), "Asia/Tokyo", "Asia/Tokyo", false),
+            (Some("XX"), "Asia/Tokyo", "Asia/Tokyo", false),
+            (Some("#"), "Asia/Tokyo", "Asia/Tokyo", false),
+            (Some(""), "Asia/Tokyo", "Asia/Tokyo", false),
+            (None, "Asia/Tokyo", "Asia/Tokyo", false),
         ] {
-            assert_eq!(zone_for(usage_location, default), expected, "{usage_location:?}");
+            let (zone, country) = of(usage_location, default);
+            assert_eq!(
+                (zone, country.is_some()),
+                (self::zone(expected), unclear),
+                "{usage_location:?} {default}"
+            );
         }
     }
 
     #[test]
-    fn every_line_of_the_table_is_a_country_and_a_zone_we_know() {
-        for line in ZONES.lines().filter(|line| !line.starts_with('#')) {
-            let (country, zone) = line.split_once(' ').expect("two words");
+    fn every_line_of_the_tables_is_a_country_and_zones_we_know() {
+        for line in ZONES.lines().chain(COUNTRIES.lines()).filter(|line| !line.starts_with('#')) {
+            let (country, zones) = line.split_once(' ').expect("a code and zones");
             assert!(country.len() == 2 && country.bytes().all(|b| b.is_ascii_uppercase()), "{line}");
-            assert!(zone.parse::<Tz>().is_ok(), "{line}");
+            for zone in zones.split(' ').filter(|word| *word != "|") {
+                assert!(zone.parse::<Tz>().is_ok(), "{zone} in {line}");
+            }
         }
         assert!(rows().count() > 200);
+        assert!(rows().all(|(country, _)| Country::of(country).is_none()), "no country is in both");
     }
 
     #[test]
-    fn the_table_is_sorted_and_names_a_country_once() {
+    fn the_tables_are_sorted_and_name_a_country_once() {
         assert!(rows().map(|(country, _)| country).is_sorted_by(|a, b| a < b));
+        let countries = COUNTRIES.lines().filter(|line| !line.starts_with('#'));
+        assert!(countries.map(|line| &line[..2]).is_sorted_by(|a, b| a < b));
     }
 }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use firstpass::{
     clock::Clock,
-    zone::{Tz, zone_for},
+    zone::{Place, Tz, joiner_zone},
 };
 use firstpass_sandbox::functions_host::local_host::LocalHost;
 use serde_json::{Value, json};
@@ -73,7 +73,14 @@ fn sweep(handler: &str) -> Vec<Value> {
 /// The later of the hire date in UTC and in the joiner's zone.
 fn day_one(user: &Value) -> Option<NaiveDate> {
     let hire_date: DateTime<Utc> = user["employeeHireDate"].as_str()?.parse().unwrap();
-    let zone = zone_for(user["usageLocation"].as_str(), Tz::UTC);
+    let place = Place {
+        usage_location: user["usageLocation"].as_str(),
+        state: user["state"].as_str(),
+        city: user["city"].as_str(),
+        office_location: user["officeLocation"].as_str(),
+        attributes: None,
+    };
+    let zone = joiner_zone(place, &[], Tz::UTC).zone;
     Some(hire_date.date_naive().max(hire_date.with_timezone(&zone).date_naive()))
 }
 

@@ -3,13 +3,13 @@
 use std::{collections::BTreeMap, io::IsTerminal};
 
 use comfy_table::{Attribute, Cell, CellAlignment, Color, ContentArrangement, Table, presets};
-use firstpass::zone::{Tz, zone_for};
+use firstpass::settings::PassSettings;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::{
     functions_host::handler_response::Completed,
-    tenant::{Sandbox, samples::SERVICE_DESK},
+    tenant::{Person, Sandbox, samples::SERVICE_DESK},
 };
 
 const OUTCOMES: [&str; 5] = ["delivered", "skipped", "blocked", "revoked", "failed"];
@@ -42,7 +42,7 @@ impl Row {
     /// job.
     pub fn new(
         sandbox: &Sandbox,
-        default_zone: Tz,
+        settings: &PassSettings,
         completed: &Completed,
         graph_requests: usize,
     ) -> Option<Self> {
@@ -57,7 +57,7 @@ impl Row {
         let pass = sandbox.passes().into_iter().find(|pass| pass.user == id && outcome == "delivered");
         Some(sandbox.edit(|tenant| {
             let person = tenant.users.get(&id);
-            let zone = zone_for(person.and_then(|p| p.usage_location.as_deref()), default_zone);
+            let zone = settings.zone(person.map(Person::place).unwrap_or_default()).zone;
             let city = zone.name().rsplit('/').next().unwrap_or("UTC").replace('_', " ");
             Self {
                 id,

@@ -72,7 +72,7 @@ impl ProgressObserver {
             progress
                 .line(&format!("SweepJoiners queued {jobs} jobs. OnGroupAdd processes them one at a time:"));
         } else if let Some(completed) = invocation.completed()
-            && let Some(row) = Row::new(sandbox, settings.pass.time_zone, &completed, self.requests - before)
+            && let Some(row) = Row::new(sandbox, &settings.pass, &completed, self.requests - before)
         {
             let mut rows = self.rows.0.lock().unwrap_or_else(PoisonError::into_inner);
             let number = rows.len() + 1;

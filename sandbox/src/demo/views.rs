@@ -1,10 +1,7 @@
 //! The page's data as one JSON document, without any code.
 
 use chrono::{DateTime, Days, Utc};
-use firstpass::{
-    pass::day_one::day_one,
-    zone::{Tz, zone_for},
-};
+use firstpass::{pass::day_one::day_one, zone::Tz};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -68,7 +65,7 @@ fn person_view(setup: &Setup, tenant: &Tenant, person: &Person) -> Value {
 }
 
 fn zone(setup: &Setup, person: &Person) -> Tz {
-    zone_for(person.usage_location.as_deref(), setup.settings.pass.time_zone)
+    setup.settings.pass.zone(person.place()).zone
 }
 
 fn mail_view(mail: &Mail, people: &[Person], codes: &[String]) -> Value {

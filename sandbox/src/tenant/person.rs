@@ -1,6 +1,7 @@
 //! A user account.
 
 use chrono::{DateTime, SecondsFormat, Utc};
+use firstpass::zone::Place;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
@@ -37,6 +38,8 @@ pub struct Person {
     pub leave_date: Option<DateTime<Utc>>,
     /// The two-letter country code.
     pub usage_location: Option<String>,
+    /// The state or province.
+    pub state: Option<String>,
     /// The language tag.
     pub preferred_language: Option<String>,
     /// The city.
@@ -102,6 +105,7 @@ impl Person {
             hire_date: None,
             leave_date: None,
             usage_location: None,
+            state: None,
             preferred_language: None,
             city: None,
             country: None,
@@ -141,6 +145,17 @@ impl Person {
     pub fn hire_date(mut self, date: DateTime<Utc>) -> Self {
         self.hire_date = Some(date);
         self
+    }
+
+    /// Where they work.
+    pub fn place(&self) -> Place<'_> {
+        Place {
+            usage_location: self.usage_location.as_deref(),
+            state: self.state.as_deref(),
+            city: self.city.as_deref(),
+            office_location: self.office_location.as_deref(),
+            attributes: None,
+        }
     }
 
     /// Sets the two-letter country code.
@@ -307,6 +322,7 @@ impl Person {
             })),
             "surname": self.surname,
             "usageLocation": self.usage_location,
+            "state": self.state,
             "userPrincipalName": self.user_principal_name,
             "userType": if self.guest { "Guest" } else { "Member" },
         }))

@@ -49,6 +49,7 @@ pub(super) const USER: Schema = Schema {
         "otherMails",
         "proxyAddresses",
         "signInActivity",
+        "state",
         "usageLocation",
         "userType",
     ],
@@ -101,7 +102,6 @@ pub(super) const USER: Schema = Schema {
         "showInAddressList",
         "signInSessionsValidFromDateTime",
         "skills",
-        "state",
         "streetAddress",
     ],
 };

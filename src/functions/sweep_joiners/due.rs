@@ -15,7 +15,6 @@ use crate::{
         window::opening,
     },
     settings::{Settings, SignInCheck},
-    zone::zone_for,
 };
 
 /// Whoever starts within this many days and has no pass is looked at by every sweep: the reason may have gone.
@@ -217,7 +216,7 @@ fn is_privileged(settings: &Settings, read: &Result<PrivilegeSnapshot, GraphErro
 
 /// When the joiner could first use the pass on day one.
 fn start(settings: &Settings, pass: &StandingPass, user: Option<&Candidate>) -> DateTime<Utc> {
-    let zone = zone_for(user.and_then(|user| user.usage_location.as_deref()), settings.pass.time_zone);
+    let zone = settings.pass.zone(user.map(Candidate::place).unwrap_or_default()).zone;
     let morning = pass.day_one.map(|day| opening(day.and_time(settings.pass.day_one_time), zone));
     morning.map_or(pass.opens_at, |morning| morning.max(pass.opens_at))
 }

@@ -34,7 +34,7 @@ use crate::{
         group_sync::sync_group,
     },
     settings::{JoinerSource, PassSettings, Settings},
-    zone::{Tz, zone_for},
+    zone::Tz,
 };
 
 /// The host fires a timer up to two milliseconds early (observed on host 4.1037). At midnight, that would be the day before.
@@ -184,10 +184,9 @@ async fn candidates(app: &App, look_back: u64, now: DateTime<Utc>) -> Result<Vec
 
 /// The first days of those who have a hire date, each in its zone.
 fn days_one<'a>(settings: &Settings, candidates: &'a [Candidate]) -> Vec<(&'a Candidate, NaiveDate, Tz)> {
-    let PassSettings { time_zone, hire_date_zone, .. } = settings.pass;
     let day = |user: &'a Candidate| {
-        let zone = zone_for(user.usage_location.as_deref(), time_zone);
-        Some((user, day_one(user.employee_hire_date?, hire_date_zone, zone), zone))
+        let zone = settings.pass.zone(user.place()).zone;
+        Some((user, day_one(user.employee_hire_date?, settings.pass.hire_date_zone, zone), zone))
     };
     candidates.iter().filter_map(day).collect()
 }
@@ -281,14 +280,13 @@ impl Found<'_> {
 
     /// Says if hire dates look as if HIRE_DATE_ZONE read some of them a day off.
     fn report_odd_stamps(&self, app: &App, now: DateTime<Utc>) {
-        let PassSettings { time_zone, hire_date_zone, .. } = app.services.settings.pass;
+        let settings = &app.services.settings.pass;
+        let PassSettings { time_zone, hire_date_zone, .. } = *settings;
         let (from, to) = stamps(0, app.services.settings.lead_days, hire_date_zone, now);
         let stamps: Vec<(DateTime<Utc>, Tz)> = self
             .candidates
             .iter()
-            .filter_map(|user| {
-                Some((user.employee_hire_date?, zone_for(user.usage_location.as_deref(), time_zone)))
-            })
+            .filter_map(|user| Some((user.employee_hire_date?, settings.zone(user.place()).zone)))
             .filter(|(stamp, _)| (from..=to).contains(stamp))
             .collect();
         let Some(OddStamps { odd, total, better }) = odd_stamps(&stamps, hire_date_zone, time_zone) else {

@@ -98,7 +98,7 @@ impl Facts<'_> {
         let next = mornings.find(|day| morning(day) > now || made == Some(morning(day)))?;
         let from_morning = PassSettings { start: PassStart::DayOne, ..settings.clone() };
         Some(Plan {
-            window: Window::for_joiner(next, zone, &from_morning, &snapshot.policy, now),
+            window: Window::for_joiner(next, self.joiner_zone(), &from_morning, &snapshot.policy, now),
             purpose: Purpose::Joiner,
             day_one: Some(day),
             occasion: Occasion::Again,

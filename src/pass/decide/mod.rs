@@ -27,7 +27,7 @@ use crate::{
     ledger::{Announcement, Delivered, Purpose, Record, State, is_same_start},
     mail::Occasion,
     settings::{FollowUpSettings, JoinerCheck, PassSettings},
-    zone::{Tz, zone_for},
+    zone::{JoinerZone, Tz},
 };
 
 /// Everything that a decision depends on.
@@ -224,7 +224,7 @@ fn joiner(facts: &Facts<'_>) -> Decision {
         return Decision::Block(Block::TooManyCodes);
     }
     Decision::Issue(Plan {
-        window: Window::for_joiner(day, zone, settings, &snapshot.policy, now),
+        window: Window::for_joiner(day, facts.joiner_zone(), settings, &snapshot.policy, now),
         purpose: Purpose::Joiner,
         day_one: Some(day),
         occasion: match facts.announcement() {
@@ -315,7 +315,12 @@ impl Plan {
 impl<'a> Facts<'a> {
     /// The joiner's zone.
     pub fn zone(&self) -> Tz {
-        zone_for(self.snapshot.user.usage_location.as_deref(), self.pass.time_zone)
+        self.joiner_zone().zone
+    }
+
+    /// The joiner's zone, as far as it is known.
+    fn joiner_zone(&self) -> JoinerZone {
+        self.pass.zone(self.snapshot.user.place())
     }
 
     /// Day one as the account has it.

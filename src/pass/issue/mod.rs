@@ -288,10 +288,16 @@ impl<'a> JobContext<'a> {
         if let Some(unused) = &plan.unused {
             self.report_reissue(unused, &plan.window).await;
         }
+        if let Some(too_short) = plan.window.too_short.filter(|_| plan.unused.is_none()) {
+            self.report_short_window(too_short, &plan.window).await;
+        }
         let (mut lease, pass, code) = match self.lease(plan).await?.make_pass(plan).await? {
             ControlFlow::Continue(made) => made,
             ControlFlow::Break(outcome) => return Ok(ControlFlow::Break(outcome)),
         };
+        if plan.window.too_short.is_some() {
+            lease.note(Notice::SHORT_WINDOW);
+        }
         let is_odd = |stamp| !fits(stamp, self.services.settings.pass.hire_date_zone, plan.window.zone);
         if plan.day_one.is_some() && self.snapshot.user.employee_hire_date.is_some_and(is_odd) {
             lease.note(Notice::ODD_HIRE_DATE);

@@ -104,7 +104,14 @@ fn an_outcome_that_needs_a_person_says_what_happened_and_what_to_do() {
 #[test]
 fn a_delivery_says_its_window_and_why_it_is_not_the_first() {
     let opens_at = "2026-11-27T07:00:00Z".parse().unwrap();
-    let window = Window { opens_at, opens_now: false, lifetime_minutes: 60, one_time: true, zone: Tz::UTC };
+    let window = Window {
+        opens_at,
+        opens_now: false,
+        lifetime_minutes: 60,
+        one_time: true,
+        zone: Tz::UTC,
+        too_short: None,
+    };
     for (occasion, words) in [
         (Occasion::First, "pass mailed to e…@home.example, open 2026-11-27 07:00 to 08:00 UTC"),
         (

@@ -175,6 +175,10 @@ fn destroyed_pass(
     }
     let delivery =
         trace.delivery_of(gone.pass.id).filter(|delivery| delivery.sequence < invocation.record_read)?;
+    // Graph answered its deletion with 404, and it exists all the same.
+    if invocation.record.as_ref().is_some_and(|record| record.state == State::Revoked) {
+        return None;
+    }
     let is_protected = invocation.reason == "group-add" || delivery.purpose != Purpose::Joiner;
     is_protected.then(|| format!("replaced a working pass that had been delivered ({:?})", delivery.purpose))
 }

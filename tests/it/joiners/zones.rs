@@ -1,6 +1,6 @@
 //! Passes open at seven in the joiner's time zone, by the zone's rules on that day.
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use firstpass::ledger::Notice;
 use firstpass_sandbox::tenant::Person;
 use uuid::Uuid;
@@ -89,4 +89,109 @@ fn emma_of(manager: Uuid, name: &str, hire_date: &str) -> Person {
     let address = format!("{}@mail.example", name.replace(' ', ".").to_lowercase());
     let person = Person { hire_date: Some(time(hire_date)), ..Person::named(name) };
     person.usage_location("GB").manager(manager).private_mail(&address)
+}
+
+/// Emma's pass if she starts on Monday 30 November in this country, and the alerts.
+async fn pass_of(
+    usage_location: &str,
+    maximum_lifetime: i64,
+    settings: &[(&str, &str)],
+    edit: impl FnOnce(&mut Person),
+) -> (TestApp, Uuid, DateTime<Utc>, DateTime<Utc>) {
+    let (mut tenant, emma) = tenant_with_emma();
+    tenant.policy.maximum_lifetime = maximum_lifetime;
+    tenant.change(emma, |person| {
+        person.hire_date = Some(time("2026-11-30T00:00:00Z"));
+        person.usage_location = Some(usage_location.into());
+        edit(person);
+    });
+    let app = TestApp::new(tenant, &[&[("LEAD_DAYS", "14"), ("TIME_ZONE", "UTC")], settings].concat());
+    app.sweep().await;
+    let pass = app.sandbox.passes().pop().unwrap();
+    let (opens_at, ends_at) = (pass.opens_at, pass.opens_at + TimeDelta::minutes(pass.lifetime_minutes));
+    (app, emma, opens_at, ends_at)
+}
+
+/// The first morning in the zones of each country, and the end of the working day in the last.
+const MORNINGS: [(&str, &str, &str, &str); 6] = [
+    ("US", "2026-11-30T12:00:00Z", "2026-11-30T17:00:00Z", "New York to Honolulu"),
+    ("AU", "2026-11-29T20:00:00Z", "2026-11-29T23:00:00Z", "Sydney to Perth"),
+    ("BR", "2026-11-30T10:00:00Z", "2026-11-30T12:00:00Z", "São Paulo to Rio Branco"),
+    ("RU", "2026-11-29T19:00:00Z", "2026-11-30T05:00:00Z", "Kamchatka to Kaliningrad"),
+    ("ES", "2026-11-30T06:00:00Z", "2026-11-30T07:00:00Z", "Madrid to the Canary Islands"),
+    ("ID", "2026-11-29T22:00:00Z", "2026-11-30T00:00:00Z", "Jayapura to Jakarta"),
+];
+
+#[tokio::test(start_paused = true)]
+async fn a_pass_for_a_country_with_several_zones_works_through_the_first_morning_in_all() {
+    for (country, first, last, why) in MORNINGS {
+        for maximum in [1_080, 1_440, 43_200] {
+            let (app, emma, opens_at, ends_at) = pass_of(country, maximum, &[], |_| {}).await;
+            assert_eq!(opens_at, time(first), "{country}, {maximum}: {why}");
+            assert!(ends_at >= time(last) + TimeDelta::hours(8), "{country}, {maximum}: {ends_at}");
+            assert_eq!(app.alerts().len(), 0, "{:?}", app.alerts());
+            assert_eq!(app.record(emma).await.unwrap().notices, []);
+        }
+        let short = [("PASS_LIFETIME_MINUTES", "60")];
+        let (_, _, opens_at, ends_at) = pass_of(country, 1_440, &short, |_| {}).await;
+        assert_eq!((opens_at, ends_at), (time(first), time(last) + TimeDelta::hours(1)), "{country}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_the_policy_does_not_allow_that_most_people_come_first_and_an_alert_says_so() {
+    for (country, opens, zone) in [
+        ("US", "2026-11-30T12:00:00Z", "New_York"),
+        ("AU", "2026-11-29T20:00:00Z", "Sydney"),
+        ("RU", "2026-11-30T04:00:00Z", "Moscow"),
+    ] {
+        let (app, emma, opens_at, ends_at) = pass_of(country, 480, &[], |_| {}).await;
+        assert_eq!((opens_at, ends_at), (time(opens), time(opens) + TimeDelta::hours(8)), "{country}");
+        // Another one on the same day is told of by the same alert.
+        let noah = Person::named("Noah").private_mail("noah@mail.example").usage_location(country);
+        app.sandbox.edit(|t| t.add(noah.hire_date(time("2026-11-30T00:00:00Z"))));
+        app.sweep().await;
+        let alerts = app.alerts();
+        assert_eq!((app.pass_mails().len(), alerts.len()), (2, 1), "{alerts:?}");
+        let alert = format!("{} {}", alerts[0]["subject"], alerts[0]["body"]["content"]);
+        assert!(alert.contains(&format!("Passes in {country} are too short for its time zones")), "{alert}");
+        for words in [zone, "TIME_ZONE", "ZONES", "480 minutes", "emma.brooks@contoso.example"] {
+            assert!(alert.contains(words), "{words}: {alert}");
+        }
+        let notices = app.record(emma).await.unwrap().notices;
+        assert_eq!(notices.iter().map(|n| n.kind.as_str()).collect::<Vec<_>>(), [Notice::SHORT_WINDOW]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn address_and_settings_tell_the_zone_of_a_country_with_several() {
+    type Edit = fn(&mut Person);
+    let perth: Edit = |person| person.office_location = Some("Perth, level 3".into());
+    let texas: Edit = |person| (person.state, person.city) = (Some("Texas".into()), Some("El Paso".into()));
+    let none: Edit = |_| {};
+    let attribute: Edit = |person| person.extension_attributes[6] = Some("São Paulo 12".into());
+    for (country, settings, edit, opens) in [
+        ("AU", vec![], perth, "2026-11-29T23:00:00Z"),
+        ("US", vec![], texas, "2026-11-30T14:00:00Z"),
+        ("US", vec![("TIME_ZONE", "America/Los_Angeles")], none, "2026-11-30T15:00:00Z"),
+        ("US", vec![("TIME_ZONE", "America/Los_Angeles")], texas, "2026-11-30T14:00:00Z"),
+        ("DE", vec![("ZONES", "officeLocation:perth*=Australia/Perth")], perth, "2026-11-29T23:00:00Z"),
+        (
+            "US",
+            vec![("ZONES", "extensionAttribute7:Sao Paulo*=America/Sao_Paulo")],
+            attribute,
+            "2026-11-30T10:00:00Z",
+        ),
+        (
+            "US",
+            vec![("ZONES", "usageLocation:US = America/Denver; state:Texas=America/Chicago")],
+            texas,
+            "2026-11-30T14:00:00Z",
+        ),
+    ] {
+        let (app, emma, opens_at, _) = pass_of(country, 480, &settings, edit).await;
+        assert_eq!(opens_at, time(opens), "{country} {settings:?}");
+        assert_eq!(app.alerts().len(), 0, "{:?}", app.alerts());
+        assert_eq!(app.record(emma).await.unwrap().notices, []);
+    }
 }
