@@ -89,6 +89,13 @@ impl GraphError {
         )
     }
 
+    /// Whether Graph refused to change a member of a restricted management administrative unit. Only the text tells it from
+    /// a missing permission.
+    pub(crate) fn is_about_restricted_unit(&self) -> bool {
+        self.status == Some(403)
+            && self.message.to_lowercase().contains("restricted management administrative unit")
+    }
+
     /// What happened in a few words of our own, without names of users and without Graph's text.
     pub(crate) fn summary(&self) -> String {
         let happened = match self.kind {
@@ -109,6 +116,11 @@ impl GraphError {
         match (self.kind, self.status) {
             (GraphErrorKind::SignIn, _) => {
                 "check that the managed identity exists and AZURE_CLIENT_ID names it"
+            }
+            _ if self.is_about_restricted_unit() => {
+                "the account is in a restricted management administrative unit: assign the app's identity a role scoped to \
+                 that unit, such as Authentication Administrator, or the permission Directory.Write.Restricted, or take \
+                 the account out of the unit"
             }
             (GraphErrorKind::Refused, Some(403) | None) => {
                 "grant the app's identity the permission for this operation (docs/PERMISSIONS.md)"

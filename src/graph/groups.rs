@@ -7,7 +7,8 @@ use uuid::Uuid;
 
 use super::{
     client::{Graph, query},
-    error::GraphError,
+    error::{GraphError, Unread, refusal_kept},
+    page::Page,
     users::{CANDIDATE_PROPERTIES, Candidate},
 };
 
@@ -18,6 +19,21 @@ struct Id {
     #[serde(rename = "@odata.type")]
     kind: String,
     id: Uuid,
+}
+
+/// Why a group seems to have no members.
+const HIDDEN: &str = "the group hides its members: grant Member.Read.Hidden";
+
+/// Whether a group hides its members from apps without `Member.Read.Hidden` (group resource page).
+#[derive(Deserialize)]
+struct GroupVisibility {
+    visibility: Option<String>,
+}
+
+impl GroupVisibility {
+    fn is_hidden(&self) -> bool {
+        self.visibility.as_deref() == Some("HiddenMembership")
+    }
 }
 
 #[derive(Deserialize)]
@@ -40,6 +56,9 @@ impl Graph {
         );
         let members: Vec<Member> = self.list(OPERATION, &path, false).await?;
         let users: Vec<Candidate> = members.into_iter().filter(|m| m.kind == USER).map(|m| m.user).collect();
+        if users.is_empty() {
+            self.check_membership_is_visible(OPERATION, group).await?;
+        }
         // Without the permission to read users, Graph answers 200 with ids alone.
         if users.iter().any(|user| user.user_principal_name.is_none()) {
             return Err(GraphError::missing_permission(
@@ -52,8 +71,39 @@ impl Graph {
 
     /// The object ids of the users among the direct members of `group`.
     pub(crate) async fn users_in(&self, group: Uuid) -> Result<BTreeSet<Uuid>, GraphError> {
+        const OPERATION: &str = "reading the members of the on-demand group";
         let path = format!("/groups/{group}/members{}", query(&[("$select", "id"), ("$top", "999")]));
-        let members: Vec<Id> = self.list("reading the members of the on-demand group", &path, false).await?;
+        let members: Vec<Id> = self.list(OPERATION, &path, false).await?;
+        if members.is_empty() {
+            self.check_membership_is_visible(OPERATION, group).await?;
+        }
         Ok(members.into_iter().filter(|member| member.kind == USER).map(|member| member.id).collect())
+    }
+
+    /// Fails if the app sees no member of `group` because the group hides them: Graph answers as if it had none.
+    async fn check_membership_is_visible(
+        &self,
+        operation: &'static str,
+        group: Uuid,
+    ) -> Result<(), GraphError> {
+        let path = format!("/groups/{group}{}", query(&[("$select", "id,visibility")]));
+        let read: GroupVisibility = self.get(operation, &path).await?;
+        if read.is_hidden() { Err(GraphError::missing_permission(operation, HIDDEN)) } else { Ok(()) }
+    }
+
+    /// Why the app cannot tell who is in `group`; `None` if it can. A group that hides its members and shows none to the app
+    /// counts as hidden, an empty one too.
+    pub(crate) async fn hides_members(&self, group: Uuid) -> Result<Option<Unread>, GraphError> {
+        const OPERATION: &str = "reading whether the group hides its members";
+        let path = format!("/groups/{group}{}", query(&[("$select", "id,visibility")]));
+        let visibility = refusal_kept(self.get::<GroupVisibility>(OPERATION, &path).await)?;
+        if !visibility.is_ok_and(|group| group.is_hidden()) {
+            return Ok(None);
+        }
+        let first = format!("/groups/{group}/members{}", query(&[("$select", "id"), ("$top", "1")]));
+        let page = refusal_kept(self.get::<Page<Id>>(OPERATION, &first).await)?;
+        let shows_some = page.is_ok_and(|page| !page.value.is_empty());
+        let why = format!("the group {group} hides its members: grant Member.Read.Hidden");
+        Ok((!shows_some).then_some(Unread { why, is_permission: true }))
     }
 }

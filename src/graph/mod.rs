@@ -11,6 +11,7 @@
 
 pub mod batch;
 pub mod client;
+mod domains;
 pub mod error;
 pub mod groups;
 pub mod look;

@@ -177,19 +177,24 @@ impl PrivilegeSnapshot {
         Ok(())
     }
 
-    /// Notes whether the account is in the group of protected accounts. A group that does not exist or hides its members
-    /// protects nobody, so it counts as unreadable.
-    pub(super) fn protect(&mut self, read: Result<ProtectedGroup, GraphError>) -> Result<(), GraphError> {
+    /// Notes whether the account is in the group of protected accounts. A group that does not exist, or hides its members
+    /// from the app, protects nobody, so it counts as unreadable. `hidden` reads the latter.
+    pub(super) async fn protect(
+        &mut self,
+        read: Result<ProtectedGroup, GraphError>,
+        hidden: impl Future<Output = Result<Option<Unread>, GraphError>>,
+    ) -> Result<(), GraphError> {
         let unread = |why: String| Some(Unread { why, is_permission: true });
         match read {
             Err(error) if error.is_transient() => return Err(error),
             Err(error) => self.unknown = unread(format!("the group of protected accounts: {error}")),
-            Ok(group) if group.visibility.as_deref() == Some("HiddenMembership") => {
-                self.unknown =
-                    unread(format!("the group of protected accounts, {}, hides its members", group.id));
-            }
             Ok(group) if self.groups.contains(&group.id) => {
                 self.protected_group = Some(group.display_name.unwrap_or_else(|| group.id.to_string()));
+            }
+            Ok(group) if group.visibility.as_deref() == Some("HiddenMembership") => {
+                if let Some(Unread { why, .. }) = hidden.await? {
+                    self.unknown = unread(format!("the protected accounts: {why}"));
+                }
             }
             Ok(_) => {}
         }

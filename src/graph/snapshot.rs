@@ -5,7 +5,7 @@ use uuid::Uuid;
 use super::{
     batch::{Part, Parts},
     client::{Graph, query},
-    error::{GraphError, GraphErrorKind, refusal_kept},
+    error::{GraphError, GraphErrorKind, Unread, refusal_kept},
     page::Page,
     passes::{self, Pass},
     policy::{self, PassPolicy},
@@ -29,6 +29,8 @@ pub struct TenantSnapshot {
     pub passes_refused: Option<GraphError>,
     /// The user's roles and groups.
     pub privileges: PrivilegeSnapshot,
+    /// Why the app cannot tell whether the user is in the group that decides about a pass.
+    pub hidden_group: Option<Unread>,
     /// The tenant's rules for passes.
     pub policy: PassPolicy,
     /// What shows that the account is in use, as far as it was asked for.
@@ -98,8 +100,8 @@ impl Graph {
         let eligible: Result<Vec<RoleAssignment>, _> = self.list_part(&mut parts, ELIGIBLE).await;
         let mut privileges = PrivilegeSnapshot::new(memberships, active, eligible)?;
         privileges.add_eligible_groups(self.list_part(&mut parts, GROUP_ELIGIBLE).await, protected)?;
-        if protected.is_some() {
-            privileges.protect(parts.take(PROTECTED))?;
+        if let Some(group) = protected {
+            privileges.protect(parts.take(PROTECTED), self.hides_members(group)).await?;
         }
         let usage = usage.read(&mut parts)?;
         let policy = parts.take(POLICY)?;
@@ -114,6 +116,7 @@ impl Graph {
             passes,
             passes_refused,
             privileges,
+            hidden_group: None,
             policy,
             usage,
         })

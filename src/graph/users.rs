@@ -48,6 +48,11 @@ pub struct User {
     pub user_type: Option<String>,
     /// Whether the account may sign in.
     pub account_enabled: Option<bool>,
+    /// How the account was created, if not as a regular one: `Invitation`, `SelfServiceSignUp` and others.
+    pub creation_type: Option<String>,
+    /// How its user signs in.
+    #[serde(default, deserialize_with = "null_is_empty")]
+    pub identities: Vec<Identity>,
     /// When the account was created; null for accounts that were synchronised before June 2018 (user resource page).
     pub created_date_time: Option<DateTime<Utc>>,
     /// `extensionAttribute1` to `extensionAttribute15`.
@@ -57,13 +62,15 @@ pub struct User {
 
 /// The properties of [`User`]. Graph returns the hire date and many others only when they are selected.
 pub(super) const USER_PROPERTIES: &str = "id,userPrincipalName,displayName,givenName,mail,otherMails,proxyAddresses,\
-    employeeHireDate,usageLocation,state,city,officeLocation,preferredLanguage,userType,accountEnabled,createdDateTime,\
-    onPremisesExtensionAttributes";
+    employeeHireDate,usageLocation,state,city,officeLocation,preferredLanguage,userType,creationType,identities,\
+    accountEnabled,createdDateTime,onPremisesExtensionAttributes";
 
 impl User {
-    /// Whether the account is a guest's.
-    pub(crate) fn is_guest(&self) -> bool {
-        is_guest(self.user_type.as_deref())
+    /// Whether and where the user signs in.
+    pub(crate) fn sign_in(&self) -> SignIn {
+        let Self { user_principal_name, user_type, creation_type, identities, .. } = self;
+        let (user_type, creation_type) = (user_type.as_deref(), creation_type.as_deref());
+        SignIn::of(user_principal_name, user_type, creation_type, identities, self.is_enabled())
     }
 
     /// The user as a listing shows them.
@@ -80,6 +87,8 @@ impl User {
             other_mails: self.other_mails.clone(),
             proxy_addresses: self.proxy_addresses.clone(),
             user_type: self.user_type.clone(),
+            creation_type: self.creation_type.clone(),
+            identities: self.identities.clone(),
             account_enabled: self.account_enabled,
             on_premises_extension_attributes: self.on_premises_extension_attributes.clone(),
         }
@@ -156,6 +165,11 @@ pub struct Candidate {
     pub proxy_addresses: Vec<String>,
     /// `Member` or `Guest`.
     pub user_type: Option<String>,
+    /// How the account was created, if not as a regular one.
+    pub creation_type: Option<String>,
+    /// How its user signs in.
+    #[serde(default, deserialize_with = "null_is_empty")]
+    pub identities: Vec<Identity>,
     /// Whether the account may sign in.
     pub account_enabled: Option<bool>,
     /// `extensionAttribute1` to `extensionAttribute15`.
@@ -164,7 +178,8 @@ pub struct Candidate {
 }
 
 pub(super) const CANDIDATE_PROPERTIES: &str = "id,userPrincipalName,employeeHireDate,usageLocation,state,city,\
-    officeLocation,mail,otherMails,proxyAddresses,userType,accountEnabled,onPremisesExtensionAttributes";
+    officeLocation,mail,otherMails,proxyAddresses,userType,creationType,identities,accountEnabled,\
+    onPremisesExtensionAttributes";
 
 impl Candidate {
     /// Where the user works.
@@ -183,9 +198,11 @@ impl Candidate {
         self.account_enabled.unwrap_or(true)
     }
 
-    /// Whether the account is a guest's.
-    pub(crate) fn is_guest(&self) -> bool {
-        is_guest(self.user_type.as_deref())
+    /// Whether and where the user signs in.
+    pub(crate) fn sign_in(&self) -> SignIn {
+        let name = self.user_principal_name.as_deref().unwrap_or_default();
+        let (user_type, creation_type) = (self.user_type.as_deref(), self.creation_type.as_deref());
+        SignIn::of(name, user_type, creation_type, &self.identities, self.is_enabled())
     }
 
     /// Identifies everything here that a pass depends on, without showing it. The number is the version of this form.
@@ -193,6 +210,7 @@ impl Candidate {
         let attributes: BTreeMap<_, _> =
             self.on_premises_extension_attributes.iter().filter(|(_, value)| value.is_some()).collect();
         let name = self.user_principal_name.as_ref().map(|name| name.to_lowercase());
+        let SignIn { is_guest, is_external, is_enabled } = self.sign_in();
         let seen = serde_json::json!([
             self.id,
             name,
@@ -204,16 +222,53 @@ impl Candidate {
             self.mail,
             self.other_mails,
             self.proxy_addresses,
-            self.is_guest(),
-            self.is_enabled(),
+            is_guest,
+            is_external,
+            is_enabled,
             attributes,
         ]);
         format!("2:{}", sha256(&seen.to_string()))
     }
 }
 
-fn is_guest(user_type: Option<&str>) -> bool {
-    user_type.is_some_and(|kind| kind.eq_ignore_ascii_case("guest"))
+/// One of the ways in which a user signs in.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Identity {
+    /// `federated` for users of another tenant or provider, else `userPrincipalName` and others.
+    pub sign_in_type: Option<String>,
+}
+
+/// Whether and where a user signs in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct SignIn {
+    /// Whether the account has the few rights of a guest.
+    pub is_guest: bool,
+    /// Whether the user signs in to another tenant or provider, so that no pass can be used.
+    pub is_external: bool,
+    /// Whether the account may sign in.
+    pub is_enabled: bool,
+}
+
+impl SignIn {
+    /// The user type says what an account may do, not where its user signs in. That say the creation type and a federated
+    /// identity (<https://learn.microsoft.com/entra/external-id/user-properties>); conversion to an internal user
+    /// clears both. A guest's name may be all that is left of an invitation.
+    fn of(
+        name: &str,
+        user_type: Option<&str>,
+        creation_type: Option<&str>,
+        identities: &[Identity],
+        is_enabled: bool,
+    ) -> Self {
+        let is = |text: Option<&str>, word: &str| text.is_some_and(|text| text.eq_ignore_ascii_case(word));
+        let is_guest = is(user_type, "Guest");
+        let is_external = is(creation_type, "Invitation")
+            || is(creation_type, "SelfServiceSignUp")
+            || identities.iter().any(|identity| is(identity.sign_in_type.as_deref(), "federated"))
+            || (is_guest && name.to_ascii_uppercase().contains("#EXT#"));
+        Self { is_guest, is_external, is_enabled }
+    }
 }
 
 #[derive(Deserialize)]

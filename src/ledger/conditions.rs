@@ -1,6 +1,6 @@
 //! What affects everybody, and when a person heard of it: sweeps that fail, a permission that is missing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
@@ -38,6 +38,9 @@ pub struct LastSweep {
     /// already.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub settled: BTreeMap<Uuid, NaiveDate>,
+    /// The tenant's domains, in ASCII and small letters, as far as sweeps know them.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub domains: BTreeSet<String>,
     /// Fields of a newer version, kept as they are.
     #[serde(flatten)]
     pub unknown: Map<String, Value>,

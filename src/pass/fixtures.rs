@@ -36,6 +36,8 @@ pub(super) fn emma() -> User {
         office_location: None,
         preferred_language: None,
         user_type: None,
+        creation_type: None,
+        identities: vec![],
         account_enabled: Some(true),
         created_date_time: Some(now() - chrono::TimeDelta::days(14)),
         on_premises_extension_attributes: Default::default(),
@@ -53,6 +55,7 @@ pub(super) fn pass_settings() -> PassSettings {
         lifetime_minutes: None,
         one_time: true,
         serve_disabled: true,
+        serve_guests: false,
     }
 }
 
@@ -71,6 +74,7 @@ pub(super) fn snapshot() -> TenantSnapshot {
         passes: vec![],
         passes_refused: None,
         privileges: PrivilegeSnapshot::default(),
+        hidden_group: None,
         policy,
         usage: UsageSnapshot::default(),
     }

@@ -14,6 +14,7 @@ pub mod cap;
 pub mod condition;
 pub mod day_one;
 pub mod decide;
+pub mod domains;
 #[cfg(test)]
 mod fixtures;
 pub mod follow_up;

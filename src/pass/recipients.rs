@@ -1,5 +1,7 @@
 //! The recipients of a joiner's mail.
 
+use std::collections::BTreeSet;
+
 use uuid::Uuid;
 
 use crate::{
@@ -29,8 +31,10 @@ impl Recipients {
         user: &User,
         manager: Option<&Manager>,
         settings: &MailSettings,
+        domains: &BTreeSet<String>,
         refused: &[Address],
     ) -> Result<Self, String> {
+        let mut unusable = Vec::new();
         let is_valid = |address: &Address| !refused.contains(address);
         let manager_mail = || {
             let mail = manager.and_then(|m| m.mail.as_deref());
@@ -41,16 +45,22 @@ impl Recipients {
                 .get(&format!("extensionAttribute{n}"))
                 .and_then(Option::as_deref)
         };
-        let readable = |mail: &str| readable(mail, user, settings).filter(is_valid);
+        let mut readable = |mail: &str| match readable(mail, user, settings, domains) {
+            Ok(address) => Some(address).filter(is_valid),
+            Err(why) => {
+                unusable.push(why);
+                None
+            }
+        };
         let to = settings
             .to
             .iter()
             .find_map(|place| match place {
                 MailTo::OtherMails => user.other_mails.iter().find_map(|mail| readable(mail)),
-                MailTo::ExtensionAttribute(n) => attribute(*n).and_then(readable),
+                MailTo::ExtensionAttribute(n) => attribute(*n).and_then(&mut readable),
                 MailTo::Manager => manager_mail(),
             })
-            .ok_or_else(|| no_address(&settings.to))?;
+            .ok_or_else(|| no_address(&settings.to, &unusable))?;
         let mut recipients = Self { to, cc: Vec::new(), manager: None };
         for place in &settings.cc {
             let address = match place {
@@ -83,8 +93,16 @@ impl Recipients {
 }
 
 /// The address, unless it leads to a mailbox of the tenant, which the joiner cannot open without a pass.
-fn readable(mail: &str, user: &User, settings: &MailSettings) -> Option<Address> {
-    let address = Address::parse(mail).ok()?;
+///
+/// # Errors
+/// Why it does not count, without the address.
+fn readable(
+    mail: &str,
+    user: &User,
+    settings: &MailSettings,
+    domains: &BTreeSet<String>,
+) -> Result<Address, String> {
+    let address = Address::parse(mail).map_err(|_| "one is no mail address".to_owned())?;
     // "SMTP:" is the main address and "smtp:" an alias; other systems have other prefixes.
     let aliases = user.proxy_addresses.iter().filter_map(|proxy| Some(proxy.split_once(':')?.1));
     let is_own = aliases
@@ -92,15 +110,20 @@ fn readable(mail: &str, user: &User, settings: &MailSettings) -> Option<Address>
         .chain(user.mail.as_deref())
         .any(|own| address.same_as(own));
     let name = Address::parse(&user.user_principal_name);
-    let own_domain = name.as_ref().ok().filter(|_| !user.is_guest()).map(Address::domain);
-    let mut domains =
-        settings.tenant_domains.iter().map(String::as_str).chain(own_domain).chain([settings.from.domain()]);
+    let own_domain = name.as_ref().ok().filter(|_| !user.sign_in().is_guest).map(Address::domain);
+    let mut domains = domains.iter().map(String::as_str).chain(own_domain).chain([settings.from.domain()]);
     // Those are domains of a tenant, of this one as a rule.
     let is_initial = ["onmicrosoft.com", "onmicrosoft.us"].iter().any(|of| address.domain().ends_with(of));
-    (!is_own && !is_initial && !domains.any(|domain| domain == address.domain())).then_some(address)
+    if is_own {
+        Err(format!("{} is an address of the account itself", address.masked()))
+    } else if is_initial || domains.any(|domain| domain == address.domain()) {
+        Err(format!("{} is in a domain of the tenant", address.masked()))
+    } else {
+        Ok(address)
+    }
 }
 
-fn no_address(places: &[MailTo]) -> String {
+fn no_address(places: &[MailTo], unusable: &[String]) -> String {
     let names: Vec<String> = places
         .iter()
         .map(|place| match place {
@@ -109,7 +132,8 @@ fn no_address(places: &[MailTo]) -> String {
             MailTo::Manager => "the manager's mailbox".to_owned(),
         })
         .collect();
-    format!("no usable private address in {}", names.join(", "))
+    let why = if unusable.is_empty() { String::new() } else { format!(": {}", unusable.join(", ")) };
+    format!("no usable private address in {}{why}", names.join(", "))
 }
 
 #[cfg(test)]
@@ -130,6 +154,10 @@ mod tests {
             on_premises_extension_attributes: [third].into_iter().collect(),
             ..fixtures::emma()
         }
+    }
+
+    fn domains() -> BTreeSet<String> {
+        BTreeSet::from(["fabrikam.example".to_owned()])
     }
 
     fn boss(mail: &str) -> Manager {
@@ -153,7 +181,7 @@ mod tests {
     fn a_mailbox_that_needs_the_pass_to_be_opened_is_no_place_for_its_code() {
         let to = |others: &[&str]| {
             let settings = settings(&[MailTo::OtherMails, MailTo::ExtensionAttribute(3)], &[]);
-            Recipients::choose(&emma(others), None, &settings, &[]).unwrap().to
+            Recipients::choose(&emma(others), None, &settings, &domains(), &[]).unwrap().to
         };
         let private = "emma@home.example";
         assert_eq!(to(&["EMMA@contoso.example", private]), address(private), "the sign-in name");
@@ -174,7 +202,7 @@ mod tests {
     fn nobody_to_write_to_is_told_with_every_place_that_was_looked_at() {
         let places = [MailTo::OtherMails, MailTo::ExtensionAttribute(4), MailTo::Manager];
         assert_eq!(
-            Recipients::choose(&emma(&[]), None, &settings(&places, &[]), &[]).unwrap_err(),
+            Recipients::choose(&emma(&[]), None, &settings(&places, &[]), &domains(), &[]).unwrap_err(),
             "no usable private address in otherMails, extensionAttribute4, the manager's mailbox"
         );
     }
@@ -189,7 +217,7 @@ mod tests {
         let jo = boss("jo@contoso.example");
         let choose = |refused: &[&str]| {
             let refused: Vec<Address> = refused.iter().map(|text| address(text)).collect();
-            Recipients::choose(&emma, Some(&jo), &settings, &refused)
+            Recipients::choose(&emma, Some(&jo), &settings, &domains(), &refused)
         };
         let all = choose(&[]).unwrap();
         assert_eq!(all.to, address("emma@home.example"));
@@ -219,7 +247,8 @@ mod tests {
         let list = MailCc::Address(address("list@contoso.example"));
         let choose = |manager: &Manager, cc: &[MailCc]| {
             let settings = settings(&[MailTo::OtherMails], cc);
-            Recipients::choose(&emma(&["emma@home.example"]), Some(manager), &settings, &[]).unwrap()
+            Recipients::choose(&emma(&["emma@home.example"]), Some(manager), &settings, &domains(), &[])
+                .unwrap()
         };
         let both = choose(&boss("jo@contoso.example"), &[list.clone(), MailCc::Manager, list.clone()]);
         assert_eq!(both.cc, [address("list@contoso.example"), address("jo@contoso.example")]);

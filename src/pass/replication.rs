@@ -52,7 +52,17 @@ pub(super) async fn snapshot(services: &Services, job: &Job) -> Result<TenantSna
         Reason::GroupAdd | Reason::Http => UsageParts::default(),
     };
     let protected = services.settings.protected_group;
-    let snapshot = retry(|| services.graph.snapshot(job.user_id, protected, usage), is_complete).await;
+    let mut snapshot = retry(|| services.graph.snapshot(job.user_id, protected, usage), is_complete).await;
+    let group = match job.reason {
+        Reason::GroupAdd => services.settings.on_demand_group,
+        Reason::Http => services.settings.create_tap.allowed_group,
+        Reason::Joiner | Reason::Recheck => None,
+    };
+    if let (Ok(snapshot), Some(group)) = (&mut snapshot, group)
+        && !snapshot.privileges.groups.contains(&group)
+    {
+        snapshot.hidden_group = services.graph.hides_members(group).await?;
+    }
     if let Ok(TenantSnapshot { usage: UsageSnapshot { last_sign_in: Some(Err(error)), .. }, .. }) = &snapshot
         && services.settings.joiner_check.sign_ins == SignInCheck::IfReadable
     {

@@ -1,7 +1,7 @@
 //! The services that the domain runs on.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Once},
 };
 
@@ -32,6 +32,8 @@ pub struct Services {
     pub(super) alert_lines: OncePerMinute,
     /// Who was served on demand within the last day.
     pub(super) additions: Mutex<KnownAdditions>,
+    /// The tenant's domains.
+    pub(super) domains: Mutex<KnownDomains>,
     /// That sign-ins cannot be read is logged once.
     pub(super) sign_ins_unread: Once,
     /// That the groups that a user can activate cannot be read is logged once.
@@ -47,6 +49,15 @@ pub(super) struct KnownAdditions {
     pub users: BTreeMap<Uuid, DateTime<Utc>>,
 }
 
+/// The tenant's domains, as this process knows them.
+#[derive(Debug, Default)]
+pub(super) struct KnownDomains {
+    /// When the ledger was read.
+    pub read_at: Option<DateTime<Utc>>,
+    /// In ASCII and small letters.
+    pub domains: BTreeSet<String>,
+}
+
 impl Services {
     /// Services on these parts.
     pub fn new(
@@ -58,7 +69,7 @@ impl Services {
     ) -> Self {
         let (conditions, alert_lines, sign_ins_unread) =
             (Mutex::default(), OncePerMinute::default(), Once::new());
-        let (additions, eligible_groups_unread) = (Mutex::default(), Once::new());
+        let (additions, domains, eligible_groups_unread) = (Mutex::default(), Mutex::default(), Once::new());
         Self {
             settings,
             graph,
@@ -68,6 +79,7 @@ impl Services {
             conditions,
             alert_lines,
             additions,
+            domains,
             sign_ins_unread,
             eligible_groups_unread,
         }

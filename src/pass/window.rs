@@ -180,6 +180,7 @@ mod tests {
             lifetime_minutes: None,
             one_time: true,
             serve_disabled: true,
+            serve_guests: false,
         };
         let policy = PassPolicy {
             state: "enabled".into(),
@@ -249,7 +250,7 @@ mod tests {
             let settings = PassSettings {
                 start: if start_now { PassStart::Now } else { PassStart::DayOne },
                 day_one_time: chrono::NaiveTime::from_hms_opt(7, 0, 0).unwrap(),
-                time_zone: Tz::UTC, zones: vec![], hire_date_zone: HireDateZone::Joiner, lifetime_minutes: lifetime, one_time, serve_disabled: true,
+                time_zone: Tz::UTC, zones: vec![], hire_date_zone: HireDateZone::Joiner, lifetime_minutes: lifetime, one_time, serve_disabled: true, serve_guests: false,
             };
             let window = Window::for_joiner(day_one, JoinerZone { zone, country: None }, &settings, &policy, now);
             prop_assert!(window.opens_at >= now);

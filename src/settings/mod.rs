@@ -54,6 +54,7 @@ pub const NAMES: &[&str] = &[
     "PASS_LIFETIME_MINUTES",
     "PASS_ONE_TIME",
     "SERVE_DISABLED",
+    "SERVE_GUESTS",
     "JOINER_CHECK",
     "JOINER_CHECK_IGNORES",
     "JOINER_MAX_AGE_DAYS",
@@ -180,6 +181,8 @@ pub struct PassSettings {
     pub one_time: bool,
     /// Whether disabled accounts get a pass: many are disabled until day one.
     pub serve_disabled: bool,
+    /// Whether guests who sign in to this tenant get a pass.
+    pub serve_guests: bool,
 }
 
 impl PassSettings {
@@ -303,6 +306,7 @@ impl Settings {
                 .optional("PASS_LIFETIME_MINUTES", "480", |text| reader::number(text, reader::LIFETIMES)),
             one_time: read.or("PASS_ONE_TIME", "true", true, reader::boolean),
             serve_disabled: read.or("SERVE_DISABLED", "true", true, reader::boolean),
+            serve_guests: read.or("SERVE_GUESTS", "internal", false, reader::serve_guests),
         };
         let joiner_check = JoinerCheck::read(&mut read, env);
         let sweep_max = read.or("SWEEP_MAX", "100", 100, |text| reader::number(text, 1..=100_000));

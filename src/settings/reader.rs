@@ -250,6 +250,14 @@ pub(super) fn hire_date_zone(text: &str) -> Parsed<HireDateZone> {
     }
 }
 
+pub(super) fn serve_guests(text: &str) -> Parsed<bool> {
+    match text.to_ascii_lowercase().as_str() {
+        "none" => Ok(false),
+        "internal" => Ok(true),
+        _ => Err(format!("is neither none nor internal: \"{text}\"")),
+    }
+}
+
 pub(super) fn language(text: &str, known: &[&str]) -> Parsed<String> {
     let language = text.to_ascii_lowercase();
     if known.contains(&language.as_str()) {

@@ -62,6 +62,8 @@ async fn permissions_match_the_documentation() {
             Permission::REQUIRED_FOR_NOTIFICATIONS,
             Permission::AuditLogRead,
             Permission::GroupEligibilityRead,
+            Permission::HiddenMemberRead,
+            Permission::DomainRead,
         ])
         .map(|permission| permission.name())
         .collect();

@@ -22,6 +22,7 @@ PATHS = [
     "reports/authenticationMethods/userRegistrationDetails/{}",
     "groups/{}/members",
     "subscriptions/{}",
+    "domains/{}",
     "policies/authenticationMethodsPolicy/authenticationMethodConfigurations/{}",
     "roleManagement/directory/roleAssignments/{}/roleDefinition",
     "roleManagement/directory/roleEligibilityScheduleInstances/{}/roleDefinition",

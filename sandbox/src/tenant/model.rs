@@ -50,6 +50,8 @@ pub struct Tenant {
     pub app_role: Option<AppRole>,
     /// Subscriptions to change notifications.
     pub subscriptions: BTreeMap<Uuid, Subscription>,
+    /// The domains, the default one first, and whether each is verified.
+    pub domains: Vec<(String, bool)>,
     /// The Temporary Access Pass policy.
     pub policy: Policy,
     /// Users who have a mailbox.
@@ -100,6 +102,7 @@ impl Tenant {
             units: BTreeMap::new(),
             app_role: None,
             subscriptions: BTreeMap::new(),
+            domains: vec![(DOMAIN.to_owned(), true)],
             policy: Policy::default(),
             mailboxes: BTreeSet::new(),
             undeliverable: BTreeSet::new(),

@@ -33,6 +33,12 @@ pub enum Permission {
     AuditLogRead,
     /// `PrivilegedEligibilitySchedule.Read.AzureADGroup`, which firstpass can use.
     GroupEligibilityRead,
+    /// `Member.Read.Hidden`, which firstpass needs for groups with hidden membership.
+    HiddenMemberRead,
+    /// `Directory.Write.Restricted`, which changes members of restricted management administrative units.
+    RestrictedWrite,
+    /// `Domain.Read.All`, which firstpass can use.
+    DomainRead,
 }
 
 impl Permission {
@@ -49,7 +55,7 @@ impl Permission {
     /// The additional permission if EVENT_GRID_PARTNER_TOPIC is set.
     pub const REQUIRED_FOR_NOTIFICATIONS: Self = Self::GroupRead;
 
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 14] = [
         Self::UserRead,
         Self::GroupMemberRead,
         Self::RoleManagementRead,
@@ -61,6 +67,9 @@ impl Permission {
         Self::MethodRead,
         Self::AuditLogRead,
         Self::GroupEligibilityRead,
+        Self::HiddenMemberRead,
+        Self::RestrictedWrite,
+        Self::DomainRead,
     ];
 
     /// Its name in Entra ID.
@@ -77,6 +86,9 @@ impl Permission {
             Self::MethodRead => "UserAuthenticationMethod.Read.All",
             Self::AuditLogRead => "AuditLog.Read.All",
             Self::GroupEligibilityRead => "PrivilegedEligibilitySchedule.Read.AzureADGroup",
+            Self::HiddenMemberRead => "Member.Read.Hidden",
+            Self::RestrictedWrite => "Directory.Write.Restricted",
+            Self::DomainRead => "Domain.Read.All",
         }
     }
 

@@ -62,6 +62,10 @@ pub struct Person {
     pub extension_attributes: [Option<String>; 15],
     /// Whether `userType` is Guest.
     pub guest: bool,
+    /// Whether the user was invited and signs in to another tenant.
+    pub external: bool,
+    /// Whether a restricted management administrative unit has the account as a member.
+    pub management_restricted: bool,
     /// Whether sign-in is allowed.
     pub enabled: bool,
     /// When the account was created; `None` until it is added to a sandbox.
@@ -117,6 +121,8 @@ impl Person {
             employee_type: None,
             extension_attributes: Default::default(),
             guest: false,
+            external: false,
+            management_restricted: false,
             enabled: true,
             created: None,
             without_creation_time: false,
@@ -222,8 +228,23 @@ impl Person {
     /// Makes the account an external guest, who was invited by this address and signs in to another tenant.
     pub fn external_guest(mut self, address: &str) -> Self {
         self.guest = true;
+        self.external = true;
         self.user_principal_name = invited_name(address);
         self.mail = Some(address.to_owned());
+        self
+    }
+
+    /// Makes the account an external member: like an external guest, with the rights of a member.
+    pub fn external_member(mut self, address: &str) -> Self {
+        self.external = true;
+        self.user_principal_name = invited_name(address);
+        self.mail = Some(address.to_owned());
+        self
+    }
+
+    /// Puts the account into a restricted management administrative unit.
+    pub fn management_restricted(mut self) -> Self {
+        self.management_restricted = true;
         self
     }
 
@@ -279,9 +300,21 @@ impl Person {
         self
     }
 
-    /// Whether Graph refuses a pass because the user signs in to another tenant.
+    /// Whether Graph refuses a pass because the user is a guest who signs in to another tenant.
     pub(super) fn is_external_guest(&self) -> bool {
-        self.guest && self.user_principal_name.to_ascii_uppercase().contains("#EXT#")
+        self.guest && self.is_external()
+    }
+
+    fn is_external(&self) -> bool {
+        self.external || (self.guest && self.user_principal_name.to_ascii_uppercase().contains("#EXT#"))
+    }
+
+    fn identities(&self) -> Value {
+        let own = json!({
+            "signInType": "userPrincipalName", "issuer": DOMAIN, "issuerAssignedId": self.user_principal_name,
+        });
+        let other = json!({"signInType": "federated", "issuer": "ExternalAzureAD", "issuerAssignedId": null});
+        if self.is_external() { json!([other, own]) } else { json!([own]) }
     }
 
     pub(super) fn to_graph(&self) -> Map<String, Value> {
@@ -293,14 +326,16 @@ impl Person {
             "companyName": self.company_name,
             "country": self.country,
             "createdDateTime": self.created.filter(|_| !self.without_creation_time).map(seconds),
-            "creationType": self.is_external_guest().then_some("Invitation"),
+            "creationType": self.is_external().then_some("Invitation"),
             "department": self.department,
             "displayName": self.display_name,
             "employeeHireDate": self.hire_date.map(seconds),
             "employeeId": self.employee_id,
             "employeeLeaveDateTime": self.leave_date.map(seconds),
             "employeeType": self.employee_type,
-            "externalUserState": self.is_external_guest().then_some("Accepted"),
+            "externalUserState": self.is_external().then_some("Accepted"),
+            "identities": self.identities(),
+            "isManagementRestricted": self.management_restricted.then_some(true),
             "givenName": self.given_name,
             "jobTitle": self.job_title,
             "mail": self.mail,

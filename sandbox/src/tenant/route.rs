@@ -26,6 +26,7 @@ pub(super) enum Route {
     RoleAssignments,
     RoleEligibility,
     GroupEligibility,
+    Domains,
     PassPolicy,
     Subscriptions,
     Subscription(String),
@@ -73,6 +74,7 @@ impl Route {
             ["identityGovernance", "privilegedAccess", "group", "eligibilityScheduleInstances"] => {
                 Self::GroupEligibility
             }
+            ["domains"] => Self::Domains,
             ["subscriptions"] => Self::Subscriptions,
             ["subscriptions", key] => Self::Subscription(key.to_string()),
             ["policies", "authenticationMethodsPolicy", "authenticationMethodConfigurations", id]

@@ -15,6 +15,29 @@ pub(super) struct Schema {
     pub(super) unimplemented: &'static [&'static str],
 }
 
+pub(super) const DOMAIN: Schema = Schema {
+    name: "domain",
+    by_default: &[
+        "authenticationType",
+        "availabilityStatus",
+        "id",
+        "isAdminManaged",
+        "isDefault",
+        "isInitial",
+        "isRoot",
+        "isVerified",
+        "supportedServices",
+    ],
+    on_request: &[],
+    unimplemented: &[
+        "manufacturer",
+        "model",
+        "passwordNotificationWindowInDays",
+        "passwordValidityPeriodInDays",
+        "state",
+    ],
+};
+
 pub(super) const USER: Schema = Schema {
     name: "user",
     by_default: &[
@@ -43,6 +66,8 @@ pub(super) const USER: Schema = Schema {
         "employeeLeaveDateTime",
         "employeeType",
         "externalUserState",
+        "identities",
+        "isManagementRestricted",
         "mailNickname",
         "onPremisesExtensionAttributes",
         "onPremisesSyncEnabled",
@@ -68,11 +93,9 @@ pub(super) const USER: Schema = Schema {
         "externalUserStateChangeDateTime",
         "faxNumber",
         "hireDate",
-        "identities",
         "identityParentId",
         "imAddresses",
         "interests",
-        "isManagementRestricted",
         "isResourceAccount",
         "lastPasswordChangeDateTime",
         "legalAgeGroupClassification",

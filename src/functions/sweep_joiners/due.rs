@@ -9,6 +9,7 @@ use crate::{
     graph::{GraphError, Look, LookParts, Method, Pass, PrivilegeSnapshot, Usability, users::Candidate},
     ledger::{Purpose, Standing, StandingPass, is_same_start},
     pass::{
+        Skip,
         follow_up::{ENABLED_WITHIN, REMINDED_UNTIL, REPORT_LAG},
         guard,
         replication::REPLICA_LAG,
@@ -54,8 +55,7 @@ pub(super) enum Due {
 /// Decides by the listings. `is_daily` says that no sweep looked at everyone today.
 pub(super) fn due(settings: &Settings, known: Known<'_>, is_daily: bool, now: DateTime<Utc>) -> Due {
     let Some(standing) = known.standing else {
-        let is_served =
-            |user: &Candidate| !user.is_guest() && (user.is_enabled() || settings.pass.serve_disabled);
+        let is_served = |user: &Candidate| Skip::of_account(user.sign_in(), &settings.pass).is_none();
         let is_joiner = known.day.is_some() && known.candidate.is_some_and(is_served);
         return if is_joiner { Due::Job } else { Due::Nothing };
     };

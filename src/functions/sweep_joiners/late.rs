@@ -16,6 +16,7 @@ use crate::{
     graph::{Look, LookParts, users::Candidate},
     ledger::{Conditions, LastSweep, Standing, is_same_start},
     pass::{
+        Skip,
         alert::Alert,
         cap::NAMES_IN_ALERT,
         day_one::{Distance, distance},
@@ -70,8 +71,7 @@ pub(super) async fn find<'a>(
     let last = last.last_sweep.as_ref();
     let mut settled = last.map(|last| last.settled.clone()).unwrap_or_default();
     settled.retain(|_, day| (now.date_naive() - *day).num_days() <= LOOK_BACK_MAX);
-    let is_served =
-        |user: &Candidate| !user.is_guest() && (user.is_enabled() || settings.pass.serve_disabled);
+    let is_served = |user: &Candidate| Skip::of_account(user.sign_in(), &settings.pass).is_none();
     let missed = days
         .iter()
         .filter(|(user, day, zone)| {
@@ -112,7 +112,8 @@ pub(super) async fn find<'a>(
         app.services.alert(&alert).await;
     }
     let unknown = last.map(|last| last.unknown.clone()).unwrap_or_default();
-    Late { due, sweep: LastSweep { at: now, settled, unknown } }
+    let domains = last.map(|last| last.domains.clone()).unwrap_or_default();
+    Late { due, sweep: LastSweep { at: now, settled, domains, unknown } }
 }
 
 /// Whether two first days are one that HR did not change: a setting, or the country, can move a date by a day.

@@ -27,10 +27,11 @@ use crate::{
     graph::{GraphError, Look, users::Candidate, within},
     ledger::{ConditionName, Purpose, Urgency},
     pass::{
-        DailyLook, GroupSync, Job,
+        DailyLook, GroupSync, Job, Skip,
         alert::Alert,
         condition,
         day_one::{Distance, OddStamps, day_one, distance, odd_stamps, stamps},
+        domains,
         group_sync::sync_group,
     },
     settings::{JoinerSource, PassSettings, Settings},
@@ -87,12 +88,16 @@ async fn sweep(app: &App) -> Result<GroupSync, GraphError> {
     condition::end(&app.services, ConditionName::SweepFails).await;
     let without_date = candidates.iter().filter(|user| user.employee_hire_date.is_none()).count();
     let days = days_one(settings, &candidates);
+    let is_unserved = |user: &Candidate| Skip::of_account(user.sign_in(), &settings.pass).is_some();
     let is_near = |day: NaiveDate, zone: Tz| distance(day, zone, settings.lead_days, now) == Distance::Near;
     let mut joiners: BTreeSet<(NaiveDate, Uuid)> = days
         .iter()
         .filter(|(_, day, zone)| is_near(*day, *zone))
         .map(|(user, day, _)| (*day, user.id))
         .collect();
+    // Guests, accounts of other tenants, disabled ones where they are not served: nothing else tells of them.
+    let near = days.iter().filter(|(user, day, _)| joiners.contains(&(*day, user.id)));
+    let unserved = near.filter(|(user, ..)| is_unserved(user)).count();
     let standings = standings(app, now).await;
     let late = match (&standings, &last) {
         (Some(standings), Some(last)) => Some(late::find(app, &days, standings, last, now).await),
@@ -113,18 +118,21 @@ async fn sweep(app: &App) -> Result<GroupSync, GraphError> {
     let (SweepJobs { mut jobs, daily_look }, looked) = found.jobs(app, is_daily, now).await;
     let due = jobs.len();
     let GroupSync { jobs: added, completion, .. } =
-        timeout(budget::SWEEP_OTHER, other_duties(app, late)).await.unwrap_or_else(|_| {
-            tracing::warn!(
-                event = "sweep.shortened",
-                "The sweep had no time for the poison queue and the on-demand group; the next one has"
-            );
-            GroupSync::default()
-        });
+        timeout(budget::SWEEP_OTHER, other_duties(app, late, is_daily, &candidates)).await.unwrap_or_else(
+            |_| {
+                tracing::warn!(
+                    event = "sweep.shortened",
+                    "The sweep had no time for the poison queue and the on-demand group; the next one has"
+                );
+                GroupSync::default()
+            },
+        );
     tracing::info!(
         event = "sweep.done",
         seen = candidates.len(),
         without_date,
         joiners = joiners.len(),
+        unserved,
         late = late_count,
         looked,
         due,
@@ -137,9 +145,14 @@ async fn sweep(app: &App) -> Result<GroupSync, GraphError> {
 
 /// What a sweep does beside joiners. If it is cut off, the next sweep finds the same again. So does the next one if the jobs
 /// are lost with this one's answer: whoever is late and has no record is found anew.
-async fn other_duties(app: &App, late: Option<Late>) -> GroupSync {
-    if let Some(late) = late {
-        condition::end_sweep(&app.services, late.sweep).await;
+async fn other_duties(app: &App, late: Option<Late>, is_daily: bool, candidates: &[Candidate]) -> GroupSync {
+    if let Some(Late { mut sweep, .. }) = late {
+        if is_daily || sweep.domains.is_empty() && !candidates.is_empty() {
+            let known = sweep.domains.clone();
+            let found = domains::found(&app.services, known, candidates);
+            sweep.domains = timeout(budget::SWEEP_DOMAINS, found).await.unwrap_or(sweep.domains);
+        }
+        condition::end_sweep(&app.services, sweep).await;
     }
     poison::alert_poison_messages(app).await;
     on_demand(app).await

@@ -14,6 +14,12 @@ use crate::{
 };
 
 impl Facts<'_> {
+    /// Whether the user cannot use a pass of this tenant.
+    pub(super) fn is_of_another_tenant(&self) -> bool {
+        let why = Skip::of_account(self.snapshot.user.sign_in(), self.pass);
+        matches!(why, Some(Skip::Guest | Skip::External))
+    }
+
     pub(super) fn evidence(&self) -> Vec<Evidence> {
         account_use::evidence(&self.snapshot.usage, self.joiner_check)
     }

@@ -44,7 +44,7 @@ impl Facts<'_> {
             (pass.can_be_used(now) && !(is_reported && is_reissue(pass)))
                 || pass.usability(now) == Usability::Used
         };
-        if !is_final || snapshot.user.is_guest() || snapshot.passes.iter().any(may_help) {
+        if !is_final || self.is_of_another_tenant() || snapshot.passes.iter().any(may_help) {
             return None;
         }
         // The start is cancelled, and a pass that is not listed yet has to be revoked first.

@@ -14,7 +14,7 @@ use super::{
     account_use,
     day_one::{Distance, day_one, distance},
     follow_up::NotArrived,
-    guard,
+    guard::{self, PrivilegeFinding},
     job::Reason,
     outcome::{Block, Revoke, Skip},
     ownership::{self, was_created_under},
@@ -251,6 +251,9 @@ fn on_demand(facts: &Facts<'_>, is_recheck: bool) -> Decision {
     let Facts { snapshot, record, now, .. } = *facts;
     let member = facts.on_demand_group.is_some_and(|group| snapshot.privileges.groups.contains(&group));
     if !member {
+        if let Some(unread) = &snapshot.hidden_group {
+            return Decision::Block(Block::Privileged(PrivilegeFinding::Unknown(unread.clone())));
+        }
         // A delivered pass stays until its window ends; one that was not delivered is deleted.
         return match facts.undelivered(Purpose::OnDemand) {
             Some(pass) => {
@@ -300,6 +303,8 @@ fn http(facts: &Facts<'_>, request: &PassRequest) -> Decision {
         Decision::Skip(skip)
     } else if let Some(block) = facts.refused() {
         Decision::Block(block)
+    } else if let Some(unread) = &facts.snapshot.hidden_group {
+        Decision::Block(Block::Privileged(PrivilegeFinding::Unknown(unread.clone())))
     } else {
         let window = request.window(facts.zone(), &facts.snapshot.policy, facts.now);
         Decision::Issue(Plan::on_demand(window, Purpose::Http))
@@ -379,13 +384,7 @@ impl<'a> Facts<'a> {
 
     /// Accounts that get no pass for any reason.
     fn unserved(&self) -> Option<Skip> {
-        if self.snapshot.user.is_guest() {
-            Some(Skip::Guest)
-        } else if !self.snapshot.user.is_enabled() && !self.pass.serve_disabled {
-            Some(Skip::Disabled)
-        } else {
-            None
-        }
+        Skip::of_account(self.snapshot.user.sign_in(), self.pass)
     }
 
     fn block(&self) -> Option<Block> {

@@ -61,5 +61,5 @@ impl Facts<'_> {
 
 /// Whether the start is withdrawn, and not moved.
 fn is_withdrawal(why: Skip) -> bool {
-    matches!(why, Skip::NoHireDate | Skip::Disabled | Skip::Guest)
+    matches!(why, Skip::NoHireDate | Skip::Disabled | Skip::Guest | Skip::External)
 }

@@ -14,13 +14,14 @@
 mod reminder;
 mod without_pass;
 
-use std::{error::Error, mem, ops::ControlFlow, time::Duration};
+use std::{collections::BTreeSet, error::Error, mem, ops::ControlFlow, time::Duration};
 
 use tokio::time::Instant;
 
 use super::{
     day_one::fits,
     decide::{Decision, Facts, Plan, decide},
+    domains,
     job::Job,
     lease::HeldLease,
     outcome::{Block, DeliveredPass, Failure, Outcome, Step},
@@ -204,6 +205,8 @@ struct JobContext<'a> {
     snapshot: TenantSnapshot,
     record: Option<Record>,
     etag: Option<ETag>,
+    /// The tenant's domains.
+    domains: BTreeSet<String>,
     recipients: Result<Recipients, String>,
     /// Identifies the address that a pass would be mailed to.
     address: Option<String>,
@@ -230,16 +233,31 @@ impl<'a> JobContext<'a> {
             }
         };
         let mail = &services.settings.mail;
+        // A code in an answer needs no address.
+        let domains = match request {
+            Some(request) if !request.by_mail => BTreeSet::new(),
+            _ => domains::of_tenant(services).await?,
+        };
         let recipients = match &snapshot.manager_refused {
             // Another address than the one that the admin prefers is not meant.
             Some(error) if mail.to.contains(&MailTo::Manager) => {
                 Err(format!("the manager, whom MAIL_TO names, cannot be read: {error}"))
             }
-            _ => Recipients::choose(&snapshot.user, snapshot.manager.as_ref(), mail, &[]),
+            _ => Recipients::choose(&snapshot.user, snapshot.manager.as_ref(), mail, &domains, &[]),
         };
         let address = recipients.as_ref().ok().map(|recipients| recipients.fingerprint(snapshot.user.id));
-        let context =
-            Self { services, job, request, step_budget, snapshot, record, etag, recipients, address };
+        let context = Self {
+            services,
+            job,
+            request,
+            step_budget,
+            snapshot,
+            record,
+            etag,
+            domains,
+            recipients,
+            address,
+        };
         Ok(ControlFlow::Continue(context))
     }
 
@@ -394,7 +412,7 @@ impl<'a> JobContext<'a> {
     /// The recipients without those whom Exchange refused.
     fn recipients_without(&self, refused: &[Address]) -> Result<Recipients, String> {
         let TenantSnapshot { user, manager, .. } = &self.snapshot;
-        Recipients::choose(user, manager.as_ref(), &self.services.settings.mail, refused)
+        Recipients::choose(user, manager.as_ref(), &self.services.settings.mail, &self.domains, refused)
     }
 
     async fn lease(&self, plan: &Plan) -> Result<HeldLease<'_>, Failure> {

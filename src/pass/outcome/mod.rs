@@ -14,9 +14,10 @@ use super::{
     window::Window,
 };
 use crate::{
-    graph::{GraphError, Unread},
+    graph::{GraphError, Unread, users::SignIn},
     ledger::{ConditionName, LedgerError, Purpose},
     mail::{MailError, Occasion},
+    settings::PassSettings,
 };
 
 /// A step of the flow: the flow continues with `T`, or the job ends with an outcome, or it fails.
@@ -53,6 +54,8 @@ pub struct DeliveredPass {
 pub enum Skip {
     /// The account is a guest of this tenant.
     Guest,
+    /// The user signs in to another tenant, where no pass of this one can be used.
+    External,
     /// The account has no hire date.
     NoHireDate,
     /// Day one is after the horizon.
@@ -197,7 +200,7 @@ impl Outcome {
             Self::Revoked(Revoke::OutOfScope(Skip::NotInGroup)) => Some(
                 "If this person still needs a pass, add the account to the on-demand group again.".into(),
             ),
-            Self::Revoked(Revoke::OutOfScope(Skip::Guest)) => Some(
+            Self::Revoked(Revoke::OutOfScope(Skip::Guest | Skip::External)) => Some(
                 "Nothing, if the account is a guest on purpose: guests sign in to their own tenant.".into(),
             ),
             Self::Revoked(Revoke::OutOfScope(_)) => Some(
@@ -233,10 +236,23 @@ impl fmt::Display for DeliveredPass {
 }
 
 impl Skip {
+    /// Why an account gets no pass for any reason; `None` if it may have one.
+    pub(crate) fn of_account(sign_in: SignIn, settings: &PassSettings) -> Option<Self> {
+        match sign_in {
+            SignIn { is_guest: true, is_external, .. } if is_external || !settings.serve_guests => {
+                Some(Self::Guest)
+            }
+            SignIn { is_external: true, .. } => Some(Self::External),
+            SignIn { is_enabled: false, .. } if !settings.serve_disabled => Some(Self::Disabled),
+            _ => None,
+        }
+    }
+
     /// A fixed word.
     pub fn cause(self) -> &'static str {
         match self {
             Self::Guest => "guest",
+            Self::External => "external",
             Self::NoHireDate => "no-hire-date",
             Self::BeyondHorizon(_) => "beyond-horizon",
             Self::DayOnePast(_) => "day-one-past",
@@ -259,6 +275,9 @@ impl fmt::Display for Skip {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Guest => f.write_str("the account is a guest: guests sign in to their own tenant"),
+            Self::External => {
+                f.write_str("the user signs in to another tenant, where a pass of this one cannot be used")
+            }
             Self::NoHireDate => f.write_str("the account has no hire date"),
             Self::BeyondHorizon(day) => write!(f, "day one, {day}, is beyond the horizon (LEAD_DAYS)"),
             Self::DayOnePast(day) => write!(f, "day one, {day}, is past"),
@@ -331,7 +350,7 @@ impl Block {
             Self::DisabledByPolicy => {
                 "Include this user in the Temporary Access Pass method of the authentication methods policy.".into()
             }
-            Self::Refused(error) if error.status == Some(403) => {
+            Self::Refused(error) if error.status == Some(403) && !error.is_about_restricted_unit() => {
                 "Grant the app UserAuthMethod-TAP.ReadWrite.All (docs/PERMISSIONS.md). If it has the role Authentication \
                  Administrator instead, this account is privileged, or not in the role's administrative unit: then give \
                  this person their first sign-in in person, or add the account to the unit. If an earlier pass must not \

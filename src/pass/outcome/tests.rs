@@ -133,6 +133,7 @@ fn each_skip_has_a_text_of_its_own() {
     let mut words = BTreeSet::new();
     for skip in [
         Skip::Guest,
+        Skip::External,
         Skip::NoHireDate,
         Skip::BeyondHorizon(day),
         Skip::DayOnePast(day),

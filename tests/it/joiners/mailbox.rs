@@ -2,7 +2,7 @@
 
 use chrono::TimeDelta;
 use firstpass::ledger::Notice;
-use firstpass_sandbox::tenant::{Fault, FaultKind, Person, Tenant, samples::SERVICE_DESK};
+use firstpass_sandbox::tenant::{Fault, FaultKind, Permission, Person, Tenant, samples::SERVICE_DESK};
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -219,4 +219,49 @@ async fn a_manager_in_mail_to_is_not_replaced_if_they_cannot_be_read() {
     let end = app.run_job(emma).await;
     assert!(end.why.contains("the manager, whom MAIL_TO names, cannot be read: Graph error"), "{end:?}");
     assert_eq!((end.outcome.as_str(), app.pass_mails().len(), app.alerts().len()), ("blocked", 0, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_domains_that_a_sweep_finds_count() {
+    // An alias-free colleague in another domain: only its sign-in name, or Graph's list, tells that it is the tenant's.
+    for (case, is_listed, settings, is_private) in [
+        ("by the sign-in name of another joiner", false, &[][..], false),
+        ("by Domain.Read.All", true, &[][..], false),
+        ("the setting decides alone", true, &[("TENANT_DOMAINS", "other.example")][..], true),
+    ] {
+        let (mut tenant, emma) = tenant_with_emma();
+        tenant.change(emma, |person| person.other_mails.insert(0, "emma@brand.example".into()));
+        if is_listed {
+            tenant.granted.insert(Permission::DomainRead);
+            tenant.domains.push(("Brand.example".into(), true));
+            tenant.domains.push(("mail.example".into(), false));
+        } else {
+            let noah = Person::named("Noah Fischer").user_principal_name("noah@brand.example");
+            tenant.add(noah.usage_location("GB").hire_date(time("2026-11-28T00:00:00Z")));
+        }
+        let app = TestApp::new(tenant, settings);
+        app.sweep().await;
+        app.sandbox.edit(|t| t.delete_pass(emma));
+        // Another process, which has not read the ledger before.
+        let other = app.another_instance();
+        other.advance(TimeDelta::days(1));
+        other.sweep().await;
+        let mails = app.pass_mails();
+        let to = to_address(mails.last().unwrap());
+        assert_eq!(to, if is_private { "emma@brand.example" } else { FIRST }, "{case}: {mails:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_alert_says_why_an_address_does_not_count() {
+    let (mut tenant, emma) = tenant_with_emma();
+    tenant.change(emma, |person| {
+        person.other_mails =
+            vec![person.user_principal_name.clone(), "x@contoso.example".into(), "none".into()];
+    });
+    let app = TestApp::new(tenant, &[]);
+    let end = app.run_job(emma).await;
+    let why = "no usable private address in otherMails: e…@contoso.example is an address of the account itself, \
+               x…@contoso.example is in a domain of the tenant, one is no mail address";
+    assert!(end.outcome == "blocked" && end.why.contains(why), "{end:?}");
 }

@@ -1,6 +1,7 @@
 //! Joiners, from the sweep to the mail.
 
 mod account_use;
+mod accounts;
 mod alerts;
 mod cap;
 mod cost;

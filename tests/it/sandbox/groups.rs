@@ -209,3 +209,22 @@ async fn removed_and_deleted_users_are_no_longer_members() {
     assert_eq!(members["value"], json!([]));
     assert_eq!(caller.get(format!("/v1.0/users/{jonas}/manager")).await.status, 404);
 }
+
+#[tokio::test]
+async fn a_group_with_hidden_membership_shows_its_members_with_a_permission_only() {
+    let mut tenant = Tenant::new(7);
+    let emma = tenant.add(Person::named("Emma Brooks"));
+    let group = tenant.add_group(Group::named("Access").with_hidden_membership().members([emma]));
+    let caller = caller(tenant);
+    let (members, memberships) =
+        (format!("/v1.0/groups/{group}/members"), format!("/v1.0/users/{emma}/transitiveMemberOf"));
+    for is_granted in [false, true] {
+        if is_granted {
+            caller.sandbox.edit(|tenant| tenant.granted.insert(Permission::HiddenMemberRead));
+        }
+        for url in [&members, &memberships] {
+            let body = caller.get(url).await.expect(200);
+            assert_eq!(body["value"].as_array().unwrap().len(), usize::from(is_granted), "{url}");
+        }
+    }
+}

@@ -1,7 +1,7 @@
 //! Temporary Access Passes.
 
 use chrono::TimeDelta;
-use firstpass_sandbox::tenant::{Group, PassSpec, Target, Untargeted};
+use firstpass_sandbox::tenant::{Group, PassSpec, Permission, Target, Untargeted};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -216,6 +216,26 @@ async fn only_external_guests_are_refused_a_pass() {
     assert_eq!(reply.error().2, "Temporary Access Pass cannot be added to an external guest user.");
     caller.post(url(internal), json!({})).await.expect(201);
     caller.post(url(converted), json!({})).await.expect(201);
+    let member = caller
+        .sandbox
+        .edit(|tenant| tenant.add(Person::named("Omar").external_member("omar@partner.example")));
+    caller.post(url(member), json!({})).await.expect(201);
+}
+
+#[tokio::test]
+async fn members_of_a_restricted_unit_cannot_be_changed() {
+    let mut tenant = Tenant::new(7);
+    let emma = tenant.add(Person::named("Emma Brooks").management_restricted());
+    let caller = caller(tenant);
+    let reply = caller.post(url(emma), json!({})).await;
+    let (status, code, message) = reply.error();
+    assert_eq!((status, code), (403, "Authorization_RequestDenied"));
+    assert!(message.contains("restricted management administrative unit"), "{message}");
+    caller.sandbox.edit(|tenant| tenant.granted.insert(Permission::RestrictedWrite));
+    let made = caller.post(url(emma), json!({})).await.expect(201);
+    let pass = format!("{}/{}", url(emma), made["id"].as_str().unwrap());
+    caller.sandbox.edit(|tenant| tenant.granted.remove(&Permission::RestrictedWrite));
+    assert_eq!(caller.delete(&pass).await.status, 403);
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! Users and managers.
 
 use chrono::TimeDelta;
-use firstpass_sandbox::tenant::Contact;
+use firstpass_sandbox::tenant::{Contact, Permission};
 use serde_json::json;
 
 use super::{Person, Tenant, at, caller, caller_of_one, column, now, properties};
@@ -179,4 +179,62 @@ async fn proxy_addresses_tell_the_main_address_from_aliases() {
     assert_eq!(of("Noah Fischer"), json!([]));
     let by_default = caller.get("/v1.0/users").await.expect(200);
     assert!(by_default["value"][0].get("proxyAddresses").is_none(), "it has to be selected");
+}
+
+#[tokio::test]
+async fn identities_and_the_creation_type_tell_who_is_external() {
+    let mut tenant = Tenant::new(7);
+    let people = [
+        tenant.add(Person::named("Emma Brooks")),
+        tenant.add(Person::named("Ann Guest").internal_guest()),
+        tenant.add(Person::named("Inês Duarte").external_guest("ines@partner.example")),
+        tenant.add(Person::named("Omar Said").external_member("omar@partner.example")),
+        tenant.add(Person::named("Giulia Conti").converted_guest("giulia@studio.example")),
+    ];
+    let caller = caller(tenant);
+    let mut seen = Vec::new();
+    for id in people {
+        let select =
+            "$select=userType,creationType,externalUserState,identities,isManagementRestricted,state";
+        let user = caller.get(format!("/v1.0/users/{id}?{select}")).await.expect(200);
+        let is_federated =
+            user["identities"].as_array().unwrap().iter().any(|i| i["signInType"] == "federated");
+        assert_eq!(user["externalUserState"].is_string(), is_federated);
+        assert!(user["isManagementRestricted"].is_null() && user["state"].is_null());
+        seen.push((
+            user["userType"].as_str().unwrap().to_owned(),
+            user["creationType"].clone(),
+            is_federated,
+        ));
+    }
+    let of = |user_type: &str, creation_type: serde_json::Value, federated| {
+        (user_type.to_owned(), creation_type, federated)
+    };
+    let invitation = json!("Invitation");
+    assert_eq!(
+        seen,
+        [
+            of("Member", json!(null), false),
+            of("Guest", json!(null), false),
+            of("Guest", invitation.clone(), true),
+            of("Member", invitation, true),
+            of("Member", json!(null), false),
+        ]
+    );
+}
+
+#[tokio::test]
+async fn the_domains_of_the_tenant_need_a_permission() {
+    let caller = caller(Tenant::new(7));
+    assert_eq!(caller.get("/v1.0/domains").await.error().0, 403);
+    caller.sandbox.edit(|tenant| {
+        tenant.granted.insert(Permission::DomainRead);
+        tenant.domains.push(("new.example".into(), false));
+    });
+    let body = caller.get("/v1.0/domains").await.expect(200);
+    assert_eq!(column(&body, "id"), ["contoso.example", "new.example"]);
+    assert_eq!(
+        (&body["value"][0]["isVerified"], &body["value"][1]["isVerified"]),
+        (&json!(true), &json!(false))
+    );
 }

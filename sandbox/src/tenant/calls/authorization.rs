@@ -33,6 +33,7 @@ pub(super) fn check(
         Route::PassPolicy => Permission::PolicyReadAuthenticationMethod,
         Route::RoleAssignments | Route::RoleEligibility => Permission::RoleManagementRead,
         Route::GroupEligibility => Permission::GroupEligibilityRead,
+        Route::Domains => Permission::DomainRead,
         // Exchange authorises it.
         Route::SendMail(_) => return Ok(()),
     };

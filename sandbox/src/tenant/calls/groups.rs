@@ -27,7 +27,10 @@ pub(super) fn members(ctx: &RequestContext<'_>, key: &str) -> CallResult {
     query.allow(call, &["$select", "$top", "$skiptoken"])?;
     let select = query.select(&[&schema::USER, &schema::GROUP, &schema::DEVICE])?;
     let group = find(ctx, key)?.id;
-    let known = |id: &Uuid| !render(ctx, *id, None).is_null();
+    // Graph answers as if the group had no members.
+    let is_hidden =
+        tenant.groups[&group].hidden_membership && !tenant.granted.contains(&Permission::HiddenMemberRead);
+    let known = |id: &Uuid| !is_hidden && !render(ctx, *id, None).is_null();
     let ids: Vec<Uuid> = tenant.members(group, *now).into_iter().filter(known).collect();
     let context = format!("directoryObjects{}", selected(select.as_deref()));
     page(call, query, tenant.page_size_cap, &context, &ids, |id| render(ctx, id, select.as_deref()))

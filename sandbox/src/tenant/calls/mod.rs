@@ -1,6 +1,7 @@
 //! The calls of Graph, one file for each resource. Every function is synchronous and has the whole tenant.
 
 mod authorization;
+mod domains;
 mod groups;
 mod mail;
 mod passes;
@@ -47,6 +48,7 @@ pub(super) fn handle(state: &mut State, now: DateTime<Utc>, call: &GraphCall) ->
         (&Method::GET, Route::RoleAssignments) => roles::assignments(&ctx),
         (&Method::GET, Route::RoleEligibility) => roles::eligibility(&ctx),
         (&Method::GET, Route::GroupEligibility) => roles::group_eligibility(&ctx),
+        (&Method::GET, Route::Domains) => domains::list(&ctx),
         (&Method::GET, Route::Subscriptions) => subscriptions::list(&ctx),
         (&Method::POST, Route::Subscriptions) => subscriptions::create(ctx),
         (&Method::GET, Route::Subscription(key)) => subscriptions::get(&ctx, &key),

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::RequestContext;
 use crate::tenant::{
-    Pass, PassSpec, Person, Untargeted,
+    Pass, PassSpec, Permission, Person, Untargeted,
     page::{context_url, entity},
     wire::{CallResult, ErrorResponse, GraphResponse},
 };
@@ -60,6 +60,7 @@ pub(super) fn get(ctx: &RequestContext<'_>, key: &str, id: &str) -> CallResult {
 /// `DELETE /users/{key}/authentication/temporaryAccessPassMethods/{id}`
 pub(super) fn delete(mut ctx: RequestContext<'_>, key: &str, id: &str) -> CallResult {
     let pass = find(&ctx, key, id)?.clone();
+    check_management(&ctx, ctx.user(key)?)?;
     ctx.tenant.delete_pass(pass.user);
     ctx.record_pass_event(None, Some(pass));
     Ok(GraphResponse::no_content())
@@ -98,6 +99,7 @@ fn read(ctx: &RequestContext<'_>) -> Result<NewPass, ErrorResponse> {
 
 fn check_person(ctx: &RequestContext<'_>, person: &Person) -> Result<(), ErrorResponse> {
     let policy = &ctx.tenant.policy;
+    check_management(ctx, person)?;
     if person.is_external_guest() {
         return Err(refused("Temporary Access Pass cannot be added to an external guest user."));
     }
@@ -114,6 +116,18 @@ fn check_person(ctx: &RequestContext<'_>, person: &Person) -> Result<(), ErrorRe
         return Err(refused("A Temporary Access Pass already exists for this user."));
     }
     Ok(())
+}
+
+/// Refuses a change of a member of a restricted management administrative unit.
+fn check_management(ctx: &RequestContext<'_>, person: &Person) -> Result<(), ErrorResponse> {
+    if !person.management_restricted || ctx.tenant.granted.contains(&Permission::RestrictedWrite) {
+        return Ok(());
+    }
+    let message = "Insufficient privileges to complete the operation. Target object is a member of a restricted management \
+                   administrative unit and can only be modified by administrators scoped to that administrative unit. \
+                   Check that you are assigned a role that has permission to perform the operation for this restricted \
+                   management administrative unit. Learn more: https://go.microsoft.com/fwlink/?linkid=2197831";
+    Err(ErrorResponse::new(StatusCode::FORBIDDEN, "Authorization_RequestDenied", message))
 }
 
 fn validate(ctx: &RequestContext<'_>, requested: &NewPass) -> Result<PassSpec, ErrorResponse> {

@@ -72,8 +72,9 @@ pub(super) fn transitive_member_of(ctx: &RequestContext<'_>, key: &str) -> CallR
     let select = select.as_deref();
     let user = ctx.user(key)?.id;
     let groups = tenant.groups_of(user, *now);
+    let may_see_hidden = tenant.granted.contains(&Permission::HiddenMemberRead);
     let groups: BTreeSet<Uuid> =
-        groups.into_iter().filter(|id| !tenant.groups[id].hidden_membership).collect();
+        groups.into_iter().filter(|id| may_see_hidden || !tenant.groups[id].hidden_membership).collect();
     // Graph lists roles for the tenant only; those for an administrative unit are in the assignments.
     let is_theirs = |held: &&RoleAssignment| held.principal == user || groups.contains(&held.principal);
     let held = tenant.roles.iter().filter(is_theirs).filter(|held| held.unit.is_none());

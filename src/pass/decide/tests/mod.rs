@@ -261,7 +261,7 @@ proptest! {
     fn no_pass_for_a_stranger(case in cases()) {
         if let Decision::Issue(plan) = case.decide() {
             let TenantSnapshot { user, privileges, policy, .. } = &case.snapshot;
-            prop_assert!(!user.is_guest());
+            prop_assert!(!user.sign_in().is_guest);
             prop_assert!(user.is_enabled() || case.pass.serve_disabled);
             prop_assert!(guard::finding(privileges).is_none());
             prop_assert!(policy.is_enabled());
