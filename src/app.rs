@@ -42,8 +42,9 @@ impl App {
             company: settings.mail.company.clone(),
             default_language: settings.mail.language.clone(),
             service_desk: settings.mail.service_desk.clone(),
+            cloud: settings.cloud,
         })?;
-        let graph = Graph::new(transport, credential);
+        let graph = Graph::new(transport, credential, settings.cloud);
         let services = Services::new(settings, graph, ledger, mailer, clock);
         Ok(Self { services, queues: None, rate_limiter: RateLimiter::default() })
     }

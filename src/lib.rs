@@ -23,6 +23,7 @@ pub mod azure;
 pub mod budget;
 pub mod cli;
 pub mod clock;
+pub mod cloud;
 pub mod code;
 pub mod environment;
 pub mod errors;

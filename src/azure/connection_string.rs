@@ -15,8 +15,8 @@ use super::{
     queue_service::{QueueAccess, QueueService},
     sas::has_sas,
 };
+use crate::cloud::Cloud;
 
-const SUFFIX: &str = "core.windows.net";
 /// The account of the storage emulators, and its published key:
 /// <https://learn.microsoft.com/azure/storage/common/storage-use-azurite#well-known-storage-account-and-key>
 const EMULATOR: &str = "devstoreaccount1";
@@ -25,7 +25,7 @@ const EMULATOR_KEY: &str =
 const EMULATOR_PORT: u16 = 10001;
 
 /// Parses a connection string. No problem quotes a value: it may be a secret.
-pub(crate) fn connection_string(text: &str) -> Result<QueueService, Vec<String>> {
+pub(crate) fn connection_string(text: &str, cloud: Cloud) -> Result<QueueService, Vec<String>> {
     if text.starts_with("@Microsoft.KeyVault(") {
         return Err(vec!["is a reference to a key vault that the platform could not resolve".to_owned()]);
     }
@@ -43,7 +43,7 @@ pub(crate) fn connection_string(text: &str) -> Result<QueueService, Vec<String>>
         (Some(text), _) => endpoint(text).map_err(|detail| format!("has a QueueEndpoint that {detail}")),
         (None, Some(name)) => {
             let scheme = part("DefaultEndpointsProtocol").unwrap_or("https");
-            let suffix = part("EndpointSuffix").unwrap_or(SUFFIX);
+            let suffix = part("EndpointSuffix").unwrap_or(cloud.storage_suffix());
             let text = format!("{}://{name}.queue.{suffix}", scheme.to_ascii_lowercase());
             endpoint(&text).map_err(|detail| {
                 format!("has a queue endpoint that {detail}: see DefaultEndpointsProtocol, EndpointSuffix")
@@ -128,14 +128,14 @@ impl QueueService {
     ///
     /// # Errors
     /// When `name` cannot be the name of an account.
-    pub(crate) fn for_account(name: &str) -> Result<Self, String> {
-        account_url(name).map(|url| Self { url, access: QueueAccess::Identity { client_id: None } })
+    pub(crate) fn for_account(name: &str, cloud: Cloud) -> Result<Self, String> {
+        account_url(name, cloud).map(|url| Self { url, access: QueueAccess::Identity { client_id: None } })
     }
 }
 
-pub(crate) fn account_url(name: &str) -> Result<Url, String> {
+pub(crate) fn account_url(name: &str, cloud: Cloud) -> Result<Url, String> {
     let name = account_name(name)?;
-    Url::parse(&format!("https://{name}.queue.{SUFFIX}"))
+    Url::parse(&format!("https://{name}.queue.{}", cloud.storage_suffix()))
         .map_err(|_| "is not the name of a storage account".to_owned())
 }
 

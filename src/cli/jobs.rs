@@ -8,6 +8,7 @@ use uuid::Uuid;
 use super::terminal::{self, print};
 use crate::{
     azure::QueueService,
+    cloud::Cloud,
     environment::Environment,
     pass::Subject,
     queue::{POISON, PoisonAction, PoisonMessages, QueueMessage, Queues, Resolved},
@@ -102,7 +103,7 @@ pub fn run(options: &Options, env: &Environment) -> Result<(), String> {
 
 fn service(account: Option<&str>, env: &Environment) -> Result<QueueService, String> {
     match account {
-        Some(name) => QueueService::for_account(name).map_err(|detail| format!("--account {detail}")),
+        Some(name) => QueueService::for_account(name, Cloud::of(env)).map_err(|detail| format!("--account {detail}")),
         None => QueueService::read(env).map_err(|report| report.to_string())?.ok_or_else(|| {
             "no storage account is set. Name the function app's storage account with --account (the identity of \
              `az login` needs the role Storage Queue Data Contributor), or set AzureWebJobsStorage to the function \

@@ -18,15 +18,14 @@ use super::{
     error::{GraphError, request_id},
     retry::{Deadline, Idempotency, RetryPolicy},
 };
-
-/// The URL of Graph, for sandboxes too: they replace the transport.
-pub(super) const ROOT: &str = "https://graph.microsoft.com/v1.0";
-const SCOPE: &str = "https://graph.microsoft.com/.default";
+use crate::cloud::Cloud;
 
 /// The client. Clones share the connection pool and the token.
 #[derive(Clone, Debug)]
 pub struct Graph {
     pipeline: Pipeline,
+    /// The URL of Graph, for sandboxes too: they replace the transport.
+    root: Arc<str>,
 }
 
 /// One request.
@@ -35,7 +34,7 @@ pub(super) struct GraphRequest {
     /// The operation in progress, for error messages: "reading the user".
     pub operation: &'static str,
     pub method: Method,
-    /// The absolute URL.
+    /// The path below `/v1.0`, or the URL of a next page.
     pub url: String,
     pub body: Option<Value>,
     pub idempotency: Idempotency,
@@ -48,11 +47,10 @@ pub(super) struct GraphRequest {
 impl GraphRequest {
     /// A read of `path` below `/v1.0`.
     pub(super) fn get(operation: &'static str, path: &str) -> Self {
-        let url = format!("{ROOT}{path}");
         Self {
             operation,
             method: Method::Get,
-            url,
+            url: path.to_owned(),
             body: None,
             idempotency: Idempotency::Idempotent,
             deadline: None,
@@ -73,15 +71,17 @@ impl GraphRequest {
 }
 
 impl Graph {
-    /// A client that signs in with `credential` and sends through `transport`.
-    pub fn new(transport: Arc<dyn HttpClient>, credential: Arc<dyn TokenCredential>) -> Self {
+    /// A client for the Graph of `cloud` that signs in with `credential` and sends through `transport`.
+    pub fn new(transport: Arc<dyn HttpClient>, credential: Arc<dyn TokenCredential>, cloud: Cloud) -> Self {
+        let host = cloud.graph_host();
         let options = ClientOptions {
             transport: Some(Transport::new(transport)),
             // The default policy sends a POST again when its answer was lost.
             retry: RetryOptions::none(),
             ..ClientOptions::default()
         };
-        let per_try = BearerTokenAuthorizationPolicy::new(credential, [SCOPE]);
+        let scope = format!("https://{host}/.default");
+        let per_try = BearerTokenAuthorizationPolicy::new(credential, [scope]);
         let pipeline = Pipeline::new(
             option_env!("CARGO_PKG_NAME"),
             option_env!("CARGO_PKG_VERSION"),
@@ -90,13 +90,19 @@ impl Graph {
             vec![Arc::new(per_try)],
             None,
         );
-        Self { pipeline }
+        Self { pipeline, root: format!("https://{host}/v1.0").into() }
+    }
+
+    /// Whether a link leads to Graph: the token must not go anywhere else.
+    pub(super) fn is_own(&self, url: &str) -> bool {
+        url.strip_prefix(&*self.root).is_some_and(|rest| rest.starts_with('/'))
     }
 
     /// Sends `call` and returns its successful answer.
     pub(super) async fn send(&self, call: GraphRequest) -> Result<Answer, GraphError> {
-        let url = Url::parse(&call.url)
-            .map_err(|_| GraphError::unreadable(call.operation, "the URL is invalid"))?;
+        let url = if call.url.starts_with('/') { format!("{}{}", self.root, call.url) } else { call.url };
+        let url =
+            Url::parse(&url).map_err(|_| GraphError::unreadable(call.operation, "the URL is invalid"))?;
         let mut request = Request::new(url, call.method);
         if call.eventual {
             request.insert_header(HeaderName::from_static("consistencylevel"), "eventual");

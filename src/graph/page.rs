@@ -3,7 +3,7 @@
 use serde::{Deserialize, de::DeserializeOwned};
 
 use super::{
-    client::{Graph, GraphRequest, ROOT},
+    client::{Graph, GraphRequest},
     error::GraphError,
 };
 
@@ -27,7 +27,7 @@ impl Graph {
         eventual: bool,
     ) -> Result<Vec<T>, GraphError> {
         let first = GraphRequest { eventual, ..GraphRequest::get(operation, path) };
-        self.rest(operation, Page { value: Vec::new(), next_link: Some(first.url) }, eventual).await
+        self.rest(operation, self.send(first).await?.json()?, eventual).await
     }
 
     /// All items of a list whose first page was read.
@@ -42,7 +42,7 @@ impl Graph {
         for _ in 0..MAX_PAGES {
             let Some(url) = next else { return Ok(items) };
             // The token is sent to Graph only.
-            if !url.starts_with(ROOT) {
+            if !self.is_own(&url) {
                 return Err(GraphError::unreadable(
                     operation,
                     "the link to the next page leads away from Graph",

@@ -19,7 +19,7 @@ pub use self::{
     draft::{Draft, Rendered},
     error::MailError,
 };
-use crate::{settings::ServiceDesk, templates, zone::Tz};
+use crate::{cloud::Cloud, settings::ServiceDesk, templates, zone::Tz};
 
 /// All admins get the same alerts, in one language.
 const ALERT_LANGUAGE: &str = "en";
@@ -33,6 +33,8 @@ pub struct MailOptions {
     pub default_language: String,
     /// Where the joiner finds help.
     pub service_desk: ServiceDesk,
+    /// The cloud of the tenant, which decides where the joiner signs in.
+    pub cloud: Cloud,
 }
 
 /// The reader of a mail.
@@ -157,6 +159,7 @@ pub struct Mailer {
     company: Option<String>,
     service_desk: ServiceDesk,
     default_language: &'static str,
+    cloud: Cloud,
 }
 
 impl Mailer {
@@ -165,10 +168,10 @@ impl Mailer {
     /// # Errors
     /// When there are no mails in the default language.
     pub fn new(options: MailOptions) -> Result<Self, MailError> {
-        let MailOptions { company, default_language: language, service_desk } = options;
+        let MailOptions { company, default_language: language, service_desk, cloud } = options;
         let available = Self::languages();
         match language::best_for_tag(&available, &language) {
-            Some(default_language) => Ok(Self { company, service_desk, default_language }),
+            Some(default_language) => Ok(Self { company, service_desk, default_language, cloud }),
             None => Err(MailError::UnknownLanguage { language, available }),
         }
     }
@@ -309,6 +312,7 @@ impl Mailer {
             closes => Serde(dates.moment(times.closes_at)?),
             made => Serde(dates.moment(times.made_at)?),
             one_time => times.one_time,
+            sign_in_page => self.cloud.security_info(),
             service_desk => service_desk.is_set().then_some(Serde(service_desk)),
         };
         Ok((values, dates))

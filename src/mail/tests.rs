@@ -20,7 +20,13 @@ fn code() -> Code {
 
 fn mailer(company: Option<&str>, service_desk: ServiceDesk) -> Mailer {
     let company = company.map(str::to_owned);
-    Mailer::new(MailOptions { company, default_language: "en".to_owned(), service_desk }).unwrap()
+    Mailer::new(MailOptions {
+        company,
+        default_language: "en".to_owned(),
+        service_desk,
+        ..MailOptions::default()
+    })
+    .unwrap()
 }
 
 fn contoso() -> Mailer {

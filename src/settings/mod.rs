@@ -27,6 +27,7 @@ pub use self::{
 use crate::{
     address::Address,
     azure::QueueService,
+    cloud::Cloud,
     environment::Environment,
     templates,
     zone::{JoinerZone, Place, Tz, ZoneRule, joiner_zone},
@@ -40,6 +41,7 @@ pub const NAMES: &[&str] = &[
     "LEDGER_URL",
     "AzureWebJobsStorage",
     "AZURE_CLIENT_ID",
+    "CLOUD",
     "JOINER_GROUP_ID",
     "ON_DEMAND_GROUP_ID",
     "PROTECTED_GROUP_ID",
@@ -86,6 +88,8 @@ pub const NAMES: &[&str] = &[
 pub struct Settings {
     /// The identity that signs in.
     pub identity: IdentitySettings,
+    /// The cloud of the tenant and of the storage account.
+    pub cloud: Cloud,
     /// The blob container of the ledger; may have a SAS.
     pub ledger_url: Url,
     /// The host's queues; `None` if `AzureWebJobsStorage` is not set or has an unknown form.
@@ -276,6 +280,12 @@ impl Settings {
             client_id: read.optional("AZURE_CLIENT_ID", reader::GUID_EXAMPLE, reader::guid),
             managed: env.get("IDENTITY_ENDPOINT").is_some(),
         };
+        let cloud = read.or(Cloud::SETTING, "usgov", Cloud::default(), Cloud::parse);
+        let of_other_cloud =
+            ledger_url.as_ref().and_then(|url| cloud.refuses_storage(url.host_str().unwrap_or_default()));
+        if let Some(detail) = of_other_cloud {
+            read.problem("LEDGER_URL", detail, reader::LEDGER_EXAMPLE).unwrap_or(())
+        }
         let joiners = match read.optional("JOINER_GROUP_ID", reader::GUID_EXAMPLE, reader::guid) {
             Some(group) => JoinerSource::Group(group),
             None => JoinerSource::HireDate,
@@ -340,6 +350,7 @@ impl Settings {
         match (from, ledger_url, read.finish()) {
             (Some(from), Some(ledger_url), None) => Ok(Self {
                 identity,
+                cloud,
                 ledger_url,
                 // The host may accept a form that firstpass does not know: that must not stop passes.
                 queues: QueueService::read(env).ok().flatten(),

@@ -40,6 +40,10 @@ fn a_ledger_over_plain_http_is_on_this_machine_and_has_a_sas() {
 #[test]
 fn every_problem_is_in_one_report_with_its_example() {
     let bad = [
+        ("CLOUD", "china"),
+        ("SERVE_GUESTS", "all"),
+        ("ZONES", "Perth"),
+        ("LATE_DAYS", "61"),
         ("SWEEP_SCHEDULE", "daily"),
         ("MAIL_FROM", "welcome"),
         ("ALERT_TO", "a@b.com, c, d"),

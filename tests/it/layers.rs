@@ -19,6 +19,7 @@ const LAYERS: &[&[&str]] = &[
     &["settings"],
     &["rate_limiter", "telemetry", "templates"],
     &["azure", "zone"],
+    &["cloud"],
     &["address", "budget", "clock", "code", "environment", "errors", "hash"],
 ];
 

@@ -125,7 +125,8 @@ impl SandboxTransport {
         check_is_graph(request.url())?;
         let mut request = request.clone();
         // Links in Graph's responses point to the requested host.
-        request.insert_header("host", GRAPH_HOST);
+        let host = request.url().host_str().unwrap_or(GRAPH_HOST).to_owned();
+        request.insert_header("host", host);
         let url = request.url_mut();
         let is_redirected = url.set_scheme(self.base.scheme()).is_ok()
             && url.set_host(self.base.host_str()).is_ok()

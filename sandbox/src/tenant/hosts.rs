@@ -8,6 +8,13 @@ use azure_core::{
 };
 
 pub(crate) const GRAPH_HOST: &str = "graph.microsoft.com";
+/// Those of the national clouds (<https://learn.microsoft.com/graph/deployments>).
+const NATIONAL_HOSTS: [&str; 2] = ["graph.microsoft.us", "dod-graph.microsoft.us"];
+
+/// Whether `host` is Graph's, in any cloud.
+pub(crate) fn is_graph(host: &str) -> bool {
+    host == GRAPH_HOST || NATIONAL_HOSTS.contains(&host)
+}
 
 /// Whether `host` names this machine: `localhost` or a loopback address.
 pub(crate) fn is_loopback(host: &str) -> bool {
@@ -17,7 +24,7 @@ pub(crate) fn is_loopback(host: &str) -> bool {
 
 /// Refuses a URL that is not Graph's, so that no token for Graph is sent elsewhere.
 pub(crate) fn check_is_graph(url: &Url) -> azure_core::Result<()> {
-    if url.scheme() == "https" && url.host_str() == Some(GRAPH_HOST) {
+    if url.scheme() == "https" && url.host_str().is_some_and(is_graph) {
         return Ok(());
     }
     Err(Error::with_message(

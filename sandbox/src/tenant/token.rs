@@ -22,9 +22,9 @@ pub(super) fn token(resource: &str) -> String {
     if host == GRAPH_HOST { TOKEN.to_owned() } else { format!("{OTHER_AUDIENCE_PREFIX}{host}") }
 }
 
-/// Whether the sandbox issued this token for another resource than Graph.
-pub(super) fn is_for_other_audience(token: &str) -> bool {
-    token.starts_with(OTHER_AUDIENCE_PREFIX)
+/// The host of the resource that the sandbox issued this token for. It accepts any other token for Graph.
+pub(super) fn audience(token: &str) -> &str {
+    token.strip_prefix(OTHER_AUDIENCE_PREFIX).unwrap_or(GRAPH_HOST)
 }
 
 /// A credential whose token the sandbox accepts.
@@ -35,11 +35,12 @@ pub(crate) struct SandboxCredential;
 impl TokenCredential for SandboxCredential {
     async fn get_token(
         &self,
-        _scopes: &[&str],
+        scopes: &[&str],
         _options: Option<TokenRequestOptions<'_>>,
     ) -> azure_core::Result<AccessToken> {
         let expires_on = OffsetDateTime::from_unix_timestamp(TOKEN_EXPIRES_ON)
             .map_err(|error| Error::new(ErrorKind::DataConversion, error))?;
-        Ok(AccessToken::new(TOKEN, expires_on))
+        let resource = scopes.first().copied().unwrap_or_default().trim_end_matches(".default");
+        Ok(AccessToken::new(token(resource), expires_on))
     }
 }

@@ -59,6 +59,9 @@ fn to_http(request: &azure_core::http::Request) -> azure_core::Result<Request<ax
         return Err(Error::with_message(ErrorKind::Other, "the sandbox does not accept streamed bodies"));
     };
     let mut builder = Request::builder().method(request.method().as_ref()).uri(request.path_and_query());
+    if let Some(host) = request.url().host_str() {
+        builder = builder.header(http::header::HOST, host);
+    }
     for (name, value) in request.headers().iter() {
         builder = builder.header(name.as_str(), value.as_str());
     }

@@ -10,8 +10,8 @@ use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use super::{
-    hosts::{GRAPH_HOST, is_loopback},
-    token::is_for_other_audience,
+    hosts::{GRAPH_HOST, is_graph, is_loopback},
+    token::audience,
 };
 
 /// A request to Graph, alone or as a part of a batch.
@@ -48,15 +48,20 @@ impl GraphCall {
     pub(super) fn root(&self) -> String {
         match self.header(header::HOST).and_then(|host| host.parse::<Authority>().ok()) {
             Some(authority) if is_loopback(authority.host()) => format!("http://{authority}/v1.0"),
-            _ => format!("https://{GRAPH_HOST}/v1.0"),
+            _ => format!("https://{}/v1.0", self.graph_host()),
         }
+    }
+
+    /// The host of Graph in the cloud that the request was sent to.
+    fn graph_host(&self) -> &str {
+        self.header(header::HOST).filter(|host| is_graph(host)).unwrap_or(GRAPH_HOST)
     }
 
     pub(super) fn check_bearer(&self) -> Result<(), ErrorResponse> {
         let token = self.header(header::AUTHORIZATION).and_then(|value| value.strip_prefix("Bearer "));
         match token.map(str::trim).unwrap_or_default() {
             "" => Err(ErrorResponse::unauthenticated("Access token is empty.")),
-            token if is_for_other_audience(token) => {
+            token if audience(token) != self.graph_host() => {
                 Err(ErrorResponse::unauthenticated("Access token validation failure. Invalid audience."))
             }
             _ => Ok(()),

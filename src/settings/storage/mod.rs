@@ -14,6 +14,7 @@ use crate::{
         QueueAccess, QueueService,
         connection_string::{account_url, connection_string, endpoint},
     },
+    cloud::Cloud,
     environment::Environment,
 };
 
@@ -47,11 +48,12 @@ fn service(
     env: &Environment,
     client_id: Option<Uuid>,
 ) -> Option<QueueService> {
+    let cloud = Cloud::of(env);
     if env.get(STORAGE).is_some() {
-        return read.all(STORAGE, STORAGE_EXAMPLE, connection_string);
+        return read.all(STORAGE, STORAGE_EXAMPLE, |text| connection_string(text, cloud));
     }
     let uri = read.optional(SERVICE_URI, SERVICE_URI_EXAMPLE, service_uri);
-    let by_name = read.optional(ACCOUNT_NAME, ACCOUNT_EXAMPLE, account_url);
+    let by_name = read.optional(ACCOUNT_NAME, ACCOUNT_EXAMPLE, |name| account_url(name, cloud));
     let own_id = read.optional(CLIENT_ID, reader::GUID_EXAMPLE, reader::guid);
     let url = uri.or(by_name)?;
     // `managedidentity` without an id is the system-assigned one; without both the host uses AZURE_CLIENT_ID

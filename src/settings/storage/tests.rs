@@ -6,6 +6,23 @@ use super::*;
 
 const KEY: &str = "c2VjcmV0LWtleQ==";
 
+#[test]
+fn the_cloud_decides_where_an_account_is() {
+    for (setting, value) in [
+        ("AzureWebJobsStorage__accountName", "mine".to_owned()),
+        (STORAGE, format!("AccountName=mine;AccountKey={KEY}")),
+    ] {
+        for (cloud, url) in [
+            ("public", "https://mine.queue.core.windows.net/"),
+            ("usgov", "https://mine.queue.core.usgovcloudapi.net/"),
+            ("usgov-dod", "https://mine.queue.core.usgovcloudapi.net/"),
+        ] {
+            let service = read(&[(setting, &value), ("CLOUD", cloud)]).unwrap().unwrap();
+            assert_eq!(service.url.as_str(), url, "{setting}");
+        }
+    }
+}
+
 fn read(settings: &[(&str, &str)]) -> Result<Option<QueueService>, SettingsError> {
     QueueService::read(&settings.iter().copied().collect())
 }
@@ -179,9 +196,9 @@ proptest! {
             0..5,
         ),
     ) {
-        drop(connection_string(&text));
+        drop(connection_string(&text, Cloud::Public));
         let joined: Vec<String> = parts.iter().map(|(name, value)| format!("{name}={value}")).collect();
-        if let Err(problems) = connection_string(&joined.join(";")) {
+        if let Err(problems) = connection_string(&joined.join(";"), Cloud::Public) {
             prop_assert!(!problems.is_empty());
             prop_assert!(!problems.concat().contains("zqx"), "{problems:?}");
         }
