@@ -12,7 +12,7 @@ use crate::{
     azure::azure_variable,
     functions_host::{FunctionApp, FunctionsHost, Process, Storage},
     tenant::{
-        EventGrid, Identity, Permission, Sandbox,
+        EventGrid, Identity, Permission, Person, Sandbox,
         generate::generate,
         loopback,
         samples::{ON_DEMAND_GROUP, PARTNER_TOPIC},
@@ -101,6 +101,22 @@ async fn shutdown_signal() {
     drop(tokio::signal::ctrl_c().await);
 }
 
+/// The sign-in name of a member of the on-demand group, and the object id of a joiner who is none.
+fn examples(sandbox: &Sandbox, group: &str) -> (String, String) {
+    sandbox.edit(|tenant| {
+        let now = Clock::system().now();
+        let members = group.parse().map(|group| tenant.members(group, now)).unwrap_or_default();
+        let is_plain = |person: &&Person| !person.guest && person.enabled && !person.other_mails.is_empty();
+        let plain = || tenant.users.values().filter(is_plain);
+        let member = plain().find(|person| members.contains(&person.id));
+        let joiner = plain().find(|person| person.hire_date.is_some() && !members.contains(&person.id));
+        (
+            member.map(|person| person.user_principal_name.clone()).unwrap_or_default(),
+            joiner.map(|person| person.id.to_string()).unwrap_or_default(),
+        )
+    })
+}
+
 async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), String> {
     let listener =
         TcpListener::bind(address).await.map_err(|error| format!("cannot listen on {address}: {error}"))?;
@@ -154,12 +170,16 @@ async fn run_functions(
     });
     let (listener, address) = listen(address).await?;
     let master = &host.keys().master;
-    print(&format!("curl -d '{{\"UserName\": \"…\"}}' 'http://{address}/api/CreateTap?code={master}'"));
+    // Somebody who gets a pass, and somebody who is no member of the group yet.
+    let (colleague, joiner) = examples(&sandbox, &group);
+    print(&format!(
+        "curl -d '{{\"UserName\": \"{colleague}\"}}' 'http://{address}/api/CreateTap?code={master}'"
+    ));
     print(&format!(
         "curl -H 'Content-Type: application/json' -d '{{\"input\": \"\"}}' 'http://{address}/admin/functions/SweepJoiners?code={master}'"
     ));
     print(&format!(
-        "curl -X PUT '{url}/sandbox/groups/{group}/members/…'   # a pass on demand; run the sweep once before"
+        "curl -X PUT '{url}/sandbox/groups/{group}/members/{joiner}'   # a pass on demand; run the sweep once before"
     ));
     // A change of the tenant's clock does not wake the tasks of the host.
     let watch_clock = async {

@@ -112,7 +112,7 @@ document.addEventListener("click", event => {
   if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
   event.preventDefault();
   go(link.getAttribute("href"));
-  if ("reads" in link.dataset && !matchMedia("(min-width: 66rem)").matches) showLetter();
+  if ("reads" in link.dataset && !matchMedia("(min-width: 72rem)").matches) showLetter();
 });
 
 /** On a narrow screen the mail is below the list. */
