@@ -21,6 +21,7 @@ struct Id {
     id: Uuid,
 }
 
+const VISIBILITY: &str = "reading whether the group hides its members";
 /// Why a group seems to have no members.
 const HIDDEN: &str = "the group hides its members: grant Member.Read.Hidden";
 
@@ -91,19 +92,23 @@ impl Graph {
         if read.is_hidden() { Err(GraphError::missing_permission(operation, HIDDEN)) } else { Ok(()) }
     }
 
-    /// Why the app cannot tell who is in `group`; `None` if it can. A group that hides its members and shows none to the app
-    /// counts as hidden, an empty one too.
+    /// Why the app cannot tell who is in `group`; `None` if it can, or if there is no such group.
     pub(crate) async fn hides_members(&self, group: Uuid) -> Result<Option<Unread>, GraphError> {
-        const OPERATION: &str = "reading whether the group hides its members";
         let path = format!("/groups/{group}{}", query(&[("$select", "id,visibility")]));
-        let visibility = refusal_kept(self.get::<GroupVisibility>(OPERATION, &path).await)?;
-        if !visibility.is_ok_and(|group| group.is_hidden()) {
-            return Ok(None);
+        match self.get::<GroupVisibility>(VISIBILITY, &path).await {
+            Ok(read) if read.is_hidden() => self.shows_no_member(group).await,
+            Err(error) if error.is_transient() => Err(error),
+            _ => Ok(None),
         }
+    }
+
+    /// Why the app cannot tell who is in `group`, which hides its members; `None` if the app sees one. An empty group counts as
+    /// hidden.
+    pub(super) async fn shows_no_member(&self, group: Uuid) -> Result<Option<Unread>, GraphError> {
         let first = format!("/groups/{group}/members{}", query(&[("$select", "id"), ("$top", "1")]));
-        let page = refusal_kept(self.get::<Page<Id>>(OPERATION, &first).await)?;
-        let shows_some = page.is_ok_and(|page| !page.value.is_empty());
+        let page = refusal_kept(self.get::<Page<Id>>(VISIBILITY, &first).await)?;
+        let shows_one = page.is_ok_and(|page| !page.value.is_empty());
         let why = format!("the group {group} hides its members: grant Member.Read.Hidden");
-        Ok((!shows_some).then_some(Unread { why, is_permission: true }))
+        Ok((!shows_one).then_some(Unread { why, is_permission: true }))
     }
 }

@@ -101,7 +101,7 @@ impl Graph {
         let mut privileges = PrivilegeSnapshot::new(memberships, active, eligible)?;
         privileges.add_eligible_groups(self.list_part(&mut parts, GROUP_ELIGIBLE).await, protected)?;
         if let Some(group) = protected {
-            privileges.protect(parts.take(PROTECTED), self.hides_members(group)).await?;
+            privileges.protect(parts.take(PROTECTED), self.shows_no_member(group)).await?;
         }
         let usage = usage.read(&mut parts)?;
         let policy = parts.take(POLICY)?;

@@ -32,6 +32,9 @@ pub struct Standing {
     /// Whether the last job made no pass, and a person was told.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_blocked: bool,
+    /// When that was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blocked_at: Option<DateTime<Utc>>,
     /// The last delivered pass.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pass: Option<StandingPass>,
@@ -93,6 +96,7 @@ impl From<&Record> for Standing {
             mailed: record.announcement.and_then(|mailed| Some((mailed.day_one, mailed.at?))),
             on_demand_at: record.on_demand_at,
             is_blocked: record.state == State::Blocked,
+            blocked_at: (record.state == State::Blocked).then_some(record.updated_at),
             pass: delivered.map(|delivered| StandingPass {
                 id: delivered.pass.pass_id.clone(),
                 purpose: delivered.purpose,

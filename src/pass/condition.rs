@@ -57,11 +57,17 @@ pub(crate) async fn of_sweeps(services: &Services) -> Option<Conditions> {
 /// Records a sweep that ended well. Without it, the next sweep takes the gap since the last one for longer than it is.
 pub(crate) async fn end_sweep(services: &Services, sweep: LastSweep) {
     let _one_at_a_time = services.conditions.lock().await;
-    match read(services).await {
-        Ok((conditions, etag)) => {
-            write(services, &Conditions { last_sweep: Some(sweep), ..conditions }, etag).await;
+    for is_last in [false, true] {
+        let (conditions, etag) = match read(services).await {
+            Ok(read) => read,
+            Err(error) => return log_unreadable(&error),
+        };
+        let next = Conditions { last_sweep: Some(sweep.clone()), ..conditions };
+        match services.ledger.write_conditions(&next, etag.as_ref()).await {
+            // A job of another process reported something.
+            Err(LedgerError::Conflict) if !is_last => {}
+            result => return log_unwritten(result),
         }
-        Err(error) => log_unreadable(&error),
     }
 }
 
@@ -82,7 +88,11 @@ async fn read(services: &Services) -> Result<(Conditions, Option<ETag>), LedgerE
 }
 
 async fn write(services: &Services, conditions: &Conditions, etag: Option<ETag>) {
-    if let Err(error) = services.ledger.write_conditions(conditions, etag.as_ref()).await {
+    log_unwritten(services.ledger.write_conditions(conditions, etag.as_ref()).await);
+}
+
+fn log_unwritten(result: Result<ETag, LedgerError>) {
+    if let Err(error) = result {
         tracing::warn!(
             event = "conditions.not_written",
             error = &error as &dyn Error,
@@ -91,7 +101,7 @@ async fn write(services: &Services, conditions: &Conditions, etag: Option<ETag>)
     }
 }
 
-fn log_unreadable(error: &LedgerError) {
+pub(super) fn log_unreadable(error: &LedgerError) {
     tracing::warn!(
         event = "conditions.not_read",
         error = error as &dyn Error,

@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Datelike, Days, NaiveDate, NaiveTime, Utc, Weekday};
 
-use crate::{settings::HireDateZone, zone::Tz};
+use crate::{
+    settings::HireDateZone,
+    zone::{JoinerZone, Tz},
+};
 
 /// The first day as a calendar date.
 ///
@@ -12,19 +15,27 @@ use crate::{settings::HireDateZone, zone::Tz};
 /// write midnight of the first day either in UTC or in local time. Midnight UTC is the evening before in the Americas; local
 /// midnight in the east is the evening before in UTC. The later date is right in each case. For systems that write another
 /// time, like the midnight of their own office, HIRE_DATE_ZONE names the zone in which the date counts.
-pub fn day_one(stamp: DateTime<Utc>, rule: HireDateZone, zone: Tz) -> NaiveDate {
+pub fn day_one(stamp: DateTime<Utc>, rule: HireDateZone, zone: JoinerZone) -> NaiveDate {
     match rule {
-        HireDateZone::Joiner => stamp.date_naive().max(stamp.with_timezone(&zone).date_naive()),
+        HireDateZone::Joiner => {
+            let dates = local_zones(zone).map(|zone| stamp.with_timezone(&zone).date_naive());
+            dates.fold(stamp.date_naive(), NaiveDate::max)
+        }
         HireDateZone::Fixed(zone) => stamp.with_timezone(&zone).date_naive(),
     }
 }
 
+/// In which local times HR may write a midnight.
+fn local_zones(zone: JoinerZone) -> impl Iterator<Item = Tz> {
+    std::iter::once(zone.zone).chain(zone.office)
+}
+
 /// Whether a stamp has a form that `rule` is meant for: a midnight; for UTC noon too, which HR systems write so that no zone
 /// changes the date.
-pub(crate) fn fits(stamp: DateTime<Utc>, rule: HireDateZone, zone: Tz) -> bool {
+pub(crate) fn fits(stamp: DateTime<Utc>, rule: HireDateZone, zone: JoinerZone) -> bool {
     let is_midnight = |zone: Tz| stamp.with_timezone(&zone).time() == NaiveTime::MIN;
     match rule {
-        HireDateZone::Joiner => is_midnight(Tz::UTC) || is_midnight(zone),
+        HireDateZone::Joiner => is_midnight(Tz::UTC) || local_zones(zone).any(is_midnight),
         HireDateZone::Fixed(zone) => is_midnight(zone) || (zone == Tz::UTC && stamp.time() == NOON),
     }
 }
@@ -59,7 +70,7 @@ const MAX_COMPARED: usize = 200;
 
 /// The stamps, each with the joiner's zone, that do not fit `rule`; `None` if all do. `fallback` is TIME_ZONE.
 pub(crate) fn odd_stamps(
-    stamps: &[(DateTime<Utc>, Tz)],
+    stamps: &[(DateTime<Utc>, JoinerZone)],
     rule: HireDateZone,
     fallback: Tz,
 ) -> Option<OddStamps> {
@@ -67,9 +78,9 @@ pub(crate) fn odd_stamps(
     if odd == 0 {
         return None;
     }
-    let mut counts: BTreeMap<(DateTime<Utc>, &str), (Tz, usize)> = BTreeMap::new();
+    let mut counts: BTreeMap<(DateTime<Utc>, &str), (JoinerZone, usize)> = BTreeMap::new();
     for (stamp, zone) in stamps {
-        counts.entry((*stamp, zone.name())).or_insert((*zone, 0)).1 += 1;
+        counts.entry((*stamp, zone.zone.name())).or_insert((*zone, 0)).1 += 1;
     }
     let counts: Vec<_> = counts.into_iter().take(MAX_COMPARED).collect();
     let fitting = |rule: HireDateZone| -> usize {
@@ -82,7 +93,7 @@ pub(crate) fn odd_stamps(
     let zones = [Tz::UTC, fallback]
         .into_iter()
         .chain(COMMON.iter().filter_map(|name| name.parse().ok()))
-        .chain(counts.iter().map(|(_, (zone, _))| *zone));
+        .chain(counts.iter().map(|(_, (zone, _))| zone.zone));
     let rules = zones.chain(Tz::all()).map(HireDateZone::Fixed);
     // The first of the best: a rule after it has to fit more.
     let mut best = (rule, fitting(rule));
@@ -174,14 +185,19 @@ mod tests {
             ("2026-11-30T00:00:00Z", JOINER, "America/Los_Angeles"),
             ("2026-11-29T11:00:00Z", JOINER, "Pacific/Auckland"),
         ] {
-            assert_eq!(day_one(time(stamp), rule, zone(joiner)).to_string(), "2026-11-30", "{stamp} {rule}");
+            assert_eq!(
+                day_one(time(stamp), rule, zone(joiner).into()).to_string(),
+                "2026-11-30",
+                "{stamp} {rule}"
+            );
         }
     }
 
     #[test]
     fn stamps_that_do_not_fit_are_counted_and_the_rule_that_fits_most_is_named() {
         let odd = |stamps: &[(&str, &'static str)], rule| {
-            let stamps: Vec<_> = stamps.iter().map(|(stamp, joiner)| (time(stamp), zone(joiner))).collect();
+            let stamps: Vec<_> =
+                stamps.iter().map(|(stamp, joiner)| (time(stamp), zone(joiner).into())).collect();
             odd_stamps(&stamps, rule, zone("Europe/Vienna")).map(|found| {
                 (found.odd, found.total, found.better.map(|(rule, count)| (rule.to_string(), count)))
             })
@@ -215,8 +231,8 @@ mod tests {
             let utc_midnight = monday.and_hms_opt(0, 0, 0).unwrap().and_utc();
             let local_midnight =
                 zone.from_local_datetime(&monday.and_hms_opt(0, 0, 0).unwrap()).unwrap().to_utc();
-            assert_eq!(day_one(utc_midnight, JOINER, zone), monday, "{zone}");
-            assert_eq!(day_one(local_midnight, JOINER, zone), monday, "{zone}");
+            assert_eq!(day_one(utc_midnight, JOINER, zone.into()), monday, "{zone}");
+            assert_eq!(day_one(local_midnight, JOINER, zone.into()), monday, "{zone}");
         }
     }
 
@@ -235,7 +251,7 @@ mod tests {
             let end = if at_the_horizon { now + Days::new(lead.into()) } else { now - Days::new(look_back) };
             let stamp = end + chrono::TimeDelta::seconds(seconds);
             let (from, to) = stamps(look_back, lead, rule, now);
-            let day = day_one(stamp, rule, zone);
+            let day = day_one(stamp, rule, zone.into());
             let since = (now.with_timezone(&zone).date_naive() - day).num_days();
             if distance(day, zone, lead, now) != Distance::Beyond && since <= look_back.cast_signed() {
                 prop_assert!(from <= stamp && stamp <= to);

@@ -7,7 +7,10 @@ use std::{collections::BTreeSet, error::Error};
 
 use chrono::TimeDelta;
 
-use super::services::{KnownDomains, Services};
+use super::{
+    condition,
+    services::{KnownDomains, Services},
+};
 use crate::{address::Address, graph::users::Candidate, ledger::LedgerError};
 
 /// How long a process takes what it read from the ledger for current.
@@ -21,14 +24,24 @@ pub(super) async fn of_tenant(services: &Services) -> Result<BTreeSet<String>, L
     if !named.is_empty() {
         return Ok(named.iter().cloned().collect());
     }
-    let mut known = services.domains.lock().await;
     let now = services.clock.now();
-    if known.read_at.is_none_or(|at| !(at..at + CURRENT).contains(&now)) {
-        let conditions = services.ledger.conditions().await?;
-        let domains = conditions.and_then(|(conditions, _)| conditions.last_sweep).map(|sweep| sweep.domains);
-        *known = KnownDomains { read_at: Some(now), domains: domains.unwrap_or_default() };
+    let known = services.domains.lock().await.clone();
+    if known.read_at.is_some_and(|at| (at..at + CURRENT).contains(&now)) {
+        return Ok(known.domains);
     }
-    Ok(known.domains.clone())
+    let conditions = match services.ledger.conditions().await {
+        Ok(conditions) => conditions,
+        // It must not stop everybody.
+        Err(error @ LedgerError::Unreadable(_)) => {
+            condition::log_unreadable(&error);
+            return Ok(known.domains);
+        }
+        Err(error) => return Err(error),
+    };
+    let domains = conditions.and_then(|(conditions, _)| conditions.last_sweep).map(|sweep| sweep.domains);
+    let domains = domains.unwrap_or_default();
+    *services.domains.lock().await = KnownDomains { read_at: Some(now), domains: domains.clone() };
+    Ok(domains)
 }
 
 /// The domains for the ledger: those that Graph lists, or `known` and those of the candidates' sign-in names.

@@ -28,7 +28,7 @@ impl Person {
         let TenantSnapshot { user, manager, .. } = snapshot;
         let name = user.user_principal_name.clone();
         let display_name = user.display_name.as_deref().and_then(line).filter(|display| *display != name);
-        let zone = settings.zone(user.place()).zone;
+        let zone = settings.zone(user.place());
         let day_one = |stamp| day_one(stamp, settings.hire_date_zone, zone);
         let first_day =
             user.employee_hire_date.map(|stamp| format!("first day {}", day_one(stamp).format(DATE)));

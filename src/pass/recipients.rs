@@ -110,7 +110,7 @@ fn readable(
         .chain(user.mail.as_deref())
         .any(|own| address.same_as(own));
     let name = Address::parse(&user.user_principal_name);
-    let own_domain = name.as_ref().ok().filter(|_| !user.sign_in().is_guest).map(Address::domain);
+    let own_domain = name.as_ref().ok().filter(|_| !user.sign_in().is_external).map(Address::domain);
     let mut domains = domains.iter().map(String::as_str).chain(own_domain).chain([settings.from.domain()]);
     // Those are domains of a tenant, of this one as a rule.
     let is_initial = ["onmicrosoft.com", "onmicrosoft.us"].iter().any(|of| address.domain().ends_with(of));

@@ -50,7 +50,7 @@ pub(super) struct KnownAdditions {
 }
 
 /// The tenant's domains, as this process knows them.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct KnownDomains {
     /// When the ledger was read.
     pub read_at: Option<DateTime<Utc>>,

@@ -6,6 +6,7 @@ use chrono::{DateTime, LocalResult, NaiveDate, NaiveDateTime, SubsecRound, TimeD
 
 use crate::{
     graph::{NewPass, PassPolicy},
+    ledger::{Purpose, is_same_start},
     settings::{PassSettings, PassStart},
     zone::{Country, JoinerZone, Tz},
 };
@@ -46,35 +47,46 @@ impl Window {
     /// people in a country, it is long enough for all zones of the country where the policy allows.
     pub(crate) fn for_joiner(
         day_one: NaiveDate,
-        JoinerZone { zone, country }: JoinerZone,
+        joiner_zone: JoinerZone,
         settings: &PassSettings,
         policy: &PassPolicy,
         now: DateTime<Utc>,
     ) -> Self {
-        let opening_in = |zone| opening(day_one.and_time(settings.day_one_time), zone);
-        let openings = || country.into_iter().flat_map(Country::zones).map(opening_in);
-        let morning = opening_in(zone);
-        let (first, last) = (openings().min().unwrap_or(morning), openings().max().unwrap_or(morning));
-        let lifetime = |default| settings.lifetime_minutes.unwrap_or(default);
-        // In each zone as long as a working day, or as the pass would be.
-        let needed = minutes_between(first, last) + policy.clamp(lifetime(DEFAULT_LIFETIME)).min(WORKING_DAY);
-        let is_too_short = country.is_some() && policy.clamp(needed) < needed;
-        // Most people come first.
-        let day_one_opening = if is_too_short { morning } else { first };
+        let zone = joiner_zone.zone;
+        let mornings = Mornings::of(day_one, joiner_zone, settings, policy);
+        // What works now works in all zones whose morning has begun.
+        let mornings = if mornings.last > now { mornings } else { Mornings { spread: None, ..mornings } };
         let from = |opens_at, default_lifetime| {
-            let lifetime = lifetime(default_lifetime).max(needed);
+            let lifetime = settings.lifetime_minutes.unwrap_or(default_lifetime);
+            let lifetime = lifetime.max(mornings.spread.map_or(0, |(_, needed)| needed));
             let window = Self::from(opens_at, lifetime, settings.one_time, zone, policy, now);
-            let too_short = country.filter(|_| is_too_short).map(|country| TooShort { country, needed });
-            Self { too_short, ..window }
+            Self { too_short: mornings.too_short(policy), ..window }
         };
+        let opening = mornings.opening(policy);
         if settings.start == PassStart::Now {
-            let at_once = from(now, minutes_between(now, day_one_opening).saturating_add(DEFAULT_LIFETIME));
+            let at_once = from(now, minutes_between(now, opening).saturating_add(DEFAULT_LIFETIME));
             // A pass that ends before the joiner arrives is useless.
-            if at_once.ends_at() > day_one_opening {
+            let useful_until = match mornings.spread {
+                Some((_, needed)) if mornings.too_short(policy).is_none() => {
+                    opening + TimeDelta::minutes(needed.into())
+                }
+                _ => opening + TimeDelta::seconds(1),
+            };
+            if at_once.ends_at() >= useful_until {
                 return at_once;
             }
         }
-        from(day_one_opening, DEFAULT_LIFETIME)
+        from(opening, DEFAULT_LIFETIME)
+    }
+
+    /// When a joiner's pass for `day` opens if it does not open at once.
+    pub(super) fn opening_for_joiner(
+        day: NaiveDate,
+        joiner_zone: JoinerZone,
+        settings: &PassSettings,
+        policy: &PassPolicy,
+    ) -> DateTime<Utc> {
+        Mornings::of(day, joiner_zone, settings, policy).opening(policy)
     }
 
     /// The window from `opens_at`, but not in the past, within the policy.
@@ -109,6 +121,52 @@ impl Window {
             one_time: self.one_time,
         }
     }
+}
+
+/// The morning of a day in all zones in which a joiner may be.
+#[derive(Clone, Copy)]
+struct Mornings {
+    /// In the joiner's zone, or that of most people in the country.
+    here: DateTime<Utc>,
+    first: DateTime<Utc>,
+    last: DateTime<Utc>,
+    /// The country, and the minutes from the first morning that are enough in all its zones: a working day in each, or as long as
+    /// the pass would be.
+    spread: Option<(Country, u32)>,
+}
+
+impl Mornings {
+    fn of(
+        day: NaiveDate,
+        JoinerZone { zone, country, .. }: JoinerZone,
+        settings: &PassSettings,
+        policy: &PassPolicy,
+    ) -> Self {
+        let in_zone = |zone| opening(day.and_time(settings.day_one_time), zone);
+        let all = || country.into_iter().flat_map(Country::zones).map(in_zone);
+        let here = in_zone(zone);
+        let (first, last) = (all().min().unwrap_or(here), all().max().unwrap_or(here));
+        let lifetime = policy.clamp(settings.lifetime_minutes.unwrap_or(DEFAULT_LIFETIME));
+        let needed = minutes_between(first, last).saturating_add(lifetime.min(WORKING_DAY));
+        Self { here, first, last, spread: country.map(|country| (country, needed)) }
+    }
+
+    /// Why the policy does not allow a pass for all of them.
+    fn too_short(self, policy: &PassPolicy) -> Option<TooShort> {
+        let is_too_short = |(_, needed): &(Country, u32)| policy.clamp(*needed) < *needed;
+        self.spread.filter(is_too_short).map(|(country, needed)| TooShort { country, needed })
+    }
+
+    /// When a pass for them opens. If not all can be served, most people come first.
+    fn opening(self, policy: &PassPolicy) -> DateTime<Utc> {
+        if self.too_short(policy).is_some() { self.here } else { self.first }
+    }
+}
+
+/// Whether a pass that opened at `opened_at` served somebody whose first day is `day`: one for a start, or any from the day before.
+pub(crate) fn serves(purpose: Purpose, opened_at: DateTime<Utc>, day: NaiveDate) -> bool {
+    let is_of_day = opened_at.date_naive() >= day.pred_opt().unwrap_or(day);
+    is_of_day || (purpose == Purpose::Joiner && is_same_start(opened_at, Some(day)))
 }
 
 /// The instant of a local time in a zone.
@@ -191,7 +249,7 @@ mod tests {
         let day_one = "2026-11-27".parse().unwrap();
         Window::for_joiner(
             day_one,
-            JoinerZone { zone: Tz::UTC, country: None },
+            JoinerZone::from(Tz::UTC),
             &settings,
             &policy,
             utc("2026-11-22T07:00:00Z"),
@@ -252,7 +310,7 @@ mod tests {
                 day_one_time: chrono::NaiveTime::from_hms_opt(7, 0, 0).unwrap(),
                 time_zone: Tz::UTC, zones: vec![], hire_date_zone: HireDateZone::Joiner, lifetime_minutes: lifetime, one_time, serve_disabled: true, serve_guests: false,
             };
-            let window = Window::for_joiner(day_one, JoinerZone { zone, country: None }, &settings, &policy, now);
+            let window = Window::for_joiner(day_one, JoinerZone::from(zone), &settings, &policy, now);
             prop_assert!(window.opens_at >= now);
             prop_assert_eq!(window.opens_now, window.opens_at == now);
             prop_assert!(window.lifetime_minutes >= policy.minimum_lifetime_in_minutes);

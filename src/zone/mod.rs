@@ -16,6 +16,13 @@ const ZONES: &str = include_str!("zones.txt");
 /// A country with several zones per line; the file says in which form.
 const COUNTRIES: &str = include_str!("countries.txt");
 
+impl From<Tz> for JoinerZone {
+    /// A zone that is known.
+    fn from(zone: Tz) -> Self {
+        Self { zone, country: None, office: None }
+    }
+}
+
 /// The joiner's time zone, as far as it is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct JoinerZone {
@@ -23,6 +30,8 @@ pub struct JoinerZone {
     pub zone: Tz,
     /// The country in whose other zones the joiner may be as well; `None` if the zone is known.
     pub country: Option<Country>,
+    /// TIME_ZONE, if it lies in the joiner's country: HR may write its midnights.
+    pub office: Option<Tz>,
 }
 
 /// The zone of a joiner at `place`, by the first that knows it: `rules`, the usage location (ISO 3166-1) if the country has one
@@ -31,7 +40,12 @@ pub struct JoinerZone {
 ///
 /// A country has one zone if it has one UTC offset at any time: Germany has; Spain, with the Canary Islands, has not.
 pub fn joiner_zone(place: Place<'_>, rules: &[ZoneRule], default: Tz) -> JoinerZone {
-    let known = |zone| JoinerZone { zone, country: None };
+    let office = place
+        .usage_location
+        .and_then(|code| Country::of(code.trim()))
+        .filter(|country| country.has(default))
+        .map(|_| default);
+    let known = |zone| JoinerZone { zone, country: None, office };
     if let Some(rule) = rules.iter().find(|rule| rule.applies(place)) {
         return known(rule.zone);
     }
@@ -45,7 +59,7 @@ pub fn joiner_zone(place: Place<'_>, rules: &[ZoneRule], default: Tz) -> JoinerZ
         Some(country) => {
             let zone = country.zones().next().unwrap_or(default);
             let has_others = country.zones().count() > 1;
-            JoinerZone { zone, country: has_others.then_some(country) }
+            JoinerZone { zone, country: has_others.then_some(country), office }
         }
     }
 }
@@ -115,7 +129,7 @@ mod tests {
 
     fn of(usage_location: Option<&str>, default: &'static str) -> (Tz, Option<String>) {
         let place = Place { usage_location, ..Place::default() };
-        let JoinerZone { zone, country } = joiner_zone(place, &[], self::zone(default));
+        let JoinerZone { zone, country, .. } = joiner_zone(place, &[], self::zone(default));
         (zone, country.map(|country| country.to_string()))
     }
 

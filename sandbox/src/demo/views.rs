@@ -45,7 +45,7 @@ pub(super) fn state(setup: &Setup) -> Value {
 fn person_view(setup: &Setup, tenant: &Tenant, person: &Person) -> Value {
     let zone = zone(setup, person);
     let rule = setup.settings.pass.hire_date_zone;
-    let day = person.hire_date.map(|stamp| day_one(stamp, rule, zone));
+    let day = person.hire_date.map(|stamp| day_one(stamp, rule, setup.settings.pass.zone(person.place())));
     let on_demand = tenant.find_group(ON_DEMAND_GROUP).map(|group| group.id);
     let is_member = |group| tenant.members(group, setup.sandbox.now()).contains(&person.id);
     json!({

@@ -75,10 +75,27 @@ pub(super) struct Held {
     pub(super) withdrawals: BTreeSet<Start>,
 }
 
-/// Applies SWEEP_MAX. Without an answer of the ledger in time, nobody above it is served.
+/// Whom SWEEP_MAX holds back: those whose day one is near, and apart from them, and counted after them, those who are late. One
+/// date for many people must not keep today's joiners from their pass.
+fn joiners_held(
+    mail: &BTreeSet<Start>,
+    late: &BTreeSet<Start>,
+    mailed: &BTreeSet<Start>,
+    approved: &BTreeSet<Start>,
+    max: usize,
+) -> BTreeSet<Start> {
+    let near: BTreeSet<Start> = mail - late;
+    let mut held = held_back(&near, mailed, approved, max);
+    let counted = mailed.iter().chain(near.difference(&held)).copied().collect();
+    held.extend(held_back(&(mail & late), &counted, approved, max));
+    held
+}
+
+/// Applies SWEEP_MAX to `joiners`, of whom some are `late`. Without an answer of the ledger in time, nobody above it is served.
 pub(super) async fn apply(
     app: &App,
     joiners: &BTreeSet<(NaiveDate, Uuid)>,
+    late: &BTreeSet<(NaiveDate, Uuid)>,
     candidates: &[Candidate],
     standings: &Standings,
     now: DateTime<Utc>,
@@ -89,14 +106,15 @@ pub(super) async fn apply(
     let name = |user: &Candidate| Some((user.id, user.user_principal_name.clone()?));
     let names = &candidates.iter().filter_map(name).collect();
     let none = BTreeSet::new();
+    let late = late.iter().map(|(day, user)| (*user, *day)).collect();
     let mut held = Held {
-        joiners: held_back(&mail, &mailed, &none, max),
+        joiners: joiners_held(&mail, &late, &mailed, &none, max),
         withdrawals: held_back(&withdraw, &none, &none, max),
     };
     let work = async {
         if !held.joiners.is_empty() || !held.withdrawals.is_empty() {
             let approved = approved(&app.services).await?;
-            held.joiners = held_back(&mail, &mailed, &approved[&HeldKind::Joiners], max);
+            held.joiners = joiners_held(&mail, &late, &mailed, &approved[&HeldKind::Joiners], max);
             held.withdrawals = held_back(&withdraw, &none, &approved[&HeldKind::Withdrawals], max);
         }
         hold(&app.services, HeldKind::Joiners, &held.joiners, names, now).await?;

@@ -3,7 +3,7 @@
 //! The first sweep of an installation serves none of them, because somebody else did before. Every later one serves whoever
 //! is at most LATE_DAYS late, and names the others to a person, once.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use tokio::time::Instant;
@@ -14,12 +14,13 @@ use crate::{
     app::App,
     budget,
     graph::{Look, LookParts, users::Candidate},
-    ledger::{Conditions, LastSweep, Standing, is_same_start},
+    ledger::{Conditions, LastSweep, Purpose, Standing, is_same_start},
     pass::{
         Skip,
         alert::Alert,
         cap::NAMES_IN_ALERT,
         day_one::{Distance, distance},
+        window::serves,
     },
     settings::{Settings, SignInCheck},
     zone::Tz,
@@ -64,39 +65,46 @@ pub(super) async fn find<'a>(
     app: &App,
     days: &[(&'a Candidate, NaiveDate, Tz)],
     standings: &Standings,
-    last: &Conditions,
+    conditions: &Conditions,
     now: DateTime<Utc>,
 ) -> Late {
     let settings = &app.services.settings;
-    let last = last.last_sweep.as_ref();
+    let last = conditions.last_sweep.as_ref();
+    // The members of a group are not limited by their hire dates.
+    let look_back = self::look_back(settings, Some(conditions), now).cast_signed();
     let mut settled = last.map(|last| last.settled.clone()).unwrap_or_default();
-    settled.retain(|_, day| (now.date_naive() - *day).num_days() <= LOOK_BACK_MAX);
+    // Longer than anybody is looked for, in any zone.
+    settled.retain(|_, day| (now.date_naive() - *day).num_days() <= LOOK_BACK_MAX + 7);
     let is_served = |user: &Candidate| Skip::of_account(user.sign_in(), &settings.pass).is_none();
     let missed = days
         .iter()
         .filter(|(user, day, zone)| {
             distance(*day, *zone, settings.lead_days, now) == Distance::Past
+                && days_since(*day, *zone, now) <= look_back
                 && is_served(user)
                 && !settled.get(&user.id).is_some_and(|settled| is_same_day(*settled, *day))
                 && was_missed(standings.get(&user.id), *day, now)
         })
         .map(|(user, day, zone)| {
-            let is_too_late =
-                (now.with_timezone(zone).date_naive() - *day).num_days() > settings.late_days.into();
-            let is_told = standings.get(&user.id).is_some_and(|standing| standing.is_blocked);
+            let is_too_late = days_since(*day, *zone, now) > settings.late_days.into();
+            let standing = standings.get(&user.id);
+            let is_told = standing.is_some_and(|standing| was_told(standing, *day, now));
             Missed { user, day: *day, is_too_late, is_told }
         });
     let mut missed: Vec<Missed<'a>> = missed.collect();
     missed.sort_by_key(|missed| (missed.day, missed.user.id));
-    let in_use = in_use(app, &missed).await;
-    let (arrived, missed): (Vec<_>, Vec<_>) =
-        missed.into_iter().partition(|missed| in_use.contains(&missed.user.id));
+    let uses = in_use(app, &missed).await;
+    let of = |is_in_use: bool| -> Vec<Missed<'a>> {
+        missed.iter().filter(|missed| uses.get(&missed.user.id) == Some(&is_in_use)).copied().collect()
+    };
+    // Whoever could not be looked at waits for the next sweep.
+    let (arrived, missed) = (of(true), of(false));
     let (too_late, late): (Vec<_>, Vec<_>) = missed.into_iter().partition(|missed| missed.is_too_late);
     let untold = |missed: &[Missed<'a>]| -> Vec<Missed<'a>> {
         missed.iter().filter(|missed| !missed.is_told).copied().collect()
     };
     let alert = match last {
-        None => first(&untold(&late), now),
+        None => first(&untold(&late), settings, !standings.is_empty(), now),
         Some(last) if now - last.at > GAP => gap(&untold(&late), &untold(&too_late), last, settings, now),
         Some(_) => unserved(&untold(&too_late), settings, now),
     };
@@ -121,41 +129,77 @@ fn is_same_day(one: NaiveDate, other: NaiveDate) -> bool {
     (one - other).abs() <= TimeDelta::days(1)
 }
 
+fn days_since(day: NaiveDate, zone: Tz, now: DateTime<Utc>) -> i64 {
+    (now.with_timezone(&zone).date_naive() - day).num_days()
+}
+
+/// Whether a person was told of this start why a job made no pass.
+fn was_told(standing: &Standing, day: NaiveDate, now: DateTime<Utc>) -> bool {
+    let since = |at: DateTime<Utc>| is_same_start(at, Some(day)) && at <= now;
+    standing.purpose == Purpose::Joiner && standing.blocked_at.is_some_and(since)
+}
+
 /// Whether the user has neither arrived for this day nor been sent a pass that they could use by now.
 fn was_missed(standing: Option<&Standing>, day: NaiveDate, now: DateTime<Utc>) -> bool {
     let Some(standing) = standing else { return true };
+    // The sweep finishes these jobs in any case.
+    if standing.unfinished_until > Some(now) {
+        return false;
+    }
     let is_for_start = |at: DateTime<Utc>| is_same_start(at, Some(day));
     let has_arrived = standing.arrived_at.is_some_and(is_for_start);
     let was_sent = standing.pass.as_ref().is_some_and(|pass| {
-        pass.day_one == Some(day) || (pass.opens_at <= now && is_for_start(pass.opens_at))
+        pass.day_one == Some(day) || (pass.opens_at <= now && serves(pass.purpose, pass.opens_at, day))
     });
     !has_arrived && !was_sent
 }
 
-/// Who is in the account already, by another way.
-async fn in_use(app: &App, missed: &[Missed<'_>]) -> BTreeSet<Uuid> {
+/// Whether a sweep reads anything that shows use of an account.
+fn reads_use(settings: &Settings) -> bool {
+    settings.joiner_check.methods || settings.joiner_check.sign_ins != SignInCheck::Off
+}
+
+/// Who is in the account already, by another way, and who is not. Of whom nothing could be read this time there is no entry;
+/// what the app may not read is for a job to say.
+async fn in_use(app: &App, missed: &[Missed<'_>]) -> BTreeMap<Uuid, bool> {
     let settings = &app.services.settings;
     let check = &settings.joiner_check;
     let sign_ins = check.sign_ins != SignInCheck::Off;
-    if !check.methods && !sign_ins {
-        return BTreeSet::new();
+    if !reads_use(settings) {
+        return missed.iter().map(|missed| (missed.user.id, false)).collect();
     }
+    let days: BTreeMap<Uuid, NaiveDate> = missed.iter().map(|missed| (missed.user.id, missed.day)).collect();
     let parts = LookParts { passes: check.methods, methods: check.methods, sign_ins, ..LookParts::default() };
     let looks = missed.iter().map(|missed| (missed.user.id, parts)).collect();
     let looked = app.services.graph.look(looks, Instant::now() + budget::SWEEP_LATE_LOOK).await;
-    let is_in_use = |(_, look): &&(Uuid, Look)| shows_use(settings, look, |_| true);
-    looked.iter().filter(is_in_use).map(|(user, _)| *user).collect()
+    let use_of = |(user, look): &(Uuid, Look)| {
+        let day = days.get(user).copied();
+        // An older use is that of an earlier start: a person decides.
+        let is_in_use = shows_use(settings, look, |at| at.is_none_or(|at| is_same_start(at, day)));
+        let is_unread = look
+            .passes
+            .as_ref()
+            .and_then(|read| read.as_ref().err())
+            .is_some_and(|error| error.is_transient());
+        (is_in_use || !is_unread).then_some((*user, is_in_use))
+    };
+    looked.iter().filter_map(use_of).collect()
 }
 
 /// The alert of the first sweep, if there is somebody to name.
-fn first(late: &[Missed<'_>], now: DateTime<Utc>) -> Option<Alert> {
+fn first(late: &[Missed<'_>], settings: &Settings, is_known: bool, now: DateTime<Utc>) -> Option<Alert> {
     let (people, get) = count(late);
+    let why = if is_known {
+        "This is the first sweep that looks for people whose first day is past, and it mails none of them a pass: earlier \
+         versions left them out, and somebody else may have served them."
+    } else {
+        "This is the first sweep of this installation. It mails a pass to nobody whose first day is past, because they started \
+         before firstpass was here."
+    };
     (!late.is_empty()).then(|| Alert {
         headline: format!("First sweep: {people} started already and {get} no pass"),
         who: names(late),
-        what_happened: "This is the first sweep of this installation. It mails a pass to nobody whose first day is past, \
-                        because they started before firstpass was here. Nothing shows that these people are in their accounts."
-            .into(),
+        what_happened: format!("{why} {}", shown(settings)),
         what_to_do: format!("Ask whether they can sign in. {BY_HAND} firstpass does not come back to them."),
         reference: format!("sweep of {now:.0}"),
     })
@@ -188,7 +232,10 @@ fn gap(
     );
     let mut who: Vec<String> = Vec::new();
     if !late.is_empty() {
-        what_happened += &format!(" {} started meanwhile without a pass and get one now.", late.len());
+        what_happened += &format!(
+            " {} started meanwhile without a pass and get one now, if SWEEP_MAX allows.",
+            late.len()
+        );
         who.push(names(late));
     }
     if !too_late.is_empty() {
@@ -220,13 +267,22 @@ fn unserved(too_late: &[Missed<'_>], settings: &Settings, now: DateTime<Utc>) ->
         headline: format!("{people} started long ago and {get} no pass"),
         who: names(too_late),
         what_happened: format!(
-            "Their first day was more than {} days ago (LATE_DAYS) when a sweep first saw it, and nothing shows that they are \
-             in their accounts.",
-            settings.late_days
+            "Their first day was more than {} days ago (LATE_DAYS) when a sweep first saw it. {}",
+            settings.late_days,
+            shown(settings)
         ),
         what_to_do: format!("Ask whether they can sign in. {BY_HAND} firstpass does not come back to them."),
         reference: format!("sweep of {now:.0}"),
     })
+}
+
+/// What is known of their accounts.
+fn shown(settings: &Settings) -> &'static str {
+    if reads_use(settings) {
+        "Nothing shows that these people are in their accounts."
+    } else {
+        "Whether they are in their accounts was not read (JOINER_CHECK)."
+    }
 }
 
 /// "1 person has" and "gets", "2 people have" and "get".

@@ -35,7 +35,7 @@ use crate::{
         group_sync::sync_group,
     },
     settings::{JoinerSource, PassSettings, Settings},
-    zone::Tz,
+    zone::{JoinerZone, Tz},
 };
 
 /// The host fires a timer up to two milliseconds early (observed on host 4.1037). At midnight, that would be the day before.
@@ -104,10 +104,10 @@ async fn sweep(app: &App) -> Result<GroupSync, GraphError> {
         // Without the ledger it is not known who was served.
         _ => None,
     };
-    let late_count = late.as_ref().map_or(0, |late| late.due.len());
-    joiners.extend(late.iter().flat_map(|late| &late.due));
+    let late_due = late.as_ref().map(|late| late.due.clone()).unwrap_or_default();
+    joiners.extend(&late_due);
     let held = match &standings {
-        Some(standings) => cap::apply(app, &joiners, &candidates, standings, now).await,
+        Some(standings) => cap::apply(app, &joiners, &late_due, &candidates, standings, now).await,
         // Every job needs the ledger too.
         None => Held::default(),
     };
@@ -133,7 +133,7 @@ async fn sweep(app: &App) -> Result<GroupSync, GraphError> {
         without_date,
         joiners = joiners.len(),
         unserved,
-        late = late_count,
+        late = late_due.len(),
         looked,
         due,
         added = added.len(),
@@ -198,8 +198,8 @@ async fn candidates(app: &App, look_back: u64, now: DateTime<Utc>) -> Result<Vec
 /// The first days of those who have a hire date, each in its zone.
 fn days_one<'a>(settings: &Settings, candidates: &'a [Candidate]) -> Vec<(&'a Candidate, NaiveDate, Tz)> {
     let day = |user: &'a Candidate| {
-        let zone = settings.pass.zone(user.place()).zone;
-        Some((user, day_one(user.employee_hire_date?, settings.pass.hire_date_zone, zone), zone))
+        let zone = settings.pass.zone(user.place());
+        Some((user, day_one(user.employee_hire_date?, settings.pass.hire_date_zone, zone), zone.zone))
     };
     candidates.iter().filter_map(day).collect()
 }
@@ -296,10 +296,10 @@ impl Found<'_> {
         let settings = &app.services.settings.pass;
         let PassSettings { time_zone, hire_date_zone, .. } = *settings;
         let (from, to) = stamps(0, app.services.settings.lead_days, hire_date_zone, now);
-        let stamps: Vec<(DateTime<Utc>, Tz)> = self
+        let stamps: Vec<(DateTime<Utc>, JoinerZone)> = self
             .candidates
             .iter()
-            .filter_map(|user| Some((user.employee_hire_date?, settings.zone(user.place()).zone)))
+            .filter_map(|user| Some((user.employee_hire_date?, settings.zone(user.place()))))
             .filter(|(stamp, _)| (from..=to).contains(stamp))
             .collect();
         let Some(OddStamps { odd, total, better }) = odd_stamps(&stamps, hire_date_zone, time_zone) else {

@@ -10,7 +10,6 @@ use crate::{
         account_use::{self, Age, Evidence},
         outcome::{Block, Revoke, Skip},
     },
-    zone::Tz,
 };
 
 impl Facts<'_> {
@@ -25,7 +24,7 @@ impl Facts<'_> {
     }
 
     /// When the joiner arrived, unless day one is so much later that it is another start.
-    pub(super) fn arrived_at(&self, zone: Tz) -> Option<DateTime<Utc>> {
+    pub(super) fn arrived_at(&self) -> Option<DateTime<Utc>> {
         let hire_date = self.snapshot.user.employee_hire_date;
         // Others who got a pass have no start at which they could arrive.
         let record = self.record.filter(|r| r.announcement.is_some() || hire_date.is_some())?;
@@ -33,7 +32,7 @@ impl Facts<'_> {
         let used = || self.snapshot.passes.iter().any(was_used).then_some(self.now);
         let seen =
             || account_use::arrival(&self.evidence(), record.opened_by(self.now)?, self.now).or_else(used);
-        let day = self.day_one(zone);
+        let day = self.day_one();
         let is_same_start = |at: &DateTime<Utc>| is_same_start(*at, day);
         record.arrived_at.filter(is_same_start).or_else(|| seen().filter(is_same_start))
     }
@@ -50,7 +49,11 @@ impl Facts<'_> {
         if let Some(pass) = self.used_meanwhile() {
             return Some(Decision::RecordDelivery(pass.clone()));
         }
+        // An older use is that of an earlier start: a person decides.
+        let day = self.day_one();
+        let is_of_start = |evidence: &&Evidence| evidence.at.is_none_or(|at| is_same_start(at, day));
         let evidence = self.evidence();
+        let evidence: Vec<&Evidence> = evidence.iter().filter(is_of_start).collect();
         if evidence.is_empty() {
             return None;
         }
@@ -58,13 +61,8 @@ impl Facts<'_> {
             let why = Revoke::OutOfScope(Skip::Arrived);
             return Some(Decision::Revoke { pass_id: pass.id.clone(), why });
         }
-        // An older use is that of an earlier start.
-        let is_for_start = |at: &DateTime<Utc>| is_same_start(*at, self.day_one(self.zone()));
-        let at = evidence.iter().filter_map(|evidence| evidence.at).filter(is_for_start).min();
-        Some(match self.record {
-            Some(_) => Decision::RecordArrival(at.unwrap_or(self.now)),
-            None => Decision::Skip(Skip::Arrived),
-        })
+        let at = evidence.iter().filter_map(|evidence| evidence.at).min();
+        Some(Decision::RecordArrival(at.unwrap_or(self.now)))
     }
 
     /// Why the account is not that of a new joiner.

@@ -27,7 +27,7 @@ impl Facts<'_> {
         let has_ended = |d: &&Delivered| now - d.pass.ends_at >= REPLICA_LAG;
         let delivered = self.delivered().filter(|d| d.purpose == Purpose::Joiner).filter(has_ended)?;
         let is_reported = record.is_some_and(|r| r.is_reported(delivered));
-        let day = self.day_one(zone);
+        let day = self.day_one();
         // Another first day that is still to come gets another pass, and so does this one after a job that did not finish.
         let is_final = match day {
             None => true,
@@ -91,14 +91,16 @@ impl Facts<'_> {
         if self.block().is_some() || self.not_new(day).is_some() {
             return None;
         }
-        let morning = |day: &NaiveDate| opening(day.and_time(settings.day_one_time), zone);
+        let joiner_zone = self.joiner_zone();
+        let morning =
+            |day: &NaiveDate| Window::opening_for_joiner(*day, joiner_zone, settings, &snapshot.policy);
         let mut mornings = working_days_after(day).take(REISSUED_WITHIN);
         // A pass for that morning may have been mailed, if its job could not record it.
         let made = self.undelivered(Purpose::Joiner).map(|pass| pass.start_date_time);
         let next = mornings.find(|day| morning(day) > now || made == Some(morning(day)))?;
         let from_morning = PassSettings { start: PassStart::DayOne, ..settings.clone() };
         Some(Plan {
-            window: Window::for_joiner(next, self.joiner_zone(), &from_morning, &snapshot.policy, now),
+            window: Window::for_joiner(next, joiner_zone, &from_morning, &snapshot.policy, now),
             purpose: Purpose::Joiner,
             day_one: Some(day),
             occasion: Occasion::Again,

@@ -20,11 +20,11 @@ use super::{
     ownership::{self, was_created_under},
     replication::REPLICA_LAG,
     request::PassRequest,
-    window::{DEFAULT_LIFETIME, Window, opening},
+    window::{DEFAULT_LIFETIME, Window, opening, serves},
 };
 use crate::{
     graph::{Pass, TenantSnapshot, Usability},
-    ledger::{Announcement, Delivered, Purpose, Record, State, is_same_start},
+    ledger::{Announcement, Delivered, Purpose, Record, State},
     mail::Occasion,
     settings::{FollowUpSettings, JoinerCheck, PassSettings},
     zone::{JoinerZone, Tz},
@@ -142,7 +142,7 @@ const MOVE_MAX: TimeDelta = TimeDelta::days(30);
 fn joiner(facts: &Facts<'_>) -> Decision {
     let Facts { snapshot, record, now, pass: settings, .. } = *facts;
     let zone = facts.zone();
-    if let Some(at) = facts.arrived_at(zone) {
+    if let Some(at) = facts.arrived_at() {
         return match facts.undelivered(Purpose::Joiner) {
             Some(pass) => {
                 Decision::Revoke { pass_id: pass.id.clone(), why: Revoke::OutOfScope(Skip::Arrived) }
@@ -329,9 +329,9 @@ impl<'a> Facts<'a> {
     }
 
     /// Day one as the account has it.
-    fn day_one(&self, zone: Tz) -> Option<NaiveDate> {
+    fn day_one(&self) -> Option<NaiveDate> {
         let stamp = self.snapshot.user.employee_hire_date?;
-        Some(day_one(stamp, self.pass.hire_date_zone, zone))
+        Some(day_one(stamp, self.pass.hire_date_zone, self.joiner_zone()))
     }
 
     /// Day one, unless the account is not a joiner's account, or no longer.
@@ -339,7 +339,7 @@ impl<'a> Facts<'a> {
         if let Some(skip) = self.unserved() {
             return Err(skip);
         }
-        let day = self.day_one(zone).ok_or(Skip::NoHireDate)?;
+        let day = self.day_one().ok_or(Skip::NoHireDate)?;
         // The account was enabled when this day one was mailed, and is disabled now: the start is cancelled.
         let announced =
             self.announcement().filter(|announced| announced.enabled && is_move(announced.day_one, day));
@@ -360,9 +360,11 @@ impl<'a> Facts<'a> {
         let today = self.now.with_timezone(&zone).date_naive();
         let was_served = |record: &Record| {
             let delivered = record.delivered.as_ref();
-            let opened = record.opened_at.into_iter().chain(delivered.map(|d| d.pass.opens_at));
+            let opened = delivered.map(|d| (d.purpose, d.pass.opens_at));
+            // Of a pass that was replaced after it had opened, the purpose is not kept.
+            let mut opened = record.opened_at.map(|at| (Purpose::Http, at)).into_iter().chain(opened);
             delivered.is_some_and(|delivered| delivered.day_one == Some(day))
-                || opened.filter(|at| *at <= self.now).any(|at| is_same_start(at, Some(day)))
+                || opened.any(|(purpose, at)| at <= self.now && serves(purpose, at, day))
         };
         is_of_sweep
             && (today - day).num_days() <= self.late_days.into()

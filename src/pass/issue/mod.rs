@@ -316,7 +316,9 @@ impl<'a> JobContext<'a> {
         if plan.window.too_short.is_some() {
             lease.note(Notice::SHORT_WINDOW);
         }
-        let is_odd = |stamp| !fits(stamp, self.services.settings.pass.hire_date_zone, plan.window.zone);
+        let settings = &self.services.settings.pass;
+        let zone = settings.zone(self.snapshot.user.place());
+        let is_odd = |stamp| !fits(stamp, settings.hire_date_zone, zone);
         if plan.day_one.is_some() && self.snapshot.user.employee_hire_date.is_some_and(is_odd) {
             lease.note(Notice::ODD_HIRE_DATE);
         }

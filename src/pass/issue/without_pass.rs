@@ -123,7 +123,10 @@ impl JobContext<'_> {
 
     /// Records that the joiner is in the account.
     pub(super) async fn record_arrival(&self, at: DateTime<Utc>) -> Result<Outcome, Failure> {
-        if let Some(mut record) = self.record.clone() {
+        // Somebody late who was never sent a pass: later sweeps leave them alone.
+        let new = || Record::new(State::Blocked, Purpose::Joiner, self.services.clock.now());
+        {
+            let mut record = self.record.clone().unwrap_or_else(new);
             record.arrived_at = Some(at);
             let hours = record.opened_by(at).map(|opened| (at - opened).num_minutes() as f64 / 60.0);
             self.write(record).await?;

@@ -132,7 +132,7 @@ fn check_joiner(
     let day = day_one(hire_date, zone, config);
     // The date can change between the read and the POST.
     let is_near = is_in_horizon(day, zone, invocation.read_at) || is_in_horizon(day, zone, created_at);
-    let is_late = is_late(day, zone, invocation.read_at) && was_never_served(invocation);
+    let is_late = is_late(day, zone, invocation.read_at) && was_never_served(invocation, day);
     if !is_near && !is_late && !is_replacement(invocation, day) {
         return Err(format!("day one is {day}, outside the horizon"));
     }
@@ -147,10 +147,14 @@ fn check_joiner(
     Ok(())
 }
 
-/// Whether no delivered pass had opened when the invocation read the record.
-fn was_never_served(invocation: &Invocation) -> bool {
+/// Whether no delivered pass for a start had opened when the invocation read the record, nor any other since the day before.
+fn was_never_served(invocation: &Invocation, day: NaiveDate) -> bool {
     let delivered = invocation.record.as_ref().and_then(|record| record.delivered.as_ref());
-    delivered.is_none_or(|delivered| delivered.pass.opens_at > invocation.read_at)
+    delivered.is_none_or(|delivered| {
+        let is_of_day = delivered.pass.opens_at.date_naive() >= day - Days::new(1);
+        let is_about_start = delivered.purpose == Purpose::Joiner || is_of_day;
+        delivered.pass.opens_at > invocation.read_at || !is_about_start
+    })
 }
 
 /// Whether a pass for this day one was delivered and had ended when the invocation read it, within a week after the day.

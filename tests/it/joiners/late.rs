@@ -1,11 +1,11 @@
 //! Joiners whose first day is past: entered late by HR, or started while no sweep ran.
 
 use chrono::TimeDelta;
-use firstpass_sandbox::tenant::{Group, Method, PassSpec, Permission, Person, roles};
+use firstpass_sandbox::tenant::{Fault, Group, Method, PassSpec, Permission, Person, roles};
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::helpers::{NOW, TestApp, log_capture::capture_log, tenant_with_emma, time};
+use crate::helpers::{NOW, TestApp, log_capture::capture_log, tenant_with_emma, throttle, time};
 
 /// A person who started so many days before the sandbox's today.
 fn started(app: &TestApp, name: &str, days_ago: i64) -> Uuid {
@@ -160,7 +160,7 @@ async fn a_gap_is_longer_than_26_hours_and_an_alert_only_if_it_concerns_somebody
 async fn who_is_late_and_in_the_account_already_has_arrived_by_another_way() {
     let evidence: [fn(&mut Person); 3] = [
         |person| person.methods.push(Method::of("microsoftAuthenticator")),
-        |person| person.methods.push(Method::of("fido2").created(time(NOW) - TimeDelta::days(200))),
+        |person| person.methods.push(Method::of("fido2").created(time(NOW) - TimeDelta::days(20))),
         |person| person.last_sign_in = Some(time(NOW)),
     ];
     for edit in evidence {
@@ -276,4 +276,93 @@ async fn guests_disabled_accounts_and_privileged_ones_are_no_late_joiners() {
     let alerts = app.alerts();
     assert_eq!((app.pass_mails().len(), alerts.len()), (1, 1), "{alerts:?}");
     assert!(text(&alerts[0]).contains("ada@contoso.example"), "{alerts:?}");
+}
+
+/// Emma's authenticator of 2022 does not let her in, and she is no new joiner either.
+#[tokio::test(start_paused = true)]
+async fn use_of_an_earlier_employment_is_for_a_person_to_decide() {
+    let app = installed(&[]).await;
+    let noah = started(&app, "Noah", 2);
+    let old = Method::of("fido2").created(time(NOW) - TimeDelta::days(700));
+    app.sandbox.edit(|t| t.change(noah, |person| person.methods.push(old)));
+    app.sweep_daily(3).await;
+    let alerts = app.alerts();
+    assert_eq!((mails_to(&app, "Noah"), alerts.len()), (0, 1), "{alerts:?}");
+    assert!(text(&alerts[0]).contains("the authentication method fido2 is registered since"), "{alerts:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn long_standing_members_of_a_joiner_group_are_nobodys_business() {
+    let (mut tenant, _) = tenant_with_emma();
+    let group = tenant.add_group(Group::named("Staff"));
+    let app = TestApp::new(tenant, &[("JOINER_GROUP_ID", &group.to_string()), ("LATE_DAYS", "60")]);
+    app.sweep().await;
+    for (name, days_ago) in [("Ann", 2_500), ("Bob", 95), ("Cid", 70)] {
+        let user = started(&app, name, days_ago);
+        app.sandbox.edit(|tenant| tenant.add_member(group, user));
+    }
+    for _ in 0..60 {
+        app.advance(TimeDelta::hours(20));
+        app.sweep().await;
+    }
+    let alerts = app.alerts();
+    assert!(alerts.len() == 1 && text(&alerts[0]).contains("cid@contoso.example"), "{alerts:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_cannot_be_looked_at_waits_for_the_next_sweep() {
+    let app = installed(&[]).await;
+    started(&app, "Noah", 2);
+    started(&app, "Olivia", 20);
+    // All tries of the batch, and of the parts in it.
+    app.sandbox.inject(Fault::on("POST", "/$batch", throttle("1")).times(8));
+    app.sweep().await;
+    assert_eq!((mails_to(&app, "Noah"), app.alerts().len()), (0, 0), "{:?}", app.alerts());
+    app.sandbox.clear_faults();
+    app.advance(TimeDelta::hours(1));
+    app.sweep().await;
+    assert_eq!((mails_to(&app, "Noah"), app.alerts().len()), (1, 1), "{:?}", app.alerts());
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_late_date_for_many_people_keeps_todays_joiners_from_nothing() {
+    let app = installed(&[("SWEEP_MAX", "5")]).await;
+    app.advance(TimeDelta::days(1));
+    for name in ["Ada", "Ben", "Cleo", "Dan", "Eve", "Finn"] {
+        started(&app, name, 3);
+    }
+    started(&app, "Noah", -2);
+    app.sweep().await;
+    assert_eq!(
+        (mails_to(&app, "Noah"), app.pass_mails().len(), app.alerts().len()),
+        (1, 2, 1),
+        "{:?}",
+        app.alerts()
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_arrival_that_only_the_report_shows_is_recorded_once() {
+    let app = installed(&[("JOINER_CHECK", "registration,age")]).await;
+    let noah = started(&app, "Noah", 2);
+    app.sandbox.edit(|t| t.change(noah, |person| person.methods.push(Method::of("microsoftAuthenticator"))));
+    let mut jobs = 0;
+    for _ in 0..6 {
+        app.advance(TimeDelta::hours(4));
+        jobs += app.sweep().await.len();
+    }
+    assert!(jobs <= 2, "{jobs}");
+    assert_eq!((mails_to(&app, "Noah"), app.alerts().len()), (0, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_upgrade_says_what_it_is() {
+    let app = installed(&[]).await;
+    let (mut conditions, etag) = app.ledger().conditions().await.unwrap().unwrap();
+    conditions.last_sweep = None;
+    app.ledger().write_conditions(&conditions, Some(&etag)).await.unwrap();
+    started(&app, "Noah", 2);
+    app.sweep().await;
+    let alerts = app.alerts();
+    assert!(alerts.len() == 1 && text(&alerts[0]).contains("earlier versions left them out"), "{alerts:?}");
 }

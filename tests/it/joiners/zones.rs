@@ -195,3 +195,43 @@ async fn address_and_settings_tell_the_zone_of_a_country_with_several() {
         assert_eq!(app.record(emma).await.unwrap().notices, []);
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_immediate_pass_lasts_through_the_first_morning_in_all_zones() {
+    for (maximum, lifetime) in [(43_200, "20160"), (43_200, "11670")] {
+        let settings = [("PASS_START", "now"), ("PASS_LIFETIME_MINUTES", lifetime)];
+        let (app, _, _, ends_at) = pass_of("US", maximum, &settings, |_| {}).await;
+        // Eight hours from the morning in Honolulu.
+        assert!(ends_at >= time("2026-12-01T01:00:00Z"), "{lifetime}: {ends_at}");
+        assert_eq!(app.alerts().len(), 0);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pass_that_opens_at_once_is_too_short_for_no_zone() {
+    let (mut tenant, emma) = tenant_with_emma();
+    tenant.change(emma, |person| person.hire_date = None);
+    let app = TestApp::new(tenant, &[("TIME_ZONE", "UTC")]);
+    app.sweep().await;
+    app.sandbox.edit(|t| {
+        t.change(emma, |person| {
+            person.hire_date = Some(time("2026-11-20T00:00:00Z"));
+            person.usage_location = Some("US".into());
+        });
+    });
+    app.sweep().await;
+    assert_eq!((app.pass_mails().len(), app.alerts().len()), (1, 0), "{:?}", app.alerts());
+}
+
+/// HR in Sydney writes its midnight; the joiner is in Perth, three hours behind.
+#[tokio::test(start_paused = true)]
+async fn the_midnight_of_time_zone_counts_in_its_whole_country() {
+    let perth = |person: &mut Person| {
+        person.state = Some("WA".into());
+        person.hire_date = Some(time("2026-11-29T13:00:00Z"));
+    };
+    let settings = [("TIME_ZONE", "Australia/Sydney")];
+    let (app, emma, opens_at, _) = pass_of("AU", 480, &settings, perth).await;
+    assert_eq!(opens_at, time("2026-11-29T23:00:00Z"), "Monday at seven in Perth");
+    assert_eq!(app.record(emma).await.unwrap().notices, []);
+}

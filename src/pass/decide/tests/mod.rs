@@ -268,7 +268,7 @@ proptest! {
             prop_assert!(case.no_address.is_none() || plan.purpose == Purpose::Http);
             match plan.purpose {
                 Purpose::Joiner => {
-                    let day = case.facts().day_one(case.facts().zone()).unwrap();
+                    let day = case.facts().day_one().unwrap();
                     prop_assert_eq!(plan.day_one, Some(day));
                     let near = distance(day, case.facts().zone(), 7, case.now) == Distance::Near;
                     prop_assert!(near || plan.occasion == Occasion::Again);
