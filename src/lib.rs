@@ -40,4 +40,5 @@ pub mod settings;
 pub mod startup;
 pub mod telemetry;
 pub mod templates;
+pub mod working_days;
 pub mod zone;

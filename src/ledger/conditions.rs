@@ -81,6 +81,8 @@ pub(crate) enum ConditionName {
     GroupUnreadable,
     /// Passes do not work long enough in all zones in which their joiners may be.
     WindowsTooShort,
+    /// The policy allows no pass that holds the beginning of a working day.
+    PolicyTooShort,
     /// Messages in the poison queue are about users who still wait.
     PoisonMessages,
 }
@@ -98,6 +100,7 @@ impl ConditionName {
             Self::TooManyAdditions => "too-many-additions",
             Self::GroupUnreadable => "group-unreadable",
             Self::WindowsTooShort => "windows-too-short",
+            Self::PolicyTooShort => "policy-too-short",
             Self::PoisonMessages => "poison-messages",
         }
     }
@@ -110,6 +113,8 @@ pub(crate) enum Urgency {
     Now,
     /// When it has lasted for [`Conditions::TOLERATED`]: it may end by itself.
     WhenLasting,
+    /// At once, and not again: passes work in spite of it.
+    Once,
 }
 
 impl Default for Conditions {
@@ -140,10 +145,11 @@ impl Conditions {
         let since = known.map_or(now, |known| known.since);
         let alerted_at = known.and_then(|known| known.alerted_at).filter(|at| *at <= now);
         let must_tell = match urgency {
-            Urgency::Now => true,
+            Urgency::Now | Urgency::Once => true,
             Urgency::WhenLasting => now - since >= Self::TOLERATED,
         };
-        let is_due = must_tell && alerted_at.is_none_or(|at| now - at >= Self::ALERT_INTERVAL);
+        let is_again = |at: DateTime<Utc>| urgency != Urgency::Once && now - at >= Self::ALERT_INTERVAL;
+        let is_due = must_tell && alerted_at.is_none_or(is_again);
         let alerted_at = if is_due { Some(now) } else { alerted_at };
         let unknown = known.map(|known| known.unknown.clone()).unwrap_or_default();
         let mut next = self.clone();

@@ -104,6 +104,9 @@ pub struct Delivered {
     /// Identifies the address of the mail.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address: Option<String>,
+    /// The working day for whose morning the mail promises another pass, if nobody uses this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub follows_on: Option<NaiveDate>,
 }
 
 /// The content of the joiner's last mail.

@@ -82,6 +82,8 @@ pub struct JoinerMail<'a> {
     pub day_one: Option<NaiveDate>,
     /// Whether it replaces an earlier mail, and why.
     pub occasion: Occasion,
+    /// The day for which the joiner gets another code if nobody uses this one.
+    pub follows_on: Option<NaiveDate>,
 }
 
 /// Why the mail with a code is sent.
@@ -282,12 +284,13 @@ impl Mailer {
 
     /// The names that a joiner's templates can use, besides `code`; docs/TRANSLATING.md explains them.
     fn joiner_values(&self, mail: &JoinerMail<'_>) -> Result<Value, MailError> {
-        let JoinerMail { reader, times, manager, day_one, .. } = mail;
+        let JoinerMail { reader, times, manager, day_one, follows_on, .. } = mail;
         let (values, dates) = self.values(reader, times, &self.service_desk)?;
         let made_on = times.made_at.with_timezone(&times.zone).date_naive();
         let day_one = day_one.filter(|&day| made_on <= day);
         let first_day = day_one.map(|day| dates.day(day)).transpose()?;
-        Ok(context! { manager, first_day, ..values })
+        let next_code_day = follows_on.map(|day| dates.day(day)).transpose()?;
+        Ok(context! { manager, first_day, next_code_day, ..values })
     }
 
     /// The names that the templates of joiners and notices have in common.

@@ -74,6 +74,7 @@ fn ada(language: &str) -> JoinerMail<'_> {
         manager: Some("Charles Babbage"),
         day_one: NaiveDate::from_ymd_opt(2026, 11, 30),
         occasion: Occasion::First,
+        follows_on: None,
     }
 }
 
@@ -115,6 +116,7 @@ fn variants(language: &str) -> impl Iterator<Item = (Mailer, JoinerMail<'_>)> {
             occasion: occasions[(bits % 3) as usize],
             day_one: plain.day_one.filter(|_| is(3)),
             manager: plain.manager.filter(|_| is(4)),
+            follows_on: plain.day_one.filter(|_| is(5)),
             ..plain
         };
         mailers.clone().map(|mailer| (mailer, mail))
@@ -160,6 +162,13 @@ fn a_code_that_ended_unused_is_followed_by_another_with_the_reason() {
         let again = JoinerMail { occasion: Occasion::Again, ..ada(language) };
         assert_snapshot!(format!("{language}_again"), read_joiner(&contoso(), &again));
     }
+}
+
+#[test]
+fn a_first_code_can_announce_the_next() {
+    let day = NaiveDate::from_ymd_opt(2026, 12, 1);
+    assert_snapshot!("en_follows", read_joiner(&contoso(), &JoinerMail { follows_on: day, ..ada("en") }));
+    assert_snapshot!("de_follows", read_joiner(&contoso(), &JoinerMail { follows_on: day, ..ada("de") }));
 }
 
 #[test]

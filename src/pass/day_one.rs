@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use chrono::{DateTime, Datelike, Days, NaiveDate, NaiveTime, Utc, Weekday};
+use chrono::{DateTime, Days, NaiveDate, NaiveTime, Utc};
 
 use crate::{
     settings::HireDateZone,
@@ -129,15 +129,6 @@ pub(crate) fn distance(day_one: NaiveDate, zone: Tz, lead_days: u8, now: DateTim
     } else {
         Distance::Beyond
     }
-}
-
-fn is_working_day(day: &NaiveDate) -> bool {
-    !matches!(day.weekday(), Weekday::Sat | Weekday::Sun)
-}
-
-/// The working days after `day`, Monday to Friday.
-pub(super) fn working_days_after(day: NaiveDate) -> impl Iterator<Item = NaiveDate> {
-    day.iter_days().skip(1).filter(is_working_day)
 }
 
 /// The range of hire stamps that includes in any zone every near day one, and every one that is past by at most `look_back`

@@ -56,6 +56,8 @@ pub(super) fn pass_settings() -> PassSettings {
         one_time: true,
         serve_disabled: true,
         serve_guests: false,
+        is_day_one_time_set: false,
+        working_days: Default::default(),
     }
 }
 

@@ -8,6 +8,7 @@
 
 use std::{error::Error, ops::ControlFlow, time::Duration};
 
+use chrono::NaiveDate;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::{
@@ -43,6 +44,8 @@ pub struct HeldLease<'a> {
     /// Whether a pass was made or deleted, or may have been: then the pass that existed before may be gone.
     tenant_changed: bool,
     notices: Vec<&'static str>,
+    /// The working day for whose morning the mail promises another pass.
+    follows_on: Option<NaiveDate>,
     /// Identifies the joiner's first address, also where the mail went to another one.
     address: Option<String>,
     /// No change in the tenant and no mail goes on after this. Monotonic.
@@ -104,6 +107,7 @@ impl<'a> HeldLease<'a> {
             after_withdrawal,
             tenant_changed: false,
             notices: Vec::new(),
+            follows_on: plan.window.follows_on,
             address: facts.address.map(str::to_owned),
             deadline,
         })
@@ -219,6 +223,7 @@ impl<'a> HeldLease<'a> {
             delivered.language = Some(draft.language().to_owned());
             delivered.recipients = recipients.masked();
             delivered.address = self.address.clone();
+            delivered.follows_on = self.follows_on;
         }
         self.record.record_delivery(delivered, self.snapshot.user.is_enabled());
         for kind in std::mem::take(&mut self.notices) {

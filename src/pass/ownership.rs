@@ -46,6 +46,7 @@ pub(super) fn delivered(record: &Record, pass: &Pass, at: DateTime<Utc>) -> Deli
         language: None,
         recipients: Vec::new(),
         address: None,
+        follows_on: None,
     }
 }
 

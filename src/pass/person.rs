@@ -127,6 +127,7 @@ mod tests {
             language: None,
             recipients: vec!["e***@mail.example".into()],
             address: None,
+            follows_on: None,
         });
         assert_eq!(
             Person::deleted(id, &record).description,

@@ -2,12 +2,14 @@
 
 use std::fmt;
 
-use chrono::{DateTime, LocalResult, NaiveDate, NaiveDateTime, SubsecRound, TimeDelta, TimeZone, Utc};
+use chrono::{
+    DateTime, LocalResult, NaiveDate, NaiveDateTime, NaiveTime, SubsecRound, TimeDelta, TimeZone, Utc,
+};
 
 use crate::{
     graph::{NewPass, PassPolicy},
     ledger::{Purpose, is_same_start},
-    settings::{PassSettings, PassStart},
+    settings::{FIRST_HOURS, PassSettings, PassStart},
     zone::{Country, JoinerZone, Tz},
 };
 
@@ -26,6 +28,9 @@ pub struct Window {
     pub zone: Tz,
     /// If the joiner may be in several zones, and the policy does not allow a pass that works long enough in all of them.
     pub too_short: Option<TooShort>,
+    /// The working day for whose morning another pass is made, if the policy does not let this one reach into it and nobody uses
+    /// this one.
+    pub follows_on: Option<NaiveDate>,
 }
 
 /// Why a window is too short.
@@ -39,28 +44,41 @@ pub struct TooShort {
 
 /// The default lifetime in minutes: a day. The policy may clamp it.
 pub(super) const DEFAULT_LIFETIME: u32 = 1_440;
+/// Who is first seen later than this on a working day needs a pass for the next one.
+const WORK_ENDS: NaiveTime = NaiveTime::from_hms_opt(17, 0, 0).expect("17:00 is a time");
 /// Of a joiner who may be in any of several zones, in minutes.
 const WORKING_DAY: u32 = 480;
 
 impl Window {
     /// The window of a joiner's pass: from day one at DAY_ONE_TIME in their zone, never in the past. If the zone is that of most
-    /// people in a country, it is long enough for all zones of the country where the policy allows.
+    /// people in a country, it is long enough for all zones of the country where the policy allows. If day one is no working day
+    /// where the joiner is (`usage_location`), or its working hours are over, it reaches into the next working morning, likewise.
     pub(crate) fn for_joiner(
         day_one: NaiveDate,
         joiner_zone: JoinerZone,
+        usage_location: Option<&str>,
         settings: &PassSettings,
         policy: &PassPolicy,
         now: DateTime<Utc>,
     ) -> Self {
         let zone = joiner_zone.zone;
+        let workday = first_workday(day_one, zone, usage_location, settings, now);
         let mornings = Mornings::of(day_one, joiner_zone, settings, policy);
         // What works now works in all zones whose morning has begun.
         let mornings = if mornings.last > now { mornings } else { Mornings { spread: None, ..mornings } };
-        let from = |opens_at, default_lifetime| {
+        let from = |opens_at: DateTime<Utc>, default_lifetime| {
             let lifetime = settings.lifetime_minutes.unwrap_or(default_lifetime);
             let lifetime = lifetime.max(mornings.spread.map_or(0, |(_, needed)| needed));
+            // Until the beginning of the first working day, in the last zone.
+            let until =
+                workday.map(|day| Mornings::of(day, joiner_zone, settings, policy).last).map(|morning| {
+                    morning + TimeDelta::minutes(FIRST_HOURS.min(policy.maximum_lifetime_in_minutes).into())
+                });
+            let held = until.map_or(0, |until| minutes_between(opens_at.max(now), until));
+            let holds = policy.clamp(held) >= held;
+            let lifetime = if holds { lifetime.max(held) } else { lifetime };
             let window = Self::from(opens_at, lifetime, settings.one_time, zone, policy, now);
-            Self { too_short: mornings.too_short(policy), ..window }
+            Self { too_short: mornings.too_short(policy), follows_on: workday.filter(|_| !holds), ..window }
         };
         let opening = mornings.opening(policy);
         if settings.start == PassStart::Now {
@@ -105,6 +123,7 @@ impl Window {
             one_time: one_time || policy.is_usable_once,
             zone,
             too_short: None,
+            follows_on: None,
         }
     }
 
@@ -121,6 +140,25 @@ impl Window {
             one_time: self.one_time,
         }
     }
+}
+
+/// The working day whose morning a pass for `day_one` should hold, if that is not day one itself: because nobody works then, or
+/// because its working hours are over.
+fn first_workday(
+    day_one: NaiveDate,
+    zone: Tz,
+    usage_location: Option<&str>,
+    settings: &PassSettings,
+    now: DateTime<Utc>,
+) -> Option<NaiveDate> {
+    let is_over = |day: &NaiveDate| opening(day.and_time(WORK_ENDS), zone) <= now;
+    let mut days = settings.working_days.from(day_one, usage_location);
+    // Of somebody late, the days since are working days that are over.
+    let mut later = || {
+        let today = now.with_timezone(&zone).date_naive();
+        settings.working_days.from(today.max(day_one), usage_location).find(|day| !is_over(day))
+    };
+    days.find(|day| !is_over(day)).or_else(&mut later).filter(|day| *day != day_one)
 }
 
 /// The morning of a day in all zones in which a joiner may be.
@@ -142,7 +180,8 @@ impl Mornings {
         settings: &PassSettings,
         policy: &PassPolicy,
     ) -> Self {
-        let in_zone = |zone| opening(day.and_time(settings.day_one_time), zone);
+        let time = settings.opening_time(policy.maximum_lifetime_in_minutes);
+        let in_zone = |zone| opening(day.and_time(time), zone);
         let all = || country.into_iter().flat_map(Country::zones).map(in_zone);
         let here = in_zone(zone);
         let (first, last) = (all().min().unwrap_or(here), all().max().unwrap_or(here));
@@ -239,6 +278,8 @@ mod tests {
             one_time: true,
             serve_disabled: true,
             serve_guests: false,
+            is_day_one_time_set: false,
+            working_days: Default::default(),
         };
         let policy = PassPolicy {
             state: "enabled".into(),
@@ -250,6 +291,7 @@ mod tests {
         Window::for_joiner(
             day_one,
             JoinerZone::from(Tz::UTC),
+            None,
             &settings,
             &policy,
             utc("2026-11-22T07:00:00Z"),
@@ -279,6 +321,7 @@ mod tests {
             one_time: true,
             zone: zone("Europe/Berlin"),
             too_short: None,
+            follows_on: None,
         };
         assert_eq!(window(480).to_string(), "2026-11-27 07:00 to 15:00 Europe/Berlin");
         assert_eq!(
@@ -308,9 +351,9 @@ mod tests {
             let settings = PassSettings {
                 start: if start_now { PassStart::Now } else { PassStart::DayOne },
                 day_one_time: chrono::NaiveTime::from_hms_opt(7, 0, 0).unwrap(),
-                time_zone: Tz::UTC, zones: vec![], hire_date_zone: HireDateZone::Joiner, lifetime_minutes: lifetime, one_time, serve_disabled: true, serve_guests: false,
+                time_zone: Tz::UTC, zones: vec![], hire_date_zone: HireDateZone::Joiner, lifetime_minutes: lifetime, one_time, serve_disabled: true, serve_guests: false, is_day_one_time_set: false, working_days: Default::default(),
             };
-            let window = Window::for_joiner(day_one, JoinerZone::from(zone), &settings, &policy, now);
+            let window = Window::for_joiner(day_one, JoinerZone::from(zone), None, &settings, &policy, now);
             prop_assert!(window.opens_at >= now);
             prop_assert_eq!(window.opens_now, window.opens_at == now);
             prop_assert!(window.lifetime_minutes >= policy.minimum_lifetime_in_minutes);

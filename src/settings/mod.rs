@@ -30,6 +30,7 @@ use crate::{
     cloud::Cloud,
     environment::Environment,
     templates,
+    working_days::{WorkingDays, WorkingDaysItem},
     zone::{JoinerZone, Place, Tz, ZoneRule, joiner_zone},
 };
 
@@ -50,6 +51,7 @@ pub const NAMES: &[&str] = &[
     "LATE_DAYS",
     "PASS_START",
     "DAY_ONE_TIME",
+    "WORKING_DAYS",
     "TIME_ZONE",
     "ZONES",
     "HIRE_DATE_ZONE",
@@ -165,13 +167,20 @@ impl fmt::Display for HireDateZone {
     }
 }
 
+/// The beginning of a working day, in minutes: a pass that holds less of it may be over before the joiner has a desk.
+pub(crate) const FIRST_HOURS: u32 = 180;
+
 /// The properties of passes.
 #[derive(Clone, Debug)]
 pub struct PassSettings {
     /// When it starts to work.
     pub start: PassStart,
-    /// The time at which it opens on day one, in the joiner's zone.
+    /// The time at which it opens on day one, in the joiner's zone; 07:00 if it is not set.
     pub day_one_time: NaiveTime,
+    /// Whether DAY_ONE_TIME is set.
+    pub is_day_one_time_set: bool,
+    /// The days on which joiners work.
+    pub working_days: WorkingDays,
     /// The zone of joiners whose account does not determine one.
     pub time_zone: Tz,
     /// Which places are in which zone; the first that is about a joiner decides.
@@ -190,6 +199,12 @@ pub struct PassSettings {
 }
 
 impl PassSettings {
+    /// When passes open if the policy's longest lifetime is `maximum` minutes: late enough to hold the beginning of a working day
+    /// even if that is short, unless DAY_ONE_TIME says when.
+    pub fn opening_time(&self, maximum: u32) -> NaiveTime {
+        if !self.is_day_one_time_set && maximum < FIRST_HOURS { reader::NINE } else { self.day_one_time }
+    }
+
     /// The zone of a joiner at `place`.
     pub fn zone(&self, place: Place<'_>) -> JoinerZone {
         joiner_zone(place, &self.zones, self.time_zone)
@@ -303,6 +318,11 @@ impl Settings {
         let pass = PassSettings {
             start: read.or("PASS_START", "day-one", PassStart::DayOne, reader::pass_start),
             day_one_time: read.or("DAY_ONE_TIME", "07:00", reader::SEVEN, reader::time_of_day),
+            is_day_one_time_set: env.get("DAY_ONE_TIME").is_some(),
+            working_days: read
+                .list("WORKING_DAYS", "mon-fri, !2026-12-24, !12-25", vec![], WorkingDaysItem::parse)
+                .into_iter()
+                .collect(),
             time_zone: read.or("TIME_ZONE", "Europe/Berlin", Tz::UTC, reader::time_zone),
             zones: read.list_of(
                 "ZONES",

@@ -24,6 +24,11 @@ pub(super) const SEVEN: NaiveTime = match NaiveTime::from_hms_opt(7, 0, 0) {
     None => NaiveTime::MIN,
 };
 
+pub(super) const NINE: NaiveTime = match NaiveTime::from_hms_opt(9, 0, 0) {
+    Some(time) => time,
+    None => NaiveTime::MIN,
+};
+
 /// A problem with one setting. No message holds a key or a signature.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{name} {detail}{}", suffix(.example))]

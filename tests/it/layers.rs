@@ -18,7 +18,7 @@ const LAYERS: &[&[&str]] = &[
     &["ledger", "mail", "queue"],
     &["settings"],
     &["rate_limiter", "telemetry", "templates"],
-    &["azure", "zone"],
+    &["azure", "working_days", "zone"],
     &["cloud"],
     &["address", "budget", "clock", "code", "environment", "errors", "hash"],
 ];

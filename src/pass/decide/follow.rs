@@ -9,7 +9,7 @@ use crate::{
     mail::Occasion,
     pass::{
         account_use::{self, Evidence},
-        day_one::{Distance, distance, working_days_after},
+        day_one::{Distance, distance},
         follow_up::{self, NotArrived, REISSUED_WITHIN},
         outcome::Block,
         replication::REPLICA_LAG,
@@ -68,9 +68,10 @@ impl Facts<'_> {
         // Another job that did not finish may have had its mail delivered all the same.
         let reissue =
             || self.reissue(&not_arrived, delivered, day?, zone).filter(|_| self.used_meanwhile().is_none());
-        // A person was told that this pass is replaced, and then the first day moved into the past.
+        // This pass was to be replaced, which the joiner or a person was told, and then the first day moved into the past; or it
+        // cannot be replaced any more, and only the joiner was told.
         let is_replaced_in_vain = is_replaced
-            && day.is_some_and(|day| delivered.day_one != Some(day))
+            && (delivered.follows_on.is_some() || day.is_some_and(|day| delivered.day_one != Some(day)))
             && record.is_some_and(|r| r.cause.as_deref() != Some(Block::NotArrived(not_arrived).cause()))
             && self.used_meanwhile().is_none();
         let report = || {
@@ -94,13 +95,21 @@ impl Facts<'_> {
         let joiner_zone = self.joiner_zone();
         let morning =
             |day: &NaiveDate| Window::opening_for_joiner(*day, joiner_zone, settings, &snapshot.policy);
-        let mut mornings = working_days_after(day).take(REISSUED_WITHIN);
+        let days = day.succ_opt().map(|next| settings.working_days.from(next, self.usage_location()));
+        let mut mornings = days.into_iter().flatten().take(REISSUED_WITHIN);
         // A pass for that morning may have been mailed, if its job could not record it.
         let made = self.undelivered(Purpose::Joiner).map(|pass| pass.start_date_time);
         let next = mornings.find(|day| morning(day) > now || made == Some(morning(day)))?;
         let from_morning = PassSettings { start: PassStart::DayOne, ..settings.clone() };
         Some(Plan {
-            window: Window::for_joiner(next, joiner_zone, &from_morning, &snapshot.policy, now),
+            window: Window::for_joiner(
+                next,
+                joiner_zone,
+                self.usage_location(),
+                &from_morning,
+                &snapshot.policy,
+                now,
+            ),
             purpose: Purpose::Joiner,
             day_one: Some(day),
             occasion: Occasion::Again,

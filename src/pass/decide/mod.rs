@@ -224,7 +224,14 @@ fn joiner(facts: &Facts<'_>) -> Decision {
         return Decision::Block(Block::TooManyCodes);
     }
     Decision::Issue(Plan {
-        window: Window::for_joiner(day, facts.joiner_zone(), settings, &snapshot.policy, now),
+        window: facts.promising(Window::for_joiner(
+            day,
+            facts.joiner_zone(),
+            facts.usage_location(),
+            settings,
+            &snapshot.policy,
+            now,
+        )),
         purpose: Purpose::Joiner,
         day_one: Some(day),
         occasion: match facts.announcement() {
@@ -326,6 +333,19 @@ impl<'a> Facts<'a> {
     /// The joiner's zone, as far as it is known.
     fn joiner_zone(&self) -> JoinerZone {
         self.pass.zone(self.snapshot.user.place())
+    }
+
+    /// The country, for its working days.
+    fn usage_location(&self) -> Option<&'a str> {
+        self.snapshot.user.usage_location.as_deref()
+    }
+
+    /// The window without a promise of another pass that could not be kept: nothing would show that this one was not used.
+    fn promising(&self, window: Window) -> Window {
+        let check = self.joiner_check;
+        let can_follow =
+            self.follow_up.reissue_unused && window.one_time && (check.methods || check.registration);
+        Window { follows_on: window.follows_on.filter(|_| can_follow), ..window }
     }
 
     /// Day one as the account has it.

@@ -41,7 +41,7 @@ use crate::{
     },
     ledger::{ETag, Notice, Record},
     mail::{Draft, JoinerMail, PassTimes},
-    settings::MailTo,
+    settings::{FIRST_HOURS, MailTo},
 };
 
 /// The time-outs of the two steps that wait for the tenant.
@@ -303,11 +303,25 @@ impl<'a> JobContext<'a> {
             }
         };
         let draft = self.draft(plan, recipients)?;
-        if let Some(unused) = &plan.unused {
+        // The mail of the first pass has promised the second.
+        let was_promised = self
+            .record
+            .as_ref()
+            .and_then(|record| record.delivered.as_ref())
+            .is_some_and(|delivered| delivered.follows_on.is_some());
+        if let Some(unused) = plan.unused.as_ref().filter(|_| !was_promised) {
             self.report_reissue(unused, &plan.window).await;
         }
         if let Some(too_short) = plan.window.too_short.filter(|_| plan.unused.is_none()) {
             self.report_short_window(too_short, &plan.window).await;
+        }
+        let maximum = self.snapshot.policy.maximum_lifetime_in_minutes;
+        if plan.day_one.is_some()
+            && maximum < FIRST_HOURS
+            && plan.window.too_short.is_none()
+            && plan.unused.is_none()
+        {
+            self.report_short_policy(maximum).await;
         }
         let (mut lease, pass, code) = match self.lease(plan).await?.make_pass(plan).await? {
             ControlFlow::Continue(made) => made,
@@ -438,6 +452,7 @@ impl<'a> JobContext<'a> {
             manager: recipients.manager.as_deref(),
             day_one: plan.day_one,
             occasion: plan.occasion,
+            follows_on: plan.window.follows_on,
         })?)
     }
 

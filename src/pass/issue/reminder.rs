@@ -143,6 +143,31 @@ impl JobContext<'_> {
         self.services.graph.send_mail(&self.services.settings.mail.from, message, deadline).await
     }
 
+    /// Alerts once that no pass can hold the beginning of a working day.
+    pub(super) async fn report_short_policy(&self, maximum: u32) {
+        let settings = &self.services.settings.pass;
+        let opens = settings.opening_time(maximum).format("%H:%M");
+        let whose = if settings.is_day_one_time_set {
+            "as DAY_ONE_TIME says"
+        } else {
+            "because DAY_ONE_TIME is not set"
+        };
+        let alert = Alert {
+            headline: "Passes are too short for a first morning".into(),
+            who: format!("all joiners; the first was {}", self.who().description),
+            what_happened: format!(
+                "The longest lifetime that the tenant's policy allows is {maximum} minutes. Passes open at {opens}, {whose}, and \
+                 end before somebody who starts later has used theirs."
+            ),
+            what_to_do: "Raise the maximum lifetime of the Temporary Access Pass method in the authentication methods policy to \
+                         three hours or more; eight hold a working day. Or set DAY_ONE_TIME to the hour at which people have \
+                         their computer."
+                .into(),
+            reference: self.job.key.clone(),
+        };
+        condition::report(self.services, ConditionName::PolicyTooShort, Urgency::Once, &alert).await;
+    }
+
     /// Alerts that the pass does not work long enough in every zone in which the joiner may be. That is for everybody there.
     pub(super) async fn report_short_window(&self, too_short: TooShort, window: &Window) {
         let TooShort { country, needed } = too_short;

@@ -111,6 +111,7 @@ fn a_delivery_says_its_window_and_why_it_is_not_the_first() {
         one_time: true,
         zone: Tz::UTC,
         too_short: None,
+        follows_on: None,
     };
     for (occasion, words) in [
         (Occasion::First, "pass mailed to e…@home.example, open 2026-11-27 07:00 to 08:00 UTC"),

@@ -146,8 +146,11 @@ impl<'a> UserState<'a> {
                 && line.contains(headline)
                 && line.contains(&self.person.user_principal_name)
         };
+        // A replacement that the mail of the pass had promised is no alert.
+        let delivered = self.record.and_then(|record| record.delivered.as_ref());
+        let was_promised = delivered.is_some_and(|delivered| delivered.follows_on.is_some());
         let of_replacement: Vec<&str> =
-            log.lines().skip_while(|line| !is_alert(line, REPLACED)).skip(1).collect();
+            log.lines().skip_while(|line| !was_promised && !is_alert(line, REPLACED)).skip(1).collect();
         let is_told = log.lines().any(|line| is_alert(&line, NOT_IN))
             // The pass was to be replaced, and that was refused, or the start withdrawn meanwhile.
             || of_replacement.iter().any(|line| is_alert(line, NO_PASS))

@@ -14,4 +14,5 @@ mod mailbox;
 mod privileges;
 mod scope;
 mod second_chance;
+mod working_days;
 mod zones;

@@ -204,6 +204,7 @@ fn delivered_record(ends_in_days: i64) -> Record {
         day_one: Some(opens_at.date_naive()),
         after_withdrawal: false,
         address: Some("1:0f".into()),
+        follows_on: None,
         language: Some("de".into()),
         recipients: vec!["e…@mail.example".into()],
     };

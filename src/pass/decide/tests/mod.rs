@@ -117,6 +117,7 @@ fn carry_out(case: &Case, plan: &Plan) -> Case {
         language: None,
         recipients: vec![],
         address: Some(ADDRESS.to_owned()),
+        follows_on: None,
     });
     record.lease = Some(Lease {
         job_key: "job".into(),
@@ -183,6 +184,7 @@ fn delivered() -> impl Strategy<Value = Option<Delivered>> {
             language: None,
             recipients: vec![],
             address: Some(ADDRESS.to_owned()),
+            follows_on: None,
         })
     })
 }
