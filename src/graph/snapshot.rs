@@ -23,6 +23,8 @@ pub struct TenantSnapshot {
     pub manager: Option<Manager>,
     /// Why Graph does not show the manager.
     pub manager_refused: Option<GraphError>,
+    /// Whether the manager's account is disabled: then nobody counts as the manager.
+    pub manager_left: bool,
     /// The user's passes; Graph keeps at most one.
     pub passes: Vec<Pass>,
     /// Why Graph does not show them: of this account, or of any.
@@ -78,7 +80,7 @@ impl Graph {
             Err(error) if error.kind == GraphErrorKind::NotFound => return Err(SnapshotError::Missing),
             account => account?,
         };
-        let (manager, manager_refused) = match parts.take(MANAGER) {
+        let (manager, manager_refused): (Option<Manager>, _) = match parts.take(MANAGER) {
             // A lagging replica answers with the same code, but its message names the user. Another message names the manager,
             // or one who was deleted.
             Err(error)
@@ -93,6 +95,10 @@ impl Graph {
                 Ok(manager) => (Some(manager), None),
                 Err(error) => (None, Some(error)),
             },
+        };
+        let (manager, manager_left) = match manager {
+            Some(Manager { account_enabled: Some(false), .. }) => (None, true),
+            manager => (manager, false),
         };
         let passes = refusal_kept(parts.take::<Page<Pass>>(PASSES))?;
         let memberships: Result<Vec<Membership>, _> = self.list_part(&mut parts, MEMBER_OF).await;
@@ -113,6 +119,7 @@ impl Graph {
             user: account,
             manager,
             manager_refused,
+            manager_left,
             passes,
             passes_refused,
             privileges,
@@ -138,7 +145,10 @@ fn parts(user: Uuid) -> Vec<Part> {
     let part = |operation, path| Part { operation, path };
     vec![
         part(USER, format!("/users/{user}{}", query(&[("$select", USER_PROPERTIES)]))),
-        part(MANAGER, format!("/users/{user}/manager{}", query(&[("$select", "id,displayName,mail")]))),
+        part(
+            MANAGER,
+            format!("/users/{user}/manager{}", query(&[("$select", "id,displayName,mail,accountEnabled")])),
+        ),
         part(PASSES, passes::path(user)),
         part(MEMBER_OF, roles::memberships_path(user)),
         part(ASSIGNMENTS, format!("/roleManagement/directory/roleAssignments{}", query(&with_names))),

@@ -135,6 +135,8 @@ pub struct Manager {
     pub display_name: Option<String>,
     /// The mailbox.
     pub mail: Option<String>,
+    /// Whether the account may sign in; a contact has none.
+    pub account_enabled: Option<bool>,
 }
 
 /// A user as the sweep reads them.

@@ -176,6 +176,8 @@ impl Notice {
     pub const ODD_HIRE_DATE: &str = "odd-hire-date";
     /// The joiner may be in several zones, and the policy does not allow a pass that works long enough in all of them.
     pub const SHORT_WINDOW: &str = "short-window";
+    /// The manager's account is disabled: they got no copy and were not named.
+    pub const MANAGER_LEFT: &str = "manager-left";
     /// The first pass went out after the first day.
     pub const LATE: &str = "late";
     /// Exchange refused an address of the joiner, and the mail went to the next one.

@@ -73,6 +73,7 @@ pub(super) fn snapshot() -> TenantSnapshot {
         user: emma(),
         manager: None,
         manager_refused: None,
+        manager_left: false,
         passes: vec![],
         passes_refused: None,
         privileges: PrivilegeSnapshot::default(),

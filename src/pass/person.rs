@@ -94,7 +94,11 @@ mod tests {
             "emma@contoso.example"
         );
         let manager = |display_name: Option<&str>, mail: Option<&str>| {
-            Some(Manager { display_name: display_name.map(str::to_owned), mail: mail.map(str::to_owned) })
+            Some(Manager {
+                display_name: display_name.map(str::to_owned),
+                mail: mail.map(str::to_owned),
+                account_enabled: None,
+            })
         };
         let described_all = described(|s| {
             s.user.display_name = Some("Emma\r\nBrooks ".into());

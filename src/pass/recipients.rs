@@ -38,7 +38,10 @@ impl Recipients {
         let is_valid = |address: &Address| !refused.contains(address);
         let manager_mail = || {
             let mail = manager.and_then(|m| m.mail.as_deref());
-            mail.and_then(|mail| Address::parse(mail).ok()).filter(is_valid)
+            // Whatever it is called, a mailbox of the joiner is none that they can open.
+            mail.and_then(|mail| Address::parse(mail).ok())
+                .filter(is_valid)
+                .filter(|address| !is_own(address, user))
         };
         let attribute = |n: u8| {
             user.on_premises_extension_attributes
@@ -65,7 +68,9 @@ impl Recipients {
         for place in &settings.cc {
             let address = match place {
                 MailCc::Manager => manager_mail(),
-                MailCc::Address(address) => Some(address.clone()).filter(is_valid),
+                MailCc::Address(address) => {
+                    Some(address.clone()).filter(is_valid).filter(|address| !is_own(address, user))
+                }
             };
             let Some(address) = address else { continue };
             if *place == MailCc::Manager {
@@ -92,6 +97,14 @@ impl Recipients {
     }
 }
 
+/// Whether it is an address of the account itself.
+fn is_own(address: &Address, user: &User) -> bool {
+    // "SMTP:" is the main address and "smtp:" an alias; other systems have other prefixes.
+    let aliases = user.proxy_addresses.iter().filter_map(|proxy| Some(proxy.split_once(':')?.1));
+    let mut own = aliases.chain([user.user_principal_name.as_str()]).chain(user.mail.as_deref());
+    own.any(|own| address.same_as(own))
+}
+
 /// The address, unless it leads to a mailbox of the tenant, which the joiner cannot open without a pass.
 ///
 /// # Errors
@@ -103,18 +116,12 @@ fn readable(
     domains: &BTreeSet<String>,
 ) -> Result<Address, String> {
     let address = Address::parse(mail).map_err(|_| "one is no mail address".to_owned())?;
-    // "SMTP:" is the main address and "smtp:" an alias; other systems have other prefixes.
-    let aliases = user.proxy_addresses.iter().filter_map(|proxy| Some(proxy.split_once(':')?.1));
-    let is_own = aliases
-        .chain([user.user_principal_name.as_str()])
-        .chain(user.mail.as_deref())
-        .any(|own| address.same_as(own));
     let name = Address::parse(&user.user_principal_name);
     let own_domain = name.as_ref().ok().filter(|_| !user.sign_in().is_external).map(Address::domain);
     let mut domains = domains.iter().map(String::as_str).chain(own_domain).chain([settings.from.domain()]);
     // Those are domains of a tenant, of this one as a rule.
     let is_initial = ["onmicrosoft.com", "onmicrosoft.us"].iter().any(|of| address.domain().ends_with(of));
-    if is_own {
+    if is_own(&address, user) {
         Err(format!("{} is an address of the account itself", address.masked()))
     } else if is_initial || domains.any(|domain| domain == address.domain()) {
         Err(format!("{} is in a domain of the tenant", address.masked()))
@@ -161,7 +168,7 @@ mod tests {
     }
 
     fn boss(mail: &str) -> Manager {
-        Manager { display_name: Some("Jo Boss".into()), mail: Some(mail.into()) }
+        Manager { display_name: Some("Jo Boss".into()), mail: Some(mail.into()), account_enabled: None }
     }
 
     fn settings(to: &[MailTo], cc: &[MailCc]) -> MailSettings {
@@ -205,6 +212,27 @@ mod tests {
             Recipients::choose(&emma(&[]), None, &settings(&places, &[]), &domains(), &[]).unwrap_err(),
             "no usable private address in otherMails, extensionAttribute4, the manager's mailbox"
         );
+    }
+
+    #[test]
+    fn no_way_leads_to_a_mailbox_of_the_joiner() {
+        let cc = [MailCc::Manager, MailCc::Address(address("EL@brand.example"))];
+        let settings = settings(&[MailTo::Manager, MailTo::OtherMails], &cc);
+        for own in ["el@brand.example", "emma@contoso.example", "Emma.Larsen@contoso.example"] {
+            let chosen = Recipients::choose(
+                &emma(&["emma@home.example"]),
+                Some(&boss(own)),
+                &settings,
+                &domains(),
+                &[],
+            );
+            let chosen = chosen.unwrap();
+            assert_eq!(
+                (chosen.to, chosen.cc.len(), chosen.manager),
+                (address("emma@home.example"), 0, None),
+                "{own}"
+            );
+        }
     }
 
     #[test]

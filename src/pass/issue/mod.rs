@@ -339,6 +339,13 @@ impl<'a> JobContext<'a> {
         if plan.is_late {
             lease.note(Notice::LATE);
         }
+        if self.snapshot.manager_left {
+            lease.note(Notice::MANAGER_LEFT);
+            tracing::warn!(
+                event = "manager.left",
+                "The manager's account is disabled; the mail goes without them"
+            );
+        }
         if let Some(error) = &self.snapshot.manager_refused {
             lease.note(Notice::MANAGER_REFUSED);
             tracing::warn!(

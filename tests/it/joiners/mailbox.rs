@@ -265,3 +265,25 @@ async fn the_alert_says_why_an_address_does_not_count() {
                x…@contoso.example is in a domain of the tenant, one is no mail address";
     assert!(end.outcome == "blocked" && end.why.contains(why), "{end:?}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_manager_who_has_left_gets_no_copy_and_is_not_the_one_to_ask() {
+    for to in ["otherMails", "manager,otherMails"] {
+        let (mut tenant, emma) = tenant_with_emma();
+        let manager = tenant.users[&emma].manager.unwrap();
+        tenant.change(manager, |person| person.enabled = false);
+        let app = TestApp::new(tenant, &[("MAIL_TO", to)]);
+        assert_eq!(app.run_job(emma).await.outcome, "delivered", "{to}");
+        let mail = only_mail(&app);
+        assert_eq!((to_address(&mail), cc_addresses(&mail).len()), (FIRST, 0), "{to}");
+        assert!(!mail.to_string().contains("Grace Hall"), "{to}: {mail}");
+        assert_eq!(notices_of(&app, emma).await[0].0, Notice::MANAGER_LEFT, "{to}");
+    }
+    // A mail that only the manager may get goes to nobody.
+    let (mut tenant, emma) = tenant_with_emma();
+    let manager = tenant.users[&emma].manager.unwrap();
+    tenant.change(manager, |person| person.enabled = false);
+    let app = TestApp::new(tenant, &[("MAIL_TO", "manager")]);
+    let end = app.run_job(emma).await;
+    assert!(end.outcome == "blocked" && end.why.contains("the manager's mailbox"), "{end:?}");
+}
