@@ -44,12 +44,32 @@ pub struct Reader<'a> {
     pub language: &'a str,
     /// The country (ISO 3166-1), which decides the form of dates.
     pub usage_location: Option<&'a str>,
-    /// The name in the greeting.
+    /// The name in the greeting, if it is one.
     pub given_name: Option<&'a str>,
-    /// The name in the greeting if there is no given name.
+    /// The name in the greeting if the given name is none.
     pub display_name: &'a str,
     /// The account that the pass is for.
     pub user_principal_name: &'a str,
+}
+
+impl<'a> Reader<'a> {
+    /// The name in the greeting; `None` if the account has only what an HR system puts where a name is missing.
+    fn greeted_name(&self) -> Option<&'a str> {
+        self.given_name.into_iter().chain([self.display_name]).find(|name| is_name(name))
+    }
+}
+
+/// Whether it is a name: it has a letter that can be seen, and is no word for a missing one. FNU and LNU, "first name unknown"
+/// and "last name unknown", are on visas of the United States.
+fn is_name(text: &str) -> bool {
+    const MISSING: [&str; 10] =
+        ["n/a", "fnu", "lnu", "fnu lnu", "none", "null", "unknown", "undefined", "tbd", "tba"];
+    let is_trimmed = |c: char| !c.is_alphanumeric();
+    // A Hangul filler is a letter that cannot be seen.
+    let has_letter = text
+        .chars()
+        .any(|c| c.is_alphabetic() && !matches!(c, '\u{115f}' | '\u{1160}' | '\u{3164}' | '\u{ffa0}'));
+    has_letter && !MISSING.contains(&text.trim_matches(is_trimmed).to_lowercase().as_str())
 }
 
 /// When a pass works, and how often.
@@ -303,12 +323,11 @@ impl Mailer {
         let locale = language::locale(reader.language, reader.usage_location);
         let direction = language::direction(&locale);
         let dates = Dates::new(locale, times.zone)?;
-        let given_name = reader.given_name.filter(|name| !name.trim().is_empty());
         let values = context! {
             language => reader.language,
             direction,
             company => self.company.as_deref(),
-            name => given_name.unwrap_or(reader.display_name),
+            name => reader.greeted_name(),
             user_principal_name => reader.user_principal_name,
             opens => Serde(dates.moment(times.opens_at)?),
             opens_now => times.opens_now,

@@ -150,6 +150,26 @@ fn what_is_not_known_is_left_out() {
 }
 
 #[test]
+fn what_stands_for_a_missing_name_is_not_greeted() {
+    let greeting = |given_name, display_name, language| {
+        let mail =
+            JoinerMail { reader: Reader { given_name, display_name, ..reader(language) }, ..ada(language) };
+        let html = read_joiner(&contoso(), &mail);
+        let hello = if language == "de" { "Guten Tag" } else { "Hello" };
+        html.split_once(hello).unwrap().1.split_once(',').unwrap().0.trim().to_owned()
+    };
+    let none =
+        ["N/A", ".", "-", "FNU", "fnu lnu", "(unknown)", "", " ", "\u{200b}", "\u{3164}", "123", "null"];
+    for text in none {
+        assert_eq!(greeting(Some(text), "Ada Byron", "en"), "Ada Byron", "{text:?}");
+        assert_eq!(greeting(Some(text), text, "de"), "", "{text:?}");
+    }
+    for name in ["Na", "Ng", "O", "李", "Nullah", "Ünal", "N. A. Ada", "Анна"] {
+        assert_eq!(greeting(Some(name), "x", "en"), name);
+    }
+}
+
+#[test]
 fn a_moved_first_day_comes_with_a_reason_for_the_second_mail() {
     let moved = |language| JoinerMail { occasion: Occasion::Moved, ..ada(language) };
     assert_snapshot!("en_moved", read_joiner(&contoso(), &moved("en")));
