@@ -103,8 +103,8 @@ async fn shutdown_signal() {
 
 /// The sign-in name of a member of the on-demand group, and the object id of a joiner who is none.
 fn examples(sandbox: &Sandbox, group: &str) -> (String, String) {
+    let now = sandbox.now();
     sandbox.edit(|tenant| {
-        let now = Clock::system().now();
         let members = group.parse().map(|group| tenant.members(group, now)).unwrap_or_default();
         let is_plain = |person: &&Person| !person.guest && person.enabled && !person.other_mails.is_empty();
         let plain = || tenant.users.values().filter(is_plain);

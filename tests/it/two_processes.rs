@@ -27,8 +27,12 @@ struct Tenant {
 
 impl Tenant {
     fn start(arguments: &[&str]) -> Self {
+        Self::start_at("2026-11-29T04:44:00Z", arguments)
+    }
+
+    fn start_at(now: &str, arguments: &[&str]) -> Self {
         let mut process = Process::sandbox_with_clean_env(
-            &[&["sandbox", "--listen", "127.0.0.1:0"], arguments].concat(),
+            &[&["sandbox", "--listen", "127.0.0.1:0", "--now", now], arguments].concat(),
             &[],
         );
         let line = process.wait_for("SANDBOX_URL=");
@@ -41,7 +45,7 @@ impl Tenant {
         serde_json::from_str(&get(&format!("127.0.0.1:{}", self.port), "/sandbox/state")).unwrap()
     }
 
-    /// Advances the clock to 05:00 UTC, when the date is the same in every joiner's zone.
+    /// Advances the clock to 05:00 UTC, when the date is the same in the zone of every generated joiner.
     fn advance_to_five(&self) {
         let now = time(self.state()["now"].as_str().unwrap());
         let five = now.date_naive().and_hms_opt(5, 0, 0).unwrap().and_utc();
@@ -152,7 +156,13 @@ fn assert_served(before: &Value, after: &Value) -> usize {
 
 #[test]
 fn a_sweep_serves_every_eligible_user_once() {
-    let tenant = Tenant::start(&["--joiners", "250", "--seed", "7"]);
+    for now in ["2026-11-29T04:44:00Z", "2026-11-29T05:03:00Z", "2026-12-01T23:50:00Z"] {
+        sweeps_serve_once(now);
+    }
+}
+
+fn sweeps_serve_once(now: &str) {
+    let tenant = Tenant::start_at(now, &["--joiners", "250", "--seed", "7"]);
     let (_serve, handler) = Process::serve_with_clean_env(&[("SANDBOX_URL", &tenant.url)]);
     tenant.advance_to_five();
     let before = tenant.state();

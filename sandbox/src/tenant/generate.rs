@@ -235,8 +235,9 @@ impl Generator {
             JoinerKind::UsedPass => Some(made_hours_ago(2).used()),
             JoinerKind::ExpiredPass => Some(made_hours_ago(100)),
             JoinerKind::PassForDayOne => {
-                let day_one = tenant.users.get(&id)?.hire_date?.max(self.now) + TimeDelta::hours(7);
-                Some(PassSpec::opening(day_one).lasting(480).created(self.now - TimeDelta::hours(5)))
+                // Seven hours from now can be the day after.
+                let opens = (tenant.users.get(&id)?.hire_date? + TimeDelta::hours(7)).max(self.now);
+                Some(PassSpec::opening(opens).lasting(480).created(self.now - TimeDelta::hours(5)))
             }
             _ => None,
         }
