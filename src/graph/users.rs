@@ -12,26 +12,10 @@ use super::{
 };
 use crate::{hash::sha256, mail::Reader, zone::Place};
 
-/// A user, with the properties that a pass depends on.
-#[derive(Clone, Debug, Deserialize)]
+/// What a listing shows of an account, and a job reads of it too.
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct User {
-    /// The object id.
-    pub id: Uuid,
-    /// The sign-in name.
-    pub user_principal_name: String,
-    /// The display name.
-    pub display_name: Option<String>,
-    /// The first name.
-    pub given_name: Option<String>,
-    /// The account's own mailbox, which a joiner cannot open yet.
-    pub mail: Option<String>,
-    /// Other addresses, private ones included.
-    #[serde(default, deserialize_with = "null_is_empty")]
-    pub other_mails: Vec<String>,
-    /// All addresses of the mailbox, each with its kind: `smtp:ann@contoso.com`.
-    #[serde(default, deserialize_with = "null_is_empty")]
-    pub proxy_addresses: Vec<String>,
+pub struct Account {
     /// The hire date, as a time in UTC.
     pub employee_hire_date: Option<DateTime<Utc>>,
     /// ISO 3166 country code.
@@ -42,58 +26,29 @@ pub struct User {
     pub city: Option<String>,
     /// The office, as a free text.
     pub office_location: Option<String>,
-    /// BCP 47 language tag, e.g. `de-AT`.
-    pub preferred_language: Option<String>,
+    /// The account's own mailbox, which a joiner cannot open yet.
+    pub mail: Option<String>,
+    /// Other addresses, private ones included.
+    #[serde(default, deserialize_with = "null_is_empty")]
+    pub other_mails: Vec<String>,
+    /// All addresses of the mailbox, each with its kind: `smtp:ann@contoso.com`.
+    #[serde(default, deserialize_with = "null_is_empty")]
+    pub proxy_addresses: Vec<String>,
     /// `Member` or `Guest`; old synchronised accounts, which are members, have none.
     pub user_type: Option<String>,
-    /// Whether the account may sign in.
-    pub account_enabled: Option<bool>,
     /// How the account was created, if not as a regular one: `Invitation`, `SelfServiceSignUp` and others.
     pub creation_type: Option<String>,
     /// How its user signs in.
     #[serde(default, deserialize_with = "null_is_empty")]
     pub identities: Vec<Identity>,
-    /// When the account was created; null for accounts that were synchronised before June 2018 (user resource page).
-    pub created_date_time: Option<DateTime<Utc>>,
+    /// Whether the account may sign in.
+    pub account_enabled: Option<bool>,
     /// `extensionAttribute1` to `extensionAttribute15`.
     #[serde(default, deserialize_with = "null_is_empty")]
     pub on_premises_extension_attributes: BTreeMap<String, Option<String>>,
 }
 
-/// The properties of [`User`]. Graph returns the hire date and many others only when they are selected.
-pub(super) const USER_PROPERTIES: &str = "id,userPrincipalName,displayName,givenName,mail,otherMails,proxyAddresses,\
-    employeeHireDate,usageLocation,state,city,officeLocation,preferredLanguage,userType,creationType,identities,\
-    accountEnabled,createdDateTime,onPremisesExtensionAttributes";
-
-impl User {
-    /// Whether and where the user signs in.
-    pub(crate) fn sign_in(&self) -> SignIn {
-        let Self { user_principal_name, user_type, creation_type, identities, .. } = self;
-        let (user_type, creation_type) = (user_type.as_deref(), creation_type.as_deref());
-        SignIn::of(user_principal_name, user_type, creation_type, identities, self.is_enabled())
-    }
-
-    /// The user as a listing shows them.
-    pub(crate) fn as_candidate(&self) -> Candidate {
-        Candidate {
-            id: self.id,
-            user_principal_name: Some(self.user_principal_name.clone()),
-            employee_hire_date: self.employee_hire_date,
-            usage_location: self.usage_location.clone(),
-            state: self.state.clone(),
-            city: self.city.clone(),
-            office_location: self.office_location.clone(),
-            mail: self.mail.clone(),
-            other_mails: self.other_mails.clone(),
-            proxy_addresses: self.proxy_addresses.clone(),
-            user_type: self.user_type.clone(),
-            creation_type: self.creation_type.clone(),
-            identities: self.identities.clone(),
-            account_enabled: self.account_enabled,
-            on_premises_extension_attributes: self.on_premises_extension_attributes.clone(),
-        }
-    }
-
+impl Account {
     /// Where the user works.
     pub fn place(&self) -> Place<'_> {
         Place {
@@ -110,6 +65,62 @@ impl User {
         self.account_enabled.unwrap_or(true)
     }
 
+    /// Whether and where the user signs in, whose sign-in name is `name`.
+    ///
+    /// The user type says what an account may do, not where its user signs in. That say the creation type and a federated
+    /// identity (<https://learn.microsoft.com/entra/external-id/user-properties>); conversion to an internal user
+    /// clears both. A guest's name may be all that is left of an invitation.
+    fn sign_in(&self, name: &str) -> SignIn {
+        let is = |text: &Option<String>, word: &str| {
+            text.as_deref().is_some_and(|text| text.eq_ignore_ascii_case(word))
+        };
+        let is_guest = is(&self.user_type, "Guest");
+        let is_external = is(&self.creation_type, "Invitation")
+            || is(&self.creation_type, "SelfServiceSignUp")
+            || self.identities.iter().any(|identity| is(&identity.sign_in_type, "federated"))
+            || (is_guest && name.to_ascii_uppercase().contains("#EXT#"));
+        SignIn { is_guest, is_external, is_enabled: self.is_enabled() }
+    }
+}
+
+/// A user, with the properties that a pass depends on.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct User {
+    /// The object id.
+    pub id: Uuid,
+    /// The sign-in name.
+    pub user_principal_name: String,
+    /// The display name.
+    pub display_name: Option<String>,
+    /// The first name.
+    pub given_name: Option<String>,
+    /// BCP 47 language tag, e.g. `de-AT`.
+    pub preferred_language: Option<String>,
+    /// When the account was created; null for accounts that were synchronised before June 2018 (user resource page).
+    pub created_date_time: Option<DateTime<Utc>>,
+    /// What a listing shows too.
+    #[serde(flatten)]
+    pub account: Account,
+}
+
+/// The properties of [`User`]. Graph returns the hire date and many others only when they are selected.
+pub(super) const USER_PROPERTIES: &str = "id,userPrincipalName,displayName,givenName,mail,otherMails,proxyAddresses,\
+    employeeHireDate,usageLocation,state,city,officeLocation,preferredLanguage,userType,creationType,identities,\
+    accountEnabled,createdDateTime,onPremisesExtensionAttributes";
+
+impl User {
+    /// Whether and where the user signs in.
+    pub(crate) fn sign_in(&self) -> SignIn {
+        self.account.sign_in(&self.user_principal_name)
+    }
+
+    /// The user as a listing shows them.
+    pub(crate) fn as_candidate(&self) -> Candidate {
+        let Self { id, user_principal_name, account, .. } = self.clone();
+        Candidate { id, user_principal_name: Some(user_principal_name), account }
+    }
+
     /// The display name, or the sign-in name if there is none.
     pub fn name(&self) -> &str {
         self.display_name.as_deref().unwrap_or(&self.user_principal_name)
@@ -119,7 +130,7 @@ impl User {
     pub fn reader<'a>(&'a self, language: &'a str) -> Reader<'a> {
         Reader {
             language,
-            usage_location: self.usage_location.as_deref(),
+            usage_location: self.account.usage_location.as_deref(),
             given_name: self.given_name.as_deref(),
             display_name: self.name(),
             user_principal_name: &self.user_principal_name,
@@ -147,36 +158,9 @@ pub struct Candidate {
     pub id: Uuid,
     /// The sign-in name; `None` without the permission to read users.
     pub user_principal_name: Option<String>,
-    /// The hire date, as a time in UTC.
-    pub employee_hire_date: Option<DateTime<Utc>>,
-    /// ISO 3166 country code.
-    pub usage_location: Option<String>,
-    /// The state or province, as a name or a code.
-    pub state: Option<String>,
-    /// The city.
-    pub city: Option<String>,
-    /// The office, as a free text.
-    pub office_location: Option<String>,
-    /// The account's own mailbox.
-    pub mail: Option<String>,
-    /// Other addresses, private ones included.
-    #[serde(default, deserialize_with = "null_is_empty")]
-    pub other_mails: Vec<String>,
-    /// All addresses of the mailbox, each with its kind.
-    #[serde(default, deserialize_with = "null_is_empty")]
-    pub proxy_addresses: Vec<String>,
-    /// `Member` or `Guest`.
-    pub user_type: Option<String>,
-    /// How the account was created, if not as a regular one.
-    pub creation_type: Option<String>,
-    /// How its user signs in.
-    #[serde(default, deserialize_with = "null_is_empty")]
-    pub identities: Vec<Identity>,
-    /// Whether the account may sign in.
-    pub account_enabled: Option<bool>,
-    /// `extensionAttribute1` to `extensionAttribute15`.
-    #[serde(default, deserialize_with = "null_is_empty")]
-    pub on_premises_extension_attributes: BTreeMap<String, Option<String>>,
+    /// The rest.
+    #[serde(flatten)]
+    pub account: Account,
 }
 
 pub(super) const CANDIDATE_PROPERTIES: &str = "id,userPrincipalName,employeeHireDate,usageLocation,state,city,\
@@ -184,46 +168,29 @@ pub(super) const CANDIDATE_PROPERTIES: &str = "id,userPrincipalName,employeeHire
     onPremisesExtensionAttributes";
 
 impl Candidate {
-    /// Where the user works.
-    pub(crate) fn place(&self) -> Place<'_> {
-        Place {
-            usage_location: self.usage_location.as_deref(),
-            state: self.state.as_deref(),
-            city: self.city.as_deref(),
-            office_location: self.office_location.as_deref(),
-            attributes: Some(&self.on_premises_extension_attributes),
-        }
-    }
-
-    /// Whether the account may sign in.
-    pub(crate) fn is_enabled(&self) -> bool {
-        self.account_enabled.unwrap_or(true)
-    }
-
     /// Whether and where the user signs in.
     pub(crate) fn sign_in(&self) -> SignIn {
-        let name = self.user_principal_name.as_deref().unwrap_or_default();
-        let (user_type, creation_type) = (self.user_type.as_deref(), self.creation_type.as_deref());
-        SignIn::of(name, user_type, creation_type, &self.identities, self.is_enabled())
+        self.account.sign_in(self.user_principal_name.as_deref().unwrap_or_default())
     }
 
     /// Identifies everything here that a pass depends on, without showing it. The number is the version of this form.
     pub(crate) fn fingerprint(&self) -> String {
+        let account = &self.account;
         let attributes: BTreeMap<_, _> =
-            self.on_premises_extension_attributes.iter().filter(|(_, value)| value.is_some()).collect();
+            account.on_premises_extension_attributes.iter().filter(|(_, value)| value.is_some()).collect();
         let name = self.user_principal_name.as_ref().map(|name| name.to_lowercase());
         let SignIn { is_guest, is_external, is_enabled } = self.sign_in();
         let seen = serde_json::json!([
             self.id,
             name,
-            self.employee_hire_date,
-            self.usage_location,
-            self.state,
-            self.city,
-            self.office_location,
-            self.mail,
-            self.other_mails,
-            self.proxy_addresses,
+            account.employee_hire_date,
+            account.usage_location,
+            account.state,
+            account.city,
+            account.office_location,
+            account.mail,
+            account.other_mails,
+            account.proxy_addresses,
             is_guest,
             is_external,
             is_enabled,
@@ -250,27 +217,6 @@ pub(crate) struct SignIn {
     pub is_external: bool,
     /// Whether the account may sign in.
     pub is_enabled: bool,
-}
-
-impl SignIn {
-    /// The user type says what an account may do, not where its user signs in. That say the creation type and a federated
-    /// identity (<https://learn.microsoft.com/entra/external-id/user-properties>); conversion to an internal user
-    /// clears both. A guest's name may be all that is left of an invitation.
-    fn of(
-        name: &str,
-        user_type: Option<&str>,
-        creation_type: Option<&str>,
-        identities: &[Identity],
-        is_enabled: bool,
-    ) -> Self {
-        let is = |text: Option<&str>, word: &str| text.is_some_and(|text| text.eq_ignore_ascii_case(word));
-        let is_guest = is(user_type, "Guest");
-        let is_external = is(creation_type, "Invitation")
-            || is(creation_type, "SelfServiceSignUp")
-            || identities.iter().any(|identity| is(identity.sign_in_type.as_deref(), "federated"))
-            || (is_guest && name.to_ascii_uppercase().contains("#EXT#"));
-        Self { is_guest, is_external, is_enabled }
-    }
 }
 
 #[derive(Deserialize)]

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::request::{Choice, PassRequest};
 use crate::{
-    graph::{PassPolicy, PrivilegeSnapshot, TenantSnapshot, UsageSnapshot, User},
+    graph::{PassPolicy, PrivilegeSnapshot, TenantSnapshot, UsageSnapshot, User, users::Account},
     settings::{HireDateZone, PassSettings, PassStart},
     zone::Tz,
 };
@@ -26,21 +26,9 @@ pub(super) fn emma() -> User {
         user_principal_name: "emma@contoso.example".into(),
         display_name: None,
         given_name: None,
-        mail: None,
-        other_mails: vec![],
-        proxy_addresses: vec![],
-        employee_hire_date: None,
-        usage_location: None,
-        state: None,
-        city: None,
-        office_location: None,
         preferred_language: None,
-        user_type: None,
-        creation_type: None,
-        identities: vec![],
-        account_enabled: Some(true),
         created_date_time: Some(now() - chrono::TimeDelta::days(14)),
-        on_premises_extension_attributes: Default::default(),
+        account: Account { account_enabled: Some(true), ..Account::default() },
     }
 }
 

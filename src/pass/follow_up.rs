@@ -24,7 +24,7 @@ pub(super) const REISSUED_WITHIN: usize = 5;
 
 /// `start`, when the joiner could first use the pass on day one, if that was an hour ago and the account is still disabled.
 pub(super) fn disabled_since(user: &User, start: DateTime<Utc>, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
-    (!user.is_enabled() && now - start >= ENABLED_WITHIN).then_some(start)
+    (!user.account.is_enabled() && now - start >= ENABLED_WITHIN).then_some(start)
 }
 
 /// Whether the joiner has had `after` since `start` to use the pass that is `listed`, did not, and still can.
@@ -38,7 +38,7 @@ pub(super) fn is_reminder_due(
     // A pass for several uses does not show its use.
     let is_unused = listed.is_usable_once && listed.usability(now) == Usability::Active;
     let is_time = now - start >= after && listed.ends_at() - now > REMINDED_UNTIL;
-    is_unused && is_time && snapshot.user.is_enabled() && methods_were_read(snapshot, now)
+    is_unused && is_time && snapshot.user.account.is_enabled() && methods_were_read(snapshot, now)
 }
 
 /// Whether authentication methods were read, so that one would have been seen.
@@ -101,7 +101,7 @@ impl NotArrived {
         let has_no_method = has_no_method(snapshot, now);
         let not_arrived = Self {
             ended_at: delivered.pass.ends_at,
-            is_enabled: user.is_enabled(),
+            is_enabled: user.account.is_enabled(),
             is_unused: listed
                 .map_or(is_replaced, |p| p.is_usable_once && p.usability(now) == Usability::Expired),
             has_no_method,

@@ -225,7 +225,7 @@ impl<'a> HeldLease<'a> {
             delivered.address = self.address.clone();
             delivered.follows_on = self.follows_on;
         }
-        self.record.record_delivery(delivered, self.snapshot.user.is_enabled());
+        self.record.record_delivery(delivered, self.snapshot.user.account.is_enabled());
         for kind in std::mem::take(&mut self.notices) {
             self.record.add_notice(kind, self.services.clock.now().date_naive());
         }

@@ -28,10 +28,10 @@ impl Person {
         let TenantSnapshot { user, manager, .. } = snapshot;
         let name = user.user_principal_name.clone();
         let display_name = user.display_name.as_deref().and_then(line).filter(|display| *display != name);
-        let zone = settings.zone(user.place());
+        let zone = settings.zone(user.account.place());
         let day_one = |stamp| day_one(stamp, settings.hire_date_zone, zone);
         let first_day =
-            user.employee_hire_date.map(|stamp| format!("first day {}", day_one(stamp).format(DATE)));
+            user.account.employee_hire_date.map(|stamp| format!("first day {}", day_one(stamp).format(DATE)));
         let manager = manager.as_ref().and_then(|m| {
             let name = m.display_name.as_deref().and_then(line);
             name.or_else(|| m.mail.as_deref().and_then(line)).map(|name| format!("manager {name}"))
@@ -102,8 +102,8 @@ mod tests {
         };
         let described_all = described(|s| {
             s.user.display_name = Some("Emma\r\nBrooks ".into());
-            s.user.employee_hire_date = Some("2026-11-29T23:00:00Z".parse().unwrap());
-            s.user.usage_location = Some("DE".into());
+            s.user.account.employee_hire_date = Some("2026-11-29T23:00:00Z".parse().unwrap());
+            s.user.account.usage_location = Some("DE".into());
             s.manager = manager(Some("Ines Vogt"), Some("ines@contoso.example"));
         });
         assert_eq!(

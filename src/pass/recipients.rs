@@ -44,7 +44,8 @@ impl Recipients {
                 .filter(|address| !is_own(address, user))
         };
         let attribute = |n: u8| {
-            user.on_premises_extension_attributes
+            user.account
+                .on_premises_extension_attributes
                 .get(&format!("extensionAttribute{n}"))
                 .and_then(Option::as_deref)
         };
@@ -59,7 +60,7 @@ impl Recipients {
             .to
             .iter()
             .find_map(|place| match place {
-                MailTo::OtherMails => user.other_mails.iter().find_map(|mail| readable(mail)),
+                MailTo::OtherMails => user.account.other_mails.iter().find_map(|mail| readable(mail)),
                 MailTo::ExtensionAttribute(n) => attribute(*n).and_then(&mut readable),
                 MailTo::Manager => manager_mail(),
             })
@@ -100,8 +101,8 @@ impl Recipients {
 /// Whether it is an address of the account itself.
 fn is_own(address: &Address, user: &User) -> bool {
     // "SMTP:" is the main address and "smtp:" an alias; other systems have other prefixes.
-    let aliases = user.proxy_addresses.iter().filter_map(|proxy| Some(proxy.split_once(':')?.1));
-    let mut own = aliases.chain([user.user_principal_name.as_str()]).chain(user.mail.as_deref());
+    let aliases = user.account.proxy_addresses.iter().filter_map(|proxy| Some(proxy.split_once(':')?.1));
+    let mut own = aliases.chain([user.user_principal_name.as_str()]).chain(user.account.mail.as_deref());
     own.any(|own| address.same_as(own))
 }
 
@@ -146,7 +147,7 @@ fn no_address(places: &[MailTo], unusable: &[String]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{pass::fixtures, settings::ServiceDesk};
+    use crate::{graph::users::Account, pass::fixtures, settings::ServiceDesk};
 
     fn address(text: &str) -> Address {
         Address::parse(text).unwrap()
@@ -155,10 +156,16 @@ mod tests {
     fn emma(other_mails: &[&str]) -> User {
         let third = ("extensionAttribute3".to_owned(), Some("third@post.example".to_owned()));
         User {
-            mail: Some("emma.larsen@contoso.example".into()),
-            other_mails: other_mails.iter().map(|mail| (*mail).to_owned()).collect(),
-            proxy_addresses: vec!["SMTP:emma.larsen@contoso.example".into(), "smtp:el@brand.example".into()],
-            on_premises_extension_attributes: [third].into_iter().collect(),
+            account: Account {
+                mail: Some("emma.larsen@contoso.example".into()),
+                other_mails: other_mails.iter().map(|mail| (*mail).to_owned()).collect(),
+                proxy_addresses: vec![
+                    "SMTP:emma.larsen@contoso.example".into(),
+                    "smtp:el@brand.example".into(),
+                ],
+                on_premises_extension_attributes: [third].into_iter().collect(),
+                ..Account::default()
+            },
             ..fixtures::emma()
         }
     }

@@ -142,13 +142,14 @@ async fn notify(app: &App, call: &Parameters, issued: &Issued) -> Notification {
 /// Sends the notice to the account's own mailbox, so that the owner learns of a pass requested by another person.
 async fn send_notice(app: &App, call: &Parameters, issued: &Issued) -> Result<String, NoticeError> {
     let (user, window) = (&issued.user, &issued.window);
-    let own = user.mail.iter().chain([&user.user_principal_name]);
+    let own = user.account.mail.iter().chain([&user.user_principal_name]);
     let to = own
         .filter_map(|text| Address::parse(text).ok())
         .next()
         .ok_or_else(|| "the account has no mail address".to_owned())?;
     let (mailer, settings) = (&app.services.mailer, &app.services.settings.mail);
-    let language = mailer.language_for(user.preferred_language.as_deref(), user.usage_location.as_deref());
+    let language =
+        mailer.language_for(user.preferred_language.as_deref(), user.account.usage_location.as_deref());
     let notice = NoticeMail {
         reader: user.reader(&language),
         times: PassTimes {

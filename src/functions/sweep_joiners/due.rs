@@ -187,7 +187,7 @@ pub(super) fn needs_job(
     }
     if now < pass.ends_at {
         let start = start(settings, pass, user);
-        let is_disabled = user.is_some_and(|user| !user.is_enabled())
+        let is_disabled = user.is_some_and(|user| !user.account.is_enabled())
             && now - start >= ENABLED_WITHIN
             && standing.cause.as_deref() != Some("still-disabled");
         let is_nudged = settings.follow_up.nudge_after.is_some_and(|after| now - start >= after)
@@ -216,7 +216,7 @@ fn is_privileged(settings: &Settings, read: &Result<PrivilegeSnapshot, GraphErro
 
 /// When the joiner could first use the pass on day one.
 fn start(settings: &Settings, pass: &StandingPass, user: Option<&Candidate>) -> DateTime<Utc> {
-    let zone = settings.pass.zone(user.map(Candidate::place).unwrap_or_default()).zone;
+    let zone = settings.pass.zone(user.map(|user| user.account.place()).unwrap_or_default()).zone;
     let morning = pass.day_one.map(|day| opening(day.and_time(settings.pass.day_one_time), zone));
     morning.map_or(pass.opens_at, |morning| morning.max(pass.opens_at))
 }

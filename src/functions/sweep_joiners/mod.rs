@@ -86,7 +86,7 @@ async fn sweep(app: &App) -> Result<GroupSync, GraphError> {
     let search = candidates(app, look_back, now);
     let candidates = within(budget::SWEEP_SEARCH, "searching for joiners", search).await?;
     condition::end(&app.services, ConditionName::SweepFails).await;
-    let without_date = candidates.iter().filter(|user| user.employee_hire_date.is_none()).count();
+    let without_date = candidates.iter().filter(|user| user.account.employee_hire_date.is_none()).count();
     let days = days_one(settings, &candidates);
     let is_unserved = |user: &Candidate| Skip::of_account(user.sign_in(), &settings.pass).is_some();
     let is_near = |day: NaiveDate, zone: Tz| distance(day, zone, settings.lead_days, now) == Distance::Near;
@@ -198,8 +198,8 @@ async fn candidates(app: &App, look_back: u64, now: DateTime<Utc>) -> Result<Vec
 /// The first days of those who have a hire date, each in its zone.
 fn days_one<'a>(settings: &Settings, candidates: &'a [Candidate]) -> Vec<(&'a Candidate, NaiveDate, Tz)> {
     let day = |user: &'a Candidate| {
-        let zone = settings.pass.zone(user.place());
-        Some((user, day_one(user.employee_hire_date?, settings.pass.hire_date_zone, zone), zone.zone))
+        let zone = settings.pass.zone(user.account.place());
+        Some((user, day_one(user.account.employee_hire_date?, settings.pass.hire_date_zone, zone), zone.zone))
     };
     candidates.iter().filter_map(day).collect()
 }
@@ -299,7 +299,7 @@ impl Found<'_> {
         let stamps: Vec<(DateTime<Utc>, JoinerZone)> = self
             .candidates
             .iter()
-            .filter_map(|user| Some((user.employee_hire_date?, settings.zone(user.place()))))
+            .filter_map(|user| Some((user.account.employee_hire_date?, settings.zone(user.account.place()))))
             .filter(|(stamp, _)| (from..=to).contains(stamp))
             .collect();
         let Some(OddStamps { odd, total, better }) = odd_stamps(&stamps, hire_date_zone, time_zone) else {

@@ -25,7 +25,7 @@ impl Facts<'_> {
 
     /// When the joiner arrived, unless day one is so much later that it is another start.
     pub(super) fn arrived_at(&self) -> Option<DateTime<Utc>> {
-        let hire_date = self.snapshot.user.employee_hire_date;
+        let hire_date = self.snapshot.user.account.employee_hire_date;
         // Others who got a pass have no start at which they could arrive.
         let record = self.record.filter(|r| r.announcement.is_some() || hire_date.is_some())?;
         let was_used = |pass: &Pass| self.is_delivered(pass) && pass.usability(self.now) == Usability::Used;

@@ -332,12 +332,12 @@ impl<'a> Facts<'a> {
 
     /// The joiner's zone, as far as it is known.
     fn joiner_zone(&self) -> JoinerZone {
-        self.pass.zone(self.snapshot.user.place())
+        self.pass.zone(self.snapshot.user.account.place())
     }
 
     /// The country, for its working days.
     fn usage_location(&self) -> Option<&'a str> {
-        self.snapshot.user.usage_location.as_deref()
+        self.snapshot.user.account.usage_location.as_deref()
     }
 
     /// The window without a promise of another pass that could not be kept: nothing would show that this one was not used.
@@ -350,7 +350,7 @@ impl<'a> Facts<'a> {
 
     /// Day one as the account has it.
     fn day_one(&self) -> Option<NaiveDate> {
-        let stamp = self.snapshot.user.employee_hire_date?;
+        let stamp = self.snapshot.user.account.employee_hire_date?;
         Some(day_one(stamp, self.pass.hire_date_zone, self.joiner_zone()))
     }
 
@@ -363,7 +363,7 @@ impl<'a> Facts<'a> {
         // The account was enabled when this day one was mailed, and is disabled now: the start is cancelled.
         let announced =
             self.announcement().filter(|announced| announced.enabled && is_move(announced.day_one, day));
-        if announced.is_some() && !self.snapshot.user.is_enabled() {
+        if announced.is_some() && !self.snapshot.user.account.is_enabled() {
             return Err(Skip::Disabled);
         }
         match distance(day, zone, self.lead_days, self.now) {

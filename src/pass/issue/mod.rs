@@ -331,9 +331,9 @@ impl<'a> JobContext<'a> {
             lease.note(Notice::SHORT_WINDOW);
         }
         let settings = &self.services.settings.pass;
-        let zone = settings.zone(self.snapshot.user.place());
+        let zone = settings.zone(self.snapshot.user.account.place());
         let is_odd = |stamp| !fits(stamp, settings.hire_date_zone, zone);
-        if plan.day_one.is_some() && self.snapshot.user.employee_hire_date.is_some_and(is_odd) {
+        if plan.day_one.is_some() && self.snapshot.user.account.employee_hire_date.is_some_and(is_odd) {
             lease.note(Notice::ODD_HIRE_DATE);
         }
         if plan.is_late {
@@ -428,8 +428,8 @@ impl<'a> JobContext<'a> {
 
     /// The language of mails to the joiner.
     fn language(&self) -> String {
-        let User { preferred_language, usage_location, .. } = &self.snapshot.user;
-        self.services.mailer.language_for(preferred_language.as_deref(), usage_location.as_deref())
+        let User { preferred_language, account, .. } = &self.snapshot.user;
+        self.services.mailer.language_for(preferred_language.as_deref(), account.usage_location.as_deref())
     }
 
     /// The recipients without those whom Exchange refused.

@@ -115,7 +115,7 @@ impl JobContext<'_> {
         };
         let content = self.services.mailer.manager(&ManagerMail {
             manager: manager.display_name.as_deref(),
-            usage_location: user.usage_location.as_deref(),
+            usage_location: user.account.usage_location.as_deref(),
             joiner: user.name(),
             closes_at: delivered.pass.ends_at,
             zone: self.facts().zone(),

@@ -138,7 +138,7 @@ impl JobContext<'_> {
     pub(super) async fn record_used(&self, pass: &Pass) -> Result<Outcome, Failure> {
         if let Some(mut record) = self.record.clone() {
             let delivered = delivered(&record, pass, self.services.clock.now());
-            record.record_delivery(delivered, self.snapshot.user.is_enabled());
+            record.record_delivery(delivered, self.snapshot.user.account.is_enabled());
             self.write(record).await?;
         }
         Ok(Outcome::Skipped(Skip::WasUsed))

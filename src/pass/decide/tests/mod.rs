@@ -52,8 +52,8 @@ impl Case {
 /// A joiner in five days, of whom nothing is known yet.
 fn plain() -> Case {
     let mut snapshot = fixtures::snapshot();
-    snapshot.user.employee_hire_date = Some("2026-11-27T00:00:00Z".parse().unwrap());
-    snapshot.user.usage_location = Some("GB".into());
+    snapshot.user.account.employee_hire_date = Some("2026-11-27T00:00:00Z".parse().unwrap());
+    snapshot.user.account.usage_location = Some("GB".into());
     let pass = fixtures::pass_settings();
     Case {
         reason: Reason::Joiner,
@@ -231,10 +231,10 @@ prop_compose! {
             record.reported_pass = reported.then(|| "delivered".into());
         }
         case.snapshot.usage.methods = reads_methods.then(|| Ok(vec![]));
-        case.snapshot.user.employee_hire_date = hire;
-        case.snapshot.user.user_type = guest.then(|| "Guest".into());
-        case.snapshot.user.account_enabled = Some(enabled);
-        case.snapshot.user.usage_location = Some(country.into());
+        case.snapshot.user.account.employee_hire_date = hire;
+        case.snapshot.user.account.user_type = guest.then(|| "Guest".into());
+        case.snapshot.user.account.account_enabled = Some(enabled);
+        case.snapshot.user.account.usage_location = Some(country.into());
         case.pass.serve_disabled = serve_disabled;
         case.pass.start = if start_now { PassStart::Now } else { PassStart::DayOne };
         if admin {
@@ -264,7 +264,7 @@ proptest! {
         if let Decision::Issue(plan) = case.decide() {
             let TenantSnapshot { user, privileges, policy, .. } = &case.snapshot;
             prop_assert!(!user.sign_in().is_guest);
-            prop_assert!(user.is_enabled() || case.pass.serve_disabled);
+            prop_assert!(user.account.is_enabled() || case.pass.serve_disabled);
             prop_assert!(guard::finding(privileges).is_none());
             prop_assert!(policy.is_enabled());
             prop_assert!(case.no_address.is_none() || plan.purpose == Purpose::Http);
@@ -322,7 +322,7 @@ proptest! {
             if plan.occasion == Occasion::Again {
                 let delivered = case.facts().delivered().unwrap();
                 prop_assert!(delivered.pass.ends_at <= case.now && delivered.day_one == Some(day));
-                prop_assert!(plan.window.opens_at > case.now && case.snapshot.user.is_enabled());
+                prop_assert!(plan.window.opens_at > case.now && case.snapshot.user.account.is_enabled());
                 prop_assert!(case.snapshot.passes.iter().all(|pass| pass.usability(case.now) != Usability::Used));
             }
         }
@@ -437,9 +437,9 @@ fn a_helpdesk_pass_for_day_one_itself_is_left_alone() {
 #[test]
 fn windows_have_whole_seconds_as_graph_gets_them() {
     let mut case = plain();
-    case.snapshot.user.employee_hire_date = Some("2026-11-22T00:00:00Z".parse().unwrap());
+    case.snapshot.user.account.employee_hire_date = Some("2026-11-22T00:00:00Z".parse().unwrap());
     case.now += TimeDelta::milliseconds(1_234_567_890);
-    case.snapshot.user.employee_hire_date = Some(case.now);
+    case.snapshot.user.account.employee_hire_date = Some(case.now);
     let window = plan_of(&case).window;
     assert_eq!(window.opens_at, window.opens_at.trunc_subsecs(0));
 }

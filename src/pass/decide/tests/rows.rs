@@ -37,7 +37,7 @@ fn theirs(start: &str, minutes: u32, reason: &str) -> Pass {
 fn on_demand() -> Case {
     let mut case = plain();
     case.reason = Reason::GroupAdd;
-    case.snapshot.user.employee_hire_date = None;
+    case.snapshot.user.account.employee_hire_date = None;
     case.snapshot.privileges.groups.push(GROUP);
     let mut case = carry_out(&case, &plan_of(&case));
     case.now += TimeDelta::hours(1);
@@ -56,10 +56,10 @@ fn a_moved_day_one_gets_a_pass_of_its_own_that_is_told_as_a_move() {
     let mut case = served();
     record(&mut case).announcement =
         Some(Announcement { day_one: "2026-11-27".parse().unwrap(), enabled: false, at: None });
-    case.snapshot.user.employee_hire_date = Some(time("2026-11-25T00:00:00Z"));
+    case.snapshot.user.account.employee_hire_date = Some(time("2026-11-25T00:00:00Z"));
     let plan = plan_of(&case);
     assert_eq!((plan.occasion, plan.window.opens_at), (Occasion::Moved, time("2026-11-25T07:00:00Z")));
-    case.snapshot.user.employee_hire_date = plain().snapshot.user.employee_hire_date;
+    case.snapshot.user.account.employee_hire_date = plain().snapshot.user.account.employee_hire_date;
     case.snapshot.passes.clear();
     assert!(plan_of(&case).occasion == Occasion::First, "the same day, and the pass vanished");
 }
@@ -72,7 +72,7 @@ fn a_month_after_a_day_one_another_is_a_new_start() {
         case.record =
             Some(Record { announcement: Some(last), ..Record::new(State::Revoked, Purpose::Joiner, now()) });
         assert_eq!(plan_of(&case).occasion == Occasion::Moved, moved, "{told_of}");
-        case.snapshot.user.account_enabled = Some(false);
+        case.snapshot.user.account.account_enabled = Some(false);
         let expected = if moved { "skip: Disabled" } else { "issue Joiner" };
         assert_eq!(decision_for(&case), expected, "{told_of}: who was enabled then and is not now");
     }
@@ -84,7 +84,7 @@ fn who_was_told_with_an_account_that_worked_and_has_none_now_is_not_coming() {
     record(&mut case).announcement =
         Some(Announcement { day_one: "2026-11-27".parse().unwrap(), enabled: true, at: None });
     assert_eq!(decision_for(&case), "skip: AlreadyServed");
-    case.snapshot.user.account_enabled = Some(false);
+    case.snapshot.user.account.account_enabled = Some(false);
     assert_eq!(decision_for(&case), "revoke made");
     record(&mut case).announcement.as_mut().unwrap().enabled = false;
     assert_eq!(decision_for(&case), "skip: AlreadyServed", "disabled until day one, as it was");
@@ -97,7 +97,7 @@ fn a_pass_for_day_one_lives_out_its_window_and_one_for_another_day_does_not() {
     case.snapshot.passes[0].lifetime_in_minutes = 1_440;
     record(&mut case).lease.as_mut().unwrap().lifetime_minutes = 1_440;
     assert!(matches!(case.decide(), Decision::Skip(Skip::DayOnePast(_))));
-    case.snapshot.user.employee_hire_date = Some(time("2026-11-26T00:00:00Z"));
+    case.snapshot.user.account.employee_hire_date = Some(time("2026-11-26T00:00:00Z"));
     assert_eq!(decision_for(&case), "revoke made");
     case.snapshot.passes[0].id = "theirs".into();
     case.snapshot.passes[0].lifetime_in_minutes = 1_439;
@@ -109,7 +109,7 @@ fn a_pass_that_the_policy_disables_is_told_where_it_was_for_this_day_one() {
     let mut case = served();
     case.snapshot.passes[0].method_usability_reason = Some("DisabledByPolicy".into());
     assert_eq!(decision_for(&case), "block: disabled-by-policy");
-    case.snapshot.user.employee_hire_date = Some(time("2026-11-25T00:00:00Z"));
+    case.snapshot.user.account.employee_hire_date = Some(time("2026-11-25T00:00:00Z"));
     assert_eq!(decision_for(&case), "issue Joiner", "a new one may fare better");
 }
 
@@ -255,13 +255,13 @@ fn where_groups_cannot_be_read_a_person_is_told_if_there_is_a_group_at_all() {
 #[test]
 fn guests_disabled_accounts_and_a_tenant_without_passes_are_told_apart() {
     let mut case = plain();
-    case.snapshot.user.account_enabled = Some(false);
+    case.snapshot.user.account.account_enabled = Some(false);
     assert_eq!(decision_for(&case), "issue Joiner");
     case.pass.serve_disabled = false;
     assert_eq!(decision_for(&case), "skip: Disabled");
-    case.snapshot.user.account_enabled = Some(true);
+    case.snapshot.user.account.account_enabled = Some(true);
     assert_eq!(decision_for(&case), "issue Joiner");
-    case.snapshot.user.user_type = Some("Guest".into());
+    case.snapshot.user.account.user_type = Some("Guest".into());
     assert_eq!(decision_for(&case), "skip: Guest");
     let mut case = plain();
     case.snapshot.policy.state = "disabled".into();
@@ -273,7 +273,7 @@ fn guests_disabled_accounts_and_a_tenant_without_passes_are_told_apart() {
 /// A joiner who is none any more.
 fn cancelled() -> Case {
     let mut case = served();
-    case.snapshot.user.employee_hire_date = None;
+    case.snapshot.user.account.employee_hire_date = None;
     case
 }
 
