@@ -26,13 +26,13 @@ const VISIBILITY: &str = "reading whether the group hides its members";
 const HIDDEN: &str = "the group hides its members: grant Member.Read.Hidden";
 
 /// Whether a group hides its members from apps without `Member.Read.Hidden` (group resource page).
-#[derive(Deserialize)]
-struct GroupVisibility {
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct GroupVisibility {
     visibility: Option<String>,
 }
 
 impl GroupVisibility {
-    fn is_hidden(&self) -> bool {
+    pub(super) fn is_hidden(&self) -> bool {
         self.visibility.as_deref() == Some("HiddenMembership")
     }
 }
@@ -87,15 +87,17 @@ impl Graph {
         operation: &'static str,
         group: Uuid,
     ) -> Result<(), GraphError> {
-        let path = format!("/groups/{group}{}", query(&[("$select", "id,visibility")]));
-        let read: GroupVisibility = self.get(operation, &path).await?;
-        if read.is_hidden() { Err(GraphError::missing_permission(operation, HIDDEN)) } else { Ok(()) }
+        let is_hidden = self.visibility(operation, group).await?.is_hidden();
+        if is_hidden { Err(GraphError::missing_permission(operation, HIDDEN)) } else { Ok(()) }
+    }
+
+    async fn visibility(&self, operation: &'static str, group: Uuid) -> Result<GroupVisibility, GraphError> {
+        self.get(operation, &format!("/groups/{group}{}", query(&[("$select", "id,visibility")]))).await
     }
 
     /// Why the app cannot tell who is in `group`; `None` if it can, or if there is no such group.
     pub(crate) async fn hides_members(&self, group: Uuid) -> Result<Option<Unread>, GraphError> {
-        let path = format!("/groups/{group}{}", query(&[("$select", "id,visibility")]));
-        match self.get::<GroupVisibility>(VISIBILITY, &path).await {
+        match self.visibility(VISIBILITY, group).await {
             Ok(read) if read.is_hidden() => self.shows_no_member(group).await,
             Err(error) if error.is_transient() => Err(error),
             _ => Ok(None),

@@ -6,6 +6,7 @@ use uuid::Uuid;
 use super::{
     client::query,
     error::{GraphError, Unread, refusal_kept},
+    groups::GroupVisibility,
 };
 
 /// A directory role of an account.
@@ -74,7 +75,8 @@ impl From<RoleAssignment> for Role {
 pub(super) struct ProtectedGroup {
     id: Uuid,
     display_name: Option<String>,
-    visibility: Option<String>,
+    #[serde(flatten)]
+    visibility: GroupVisibility,
 }
 
 /// A group whose member or owner the user can become.
@@ -191,7 +193,7 @@ impl PrivilegeSnapshot {
             Ok(group) if self.groups.contains(&group.id) => {
                 self.protected_group = Some(group.display_name.unwrap_or_else(|| group.id.to_string()));
             }
-            Ok(group) if group.visibility.as_deref() == Some("HiddenMembership") => {
+            Ok(group) if group.visibility.is_hidden() => {
                 if let Some(Unread { why, .. }) = hidden.await? {
                     self.unknown = unread(format!("the protected accounts: {why}"));
                 }

@@ -35,13 +35,11 @@ impl Recipients {
         refused: &[Address],
     ) -> Result<Self, String> {
         let mut unusable = Vec::new();
-        let is_valid = |address: &Address| !refused.contains(address);
+        // Whatever it is called, a mailbox of the joiner is none that they can open.
+        let is_valid = |address: &Address| !refused.contains(address) && !is_own(address, user);
         let manager_mail = || {
             let mail = manager.and_then(|m| m.mail.as_deref());
-            // Whatever it is called, a mailbox of the joiner is none that they can open.
-            mail.and_then(|mail| Address::parse(mail).ok())
-                .filter(is_valid)
-                .filter(|address| !is_own(address, user))
+            mail.and_then(|mail| Address::parse(mail).ok()).filter(is_valid)
         };
         let attribute = |n: u8| {
             user.account
@@ -69,9 +67,7 @@ impl Recipients {
         for place in &settings.cc {
             let address = match place {
                 MailCc::Manager => manager_mail(),
-                MailCc::Address(address) => {
-                    Some(address.clone()).filter(is_valid).filter(|address| !is_own(address, user))
-                }
+                MailCc::Address(address) => Some(address.clone()).filter(is_valid),
             };
             let Some(address) = address else { continue };
             if *place == MailCc::Manager {

@@ -237,7 +237,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::{settings::HireDateZone, zone::zone};
+    use crate::{pass::fixtures, zone::zone};
 
     fn at(text: &str) -> NaiveDateTime {
         text.parse().unwrap()
@@ -268,19 +268,7 @@ mod tests {
 
     /// The window of a pass that starts now, five days before an opening at 07:00, where the policy allows `maximum`.
     fn from_now_on(maximum: u32) -> Window {
-        let settings = PassSettings {
-            start: PassStart::Now,
-            day_one_time: chrono::NaiveTime::from_hms_opt(7, 0, 0).unwrap(),
-            time_zone: Tz::UTC,
-            zones: vec![],
-            hire_date_zone: HireDateZone::Joiner,
-            lifetime_minutes: None,
-            one_time: true,
-            serve_disabled: true,
-            serve_guests: false,
-            is_day_one_time_set: false,
-            working_days: Default::default(),
-        };
+        let settings = PassSettings { start: PassStart::Now, ..fixtures::pass_settings() };
         let policy = PassPolicy {
             state: "enabled".into(),
             minimum_lifetime_in_minutes: 60,
@@ -348,11 +336,8 @@ mod tests {
         ) {
             let now = DateTime::from_timestamp(now, 0).unwrap();
             let day_one = now.with_timezone(&zone).date_naive() + chrono::Days::new(ahead);
-            let settings = PassSettings {
-                start: if start_now { PassStart::Now } else { PassStart::DayOne },
-                day_one_time: chrono::NaiveTime::from_hms_opt(7, 0, 0).unwrap(),
-                time_zone: Tz::UTC, zones: vec![], hire_date_zone: HireDateZone::Joiner, lifetime_minutes: lifetime, one_time, serve_disabled: true, serve_guests: false, is_day_one_time_set: false, working_days: Default::default(),
-            };
+            let start = if start_now { PassStart::Now } else { PassStart::DayOne };
+            let settings = PassSettings { start, lifetime_minutes: lifetime, one_time, ..fixtures::pass_settings() };
             let window = Window::for_joiner(day_one, JoinerZone::from(zone), None, &settings, &policy, now);
             prop_assert!(window.opens_at >= now);
             prop_assert_eq!(window.opens_now, window.opens_at == now);

@@ -102,14 +102,7 @@ impl Facts<'_> {
         let next = mornings.find(|day| morning(day) > now || made == Some(morning(day)))?;
         let from_morning = PassSettings { start: PassStart::DayOne, ..settings.clone() };
         Some(Plan {
-            window: Window::for_joiner(
-                next,
-                joiner_zone,
-                self.usage_location(),
-                &from_morning,
-                &snapshot.policy,
-                now,
-            ),
+            window: self.joiner_window(next, &from_morning),
             purpose: Purpose::Joiner,
             day_one: Some(day),
             occasion: Occasion::Again,

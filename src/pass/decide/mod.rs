@@ -224,14 +224,7 @@ fn joiner(facts: &Facts<'_>) -> Decision {
         return Decision::Block(Block::TooManyCodes);
     }
     Decision::Issue(Plan {
-        window: facts.promising(Window::for_joiner(
-            day,
-            facts.joiner_zone(),
-            facts.usage_location(),
-            settings,
-            &snapshot.policy,
-            now,
-        )),
+        window: facts.promising(facts.joiner_window(day, settings)),
         purpose: Purpose::Joiner,
         day_one: Some(day),
         occasion: match facts.announcement() {
@@ -258,8 +251,8 @@ fn on_demand(facts: &Facts<'_>, is_recheck: bool) -> Decision {
     let Facts { snapshot, record, now, .. } = *facts;
     let member = facts.on_demand_group.is_some_and(|group| snapshot.privileges.groups.contains(&group));
     if !member {
-        if let Some(unread) = &snapshot.hidden_group {
-            return Decision::Block(Block::Privileged(PrivilegeFinding::Unknown(unread.clone())));
+        if let Some(block) = facts.hidden_group() {
+            return Decision::Block(block);
         }
         // A delivered pass stays until its window ends; one that was not delivered is deleted.
         return match facts.undelivered(Purpose::OnDemand) {
@@ -308,10 +301,8 @@ fn on_demand(facts: &Facts<'_>, is_recheck: bool) -> Decision {
 fn http(facts: &Facts<'_>, request: &PassRequest) -> Decision {
     if let Some(skip) = facts.unserved() {
         Decision::Skip(skip)
-    } else if let Some(block) = facts.refused() {
+    } else if let Some(block) = facts.refused().or_else(|| facts.hidden_group()) {
         Decision::Block(block)
-    } else if let Some(unread) = &facts.snapshot.hidden_group {
-        Decision::Block(Block::Privileged(PrivilegeFinding::Unknown(unread.clone())))
     } else {
         let window = request.window(facts.zone(), &facts.snapshot.policy, facts.now);
         Decision::Issue(Plan::on_demand(window, Purpose::Http))
@@ -338,6 +329,18 @@ impl<'a> Facts<'a> {
     /// The country, for its working days.
     fn usage_location(&self) -> Option<&'a str> {
         self.snapshot.user.account.usage_location.as_deref()
+    }
+
+    /// The window of a pass for the morning of `day`.
+    fn joiner_window(&self, day: NaiveDate, settings: &PassSettings) -> Window {
+        let (zone, country) = (self.joiner_zone(), self.usage_location());
+        Window::for_joiner(day, zone, country, settings, &self.snapshot.policy, self.now)
+    }
+
+    /// The block if the group that decides about a pass hides its members.
+    fn hidden_group(&self) -> Option<Block> {
+        let unread = self.snapshot.hidden_group.clone()?;
+        Some(Block::Privileged(PrivilegeFinding::Unknown(unread)))
     }
 
     /// The window without a promise of another pass that could not be kept: nothing would show that this one was not used.

@@ -11,7 +11,9 @@
 //!
 //! Another order of these steps loses a joiner or leaks a pass; `docs/ARCHITECTURE.md` says which.
 
+mod delivery;
 mod reminder;
+mod short_window;
 mod without_pass;
 
 use std::{collections::BTreeSet, error::Error, mem, ops::ControlFlow, time::Duration};
@@ -33,15 +35,12 @@ use super::{
     window::Window,
 };
 use crate::{
-    address::Address,
     budget,
     code::Code,
-    graph::{
-        GraphError, GraphErrorKind, NotSent, OutgoingMail, Pass, SnapshotError, TenantSnapshot, User, within,
-    },
+    graph::{Pass, SnapshotError, TenantSnapshot, User, within},
     ledger::{ETag, Notice, Record},
     mail::{Draft, JoinerMail, PassTimes},
-    settings::{FIRST_HOURS, MailTo},
+    settings::MailTo,
 };
 
 /// The time-outs of the two steps that wait for the tenant.
@@ -312,21 +311,28 @@ impl<'a> JobContext<'a> {
         if let Some(unused) = plan.unused.as_ref().filter(|_| !was_promised) {
             self.report_reissue(unused, &plan.window).await;
         }
-        if let Some(too_short) = plan.window.too_short.filter(|_| plan.unused.is_none()) {
-            self.report_short_window(too_short, &plan.window).await;
-        }
-        let maximum = self.snapshot.policy.maximum_lifetime_in_minutes;
-        if plan.day_one.is_some()
-            && maximum < FIRST_HOURS
-            && plan.window.too_short.is_none()
-            && plan.unused.is_none()
-        {
-            self.report_short_policy(maximum).await;
-        }
+        self.report_short_pass(plan).await;
         let (mut lease, pass, code) = match self.lease(plan).await?.make_pass(plan).await? {
             ControlFlow::Continue(made) => made,
             ControlFlow::Break(outcome) => return Ok(ControlFlow::Break(outcome)),
         };
+        self.note_circumstances(plan, &mut lease);
+        let sent = self.send_to_valid(&mut lease, plan, (draft, recipients.clone()), &code).await;
+        let (draft, recipients) = match sent {
+            Ok(sent) => sent,
+            Err(unsent) => {
+                if !unsent.maybe_sent {
+                    lease.delete(&pass).await;
+                }
+                return Err(lease.fail(Failure::Graph(unsent.error), unsent.maybe_sent).await);
+            }
+        };
+        lease.record_delivery(&pass, Some((&draft, &recipients))).await?;
+        Ok(ControlFlow::Continue(Handover { pass, recipients, deadline: lease.deadline }))
+    }
+
+    /// Notes what a person should know of this pass.
+    fn note_circumstances(&self, plan: &Plan, lease: &mut HeldLease<'_>) {
         if plan.window.too_short.is_some() {
             lease.note(Notice::SHORT_WINDOW);
         }
@@ -354,58 +360,6 @@ impl<'a> JobContext<'a> {
                 "Graph does not show the manager; the mail goes without them"
             );
         }
-        let sent = self.send_to_valid(&mut lease, plan, (draft, recipients.clone()), &code).await;
-        let (draft, recipients) = match sent {
-            Ok(sent) => sent,
-            Err(unsent) => {
-                if !unsent.maybe_sent {
-                    lease.delete(&pass).await;
-                }
-                return Err(lease.fail(Failure::Graph(unsent.error), unsent.maybe_sent).await);
-            }
-        };
-        lease.record_delivery(&pass, Some((&draft, &recipients))).await?;
-        Ok(ControlFlow::Continue(Handover { pass, recipients, deadline: lease.deadline }))
-    }
-
-    /// Sends the mail, without the recipients that Exchange refuses: without the copy, or to the joiner's next address.
-    async fn send_to_valid(
-        &self,
-        lease: &mut HeldLease<'_>,
-        plan: &Plan,
-        (mut draft, mut recipients): (Draft, Recipients),
-        code: &Code,
-    ) -> Result<(Draft, Recipients), Unsent> {
-        let (mut refused, mut guessed): (Vec<Refusal>, Vec<Refusal>) = Default::default();
-        loop {
-            let content = draft.with_code(code);
-            let (to, cc) = (vec![recipients.to.clone()], recipients.cc.clone());
-            let message = OutgoingMail { to, cc, content };
-            let Err(unsent) = self.send(lease, &message, code).await else {
-                refused.iter().chain(&guessed).for_each(|refusal| refusal.report(lease));
-                return Ok((draft, recipients));
-            };
-            let because = |address: &Address| Refusal {
-                address: address.clone(),
-                is_copy: *address != recipients.to,
-                error: unsent.error.clone(),
-            };
-            let refusals = unsent.refused.iter().map(because);
-            // If the mail is refused without the copies too, they were not the cause.
-            guessed.clear();
-            if unsent.is_guess {
-                guessed.extend(refusals)
-            } else {
-                refused.extend(refusals)
-            }
-            let without: Vec<Address> = refused.iter().chain(&guessed).map(|r| r.address.clone()).collect();
-            let next = self.recipients_without(&without);
-            let (Ok(next), false) = (next, unsent.maybe_sent || unsent.refused.is_empty()) else {
-                return Err(unsent);
-            };
-            let Ok(next_draft) = self.draft(plan, &next) else { return Err(unsent) };
-            (draft, recipients) = (next_draft, next);
-        }
     }
 
     /// Steps 5 to 8 for a code in an answer.
@@ -432,12 +386,6 @@ impl<'a> JobContext<'a> {
         self.services.mailer.language_for(preferred_language.as_deref(), account.usage_location.as_deref())
     }
 
-    /// The recipients without those whom Exchange refused.
-    fn recipients_without(&self, refused: &[Address]) -> Result<Recipients, String> {
-        let TenantSnapshot { user, manager, .. } = &self.snapshot;
-        Recipients::choose(user, manager.as_ref(), &self.services.settings.mail, &self.domains, refused)
-    }
-
     async fn lease(&self, plan: &Plan) -> Result<HeldLease<'_>, Failure> {
         let deadline = Instant::now() + self.step_budget.work;
         let deadline = self.request.map_or(deadline, |request| deadline.min(request.deadline));
@@ -461,54 +409,5 @@ impl<'a> JobContext<'a> {
             occasion: plan.occasion,
             follows_on: plan.window.follows_on,
         })?)
-    }
-
-    /// Sends the mail, and sends it again only when the answer leaves open whether it was sent.
-    async fn send(&self, lease: &HeldLease<'_>, message: &OutgoingMail, code: &Code) -> Result<(), Unsent> {
-        let mut maybe_sent = false;
-        for send in 1.. {
-            let from = &self.services.settings.mail.from;
-            let sent = self.services.graph.send_mail(from, message, lease.deadline).await;
-            let Err(NotSent { mut error, refused, is_guess }) = sent else { break };
-            // Exchange may quote the mail in its error.
-            error.redact(code);
-            let is_ambiguous = error.kind == GraphErrorKind::Ambiguous;
-            maybe_sent |= is_ambiguous;
-            if !is_ambiguous || send == budget::MAIL_SENDS {
-                return Err(Unsent { maybe_sent, error, refused, is_guess });
-            }
-        }
-        Ok(())
-    }
-}
-
-/// A mail that was not, or maybe not, sent.
-struct Unsent {
-    maybe_sent: bool,
-    error: GraphError,
-    /// The recipients because of whom Exchange refused it.
-    refused: Vec<Address>,
-    /// Whether it named none of them.
-    is_guess: bool,
-}
-
-/// A recipient whom Exchange refused.
-struct Refusal {
-    address: Address,
-    is_copy: bool,
-    error: GraphError,
-}
-
-impl Refusal {
-    fn report(&self, lease: &mut HeldLease<'_>) {
-        let Self { address, is_copy, error } = self;
-        lease.note(if *is_copy { Notice::COPY_REFUSED } else { Notice::ADDRESS_REFUSED });
-        tracing::warn!(
-            event = "mail.recipient_refused",
-            address = address.masked(),
-            is_copy,
-            error = error as &dyn Error,
-            "Exchange refused a recipient; the mail went to the others"
-        );
     }
 }

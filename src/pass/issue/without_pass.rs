@@ -125,13 +125,11 @@ impl JobContext<'_> {
     pub(super) async fn record_arrival(&self, at: DateTime<Utc>) -> Result<Outcome, Failure> {
         // Somebody late who was never sent a pass: later sweeps leave them alone.
         let new = || Record::new(State::Blocked, Purpose::Joiner, self.services.clock.now());
-        {
-            let mut record = self.record.clone().unwrap_or_else(new);
-            record.arrived_at = Some(at);
-            let hours = record.opened_by(at).map(|opened| (at - opened).num_minutes() as f64 / 60.0);
-            self.write(record).await?;
-            tracing::info!(event = "joiner.arrived", hours, "The joiner is in the account");
-        }
+        let mut record = self.record.clone().unwrap_or_else(new);
+        record.arrived_at = Some(at);
+        let hours = record.opened_by(at).map(|opened| (at - opened).num_minutes() as f64 / 60.0);
+        self.write(record).await?;
+        tracing::info!(event = "joiner.arrived", hours, "The joiner is in the account");
         Ok(Outcome::Skipped(Skip::Arrived))
     }
 

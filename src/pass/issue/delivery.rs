@@ -1,0 +1,112 @@
+//! Sends the mail that has the code, to those recipients whom Exchange takes.
+
+use std::error::Error;
+
+use super::JobContext;
+use crate::{
+    address::Address,
+    budget,
+    code::Code,
+    graph::{GraphError, GraphErrorKind, NotSent, OutgoingMail, TenantSnapshot},
+    ledger::Notice,
+    mail::Draft,
+    pass::{decide::Plan, lease::HeldLease, recipients::Recipients},
+};
+
+impl JobContext<'_> {
+    /// Sends the mail, without the recipients that Exchange refuses: without the copy, or to the joiner's next address.
+    pub(super) async fn send_to_valid(
+        &self,
+        lease: &mut HeldLease<'_>,
+        plan: &Plan,
+        (mut draft, mut recipients): (Draft, Recipients),
+        code: &Code,
+    ) -> Result<(Draft, Recipients), Unsent> {
+        let (mut refused, mut guessed): (Vec<Refusal>, Vec<Refusal>) = Default::default();
+        loop {
+            let content = draft.with_code(code);
+            let (to, cc) = (vec![recipients.to.clone()], recipients.cc.clone());
+            let message = OutgoingMail { to, cc, content };
+            let Err(unsent) = self.send(lease, &message, code).await else {
+                refused.iter().chain(&guessed).for_each(|refusal| refusal.report(lease));
+                return Ok((draft, recipients));
+            };
+            let because = |address: &Address| Refusal {
+                address: address.clone(),
+                is_copy: *address != recipients.to,
+                error: unsent.error.clone(),
+            };
+            let refusals = unsent.refused.iter().map(because);
+            // If the mail is refused without the copies too, they were not the cause.
+            guessed.clear();
+            if unsent.is_guess {
+                guessed.extend(refusals)
+            } else {
+                refused.extend(refusals)
+            }
+            let without: Vec<Address> = refused.iter().chain(&guessed).map(|r| r.address.clone()).collect();
+            let next = self.recipients_without(&without);
+            let (Ok(next), false) = (next, unsent.maybe_sent || unsent.refused.is_empty()) else {
+                return Err(unsent);
+            };
+            let Ok(next_draft) = self.draft(plan, &next) else { return Err(unsent) };
+            (draft, recipients) = (next_draft, next);
+        }
+    }
+
+    /// The recipients without those whom Exchange refused.
+    pub(super) fn recipients_without(&self, refused: &[Address]) -> Result<Recipients, String> {
+        let TenantSnapshot { user, manager, .. } = &self.snapshot;
+        Recipients::choose(user, manager.as_ref(), &self.services.settings.mail, &self.domains, refused)
+    }
+
+    /// Sends the mail, and sends it again only when the answer leaves open whether it was sent.
+    async fn send(&self, lease: &HeldLease<'_>, message: &OutgoingMail, code: &Code) -> Result<(), Unsent> {
+        let mut maybe_sent = false;
+        for send in 1.. {
+            let from = &self.services.settings.mail.from;
+            let sent = self.services.graph.send_mail(from, message, lease.deadline).await;
+            let Err(NotSent { mut error, refused, is_guess }) = sent else { break };
+            // Exchange may quote the mail in its error.
+            error.redact(code);
+            let is_ambiguous = error.kind == GraphErrorKind::Ambiguous;
+            maybe_sent |= is_ambiguous;
+            if !is_ambiguous || send == budget::MAIL_SENDS {
+                return Err(Unsent { maybe_sent, error, refused, is_guess });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A mail that was not, or maybe not, sent.
+pub(super) struct Unsent {
+    /// Whether it may have arrived all the same.
+    pub maybe_sent: bool,
+    pub error: GraphError,
+    /// The recipients because of whom Exchange refused it.
+    refused: Vec<Address>,
+    /// Whether it named none of them.
+    is_guess: bool,
+}
+
+/// A recipient whom Exchange refused.
+struct Refusal {
+    address: Address,
+    is_copy: bool,
+    error: GraphError,
+}
+
+impl Refusal {
+    fn report(&self, lease: &mut HeldLease<'_>) {
+        let Self { address, is_copy, error } = self;
+        lease.note(if *is_copy { Notice::COPY_REFUSED } else { Notice::ADDRESS_REFUSED });
+        tracing::warn!(
+            event = "mail.recipient_refused",
+            address = address.masked(),
+            is_copy,
+            error = error as &dyn Error,
+            "Exchange refused a recipient; the mail went to the others"
+        );
+    }
+}
