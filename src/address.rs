@@ -3,9 +3,11 @@
 use std::{fmt, str::FromStr};
 
 use email_address::EmailAddress;
+use serde::{Deserialize, Serialize};
 
 /// A valid mail address. Its `Debug` is [masked](Address::masked).
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct Address(EmailAddress);
 
 impl Address {
@@ -51,6 +53,20 @@ impl FromStr for Address {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         Self::parse(text)
+    }
+}
+
+impl TryFrom<String> for Address {
+    type Error = email_address::Error;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        Self::parse(&text)
+    }
+}
+
+impl From<Address> for String {
+    fn from(address: Address) -> Self {
+        address.to_string()
     }
 }
 

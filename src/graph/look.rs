@@ -15,7 +15,7 @@ use super::{
     passes::{self, Pass},
     roles::{self, Membership, PrivilegeSnapshot},
     usage::{self, Account, ListedMethod, Method},
-    users::{CANDIDATE_PROPERTIES, Candidate},
+    users::{self, CANDIDATE_PROPERTIES, Candidate, Manager},
 };
 
 /// What is read of one user.
@@ -31,6 +31,8 @@ pub struct LookParts {
     pub sign_ins: bool,
     /// The groups and roles.
     pub memberships: bool,
+    /// The manager.
+    pub manager: bool,
 }
 
 /// What was read of one user. A part that was not asked for is `None`.
@@ -46,6 +48,8 @@ pub struct Look {
     pub last_sign_in: Option<Result<Option<DateTime<Utc>>, GraphError>>,
     /// The groups and roles; without eligible roles and those for an administrative unit.
     pub privileges: Option<Result<PrivilegeSnapshot, GraphError>>,
+    /// The manager; `None` within if there is none, or their account is disabled.
+    pub manager: Option<Result<Option<Manager>, GraphError>>,
 }
 
 const OPERATION: &str = "looking at the users who were sent a pass";
@@ -54,6 +58,7 @@ const PASSES: &str = "reading the user's passes";
 const METHODS: &str = "reading the user's authentication methods and passes";
 const SIGN_IN: &str = "reading the user's last sign-in";
 const MEMBERSHIPS: &str = "reading the user's groups and roles";
+const MANAGER: &str = "reading the user's manager";
 
 /// The batches that are read at the same time.
 const AT_ONCE: usize = 4;
@@ -114,18 +119,30 @@ fn parts(user: Uuid, wanted: LookParts) -> Vec<Part> {
         (wanted.account, part(ACCOUNT, format!("/users/{user}{}", query(&account)))),
         (wanted.sign_ins, part(SIGN_IN, usage::sign_in_path(user))),
         (wanted.memberships, part(MEMBERSHIPS, roles::memberships_path(user))),
+        (wanted.manager, part(MANAGER, users::manager_path(user))),
     ];
     parts.into_iter().filter(|(is_wanted, _)| *is_wanted).map(|(_, part)| part).collect()
 }
 
 impl Look {
     fn read(parts: Vec<(Part, PartResult)>) -> Self {
-        let mut look =
-            Self { account: None, passes: None, methods: Vec::new(), last_sign_in: None, privileges: None };
+        let mut look = Self {
+            account: None,
+            passes: None,
+            methods: Vec::new(),
+            last_sign_in: None,
+            privileges: None,
+            manager: None,
+        };
         for (part, result) in parts {
             let operation = part.operation;
             match operation {
                 ACCOUNT => look.account = Some(if_exists(result.and_then(|body| read_body(operation, body)))),
+                MANAGER => {
+                    let manager = if_exists(result.and_then(|body| read_body::<Manager>(operation, body)));
+                    let is_there = |manager: &Manager| manager.account_enabled != Some(false);
+                    look.manager = Some(manager.map(|manager| manager.filter(is_there)));
+                }
                 SIGN_IN => {
                     let account = result.and_then(|body| read_body::<Account>(operation, body));
                     look.last_sign_in = Some(account.map(Account::last_sign_in));

@@ -11,7 +11,7 @@ use super::{
     policy::{self, PassPolicy},
     roles::{self, Membership, PrivilegeSnapshot, RoleAssignment},
     usage::{UsageParts, UsageSnapshot},
-    users::{Manager, USER_PROPERTIES, User},
+    users::{self, Manager, USER_PROPERTIES, User},
 };
 
 /// The state of the tenant for one user.
@@ -145,10 +145,7 @@ fn parts(user: Uuid) -> Vec<Part> {
     let part = |operation, path| Part { operation, path };
     vec![
         part(USER, format!("/users/{user}{}", query(&[("$select", USER_PROPERTIES)]))),
-        part(
-            MANAGER,
-            format!("/users/{user}/manager{}", query(&[("$select", "id,displayName,mail,accountEnabled")])),
-        ),
+        part(MANAGER, users::manager_path(user)),
         part(PASSES, passes::path(user)),
         part(MEMBER_OF, roles::memberships_path(user)),
         part(ASSIGNMENTS, format!("/roleManagement/directory/roleAssignments{}", query(&with_names))),

@@ -265,6 +265,11 @@ impl Graph {
     }
 }
 
+/// The path of a user's manager, with what the app reads of them.
+pub(super) fn manager_path(user: Uuid) -> String {
+    format!("/users/{user}/manager{}", query(&[("$select", "id,displayName,mail,accountEnabled")]))
+}
+
 /// The path of a user by object id or UPN.
 ///
 /// `#` and apostrophes are escaped. Graph takes a UPN that starts with `$` only in parentheses (user-get page), where an

@@ -4,6 +4,7 @@
 //! Every write is conditional, so that of two workers with the same user only one makes a pass. [`blob`] storage and
 //! [`memory`] implement [`Ledger`].
 
+mod basis;
 pub mod blob;
 mod conditions;
 mod held_list;
@@ -20,6 +21,7 @@ use uuid::Uuid;
 use crate::errors::Cause;
 
 pub use self::{
+    basis::Basis,
     conditions::{Condition, Conditions, LastSweep},
     held_list::{HeldKind, HeldList, HeldPerson},
     membership::{MembershipSnapshot, PendingMember},

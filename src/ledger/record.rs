@@ -6,7 +6,8 @@ use chrono::{DateTime, NaiveDate, NaiveTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::budget;
+use super::Basis;
+use crate::{address::Address, budget};
 
 /// The state of the last job for a user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -110,7 +111,7 @@ pub struct Delivered {
 }
 
 /// The content of the joiner's last mail.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Announcement {
     /// The joiner's day one.
@@ -120,6 +121,25 @@ pub struct Announcement {
     /// The time of the mail.
     #[serde(default)]
     pub at: Option<DateTime<Utc>>,
+    /// What it rests on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub basis: Option<Basis>,
+    /// When that mail was sent, or a later one without a code about a change.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub told_at: Option<DateTime<Utc>>,
+    /// The address that it went to, until the joiner is in: who has it is told when mails go elsewhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<Address>,
+    /// How many mails about a changed sign-in name followed.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub names_told: u32,
+}
+
+impl Announcement {
+    /// A mail of which nothing else is known.
+    pub fn new(day_one: NaiveDate, enabled: bool, at: Option<DateTime<Utc>>) -> Self {
+        Self { day_one, enabled, at, basis: None, told_at: None, to: None, names_told: 0 }
+    }
 }
 
 /// A call of CreateTap that took a lease.
@@ -182,6 +202,8 @@ impl Notice {
     pub const LATE: &str = "late";
     /// Exchange refused an address of the joiner, and the mail went to the next one.
     pub const ADDRESS_REFUSED: &str = "address-refused";
+    /// The private address was corrected, and a new pass went to the new one.
+    pub const ADDRESS_CORRECTED: &str = "address-corrected";
     /// Exchange refused a recipient of the copy, and the mail went without it.
     pub const COPY_REFUSED: &str = "copy-refused";
 }
@@ -214,6 +236,12 @@ pub struct Record {
     /// The content of the joiner's last mail, which passes on demand keep.
     #[serde(default)]
     pub announcement: Option<Announcement>,
+    /// The day one for which the private address was corrected, and a pass was mailed to the new one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub corrected_for: Option<NaiveDate>,
+    /// The day one for which no pass is mailed any more: the private address changed so late, or so often, that a person decides.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_for: Option<NaiveDate>,
     /// How many passes were delivered for each of the last few day ones.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub codes: BTreeMap<NaiveDate, u32>,
@@ -251,6 +279,11 @@ pub struct Record {
     pub unknown: Map<String, Value>,
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it")]
+fn is_zero(count: &u32) -> bool {
+    *count == 0
+}
+
 /// Whether someone who arrived at `arrived_at` did so for `day`, or for a day before it.
 pub(crate) fn is_same_start(arrived_at: DateTime<Utc>, day: Option<NaiveDate>) -> bool {
     /// A day one that lies further after the arrival is another start.
@@ -261,6 +294,8 @@ pub(crate) fn is_same_start(arrived_at: DateTime<Utc>, day: Option<NaiveDate>) -
 impl Record {
     /// The version that this code writes.
     pub(crate) const SCHEMA: u32 = 1;
+    /// Two day ones less than this apart are one start that moved.
+    pub(crate) const SAME_START: TimeDelta = TimeDelta::days(30);
     /// The cause of a record whose account was deleted.
     pub const DELETED: &str = "deleted";
     /// How long after the end of a pass sweeps look whether the joiner got in: reports can lag for a week.
@@ -286,6 +321,8 @@ impl Record {
             earlier_leases: Vec::new(),
             delivered: None,
             announcement: None,
+            corrected_for: None,
+            held_for: None,
             codes: BTreeMap::new(),
             on_demand_at: None,
             opened_at: None,
@@ -304,7 +341,10 @@ impl Record {
     /// Records a delivery.
     pub fn record_delivery(&mut self, delivered: Delivered, enabled: bool) {
         if let (Purpose::Joiner, Some(day_one)) = (delivered.purpose, delivered.day_one) {
-            self.announcement = Some(Announcement { day_one, enabled, at: Some(delivered.at) });
+            let of_start = |told: &&Announcement| (told.day_one - day_one).abs() < Self::SAME_START;
+            let names_told = self.announcement.as_ref().filter(of_start).map_or(0, |told| told.names_told);
+            let mail = Announcement::new(day_one, enabled, Some(delivered.at));
+            self.announcement = Some(Announcement { names_told, ..mail });
             *self.codes.entry(day_one).or_default() += 1;
             while self.codes.len() > Self::DAY_ONES_COUNTED {
                 self.codes.pop_first();
@@ -330,6 +370,21 @@ impl Record {
     pub(crate) fn opened_by(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
         let last = self.delivered.as_ref().map(|delivered| delivered.pass.opens_at).filter(|at| *at <= now);
         self.opened_at.into_iter().chain(last).min()
+    }
+
+    /// Records that the joiner's mail, which was just recorded, rests on `basis` and went to the address `to`.
+    pub(crate) fn record_basis(&mut self, basis: Basis, to: Address) {
+        if let Some(told) = &mut self.announcement {
+            (told.basis, told.told_at, told.to) = (Some(basis), told.at, Some(to));
+        }
+    }
+
+    /// Records that the joiner is in the account.
+    pub(crate) fn record_arrival(&mut self, at: DateTime<Utc>) {
+        self.arrived_at = Some(at);
+        if let Some(told) = &mut self.announcement {
+            told.to = None;
+        }
     }
 
     /// Records that the pass `pass_id` was revoked.
@@ -401,7 +456,7 @@ impl Record {
     /// Until when the withdrawal of the start that the joiner was told of ends passes on demand too; `None` if they were told
     /// of none. Later, a hire date that is removed is an old one that HR tidies.
     pub(crate) fn start_is_followed_until(&self) -> Option<DateTime<Utc>> {
-        Some(self.announcement?.day_one.and_time(NaiveTime::MIN).and_utc() + Self::FOLLOWED)
+        Some(self.announcement.as_ref()?.day_one.and_time(NaiveTime::MIN).and_utc() + Self::FOLLOWED)
     }
 
     /// Whether the joiner arrived for this day one, or for one shortly before it.

@@ -3,7 +3,7 @@
 use chrono::{DateTime, NaiveDate, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{Purpose, Record, State};
+use super::{Basis, Purpose, Record, State};
 
 /// What a listing shows of a record. The store keeps it beside the record, and it changes only with the record.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,6 +26,9 @@ pub struct Standing {
     /// For which day one a pass was last mailed, and when.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mailed: Option<(NaiveDate, DateTime<Utc>)>,
+    /// What that mail rests on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub basis: Option<Basis>,
     /// The last delivery of a pass on demand.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_demand_at: Option<DateTime<Utc>>,
@@ -93,7 +96,8 @@ impl From<&Record> for Standing {
             unfinished_until: record.unfinished_until(),
             leased_at: record.lease.as_ref().map(|lease| lease.since),
             may_appear_until: record.may_appear_until(),
-            mailed: record.announcement.and_then(|mailed| Some((mailed.day_one, mailed.at?))),
+            mailed: record.announcement.as_ref().and_then(|told| Some((told.day_one, told.at?))),
+            basis: record.announcement.as_ref().and_then(|told| told.basis.clone()),
             on_demand_at: record.on_demand_at,
             is_blocked: record.state == State::Blocked,
             blocked_at: (record.state == State::Blocked).then_some(record.updated_at),

@@ -113,6 +113,10 @@ pub enum Occasion {
     First,
     /// The first day has moved.
     Moved,
+    /// The private address was corrected.
+    Corrected,
+    /// The place of work has changed, and with it the time at which the code works.
+    Retimed,
     /// The code of the earlier mail ended without being used.
     Again,
 }
@@ -135,12 +139,16 @@ pub struct ManagerMail<'a> {
     pub usage_location: Option<&'a str>,
     /// The joiner's display name.
     pub joiner: &'a str,
+    /// The start of the joiner's pass.
+    pub opens_at: DateTime<Utc>,
     /// The end of the joiner's pass.
     pub closes_at: DateTime<Utc>,
     /// The joiner's time zone.
     pub zone: Tz,
-    /// Whether the account is disabled; otherwise the pass was not used yet.
+    /// Whether the account is disabled.
     pub is_disabled: bool,
+    /// Whether the joiner is theirs since the mail with the code. Otherwise the pass was not used yet.
+    pub is_new: bool,
     /// Whether the mail with the code went to the manager.
     pub has_code: bool,
 }
@@ -227,6 +235,8 @@ impl Mailer {
         let name = match mail.occasion {
             Occasion::First => "joiner",
             Occasion::Moved => "moved",
+            Occasion::Corrected => "corrected",
+            Occasion::Retimed => "retimed",
             Occasion::Again => "again",
         };
         let values = self.joiner_values(mail)?;
@@ -259,11 +269,42 @@ impl Mailer {
     /// # Errors
     /// When a template is broken.
     pub fn reminder(&self, mail: &ReminderMail<'_>) -> Result<Rendered, MailError> {
+        self.about_code("reminder", mail)
+    }
+
+    /// The mail that tells the joiner a new sign-in name for a code that was mailed, without the code.
+    ///
+    /// # Errors
+    /// When a template is broken.
+    pub fn renamed(&self, mail: &ReminderMail<'_>) -> Result<Rendered, MailError> {
+        self.about_code("renamed", mail)
+    }
+
+    fn about_code(&self, name: &str, mail: &ReminderMail<'_>) -> Result<Rendered, MailError> {
         let language = mail.reader.language;
         let (values, _) = self.values(&mail.reader, &mail.times, &self.service_desk)?;
         Ok(Rendered {
-            subject: templates::subject(language, "reminder", values.clone())?,
-            html: templates::html(language, "reminder", values)?,
+            subject: templates::subject(language, name, values.clone())?,
+            html: templates::html(language, name, values)?,
+        })
+    }
+
+    /// The note to an address that a code was mailed to, after mails go to another one. It names nobody: whoever reads it may be a
+    /// stranger.
+    ///
+    /// # Errors
+    /// When a template is broken.
+    pub fn address_changed(
+        &self,
+        language: &str,
+        usage_location: Option<&str>,
+    ) -> Result<Rendered, MailError> {
+        let direction = language::direction(&language::locale(language, usage_location));
+        let service_desk = self.service_desk.is_set().then_some(Serde(&self.service_desk));
+        let values = context! { language, direction, company => self.company.as_deref(), service_desk };
+        Ok(Rendered {
+            subject: templates::subject(language, "address", values.clone())?,
+            html: templates::html(language, "address", values)?,
         })
     }
 
@@ -273,13 +314,17 @@ impl Mailer {
     /// # Errors
     /// When a template is broken.
     pub fn manager(&self, mail: &ManagerMail<'_>) -> Result<Rendered, MailError> {
-        let &ManagerMail { manager, usage_location, joiner, closes_at, zone, is_disabled, has_code } = mail;
+        let &ManagerMail { manager, usage_location, joiner, zone, is_disabled, is_new, has_code, .. } = mail;
         let language = self.default_language;
         let locale = language::locale(language, usage_location);
         let direction = language::direction(&locale);
-        let closes = Serde(Dates::new(locale, zone)?.moment(closes_at)?);
+        let dates = Dates::new(locale, zone)?;
+        let opens = Serde(dates.moment(mail.opens_at)?);
+        let closes = Serde(dates.moment(mail.closes_at)?);
         let (name, company) = (manager.filter(|name| !name.trim().is_empty()), self.company.as_deref());
-        let values = context! { language, direction, company, name, joiner, closes, is_disabled, has_code };
+        let values = context! {
+            language, direction, company, name, joiner, opens, closes, is_disabled, is_new, has_code
+        };
         Ok(Rendered {
             subject: templates::subject(language, "manager", values.clone())?,
             html: templates::html(language, "manager", values)?,

@@ -107,13 +107,14 @@ fn variants(language: &str) -> impl Iterator<Item = (Mailer, JoinerMail<'_>)> {
         mailer(None, phone_only),
         mailer(Some("Contoso"), ServiceDesk::default()),
     ];
-    let occasions = [Occasion::First, Occasion::Moved, Occasion::Again];
-    (0..96).flat_map(move |bits: u32| {
+    let occasions =
+        [Occasion::First, Occasion::Moved, Occasion::Again, Occasion::Corrected, Occasion::Retimed];
+    (0..160).flat_map(move |bits: u32| {
         let is = move |bit: u32| bits & (1 << bit) != 0;
         let plain = ada(language);
         let mail = JoinerMail {
             times: PassTimes { one_time: is(0), opens_now: is(1), ..plain.times },
-            occasion: occasions[(bits % 3) as usize],
+            occasion: occasions[(bits % 5) as usize],
             day_one: plain.day_one.filter(|_| is(3)),
             manager: plain.manager.filter(|_| is(4)),
             follows_on: plain.day_one.filter(|_| is(5)),
@@ -185,6 +186,36 @@ fn a_code_that_ended_unused_is_followed_by_another_with_the_reason() {
 }
 
 #[test]
+fn a_code_for_another_address_or_time_says_why_it_comes() {
+    for language in ["en", "de"] {
+        for (occasion, name) in [(Occasion::Corrected, "corrected"), (Occasion::Retimed, "retimed")] {
+            let mail = JoinerMail { occasion, ..ada(language) };
+            assert_snapshot!(format!("{language}_{name}"), read_joiner(&contoso(), &mail));
+        }
+    }
+}
+
+#[test]
+fn a_new_sign_in_name_comes_without_the_code() {
+    for language in ["en", "de"] {
+        let mail = ReminderMail { reader: reader(language), times: ada(language).times };
+        assert_snapshot!(format!("{language}_renamed"), read(contoso().renamed(&mail).unwrap()));
+    }
+}
+
+#[test]
+fn the_note_to_an_old_address_names_nobody() {
+    for language in ["en", "de"] {
+        let note = contoso().address_changed(language, Some("DE")).unwrap();
+        assert!(!note.html.contains("Ada") && !note.html.contains("ada."), "{}", note.html);
+        assert_snapshot!(format!("{language}_address"), read(note));
+        for mailer in [mailer(None, ServiceDesk::default()), mailer(None, full_desk())] {
+            mailer.address_changed(language, None).unwrap();
+        }
+    }
+}
+
+#[test]
 fn a_first_code_can_announce_the_next() {
     let day = NaiveDate::from_ymd_opt(2026, 12, 1);
     assert_snapshot!("en_follows", read_joiner(&contoso(), &JoinerMail { follows_on: day, ..ada("en") }));
@@ -212,14 +243,17 @@ fn a_manager_reads_what_keeps_the_joiner_from_signing_in() {
             ..MailOptions::default()
         };
         let mailer = Mailer::new(options).unwrap();
-        for (is_disabled, what) in [(false, "unused"), (true, "disabled")] {
+        for what in ["unused", "disabled", "new"] {
+            let is_disabled = what == "disabled";
             let mail = ManagerMail {
                 manager: Some("Charles Babbage").filter(|_| !is_disabled),
                 usage_location: Some("DE"),
                 joiner: "Ada Lovelace",
+                opens_at: utc("2026-11-30T06:00:00Z"),
                 closes_at: utc("2026-12-01T06:00:00Z"),
                 zone: zone("Europe/Berlin"),
                 is_disabled,
+                is_new: what == "new",
                 has_code: is_disabled && language == "de",
             };
             assert_snapshot!(format!("{language}_manager_{what}"), read(mailer.manager(&mail).unwrap()));
@@ -318,7 +352,8 @@ fn every_folder_is_a_language_with_all_its_mails() {
     for language in Mailer::languages() {
         let canonical = icu_locale::LanguageIdentifier::try_from_str(language).unwrap().to_string();
         assert_eq!(language, canonical, "the folder's name is no BCP 47 tag in its usual spelling");
-        for mail in ["joiner", "moved", "again", "notice", "reminder", "manager"] {
+        let all = ["joiner", "moved", "again", "corrected", "retimed"];
+        for mail in [&all[..], &["notice", "reminder", "renamed", "address", "manager"]].concat() {
             for kind in ["html", "subject.txt"] {
                 TEMPLATES.get_template(&format!("{language}/{mail}.{kind}.j2")).unwrap();
             }
@@ -333,7 +368,7 @@ fn templates_use_known_names_only() {
     let mut known: BTreeSet<_> = joiner.as_object().unwrap().keys().cloned().collect();
     known.insert("code".to_owned());
     known.insert("ticket_url".to_owned());
-    known.extend(["joiner", "is_disabled", "has_code"].map(str::to_owned));
+    known.extend(["joiner", "is_disabled", "is_new", "has_code"].map(str::to_owned));
     for (name, template) in TEMPLATES.templates() {
         let mut unknown = template.undeclared_variables(false);
         unknown.retain(|variable| !known.contains(variable));

@@ -146,7 +146,8 @@ impl Age {
             }
             Some(_) => {}
         }
-        let told = record.and_then(|record| record.announcement).filter(|told| told.day_one != day)?;
+        let told =
+            record.and_then(|record| record.announcement.as_ref()).filter(|told| told.day_one != day)?;
         told.at.is_some_and(|at| now - at > ANOTHER_START).then_some(Self::Told(told.day_one))
     }
 }

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::{
     follow_up::NotArrived,
     job::Job,
-    outcome::{Block, Outcome},
+    outcome::{Block, Outcome, Revoke},
     person::Person,
     services::Services,
     window::Window,
@@ -94,10 +94,14 @@ impl Services {
 /// Alerts that `job`, for `who`, ended in `outcome`.
 pub(crate) async fn send_outcome(services: &Services, job: &Job, who: &Person, outcome: &Outcome) {
     let headline = match outcome {
-        Outcome::Revoked(_) => "A pass was revoked",
         Outcome::Blocked(Block::StillDisabled(_)) => "A joiner cannot sign in: the account is disabled",
         Outcome::Blocked(Block::StaysOnDemand(_)) => "A start is withdrawn, and a pass on demand still works",
+        Outcome::Blocked(Block::AddressRemoved) => "A joiner's private address was removed",
+        Outcome::Blocked(Block::AddressChanged) | Outcome::Revoked(Revoke::AddressChanged) => {
+            "A joiner's private address changed, and a person must decide"
+        }
         Outcome::Blocked(Block::NotArrived(_)) => "A joiner's pass ended, and they are not in",
+        Outcome::Revoked(_) => "A pass was revoked",
         _ => "A user gets no pass",
     };
     services

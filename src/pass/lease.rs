@@ -8,7 +8,6 @@
 
 use std::{error::Error, ops::ControlFlow, time::Duration};
 
-use chrono::NaiveDate;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::{
@@ -26,8 +25,8 @@ use crate::{
     budget,
     code::Code,
     graph::{GraphError, GraphErrorKind, Pass, TenantSnapshot, Usability, says_one_exists, within},
-    ledger::{CallResult, ETag, IdempotencyEntry, Lease, LedgerError, Purpose, Record, State},
-    mail::Draft,
+    ledger::{Basis, CallResult, ETag, IdempotencyEntry, Lease, LedgerError, Purpose, Record, State},
+    mail::{Draft, Occasion},
 };
 
 /// A lease that this job holds.
@@ -44,10 +43,9 @@ pub struct HeldLease<'a> {
     /// Whether a pass was made or deleted, or may have been: then the pass that existed before may be gone.
     tenant_changed: bool,
     notices: Vec<&'static str>,
-    /// The working day for whose morning the mail promises another pass.
-    follows_on: Option<NaiveDate>,
-    /// Identifies the joiner's first address, also where the mail went to another one.
-    address: Option<String>,
+    plan: Plan,
+    /// What the mail rests on; with the joiner's first address, also where the mail went to another one.
+    basis: Basis,
     /// No change in the tenant and no mail goes on after this. Monotonic.
     pub deadline: Instant,
 }
@@ -107,8 +105,8 @@ impl<'a> HeldLease<'a> {
             after_withdrawal,
             tenant_changed: false,
             notices: Vec::new(),
-            follows_on: plan.window.follows_on,
-            address: facts.address.map(str::to_owned),
+            plan: plan.clone(),
+            basis: facts.basis.clone(),
             deadline,
         })
     }
@@ -222,10 +220,16 @@ impl<'a> HeldLease<'a> {
         if let Some((draft, recipients)) = mail {
             delivered.language = Some(draft.language().to_owned());
             delivered.recipients = recipients.masked();
-            delivered.address = self.address.clone();
-            delivered.follows_on = self.follows_on;
+            delivered.address = self.basis.address.clone();
+            delivered.follows_on = self.plan.window.follows_on;
         }
         self.record.record_delivery(delivered, self.snapshot.user.account.is_enabled());
+        if let (Purpose::Joiner, Some((_, recipients))) = (self.plan.purpose, mail) {
+            self.record.record_basis(self.basis.clone(), recipients.to.clone());
+        }
+        if self.plan.occasion == Occasion::Corrected {
+            self.record.corrected_for = self.plan.day_one;
+        }
         for kind in std::mem::take(&mut self.notices) {
             self.record.add_notice(kind, self.services.clock.now().date_naive());
         }

@@ -10,6 +10,7 @@
 pub mod account_use;
 pub mod additions;
 pub mod alert;
+pub mod basis;
 pub mod cap;
 pub mod condition;
 pub mod day_one;

@@ -42,7 +42,8 @@ impl Person {
 
     /// A user whose account was deleted. The record has no name; it says when the person would have started.
     pub fn deleted(user_id: Uuid, record: &Record) -> Self {
-        let first_day = record.announcement.map(|told| format!("first day {}", told.day_one.format(DATE)));
+        let first_day =
+            record.announcement.as_ref().map(|told| format!("first day {}", told.day_one.format(DATE)));
         let mailed = record.delivered.as_ref().filter(|delivered| !delivered.recipients.is_empty());
         let mailed = mailed.map(|delivered| format!("pass mailed to {}", delivered.recipients.join(" and ")));
         let name = user_id.to_string();
@@ -121,7 +122,7 @@ mod tests {
         let mut record = Record::new(State::Failed, Purpose::Joiner, now);
         assert_eq!(Person::deleted(id, &record).description, format!("the account {id}"));
         let day_one = "2026-11-30".parse().unwrap();
-        record.announcement = Some(Announcement { day_one, enabled: true, at: Some(now) });
+        record.announcement = Some(Announcement::new(day_one, true, Some(now)));
         record.delivered = Some(Delivered {
             pass: PassRecord { pass_id: "p".into(), opens_at: now, ends_at: now, one_time: true },
             at: now,

@@ -288,6 +288,8 @@ impl ProblemDetails {
             | Block::AlreadySignedIn(_)
             | Block::TooOld(_)
             | Block::UseUnknown(_)
+            | Block::AddressRemoved
+            | Block::AddressChanged
             | Block::StillDisabled(_)
             | Block::NotArrived(_)
             | Block::StaysOnDemand(_) => of(403, "account-not-served", "This account gets no pass", ""),

@@ -4,18 +4,19 @@
 //! which reads everything and decides.
 
 use chrono::{DateTime, Datelike, NaiveDate, TimeDelta, Utc};
+use uuid::Uuid;
 
 use crate::{
     graph::{GraphError, Look, LookParts, Method, Pass, PrivilegeSnapshot, Usability, users::Candidate},
     ledger::{Purpose, Standing, StandingPass, is_same_start},
     pass::{
-        Skip,
+        Skip, basis,
         follow_up::{ENABLED_WITHIN, REMINDED_UNTIL, REPORT_LAG},
         guard,
         replication::REPLICA_LAG,
         window::opening,
     },
-    settings::{Settings, SignInCheck},
+    settings::{MailCc, MailTo, Settings, SignInCheck},
 };
 
 /// Whoever starts within this many days and has no pass is looked at by every sweep: the reason may have gone.
@@ -33,6 +34,8 @@ const LONG_OPEN: TimeDelta = TimeDelta::days(1);
 /// A user as the two listings show them.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Known<'a> {
+    /// The object id.
+    pub id: Uuid,
     /// In the tenant; `None` if the listing does not have the user.
     pub candidate: Option<&'a Candidate>,
     /// Their day one, if it is near.
@@ -105,7 +108,10 @@ fn delivered(
 ) -> Due {
     let account = known.candidate.is_none();
     let check = &settings.joiner_check;
-    let look = LookParts { account, passes: true, methods: check.methods, ..LookParts::default() };
+    let mail = &settings.mail;
+    let names_manager = mail.cc.contains(&MailCc::Manager) || mail.to.contains(&MailTo::Manager);
+    let manager = is_daily && names_manager;
+    let look = LookParts { account, passes: true, methods: check.methods, manager, ..LookParts::default() };
     let reads_sign_ins = check.sign_ins != SignInCheck::Off;
     let can_show_arrival = check.methods || check.registration || reads_sign_ins;
     // A pass for one use shows its use itself.
@@ -131,7 +137,7 @@ fn delivered(
         // Once, to note that.
         if is_daily && now - pass.ends_at >= REPORT_LAG { Due::Job } else { may_appear(standing, now) }
     } else {
-        Due::Look(since_opening)
+        Due::Look(LookParts { manager: false, ..since_opening })
     }
 }
 
@@ -174,6 +180,9 @@ pub(super) fn needs_job(
     if now < pass.ends_at && look.privileges.as_ref().is_some_and(|read| is_privileged(settings, read)) {
         return true;
     }
+    if now < pass.ends_at && has_new_manager(known.id, standing, look) {
+        return true;
+    }
     let Some(passes) = passes else { return false };
     let listed = passes.iter().find(|listed| listed.id == pass.id);
     let usability = listed.map(|listed| listed.usability(now));
@@ -205,6 +214,15 @@ pub(super) fn needs_job(
     let since_end = now - pass.ends_at;
     let is_decided_now = is_daily || since_end < DECIDED_WITHIN;
     (is_unused && since_end >= REPLICA_LAG && is_decided_now) || (since_end >= REPORT_LAG && is_daily)
+}
+
+/// Whether the user has another manager than at the time of the mail. What could not be read is read by the next daily look: a
+/// job would send the same mails without it.
+fn has_new_manager(user: Uuid, standing: &Standing, look: &Look) -> bool {
+    let Some(Ok(Some(manager))) = &look.manager else { return false };
+    let manager = basis::of_manager(user, manager);
+    let told = standing.basis.as_ref().filter(|told| told.is_comparable());
+    manager.is_some() && told.is_some_and(|told| told.manager != manager)
 }
 
 /// Whether the account may be privileged: what cannot be read is for a job.

@@ -25,10 +25,12 @@ use crate::{
     app::App,
     budget,
     graph::{GraphError, Look, users::Candidate, within},
-    ledger::{ConditionName, Purpose, Urgency},
+    ledger::{ConditionName, Purpose, Standing, Urgency},
     pass::{
         DailyLook, GroupSync, Job, Skip,
         alert::Alert,
+        basis,
+        cap::NAMES_IN_ALERT,
         condition,
         day_one::{Distance, OddStamps, day_one, distance, odd_stamps, stamps},
         domains,
@@ -87,7 +89,8 @@ async fn sweep(app: &App) -> Result<GroupSync, GraphError> {
     let candidates = within(budget::SWEEP_SEARCH, "searching for joiners", search).await?;
     condition::end(&app.services, ConditionName::SweepFails).await;
     let without_date = candidates.iter().filter(|user| user.account.employee_hire_date.is_none()).count();
-    let days = days_one(settings, &candidates);
+    let standings = standings(app, now).await;
+    let days = days_one(settings, &candidates, standings.as_ref());
     let is_unserved = |user: &Candidate| Skip::of_account(user.sign_in(), &settings.pass).is_some();
     let is_near = |day: NaiveDate, zone: Tz| distance(day, zone, settings.lead_days, now) == Distance::Near;
     let mut joiners: BTreeSet<(NaiveDate, Uuid)> = days
@@ -98,7 +101,6 @@ async fn sweep(app: &App) -> Result<GroupSync, GraphError> {
     // Guests, accounts of other tenants, disabled ones where they are not served: nothing else tells of them.
     let near = days.iter().filter(|(user, day, _)| joiners.contains(&(*day, user.id)));
     let unserved = near.filter(|(user, ..)| is_unserved(user)).count();
-    let standings = standings(app, now).await;
     let late = match (&standings, &last) {
         (Some(standings), Some(last)) => Some(late::find(app, &days, standings, last, now).await),
         // Without the ledger it is not known who was served.
@@ -115,6 +117,9 @@ async fn sweep(app: &App) -> Result<GroupSync, GraphError> {
         Found { candidates: &candidates, joiners: &joiners, standings: standings.unwrap_or_default(), held };
     let is_today = |at: DateTime<Utc>| at.date_naive() == now.date_naive();
     let is_daily = !last.and_then(|last| last.looked_at).is_some_and(is_today);
+    if is_daily {
+        report_changed_reading(settings, &found);
+    }
     let (SweepJobs { mut jobs, daily_look }, looked) = found.jobs(app, is_daily, now).await;
     let due = jobs.len();
     let GroupSync { jobs: added, completion, .. } =
@@ -195,13 +200,60 @@ async fn candidates(app: &App, look_back: u64, now: DateTime<Utc>) -> Result<Vec
     }
 }
 
-/// The first days of those who have a hire date, each in its zone.
-fn days_one<'a>(settings: &Settings, candidates: &'a [Candidate]) -> Vec<(&'a Candidate, NaiveDate, Tz)> {
+/// The first days of those who have a hire date, each in its zone. Who was told of a day keeps it as long as the tenant's values
+/// are the same, whatever the settings make of them now.
+fn days_one<'a>(
+    settings: &Settings,
+    candidates: &'a [Candidate],
+    standings: Option<&Standings>,
+) -> Vec<(&'a Candidate, NaiveDate, Tz)> {
     let day = |user: &'a Candidate| {
+        let stamp = user.account.employee_hire_date?;
         let zone = settings.pass.zone(user.account.place());
-        Some((user, day_one(user.account.employee_hire_date?, settings.pass.hire_date_zone, zone), zone.zone))
+        let told = standings.and_then(|standings| told_day(standings.get(&user.id)?, user, &settings.pass));
+        let day = told.unwrap_or_else(|| day_one(stamp, settings.pass.hire_date_zone, zone));
+        Some((user, day, zone.zone))
     };
     candidates.iter().filter_map(day).collect()
+}
+
+/// The day one of the last mail, if it was read from what the tenant has now.
+fn told_day(standing: &Standing, user: &Candidate, settings: &PassSettings) -> Option<NaiveDate> {
+    let basis = standing.basis.as_ref()?;
+    standing.mailed.map(|(day, _)| day).filter(|_| basis.has_same_day(&basis::of_listing(user, settings)))
+}
+
+/// Says if the settings, or a release, read the first days or zones of joiners who were sent a pass in another way than the mail
+/// says.
+fn report_changed_reading(settings: &Settings, found: &Found<'_>) {
+    let is_read_anew = |user: &&Candidate| {
+        let told = found
+            .standings
+            .get(&user.id)
+            .and_then(|standing| Some((told_day(standing, user, &settings.pass)?, standing.basis.as_ref()?)));
+        told.zip(user.account.employee_hire_date).is_some_and(|((told, basis), stamp)| {
+            let zone = settings.pass.zone(user.account.place());
+            let day = day_one(stamp, settings.pass.hire_date_zone, zone);
+            day != told || basis.zone != basis::of_listing(user, &settings.pass).zone
+        })
+    };
+    let is_near = |user: &&Candidate| found.joiners.iter().any(|(_, joiner)| *joiner == user.id);
+    let users: Vec<String> = found
+        .candidates
+        .iter()
+        .filter(is_read_anew)
+        .filter(is_near)
+        .map(|user| user.id.to_string())
+        .collect();
+    if !users.is_empty() {
+        tracing::warn!(
+            event = "sweep.read_anew",
+            count = users.len(),
+            users = users.iter().take(NAMES_IN_ALERT).map(String::as_str).collect::<Vec<_>>().join(" "),
+            "Changed settings, or another version, read first days or zones in another way than mails that were sent say; \
+             these mails stay as they are"
+        );
+    }
 }
 
 /// What the records say. Without the ledger, joiners are still queued, and everyone else waits for the next sweep.
@@ -327,6 +379,7 @@ impl Found<'_> {
         };
         let users: BTreeSet<Uuid> = days.keys().chain(self.standings.keys()).copied().collect();
         let known = |user: Uuid| Known {
+            id: user,
             candidate: candidates.get(&user).copied(),
             day: days.get(&user).copied(),
             standing: self.standings.get(&user),

@@ -118,6 +118,9 @@ impl Facts<'_> {
             self.delivered().filter(|d| d.purpose == Purpose::Joiner && d.day_one == Some(day))?;
         let listed = snapshot.passes.iter().find(|pass| self.is_delivered(pass) && pass.can_be_used(now))?;
         let start = delivered.pass.opens_at.max(opening(day.and_time(self.pass.day_one_time), zone));
+        if let Some(decision) = self.changed(delivered, day).filter(|_| !self.was_just_delivered()) {
+            return Some(decision);
+        }
         if let Some(since) = follow_up::disabled_since(&snapshot.user, start, now) {
             return Some(Decision::Block(Block::StillDisabled(since)));
         }
@@ -129,6 +132,6 @@ impl Facts<'_> {
 
     /// Whether the mail with `delivered` went to the address that one would go to now.
     fn is_address_of(&self, delivered: &Delivered) -> bool {
-        self.address.is_some() && delivered.address.as_deref() == self.address
+        self.basis.address.is_some() && delivered.address == self.basis.address
     }
 }

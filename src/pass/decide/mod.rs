@@ -4,10 +4,11 @@
 //! `docs/ARCHITECTURE.md`.
 
 mod account;
+mod changes;
 mod follow;
 mod withdrawal;
 
-use chrono::{DateTime, NaiveDate, NaiveTime, TimeDelta, Utc};
+use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 use uuid::Uuid;
 
 use super::{
@@ -24,7 +25,7 @@ use super::{
 };
 use crate::{
     graph::{Pass, TenantSnapshot, Usability},
-    ledger::{Announcement, Delivered, Purpose, Record, State},
+    ledger::{Announcement, Basis, Delivered, Purpose, Record, State},
     mail::Occasion,
     settings::{FollowUpSettings, JoinerCheck, PassSettings},
     zone::{JoinerZone, Tz},
@@ -43,8 +44,10 @@ pub struct Facts<'a> {
     pub record: Option<&'a Record>,
     /// Why there is no address to send the pass to, if so.
     pub no_address: Option<&'a str>,
-    /// Identifies the address that a pass would be mailed to.
-    pub address: Option<&'a str>,
+    /// What a mail to the user would rest on.
+    pub basis: &'a Basis,
+    /// Whether the manager gets a copy of mails with a code.
+    pub copies_manager: bool,
     /// What the caller asks for, if the job is a call.
     pub request: Option<&'a PassRequest>,
     /// What is checked before an account counts as a joiner's.
@@ -85,6 +88,10 @@ pub enum Decision {
     RecordUnknownArrival,
     /// Remind the joiner of the delivered pass.
     Remind,
+    /// Tell the joiner that the sign-in name of the delivered pass is another one now.
+    TellSignInName,
+    /// Tell the manager, who is new, that the joiner was sent a pass.
+    TellNewManager,
     /// Make a pass and deliver it.
     Issue(Plan),
 }
@@ -136,11 +143,8 @@ fn recheck(facts: &Facts<'_>, record: &Record) -> Decision {
     }
 }
 
-/// Two day ones less than this apart are one start that moved.
-const MOVE_MAX: TimeDelta = TimeDelta::days(30);
-
 fn joiner(facts: &Facts<'_>) -> Decision {
-    let Facts { snapshot, record, now, pass: settings, .. } = *facts;
+    let Facts { snapshot, record, now, .. } = *facts;
     let zone = facts.zone();
     if let Some(at) = facts.arrived_at() {
         return match facts.undelivered(Purpose::Joiner) {
@@ -180,13 +184,17 @@ fn joiner(facts: &Facts<'_>) -> Decision {
         let is_undelivered = |pass: &&Pass| last_job_delivered || !is_for_day(pass);
         return match facts.undelivered(Purpose::Joiner).filter(is_undelivered) {
             Some(pass) => Decision::Revoke { pass_id: pass.id.clone(), why: Revoke::OutOfScope(why) },
-            None => facts.while_open(day, zone).unwrap_or(Decision::Skip(why)),
+            None => {
+                let is_fresh = !facts.was_just_delivered();
+                let changed = || facts.address_changed(day, true).filter(|_| is_fresh);
+                changed().or_else(|| facts.while_open(day, zone)).unwrap_or(Decision::Skip(why))
+            }
         };
     }
     if is_late && let Some(decision) = facts.arrived_by_another_way() {
         return decision;
     }
-    if let Some(block) = facts.block() {
+    if let Some(block) = facts.refused() {
         return Decision::Block(block);
     }
     if facts.was_just_delivered() {
@@ -196,6 +204,9 @@ fn joiner(facts: &Facts<'_>) -> Decision {
         && let Some(pass_id) = facts.revocable()
     {
         return Decision::Revoke { pass_id, why: Revoke::from(&evidence) };
+    }
+    if let Some(decision) = facts.address_changed(day, false) {
+        return decision;
     }
     let served = facts.delivered().filter(|d| d.purpose == Purpose::Joiner && d.day_one == Some(day));
     let listed = snapshot.passes.iter().find(|pass| facts.is_delivered(pass));
@@ -208,7 +219,7 @@ fn joiner(facts: &Facts<'_>) -> Decision {
     if let Some(pass) = facts.used_meanwhile() {
         return Decision::RecordDelivery(pass.clone());
     }
-    if let Some(block) = facts.not_new(day) {
+    if let Some(block) = facts.block().or_else(|| facts.not_new(day)) {
         return Decision::Block(block);
     }
     let counts = |pass: &&Pass| match pass.usability(now) {
@@ -223,21 +234,15 @@ fn joiner(facts: &Facts<'_>) -> Decision {
     if facts.codes_for(day) >= MAX_CODES {
         return Decision::Block(Block::TooManyCodes);
     }
-    Decision::Issue(Plan {
-        window: facts.promising(facts.joiner_window(day, settings)),
-        purpose: Purpose::Joiner,
-        day_one: Some(day),
-        occasion: match facts.announcement() {
-            Some(told) if told.day_one != day && is_move(told.day_one, day) => Occasion::Moved,
-            _ => Occasion::First,
-        },
-        unused: None,
-        is_late,
-    })
+    let occasion = match facts.announcement() {
+        Some(told) if told.day_one != day && is_move(told.day_one, day) => Occasion::Moved,
+        _ => Occasion::First,
+    };
+    Decision::Issue(Plan { is_late, ..facts.joiner_plan(day, occasion) })
 }
 
 fn is_move(old: NaiveDate, new: NaiveDate) -> bool {
-    (new - old).abs() < MOVE_MAX
+    (new - old).abs() < Record::SAME_START
 }
 
 /// Whether `pass` works at some moment of the calendar day `day`.
@@ -337,6 +342,18 @@ impl<'a> Facts<'a> {
         Window::for_joiner(day, zone, country, settings, &self.snapshot.policy, self.now)
     }
 
+    /// A pass for the morning of `day`.
+    fn joiner_plan(&self, day: NaiveDate, occasion: Occasion) -> Plan {
+        Plan {
+            window: self.promising(self.joiner_window(day, self.pass)),
+            purpose: Purpose::Joiner,
+            day_one: Some(day),
+            occasion,
+            unused: None,
+            is_late: false,
+        }
+    }
+
     /// The block if the group that decides about a pass hides its members.
     fn hidden_group(&self) -> Option<Block> {
         let unread = self.snapshot.hidden_group.clone()?;
@@ -351,10 +368,17 @@ impl<'a> Facts<'a> {
         Window { follows_on: window.follows_on.filter(|_| can_follow), ..window }
     }
 
-    /// Day one as the account has it.
-    fn day_one(&self) -> Option<NaiveDate> {
+    /// Day one as the account has it. If only our settings or tables read it in another way now, it is the one that the joiner was
+    /// told.
+    pub(super) fn day_one(&self) -> Option<NaiveDate> {
         let stamp = self.snapshot.user.account.employee_hire_date?;
-        Some(day_one(stamp, self.pass.hire_date_zone, self.joiner_zone()))
+        let told = self
+            .announcement()
+            .filter(|told| told.basis.as_ref().is_some_and(|basis| basis.has_same_day(self.basis)));
+        Some(told.map_or_else(
+            || day_one(stamp, self.pass.hire_date_zone, self.joiner_zone()),
+            |told| told.day_one,
+        ))
     }
 
     /// Day one, unless the account is not a joiner's account, or no longer.
@@ -394,11 +418,11 @@ impl<'a> Facts<'a> {
             && !self.record.is_some_and(was_served)
     }
 
-    /// Identifies the user as a listing shows them, if the decision is about a start and final. Minutes after a delivery it
-    /// is not.
+    /// Identifies the user as a listing shows them, if the decision is about a start and final. Minutes after a delivery,
+    /// or after another mail, it is not.
     pub(super) fn seen(&self) -> Option<String> {
         let is_about_start = matches!(self.reason, Reason::Joiner | Reason::Recheck);
-        (is_about_start && !self.was_just_delivered())
+        (is_about_start && !self.was_just_delivered() && !self.was_just_told())
             .then(|| self.snapshot.user.as_candidate().fingerprint())
     }
 
@@ -428,8 +452,8 @@ impl<'a> Facts<'a> {
         self.record.and_then(|r| r.delivered.as_ref())
     }
 
-    fn announcement(&self) -> Option<Announcement> {
-        self.record.and_then(|r| r.announcement)
+    fn announcement(&self) -> Option<&'a Announcement> {
+        self.record.and_then(|r| r.announcement.as_ref())
     }
 
     /// Whether the last delivery is so recent that the snapshot may be older.

@@ -11,7 +11,9 @@
 //!
 //! Another order of these steps loses a joiner or leaks a pass; `docs/ARCHITECTURE.md` says which.
 
+mod changes;
 mod delivery;
+mod manager;
 mod reminder;
 mod short_window;
 mod without_pass;
@@ -21,6 +23,7 @@ use std::{collections::BTreeSet, error::Error, mem, ops::ControlFlow, time::Dura
 use tokio::time::Instant;
 
 use super::{
+    basis,
     day_one::fits,
     decide::{Decision, Facts, Plan, decide},
     domains,
@@ -38,9 +41,9 @@ use crate::{
     budget,
     code::Code,
     graph::{Pass, SnapshotError, TenantSnapshot, User, within},
-    ledger::{ETag, Notice, Record},
-    mail::{Draft, JoinerMail, PassTimes},
-    settings::MailTo,
+    ledger::{Basis, ETag, Notice, Record},
+    mail::{Draft, JoinerMail, Occasion, PassTimes},
+    settings::{MailCc, MailTo},
 };
 
 /// The time-outs of the two steps that wait for the tenant.
@@ -207,8 +210,8 @@ struct JobContext<'a> {
     /// The tenant's domains.
     domains: BTreeSet<String>,
     recipients: Result<Recipients, String>,
-    /// Identifies the address that a pass would be mailed to.
-    address: Option<String>,
+    /// What a mail would rest on.
+    basis: Basis,
 }
 
 impl<'a> JobContext<'a> {
@@ -245,18 +248,9 @@ impl<'a> JobContext<'a> {
             _ => Recipients::choose(&snapshot.user, snapshot.manager.as_ref(), mail, &domains, &[]),
         };
         let address = recipients.as_ref().ok().map(|recipients| recipients.fingerprint(snapshot.user.id));
-        let context = Self {
-            services,
-            job,
-            request,
-            step_budget,
-            snapshot,
-            record,
-            etag,
-            domains,
-            recipients,
-            address,
-        };
+        let basis = basis::read(&snapshot, address, &services.settings.pass);
+        let context =
+            Self { services, job, request, step_budget, snapshot, record, etag, domains, recipients, basis };
         Ok(ControlFlow::Continue(context))
     }
 
@@ -267,7 +261,8 @@ impl<'a> JobContext<'a> {
             snapshot: &self.snapshot,
             record: self.record.as_ref(),
             no_address: self.recipients.as_ref().err().map(String::as_str),
-            address: self.address.as_deref(),
+            basis: &self.basis,
+            copies_manager: self.services.settings.mail.cc.contains(&MailCc::Manager),
             request: self.request,
             joiner_check: &self.services.settings.joiner_check,
             pass: &self.services.settings.pass,
@@ -290,6 +285,8 @@ impl<'a> JobContext<'a> {
             Decision::RecordArrival(at) => self.record_arrival(at).await?,
             Decision::RecordUnknownArrival => self.record_unknown_arrival().await?,
             Decision::Remind => self.remind().await?,
+            Decision::TellSignInName => self.tell_sign_in_name().await?,
+            Decision::TellNewManager => self.tell_new_manager().await?,
         }))
     }
 
@@ -328,6 +325,9 @@ impl<'a> JobContext<'a> {
             }
         };
         lease.record_delivery(&pass, Some((&draft, &recipients))).await?;
+        if plan.occasion == Occasion::Corrected {
+            self.tell_old_address(&recipients.to).await;
+        }
         Ok(ControlFlow::Continue(Handover { pass, recipients, deadline: lease.deadline }))
     }
 
@@ -341,6 +341,9 @@ impl<'a> JobContext<'a> {
         let is_odd = |stamp| !fits(stamp, settings.hire_date_zone, zone);
         if plan.day_one.is_some() && self.snapshot.user.account.employee_hire_date.is_some_and(is_odd) {
             lease.note(Notice::ODD_HIRE_DATE);
+        }
+        if plan.occasion == Occasion::Corrected {
+            lease.note(Notice::ADDRESS_CORRECTED);
         }
         if plan.is_late {
             lease.note(Notice::LATE);

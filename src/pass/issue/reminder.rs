@@ -1,4 +1,4 @@
-//! Mails without a code: the joiner is reminded of the pass, the manager hears what keeps them from signing in.
+//! A mail without a code: the joiner is reminded of the pass, and the manager hears of it.
 //!
 //! The record says that a mail is sent before it is, by a conditional write. So it may be lost, and is never sent twice.
 
@@ -6,13 +6,13 @@ use std::error::Error;
 
 use tokio::time::Instant;
 
-use super::{JobContext, without_pass::write};
+use super::{JobContext, manager::ManagerNews, without_pass::write};
 use crate::{
     address::Address,
     budget,
     graph::{GraphError, GraphErrorKind, NotSent, OutgoingMail},
     ledger::{Delivered, ETag, Record},
-    mail::{ManagerMail, PassTimes, ReminderMail, Rendered},
+    mail::{ReminderMail, Rendered},
     pass::{
         Failure, Outcome, Skip, Window,
         alert::{self},
@@ -38,7 +38,7 @@ impl JobContext<'_> {
             Err(error) => return self.not_reminded(error, before, &etag).await,
         };
         tracing::info!(event = "joiner.reminded", "The joiner has not used the pass and was reminded of it");
-        self.tell_manager(Some(&to), false).await;
+        self.tell_manager(ManagerNews::NotSignedIn { reminded: &to }).await;
         Ok(Outcome::Skipped(Skip::Reminded))
     }
 
@@ -61,7 +61,7 @@ impl JobContext<'_> {
     }
 
     /// A mail that may have been sent, or is refused for good, is not sent again. Otherwise the job runs again.
-    async fn not_reminded(
+    pub(super) async fn not_reminded(
         &self,
         error: GraphError,
         before: &Record,
@@ -71,7 +71,7 @@ impl JobContext<'_> {
             tracing::warn!(
                 event = "joiner.not_reminded",
                 error = &error as &dyn Error,
-                "The reminder may not have been sent; it is not sent again"
+                "The reminder, or the mail with the new sign-in name, may not have been sent; it is not sent again"
             );
             return Ok(Outcome::Skipped(Skip::AlreadyServed));
         }
@@ -83,59 +83,11 @@ impl JobContext<'_> {
         let language = self.language();
         Ok(self.services.mailer.reminder(&ReminderMail {
             reader: self.snapshot.user.reader(&language),
-            times: PassTimes {
-                opens_at: delivered.pass.opens_at,
-                opens_now: true,
-                closes_at: delivered.pass.ends_at,
-                zone: self.facts().zone(),
-                one_time: true,
-                made_at: delivered.at,
-            },
+            times: self.times_of(delivered),
         })?)
     }
 
-    /// Tells the manager what keeps the joiner from signing in, if the reminder did not go to them.
-    pub(super) async fn tell_manager(&self, reminded: Option<&Address>, is_disabled: bool) {
-        let (user, Some(manager)) = (&self.snapshot.user, &self.snapshot.manager) else { return };
-        let address = manager.mail.as_deref().and_then(|mail| Address::parse(mail).ok());
-        let Some(to) = address else { return };
-        let has_code = match reminded {
-            Some(reminded) => *reminded == to,
-            None => self.recipients.as_ref().is_ok_and(|recipients| recipients.to == to),
-        };
-        // The reminder went to them.
-        if has_code && !is_disabled {
-            return;
-        }
-        let Some(delivered) = self.record.as_ref().and_then(|record| record.delivered.as_ref()) else {
-            return;
-        };
-        let content = self.services.mailer.manager(&ManagerMail {
-            manager: manager.display_name.as_deref(),
-            usage_location: user.account.usage_location.as_deref(),
-            joiner: user.name(),
-            closes_at: delivered.pass.ends_at,
-            zone: self.facts().zone(),
-            is_disabled,
-            has_code,
-        });
-        let sent: Result<(), Failure> = match content {
-            Ok(content) => {
-                let message = OutgoingMail { to: vec![to], cc: Vec::new(), content };
-                self.send_without_code(&message).await.map_err(|unsent| unsent.error.into())
-            }
-            Err(error) => Err(error.into()),
-        };
-        if let Err(error) = sent {
-            tracing::warn!(
-                event = "manager.not_told",
-                error = &error as &dyn Error,
-                "The mail to the manager may not have been sent; it is not sent again"
-            );
-        }
-    }
-
-    async fn send_without_code(&self, message: &OutgoingMail) -> Result<(), NotSent> {
+    pub(super) async fn send_without_code(&self, message: &OutgoingMail) -> Result<(), NotSent> {
         let deadline = Instant::now() + budget::NOTE;
         self.services.graph.send_mail(&self.services.settings.mail.from, message, deadline).await
     }

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use super::JobContext;
+use super::{JobContext, manager::ManagerNews};
 use crate::{
     graph::Pass,
     ledger::{ETag, Notice, Purpose, Record, State, Urgency},
@@ -18,10 +18,13 @@ impl JobContext<'_> {
     pub(super) async fn skip(&self, skip: Skip) -> Result<Outcome, Failure> {
         let Some(record) = self.record.clone() else { return Ok(Outcome::Skipped(skip)) };
         // The joiner is served: the same cause is worth an alert again.
-        let is_served_again = skip == Skip::AlreadyServed && record.cause.is_some();
-        if is_served_again || self.is_seen_anew() {
+        let is_served = skip == Skip::AlreadyServed;
+        let is_served_again = is_served && record.cause.is_some();
+        let settled = self.settled_announcement().filter(|_| is_served);
+        if is_served_again || settled.is_some() || self.is_seen_anew() {
             let cause = record.cause.clone().filter(|_| !is_served_again);
-            self.write(Record { cause, ..record }).await?;
+            let announcement = settled.or(record.announcement);
+            self.write(Record { cause, announcement, ..record }).await?;
         }
         Ok(Outcome::Skipped(skip))
     }
@@ -47,7 +50,9 @@ impl JobContext<'_> {
             Reason::GroupAdd | Reason::Http => false,
         };
         let condition = block.condition().filter(|_| is_joiner);
-        let is_about_delivered = matches!(block, Block::StillDisabled(_) | Block::StaysOnDemand(_));
+        let is_about_delivered =
+            matches!(block, Block::StillDisabled(_) | Block::StaysOnDemand(_) | Block::AddressRemoved);
+        let is_held = matches!(block, Block::AddressChanged);
         let is_disabled = matches!(block, Block::StillDisabled(_));
         let outcome = Outcome::Blocked(block);
         let alerted = self.record.as_ref().and_then(|r| r.cause.as_deref());
@@ -76,9 +81,12 @@ impl JobContext<'_> {
         }
         record.pass = self.facts().listed_of_ours().map(pass_record).or(record.pass);
         record.cause = Some(cause.to_owned());
+        if is_held {
+            record.held_for = self.facts().day_one();
+        }
         self.write(record).await?;
         if is_disabled {
-            self.tell_manager(None, true).await;
+            self.tell_manager(ManagerNews::Disabled).await;
         }
         Ok(outcome)
     }
@@ -116,6 +124,9 @@ impl JobContext<'_> {
         self.alert(&outcome).await;
         if let Some(mut record) = self.record.clone() {
             record.record_revocation(pass_id, why.cause());
+            if why == Revoke::AddressChanged {
+                record.held_for = self.facts().day_one();
+            }
             self.write(record).await?;
         }
         Ok(outcome)
@@ -126,7 +137,7 @@ impl JobContext<'_> {
         // Somebody late who was never sent a pass: later sweeps leave them alone.
         let new = || Record::new(State::Blocked, Purpose::Joiner, self.services.clock.now());
         let mut record = self.record.clone().unwrap_or_else(new);
-        record.arrived_at = Some(at);
+        record.record_arrival(at);
         let hours = record.opened_by(at).map(|opened| (at - opened).num_minutes() as f64 / 60.0);
         self.write(record).await?;
         tracing::info!(event = "joiner.arrived", hours, "The joiner is in the account");

@@ -82,6 +82,8 @@ pub enum Skip {
     Arrived,
     /// No pass was due, and the joiner was reminded of the delivered one.
     Reminded,
+    /// No pass was due, and somebody was told of a change: the joiner of a new sign-in name, or a new manager of the mail.
+    ToldOfChange,
     /// The pass ended, and nothing can show whether the joiner is in.
     ArrivalUnknown,
 }
@@ -113,6 +115,10 @@ pub enum Block {
     StillDisabled(DateTime<Utc>),
     /// The pass ended, and nothing shows that the joiner got in.
     NotArrived(NotArrived),
+    /// The private address was removed; the delivered pass still works.
+    AddressRemoved,
+    /// The private address changed so late, or so often, that a person decides about the next pass.
+    AddressChanged,
     /// The start is withdrawn, but the user is a member of the on-demand group, and keeps the pass from there.
     StaysOnDemand(Skip),
 }
@@ -124,6 +130,8 @@ pub enum Revoke {
     OutOfScope(Skip),
     /// The account was deleted, and its passes with it.
     Deleted,
+    /// The private address changed so late, or so often, that a person decides about the next pass.
+    AddressChanged,
     /// The account had authentication methods before the pass was delivered.
     HasMethods,
     /// Someone had signed in to the account before the pass was delivered.
@@ -161,6 +169,15 @@ fn busy(until: &Option<DateTime<Utc>>) -> String {
 const NOT_A_JOINER: &str = "Was its hire date changed by mistake? Then correct it. If this person does start, on an \
     account that exists already, add it to the on-demand group or call CreateTap: that is for a person to decide.";
 
+const ADDRESS_CHANGED: &str = "the private address is another than the one that a pass was mailed to, and it changed less \
+    than a day before the pass opens, or after that, or for the second time";
+
+/// What to do about an address that changed so late or so often.
+const CHECK_ADDRESS: &str = "Ask this person, by a telephone number that you know, whether the address in the account is \
+    theirs; it may have been changed by somebody who wants the code. If it is, give them a pass: add the account to the \
+    on-demand group, or call CreateTap. If it is not, correct it, and find out who changed it (audit log). firstpass mails no \
+    more passes for this start by itself.";
+
 impl Outcome {
     /// One word.
     pub fn name(&self) -> &'static str {
@@ -193,6 +210,7 @@ impl Outcome {
                 "If this person still starts, enable the account: the next sweep makes a new pass.".into(),
             ),
             Self::Revoked(Revoke::HasMethods | Revoke::SignedIn) => Some(NOT_A_JOINER.into()),
+            Self::Revoked(Revoke::AddressChanged) => Some(CHECK_ADDRESS.into()),
             Self::Revoked(Revoke::Deleted) => Some("Nothing, if the account was deleted on purpose.".into()),
             Self::Revoked(Revoke::OutOfScope(Skip::Arrived)) => {
                 Some("Nothing: this person is in the account, and the pass was not delivered.".into())
@@ -229,6 +247,8 @@ impl fmt::Display for DeliveredPass {
         let pass = match self.occasion {
             Occasion::First => "pass",
             Occasion::Moved => "day one moved, new pass",
+            Occasion::Corrected => "private address corrected, new pass",
+            Occasion::Retimed => "place of work changed, new pass",
             Occasion::Again => "the last pass ended unused, new pass",
         };
         write!(f, "{pass} mailed to {}, open {}", self.to, self.window)
@@ -266,6 +286,7 @@ impl Skip {
             Self::NothingOpen => "nothing-open",
             Self::Arrived => "arrived",
             Self::Reminded => "reminded",
+            Self::ToldOfChange => "told-of-change",
             Self::ArrivalUnknown => "arrival-unknown",
         }
     }
@@ -299,6 +320,7 @@ impl fmt::Display for Skip {
             Self::NothingOpen => f.write_str("the record has nothing to finish"),
             Self::Arrived => f.write_str("the joiner is in the account"),
             Self::Reminded => f.write_str("the joiner has not used the pass and was reminded of it"),
+            Self::ToldOfChange => f.write_str("nothing was due but a mail about a change"),
             Self::ArrivalUnknown => {
                 f.write_str("the pass ended, and nothing that the app reads shows whether the joiner is in")
             }
@@ -324,6 +346,8 @@ impl Block {
             Self::StillDisabled(_) => "still-disabled",
             Self::NotArrived(_) => "not-arrived",
             Self::StaysOnDemand(_) => "stays-on-demand",
+            Self::AddressRemoved => "address-removed",
+            Self::AddressChanged => "address-changed",
         }
     }
 
@@ -380,6 +404,11 @@ impl Block {
                  date: a later first day gets a pass of its own."
                     .into()
             }
+            Self::AddressRemoved => {
+                "If it was removed by mistake, put it back: nothing changes then. If it was wrong, put in the right one: the                  next sweep mails a new pass there, and the old one ends. If this person does not start, remove the hire date."
+                    .into()
+            }
+            Self::AddressChanged => CHECK_ADDRESS.into(),
             Self::StaysOnDemand(_) => {
                 "If this person does not start, remove the account from the on-demand group and delete the pass.".into()
             }
@@ -407,6 +436,10 @@ impl fmt::Display for Block {
                 )
             }
             Self::NotArrived(not_arrived) => not_arrived.fmt(f),
+            Self::AddressRemoved => f.write_str(
+                "the private address was removed from the account after a pass was mailed to it; the pass still works",
+            ),
+            Self::AddressChanged => f.write_str(ADDRESS_CHANGED),
             Self::StaysOnDemand(why) => write!(
                 f,
                 "the start is withdrawn ({why}), but the account is in the on-demand group and keeps its pass from there"
@@ -421,6 +454,7 @@ impl Revoke {
         match self {
             Self::OutOfScope(_) => "out-of-scope",
             Self::Deleted => "deleted",
+            Self::AddressChanged => "address-changed",
             Self::HasMethods => "already-has-methods",
             Self::SignedIn => "already-signed-in",
         }
@@ -462,6 +496,7 @@ impl fmt::Display for Revoke {
         match self {
             Self::OutOfScope(why) => write!(f, "pass revoked: {why}"),
             Self::Deleted => f.write_str("the account was deleted, and its pass with it"),
+            Self::AddressChanged => write!(f, "pass revoked: {ADDRESS_CHANGED}"),
             Self::HasMethods => {
                 f.write_str("pass revoked: authentication methods were registered before the pass was mailed")
             }

@@ -199,7 +199,7 @@ impl<'a> UserState<'a> {
         let Some((day, zone)) = day_one_of(self.person, &self.sim.scenario.config) else {
             return Some("no hire date");
         };
-        let announcement = self.record.and_then(|record| record.announcement);
+        let announcement = self.record.and_then(|record| record.announcement.as_ref());
         let is_announced = announcement.is_some_and(|a| a.enabled && is_move(a.day_one, day));
         if self.person.guest {
             Some("a guest")

@@ -140,7 +140,7 @@ fn check_joiner(
         return Err(format!("four codes were mailed for {day}"));
     }
     check_is_new(invocation, user, day)?;
-    let announcement = invocation.record.as_ref().and_then(|record| record.announcement);
+    let announcement = invocation.record.as_ref().and_then(|record| record.announcement.as_ref());
     if !is_enabled && announcement.is_some_and(|a| a.enabled && is_move(a.day_one, day)) {
         return Err("the account was disabled after the joiner got a pass".into());
     }

@@ -229,6 +229,13 @@ impl TestApp {
         );
     }
 
+    /// Asserts that this mail contains the code of the user's live pass.
+    pub fn assert_mail_has_live_code(&self, user: Uuid, index: usize) {
+        let code = html_escaped(&self.live_code(user).expect("a live pass"));
+        let mails = self.pass_mails();
+        assert!(mails[index]["body"]["content"].as_str().unwrap().contains(&code), "another code");
+    }
+
     /// The code of the user's pass, unless it is used or expired.
     pub fn live_code(&self, user: Uuid) -> Option<String> {
         let now = self.sandbox.now();

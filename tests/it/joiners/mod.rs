@@ -4,6 +4,7 @@ mod account_use;
 mod accounts;
 mod alerts;
 mod cap;
+mod changes;
 mod cost;
 mod flow;
 mod follow_up;

@@ -156,7 +156,7 @@ async fn a_listing_shows_the_standing_of_all_records(ledger: &dyn Ledger) {
     let (mailed, blocked) = (Uuid::from_u128(201), Uuid::from_u128(202));
     let mut closed = delivered_record(-30);
     let day = "2026-11-27".parse().unwrap();
-    closed.announcement = Some(Announcement { day_one: day, enabled: true, at: Some(time(NOW)) });
+    closed.announcement = Some(Announcement::new(day, true, Some(time(NOW))));
     (closed.seen, closed.arrived_at) = (Some("1:ü\u{1F511}\"\\".into()), Some(time(NOW)));
     (closed.cause, closed.reminded_pass) = (Some("still-disabled".into()), Some("6f1967b7".into()));
     ledger.write(mailed, &closed, None).await.unwrap();
@@ -246,6 +246,15 @@ async fn a_joiner_is_served_with_a_ledger_on_blob_storage() {
     let document = service.text(&format!("joiners/{emma}.json")).unwrap();
     assert!(document.contains("\"state\": \"delivered\""), "{document}");
     assert!(!document.contains(&app.live_code(emma).unwrap()), "the record contains the code");
+    // Whoever has the address is told when mails go elsewhere.
+    assert_eq!(document.matches("emma.brooks@mail.example").count(), 1, "{document}");
+    assert!(document.contains("\"to\": \"emma.brooks@mail.example\""), "{document}");
+    app.advance(time("2026-11-27T09:00:00Z") - app.sandbox.now());
+    let (now, pass) = (app.sandbox.now(), app.sandbox.passes().pop().unwrap());
+    app.sandbox.edit(|tenant| tenant.use_pass(pass.id, now));
+    app.sweep().await;
+    let document = service.text(&format!("joiners/{emma}.json")).unwrap();
+    assert!(document.contains("arrivedAt"), "{document}");
     assert!(!document.contains("emma.brooks@mail.example"), "recipients must be masked");
 }
 

@@ -1,4 +1,4 @@
-use chrono::SubsecRound;
+use chrono::{SubsecRound, TimeDelta};
 use proptest::{option, prelude::*, sample::select};
 
 use super::*;
@@ -17,6 +17,7 @@ struct Case {
     snapshot: TenantSnapshot,
     record: Option<Record>,
     no_address: Option<String>,
+    basis: Basis,
     request: PassRequest,
     pass: PassSettings,
     check: JoinerCheck,
@@ -32,7 +33,8 @@ impl Case {
             snapshot: &self.snapshot,
             record: self.record.as_ref(),
             no_address: self.no_address.as_deref(),
-            address: self.no_address.is_none().then_some(ADDRESS),
+            basis: &self.basis,
+            copies_manager: true,
             request: Some(&self.request),
             pass: &self.pass,
             follow_up: &self.follow_up,
@@ -61,6 +63,7 @@ fn plain() -> Case {
         snapshot,
         record: None,
         no_address: None,
+        basis: Basis { address: Some(ADDRESS.to_owned()), ..Basis::new() },
         request: fixtures::request(),
         pass,
         check: JoinerCheck {
@@ -193,7 +196,7 @@ fn records() -> impl Strategy<Value = Option<Record>> {
     let state = select(vec![State::Issuing, State::Delivered, State::Blocked, State::Failed, State::Revoked]);
     let lease = option::of((times(), option::of(times()), select(vec![60_u32, 480])));
     let announcement = days().prop_flat_map(|day| {
-        any::<bool>().prop_map(move |enabled| day.map(|day_one| Announcement { day_one, enabled, at: None }))
+        any::<bool>().prop_map(move |enabled| day.map(|day_one| Announcement::new(day_one, enabled, None)))
     });
     let record = (state, purposes(), days(), lease, pass_record("ours"), delivered(), announcement);
     option::of(record.prop_map(|(state, purpose, day_one, lease, pass, delivered, announcement)| Record {
@@ -250,6 +253,7 @@ prop_compose! {
             case.snapshot.privileges.groups.push(GROUP);
         }
         case.no_address = no_address.then(|| "none".into());
+        case.basis.address.take_if(|_| no_address);
         case.snapshot.policy.state = if on { "enabled".into() } else { "disabled".into() };
         case
     }

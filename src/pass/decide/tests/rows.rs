@@ -23,6 +23,8 @@ fn decision_for(case: &Case) -> String {
         Decision::RecordDelivery(pass) => format!("settle {}", pass.id),
         Decision::RecordArrival(at) => format!("arrived {at:?}"),
         Decision::Remind => "remind".to_owned(),
+        Decision::TellSignInName => "tell the name".to_owned(),
+        Decision::TellNewManager => "tell the manager".to_owned(),
         Decision::RecordUnknownArrival => "unknown".to_owned(),
         Decision::Issue(plan) => format!("issue {:?}", plan.purpose),
     }
@@ -54,8 +56,7 @@ fn undelivered(mut case: Case) -> Case {
 #[test]
 fn a_moved_day_one_gets_a_pass_of_its_own_that_is_told_as_a_move() {
     let mut case = served();
-    record(&mut case).announcement =
-        Some(Announcement { day_one: "2026-11-27".parse().unwrap(), enabled: false, at: None });
+    record(&mut case).announcement = Some(Announcement::new("2026-11-27".parse().unwrap(), false, None));
     case.snapshot.user.account.employee_hire_date = Some(time("2026-11-25T00:00:00Z"));
     let plan = plan_of(&case);
     assert_eq!((plan.occasion, plan.window.opens_at), (Occasion::Moved, time("2026-11-25T07:00:00Z")));
@@ -68,7 +69,7 @@ fn a_moved_day_one_gets_a_pass_of_its_own_that_is_told_as_a_move() {
 fn a_month_after_a_day_one_another_is_a_new_start() {
     for (told_of, moved) in [("2026-10-28", false), ("2026-10-29", true)] {
         let mut case = plain();
-        let last = Announcement { day_one: told_of.parse().unwrap(), enabled: true, at: None };
+        let last = Announcement::new(told_of.parse().unwrap(), true, None);
         case.record =
             Some(Record { announcement: Some(last), ..Record::new(State::Revoked, Purpose::Joiner, now()) });
         assert_eq!(plan_of(&case).occasion == Occasion::Moved, moved, "{told_of}");
@@ -81,8 +82,7 @@ fn a_month_after_a_day_one_another_is_a_new_start() {
 #[test]
 fn who_was_told_with_an_account_that_worked_and_has_none_now_is_not_coming() {
     let mut case = served();
-    record(&mut case).announcement =
-        Some(Announcement { day_one: "2026-11-27".parse().unwrap(), enabled: true, at: None });
+    record(&mut case).announcement = Some(Announcement::new("2026-11-27".parse().unwrap(), true, None));
     assert_eq!(decision_for(&case), "skip: AlreadyServed");
     case.snapshot.user.account.account_enabled = Some(false);
     assert_eq!(decision_for(&case), "revoke made");

@@ -1,0 +1,50 @@
+//! What a joiner's mail rests on, so that a change of it in the tenant shows.
+
+use serde::{Deserialize, Serialize};
+
+/// What a joiner's mail rests on, as hashes of the tenant's values: they show that a value changed, not what it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Basis {
+    /// The version of this form.
+    pub version: u32,
+    /// The address that the settings choose; `None` if there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
+    /// All values among which they choose.
+    pub addresses: String,
+    /// The sign-in name.
+    pub sign_in_name: String,
+    /// The hire date.
+    pub hire_date: String,
+    /// Where the user works.
+    pub place: String,
+    /// The time zone that the place stands for, by name; with the country if it is one of several there.
+    pub zone: String,
+    /// The manager's mailbox; `None` if there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub manager: Option<String>,
+}
+
+impl Basis {
+    /// The version that this code writes.
+    const VERSION: u32 = 1;
+
+    /// An empty one of this version.
+    pub(crate) fn new() -> Self {
+        Self { version: Self::VERSION, ..Self::default() }
+    }
+
+    /// Whether its values can be compared with those of this version.
+    pub(crate) fn is_comparable(&self) -> bool {
+        self.version == Self::VERSION
+    }
+
+    /// Whether the first day and its zone were read from the same values as in `other`.
+    pub(crate) fn has_same_day(&self, other: &Self) -> bool {
+        self.is_comparable()
+            && other.is_comparable()
+            && self.hire_date == other.hire_date
+            && self.place == other.place
+    }
+}

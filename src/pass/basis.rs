@@ -1,0 +1,76 @@
+//! What a joiner's mail rests on, as the tenant has it now.
+
+use serde_json::json;
+use uuid::Uuid;
+
+use crate::{
+    address::Address,
+    graph::{Manager, TenantSnapshot, users::Candidate},
+    hash::sha256,
+    ledger::Basis,
+    settings::PassSettings,
+    zone::JoinerZone,
+};
+
+/// What a mail to this user rests on, which would go to the address with the fingerprint `address`.
+pub(super) fn read(snapshot: &TenantSnapshot, address: Option<String>, settings: &PassSettings) -> Basis {
+    let user = snapshot.user.as_candidate();
+    let manager = snapshot.manager.as_ref();
+    Basis {
+        address,
+        addresses: hash(
+            user.id,
+            &json!([
+                user.account.other_mails,
+                user.account.on_premises_extension_attributes,
+                manager.and_then(|manager| manager.mail.as_deref()),
+                // A mailbox of the account itself is no private address.
+                user.account.mail,
+                user.account.proxy_addresses,
+                user.user_principal_name,
+            ]),
+        ),
+        manager: manager.and_then(|manager| of_manager(user.id, manager)),
+        ..of_listing(&user, settings)
+    }
+}
+
+/// What a listing shows of it, without the addresses and the manager.
+pub(crate) fn of_listing(user: &Candidate, settings: &PassSettings) -> Basis {
+    let (id, account) = (user.id, &user.account);
+    let name = user.user_principal_name.as_deref().unwrap_or_default().to_lowercase();
+    Basis {
+        sign_in_name: hash(id, &json!(name)),
+        hire_date: hash(id, &json!(account.employee_hire_date)),
+        place: hash(
+            id,
+            &json!([
+                account.usage_location,
+                account.state,
+                account.city,
+                account.office_location,
+                account.on_premises_extension_attributes,
+            ]),
+        ),
+        zone: zone(settings.zone(account.place())),
+        ..Basis::new()
+    }
+}
+
+/// Identifies the mailbox of the manager of `user`; `None` if they have none.
+pub(crate) fn of_manager(user: Uuid, manager: &Manager) -> Option<String> {
+    let address = Address::parse(manager.mail.as_deref()?).ok()?;
+    Some(hash(user, &json!(address.to_string().to_lowercase())))
+}
+
+fn zone(JoinerZone { zone, country, .. }: JoinerZone) -> String {
+    match country {
+        Some(country) => format!("{zone}, one of {country}"),
+        None => zone.to_string(),
+    }
+}
+
+/// The hash of a value of `user`: short, because every listing of the ledger has it.
+fn hash(user: Uuid, value: &serde_json::Value) -> String {
+    sha256(&format!("{user} {value}"))[..16].to_owned()
+}

@@ -1,0 +1,97 @@
+//! What is done when the tenant changes what a joiner's mail rests on, until the pass is used.
+//!
+//! Only the tenant's values count. What our settings, tables or releases read in another way applies to passes that are not
+//! made yet.
+
+use chrono::{NaiveDate, TimeDelta};
+
+use super::{Decision, Facts, MAX_CODES, is_move};
+use crate::{
+    ledger::{Announcement, Basis, Delivered, Purpose},
+    mail::Occasion,
+    pass::{
+        outcome::{Block, Revoke},
+        replication::REPLICA_LAG,
+    },
+};
+
+/// An address that changes later than this before the pass opens is for a person to check.
+const CORRECTED_UNTIL: TimeDelta = TimeDelta::hours(24);
+/// How many mails about a changed sign-in name are sent for one start. Two systems that overwrite each other's names could go on
+/// for ever.
+const NAMES_TOLD_MAX: u32 = 3;
+
+impl Facts<'_> {
+    /// The last mail for the start on `day`, with what it rested on.
+    fn told(&self, day: NaiveDate) -> Option<(&Announcement, &Basis)> {
+        let told = self.announcement().filter(|told| is_move(told.day_one, day))?;
+        let basis = told.basis.as_ref().filter(|basis| basis.is_comparable())?;
+        (!self.was_just_told()).then_some((told, basis))
+    }
+
+    /// Whether something was told so recently that the snapshot may be older.
+    pub(super) fn was_just_told(&self) -> bool {
+        let told_at = self.announcement().and_then(|told| told.told_at);
+        told_at.is_some_and(|at| self.now - at < REPLICA_LAG)
+    }
+
+    /// What is done when the private address is another than the one that the mail for this start went to. `is_over` says that no
+    /// more passes are made for `day`.
+    pub(super) fn address_changed(&self, day: NaiveDate, is_over: bool) -> Option<Decision> {
+        let is_of_start = |of: &NaiveDate| is_move(*of, day);
+        let record = self.record?;
+        let is_foreign = |pass| self.is_foreign(pass);
+        if self.snapshot.passes.iter().any(|pass| pass.can_be_used(self.now) && is_foreign(pass)) {
+            return None;
+        }
+        let pass_id = self.revocable();
+        let hold = |pass_id: Option<String>| match pass_id {
+            Some(pass_id) => Some(Decision::Revoke { pass_id, why: Revoke::AddressChanged }),
+            None => (!is_over).then_some(Decision::Block(Block::AddressChanged)),
+        };
+        if record.held_for.as_ref().is_some_and(is_of_start) {
+            return hold(pass_id);
+        }
+        let (_, basis) = self.told(day)?;
+        let is_changed = basis.addresses != self.basis.addresses && basis.address != self.basis.address;
+        if !is_changed {
+            return None;
+        }
+        if self.basis.address.is_none() {
+            let is_unread = self.snapshot.manager_refused.is_some();
+            return (pass_id.is_some() && !is_unread).then_some(Decision::Block(Block::AddressRemoved));
+        }
+        let plan = self.joiner_plan(day, Occasion::Corrected);
+        let delivered = self.delivered().filter(|delivered| delivered.purpose == Purpose::Joiner);
+        let opens_at = delivered.map_or(plan.window.opens_at, |d| d.pass.opens_at.min(plan.window.opens_at));
+        let is_first = !record.corrected_for.as_ref().is_some_and(is_of_start);
+        let is_early = opens_at - self.now >= CORRECTED_UNTIL;
+        if is_first && is_early && self.may_make_another(day) {
+            return Some(Decision::Issue(plan));
+        }
+        hold(pass_id)
+    }
+
+    /// What is done about the other changes while the `delivered` pass for `day` can be used.
+    pub(super) fn changed(&self, delivered: &Delivered, day: NaiveDate) -> Option<Decision> {
+        let (told, basis) = self.told(day)?;
+        let is_elsewhere = basis.place != self.basis.place && basis.zone != self.basis.zone;
+        if is_elsewhere && self.now < delivered.pass.opens_at && self.may_make_another(day) {
+            let plan = self.joiner_plan(day, Occasion::Retimed);
+            let moved_by = (plan.window.opens_at - delivered.pass.opens_at).abs();
+            if moved_by >= TimeDelta::minutes(1) {
+                return Some(Decision::Issue(plan));
+            }
+        }
+        if basis.sign_in_name != self.basis.sign_in_name && told.names_told < NAMES_TOLD_MAX {
+            return Some(Decision::TellSignInName);
+        }
+        let has_new_manager = self.basis.manager.is_some() && basis.manager != self.basis.manager;
+        (self.copies_manager && has_new_manager).then_some(Decision::TellNewManager)
+    }
+
+    /// Whether a pass may replace the one for `day` that was mailed.
+    fn may_make_another(&self, day: NaiveDate) -> bool {
+        self.codes_for(day) < MAX_CODES && self.block().is_none() && self.not_new(day).is_none()
+    }
+}

@@ -1,0 +1,124 @@
+//! Mails without a code about what changed since the mail with the code: the private address, the sign-in name, the manager.
+//!
+//! As with reminders, the record says that a mail is sent before it is.
+
+use std::error::Error;
+
+use super::{JobContext, manager::ManagerNews};
+use crate::{
+    address::Address,
+    graph::{GraphError, OutgoingMail},
+    ledger::{Announcement, Basis, Delivered, Record},
+    mail::{MailError, PassTimes, ReminderMail, Rendered},
+    pass::{Failure, Outcome, Skip},
+};
+
+impl JobContext<'_> {
+    /// Tells the joiner the new sign-in name, at the address that has the code.
+    pub(super) async fn tell_sign_in_name(&self) -> Result<Outcome, Failure> {
+        let (Some(before), Some((told, delivered))) = (&self.record, self.told()) else {
+            return Ok(Outcome::Skipped(Skip::AlreadyServed));
+        };
+        let Some(to) = told.to.clone() else { return Ok(Outcome::Skipped(Skip::AlreadyServed)) };
+        let language = self.language();
+        let content = self.services.mailer.renamed(&ReminderMail {
+            reader: self.snapshot.user.reader(&language),
+            times: self.times_of(delivered),
+        })?;
+        let mut record = before.clone();
+        if let Some(told) = &mut record.announcement {
+            told.names_told += 1;
+        }
+        self.set_basis(&mut record, |basis| basis.sign_in_name.clone_from(&self.basis.sign_in_name));
+        let etag = self.write(record).await?;
+        let message = OutgoingMail { to: vec![to], cc: Vec::new(), content };
+        if let Err(unsent) = self.send_without_code(&message).await {
+            return self.not_reminded(unsent.error, before, &etag).await;
+        }
+        tracing::info!(event = "joiner.renamed", "The sign-in name has changed, and the joiner was told");
+        Ok(Outcome::Skipped(Skip::ToldOfChange))
+    }
+
+    /// Tells the manager, who is new, that the joiner was sent a code.
+    pub(super) async fn tell_new_manager(&self) -> Result<Outcome, Failure> {
+        let Some(mut record) = self.record.clone() else {
+            return Ok(Outcome::Skipped(Skip::AlreadyServed));
+        };
+        self.set_basis(&mut record, |basis| basis.manager.clone_from(&self.basis.manager));
+        self.write(record).await?;
+        self.tell_manager(ManagerNews::New).await;
+        tracing::info!(event = "manager.changed", "The joiner has another manager, who was told of the mail");
+        Ok(Outcome::Skipped(Skip::ToldOfChange))
+    }
+
+    /// Tells whoever has the address of the mail before that mails go elsewhere now. The pass in that mail is replaced.
+    pub(super) async fn tell_old_address(&self, now_to: &Address) {
+        let told = self.record.as_ref().and_then(|record| record.announcement.as_ref());
+        let Some(to) = told.and_then(|told| told.to.clone()).filter(|to| to != now_to) else { return };
+        let (language, user) = (self.language(), &self.snapshot.user);
+        let sent: Result<(), Box<dyn Error + Send>> =
+            match self.services.mailer.address_changed(&language, user.account.usage_location.as_deref()) {
+                Ok(content) => self.send_note(to, content).await.map_err(|error| Box::new(error) as _),
+                Err(error) => Err(Box::<MailError>::new(error) as _),
+            };
+        match sent {
+            Ok(()) => tracing::info!(
+                event = "joiner.address_corrected",
+                "The private address was corrected: a new pass went to the new one, a note without code to the old one"
+            ),
+            Err(error) => tracing::warn!(
+                event = "joiner.old_address_not_told",
+                error = &*error,
+                "The private address was corrected; the note to the old one may not have been sent, and is not sent again"
+            ),
+        }
+    }
+
+    async fn send_note(&self, to: Address, content: Rendered) -> Result<(), GraphError> {
+        let message = OutgoingMail { to: vec![to], cc: Vec::new(), content };
+        self.send_without_code(&message).await.map_err(|unsent| unsent.error)
+    }
+
+    /// The last mail for a start, and its pass.
+    fn told(&self) -> Option<(&Announcement, &Delivered)> {
+        let record = self.record.as_ref()?;
+        record.announcement.as_ref().zip(record.delivered.as_ref())
+    }
+
+    /// When the delivered pass works, for mails without its code.
+    pub(super) fn times_of(&self, delivered: &Delivered) -> PassTimes {
+        let now = self.services.clock.now();
+        PassTimes {
+            opens_at: delivered.pass.opens_at,
+            opens_now: delivered.pass.opens_at <= now,
+            closes_at: delivered.pass.ends_at,
+            zone: self.facts().zone(),
+            one_time: true,
+            made_at: delivered.at,
+        }
+    }
+
+    /// Changes what the last mail rests on, after the joiner or the manager was told of it.
+    fn set_basis(&self, record: &mut Record, change: impl FnOnce(&mut Basis)) {
+        if let Some(told) = &mut record.announcement {
+            change(told.basis.get_or_insert_with(|| self.basis.clone()));
+            told.told_at = Some(self.services.clock.now());
+        }
+    }
+
+    /// What the last mail rests on, if it has to be written down anew: a record of an earlier version has none, and what nobody
+    /// has to be told of is no change.
+    pub(super) fn settled_announcement(&self) -> Option<Announcement> {
+        let (told, delivered) = self.told()?;
+        let is_read = self.snapshot.manager_refused.is_none() && self.basis.address.is_some();
+        if told.basis.as_ref() == Some(&self.basis) || !is_read {
+            return None;
+        }
+        let mut told = told.clone();
+        // Where the mail went is only known if it still would go there.
+        if told.to.is_none() && delivered.address == self.basis.address {
+            told.to = self.recipients.as_ref().ok().map(|recipients| recipients.to.clone());
+        }
+        Some(Announcement { basis: Some(self.basis.clone()), ..told })
+    }
+}

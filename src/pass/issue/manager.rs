@@ -1,0 +1,66 @@
+//! Mails to the manager, without a code. They are sent once and may be lost.
+
+use std::error::Error;
+
+use super::JobContext;
+use crate::{address::Address, graph::OutgoingMail, mail::ManagerMail, pass::Failure};
+
+/// What a manager hears.
+#[derive(Clone, Copy)]
+pub(super) enum ManagerNews<'a> {
+    /// The joiner has not signed in, and was reminded at this address.
+    NotSignedIn {
+        /// Where.
+        reminded: &'a Address,
+    },
+    /// The joiner cannot sign in: the account is disabled.
+    Disabled,
+    /// The joiner is theirs now, and was sent a code.
+    New,
+}
+
+impl JobContext<'_> {
+    /// Tells the manager, if the reminder did not go to them.
+    pub(super) async fn tell_manager(&self, news: ManagerNews<'_>) {
+        let (user, Some(manager)) = (&self.snapshot.user, &self.snapshot.manager) else { return };
+        let address = manager.mail.as_deref().and_then(|mail| Address::parse(mail).ok());
+        let Some(to) = address else { return };
+        let has_code = match news {
+            ManagerNews::NotSignedIn { reminded } => *reminded == to,
+            ManagerNews::Disabled | ManagerNews::New => {
+                self.recipients.as_ref().is_ok_and(|recipients| recipients.to == to)
+            }
+        };
+        if has_code && !matches!(news, ManagerNews::Disabled) {
+            return;
+        }
+        let Some(delivered) = self.record.as_ref().and_then(|record| record.delivered.as_ref()) else {
+            return;
+        };
+        let content = self.services.mailer.manager(&ManagerMail {
+            manager: manager.display_name.as_deref(),
+            usage_location: user.account.usage_location.as_deref(),
+            joiner: user.name(),
+            opens_at: delivered.pass.opens_at,
+            closes_at: delivered.pass.ends_at,
+            zone: self.facts().zone(),
+            is_disabled: matches!(news, ManagerNews::Disabled),
+            is_new: matches!(news, ManagerNews::New),
+            has_code,
+        });
+        let sent: Result<(), Failure> = match content {
+            Ok(content) => {
+                let message = OutgoingMail { to: vec![to], cc: Vec::new(), content };
+                self.send_without_code(&message).await.map_err(|unsent| unsent.error.into())
+            }
+            Err(error) => Err(error.into()),
+        };
+        if let Err(error) = sent {
+            tracing::warn!(
+                event = "manager.not_told",
+                error = &error as &dyn Error,
+                "The mail to the manager may not have been sent; it is not sent again"
+            );
+        }
+    }
+}
