@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use crate::{
     checks::immediate,
-    personas::account,
+    personas::{COUNTRIES, account},
     scenario::{Action, DAYS, GraphFault, LedgerFault, Operation, PersonaIndex, Step, UserEvent},
     simulation::Simulation,
     trace::{Initiator, TrackedPass, html_escaped},
@@ -183,6 +183,25 @@ fn apply(sim: &Arc<Simulation>, index: PersonaIndex, event: &UserEvent) {
         UserEvent::RemovedFromGroup => sim.sandbox.edit(|tenant| tenant.remove_member(sim.group, user)),
         UserEvent::AdminRoleAssigned => {
             sim.sandbox.edit(|tenant| tenant.assign_role(user, roles::GLOBAL_ADMINISTRATOR));
+        }
+        UserEvent::AddressChanged(index) => {
+            let address = persona.address_at(*index);
+            sim.addresses.lock().unwrap().insert((user, address.clone()));
+            change(&|person| person.other_mails = vec![address.clone()]);
+        }
+        UserEvent::AddressRemoved => change(&|person| person.other_mails.clear()),
+        UserEvent::Renamed(number) => change(&|person| {
+            person.user_principal_name = persona.sign_in_name(*number);
+        }),
+        UserEvent::PlaceChanged(index) => {
+            change(&|person| person.usage_location = Some(COUNTRIES[*index].0.to_owned()));
+        }
+        UserEvent::ManagerChanged => {
+            let manager = sim.sandbox.edit(|tenant| {
+                let known = tenant.find_user("ines.vogt@contoso.example").map(|person| person.id);
+                known.unwrap_or_else(|| tenant.add_mailbox(Person::named("Ines Vogt")))
+            });
+            change(&|person| person.manager = Some(manager));
         }
         UserEvent::AdminRoleRemoved => {
             sim.sandbox.edit(|tenant| tenant.roles.retain(|held| held.principal != user));

@@ -6,7 +6,7 @@ use firstpass_sandbox::tenant::FaultKind;
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 
 use crate::{
-    personas::{Persona, draw_personas},
+    personas::{COUNTRIES, Persona, draw_personas},
     races::draw_race,
     scenario::{
         Action, Config, Crash, DAY_MS, DAYS, GraphFault, HireDates, LedgerFault, Operation, PersonaIndex,
@@ -43,12 +43,35 @@ pub fn scenario(seed: u64) -> Scenario {
             steps.extend(draw_steps(&mut rng, persona, day));
         }
     }
+    if seed % 4 == 3 && !quiet {
+        steps.extend(draw_changes(seed, &personas));
+    }
     if seed % 4 == 1 || seed % 40 == 10 {
         steps.extend(frequent_sweeps());
     }
     // A stable sort keeps the drawn order of steps at the same time.
     steps.sort_by_key(|step| step.at);
     Scenario { seed, quiet, config, personas, steps }
+}
+
+/// In one of four scenarios, what mails rest on changes. These draws are apart, so that the others stay as they are.
+fn draw_changes(seed: u64, personas: &[Persona]) -> Vec<Step> {
+    let mut rng = StdRng::seed_from_u64(seed ^ 0x000C_4A16_E5ED);
+    let count = rng.random_range(1..7);
+    let draw = |number| {
+        let rng = &mut rng;
+        let persona = if one_in(rng, 3) { rng.random_range(0..personas.len()) } else { 0 };
+        let event = match rng.random_range(0..9) {
+            0..4 => UserEvent::AddressChanged(rng.random_range(0..3)),
+            4 => UserEvent::AddressRemoved,
+            5 | 6 => UserEvent::Renamed(number),
+            7 => UserEvent::PlaceChanged(rng.random_range(0..COUNTRIES.len())),
+            _ => UserEvent::ManagerChanged,
+        };
+        let at = Duration::from_millis(rng.random_range(0..DAYS * DAY_MS));
+        Step { at, action: Action::User(persona, event) }
+    };
+    (0..count).map(draw).collect()
 }
 
 /// In one of six scenarios, the timer stops for two or three days.

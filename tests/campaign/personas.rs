@@ -26,7 +26,7 @@ pub const OFFICE_ZONE: &str = "Europe/Berlin";
 
 const NAMES: [&str; 6] =
     ["Emma Brooks", "Jonas Weber", "Aroha Ngata", "Jordan Rivera", "Haruto Sato", "Priya Sharma"];
-const COUNTRIES: [(&str, &str); 5] = [
+pub const COUNTRIES: [(&str, &str); 5] = [
     ("GB", "Europe/London"),
     ("DE", "Europe/Berlin"),
     ("NZ", "Pacific/Auckland"),
@@ -78,7 +78,25 @@ impl Persona {
     }
 
     pub fn address(&self) -> String {
-        format!("{}@mail.example", self.name.to_lowercase().replace(' ', "."))
+        self.address_at(0)
+    }
+
+    /// One of the addresses that the persona may have.
+    pub fn address_at(&self, index: usize) -> String {
+        format!("{}@{}.example", self.local_part(), ["mail", "post", "home"][index])
+    }
+
+    pub fn sign_in_name(&self, number: u32) -> String {
+        format!("{}.{number}@contoso.example", self.local_part())
+    }
+
+    fn local_part(&self) -> String {
+        self.name.to_lowercase().replace(' ', ".")
+    }
+
+    /// Whether it is one of the persona's addresses.
+    pub fn has_address(&self, address: &str) -> bool {
+        (0..3).any(|index| self.address_at(index) == address)
     }
 
     /// The value of `employeeHireDate` for the day `days` after that of `now`.

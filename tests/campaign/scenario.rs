@@ -96,6 +96,15 @@ pub enum UserEvent {
     RemovedFromGroup,
     AdminRoleAssigned,
     AdminRoleRemoved,
+    /// The private address is now this one of the persona's addresses.
+    AddressChanged(usize),
+    AddressRemoved,
+    /// The sign-in name gets this number.
+    Renamed(u32),
+    /// The usage location is now this one of [`crate::personas::COUNTRIES`].
+    PlaceChanged(usize),
+    /// Another person is the manager now.
+    ManagerChanged,
 }
 
 /// What a request or a ledger call does.

@@ -58,6 +58,8 @@ pub struct Simulation {
     /// Crashes and queue faults that wait for a user's next job.
     pub crashes: Mutex<Vec<(Uuid, Crash)>>,
     pub queue_faults: Mutex<Vec<(Uuid, QueueFault)>>,
+    /// The addresses that each user has had since the start, besides the first.
+    pub addresses: Mutex<BTreeSet<(Uuid, String)>>,
     /// Passes that somebody has signed in with.
     pub used: Mutex<BTreeMap<Uuid, DateTime<Utc>>>,
     pub host: LocalHost,
@@ -121,6 +123,7 @@ impl Simulation {
             ids: Mutex::new(ids),
             crashes: Mutex::default(),
             queue_faults: Mutex::default(),
+            addresses: Mutex::default(),
             used: Mutex::default(),
             host,
             running_tasks: AtomicUsize::new(0),

@@ -27,6 +27,7 @@ pub async fn check(sim: &Simulation) {
         for (invariant, result) in [
             (3, state.check_pass_is_delivered(trace)),
             (2, state.check_no_pass_out_of_scope(trace)),
+            (2, state.check_code_is_at_the_address(trace)),
             (1, state.check_joiner_has_pass(trace)),
             (1, state.check_group_add_is_handled(trace)),
             (8, state.check_nobody_is_let_go(trace)),
@@ -44,6 +45,20 @@ const NOT_IN: &str = "A joiner's pass ended, and they are not in";
 const REPLACED: &str = "A joiner's pass ended unused, and they get a new one";
 /// Its alert about a job without a pass.
 const NO_PASS: &str = "A user gets no pass";
+
+/// All sign-in names that the user has had.
+pub fn sign_in_names(sim: &Simulation, user: Uuid) -> Vec<String> {
+    let ids = sim.ids.lock().unwrap();
+    let Some(index) = ids.iter().position(|id| *id == user) else { return Vec::new() };
+    let persona = &sim.scenario.personas[index];
+    let renamed = sim.scenario.steps.iter().filter_map(|step| match step.action {
+        Action::User(of, UserEvent::Renamed(number)) if of == index => Some(persona.sign_in_name(number)),
+        _ => None,
+    });
+    let now = sim.sandbox.edit(|tenant| tenant.users.get(&user).map(|p| p.user_principal_name.clone()));
+    let first = Person::named(persona.name).user_principal_name;
+    renamed.chain(now).chain([first]).collect()
+}
 
 struct UserState<'a> {
     sim: &'a Simulation,
@@ -141,10 +156,11 @@ impl<'a> UserState<'a> {
             return Ok(());
         }
         let log = self.sim.log();
+        let names = sign_in_names(self.sim, self.person.id);
         let is_alert = |line: &&str, headline: &str| {
             line.contains(" event=alert ")
                 && line.contains(headline)
-                && line.contains(&self.person.user_principal_name)
+                && names.iter().any(|name| line.contains(name))
         };
         // A replacement that the mail of the pass had promised is no alert.
         let delivered = self.record.and_then(|record| record.delivered.as_ref());
@@ -169,13 +185,36 @@ impl<'a> UserState<'a> {
     }
 
     fn was_removed_from_group(&self) -> bool {
+        self.had(|event| *event == UserEvent::RemovedFromGroup)
+    }
+
+    /// Whether such an event happened to this person.
+    fn had(&self, is_such: impl Fn(&UserEvent) -> bool) -> bool {
         let ids = self.sim.ids.lock().unwrap();
         self.sim.scenario.steps.iter().any(|step| {
-            matches!(
-                &step.action,
-                Action::User(persona, UserEvent::RemovedFromGroup) if ids[*persona] == self.person.id
-            )
+            matches!(&step.action, Action::User(persona, event) if ids[*persona] == self.person.id && is_such(event))
         })
+    }
+
+    /// Invariant 2: the code of a joiner's live pass is in the mailbox that the account names, or in none that it ever named
+    /// another in place of.
+    fn check_code_is_at_the_address(&self, trace: &Trace) -> Result<(), String> {
+        let Some(live) = self.own_live_pass(trace) else { return Ok(()) };
+        let is_joiners = trace.delivery_of(live.pass.id).is_some_and(|d| d.purpose == Purpose::Joiner);
+        if !is_joiners || self.person.other_mails.is_empty() || self.out_of_scope().is_some() {
+            return Ok(());
+        }
+        let code = html_escaped(live.pass.code.reveal());
+        let mails = self.sim.sandbox.mails();
+        let with_code = mails.iter().filter(|mail| mail.content().contains(&code));
+        let elsewhere =
+            with_code.flat_map(|mail| mail.to().into_iter().map(str::to_owned).collect::<Vec<_>>());
+        match elsewhere.into_iter().find(|to| !self.person.other_mails.contains(to)) {
+            Some(to) => {
+                Err(format!("the code of the live pass is at {to}, which is not their address any more"))
+            }
+            None => Ok(()),
+        }
     }
 
     fn is_privileged(&self) -> bool {
@@ -243,6 +282,10 @@ impl<'a> UserState<'a> {
         if self.record.and_then(|record| record.cause.as_deref()) == Some("too-many-codes") {
             return Ok(());
         }
+        let is_held = self.record.and_then(|record| record.held_for).is_some_and(|held| is_move(held, day));
+        if is_held && self.had(|event| matches!(event, UserEvent::AddressChanged(_))) {
+            return Ok(());
+        }
         let is_for_day_one = |id: Uuid| {
             trace.delivery_of(id).is_some_and(|d| d.purpose == Purpose::Joiner && d.day_one == Some(day))
         };
@@ -254,12 +297,14 @@ impl<'a> UserState<'a> {
         if was_used || last.ended_by == Some(Initiator::Person) {
             return Ok(());
         }
+        // The place may have become known after the pass.
+        let has_moved_place = self.had(|event| matches!(event, UserEvent::PlaceChanged(_)));
         match last.ended_by {
             Some(Initiator::Invocation(id)) if !self.has_later_pass(trace, last) => Err(format!(
                 "{} ended the pass {}, and no later pass was delivered",
                 trace.invocations[id].job_key, last.pass.id
             )),
-            _ if has_expired && last.pass.closes_at() <= pass_start(day, zone) => {
+            _ if has_expired && last.pass.closes_at() <= pass_start(day, zone) && !has_moved_place => {
                 Err(format!("the pass {} expired before day one", last.pass.id))
             }
             _ if has_expired || last.ended_by.is_some() => Ok(()),

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use firstpass_sandbox::tenant::samples::SERVICE_DESK;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
+use uuid::Uuid;
 
 use crate::{simulation::Simulation, trace::html_escaped};
 
@@ -39,12 +40,21 @@ pub fn check(sim: &Simulation) {
                 // The account was deleted, and its address is not known any more.
                 None => continue,
                 Some(theirs) if mail.to().iter().all(|to| theirs.iter().any(|a| a == to)) => continue,
+                Some(_) if mail.to().iter().all(|to| was_theirs(sim, one.pass.user, to)) => continue,
                 Some(_) => format!("a code was mailed to {:?}", mail.to()),
             },
             several => format!("a mail to {:?} contains {} codes", mail.to(), several.len()),
         };
         trace.violated(4, message);
     }
+}
+
+/// Whether it was the user's address at some time.
+fn was_theirs(sim: &Simulation, user: Uuid, address: &str) -> bool {
+    let ids = sim.ids.lock().unwrap();
+    let persona = ids.iter().position(|id| *id == user).map(|index| &sim.scenario.personas[index]);
+    persona.is_some_and(|persona| persona.address() == address)
+        || sim.addresses.lock().unwrap().contains(&(user, address.to_owned()))
 }
 
 /// Searches for all codes in all their encodings, and returns the text before the first match.

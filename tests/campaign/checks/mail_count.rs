@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::oracle::MAX_CODES;
 use crate::{
-    personas::PersonaKind,
+    personas::{Persona, PersonaKind},
     scenario::{Action, Operation, PersonaIndex, UserEvent},
     simulation::Simulation,
     trace::html_escaped,
@@ -35,8 +35,8 @@ pub fn check(sim: &Simulation) {
             *reminders.entry((mail.to().join(","), mail.content().to_owned())).or_default() += 1;
             continue;
         }
-        let is_recipient = |address: String| mail.to() == [address.as_str()];
-        if let Some(persona) = sim.scenario.personas.iter().find(|persona| is_recipient(persona.address())) {
+        let is_recipient = |persona: &&Persona| mail.to().iter().all(|to| persona.has_address(to));
+        if let Some(persona) = sim.scenario.personas.iter().find(is_recipient) {
             *by_name.entry(persona.name).or_default() += 1;
         }
     }
@@ -96,10 +96,19 @@ fn codes_for_a_start(sim: &Simulation) -> u32 {
 fn mails_for_events(sim: &Simulation, index: PersonaIndex) -> u32 {
     let mails = sim.scenario.steps.iter().map(|step| match &step.action {
         Action::User(persona, _) if *persona != index => 0,
-        Action::User(_, UserEvent::SignsIn | UserEvent::RemovedFromGroup) => 0,
+        Action::User(
+            _,
+            UserEvent::SignsIn
+            | UserEvent::RemovedFromGroup
+            | UserEvent::Renamed(_)
+            | UserEvent::ManagerChanged
+            | UserEvent::AddressRemoved,
+        ) => 0,
         // The pass on demand, and later a new pass for day one, which it replaced.
         Action::User(_, UserEvent::AddedToGroup) => 2,
-        Action::User(_, UserEvent::DayOneMoved(_) | UserEvent::Recreated(_)) => codes_for_a_start(sim),
+        Action::User(_, UserEvent::DayOneMoved(_) | UserEvent::Recreated(_) | UserEvent::PlaceChanged(_)) => {
+            codes_for_a_start(sim)
+        }
         Action::User(..) => 1,
         _ => 0,
     });

@@ -2,7 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use super::oracle::{day_one_of, is_in_horizon, is_in_use};
+use uuid::Uuid;
+
+use super::{
+    final_state::sign_in_names,
+    oracle::{day_one_of, is_in_horizon, is_in_use},
+};
 use crate::{
     simulation::Simulation,
     trace::{Invocation, InvocationResult},
@@ -28,7 +33,7 @@ pub async fn check(sim: &Simulation) {
                     missing.push(format!("{job_key} was revoked without an alert"));
                 }
                 // One alert is enough, also if the reason changes.
-                "blocked" if !is_alerted(&user_name(sim, invocation)) => {
+                "blocked" if !is_alerted_of(sim, invocation, &is_alerted) => {
                     missing.push(format!("{job_key} was blocked ({reason}) without an alert"));
                 }
                 _ => {}
@@ -50,6 +55,12 @@ pub async fn check(sim: &Simulation) {
     missing.extend(unserved_joiners(sim, &is_alerted));
     let trace = &mut *sim.trace();
     missing.into_iter().for_each(|message| trace.violated(6, message));
+}
+
+/// Whether there is an alert about the invocation's user, by any name that they have had.
+fn is_alerted_of(sim: &Simulation, invocation: &Invocation, is_alerted: &impl Fn(&str) -> bool) -> bool {
+    is_alerted(&user_name(sim, invocation))
+        || sign_in_names(sim, invocation.user).iter().any(|name| is_alerted(name))
 }
 
 /// How an alert names the invocation's user.
@@ -98,7 +109,7 @@ fn missing_log_lines(sim: &Simulation, log: &str) -> Vec<String> {
 /// Joiners in the horizon who get no pass because they are privileged or have no address, and have no alert.
 fn unserved_joiners(sim: &Simulation, is_alerted: &impl Fn(&str) -> bool) -> Vec<String> {
     let (now, ids) = (sim.now(), sim.ids.lock().unwrap().clone());
-    sim.sandbox.edit(|tenant| {
+    let unserved: Vec<(Uuid, String)> = sim.sandbox.edit(|tenant| {
         let people = ids.iter().filter_map(|id| tenant.users.get(id));
         let in_scope = people.filter(|person| {
             // Disabled accounts can be out of scope, depending on the record.
@@ -119,9 +130,10 @@ fn unserved_joiners(sim: &Simulation, is_alerted: &impl Fn(&str) -> bool) -> Vec
                     || person.other_mails.is_empty()
                     || is_in_use(person, &sim.scenario.config, now)
             })
-            .map(|person| person.user_principal_name.clone())
-            .filter(|name| !is_alerted(name))
-            .map(|name| format!("{name} gets no pass, and there is no alert"))
+            .map(|person| (person.id, person.user_principal_name.clone()))
             .collect()
-    })
+    });
+    let is_told = |user: Uuid| sign_in_names(sim, user).iter().any(|name| is_alerted(name));
+    let untold = unserved.into_iter().filter(|(user, _)| !is_told(*user));
+    untold.map(|(_, name)| format!("{name} gets no pass, and there is no alert")).collect()
 }
