@@ -15,7 +15,7 @@ use super::{
     passes::{self, Pass},
     roles::{self, Membership, PrivilegeSnapshot},
     usage::{self, Account, ListedMethod, Method},
-    users::{self, CANDIDATE_PROPERTIES, Candidate, Manager},
+    users::{self, CANDIDATE_PROPERTIES, Candidate, LeaveDate, Manager},
 };
 
 /// What is read of one user.
@@ -33,6 +33,8 @@ pub struct LookParts {
     pub memberships: bool,
     /// The manager.
     pub manager: bool,
+    /// The last day.
+    pub leave_date: bool,
 }
 
 /// What was read of one user. A part that was not asked for is `None`.
@@ -50,6 +52,8 @@ pub struct Look {
     pub privileges: Option<Result<PrivilegeSnapshot, GraphError>>,
     /// The manager; `None` within if there is none, or their account is disabled.
     pub manager: Option<Result<Option<Manager>, GraphError>>,
+    /// The last day.
+    pub leave_date: Option<Result<Option<DateTime<Utc>>, GraphError>>,
 }
 
 const OPERATION: &str = "looking at the users who were sent a pass";
@@ -59,6 +63,7 @@ const METHODS: &str = "reading the user's authentication methods and passes";
 const SIGN_IN: &str = "reading the user's last sign-in";
 const MEMBERSHIPS: &str = "reading the user's groups and roles";
 const MANAGER: &str = "reading the user's manager";
+const LEAVE_DATE: &str = "reading the user's leave date";
 
 /// The batches that are read at the same time.
 const AT_ONCE: usize = 4;
@@ -120,6 +125,7 @@ fn parts(user: Uuid, wanted: LookParts) -> Vec<Part> {
         (wanted.sign_ins, part(SIGN_IN, usage::sign_in_path(user))),
         (wanted.memberships, part(MEMBERSHIPS, roles::memberships_path(user))),
         (wanted.manager, part(MANAGER, users::manager_path(user))),
+        (wanted.leave_date, part(LEAVE_DATE, users::leave_date_path(user))),
     ];
     parts.into_iter().filter(|(is_wanted, _)| *is_wanted).map(|(_, part)| part).collect()
 }
@@ -133,6 +139,7 @@ impl Look {
             last_sign_in: None,
             privileges: None,
             manager: None,
+            leave_date: None,
         };
         for (part, result) in parts {
             let operation = part.operation;
@@ -142,6 +149,10 @@ impl Look {
                     let manager = if_exists(result.and_then(|body| read_body::<Manager>(operation, body)));
                     let is_there = |manager: &Manager| manager.account_enabled != Some(false);
                     look.manager = Some(manager.map(|manager| manager.filter(is_there)));
+                }
+                LEAVE_DATE => {
+                    let leave = result.and_then(|body| read_body::<LeaveDate>(operation, body));
+                    look.leave_date = Some(leave.map(|leave| leave.employee_leave_date_time));
                 }
                 SIGN_IN => {
                     let account = result.and_then(|body| read_body::<Account>(operation, body));

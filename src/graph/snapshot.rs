@@ -1,5 +1,6 @@
 //! The data of one joiner that a decision needs, read in one round trip.
 
+use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::{
@@ -11,7 +12,7 @@ use super::{
     policy::{self, PassPolicy},
     roles::{self, Membership, PrivilegeSnapshot, RoleAssignment},
     usage::{UsageParts, UsageSnapshot},
-    users::{self, Manager, USER_PROPERTIES, User},
+    users::{self, LeaveDate, Manager, USER_PROPERTIES, User},
 };
 
 /// The state of the tenant for one user.
@@ -25,6 +26,8 @@ pub struct TenantSnapshot {
     pub manager_refused: Option<GraphError>,
     /// Whether the manager's account is disabled: then nobody counts as the manager.
     pub manager_left: bool,
+    /// The user's last day, as a time in UTC, or why Graph does not show it.
+    pub leave_date: Result<Option<DateTime<Utc>>, GraphError>,
     /// The user's passes; Graph keeps at most one.
     pub passes: Vec<Pass>,
     /// Why Graph does not show them: of this account, or of any.
@@ -52,6 +55,7 @@ pub enum SnapshotError {
 
 const USER: &str = "reading the user";
 const MANAGER: &str = "reading the manager";
+const LEAVE_DATE: &str = "reading the user's leave date";
 const PASSES: &str = "reading the passes";
 const MEMBER_OF: &str = "reading the user's groups and roles";
 const ASSIGNMENTS: &str = "reading the user's role assignments";
@@ -100,6 +104,7 @@ impl Graph {
             Some(Manager { account_enabled: Some(false), .. }) => (None, true),
             manager => (manager, false),
         };
+        let leave_date = refusal_kept(parts.take::<LeaveDate>(LEAVE_DATE))?;
         let passes = refusal_kept(parts.take::<Page<Pass>>(PASSES))?;
         let memberships: Result<Vec<Membership>, _> = self.list_part(&mut parts, MEMBER_OF).await;
         let active: Result<Vec<RoleAssignment>, _> = self.list_part(&mut parts, ASSIGNMENTS).await;
@@ -120,6 +125,7 @@ impl Graph {
             manager,
             manager_refused,
             manager_left,
+            leave_date: leave_date.map(|leave| leave.employee_leave_date_time),
             passes,
             passes_refused,
             privileges,
@@ -146,6 +152,7 @@ fn parts(user: Uuid) -> Vec<Part> {
     vec![
         part(USER, format!("/users/{user}{}", query(&[("$select", USER_PROPERTIES)]))),
         part(MANAGER, users::manager_path(user)),
+        part(LEAVE_DATE, users::leave_date_path(user)),
         part(PASSES, passes::path(user)),
         part(MEMBER_OF, roles::memberships_path(user)),
         part(ASSIGNMENTS, format!("/roleManagement/directory/roleAssignments{}", query(&with_names))),

@@ -265,6 +265,20 @@ impl Graph {
     }
 }
 
+/// The last day of a user.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct LeaveDate {
+    /// As a time in UTC.
+    pub(super) employee_leave_date_time: Option<DateTime<Utc>>,
+}
+
+/// The path of a user's last day. It needs a permission of its own, User-LifeCycleInfo.Read.All (user resource page), so it must
+/// not be in a request with anything else.
+pub(super) fn leave_date_path(user: Uuid) -> String {
+    format!("/users/{user}{}", query(&[("$select", "id,employeeLeaveDateTime")]))
+}
+
 /// The path of a user's manager, with what the app reads of them.
 pub(super) fn manager_path(user: Uuid) -> String {
     format!("/users/{user}/manager{}", query(&[("$select", "id,displayName,mail,accountEnabled")]))

@@ -21,6 +21,9 @@ pub struct Basis {
     pub place: String,
     /// The time zone that the place stands for, by name; with the country if it is one of several there.
     pub zone: String,
+    /// The last day; `None` if it could not be read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub leave_date: Option<String>,
     /// The manager's mailbox; `None` if there is none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub manager: Option<String>,

@@ -129,6 +129,20 @@ pub enum Age {
     Unknown,
     /// Its owner was told of this day one long ago.
     Told(NaiveDate),
+    /// Its owner was in the account on this day, and comes back.
+    Returns(NaiveDate),
+}
+
+/// Whether somebody who was first seen in the account at `arrived_at` comes back on `day`: the account is disabled until then.
+pub(crate) fn returns(
+    arrived_at: DateTime<Utc>,
+    day: Option<NaiveDate>,
+    is_enabled: bool,
+    now: DateTime<Utc>,
+) -> bool {
+    let is_ahead =
+        |day: NaiveDate| day >= now.date_naive() && day - arrived_at.date_naive() > TimeDelta::days(1);
+    !is_enabled && day.is_some_and(is_ahead)
 }
 
 impl Age {
@@ -157,6 +171,7 @@ impl fmt::Display for Age {
         match self {
             Self::Created(day) => write!(f, "the account is old: it was created on {day}"),
             Self::Unknown => f.write_str("the account is old: Graph does not say when it was created"),
+            Self::Returns(day) => write!(f, "the account is not new: someone was in it on {day}"),
             Self::Told(day) => {
                 write!(f, "a pass for another first day, {day}, was mailed a month ago or earlier")
             }

@@ -1,5 +1,6 @@
 //! What a joiner's mail rests on, as the tenant has it now.
 
+use chrono::{DateTime, Utc};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -30,6 +31,7 @@ pub(super) fn read(snapshot: &TenantSnapshot, address: Option<String>, settings:
                 user.user_principal_name,
             ]),
         ),
+        leave_date: snapshot.leave_date.as_ref().ok().map(|at| of_leave_date(user.id, *at)),
         manager: manager.and_then(|manager| of_manager(user.id, manager)),
         ..of_listing(&user, settings)
     }
@@ -61,6 +63,11 @@ pub(crate) fn of_listing(user: &Candidate, settings: &PassSettings) -> Basis {
 pub(crate) fn of_manager(user: Uuid, manager: &Manager) -> Option<String> {
     let address = Address::parse(manager.mail.as_deref()?).ok()?;
     Some(hash(user, &json!(address.to_string().to_lowercase())))
+}
+
+/// Identifies the last day of `user`, also if there is none.
+pub(crate) fn of_leave_date(user: Uuid, leave_date: Option<DateTime<Utc>>) -> String {
+    hash(user, &json!(leave_date))
 }
 
 fn zone(JoinerZone { zone, country, .. }: JoinerZone) -> String {

@@ -62,6 +62,7 @@ pub(super) fn snapshot() -> TenantSnapshot {
         manager: None,
         manager_refused: None,
         manager_left: false,
+        leave_date: Ok(None),
         passes: vec![],
         passes_refused: None,
         privileges: PrivilegeSnapshot::default(),

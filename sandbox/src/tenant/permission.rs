@@ -23,7 +23,7 @@ pub enum Permission {
     RoleManagementRead,
     /// `User.Read.All`
     UserRead,
-    /// `User-LifeCycleInfo.Read.All`, which firstpass does not need.
+    /// `User-LifeCycleInfo.Read.All`, for leave dates.
     UserLifeCycleInfoRead,
     /// `UserAuthMethod-TAP.ReadWrite.All`
     PassReadWrite,

@@ -288,6 +288,7 @@ impl ProblemDetails {
             | Block::AlreadySignedIn(_)
             | Block::TooOld(_)
             | Block::UseUnknown(_)
+            | Block::Rescinded(_)
             | Block::AddressRemoved
             | Block::AddressChanged
             | Block::StillDisabled(_)

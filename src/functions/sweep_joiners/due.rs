@@ -8,9 +8,9 @@ use uuid::Uuid;
 
 use crate::{
     graph::{GraphError, Look, LookParts, Method, Pass, PrivilegeSnapshot, Usability, users::Candidate},
-    ledger::{Purpose, Standing, StandingPass, is_same_start},
+    ledger::{Basis, Purpose, Standing, StandingPass, is_same_start},
     pass::{
-        Skip, basis,
+        Skip, account_use, basis,
         follow_up::{ENABLED_WITHIN, REMINDED_UNTIL, REPORT_LAG},
         guard,
         replication::REPLICA_LAG,
@@ -69,8 +69,10 @@ pub(super) fn due(settings: &Settings, known: Known<'_>, is_daily: bool, now: Da
         let has_waited = standing.leased_at.is_none_or(|at| now - at >= RETRY_AFTER);
         return if is_changed || is_daily || is_soon || has_waited { Due::Job } else { Due::Nothing };
     }
+    let is_enabled = known.candidate.is_none_or(|user| user.account.is_enabled());
+    let returns = |at| account_use::returns(at, known.day, is_enabled, now);
     let has_arrived = |at: DateTime<Utc>| match known.day {
-        Some(day) => is_same_start(at, Some(day)),
+        Some(day) => is_same_start(at, Some(day)) && !returns(at),
         None => standing.pass.as_ref().is_some_and(|pass| is_same_start(at, pass.day_one)),
     };
     if standing.arrived_at.is_some_and(has_arrived) {
@@ -111,7 +113,10 @@ fn delivered(
     let mail = &settings.mail;
     let names_manager = mail.cc.contains(&MailCc::Manager) || mail.to.contains(&MailTo::Manager);
     let manager = is_daily && names_manager;
-    let look = LookParts { account, passes: true, methods: check.methods, manager, ..LookParts::default() };
+    let basis = standing.basis.as_ref();
+    let leave_date = is_daily && basis.is_some_and(|basis| basis.leave_date.is_some());
+    let methods = check.methods;
+    let look = LookParts { account, passes: true, methods, manager, leave_date, ..LookParts::default() };
     let reads_sign_ins = check.sign_ins != SignInCheck::Off;
     let can_show_arrival = check.methods || check.registration || reads_sign_ins;
     // A pass for one use shows its use itself.
@@ -137,7 +142,7 @@ fn delivered(
         // Once, to note that.
         if is_daily && now - pass.ends_at >= REPORT_LAG { Due::Job } else { may_appear(standing, now) }
     } else {
-        Due::Look(LookParts { manager: false, ..since_opening })
+        Due::Look(LookParts { manager: false, leave_date: false, ..since_opening })
     }
 }
 
@@ -180,7 +185,10 @@ pub(super) fn needs_job(
     if now < pass.ends_at && look.privileges.as_ref().is_some_and(|read| is_privileged(settings, read)) {
         return true;
     }
-    if now < pass.ends_at && has_new_manager(known.id, standing, look) {
+    let told = standing.basis.as_ref().filter(|told| told.is_comparable());
+    if now < pass.ends_at
+        && told.is_some_and(|told| has_new_manager(known.id, told, look) || has_new_end(known.id, told, look))
+    {
         return true;
     }
     let Some(passes) = passes else { return false };
@@ -218,11 +226,16 @@ pub(super) fn needs_job(
 
 /// Whether the user has another manager than at the time of the mail. What could not be read is read by the next daily look: a
 /// job would send the same mails without it.
-fn has_new_manager(user: Uuid, standing: &Standing, look: &Look) -> bool {
+fn has_new_manager(user: Uuid, told: &Basis, look: &Look) -> bool {
     let Some(Ok(Some(manager))) = &look.manager else { return false };
     let manager = basis::of_manager(user, manager);
-    let told = standing.basis.as_ref().filter(|told| told.is_comparable());
-    manager.is_some() && told.is_some_and(|told| told.manager != manager)
+    manager.is_some() && told.manager != manager
+}
+
+/// Whether the user has another last day than at the time of the mail.
+fn has_new_end(user: Uuid, told: &Basis, look: &Look) -> bool {
+    let Some(Ok(leave_date)) = look.leave_date else { return false };
+    told.leave_date != Some(basis::of_leave_date(user, leave_date))
 }
 
 /// Whether the account may be privileged: what cannot be read is for a job.

@@ -33,8 +33,18 @@ impl Facts<'_> {
         let seen =
             || account_use::arrival(&self.evidence(), record.opened_by(self.now)?, self.now).or_else(used);
         let day = self.day_one();
+        if self.returned_from().is_some() {
+            return None;
+        }
         let is_same_start = |at: &DateTime<Utc>| is_same_start(*at, day);
         record.arrived_at.filter(is_same_start).or_else(|| seen().filter(is_same_start))
+    }
+
+    /// When the joiner was first seen in the account, if they come back for another start.
+    pub(super) fn returned_from(&self) -> Option<DateTime<Utc>> {
+        let is_enabled = self.snapshot.user.account.is_enabled();
+        let arrived_at = self.record?.arrived_at?;
+        account_use::returns(arrived_at, self.day_one(), is_enabled, self.now).then_some(arrived_at)
     }
 
     /// What shows that the account was in use before the joiner's pass was delivered.
@@ -71,7 +81,8 @@ impl Facts<'_> {
         let in_use = || self.evidence().into_iter().next().map(Block::from);
         let too_old =
             || Age::of(&snapshot.user, self.record, day, check.max_age_days?, now).map(Block::TooOld);
-        in_use().or_else(too_old).or_else(|| {
+        let returns = || Some(Block::TooOld(Age::Returns(self.returned_from()?.date_naive())));
+        in_use().or_else(returns).or_else(too_old).or_else(|| {
             account_use::unknown(&snapshot.usage, check, &snapshot.user, now).map(Block::UseUnknown)
         })
     }

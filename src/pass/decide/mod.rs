@@ -163,7 +163,7 @@ fn joiner(facts: &Facts<'_>) -> Decision {
         Err(why) => {
             let decision = match facts.revocable() {
                 Some(pass_id) => Decision::Revoke { pass_id, why: Revoke::OutOfScope(why) },
-                None => facts.withdrawn(why).unwrap_or(Decision::Skip(why)),
+                None => facts.withdrawn(why).unwrap_or_else(|| facts.not_served(why)),
             };
             return match (decision, &snapshot.passes_refused) {
                 // Nor would Graph delete it.
@@ -390,8 +390,12 @@ impl<'a> Facts<'a> {
         // The account was enabled when this day one was mailed, and is disabled now: the start is cancelled.
         let announced =
             self.announcement().filter(|announced| announced.enabled && is_move(announced.day_one, day));
-        if announced.is_some() && !self.snapshot.user.account.is_enabled() {
+        let is_cancelled = announced.is_some() && self.returned_from().is_none();
+        if is_cancelled && !self.snapshot.user.account.is_enabled() {
             return Err(Skip::Disabled);
+        }
+        if let Some(rescinded) = self.rescinded(day) {
+            return Err(rescinded);
         }
         match distance(day, zone, self.lead_days, self.now) {
             Distance::Beyond => Err(Skip::BeyondHorizon(day)),

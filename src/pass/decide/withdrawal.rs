@@ -1,9 +1,12 @@
 //! What the withdrawal of a start means for passes that were not made for it.
 
-use super::{Decision, Facts};
+use chrono::NaiveDate;
+
+use super::{Decision, Facts, is_move};
 use crate::{
     ledger::{Purpose, Record, State},
     pass::{
+        day_one::{Distance, day_one, distance},
         guard,
         outcome::{Block, Revoke, Skip},
     },
@@ -12,11 +15,8 @@ use crate::{
 impl Facts<'_> {
     /// Whether the start that the joiner was told of was withdrawn.
     pub(in crate::pass) fn is_withdrawn(&self) -> bool {
-        let out_of_scope = Revoke::OutOfScope(Skip::NoHireDate).cause();
-        let was_revoked =
-            |record: &Record| record.state == State::Revoked && record.cause.as_deref() == Some(out_of_scope);
         // The snapshot may be older than the withdrawal.
-        if self.record.is_some_and(was_revoked) {
+        if self.record.is_some_and(was_withdrawn) {
             return true;
         }
         self.announcement().is_some() && self.day_one_in_scope(self.zone()).is_err_and(is_withdrawal)
@@ -59,7 +59,42 @@ impl Facts<'_> {
     }
 }
 
+impl Facts<'_> {
+    /// The last day, if it says that the start on `day` is cancelled: it is on that day or shortly before, or was moved to a day before
+    /// it since the joiner's mail. An older one is that of the last employment.
+    pub(super) fn rescinded(&self, day: NaiveDate) -> Option<Skip> {
+        let leave = self.snapshot.leave_date.as_ref().ok().copied().flatten()?;
+        let last_day = day_one(leave, self.pass.hire_date_zone, self.joiner_zone());
+        let is_changed = || {
+            let told = self.announcement().filter(|told| is_move(told.day_one, day));
+            let basis = told.and_then(|told| told.basis.as_ref()).filter(|basis| basis.is_comparable());
+            basis.is_some_and(|basis| basis.leave_date.is_some() && basis.leave_date != self.basis.leave_date)
+        };
+        let is_cancelled = last_day <= day && (day - last_day <= Record::SAME_START || is_changed());
+        is_cancelled.then_some(Skip::Rescinded(last_day, day))
+    }
+
+    /// What becomes of a start that is cancelled by the last day when there is no pass to revoke: a person is told, once.
+    pub(super) fn not_served(&self, why: Skip) -> Decision {
+        let Skip::Rescinded(_, day) = why else { return Decision::Skip(why) };
+        let zone = self.zone();
+        let is_past = distance(day, zone, self.lead_days, self.now) == Distance::Past;
+        let is_served = !is_past || self.is_late(day, zone);
+        if is_served && !self.record.is_some_and(was_withdrawn) {
+            Decision::Block(Block::Rescinded(why))
+        } else {
+            Decision::Skip(why)
+        }
+    }
+}
+
+/// Whether a pass was revoked because the start is withdrawn.
+fn was_withdrawn(record: &Record) -> bool {
+    let out_of_scope = Revoke::OutOfScope(Skip::NoHireDate).cause();
+    record.state == State::Revoked && record.cause.as_deref() == Some(out_of_scope)
+}
+
 /// Whether the start is withdrawn, and not moved.
 fn is_withdrawal(why: Skip) -> bool {
-    matches!(why, Skip::NoHireDate | Skip::Disabled | Skip::Guest | Skip::External)
+    matches!(why, Skip::NoHireDate | Skip::Disabled | Skip::Guest | Skip::External | Skip::Rescinded(..))
 }

@@ -64,6 +64,8 @@ pub enum Skip {
     DayOnePast(NaiveDate),
     /// The account is disabled, and such accounts are not served.
     Disabled,
+    /// The last day, which is the first of these, is on day one or before it.
+    Rescinded(NaiveDate, NaiveDate),
     /// A pass was delivered minutes ago; what was read may be older.
     JustDelivered,
     /// The pass for this day one was delivered.
@@ -115,6 +117,8 @@ pub enum Block {
     StillDisabled(DateTime<Utc>),
     /// The pass ended, and nothing shows that the joiner got in.
     NotArrived(NotArrived),
+    /// The leave date says that the start is cancelled.
+    Rescinded(Skip),
     /// The private address was removed; the delivered pass still works.
     AddressRemoved,
     /// The private address changed so late, or so often, that a person decides about the next pass.
@@ -169,6 +173,10 @@ fn busy(until: &Option<DateTime<Utc>>) -> String {
 const NOT_A_JOINER: &str = "Was its hire date changed by mistake? Then correct it. If this person does start, on an \
     account that exists already, add it to the on-demand group or call CreateTap: that is for a person to decide.";
 
+/// What to do about a leave date that cancels a start.
+const RESCINDED: &str = "If this person still starts, correct or remove the leave date (employeeLeaveDateTime) of the account: the \
+    next sweep makes a pass. If not, remove the hire date.";
+
 const ADDRESS_CHANGED: &str = "the private address is another than the one that a pass was mailed to, and it changed less \
     than a day before the pass opens, or after that, or for the second time";
 
@@ -221,6 +229,7 @@ impl Outcome {
             Self::Revoked(Revoke::OutOfScope(Skip::Guest | Skip::External)) => Some(
                 "Nothing, if the account is a guest on purpose: guests sign in to their own tenant.".into(),
             ),
+            Self::Revoked(Revoke::OutOfScope(Skip::Rescinded(..))) => Some(RESCINDED.into()),
             Self::Revoked(Revoke::OutOfScope(_)) => Some(
                 "If this person still starts, set the hire date again: the next sweep makes a new pass."
                     .into(),
@@ -277,6 +286,7 @@ impl Skip {
             Self::BeyondHorizon(_) => "beyond-horizon",
             Self::DayOnePast(_) => "day-one-past",
             Self::Disabled => "disabled",
+            Self::Rescinded(..) => "rescinded",
             Self::JustDelivered => "just-delivered",
             Self::AlreadyServed => "already-served",
             Self::ServedSince => "served-since",
@@ -303,6 +313,10 @@ impl fmt::Display for Skip {
             Self::BeyondHorizon(day) => write!(f, "day one, {day}, is beyond the horizon (LEAD_DAYS)"),
             Self::DayOnePast(day) => write!(f, "day one, {day}, is past"),
             Self::Disabled => f.write_str("the account is disabled"),
+            Self::Rescinded(last_day, day) => write!(
+                f,
+                "the leave date, {last_day}, is not after the first day, {day}: the start is cancelled"
+            ),
             Self::JustDelivered => f.write_str("a pass was delivered minutes ago"),
             Self::AlreadyServed => f.write_str("the pass for this day one was delivered"),
             Self::ServedSince => f.write_str("a pass was delivered since the user was added to the group"),
@@ -346,6 +360,7 @@ impl Block {
             Self::StillDisabled(_) => "still-disabled",
             Self::NotArrived(_) => "not-arrived",
             Self::StaysOnDemand(_) => "stays-on-demand",
+            Self::Rescinded(_) => "rescinded",
             Self::AddressRemoved => "address-removed",
             Self::AddressChanged => "address-changed",
         }
@@ -404,6 +419,7 @@ impl Block {
                  date: a later first day gets a pass of its own."
                     .into()
             }
+            Self::Rescinded(_) => RESCINDED.into(),
             Self::AddressRemoved => {
                 "If it was removed by mistake, put it back: nothing changes then. If it was wrong, put in the right one: the                  next sweep mails a new pass there, and the old one ends. If this person does not start, remove the hire date."
                     .into()
@@ -436,6 +452,7 @@ impl fmt::Display for Block {
                 )
             }
             Self::NotArrived(not_arrived) => not_arrived.fmt(f),
+            Self::Rescinded(why) => why.fmt(f),
             Self::AddressRemoved => f.write_str(
                 "the private address was removed from the account after a pass was mailed to it; the pass still works",
             ),

@@ -3,6 +3,7 @@
 mod account_use;
 mod accounts;
 mod alerts;
+mod cancelled;
 mod cap;
 mod changes;
 mod cost;
