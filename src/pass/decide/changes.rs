@@ -30,7 +30,7 @@ impl Facts<'_> {
     }
 
     /// Whether something was told so recently that the snapshot may be older.
-    pub(super) fn was_just_told(&self) -> bool {
+    pub(in crate::pass) fn was_just_told(&self) -> bool {
         let told_at = self.announcement().and_then(|told| told.told_at);
         told_at.is_some_and(|at| self.now - at < REPLICA_LAG)
     }

@@ -111,7 +111,7 @@ impl JobContext<'_> {
     pub(super) fn settled_announcement(&self) -> Option<Announcement> {
         let (told, delivered) = self.told()?;
         let is_read = self.snapshot.manager_refused.is_none() && self.basis.address.is_some();
-        if told.basis.as_ref() == Some(&self.basis) || !is_read {
+        if told.basis.as_ref() == Some(&self.basis) || !is_read || self.facts().was_just_told() {
             return None;
         }
         let mut told = told.clone();

@@ -190,6 +190,28 @@ async fn a_new_sign_in_name_is_told_without_a_code() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_change_minutes_after_a_mail_is_not_forgotten() {
+    let (app, emma) = mailed(&[]).await;
+    for (minutes, mails) in [(60, 2), (2, 2), (60, 3)] {
+        rename(&app, emma, &format!("emma.{minutes}.{mails}@contoso.example"));
+        app.advance(chrono::TimeDelta::minutes(minutes));
+        app.sweep().await;
+        assert_eq!(app.pass_mails().len(), mails, "{minutes}");
+    }
+    // An address is not forgotten either, once replicas show it.
+    let (app, emma) = mailed(&[]).await;
+    rename(&app, emma, "emma.smith@contoso.example");
+    app.sweep_daily(1).await;
+    app.advance(chrono::TimeDelta::minutes(2));
+    set_address(&app, emma, NEW);
+    app.sweep().await;
+    assert_eq!(recipients(&app), [OLD, OLD], "replicas may lag");
+    app.advance(chrono::TimeDelta::hours(1));
+    app.sweep().await;
+    assert_eq!(recipients(&app), [OLD, OLD, NEW, OLD]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_name_that_could_not_be_told_is_told_by_the_next_try() {
     let (app, emma) = mailed(&[]).await;
     rename(&app, emma, "emma.smith@contoso.example");
@@ -265,7 +287,9 @@ async fn a_setting_that_is_changed_mails_nobody_again() {
         app.sweep().await;
         let code = app.live_code(emma);
         let app = app.with_settings(&[setting]);
-        app.sweep_daily(4).await;
+        app.sweep_daily(1).await;
+        assert_eq!(app.run_job(emma).await.outcome, "skipped", "{setting:?}");
+        app.sweep_daily(3).await;
         assert_eq!(
             (app.pass_mails().len(), app.alerts().len()),
             (1, 0),
