@@ -71,7 +71,9 @@ pub async fn on_group_add(app: &App, delivery: &QueueDelivery) -> Handled {
         context::set_message(id);
     }
     match parsed {
-        Ok(ParsedMessage::Job(job)) => run(app, &job, delivery).await,
+        Ok(ParsedMessage::Job(job)) => {
+            run(app, &Job { queued_at: Some(delivery.inserted), ..job }, delivery).await
+        }
         Ok(ParsedMessage::SyncCompleted(completed)) => match complete_sync(&app.services, &completed).await {
             Ok(true) => queued(Vec::new(), "all jobs of the group sync are in the queue".to_owned()),
             Ok(false) => queued(Vec::new(), "the group sync has no pending members".to_owned()),

@@ -41,6 +41,9 @@ pub struct LastSweep {
     /// The tenant's domains, in ASCII and small letters, as far as sweeps know them.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub domains: BTreeSet<String>,
+    /// The mailboxes of more people than ADDRESS_SHARED_BY, as hashes, with how many have them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub shared: BTreeMap<String, usize>,
     /// Fields of a newer version, kept as they are.
     #[serde(flatten)]
     pub unknown: Map<String, Value>,
@@ -83,6 +86,8 @@ pub(crate) enum ConditionName {
     WindowsTooShort,
     /// The policy allows no pass that holds the beginning of a working day.
     PolicyTooShort,
+    /// Joiners have no address but one that several people have.
+    AddressesShared,
     /// Messages in the poison queue are about users who still wait.
     PoisonMessages,
 }
@@ -101,6 +106,7 @@ impl ConditionName {
             Self::GroupUnreadable => "group-unreadable",
             Self::WindowsTooShort => "windows-too-short",
             Self::PolicyTooShort => "policy-too-short",
+            Self::AddressesShared => "addresses-shared",
             Self::PoisonMessages => "poison-messages",
         }
     }
@@ -155,6 +161,11 @@ impl Conditions {
         let mut next = self.clone();
         next.conditions.insert(name.as_str().to_owned(), Condition { since, alerted_at, unknown });
         (next, is_due)
+    }
+
+    /// Whether `name` was seen and has not ended.
+    pub(crate) fn has(&self, name: ConditionName) -> bool {
+        self.conditions.contains_key(name.as_str())
     }
 
     /// The conditions after `name` has ended; `None` if it was not there.

@@ -130,6 +130,9 @@ pub struct Announcement {
     /// The address that it went to, until the joiner is in: who has it is told when mails go elsewhere.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub to: Option<Address>,
+    /// Identifies the mailbox that it went to for all users; `None` if that is a manager's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mailbox: Option<String>,
     /// How many mails about a changed sign-in name followed.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub names_told: u32,
@@ -138,7 +141,7 @@ pub struct Announcement {
 impl Announcement {
     /// A mail of which nothing else is known.
     pub fn new(day_one: NaiveDate, enabled: bool, at: Option<DateTime<Utc>>) -> Self {
-        Self { day_one, enabled, at, basis: None, told_at: None, to: None, names_told: 0 }
+        Self { day_one, enabled, at, basis: None, told_at: None, to: None, mailbox: None, names_told: 0 }
     }
 }
 
@@ -373,9 +376,10 @@ impl Record {
     }
 
     /// Records that the joiner's mail, which was just recorded, rests on `basis` and went to the address `to`.
-    pub(crate) fn record_basis(&mut self, basis: Basis, to: Address) {
+    pub(crate) fn record_basis(&mut self, basis: Basis, to: Address, mailbox: Option<String>) {
         if let Some(told) = &mut self.announcement {
-            (told.basis, told.told_at, told.to) = (Some(basis), told.at, Some(to));
+            (told.basis, told.told_at) = (Some(basis), told.at);
+            (told.to, told.mailbox) = (Some(to), mailbox);
         }
     }
 

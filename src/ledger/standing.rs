@@ -26,6 +26,9 @@ pub struct Standing {
     /// For which day one a pass was last mailed, and when.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mailed: Option<(NaiveDate, DateTime<Utc>)>,
+    /// Identifies the mailbox that it went to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mailbox: Option<String>,
     /// What that mail rests on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub basis: Option<Basis>,
@@ -97,6 +100,7 @@ impl From<&Record> for Standing {
             leased_at: record.lease.as_ref().map(|lease| lease.since),
             may_appear_until: record.may_appear_until(),
             mailed: record.announcement.as_ref().and_then(|told| Some((told.day_one, told.at?))),
+            mailbox: record.announcement.as_ref().and_then(|told| told.mailbox.clone()),
             basis: record.announcement.as_ref().and_then(|told| told.basis.clone()),
             on_demand_at: record.on_demand_at,
             is_blocked: record.state == State::Blocked,

@@ -1,47 +1,49 @@
-//! The domains of the tenant, whose mailboxes are no private addresses.
+//! Which addresses are no place for a code: those in the domains of the tenant, whose mailboxes are no private addresses, and
+//! those that several people have.
 //!
-//! TENANT_DOMAINS names them. Without it a sweep finds them, by `Domain.Read.All` where that is granted and else by the
-//! sign-in names of joiners, and leaves them in the ledger for all jobs.
+//! TENANT_DOMAINS names the domains. Without it a sweep finds them, by `Domain.Read.All` where that is granted and else by the
+//! sign-in names of joiners, and leaves them in the ledger for all jobs. So it does with the mailboxes of several people.
 
 use std::{collections::BTreeSet, error::Error};
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 
-use super::{
-    condition,
-    services::{KnownDomains, Services},
-};
+use super::{condition, known_addresses::KnownAddresses, services::Services};
 use crate::{address::Address, graph::users::Candidate, ledger::LedgerError};
 
 /// How long a process takes what it read from the ledger for current.
 const CURRENT: TimeDelta = TimeDelta::minutes(30);
+/// How far the queue's clock and ours may differ.
+const CLOCK_SKEW: TimeDelta = TimeDelta::minutes(1);
 /// More domains than a tenant can have that uses this app: a limit for the document, not for Graph.
 const MAX_DOMAINS: usize = 1_000;
 
-/// The tenant's domains, as far as they are known.
-pub(super) async fn of_tenant(services: &Services) -> Result<BTreeSet<String>, LedgerError> {
-    let named = &services.settings.mail.tenant_domains;
-    if !named.is_empty() {
-        return Ok(named.iter().cloned().collect());
-    }
+/// What is known of addresses. For a job that was queued at `queued_at` it is not read before: a sweep writes it first. A call gets
+/// what is a minute old.
+pub(super) async fn known(
+    services: &Services,
+    queued_at: Option<DateTime<Utc>>,
+) -> Result<KnownAddresses, LedgerError> {
     let now = services.clock.now();
-    let known = services.domains.lock().await.clone();
-    if known.read_at.is_some_and(|at| (at..at + CURRENT).contains(&now)) {
-        return Ok(known.domains);
+    let since = queued_at.map_or(now - CLOCK_SKEW, |at| at + CLOCK_SKEW);
+    let known = services.addresses.lock().await.clone();
+    if known.read_at.is_some_and(|at| at >= since && (at..at + CURRENT).contains(&now)) {
+        return Ok(known);
     }
     let conditions = match services.ledger.conditions().await {
         Ok(conditions) => conditions,
         // It must not stop everybody.
         Err(error @ LedgerError::Unreadable(_)) => {
             condition::log_unreadable(&error);
-            return Ok(known.domains);
+            return Ok(known);
         }
         Err(error) => return Err(error),
     };
-    let domains = conditions.and_then(|(conditions, _)| conditions.last_sweep).map(|sweep| sweep.domains);
-    let domains = domains.unwrap_or_default();
-    *services.domains.lock().await = KnownDomains { read_at: Some(now), domains: domains.clone() };
-    Ok(domains)
+    let sweep = conditions.and_then(|(conditions, _)| conditions.last_sweep);
+    let known =
+        KnownAddresses { read_at: Some(now), ..KnownAddresses::of(&services.settings, sweep.as_ref()) };
+    *services.addresses.lock().await = known.clone();
+    Ok(known)
 }
 
 /// The domains for the ledger: those that Graph lists, or `known` and those of the candidates' sign-in names.

@@ -50,28 +50,49 @@ pub struct Job {
     /// that was delivered since is enough.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub since: Option<DateTime<Utc>>,
+    /// When the message was put into the queue; what a job decides by must not have been read before.
+    #[serde(skip)]
+    pub queued_at: Option<DateTime<Utc>>,
 }
 
 impl Job {
     /// A joiner's job.
     pub fn joiner(user_id: Uuid, day_one: NaiveDate) -> Self {
-        Self { key: format!("joiner/{user_id}/{day_one}"), reason: Reason::Joiner, user_id, since: None }
+        Self {
+            key: format!("joiner/{user_id}/{day_one}"),
+            reason: Reason::Joiner,
+            user_id,
+            since: None,
+            queued_at: None,
+        }
     }
 
     /// The job of a user who was added to the on-demand group not before `since`. `event` identifies the addition.
     pub fn group_add(user_id: Uuid, since: DateTime<Utc>, event: &str) -> Self {
         let key = format!("group-add/{user_id}/{event}");
-        Self { key, reason: Reason::GroupAdd, user_id, since: Some(since) }
+        Self { key, reason: Reason::GroupAdd, user_id, since: Some(since), queued_at: None }
     }
 
     /// A recheck of a record that is not finished.
     pub fn recheck(user_id: Uuid, today: NaiveDate) -> Self {
-        Self { key: format!("recheck/{user_id}/{today}"), reason: Reason::Recheck, user_id, since: None }
+        Self {
+            key: format!("recheck/{user_id}/{today}"),
+            reason: Reason::Recheck,
+            user_id,
+            since: None,
+            queued_at: None,
+        }
     }
 
     /// A call of CreateTap.
     pub fn http(user_id: Uuid, invocation: &str) -> Self {
-        Self { key: format!("http/{user_id}/{invocation}"), reason: Reason::Http, user_id, since: None }
+        Self {
+            key: format!("http/{user_id}/{invocation}"),
+            reason: Reason::Http,
+            user_id,
+            since: None,
+            queued_at: None,
+        }
     }
 
     /// The message.
@@ -124,7 +145,7 @@ impl Job {
         };
         match (key, reason, user_id) {
             (Some(key), Some(reason), Some(user_id)) if problems.is_empty() => {
-                Ok(Self { key: key.to_owned(), reason, user_id, since })
+                Ok(Self { key: key.to_owned(), reason, user_id, since, queued_at: None })
             }
             _ => Err(problems),
         }

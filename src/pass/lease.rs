@@ -225,7 +225,8 @@ impl<'a> HeldLease<'a> {
         }
         self.record.record_delivery(delivered, self.snapshot.user.account.is_enabled());
         if let (Purpose::Joiner, Some((_, recipients))) = (self.plan.purpose, mail) {
-            self.record.record_basis(self.basis.clone(), recipients.to.clone());
+            let Recipients { to, mailbox, .. } = recipients;
+            self.record.record_basis(self.basis.clone(), to.clone(), mailbox.clone());
         }
         if self.plan.occasion == Occasion::Corrected {
             self.record.corrected_for = self.plan.day_one;

@@ -23,6 +23,7 @@ pub mod group_sync;
 pub mod guard;
 pub mod issue;
 pub mod job;
+pub mod known_addresses;
 pub mod lease;
 pub mod message;
 pub mod outcome;

@@ -1,12 +1,11 @@
 //! The recipients of a joiner's mail.
 
-use std::collections::BTreeSet;
-
 use uuid::Uuid;
 
+use super::known_addresses::KnownAddresses;
 use crate::{
     address::Address,
-    graph::{Manager, User},
+    graph::{Manager, User, users::Candidate},
     hash::sha256,
     settings::{MailCc, MailSettings, MailTo},
 };
@@ -20,6 +19,8 @@ pub struct Recipients {
     pub cc: Vec<Address>,
     /// The name of the manager, if they are in copy.
     pub manager: Option<String>,
+    /// Identifies the mailbox of the joiner's address for all users; `None` if it is the manager's.
+    pub mailbox: Option<String>,
 }
 
 impl Recipients {
@@ -31,39 +32,31 @@ impl Recipients {
         user: &User,
         manager: Option<&Manager>,
         settings: &MailSettings,
-        domains: &BTreeSet<String>,
+        known: &KnownAddresses,
         refused: &[Address],
     ) -> Result<Self, String> {
         let mut unusable = Vec::new();
         // Whatever it is called, a mailbox of the joiner is none that they can open.
-        let is_valid = |address: &Address| !refused.contains(address) && !is_own(address, user);
+        let account = user.as_candidate();
+        let is_valid = |address: &Address| !refused.contains(address) && !is_own(address, &account);
         let manager_mail = || {
             let mail = manager.and_then(|m| m.mail.as_deref());
             mail.and_then(|mail| Address::parse(mail).ok()).filter(is_valid)
         };
-        let attribute = |n: u8| {
-            user.account
-                .on_premises_extension_attributes
-                .get(&format!("extensionAttribute{n}"))
-                .and_then(Option::as_deref)
-        };
-        let mut readable = |mail: &str| match readable(mail, user, settings, domains) {
+        let mut readable = |mail: &str| match readable(mail, &account, settings, known) {
             Ok(address) => Some(address).filter(is_valid),
             Err(why) => {
                 unusable.push(why);
                 None
             }
         };
-        let to = settings
-            .to
-            .iter()
-            .find_map(|place| match place {
-                MailTo::OtherMails => user.account.other_mails.iter().find_map(|mail| readable(mail)),
-                MailTo::ExtensionAttribute(n) => attribute(*n).and_then(&mut readable),
-                MailTo::Manager => manager_mail(),
-            })
-            .ok_or_else(|| no_address(&settings.to, &unusable))?;
-        let mut recipients = Self { to, cc: Vec::new(), manager: None };
+        let to = settings.to.iter().find_map(|place| match place {
+            MailTo::Manager => manager_mail().map(|address| (address, true)),
+            place => values(&account, *place).find_map(&mut readable).map(|address| (address, false)),
+        });
+        let (to, is_managers) = to.ok_or_else(|| no_address(&settings.to, &unusable))?;
+        let mailbox = (!is_managers).then(|| mailbox(&to));
+        let mut recipients = Self { to, cc: Vec::new(), manager: None, mailbox };
         for place in &settings.cc {
             let address = match place {
                 MailCc::Manager => manager_mail(),
@@ -94,34 +87,71 @@ impl Recipients {
     }
 }
 
+/// The values of a place that MAIL_TO names, without the manager's.
+fn values(user: &Candidate, place: MailTo) -> impl Iterator<Item = &str> {
+    let attribute = match place {
+        MailTo::ExtensionAttribute(n) => {
+            user.account.on_premises_extension_attributes.get(&format!("extensionAttribute{n}"))
+        }
+        MailTo::OtherMails | MailTo::Manager => None,
+    };
+    let others: &[String] = if place == MailTo::OtherMails { &user.account.other_mails } else { &[] };
+    others.iter().map(String::as_str).chain(attribute.and_then(Option::as_deref))
+}
+
+/// All addresses in the places that MAIL_TO names, without the manager's, usable or not.
+pub(crate) fn private_addresses(user: &Candidate, settings: &MailSettings) -> Vec<Address> {
+    let values = settings.to.iter().flat_map(|place| values(user, *place));
+    values.filter_map(|mail| Address::parse(mail).ok()).collect()
+}
+
+/// Identifies a mailbox without naming it, the same for all users. What follows a plus sign does not make another mailbox. The
+/// number is the version of this form.
+pub(crate) fn mailbox(address: &Address) -> String {
+    let text = address.to_string().to_lowercase();
+    let (local, domain) = text.rsplit_once('@').unwrap_or((&text, ""));
+    let local = local.split('+').next().filter(|local| !local.is_empty()).unwrap_or(local);
+    format!("1:{}", &sha256(&format!("{local}@{domain}"))[..16])
+}
+
+impl KnownAddresses {
+    /// Whether the joiner can read this address before day one, and nobody else has it.
+    pub(crate) fn is_usable(&self, address: &Address, user: &Candidate, settings: &MailSettings) -> bool {
+        readable(&address.to_string(), user, settings, self).is_ok()
+    }
+}
+
 /// Whether it is an address of the account itself.
-fn is_own(address: &Address, user: &User) -> bool {
+fn is_own(address: &Address, user: &Candidate) -> bool {
     // "SMTP:" is the main address and "smtp:" an alias; other systems have other prefixes.
     let aliases = user.account.proxy_addresses.iter().filter_map(|proxy| Some(proxy.split_once(':')?.1));
-    let mut own = aliases.chain([user.user_principal_name.as_str()]).chain(user.account.mail.as_deref());
+    let mut own = aliases.chain(user.user_principal_name.as_deref()).chain(user.account.mail.as_deref());
     own.any(|own| address.same_as(own))
 }
 
-/// The address, unless it leads to a mailbox of the tenant, which the joiner cannot open without a pass.
+/// The address, unless it leads to a mailbox of the tenant, which the joiner cannot open without a pass, or several people have it.
 ///
 /// # Errors
 /// Why it does not count, without the address.
 fn readable(
     mail: &str,
-    user: &User,
+    user: &Candidate,
     settings: &MailSettings,
-    domains: &BTreeSet<String>,
+    known: &KnownAddresses,
 ) -> Result<Address, String> {
     let address = Address::parse(mail).map_err(|_| "one is no mail address".to_owned())?;
-    let name = Address::parse(&user.user_principal_name);
+    let name = Address::parse(user.user_principal_name.as_deref().unwrap_or_default());
     let own_domain = name.as_ref().ok().filter(|_| !user.sign_in().is_external).map(Address::domain);
-    let mut domains = domains.iter().map(String::as_str).chain(own_domain).chain([settings.from.domain()]);
+    let mut domains =
+        known.domains.iter().map(String::as_str).chain(own_domain).chain([settings.from.domain()]);
     // Those are domains of a tenant, of this one as a rule.
     let is_initial = ["onmicrosoft.com", "onmicrosoft.us"].iter().any(|of| address.domain().ends_with(of));
     if is_own(&address, user) {
         Err(format!("{} is an address of the account itself", address.masked()))
     } else if is_initial || domains.any(|domain| domain == address.domain()) {
         Err(format!("{} is in a domain of the tenant", address.masked()))
+    } else if let Some(count) = known.shared.get(&mailbox(&address)) {
+        Err(format!("{} is the address of {count} people (ADDRESS_SHARED_BY)", address.masked()))
     } else {
         Ok(address)
     }
@@ -166,8 +196,8 @@ mod tests {
         }
     }
 
-    fn domains() -> BTreeSet<String> {
-        BTreeSet::from(["fabrikam.example".to_owned()])
+    fn domains() -> KnownAddresses {
+        KnownAddresses { domains: ["fabrikam.example".to_owned()].into(), ..KnownAddresses::default() }
     }
 
     fn boss(mail: &str) -> Manager {
@@ -184,6 +214,8 @@ mod tests {
             company: None,
             service_desk: ServiceDesk::default(),
             tenant_domains: vec!["fabrikam.example".into()],
+            shared_by: 2,
+            shared_allowed: vec![],
         }
     }
 

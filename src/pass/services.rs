@@ -1,7 +1,7 @@
 //! The services that the domain runs on.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     sync::{Arc, Once},
 };
 
@@ -9,6 +9,7 @@ use chrono::{DateTime, Utc};
 use tokio::sync::Mutex;
 use uuid::Uuid;
 
+use super::known_addresses::KnownAddresses;
 use crate::{
     clock::Clock, graph::Graph, ledger::Ledger, mail::Mailer, rate_limiter::OncePerMinute, settings::Settings,
 };
@@ -32,8 +33,8 @@ pub struct Services {
     pub(super) alert_lines: OncePerMinute,
     /// Who was served on demand within the last day.
     pub(super) additions: Mutex<KnownAdditions>,
-    /// The tenant's domains.
-    pub(super) domains: Mutex<KnownDomains>,
+    /// Which addresses do not count, as this process knows them.
+    pub(super) addresses: Mutex<KnownAddresses>,
     /// That sign-ins cannot be read is logged once.
     pub(super) sign_ins_unread: Once,
     /// That the groups that a user can activate cannot be read is logged once.
@@ -49,15 +50,6 @@ pub(super) struct KnownAdditions {
     pub users: BTreeMap<Uuid, DateTime<Utc>>,
 }
 
-/// The tenant's domains, as this process knows them.
-#[derive(Clone, Debug, Default)]
-pub(super) struct KnownDomains {
-    /// When the ledger was read.
-    pub read_at: Option<DateTime<Utc>>,
-    /// In ASCII and small letters.
-    pub domains: BTreeSet<String>,
-}
-
 impl Services {
     /// Services on these parts.
     pub fn new(
@@ -69,7 +61,8 @@ impl Services {
     ) -> Self {
         let (conditions, alert_lines, sign_ins_unread) =
             (Mutex::default(), OncePerMinute::default(), Once::new());
-        let (additions, domains, eligible_groups_unread) = (Mutex::default(), Mutex::default(), Once::new());
+        let (additions, addresses, eligible_groups_unread) =
+            (Mutex::default(), Mutex::default(), Once::new());
         Self {
             settings,
             graph,
@@ -79,7 +72,7 @@ impl Services {
             conditions,
             alert_lines,
             additions,
-            domains,
+            addresses,
             sign_ins_unread,
             eligible_groups_unread,
         }

@@ -70,6 +70,8 @@ pub const NAMES: &[&str] = &[
     "MAIL_TO",
     "MAIL_CC",
     "TENANT_DOMAINS",
+    "ADDRESS_SHARED_BY",
+    "ADDRESS_SHARED_ALLOWED",
     "SERVICE_DESK_NAME",
     "SERVICE_DESK_EMAIL",
     "SERVICE_DESK_PHONE",
@@ -233,12 +235,23 @@ pub struct MailSettings {
     pub cc: Vec<MailCc>,
     /// The tenant's domains, in ASCII and small letters: their mailboxes are no private addresses.
     pub tenant_domains: Vec<String>,
+    /// How many people may have one private address; if more have it, none of them gets a code there.
+    pub shared_by: usize,
+    /// The addresses that any number of people may have.
+    pub shared_allowed: Vec<Address>,
     /// The language of joiners whose own is unknown or has no mails.
     pub language: String,
     /// The company's name in the mails.
     pub company: Option<String>,
     /// Where a joiner finds help.
     pub service_desk: ServiceDesk,
+}
+
+impl MailSettings {
+    /// Whether a mail with a code can go to the manager instead of the joiner.
+    pub(crate) fn names_manager_as_recipient(&self) -> bool {
+        self.to.contains(&MailTo::Manager)
+    }
 }
 
 /// The service desk. The mail shows the fields that are set.
@@ -366,6 +379,9 @@ impl Settings {
             _ => read.list("MAIL_CC", "manager", vec![MailCc::Manager], reader::mail_cc),
         };
         let tenant_domains = read.list("TENANT_DOMAINS", "contoso.com, contoso.de", vec![], reader::domain);
+        let shared_by = read.or("ADDRESS_SHARED_BY", "2", 2, |text| reader::number(text, 1..=10_000));
+        let shared_allowed =
+            read.list("ADDRESS_SHARED_ALLOWED", "office@agency.example", vec![], reader::address);
         let create_tap = CreateTapSettings::read(&mut read, env);
         match (from, ledger_url, read.finish()) {
             (Some(from), Some(ledger_url), None) => Ok(Self {
@@ -390,6 +406,8 @@ impl Settings {
                     to,
                     cc,
                     tenant_domains,
+                    shared_by,
+                    shared_allowed,
                     language,
                     company,
                     service_desk,
@@ -402,7 +420,8 @@ impl Settings {
 
     /// Names in `env` that resemble a setting's: the default replaces a setting with a misspelt name.
     pub fn unknown_names(env: &Environment) -> Vec<String> {
-        const FAMILIES: [&str; 14] = [
+        const FAMILIES: [&str; 15] = [
+            "ADDRESS_",
             "ALERT_",
             "CREATE_TAP_",
             "DAY_ONE_",

@@ -120,8 +120,8 @@ pub(super) async fn find<'a>(
         app.services.alert(&alert).await;
     }
     let unknown = last.map(|last| last.unknown.clone()).unwrap_or_default();
-    let domains = last.map(|last| last.domains.clone()).unwrap_or_default();
-    Late { due, sweep: LastSweep { at: now, settled, domains, unknown } }
+    let (domains, shared) = last.map(|last| (last.domains.clone(), last.shared.clone())).unwrap_or_default();
+    Late { due, sweep: LastSweep { at: now, settled, domains, shared, unknown } }
 }
 
 /// Whether two first days are one that HR did not change: a setting, or the country, can move a date by a day.

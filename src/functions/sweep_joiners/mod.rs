@@ -5,6 +5,7 @@ mod cap;
 mod due;
 mod late;
 mod poison;
+mod shared;
 mod subscription;
 
 use std::{
@@ -20,6 +21,7 @@ use self::{
     cap::{Held, Standings},
     due::{Due, Known, due, needs_job},
     late::Late,
+    shared::Shared,
 };
 use crate::{
     app::App,
@@ -35,6 +37,7 @@ use crate::{
         day_one::{Distance, OddStamps, day_one, distance, odd_stamps, stamps},
         domains,
         group_sync::sync_group,
+        known_addresses::KnownAddresses,
     },
     settings::{JoinerSource, PassSettings, Settings},
     zone::{JoinerZone, Tz},
@@ -106,8 +109,15 @@ async fn sweep(app: &App) -> Result<GroupSync, GraphError> {
         // Without the ledger it is not known who was served.
         _ => None,
     };
-    let late_due = late.as_ref().map(|late| late.due.clone()).unwrap_or_default();
+    let mut late_due = late.as_ref().map(|late| late.due.clone()).unwrap_or_default();
     joiners.extend(&late_due);
+    let known = KnownAddresses::of(settings, last.as_ref().and_then(|last| last.last_sweep.as_ref()));
+    let none = Standings::new();
+    let of_ledger = standings.as_ref().unwrap_or(&none);
+    let mut shared = shared::find(&settings.mail, &known, &candidates, &joiners, of_ledger, now);
+    shared.was_told = last.as_ref().is_some_and(|last| last.has(ConditionName::AddressesShared));
+    joiners.retain(|(_, user)| !shared.unserved.contains(user));
+    late_due.retain(|(_, user)| !shared.unserved.contains(user));
     let held = match &standings {
         Some(standings) => cap::apply(app, &joiners, &late_due, &candidates, standings, now).await,
         // Every job needs the ledger too.
@@ -123,15 +133,15 @@ async fn sweep(app: &App) -> Result<GroupSync, GraphError> {
     let (SweepJobs { mut jobs, daily_look }, looked) = found.jobs(app, is_daily, now).await;
     let due = jobs.len();
     let GroupSync { jobs: added, completion, .. } =
-        timeout(budget::SWEEP_OTHER, other_duties(app, late, is_daily, &candidates)).await.unwrap_or_else(
-            |_| {
+        timeout(budget::SWEEP_OTHER, other_duties(app, late, shared, is_daily, &candidates))
+            .await
+            .unwrap_or_else(|_| {
                 tracing::warn!(
                     event = "sweep.shortened",
                     "The sweep had no time for the poison queue and the on-demand group; the next one has"
                 );
                 GroupSync::default()
-            },
-        );
+            });
     tracing::info!(
         event = "sweep.done",
         seen = candidates.len(),
@@ -150,14 +160,22 @@ async fn sweep(app: &App) -> Result<GroupSync, GraphError> {
 
 /// What a sweep does beside joiners. If it is cut off, the next sweep finds the same again. So does the next one if the jobs
 /// are lost with this one's answer: whoever is late and has no record is found anew.
-async fn other_duties(app: &App, late: Option<Late>, is_daily: bool, candidates: &[Candidate]) -> GroupSync {
+async fn other_duties(
+    app: &App,
+    late: Option<Late>,
+    shared: Shared,
+    is_daily: bool,
+    candidates: &[Candidate],
+) -> GroupSync {
     if let Some(Late { mut sweep, .. }) = late {
         if is_daily || sweep.domains.is_empty() && !candidates.is_empty() {
             let known = sweep.domains.clone();
             let found = domains::found(&app.services, known, candidates);
             sweep.domains = timeout(budget::SWEEP_DOMAINS, found).await.unwrap_or(sweep.domains);
         }
+        sweep.shared.clone_from(&shared.mailboxes);
         condition::end_sweep(&app.services, sweep).await;
+        shared::report(app, &shared, candidates, app.services.clock.now()).await;
     }
     poison::alert_poison_messages(app).await;
     on_demand(app).await

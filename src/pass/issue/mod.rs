@@ -18,7 +18,7 @@ mod reminder;
 mod short_window;
 mod without_pass;
 
-use std::{collections::BTreeSet, error::Error, mem, ops::ControlFlow, time::Duration};
+use std::{error::Error, mem, ops::ControlFlow, time::Duration};
 
 use tokio::time::Instant;
 
@@ -28,6 +28,7 @@ use super::{
     decide::{Decision, Facts, Plan, decide},
     domains,
     job::Job,
+    known_addresses::KnownAddresses,
     lease::HeldLease,
     outcome::{Block, DeliveredPass, Failure, Outcome, Step},
     person::Person,
@@ -207,8 +208,8 @@ struct JobContext<'a> {
     snapshot: TenantSnapshot,
     record: Option<Record>,
     etag: Option<ETag>,
-    /// The tenant's domains.
-    domains: BTreeSet<String>,
+    /// Which addresses do not count.
+    known: KnownAddresses,
     recipients: Result<Recipients, String>,
     /// What a mail would rest on.
     basis: Basis,
@@ -236,21 +237,21 @@ impl<'a> JobContext<'a> {
         };
         let mail = &services.settings.mail;
         // A code in an answer needs no address.
-        let domains = match request {
-            Some(request) if !request.by_mail => BTreeSet::new(),
-            _ => domains::of_tenant(services).await?,
+        let known = match request {
+            Some(request) if !request.by_mail => KnownAddresses::default(),
+            _ => domains::known(services, job.queued_at).await?,
         };
         let recipients = match &snapshot.manager_refused {
             // Another address than the one that the admin prefers is not meant.
             Some(error) if mail.to.contains(&MailTo::Manager) => {
                 Err(format!("the manager, whom MAIL_TO names, cannot be read: {error}"))
             }
-            _ => Recipients::choose(&snapshot.user, snapshot.manager.as_ref(), mail, &domains, &[]),
+            _ => Recipients::choose(&snapshot.user, snapshot.manager.as_ref(), mail, &known, &[]),
         };
         let address = recipients.as_ref().ok().map(|recipients| recipients.fingerprint(snapshot.user.id));
         let basis = basis::read(&snapshot, address, &services.settings.pass);
         let context =
-            Self { services, job, request, step_budget, snapshot, record, etag, domains, recipients, basis };
+            Self { services, job, request, step_budget, snapshot, record, etag, known, recipients, basis };
         Ok(ControlFlow::Continue(context))
     }
 

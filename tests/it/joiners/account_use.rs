@@ -124,7 +124,7 @@ async fn a_hire_date_on_employees_mails_nobody_and_names_each_once() {
         Person::named(name)
             .hire_date(time("2026-11-25T00:00:00Z"))
             .usage_location("GB")
-            .private_mail("attacker@mail.example")
+            .private_mail(&format!("{}@attacker.example", name.to_lowercase().replace(' ', ".")))
             .created(days_ago(1_200))
     };
     let employees = [

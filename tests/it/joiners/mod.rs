@@ -16,5 +16,6 @@ mod mailbox;
 mod privileges;
 mod scope;
 mod second_chance;
+mod shared;
 mod working_days;
 mod zones;

@@ -1,0 +1,141 @@
+//! Private addresses that several accounts have: a placeholder of HR, or the recruiter's own. Whoever reads that mailbox would
+//! collect the codes of all of them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
+use uuid::Uuid;
+
+use super::cap::Standings;
+use crate::{
+    address::Address,
+    app::App,
+    graph::users::Candidate,
+    ledger::{ConditionName, Purpose, Urgency},
+    pass::{
+        alert::Alert,
+        cap::NAMES_IN_ALERT,
+        condition,
+        known_addresses::KnownAddresses,
+        recipients::{mailbox, private_addresses},
+    },
+    settings::MailSettings,
+};
+
+/// How long a mail to an address counts.
+const COUNTED: TimeDelta = TimeDelta::days(60);
+/// A limit for the document that keeps them: the mailboxes of most people come first.
+const MAX_SHARED: usize = 1_000;
+
+/// What a sweep finds of them.
+#[derive(Debug, Default)]
+pub(super) struct Shared {
+    /// By mailbox, how many people have it.
+    pub(super) mailboxes: BTreeMap<String, usize>,
+    /// Joiners without a pass who have no other address.
+    pub(super) unserved: BTreeSet<Uuid>,
+    /// Whether a person was told of some.
+    pub(super) was_told: bool,
+}
+
+/// Counts the addresses of all `candidates`, and those that mails went to, before anyone is queued. `known` are the domains that are
+/// known so far.
+pub(super) fn find(
+    settings: &MailSettings,
+    known: &KnownAddresses,
+    candidates: &[Candidate],
+    joiners: &BTreeSet<(NaiveDate, Uuid)>,
+    standings: &Standings,
+    now: DateTime<Utc>,
+) -> Shared {
+    let mut users: BTreeMap<String, BTreeSet<Uuid>> = BTreeMap::new();
+    for user in candidates {
+        for address in private_addresses(user, settings) {
+            users.entry(mailbox(&address)).or_default().insert(user.id);
+        }
+    }
+    for (user, standing) in standings {
+        let is_counted = standing.mailed.is_some_and(|(_, at)| at > now - COUNTED);
+        if let Some(mailbox) = standing.mailbox.as_ref().filter(|_| is_counted) {
+            users.entry(mailbox.clone()).or_default().insert(*user);
+        }
+    }
+    for address in &settings.shared_allowed {
+        users.remove(&mailbox(address));
+    }
+    let mut counts: Vec<(String, usize)> =
+        users.into_iter().map(|(mailbox, users)| (mailbox, users.len())).collect();
+    counts.retain(|(_, count)| *count > settings.shared_by);
+    counts.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+    let mailboxes: BTreeMap<String, usize> = counts.into_iter().take(MAX_SHARED).collect();
+    let mut known = known.clone();
+    known.shared = mailboxes;
+    let is_joiner: BTreeSet<Uuid> = joiners.iter().map(|(_, user)| *user).collect();
+    let has_pass = |user: &Uuid| {
+        let pass = standings.get(user).and_then(|standing| standing.pass.as_ref());
+        pass.is_some_and(|pass| pass.purpose == Purpose::Joiner && pass.ends_at > now)
+    };
+    let has_shared_only = |user: &&Candidate| {
+        let addresses = private_addresses(user, settings);
+        let is_shared = addresses.iter().any(|address| known.shared.contains_key(&mailbox(address)));
+        is_shared && !addresses.iter().any(|address| known.is_usable(address, user, settings))
+    };
+    let unserved = match settings.names_manager_as_recipient() {
+        true => BTreeSet::new(),
+        false => candidates
+            .iter()
+            .filter(|user| is_joiner.contains(&user.id) && !has_pass(&user.id))
+            .filter(has_shared_only)
+            .map(|user| user.id)
+            .collect(),
+    };
+    Shared { mailboxes: known.shared, unserved, was_told: false }
+}
+
+/// Tells a person once a day, as long as somebody gets no pass because of it.
+pub(super) async fn report(app: &App, shared: &Shared, candidates: &[Candidate], now: DateTime<Utc>) {
+    if shared.unserved.is_empty() {
+        if shared.was_told {
+            condition::end(&app.services, ConditionName::AddressesShared).await;
+        }
+        return;
+    }
+    let settings = &app.services.settings.mail;
+    let mut people: BTreeMap<String, (Address, Vec<&Candidate>)> = BTreeMap::new();
+    for user in candidates {
+        for address in private_addresses(user, settings) {
+            let mailbox = mailbox(&address);
+            if shared.mailboxes.contains_key(&mailbox) {
+                people.entry(mailbox).or_insert_with(|| (address, Vec::new())).1.push(user);
+            }
+        }
+    }
+    let is_concerned = |user: &&Candidate| shared.unserved.contains(&user.id);
+    let who: Vec<String> = people
+        .iter()
+        .filter(|(_, (_, users))| users.iter().any(is_concerned))
+        .map(|(mailbox, (address, users))| {
+            let name =
+                |user: &&Candidate| user.user_principal_name.clone().unwrap_or_else(|| user.id.to_string());
+            let count = shared.mailboxes.get(mailbox).copied().unwrap_or_default();
+            let concerned = users.iter().filter(|user| is_concerned(user));
+            let names: Vec<String> = concerned.take(NAMES_IN_ALERT).map(name).collect();
+            format!("{} of {count} people: {}", address.masked(), names.join(", "))
+        })
+        .collect();
+    let alert = Alert {
+        headline: "Joiners share one private address and get no pass".into(),
+        who: who.join("; "),
+        what_happened: format!(
+            "More than {} people have the same private address, so that whoever reads it would have the codes of all of them. \
+             {} joiners have no other one and get no pass.",
+            settings.shared_by,
+            shared.unserved.len()
+        ),
+        what_to_do: "Put the address of each person into their account: the next sweep serves them. If this mailbox may have \
+            the codes of all of them, name it in ADDRESS_SHARED_ALLOWED."
+            .into(),
+        reference: format!("sweep of {now:.0}"),
+    };
+    condition::report(&app.services, ConditionName::AddressesShared, Urgency::Now, &alert).await;
+}
