@@ -83,6 +83,8 @@ pub(crate) enum ConditionName {
     WindowsTooShort,
     /// The policy allows no pass that holds the beginning of a working day.
     PolicyTooShort,
+    /// Another program makes passes for the people who get one here.
+    AnotherProgram,
     /// Messages in the poison queue are about users who still wait.
     PoisonMessages,
 }
@@ -101,6 +103,7 @@ impl ConditionName {
             Self::GroupUnreadable => "group-unreadable",
             Self::WindowsTooShort => "windows-too-short",
             Self::PolicyTooShort => "policy-too-short",
+            Self::AnotherProgram => "another-program",
             Self::PoisonMessages => "poison-messages",
         }
     }

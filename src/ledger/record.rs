@@ -48,6 +48,9 @@ pub struct Lease {
     pub since: DateTime<Utc>,
     /// The start of the pass's validity; `None`: when it is made.
     pub opens_at: Option<DateTime<Utc>>,
+    /// The start that the mail tells, if it is not that one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub told_at: Option<DateTime<Utc>>,
     /// The pass's validity in minutes.
     pub lifetime_minutes: u32,
 }
@@ -107,6 +110,21 @@ pub struct Delivered {
     /// The working day for whose morning the mail promises another pass, if nobody uses this one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub follows_on: Option<NaiveDate>,
+    /// The start that the mail tells, if the pass starts before it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub told_at: Option<DateTime<Utc>>,
+}
+
+impl Delivered {
+    /// The start as the mail tells it.
+    pub(crate) fn told_start(&self) -> DateTime<Utc> {
+        self.told_at.unwrap_or(self.pass.opens_at)
+    }
+
+    /// The end as the mail tells it.
+    pub(crate) fn told_end(&self) -> DateTime<Utc> {
+        self.told_start() + (self.pass.ends_at - self.pass.opens_at)
+    }
 }
 
 /// The content of the joiner's last mail.

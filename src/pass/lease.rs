@@ -16,7 +16,7 @@ use super::{
     decide::{Facts, Plan},
     job::{Job, Reason},
     outcome::{Block, Failure, Outcome, Step},
-    ownership::{delivered, pass_record, purpose_of},
+    ownership::{delivered, draw, early_start, pass_record, purpose_of},
     person::Person,
     recipients::Recipients,
     replication::REPLICATION_RETRY_DELAYS,
@@ -25,7 +25,7 @@ use super::{
 use crate::{
     budget,
     code::Code,
-    graph::{GraphError, GraphErrorKind, Pass, TenantSnapshot, Usability, says_one_exists, within},
+    graph::{GraphError, GraphErrorKind, NewPass, Pass, TenantSnapshot, Usability, says_one_exists, within},
     ledger::{CallResult, ETag, IdempotencyEntry, Lease, LedgerError, Purpose, Record, State},
     mail::Draft,
 };
@@ -73,13 +73,7 @@ impl<'a> HeldLease<'a> {
         record.purpose = plan.purpose;
         record.day_one = plan.day_one;
         record.updated_at = facts.now;
-        let lease = Lease {
-            job_key: job.key.clone(),
-            purpose: plan.purpose,
-            since: services.clock.now(),
-            opens_at: plan.window.as_new_pass().opens_at,
-            lifetime_minutes: plan.window.lifetime_minutes,
-        };
+        let lease = lease(services, job, plan, facts.record.unwrap_or(&record));
         if let Some(request) = facts.request {
             let call = IdempotencyEntry {
                 job_key: job.key.clone(),
@@ -139,8 +133,10 @@ impl<'a> HeldLease<'a> {
         let (services, user, deadline) = (self.services, &self.snapshot.user, self.deadline);
         let mut waits = REPLICATION_RETRY_DELAYS.iter();
         let mut cleared = false;
+        let opens_at = self.record.lease.as_ref().and_then(|lease| lease.opens_at);
+        let new = NewPass { opens_at, ..plan.window.as_new_pass() };
         loop {
-            let error = match services.graph.create_pass(user.id, plan.window.as_new_pass(), deadline).await {
+            let error = match services.graph.create_pass(user.id, new, deadline).await {
                 Ok(made) => {
                     self.tenant_changed = true;
                     return Ok(made);
@@ -316,4 +312,18 @@ impl<'a> HeldLease<'a> {
         self.etag = self.services.ledger.write(self.snapshot.user.id, &self.record, Some(&self.etag)).await?;
         Ok(())
     }
+}
+
+/// The lease for `plan`, after what `before` has of earlier ones.
+fn lease(services: &Services, job: &Job, plan: &Plan, before: &Record) -> Lease {
+    let (since, lifetime_minutes) = (services.clock.now(), plan.window.lifetime_minutes);
+    let told = plan.window.as_new_pass().opens_at;
+    let drawn = draw(services.salt, job.user_id, since);
+    // A caller gets the start that they ask for.
+    let early = told
+        .filter(|_| plan.purpose == Purpose::Joiner)
+        .and_then(|told| early_start(told, lifetime_minutes, before, drawn, since));
+    let job_key = job.key.clone();
+    let (opens_at, told_at) = (early.or(told), early.and(told));
+    Lease { job_key, purpose: plan.purpose, since, opens_at, told_at, lifetime_minutes }
 }

@@ -244,7 +244,8 @@ fn is_move(old: NaiveDate, new: NaiveDate) -> bool {
 fn works_on(pass: &Pass, day: NaiveDate, zone: Tz) -> bool {
     let midnight = |day: NaiveDate| opening(day.and_time(NaiveTime::MIN), zone);
     let tomorrow = day.succ_opt().unwrap_or(day);
-    pass.start_date_time < midnight(tomorrow) && midnight(day) < pass.ends_at()
+    // One that starts in the last minute of a day is for the next.
+    pass.start_date_time + TimeDelta::minutes(1) <= midnight(tomorrow) && midnight(day) < pass.ends_at()
 }
 
 fn on_demand(facts: &Facts<'_>, is_recheck: bool) -> Decision {
@@ -447,6 +448,15 @@ impl<'a> Facts<'a> {
         self.record.zip(self.since).is_some_and(served)
     }
 
+    /// Whether a pass that is not ours replaced the joiner's delivered one, which could still be used.
+    pub(super) fn was_replaced(&self) -> bool {
+        let delivered =
+            self.delivered().filter(|d| d.purpose == Purpose::Joiner && !self.was_just_delivered());
+        let replaces =
+            |d: &Delivered, pass: &Pass| !self.is_ours(pass) && pass.created_date_time < d.pass.ends_at;
+        delivered.is_some_and(|d| self.snapshot.passes.iter().any(|pass| replaces(d, pass)))
+    }
+
     /// Whether `pass` is the last delivered one.
     fn is_delivered(&self, pass: &Pass) -> bool {
         self.delivered().is_some_and(|d| d.pass.pass_id == pass.id)
@@ -464,6 +474,11 @@ impl<'a> Facts<'a> {
 
     fn is_ours(&self, pass: &Pass) -> bool {
         self.purpose_of(pass).is_some()
+    }
+
+    /// The start that the mail with `pass` tells.
+    fn told_start(&self, pass: &Pass) -> DateTime<Utc> {
+        self.record.map_or(pass.start_date_time, |record| ownership::told_start(record, pass))
     }
 
     fn purpose_of(&self, pass: &Pass) -> Option<Purpose> {

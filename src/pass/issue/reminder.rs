@@ -84,9 +84,9 @@ impl JobContext<'_> {
         Ok(self.services.mailer.reminder(&ReminderMail {
             reader: self.snapshot.user.reader(&language),
             times: PassTimes {
-                opens_at: delivered.pass.opens_at,
+                opens_at: delivered.told_start(),
                 opens_now: true,
-                closes_at: delivered.pass.ends_at,
+                closes_at: delivered.told_end(),
                 zone: self.facts().zone(),
                 one_time: true,
                 made_at: delivered.at,
@@ -114,7 +114,7 @@ impl JobContext<'_> {
             manager: manager.display_name.as_deref(),
             usage_location: user.account.usage_location.as_deref(),
             joiner: user.name(),
-            closes_at: delivered.pass.ends_at,
+            closes_at: delivered.told_end(),
             zone: self.facts().zone(),
             is_disabled,
             has_code,

@@ -8,6 +8,7 @@ mod cost;
 mod flow;
 mod follow_up;
 mod guard;
+mod installations;
 mod interleavings;
 mod late;
 mod mailbox;

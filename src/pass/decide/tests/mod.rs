@@ -118,12 +118,14 @@ fn carry_out(case: &Case, plan: &Plan) -> Case {
         recipients: vec![],
         address: Some(ADDRESS.to_owned()),
         follows_on: None,
+        told_at: None,
     });
     record.lease = Some(Lease {
         job_key: "job".into(),
         purpose: plan.purpose,
         since: case.now,
         opens_at: plan.window.as_new_pass().opens_at,
+        told_at: None,
         lifetime_minutes,
     });
     after.record = Some(record);
@@ -185,6 +187,7 @@ fn delivered() -> impl Strategy<Value = Option<Delivered>> {
             recipients: vec![],
             address: Some(ADDRESS.to_owned()),
             follows_on: None,
+            told_at: None,
         })
     })
 }
@@ -203,6 +206,7 @@ fn records() -> impl Strategy<Value = Option<Record>> {
             purpose,
             since,
             opens_at,
+            told_at: None,
             lifetime_minutes,
         }),
         pass,
