@@ -200,6 +200,8 @@ impl Notice {
     pub const LATE: &str = "late";
     /// Exchange refused an address of the joiner, and the mail went to the next one.
     pub const ADDRESS_REFUSED: &str = "address-refused";
+    /// Exchange left open whether it took the mails with two codes. The last one stays.
+    pub const MAIL_UNCLEAR: &str = "mail-unclear";
     /// Exchange refused a recipient of the copy, and the mail went without it.
     pub const COPY_REFUSED: &str = "copy-refused";
 }
@@ -235,6 +237,10 @@ pub struct Record {
     /// How many passes were delivered for each of the last few day ones.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub codes: BTreeMap<NaiveDate, u32>,
+    /// For how many codes of each of the last few days Exchange left open whether it took their mail. The day is day one, or
+    /// that of a pass on demand.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub unclear: BTreeMap<NaiveDate, u32>,
     /// The time of the last delivery on demand, which a joiner's pass keeps.
     #[serde(default)]
     pub on_demand_at: Option<DateTime<Utc>>,
@@ -276,6 +282,18 @@ pub(crate) fn is_same_start(arrived_at: DateTime<Utc>, day: Option<NaiveDate>) -
     day.is_none_or(|day| day - arrived_at.date_naive() <= ANOTHER_START)
 }
 
+/// Counts one for `day` and returns how many there are. The last few days are kept.
+fn count(days: &mut BTreeMap<NaiveDate, u32>, day: NaiveDate) -> u32 {
+    const DAYS_COUNTED: usize = 8;
+    let counted = days.entry(day).or_default();
+    *counted += 1;
+    let counted = *counted;
+    while days.len() > DAYS_COUNTED {
+        days.pop_first();
+    }
+    counted
+}
+
 impl Record {
     /// The version that this code writes.
     pub(crate) const SCHEMA: u32 = 1;
@@ -285,8 +303,6 @@ impl Record {
     const FOLLOWED: TimeDelta = TimeDelta::days(10);
     /// How long an unfinished record stays open: longer than the horizon.
     const UNFINISHED: TimeDelta = TimeDelta::days(60);
-    /// For how many day ones passes are counted.
-    const DAY_ONES_COUNTED: usize = 8;
     /// More windows than are planned for one user within the validity of a pass.
     const MAX_EARLIER_LEASES: usize = 16;
     /// How long calls of CreateTap are kept.
@@ -305,6 +321,7 @@ impl Record {
             delivered: None,
             announcement: None,
             codes: BTreeMap::new(),
+            unclear: BTreeMap::new(),
             on_demand_at: None,
             opened_at: None,
             arrived_at: None,
@@ -323,10 +340,7 @@ impl Record {
     pub fn record_delivery(&mut self, delivered: Delivered, enabled: bool) {
         if let (Purpose::Joiner, Some(day_one)) = (delivered.purpose, delivered.day_one) {
             self.announcement = Some(Announcement { day_one, enabled, at: Some(delivered.at) });
-            *self.codes.entry(day_one).or_default() += 1;
-            while self.codes.len() > Self::DAY_ONES_COUNTED {
-                self.codes.pop_first();
-            }
+            count(&mut self.codes, day_one);
         }
         if delivered.purpose == Purpose::OnDemand {
             self.on_demand_at = Some(delivered.at);
@@ -336,6 +350,11 @@ impl Record {
         self.delivered = Some(delivered);
         self.cause = None;
         self.notices.clear();
+    }
+
+    /// Counts a code for `day` whose mail may have arrived, and returns how many there are.
+    pub(crate) fn count_unclear(&mut self, day: NaiveDate) -> u32 {
+        count(&mut self.unclear, day)
     }
 
     /// Records a notice. One of the same kind replaces the one before.

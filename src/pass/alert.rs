@@ -97,6 +97,7 @@ pub(crate) async fn send_outcome(services: &Services, job: &Job, who: &Person, o
         Outcome::Revoked(_) => "A pass was revoked",
         Outcome::Blocked(Block::StillDisabled(_)) => "A joiner cannot sign in: the account is disabled",
         Outcome::Blocked(Block::StaysOnDemand(_)) => "A start is withdrawn, and a pass on demand still works",
+        Outcome::Blocked(Block::MailUnclear(_)) => "A mail with a code may not have arrived",
         Outcome::Blocked(Block::NotArrived(_)) => "A joiner's pass ended, and they are not in",
         _ => "A user gets no pass",
     };

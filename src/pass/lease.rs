@@ -15,7 +15,7 @@ use super::{
     alert,
     decide::{Facts, Plan},
     job::{Job, Reason},
-    outcome::{Block, Failure, Outcome, Step},
+    outcome::{Block, Failure, Outcome, Step, UnclearMail},
     ownership::{delivered, draw, early_start, pass_record, purpose_of},
     person::Person,
     recipients::Recipients,
@@ -26,9 +26,12 @@ use crate::{
     budget,
     code::Code,
     graph::{GraphError, GraphErrorKind, NewPass, Pass, TenantSnapshot, Usability, says_one_exists, within},
-    ledger::{CallResult, ETag, IdempotencyEntry, Lease, LedgerError, Purpose, Record, State},
+    ledger::{CallResult, ETag, IdempotencyEntry, Lease, LedgerError, Notice, Purpose, Record, State},
     mail::Draft,
 };
+
+/// For how many codes of a day the mailbox may leave open whether it took their mail. The last of them stays.
+const MAX_UNCLEAR: u32 = 2;
 
 /// A lease that this job holds.
 pub struct HeldLease<'a> {
@@ -213,6 +216,16 @@ impl<'a> HeldLease<'a> {
         pass: &Pass,
         mail: Option<(&Draft, &Recipients)>,
     ) -> Result<(), LedgerError> {
+        self.complete(pass, mail);
+        match self.write(State::Delivered).await {
+            // The write arrived, and only its answer was lost.
+            Err(_) if self.is_recorded(pass).await => Ok(()),
+            result => result,
+        }
+    }
+
+    /// Makes the record that of a delivered pass.
+    fn complete(&mut self, pass: &Pass, mail: Option<(&Draft, &Recipients)>) {
         let mut delivered = delivered(&self.record, pass, self.services.clock.now());
         delivered.after_withdrawal = self.after_withdrawal;
         if let Some((draft, recipients)) = mail {
@@ -226,11 +239,34 @@ impl<'a> HeldLease<'a> {
             self.record.add_notice(kind, self.services.clock.now().date_naive());
         }
         self.record.end_call(&self.job.key, CallResult::Issued(pass_record(pass)));
-        match self.write(State::Delivered).await {
-            // The write arrived, and only its answer was lost.
-            Err(_) if self.is_recorded(pass).await => Ok(()),
-            result => result,
-        }
+    }
+
+    /// Whether another code may be made after one whose mail may have arrived. A caller decides that for each call.
+    pub fn may_repeat_unclear(&mut self) -> bool {
+        let day = self.record.day_one.unwrap_or_else(|| self.services.clock.now().date_naive());
+        self.job.reason == Reason::Http || self.record.count_unclear(day) < MAX_UNCLEAR
+    }
+
+    /// Keeps `pass` although its `mail` may not have arrived: another code could make the arrived one useless. A person is
+    /// told, and then the record has it as delivered, with a notice.
+    ///
+    /// # Errors
+    /// When another job wrote the record, or the ledger fails.
+    pub async fn keep_unclear(
+        mut self,
+        pass: &Pass,
+        (draft, recipients): (&Draft, &Recipients),
+        plan: &Plan,
+        error: GraphError,
+    ) -> Result<Outcome, Failure> {
+        let unclear = UnclearMail { to: recipients.to.masked(), window: plan.window, error };
+        let outcome = Outcome::Blocked(Block::MailUnclear(Box::new(unclear)));
+        let who = Person::read(self.snapshot, &self.services.settings.pass);
+        alert::send_outcome(self.services, self.job, &who, &outcome).await;
+        self.note(Notice::MAIL_UNCLEAR);
+        self.complete(pass, Some((draft, recipients)));
+        self.write(State::Delivered).await?;
+        Ok(outcome)
     }
 
     /// Whether the ledger says that `pass` was delivered.

@@ -282,13 +282,14 @@ impl ProblemDetails {
                 let to_do = "Add a private mail address to the account, or call with Deliver: response.";
                 of(409, "no-address", "The user has no private mail address", to_do)
             }
-            // Decided for joiners only.
+            // Decided for jobs of the queue only.
             Block::TooManyCodes
             | Block::AlreadyHasMethods(_)
             | Block::AlreadySignedIn(_)
             | Block::TooOld(_)
             | Block::UseUnknown(_)
             | Block::StillDisabled(_)
+            | Block::MailUnclear(_)
             | Block::NotArrived(_)
             | Block::StaysOnDemand(_) => of(403, "account-not-served", "This account gets no pass", ""),
         }

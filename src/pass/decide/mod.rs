@@ -106,6 +106,10 @@ pub struct Plan {
     pub is_late: bool,
 }
 
+/// How long after a code whose mail may have arrived no other one is made, if the pass opens more than a day later: what makes
+/// the mailbox's answers unclear seldom ends within minutes, and then only one code is left.
+const UNCLEAR_WAIT: TimeDelta = TimeDelta::hours(6);
+
 /// How many passes are mailed for one day one, for whatever reasons. More codes in one mailbox help nobody, and what makes
 /// them necessary does not end by itself.
 const MAX_CODES: u32 = 4;
@@ -223,8 +227,12 @@ fn joiner(facts: &Facts<'_>) -> Decision {
     if facts.codes_for(day) >= MAX_CODES {
         return Decision::Block(Block::TooManyCodes);
     }
+    let window = facts.promising(facts.joiner_window(day, settings));
+    if facts.waits_for_mailbox(day, &window) {
+        return Decision::Skip(Skip::MailUnclear);
+    }
     Decision::Issue(Plan {
-        window: facts.promising(facts.joiner_window(day, settings)),
+        window,
         purpose: Purpose::Joiner,
         day_one: Some(day),
         occasion: match facts.announcement() {
@@ -406,6 +414,14 @@ impl<'a> Facts<'a> {
     /// How many passes were delivered for this day one.
     fn codes_for(&self, day: NaiveDate) -> u32 {
         self.record.and_then(|record| record.codes.get(&day).copied()).unwrap_or_default()
+    }
+
+    /// Whether the mail with a code for `day` may have arrived, and a later sweep can make another one in time for `window`.
+    fn waits_for_mailbox(&self, day: NaiveDate, window: &Window) -> bool {
+        let is_unclear = |r: &&Record| r.state == State::Failed && r.unclear.contains_key(&day);
+        let lease = self.record.filter(is_unclear).and_then(|record| record.lease.as_ref());
+        lease.is_some_and(|lease| lease.purpose == Purpose::Joiner && self.now - lease.since < UNCLEAR_WAIT)
+            && window.opens_at - self.now > TimeDelta::days(1)
     }
 
     /// Accounts that get no pass for any reason.

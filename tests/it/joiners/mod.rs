@@ -15,5 +15,6 @@ mod mailbox;
 mod privileges;
 mod scope;
 mod second_chance;
+mod unclear_mails;
 mod working_days;
 mod zones;
