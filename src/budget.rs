@@ -125,6 +125,11 @@ const _: () = {
     let told = total(&[LEDGER_CALL, ALERT, LEDGER_CALL]);
     let short = total(&[read, told, LEDGER_CALL, WORK, CLEANUP, settled, ALERT]);
     assert!(fits(short, FUNCTION_TIMEOUT)); // 600 of 600 s
+    // Nobody knows whether a mail arrived: an alert, the record, and another alert if it could not be written.
+    let unclear = total(&[inputs, LEDGER_CALL, WORK, ALERT, LEDGER_CALL, ALERT]);
+    assert!(fits(unclear, FUNCTION_TIMEOUT)); // 600 of 600 s
+    let unclear = total(&[read, told, LEDGER_CALL, WORK, ALERT, LEDGER_CALL, ALERT]);
+    assert!(fits(unclear, FUNCTION_TIMEOUT)); // 600 of 600 s
     // A pass is revoked, or deleted because its account is privileged: an alert, the record, and on the last delivery
     // another alert if the record could not be written.
     let revoked = total(&[inputs, GRAPH_REQUEST, ALERT, LEDGER_CALL, ALERT]);

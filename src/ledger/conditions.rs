@@ -88,6 +88,8 @@ pub(crate) enum ConditionName {
     PolicyTooShort,
     /// Joiners have no address but one that several people have.
     AddressesShared,
+    /// Another program makes passes for the people who get one here.
+    AnotherProgram,
     /// Messages in the poison queue are about users who still wait.
     PoisonMessages,
 }
@@ -107,6 +109,7 @@ impl ConditionName {
             Self::WindowsTooShort => "windows-too-short",
             Self::PolicyTooShort => "policy-too-short",
             Self::AddressesShared => "addresses-shared",
+            Self::AnotherProgram => "another-program",
             Self::PoisonMessages => "poison-messages",
         }
     }

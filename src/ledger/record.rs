@@ -49,6 +49,9 @@ pub struct Lease {
     pub since: DateTime<Utc>,
     /// The start of the pass's validity; `None`: when it is made.
     pub opens_at: Option<DateTime<Utc>>,
+    /// The start that the mail tells, if it is not that one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub told_at: Option<DateTime<Utc>>,
     /// The pass's validity in minutes.
     pub lifetime_minutes: u32,
 }
@@ -108,6 +111,21 @@ pub struct Delivered {
     /// The working day for whose morning the mail promises another pass, if nobody uses this one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub follows_on: Option<NaiveDate>,
+    /// The start that the mail tells, if the pass starts before it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub told_at: Option<DateTime<Utc>>,
+}
+
+impl Delivered {
+    /// The start as the mail tells it.
+    pub(crate) fn told_start(&self) -> DateTime<Utc> {
+        self.told_at.unwrap_or(self.pass.opens_at)
+    }
+
+    /// The end as the mail tells it.
+    pub(crate) fn told_end(&self) -> DateTime<Utc> {
+        self.told_start() + (self.pass.ends_at - self.pass.opens_at)
+    }
 }
 
 /// The content of the joiner's last mail.
@@ -207,6 +225,8 @@ impl Notice {
     pub const ADDRESS_REFUSED: &str = "address-refused";
     /// The private address was corrected, and a new pass went to the new one.
     pub const ADDRESS_CORRECTED: &str = "address-corrected";
+    /// Exchange left open whether it took the mails with two codes. The last one stays.
+    pub const MAIL_UNCLEAR: &str = "mail-unclear";
     /// Exchange refused a recipient of the copy, and the mail went without it.
     pub const COPY_REFUSED: &str = "copy-refused";
 }
@@ -248,6 +268,10 @@ pub struct Record {
     /// How many passes were delivered for each of the last few day ones.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub codes: BTreeMap<NaiveDate, u32>,
+    /// For how many codes of each of the last few days Exchange left open whether it took their mail. The day is day one, or
+    /// that of a pass on demand.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub unclear: BTreeMap<NaiveDate, u32>,
     /// The time of the last delivery on demand, which a joiner's pass keeps.
     #[serde(default)]
     pub on_demand_at: Option<DateTime<Utc>>,
@@ -294,6 +318,18 @@ pub(crate) fn is_same_start(arrived_at: DateTime<Utc>, day: Option<NaiveDate>) -
     day.is_none_or(|day| day - arrived_at.date_naive() <= ANOTHER_START)
 }
 
+/// Counts one for `day` and returns how many there are. The last few days are kept.
+fn count(days: &mut BTreeMap<NaiveDate, u32>, day: NaiveDate) -> u32 {
+    const DAYS_COUNTED: usize = 8;
+    let counted = days.entry(day).or_default();
+    *counted += 1;
+    let counted = *counted;
+    while days.len() > DAYS_COUNTED {
+        days.pop_first();
+    }
+    counted
+}
+
 impl Record {
     /// The version that this code writes.
     pub(crate) const SCHEMA: u32 = 1;
@@ -305,8 +341,6 @@ impl Record {
     const FOLLOWED: TimeDelta = TimeDelta::days(10);
     /// How long an unfinished record stays open: longer than the horizon.
     const UNFINISHED: TimeDelta = TimeDelta::days(60);
-    /// For how many day ones passes are counted.
-    const DAY_ONES_COUNTED: usize = 8;
     /// More windows than are planned for one user within the validity of a pass.
     const MAX_EARLIER_LEASES: usize = 16;
     /// How long calls of CreateTap are kept.
@@ -327,6 +361,7 @@ impl Record {
             corrected_for: None,
             held_for: None,
             codes: BTreeMap::new(),
+            unclear: BTreeMap::new(),
             on_demand_at: None,
             opened_at: None,
             arrived_at: None,
@@ -348,10 +383,7 @@ impl Record {
             let names_told = self.announcement.as_ref().filter(of_start).map_or(0, |told| told.names_told);
             let mail = Announcement::new(day_one, enabled, Some(delivered.at));
             self.announcement = Some(Announcement { names_told, ..mail });
-            *self.codes.entry(day_one).or_default() += 1;
-            while self.codes.len() > Self::DAY_ONES_COUNTED {
-                self.codes.pop_first();
-            }
+            count(&mut self.codes, day_one);
         }
         if delivered.purpose == Purpose::OnDemand {
             self.on_demand_at = Some(delivered.at);
@@ -361,6 +393,11 @@ impl Record {
         self.delivered = Some(delivered);
         self.cause = None;
         self.notices.clear();
+    }
+
+    /// Counts a code for `day` whose mail may have arrived, and returns how many there are.
+    pub(crate) fn count_unclear(&mut self, day: NaiveDate) -> u32 {
+        count(&mut self.unclear, day)
     }
 
     /// Records a notice. One of the same kind replaces the one before.

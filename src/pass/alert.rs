@@ -100,6 +100,7 @@ pub(crate) async fn send_outcome(services: &Services, job: &Job, who: &Person, o
         Outcome::Blocked(Block::AddressChanged) | Outcome::Revoked(Revoke::AddressChanged) => {
             "A joiner's private address changed, and a person must decide"
         }
+        Outcome::Blocked(Block::MailUnclear(_)) => "A mail with a code may not have arrived",
         Outcome::Blocked(Block::NotArrived(_)) => "A joiner's pass ended, and they are not in",
         Outcome::Revoked(_) => "A pass was revoked",
         _ => "A user gets no pass",

@@ -100,7 +100,7 @@ impl NotArrived {
         let listed = passes.iter().find(|pass| pass.id == delivered.pass.pass_id);
         let has_no_method = has_no_method(snapshot, now);
         let not_arrived = Self {
-            ended_at: delivered.pass.ends_at,
+            ended_at: delivered.told_end(),
             is_enabled: user.account.is_enabled(),
             is_unused: listed
                 .map_or(is_replaced, |p| p.is_usable_once && p.usability(now) == Usability::Expired),

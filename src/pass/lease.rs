@@ -14,8 +14,8 @@ use super::{
     alert,
     decide::{Facts, Plan},
     job::{Job, Reason},
-    outcome::{Block, Failure, Outcome, Step},
-    ownership::{delivered, pass_record, purpose_of},
+    outcome::{Block, Failure, Outcome, Step, UnclearMail},
+    ownership::{delivered, draw, early_start, pass_record, purpose_of},
     person::Person,
     recipients::Recipients,
     replication::REPLICATION_RETRY_DELAYS,
@@ -24,10 +24,13 @@ use super::{
 use crate::{
     budget,
     code::Code,
-    graph::{GraphError, GraphErrorKind, Pass, TenantSnapshot, Usability, says_one_exists, within},
-    ledger::{Basis, CallResult, ETag, IdempotencyEntry, Lease, LedgerError, Purpose, Record, State},
+    graph::{GraphError, GraphErrorKind, NewPass, Pass, TenantSnapshot, Usability, says_one_exists, within},
+    ledger::{Basis, CallResult, ETag, IdempotencyEntry, Lease, LedgerError, Notice, Purpose, Record, State},
     mail::{Draft, Occasion},
 };
+
+/// For how many codes of a day the mailbox may leave open whether it took their mail. The last of them stays.
+const MAX_UNCLEAR: u32 = 2;
 
 /// A lease that this job holds.
 pub struct HeldLease<'a> {
@@ -71,13 +74,7 @@ impl<'a> HeldLease<'a> {
         record.purpose = plan.purpose;
         record.day_one = plan.day_one;
         record.updated_at = facts.now;
-        let lease = Lease {
-            job_key: job.key.clone(),
-            purpose: plan.purpose,
-            since: services.clock.now(),
-            opens_at: plan.window.as_new_pass().opens_at,
-            lifetime_minutes: plan.window.lifetime_minutes,
-        };
+        let lease = lease(services, job, plan, facts.record.unwrap_or(&record));
         if let Some(request) = facts.request {
             let call = IdempotencyEntry {
                 job_key: job.key.clone(),
@@ -137,8 +134,10 @@ impl<'a> HeldLease<'a> {
         let (services, user, deadline) = (self.services, &self.snapshot.user, self.deadline);
         let mut waits = REPLICATION_RETRY_DELAYS.iter();
         let mut cleared = false;
+        let opens_at = self.record.lease.as_ref().and_then(|lease| lease.opens_at);
+        let new = NewPass { opens_at, ..plan.window.as_new_pass() };
         loop {
-            let error = match services.graph.create_pass(user.id, plan.window.as_new_pass(), deadline).await {
+            let error = match services.graph.create_pass(user.id, new, deadline).await {
                 Ok(made) => {
                     self.tenant_changed = true;
                     return Ok(made);
@@ -215,6 +214,16 @@ impl<'a> HeldLease<'a> {
         pass: &Pass,
         mail: Option<(&Draft, &Recipients)>,
     ) -> Result<(), LedgerError> {
+        self.complete(pass, mail);
+        match self.write(State::Delivered).await {
+            // The write arrived, and only its answer was lost.
+            Err(_) if self.is_recorded(pass).await => Ok(()),
+            result => result,
+        }
+    }
+
+    /// Makes the record that of a delivered pass.
+    fn complete(&mut self, pass: &Pass, mail: Option<(&Draft, &Recipients)>) {
         let mut delivered = delivered(&self.record, pass, self.services.clock.now());
         delivered.after_withdrawal = self.after_withdrawal;
         if let Some((draft, recipients)) = mail {
@@ -235,11 +244,34 @@ impl<'a> HeldLease<'a> {
             self.record.add_notice(kind, self.services.clock.now().date_naive());
         }
         self.record.end_call(&self.job.key, CallResult::Issued(pass_record(pass)));
-        match self.write(State::Delivered).await {
-            // The write arrived, and only its answer was lost.
-            Err(_) if self.is_recorded(pass).await => Ok(()),
-            result => result,
-        }
+    }
+
+    /// Whether another code may be made after one whose mail may have arrived. A caller decides that for each call.
+    pub fn may_repeat_unclear(&mut self) -> bool {
+        let day = self.record.day_one.unwrap_or_else(|| self.services.clock.now().date_naive());
+        self.job.reason == Reason::Http || self.record.count_unclear(day) < MAX_UNCLEAR
+    }
+
+    /// Keeps `pass` although its `mail` may not have arrived: another code could make the arrived one useless. A person is
+    /// told, and then the record has it as delivered, with a notice.
+    ///
+    /// # Errors
+    /// When another job wrote the record, or the ledger fails.
+    pub async fn keep_unclear(
+        mut self,
+        pass: &Pass,
+        (draft, recipients): (&Draft, &Recipients),
+        plan: &Plan,
+        error: GraphError,
+    ) -> Result<Outcome, Failure> {
+        let unclear = UnclearMail { to: recipients.to.masked(), window: plan.window, error };
+        let outcome = Outcome::Blocked(Block::MailUnclear(Box::new(unclear)));
+        let who = Person::read(self.snapshot, &self.services.settings.pass);
+        alert::send_outcome(self.services, self.job, &who, &outcome).await;
+        self.note(Notice::MAIL_UNCLEAR);
+        self.complete(pass, Some((draft, recipients)));
+        self.write(State::Delivered).await?;
+        Ok(outcome)
     }
 
     /// Whether the ledger says that `pass` was delivered.
@@ -321,4 +353,18 @@ impl<'a> HeldLease<'a> {
         self.etag = self.services.ledger.write(self.snapshot.user.id, &self.record, Some(&self.etag)).await?;
         Ok(())
     }
+}
+
+/// The lease for `plan`, after what `before` has of earlier ones.
+fn lease(services: &Services, job: &Job, plan: &Plan, before: &Record) -> Lease {
+    let (since, lifetime_minutes) = (services.clock.now(), plan.window.lifetime_minutes);
+    let told = plan.window.as_new_pass().opens_at;
+    let drawn = draw(services.salt, job.user_id, since);
+    // A caller gets the start that they ask for.
+    let early = told
+        .filter(|_| plan.purpose == Purpose::Joiner)
+        .and_then(|told| early_start(told, lifetime_minutes, before, drawn, since));
+    let job_key = job.key.clone();
+    let (opens_at, told_at) = (early.or(told), early.and(told));
+    Lease { job_key, purpose: plan.purpose, since, opens_at, told_at, lifetime_minutes }
 }

@@ -133,6 +133,7 @@ mod tests {
             recipients: vec!["e***@mail.example".into()],
             address: None,
             follows_on: None,
+            told_at: None,
         });
         assert_eq!(
             Person::deleted(id, &record).description,

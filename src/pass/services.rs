@@ -27,6 +27,8 @@ pub struct Services {
     pub mailer: Mailer,
     /// The time.
     pub clock: Clock,
+    /// Makes the random starts of this process unlike those of others. A test can fix it.
+    pub salt: Uuid,
     /// Held while a condition is reported.
     pub(super) conditions: Mutex<()>,
     /// The alerts that only the log has.
@@ -69,6 +71,7 @@ impl Services {
             ledger,
             mailer,
             clock,
+            salt: Uuid::new_v4(),
             conditions,
             alert_lines,
             additions,

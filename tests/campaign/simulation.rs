@@ -112,7 +112,9 @@ impl Simulation {
         };
         let settings = settings(&scenario, group);
         let app = App::new(settings, Arc::new(client), sandbox.credential(), ledger.clone(), sandbox.clock());
-        let host = LocalHost::new(host::router(Ok(Arc::new(app.unwrap()))), sandbox.clock());
+        let mut app = app.unwrap();
+        app.services.salt = Uuid::nil();
+        let host = LocalHost::new(host::router(Ok(Arc::new(app))), sandbox.clock());
         Arc::new(Self {
             workers: Semaphore::new(scenario.config.workers),
             scenario,

@@ -65,7 +65,7 @@ impl Row {
                 name: person.map_or_else(String::new, |p| p.display_name.clone()),
                 case: tenant.notes.get(&id).copied().unwrap_or_default(),
                 opens: pass.map(|p| {
-                    format!("{} {city}", p.opens_at.with_timezone(&zone).format("%a %-d %b, %H:%M"))
+                    format!("{} {city}", p.opens_by().with_timezone(&zone).format("%a %-d %b, %H:%M"))
                 }),
                 outcome,
                 reason,

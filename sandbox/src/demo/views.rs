@@ -1,6 +1,6 @@
 //! The page's data as one JSON document, without any code.
 
-use chrono::{DateTime, Days, Utc};
+use chrono::{DateTime, Days, TimeDelta, Utc};
 use firstpass::{pass::day_one::day_one, zone::Tz};
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -110,6 +110,9 @@ fn pass_view(setup: &Setup, record: &PassRecord) -> Value {
     let zone = setup.sandbox.edit(|tenant| tenant.users.get(&pass.user).map(|person| zone(setup, person)));
     // The local time marked as UTC, so that the browser does not convert it.
     let local = |at: DateTime<Utc>| at.with_timezone(&zone.unwrap_or(Tz::UTC)).naive_local().and_utc();
+    // As the mail tells them.
+    let opens_at = pass.opens_by();
+    let closes_at = opens_at + TimeDelta::minutes(pass.lifetime_minutes);
     let state = match (record.removal, pass.usability(now)) {
         (Some(Removal::Deleted), _) => "deleted",
         (Some(Removal::Replaced), _) => "replaced",
@@ -123,10 +126,10 @@ fn pass_view(setup: &Setup, record: &PassRecord) -> Value {
         "id": pass.id,
         "user": pass.user,
         "madeAt": pass.created_at,
-        "opensAt": pass.opens_at,
-        "closesAt": pass.closes_at(),
-        "opensLocal": local(pass.opens_at),
-        "closesLocal": local(pass.closes_at()),
+        "opensAt": opens_at,
+        "closesAt": closes_at,
+        "opensLocal": local(opens_at),
+        "closesLocal": local(closes_at),
         "oneTime": pass.one_time,
         "used": pass.used,
         "state": state,

@@ -1,6 +1,6 @@
 //! Temporary Access Passes and their policy.
 
-use chrono::{DateTime, SecondsFormat, TimeDelta, Timelike, Utc};
+use chrono::{DateTime, DurationRound, SecondsFormat, TimeDelta, Timelike, Utc};
 use firstpass::code::Code;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
@@ -34,6 +34,13 @@ impl Pass {
     /// The end of its lifetime.
     pub fn closes_at(&self) -> DateTime<Utc> {
         self.opens_at + TimeDelta::minutes(self.lifetime_minutes)
+    }
+
+    /// The whole minute by which it is open, if it does not open when it is made. Requests can name seconds, people do not.
+    pub fn opens_by(&self) -> DateTime<Utc> {
+        let minute = TimeDelta::minutes(1);
+        let is_at_once = self.opens_at <= self.created_at;
+        self.opens_at.duration_round_up(minute).ok().filter(|_| !is_at_once).unwrap_or(self.opens_at)
     }
 
     /// Whether a sign-in with it succeeds at `now`.

@@ -282,7 +282,7 @@ impl ProblemDetails {
                 let to_do = "Add a private mail address to the account, or call with Deliver: response.";
                 of(409, "no-address", "The user has no private mail address", to_do)
             }
-            // Decided for joiners only.
+            // Decided for jobs of the queue only.
             Block::TooManyCodes
             | Block::AlreadyHasMethods(_)
             | Block::AlreadySignedIn(_)
@@ -292,6 +292,7 @@ impl ProblemDetails {
             | Block::AddressRemoved
             | Block::AddressChanged
             | Block::StillDisabled(_)
+            | Block::MailUnclear(_)
             | Block::NotArrived(_)
             | Block::StaysOnDemand(_) => of(403, "account-not-served", "This account gets no pass", ""),
         }

@@ -78,7 +78,7 @@ impl Facts<'_> {
         let is_elsewhere = basis.place != self.basis.place && basis.zone != self.basis.zone;
         if is_elsewhere && self.now < delivered.pass.opens_at && self.may_make_another(day) {
             let plan = self.joiner_plan(day, Occasion::Retimed);
-            let moved_by = (plan.window.opens_at - delivered.pass.opens_at).abs();
+            let moved_by = (plan.window.opens_at - delivered.told_start()).abs();
             if moved_by >= TimeDelta::minutes(1) {
                 return Some(Decision::Issue(plan));
             }

@@ -98,7 +98,7 @@ impl Facts<'_> {
         let days = day.succ_opt().map(|next| settings.working_days.from(next, self.usage_location()));
         let mut mornings = days.into_iter().flatten().take(REISSUED_WITHIN);
         // A pass for that morning may have been mailed, if its job could not record it.
-        let made = self.undelivered(Purpose::Joiner).map(|pass| pass.start_date_time);
+        let made = self.undelivered(Purpose::Joiner).map(|pass| self.told_start(pass));
         let next = mornings.find(|day| morning(day) > now || made == Some(morning(day)))?;
         let from_morning = PassSettings { start: PassStart::DayOne, ..settings.clone() };
         Some(Plan {
@@ -117,7 +117,7 @@ impl Facts<'_> {
         let delivered =
             self.delivered().filter(|d| d.purpose == Purpose::Joiner && d.day_one == Some(day))?;
         let listed = snapshot.passes.iter().find(|pass| self.is_delivered(pass) && pass.can_be_used(now))?;
-        let start = delivered.pass.opens_at.max(opening(day.and_time(self.pass.day_one_time), zone));
+        let start = delivered.told_start().max(opening(day.and_time(self.pass.day_one_time), zone));
         if let Some(decision) = self.changed(delivered, day).filter(|_| !self.was_just_delivered()) {
             return Some(decision);
         }

@@ -8,7 +8,7 @@ mod changes;
 mod follow;
 mod withdrawal;
 
-use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
+use chrono::{DateTime, NaiveDate, NaiveTime, TimeDelta, Utc};
 use uuid::Uuid;
 
 use super::{
@@ -112,6 +112,10 @@ pub struct Plan {
     /// Whether day one is past.
     pub is_late: bool,
 }
+
+/// How long after a code whose mail may have arrived no other one is made, if the pass opens more than a day later: what makes
+/// the mailbox's answers unclear seldom ends within minutes, and then only one code is left.
+const UNCLEAR_WAIT: TimeDelta = TimeDelta::hours(6);
 
 /// How many passes are mailed for one day one, for whatever reasons. More codes in one mailbox help nobody, and what makes
 /// them necessary does not end by itself.
@@ -238,7 +242,11 @@ fn joiner(facts: &Facts<'_>) -> Decision {
         Some(told) if told.day_one != day && is_move(told.day_one, day) => Occasion::Moved,
         _ => Occasion::First,
     };
-    Decision::Issue(Plan { is_late, ..facts.joiner_plan(day, occasion) })
+    let plan = Plan { is_late, ..facts.joiner_plan(day, occasion) };
+    if facts.waits_for_mailbox(day, &plan.window) {
+        return Decision::Skip(Skip::MailUnclear);
+    }
+    Decision::Issue(plan)
 }
 
 fn is_move(old: NaiveDate, new: NaiveDate) -> bool {
@@ -249,7 +257,8 @@ fn is_move(old: NaiveDate, new: NaiveDate) -> bool {
 fn works_on(pass: &Pass, day: NaiveDate, zone: Tz) -> bool {
     let midnight = |day: NaiveDate| opening(day.and_time(NaiveTime::MIN), zone);
     let tomorrow = day.succ_opt().unwrap_or(day);
-    pass.start_date_time < midnight(tomorrow) && midnight(day) < pass.ends_at()
+    // One that starts in the last minute of a day is for the next.
+    pass.start_date_time + TimeDelta::minutes(1) <= midnight(tomorrow) && midnight(day) < pass.ends_at()
 }
 
 fn on_demand(facts: &Facts<'_>, is_recheck: bool) -> Decision {
@@ -435,6 +444,14 @@ impl<'a> Facts<'a> {
         self.record.and_then(|record| record.codes.get(&day).copied()).unwrap_or_default()
     }
 
+    /// Whether the mail with a code for `day` may have arrived, and a later sweep can make another one in time for `window`.
+    fn waits_for_mailbox(&self, day: NaiveDate, window: &Window) -> bool {
+        let is_unclear = |r: &&Record| r.state == State::Failed && r.unclear.contains_key(&day);
+        let lease = self.record.filter(is_unclear).and_then(|record| record.lease.as_ref());
+        lease.is_some_and(|lease| lease.purpose == Purpose::Joiner && self.now - lease.since < UNCLEAR_WAIT)
+            && window.opens_at - self.now > TimeDelta::days(1)
+    }
+
     /// Accounts that get no pass for any reason.
     fn unserved(&self) -> Option<Skip> {
         Skip::of_account(self.snapshot.user.sign_in(), self.pass)
@@ -475,6 +492,15 @@ impl<'a> Facts<'a> {
         self.record.zip(self.since).is_some_and(served)
     }
 
+    /// Whether a pass that is not ours replaced the joiner's delivered one, which could still be used.
+    pub(super) fn was_replaced(&self) -> bool {
+        let delivered =
+            self.delivered().filter(|d| d.purpose == Purpose::Joiner && !self.was_just_delivered());
+        let replaces =
+            |d: &Delivered, pass: &Pass| !self.is_ours(pass) && pass.created_date_time < d.pass.ends_at;
+        delivered.is_some_and(|d| self.snapshot.passes.iter().any(|pass| replaces(d, pass)))
+    }
+
     /// Whether `pass` is the last delivered one.
     fn is_delivered(&self, pass: &Pass) -> bool {
         self.delivered().is_some_and(|d| d.pass.pass_id == pass.id)
@@ -492,6 +518,11 @@ impl<'a> Facts<'a> {
 
     fn is_ours(&self, pass: &Pass) -> bool {
         self.purpose_of(pass).is_some()
+    }
+
+    /// The start that the mail with `pass` tells.
+    fn told_start(&self, pass: &Pass) -> DateTime<Utc> {
+        self.record.map_or(pass.start_date_time, |record| ownership::told_start(record, pass))
     }
 
     fn purpose_of(&self, pass: &Pass) -> Option<Purpose> {

@@ -89,9 +89,9 @@ impl JobContext<'_> {
     pub(super) fn times_of(&self, delivered: &Delivered) -> PassTimes {
         let now = self.services.clock.now();
         PassTimes {
-            opens_at: delivered.pass.opens_at,
+            opens_at: delivered.told_start(),
             opens_now: delivered.pass.opens_at <= now,
-            closes_at: delivered.pass.ends_at,
+            closes_at: delivered.told_end(),
             zone: self.facts().zone(),
             one_time: true,
             made_at: delivered.at,

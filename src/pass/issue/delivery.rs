@@ -14,14 +14,15 @@ use crate::{
 };
 
 impl JobContext<'_> {
-    /// Sends the mail, without the recipients that Exchange refuses: without the copy, or to the joiner's next address.
+    /// Sends the mail, without the recipients that Exchange refuses: without the copy, or to the joiner's next address. Then
+    /// `draft` and `recipients` are those of the last try.
     pub(super) async fn send_to_valid(
         &self,
         lease: &mut HeldLease<'_>,
         plan: &Plan,
-        (mut draft, mut recipients): (Draft, Recipients),
+        (draft, recipients): &mut (Draft, Recipients),
         code: &Code,
-    ) -> Result<(Draft, Recipients), Unsent> {
+    ) -> Result<(), Unsent> {
         let (mut refused, mut guessed): (Vec<Refusal>, Vec<Refusal>) = Default::default();
         loop {
             let content = draft.with_code(code);
@@ -29,7 +30,7 @@ impl JobContext<'_> {
             let message = OutgoingMail { to, cc, content };
             let Err(unsent) = self.send(lease, &message, code).await else {
                 refused.iter().chain(&guessed).for_each(|refusal| refusal.report(lease));
-                return Ok((draft, recipients));
+                return Ok(());
             };
             let because = |address: &Address| Refusal {
                 address: address.clone(),
@@ -50,7 +51,7 @@ impl JobContext<'_> {
                 return Err(unsent);
             };
             let Ok(next_draft) = self.draft(plan, &next) else { return Err(unsent) };
-            (draft, recipients) = (next_draft, next);
+            (*draft, *recipients) = (next_draft, next);
         }
     }
 

@@ -315,16 +315,18 @@ impl<'a> JobContext<'a> {
             ControlFlow::Break(outcome) => return Ok(ControlFlow::Break(outcome)),
         };
         self.note_circumstances(plan, &mut lease);
-        let sent = self.send_to_valid(&mut lease, plan, (draft, recipients.clone()), &code).await;
-        let (draft, recipients) = match sent {
-            Ok(sent) => sent,
-            Err(unsent) => {
-                if !unsent.maybe_sent {
-                    lease.delete(&pass).await;
-                }
-                return Err(lease.fail(Failure::Graph(unsent.error), unsent.maybe_sent).await);
+        let mut mail = (draft, recipients.clone());
+        let sent = self.send_to_valid(&mut lease, plan, &mut mail, &code).await;
+        let (draft, recipients) = mail;
+        if let Err(unsent) = sent {
+            if !unsent.maybe_sent {
+                lease.delete(&pass).await;
+            } else if !lease.may_repeat_unclear() {
+                let kept = lease.keep_unclear(&pass, (&draft, &recipients), plan, unsent.error).await?;
+                return Ok(ControlFlow::Break(kept));
             }
-        };
+            return Err(lease.fail(Failure::Graph(unsent.error), unsent.maybe_sent).await);
+        }
         lease.record_delivery(&pass, Some((&draft, &recipients))).await?;
         if plan.occasion == Occasion::Corrected {
             self.tell_old_address(&recipients.to).await;

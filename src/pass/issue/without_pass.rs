@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use super::{JobContext, manager::ManagerNews};
 use crate::{
     graph::Pass,
-    ledger::{ETag, Notice, Purpose, Record, State, Urgency},
+    ledger::{ConditionName, ETag, Notice, Purpose, Record, State, Urgency},
     pass::{
         Block, Failure, Job, Outcome, Person, Reason, Revoke, Services, Skip,
         alert::{self, Alert},
@@ -17,6 +17,9 @@ use crate::{
 impl JobContext<'_> {
     pub(super) async fn skip(&self, skip: Skip) -> Result<Outcome, Failure> {
         let Some(record) = self.record.clone() else { return Ok(Outcome::Skipped(skip)) };
+        if skip == Skip::HasWorkingPass(None) && self.facts().was_replaced() {
+            self.report_another_program().await;
+        }
         // The joiner is served: the same cause is worth an alert again.
         let is_served = skip == Skip::AlreadyServed;
         let is_served_again = is_served && record.cause.is_some();
@@ -151,6 +154,23 @@ impl JobContext<'_> {
             self.write(record).await?;
         }
         Ok(Outcome::Skipped(Skip::WasUsed))
+    }
+
+    /// Alerts once that somebody else's pass took the place of a delivered one.
+    async fn report_another_program(&self) {
+        let alert = Alert {
+            headline: "Another program makes passes for the same people".into(),
+            who: self.who().description,
+            what_happened: "The pass that was mailed to this person was replaced by one that firstpass did not make, or has no \
+                            record of. The code in the mail does not work any more. firstpass leaves the other pass alone."
+                .into(),
+            what_to_do: "If the helpdesk made it for this person, nothing. If another installation of firstpass, an old app or \
+                         a script serves the same people, stop one of the two: each makes codes of the other useless. This \
+                         alert does not come again."
+                .into(),
+            reference: self.job.key.clone(),
+        };
+        condition::report(self.services, ConditionName::AnotherProgram, Urgency::Once, &alert).await;
     }
 
     fn alert_for_everybody(&self, outcome: &Outcome) -> Alert {

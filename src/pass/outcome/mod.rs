@@ -30,7 +30,7 @@ pub enum Outcome {
     Delivered(DeliveredPass),
     /// There was nothing to do.
     Skipped(Skip),
-    /// This job made no pass, and a person must act.
+    /// This job made no pass, or nobody knows whether its mail arrived, and a person must act.
     Blocked(Block),
     /// A pass of ours was deleted.
     Revoked(Revoke),
@@ -88,6 +88,8 @@ pub enum Skip {
     ToldOfChange,
     /// The pass ended, and nothing can show whether the joiner is in.
     ArrivalUnknown,
+    /// The mail with the last code may have arrived, and there is time before another one is made.
+    MailUnclear,
 }
 
 /// What a person must act on.
@@ -125,6 +127,19 @@ pub enum Block {
     AddressChanged,
     /// The start is withdrawn, but the user is a member of the on-demand group, and keeps the pass from there.
     StaysOnDemand(Skip),
+    /// Exchange left open whether it took the mails with as many codes as may be. The last pass stays.
+    MailUnclear(Box<UnclearMail>),
+}
+
+/// A mail with a code that may or may not have arrived.
+#[derive(Clone, Debug)]
+pub struct UnclearMail {
+    /// The recipient, masked.
+    pub to: String,
+    /// When its pass works.
+    pub window: Window,
+    /// What Exchange or Graph answered.
+    pub error: GraphError,
 }
 
 /// Why a pass was revoked.
@@ -298,6 +313,7 @@ impl Skip {
             Self::Reminded => "reminded",
             Self::ToldOfChange => "told-of-change",
             Self::ArrivalUnknown => "arrival-unknown",
+            Self::MailUnclear => "mail-unclear",
         }
     }
 }
@@ -335,6 +351,9 @@ impl fmt::Display for Skip {
             Self::Arrived => f.write_str("the joiner is in the account"),
             Self::Reminded => f.write_str("the joiner has not used the pass and was reminded of it"),
             Self::ToldOfChange => f.write_str("nothing was due but a mail about a change"),
+            Self::MailUnclear => f.write_str(
+                "the mail with the last code may have arrived, and a sweep some hours later mails another one",
+            ),
             Self::ArrivalUnknown => {
                 f.write_str("the pass ended, and nothing that the app reads shows whether the joiner is in")
             }
@@ -363,6 +382,7 @@ impl Block {
             Self::Rescinded(_) => "rescinded",
             Self::AddressRemoved => "address-removed",
             Self::AddressChanged => "address-changed",
+            Self::MailUnclear(_) => "mail-unclear",
         }
     }
 
@@ -428,6 +448,12 @@ impl Block {
             Self::StaysOnDemand(_) => {
                 "If this person does not start, remove the account from the on-demand group and delete the pass.".into()
             }
+            Self::MailUnclear(_) => {
+                "Ask this person whether a mail with a code has come, or look at Exchange's message trace; only the newest \
+                 code works. If none has come, delete the pass: then the next sweep mails a joiner another one, and others \
+                 have to be added to the on-demand group again."
+                    .into()
+            }
         }
     }
 }
@@ -461,7 +487,19 @@ impl fmt::Display for Block {
                 f,
                 "the start is withdrawn ({why}), but the account is in the on-demand group and keeps its pass from there"
             ),
+            Self::MailUnclear(unclear) => unclear.fmt(f),
         }
+    }
+}
+
+impl fmt::Display for UnclearMail {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { to, window, error } = self;
+        write!(
+            f,
+            "the mail to {to} with the pass that works {window} may or may not have arrived, nor is that known of an earlier \
+             one: {error}. The pass stays, and no other one is made"
+        )
     }
 }
 

@@ -7,7 +7,7 @@ fn graph() -> GraphError {
     GraphError::timed_out("making the pass")
 }
 
-fn blocks() -> [(Block, &'static str, &'static str); 8] {
+fn blocks() -> [(Block, &'static str, &'static str); 9] {
     [
         (
             Block::Privileged(PrivilegeFinding::RoleGroup("Tier 0".into())),
@@ -44,6 +44,15 @@ fn blocks() -> [(Block, &'static str, &'static str); 8] {
             "the first day has begun, and the pass can be used since 2026-11-27 07:00 UTC",
             "Enable the account",
         ),
+        (
+            Block::MailUnclear(Box::new(UnclearMail {
+                to: "e…@home.example".into(),
+                window: window(),
+                error: graph(),
+            })),
+            "the mail to e…@home.example with the pass that works 2026-11-27 07:00 to 08:00 UTC may or may not have",
+            "Ask this person whether a mail with a code has come",
+        ),
     ]
 }
 
@@ -66,6 +75,18 @@ fn failures() -> [(Failure, &'static str, &'static str); 6] {
         (Failure::Ledger(LedgerError::Conflict), "another job changed", "Check the storage account"),
         (Failure::Mail(unknown), "there are no mails in", "Fix the mail templates"),
     ]
+}
+
+fn window() -> Window {
+    Window {
+        opens_at: "2026-11-27T07:00:00Z".parse().unwrap(),
+        opens_now: false,
+        lifetime_minutes: 60,
+        one_time: true,
+        zone: Tz::UTC,
+        too_short: None,
+        follows_on: None,
+    }
 }
 
 #[track_caller]
@@ -103,16 +124,7 @@ fn an_outcome_that_needs_a_person_says_what_happened_and_what_to_do() {
 
 #[test]
 fn a_delivery_says_its_window_and_why_it_is_not_the_first() {
-    let opens_at = "2026-11-27T07:00:00Z".parse().unwrap();
-    let window = Window {
-        opens_at,
-        opens_now: false,
-        lifetime_minutes: 60,
-        one_time: true,
-        zone: Tz::UTC,
-        too_short: None,
-        follows_on: None,
-    };
+    let window = window();
     for (occasion, words) in [
         (Occasion::First, "pass mailed to e…@home.example, open 2026-11-27 07:00 to 08:00 UTC"),
         (
@@ -150,6 +162,7 @@ fn each_skip_has_a_text_of_its_own() {
         Skip::NothingOpen,
         Skip::Reminded,
         Skip::ArrivalUnknown,
+        Skip::MailUnclear,
     ] {
         let outcome = Outcome::Skipped(skip);
         assert_eq!((outcome.name(), outcome.advice()), ("skipped", None));

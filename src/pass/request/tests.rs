@@ -88,6 +88,7 @@ fn where_a_dead_workers_mail_may_have_gone_out_its_pass_is_waited_for() {
         purpose: Purpose::Http,
         since: now(),
         opens_at: None,
+        told_at: None,
         lifetime_minutes,
     };
     record.lease = Some(lease("http/of somebody else", 60));

@@ -110,17 +110,19 @@ impl TestApp {
 
     /// The same with another ledger.
     pub fn with_ledger(tenant: Tenant, settings: &[(&str, &str)], ledger: Arc<dyn Ledger>) -> Self {
-        Self::start(Sandbox::new(tenant, time(NOW)), read(settings), ledger)
+        Self::start(Sandbox::new(tenant, time(NOW)), read(settings), ledger, Uuid::nil())
     }
 
     /// The same tenant and ledger with other settings.
     pub fn with_settings(self, settings: &[(&str, &str)]) -> Self {
-        Self::start(self.sandbox.clone(), read(settings), self.app.services.ledger.clone())
+        Self::start(self.sandbox.clone(), read(settings), self.app.services.ledger.clone(), Uuid::nil())
     }
 
-    fn start(sandbox: Sandbox, settings: Settings, ledger: Arc<dyn Ledger>) -> Self {
+    fn start(sandbox: Sandbox, settings: Settings, ledger: Arc<dyn Ledger>, salt: Uuid) -> Self {
         let app = App::new(settings, sandbox.transport(), sandbox.credential(), ledger, sandbox.clock());
-        let app = Arc::new(app.unwrap());
+        let mut app = app.unwrap();
+        app.services.salt = salt;
+        let app = Arc::new(app);
         let host = LocalHost::new(host::router(Ok(app.clone())), sandbox.clock());
         Self { sandbox, host, app, allowed_problems: Vec::new() }
     }
@@ -131,7 +133,15 @@ impl TestApp {
             self.sandbox.clone(),
             self.app.services.settings.clone(),
             self.app.services.ledger.clone(),
+            self.app.services.salt,
         )
+    }
+
+    /// Another installation on the same tenant, with a ledger of its own. `salt` decides about its random starts; that of the
+    /// first one is nil.
+    pub fn another_installation(&self, salt: Uuid) -> Self {
+        let settings = self.app.services.settings.clone();
+        Self::start(self.sandbox.clone(), settings, Arc::new(MemoryLedger::default()), salt)
     }
 
     /// Allows schema problems that contain `words`.

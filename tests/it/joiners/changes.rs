@@ -247,7 +247,8 @@ async fn a_usage_location_that_comes_after_the_mail_moves_the_window() {
         }
         app.sweep_daily(1).await;
         let passes = app.sandbox.passes();
-        assert_eq!(passes[0].opens_at, time(opens_at), "{country}");
+        let early = time(opens_at) - passes[0].opens_at;
+        assert!((30..60).contains(&early.num_seconds()), "{country}: {early}");
         let is_moved = country == "US";
         assert_eq!(app.pass_mails().len(), if is_moved { 2 } else { 1 }, "{country}");
         if is_moved {

@@ -33,7 +33,7 @@ async fn the_pass_opens_on_day_one_in_the_joiners_zone_and_goes_to_the_private_a
     let (app, emma) = TestApp::with_emma();
     app.sweep().await;
     let pass = app.sandbox.passes().pop().unwrap();
-    assert_eq!((pass.opens_at, pass.lifetime_minutes), (time("2026-11-27T07:00:00Z"), 480));
+    assert_eq!((pass.opens_by(), pass.lifetime_minutes), (time("2026-11-27T07:00:00Z"), 480));
     assert!(pass.one_time);
     let mail = app.pass_mails().pop().unwrap();
     assert_eq!(
@@ -131,7 +131,7 @@ async fn a_moved_day_one_gets_a_new_pass_and_the_moved_mail() {
     app.sandbox.edit(|tenant| tenant.change(emma, |p| p.hire_date = Some(time("2026-11-30T00:00:00Z"))));
     let ends = app.sweep().await;
     assert!(ends[0].why.contains("moved"), "{ends:?}");
-    assert_eq!(app.sandbox.passes().pop().unwrap().opens_at, time("2026-11-30T07:00:00Z"));
+    assert_eq!(app.sandbox.passes().pop().unwrap().opens_by(), time("2026-11-30T07:00:00Z"));
     assert!(app.pass_mails().pop().unwrap()["body"]["content"].as_str().unwrap().contains("moved"));
     app.assert_newest_mail_has_live_code(emma);
 }
@@ -265,7 +265,7 @@ async fn an_immediate_pass_that_would_expire_too_early_opens_on_day_one() {
         let app = TestApp::new(tenant, &[("PASS_START", "now")]);
         assert_eq!(app.run_job(emma).await.outcome, "delivered");
         let pass = app.sandbox.passes().pop().unwrap();
-        assert_eq!(pass.opens_at, time(opens));
+        assert_eq!(pass.opens_by(), time(opens));
         assert!(pass.closes_at() > time("2026-11-27T07:00:00Z"));
     }
 }
@@ -325,7 +325,7 @@ async fn a_group_member_gets_a_pass_at_once_and_another_on_day_one() {
     assert_eq!(app.sweep().await[0].outcome, "skipped", "the pass on demand still works");
     app.advance(TimeDelta::days(1));
     assert_eq!(app.sweep().await[0].outcome, "delivered");
-    assert_eq!(app.sandbox.passes()[0].opens_at, time("2026-11-27T07:00:00Z"));
+    assert_eq!(app.sandbox.passes()[0].opens_by(), time("2026-11-27T07:00:00Z"));
 }
 
 #[tokio::test(start_paused = true)]

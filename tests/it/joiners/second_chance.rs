@@ -39,7 +39,7 @@ fn new_address(app: &TestApp, emma: Uuid) {
 }
 
 fn opening(app: &TestApp) -> DateTime<Utc> {
-    app.sandbox.passes().first().unwrap().opens_at
+    app.sandbox.passes().first().unwrap().opens_by()
 }
 
 #[tokio::test(start_paused = true)]
@@ -191,7 +191,7 @@ async fn a_pass_is_replaced_within_five_working_days() {
         app.sweep_daily(14).await;
         let reissued: Vec<_> =
             app.sandbox.pass_events().into_iter().filter_map(|event| event.made).skip(1).collect();
-        assert_eq!(reissued.first().map(|pass| pass.opens_at), opens.map(time), "{days}");
+        assert_eq!(reissued.first().map(|pass| pass.opens_by()), opens.map(time), "{days}");
     }
 }
 

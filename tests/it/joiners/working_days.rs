@@ -32,7 +32,7 @@ fn app(
 /// When the pass of a user opens and ends.
 fn window(app: &TestApp, user: Uuid) -> (DateTime<Utc>, DateTime<Utc>) {
     let pass = app.sandbox.passes().into_iter().find(|pass| pass.user == user).unwrap();
-    (pass.opens_at, pass.opens_at + TimeDelta::minutes(pass.lifetime_minutes))
+    (pass.opens_by(), pass.opens_by() + TimeDelta::minutes(pass.lifetime_minutes))
 }
 
 const WEEK: i64 = 10_080;

@@ -26,7 +26,7 @@ async fn a_pass_opens_at_seven_by_the_zone_rules_of_2026() {
         let app = TestApp::new(tenant, &[("TIME_ZONE", default_zone), ("LEAD_DAYS", "14")]);
         app.sweep().await;
         let pass = app.sandbox.passes().pop().unwrap();
-        assert_eq!(pass.opens_at, time(opens_at), "{country}, {default_zone}");
+        assert_eq!(pass.opens_by(), time(opens_at), "{country}, {default_zone}");
     }
 }
 
@@ -51,7 +51,7 @@ async fn a_hire_date_is_read_in_the_zone_of_the_system_that_wrote_it() {
         let app = TestApp::new(tenant, &settings);
         app.sweep().await;
         let pass = app.sandbox.passes().pop().unwrap();
-        assert_eq!(pass.opens_at, time(opens_at), "{country}, {stamp} by {setting}");
+        assert_eq!(pass.opens_by(), time(opens_at), "{country}, {stamp} by {setting}");
         assert!(app.record(emma).await.unwrap().notices.is_empty(), "{country}, {stamp} by {setting}");
     }
 }
@@ -108,7 +108,7 @@ async fn pass_of(
     let app = TestApp::new(tenant, &[&[("LEAD_DAYS", "14"), ("TIME_ZONE", "UTC")], settings].concat());
     app.sweep().await;
     let pass = app.sandbox.passes().pop().unwrap();
-    let (opens_at, ends_at) = (pass.opens_at, pass.opens_at + TimeDelta::minutes(pass.lifetime_minutes));
+    let (opens_at, ends_at) = (pass.opens_by(), pass.opens_by() + TimeDelta::minutes(pass.lifetime_minutes));
     (app, emma, opens_at, ends_at)
 }
 

@@ -193,6 +193,7 @@ fn delivered_record(ends_in_days: i64) -> Record {
             purpose: Purpose::Joiner,
             since: now,
             opens_at: Some(opens_at),
+            told_at: None,
             lifetime_minutes: 480,
         },
         now,
@@ -205,6 +206,7 @@ fn delivered_record(ends_in_days: i64) -> Record {
         after_withdrawal: false,
         address: Some("1:0f".into()),
         follows_on: None,
+        told_at: None,
         language: Some("de".into()),
         recipients: vec!["e…@mail.example".into()],
     };

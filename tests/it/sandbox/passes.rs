@@ -121,6 +121,9 @@ async fn a_start_is_normalised_and_not_in_the_past() {
         caller.post(url(emma), json!({ "startDateTime": "2026-11-30T08:00:00+01:00" })).await.expect(201);
     assert_eq!(made["startDateTime"], "2026-11-30T07:00:00Z");
     assert_eq!((&made["isUsable"], &made["methodUsabilityReason"]), (&json!(false), &json!("NotYetValid")));
+    let with_seconds = json!({ "startDateTime": "2026-11-30T06:59:17Z" });
+    caller.post(url(emma), with_seconds).await.expect(201);
+    assert_eq!(listed(&caller, emma).await["startDateTime"], "2026-11-30T06:59:17Z");
     let start = |minutes| json!({ "startDateTime": now() - TimeDelta::minutes(minutes) });
     assert_eq!(caller.post(url(emma), start(6)).await.status, 400);
     assert_eq!(caller.post(url(emma), start(4)).await.status, 201);

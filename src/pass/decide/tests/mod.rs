@@ -1,4 +1,4 @@
-use chrono::{SubsecRound, TimeDelta};
+use chrono::SubsecRound;
 use proptest::{option, prelude::*, sample::select};
 
 use super::*;
@@ -121,12 +121,14 @@ fn carry_out(case: &Case, plan: &Plan) -> Case {
         recipients: vec![],
         address: Some(ADDRESS.to_owned()),
         follows_on: None,
+        told_at: None,
     });
     record.lease = Some(Lease {
         job_key: "job".into(),
         purpose: plan.purpose,
         since: case.now,
         opens_at: plan.window.as_new_pass().opens_at,
+        told_at: None,
         lifetime_minutes,
     });
     after.record = Some(record);
@@ -188,6 +190,7 @@ fn delivered() -> impl Strategy<Value = Option<Delivered>> {
             recipients: vec![],
             address: Some(ADDRESS.to_owned()),
             follows_on: None,
+            told_at: None,
         })
     })
 }
@@ -206,6 +209,7 @@ fn records() -> impl Strategy<Value = Option<Record>> {
             purpose,
             since,
             opens_at,
+            told_at: None,
             lifetime_minutes,
         }),
         pass,

@@ -329,6 +329,7 @@ fn a_pass_is_known_by_its_lease_to_the_minute_of_clocks_that_differ() {
         purpose: Purpose::Joiner,
         since: now(),
         opens_at,
+        told_at: None,
         lifetime_minutes: 60,
     };
     let second = TimeDelta::seconds(1);
@@ -354,4 +355,11 @@ fn a_pass_is_known_by_its_lease_to_the_minute_of_clocks_that_differ() {
     };
     assert!(planned(second, TimeDelta::zero()) && planned(TimeDelta::days(4), TimeDelta::zero()));
     assert!(!planned(second, second) && !planned(-minute - second, TimeDelta::zero()));
+    // A start before the time that the mail tells is known without its seconds too.
+    let early = Lease { told_at: Some(opens_at), ..lease(Some(opens_at - second * 37)) };
+    let starts = |before: i64| {
+        was_created_under(&early, &listed("made", now(), opens_at - second * before as i32, 60, None))
+    };
+    let known: Vec<i64> = (0..=120).filter(|before| starts(*before)).collect();
+    assert_eq!(known, [37, 60]);
 }
