@@ -13,6 +13,7 @@ use tokio::time::sleep;
 use super::{
     client::{Graph, GraphRequest},
     error::{GraphError, GraphErrorKind},
+    null::null_is_default,
     retry::{self, Idempotency},
 };
 
@@ -63,7 +64,7 @@ struct Answers {
 struct PartAnswer {
     id: String,
     status: u16,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_is_default")]
     headers: BTreeMap<String, Value>,
     #[serde(default)]
     body: Value,

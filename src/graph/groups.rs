@@ -12,12 +12,28 @@ use super::{
     users::{CANDIDATE_PROPERTIES, Candidate},
 };
 
-const USER: &str = "#microsoft.graph.user";
+/// A direct member of a group.
+#[derive(Deserialize)]
+#[serde(tag = "@odata.type")]
+enum Member<U> {
+    #[serde(rename = "#microsoft.graph.user")]
+    User(U),
+    /// A device, a service principal, another group: none of them gets a pass, so nothing of it is read.
+    #[serde(other)]
+    Other,
+}
+
+impl<U> Member<U> {
+    fn user(self) -> Option<U> {
+        match self {
+            Self::User(user) => Some(user),
+            Self::Other => None,
+        }
+    }
+}
 
 #[derive(Deserialize)]
 struct Id {
-    #[serde(rename = "@odata.type")]
-    kind: String,
     id: Uuid,
 }
 
@@ -37,14 +53,6 @@ impl GroupVisibility {
     }
 }
 
-#[derive(Deserialize)]
-struct Member {
-    #[serde(rename = "@odata.type")]
-    kind: String,
-    #[serde(flatten)]
-    user: Candidate,
-}
-
 impl Graph {
     /// The users among the direct members of `group`.
     ///
@@ -55,13 +63,13 @@ impl Graph {
             "/groups/{group}/members{}",
             query(&[("$select", CANDIDATE_PROPERTIES), ("$top", "999")])
         );
-        let members: Vec<Member> = self.list(OPERATION, &path, false).await?;
-        let users: Vec<Candidate> = members.into_iter().filter(|m| m.kind == USER).map(|m| m.user).collect();
+        let members: Vec<Member<Candidate>> = self.list(OPERATION, &path, false).await?;
+        let users: Vec<Candidate> = members.into_iter().filter_map(Member::user).collect();
         if users.is_empty() {
             self.check_membership_is_visible(OPERATION, group).await?;
         }
         // Without the permission to read users, Graph answers 200 with ids alone.
-        if users.iter().any(|user| user.user_principal_name.is_none()) {
+        if !users.is_empty() && users.iter().all(Candidate::is_hidden) {
             return Err(GraphError::missing_permission(
                 OPERATION,
                 "the members have no properties: grant User.Read.All",
@@ -74,11 +82,11 @@ impl Graph {
     pub(crate) async fn users_in(&self, group: Uuid) -> Result<BTreeSet<Uuid>, GraphError> {
         const OPERATION: &str = "reading the members of the on-demand group";
         let path = format!("/groups/{group}/members{}", query(&[("$select", "id"), ("$top", "999")]));
-        let members: Vec<Id> = self.list(OPERATION, &path, false).await?;
+        let members: Vec<Member<Id>> = self.list(OPERATION, &path, false).await?;
         if members.is_empty() {
             self.check_membership_is_visible(OPERATION, group).await?;
         }
-        Ok(members.into_iter().filter(|member| member.kind == USER).map(|member| member.id).collect())
+        Ok(members.into_iter().filter_map(Member::user).map(|user| user.id).collect())
     }
 
     /// Fails if the app sees no member of `group` because the group hides them: Graph answers as if it had none.
@@ -108,7 +116,7 @@ impl Graph {
     /// hidden.
     pub(super) async fn shows_no_member(&self, group: Uuid) -> Result<Option<Unread>, GraphError> {
         let first = format!("/groups/{group}/members{}", query(&[("$select", "id"), ("$top", "1")]));
-        let page = refusal_kept(self.get::<Page<Id>>(VISIBILITY, &first).await)?;
+        let page = refusal_kept(self.get::<Page<Member<Id>>>(VISIBILITY, &first).await)?;
         let shows_one = page.is_ok_and(|page| !page.value.is_empty());
         let why = format!("the group {group} hides its members: grant Member.Read.Hidden");
         Ok((!shows_one).then_some(Unread { why, is_permission: true }))

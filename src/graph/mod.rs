@@ -4,6 +4,7 @@
 //! - [`retry`]: the policy that decides which requests are sent again
 //! - [`error`]: failed calls, with advice for admins
 //! - [`batch`], [`page`]: several reads in one request; one list in several requests
+//! - [`null`]: what a null stands for
 //! - a file per resource: [`users`], [`groups`], [`roles`], [`passes`], [`usage`], [`policy`], [`mail`],
 //!   [`subscriptions`]
 //! - [`snapshot`]: the data of one joiner, in one `$batch`
@@ -16,6 +17,7 @@ pub mod error;
 pub mod groups;
 pub mod look;
 pub mod mail;
+mod null;
 pub mod page;
 pub mod passes;
 pub mod policy;

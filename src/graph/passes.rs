@@ -15,7 +15,7 @@ use crate::code::Code;
 
 /// A pass as Graph lists it. Only the answer to the POST has its code.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
-#[serde(rename_all = "camelCase")]
+#[serde(try_from = "ListedPass")]
 pub struct Pass {
     /// The id of the authentication method.
     pub id: String,
@@ -26,10 +26,41 @@ pub struct Pass {
     /// Its validity from the start, in minutes.
     pub lifetime_in_minutes: u32,
     /// Whether it works only once.
-    #[serde(default)]
     pub is_usable_once: bool,
     /// Graph's reason, an open enumeration; see [`Pass::usability`].
     pub method_usability_reason: Option<String>,
+}
+
+/// A pass in an answer: only its id is always there.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ListedPass {
+    id: String,
+    created_date_time: Option<DateTime<Utc>>,
+    start_date_time: Option<DateTime<Utc>>,
+    lifetime_in_minutes: Option<u32>,
+    is_usable_once: Option<bool>,
+    method_usability_reason: Option<String>,
+}
+
+/// The longest lifetime that a policy can allow, in minutes (Graph's page on the policy).
+const LONGEST: u32 = 43_200;
+
+/// A pass counts as valid for as long as it can be, so that no working pass is replaced: Graph's reason says if it has ended.
+impl TryFrom<ListedPass> for Pass {
+    type Error = &'static str;
+
+    fn try_from(listed: ListedPass) -> Result<Self, Self::Error> {
+        let ListedPass { created_date_time: created, start_date_time: start, .. } = listed;
+        Ok(Self {
+            id: listed.id,
+            created_date_time: created.or(start).ok_or("a pass without any time")?,
+            start_date_time: start.or(created).ok_or("a pass without any time")?,
+            lifetime_in_minutes: listed.lifetime_in_minutes.filter(|_| start.is_some()).unwrap_or(LONGEST),
+            is_usable_once: listed.is_usable_once.unwrap_or_default(),
+            method_usability_reason: listed.method_usability_reason,
+        })
+    }
 }
 
 /// Whether a user can sign in with a pass.
@@ -90,7 +121,20 @@ pub struct NewPass {
 struct Created {
     temporary_access_pass: Code,
     #[serde(flatten)]
-    pass: Pass,
+    listed: ListedPass,
+}
+
+impl Created {
+    /// The pass and its code. What the answer does not say is as `requested`.
+    fn into_pass(self, requested: NewPass) -> Result<(Pass, Code), &'static str> {
+        let listed = ListedPass {
+            start_date_time: self.listed.start_date_time.or(requested.opens_at),
+            lifetime_in_minutes: self.listed.lifetime_in_minutes.or(Some(requested.lifetime_minutes)),
+            is_usable_once: self.listed.is_usable_once.or(Some(requested.one_time)),
+            ..self.listed
+        };
+        Ok((listed.try_into()?, self.temporary_access_pass))
+    }
 }
 
 pub(super) fn path(user: Uuid) -> String {
@@ -128,9 +172,11 @@ impl Graph {
             }
             error => error,
         })?;
-        let created: Created =
-            answer.json().map_err(|error| GraphError { kind: GraphErrorKind::Ambiguous, ..error })?;
-        Ok((created.pass, created.temporary_access_pass))
+        let created = answer.json::<Created>();
+        let made = created.and_then(|created| {
+            created.into_pass(new).map_err(|why| GraphError::unreadable("making the pass", why))
+        });
+        made.map_err(|error| GraphError { kind: GraphErrorKind::Ambiguous, ..error })
     }
 
     /// Deletes a pass. Succeeds if it does not exist.
@@ -143,5 +189,47 @@ impl Graph {
     /// The passes of a user, without codes. Graph keeps at most one.
     pub(crate) async fn list_passes(&self, user: Uuid) -> Result<Vec<Pass>, GraphError> {
         self.list("reading the passes", &path(user), false).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PASS: &str = r#"{"id": "p", "createdDateTime": "2026-11-22T05:00:00Z",
+        "startDateTime": "2026-11-27T07:00:00Z", "lifetimeInMinutes": 480, "isUsableOnce": true}"#;
+
+    fn pass(without: &[&str]) -> serde_json::Value {
+        let mut pass: serde_json::Value = serde_json::from_str(PASS).unwrap();
+        without.iter().for_each(|property| pass[*property] = serde_json::Value::Null);
+        pass
+    }
+
+    #[test]
+    fn a_listed_pass_without_a_time_counts_as_valid_for_as_long_as_it_can_be() {
+        for (without, starts, minutes) in [
+            (&[][..], "2026-11-27T07:00:00Z", 480),
+            (&["createdDateTime"], "2026-11-27T07:00:00Z", 480),
+            (&["startDateTime"], "2026-11-22T05:00:00Z", 43_200),
+            (&["lifetimeInMinutes"], "2026-11-27T07:00:00Z", 43_200),
+        ] {
+            let read: Pass = serde_json::from_value(pass(without)).unwrap();
+            let starts: DateTime<Utc> = starts.parse().unwrap();
+            assert_eq!((read.start_date_time, read.lifetime_in_minutes), (starts, minutes), "{without:?}");
+        }
+        assert!(serde_json::from_value::<Pass>(pass(&["createdDateTime", "startDateTime"])).is_err());
+    }
+
+    #[test]
+    fn what_the_answer_does_not_say_of_a_new_pass_is_as_requested() {
+        let opens_at = Some("2026-11-27T07:00:00Z".parse().unwrap());
+        let requested = NewPass { opens_at, lifetime_minutes: 480, one_time: true };
+        let whole: Pass = serde_json::from_value(pass(&[])).unwrap();
+        for without in ["startDateTime", "lifetimeInMinutes", "isUsableOnce"] {
+            let mut answer = pass(&[without]);
+            answer["temporaryAccessPass"] = "code".into();
+            let created: Created = serde_json::from_value(answer).unwrap();
+            assert_eq!(created.into_pass(requested).unwrap().0, whole, "{without}");
+        }
     }
 }

@@ -1,5 +1,7 @@
 //! The roles and groups of an account. `pass/guard.rs` decides which of them are privileged.
 
+use std::collections::BTreeSet;
+
 use serde::Deserialize;
 use uuid::Uuid;
 
@@ -47,7 +49,7 @@ pub struct PrivilegeSnapshot {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct RoleAssignment {
-    role_definition_id: Uuid,
+    role_definition_id: Option<Uuid>,
     directory_scope_id: Option<String>,
     role_definition: Option<RoleDefinition>,
 }
@@ -58,14 +60,15 @@ struct RoleDefinition {
     display_name: Option<String>,
 }
 
-impl From<RoleAssignment> for Role {
-    fn from(assignment: RoleAssignment) -> Self {
-        Self {
-            id: assignment.role_definition_id,
-            name: assignment.role_definition.and_then(|role| role.display_name),
+impl RoleAssignment {
+    /// The role; `None` if Graph does not say which it is.
+    fn role(self) -> Option<Role> {
+        Some(Role {
+            id: self.role_definition_id?,
+            name: self.role_definition.and_then(|role| role.display_name),
             is_direct: true,
-            scope: assignment.directory_scope_id,
-        }
+            scope: self.directory_scope_id,
+        })
     }
 }
 
@@ -83,15 +86,22 @@ pub(super) struct ProtectedGroup {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct EligibleGroup {
-    group_id: Uuid,
+    group_id: Option<Uuid>,
     group: Option<ExpandedGroup>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct ExpandedGroup {
+    id: Uuid,
     display_name: Option<String>,
     is_assignable_to_role: Option<bool>,
+}
+
+/// Whether roles can be assigned to a group; `None` if Graph hides the group. Every group has a name. Without the permission to
+/// read groups, Graph sends only the id.
+fn is_role_group(display_name: Option<&str>, is_assignable_to_role: Option<bool>) -> Option<bool> {
+    is_assignable_to_role.or(display_name.map(|_| false))
 }
 
 /// The path of the groups and directory roles of a user, as [`Membership`]s.
@@ -129,11 +139,18 @@ impl PrivilegeSnapshot {
         eligible: Result<Vec<RoleAssignment>, GraphError>,
     ) -> Result<Self, GraphError> {
         let mut privileges = Self::default();
-        for membership in privileges.readable(memberships)? {
-            privileges.add(membership);
+        let memberships = privileges.readable(memberships)?;
+        let has_name = |membership: &&Membership| membership.display_name.is_some();
+        let shown: BTreeSet<String> =
+            memberships.iter().filter(has_name).map(|shown| shown.kind.clone()).collect();
+        for membership in memberships {
+            // The permission to read one group is the permission to read all.
+            let is_permission = !shown.contains(&membership.kind);
+            privileges.add(membership, is_permission);
         }
         // What the account holds itself comes first: it says the scope. A group's role is in the memberships only.
-        let mut direct: Vec<Role> = privileges.readable(active)?.into_iter().map(Role::from).collect();
+        let active = privileges.readable(active)?;
+        let mut direct = privileges.roles(active);
         let is_inherited = |role: &Role| !direct.iter().any(|own| own.id == role.id);
         let inherited: Vec<Role> = privileges.active.drain(..).filter(is_inherited).collect();
         direct.extend(inherited);
@@ -142,7 +159,7 @@ impl PrivilegeSnapshot {
             Err(error) if is_without_pim(&error) => Vec::new(),
             eligible => privileges.readable(eligible)?,
         };
-        privileges.eligible.extend(eligible.into_iter().map(Role::from));
+        privileges.eligible = privileges.roles(eligible);
         Ok(privileges)
     }
 
@@ -154,21 +171,18 @@ impl PrivilegeSnapshot {
     ) -> Result<(), GraphError> {
         match refusal_kept(read)? {
             Ok(eligible) => {
-                let matters = |group: &EligibleGroup| {
-                    let is_privileged = match &group.group {
-                        Some(ExpandedGroup { display_name: Some(_), is_assignable_to_role }) => {
-                            *is_assignable_to_role == Some(true)
-                        }
-                        // Graph hides the properties of what the app may not read, and a group has a name.
-                        _ => true,
-                    };
-                    is_privileged || protected == Some(group.group_id)
+                let matters = |eligible: &EligibleGroup| match &eligible.group {
+                    Some(group) => {
+                        let is_privileged =
+                            is_role_group(group.display_name.as_deref(), group.is_assignable_to_role);
+                        is_privileged.unwrap_or(true) || protected == Some(group.id)
+                    }
+                    None => true,
                 };
-                let name = |group: EligibleGroup| {
-                    group
-                        .group
-                        .and_then(|group| group.display_name)
-                        .unwrap_or_else(|| group.group_id.to_string())
+                let name = |EligibleGroup { group, group_id }| {
+                    let id = group.as_ref().map(|group| group.id).or(group_id);
+                    let name = group.and_then(|group| group.display_name);
+                    name.or_else(|| id.map(|id| id.to_string())).unwrap_or_else(|| "hidden".to_owned())
                 };
                 self.eligible_groups = eligible.into_iter().filter(matters).map(name).collect();
             }
@@ -193,7 +207,8 @@ impl PrivilegeSnapshot {
             Ok(group) if self.groups.contains(&group.id) => {
                 self.protected_group = Some(group.display_name.unwrap_or_else(|| group.id.to_string()));
             }
-            Ok(group) if group.visibility.is_hidden() => {
+            // Graph says the name of every group that it does not hide.
+            Ok(group) if group.visibility.is_hidden() || group.display_name.is_none() => {
                 if let Some(Unread { why, .. }) = hidden.await? {
                     self.unknown = unread(format!("the protected accounts: {why}"));
                 }
@@ -211,17 +226,25 @@ impl PrivilegeSnapshot {
         }))
     }
 
-    fn add(&mut self, membership: Membership) {
+    /// The roles that are assigned. Graph hides what a role without an id is, so it counts as unreadable.
+    fn roles(&mut self, assignments: Vec<RoleAssignment>) -> Vec<Role> {
+        let roles: Vec<Option<Role>> = assignments.into_iter().map(RoleAssignment::role).collect();
+        if roles.contains(&None) {
+            self.unknown = Some(hidden("a role of the account", false));
+        }
+        roles.into_iter().flatten().collect()
+    }
+
+    fn add(&mut self, membership: Membership, is_permission: bool) {
+        let hidden = |what: &str, id: Uuid| hidden(&format!("the {what} {id}"), is_permission);
         match membership.kind.as_str() {
             "#microsoft.graph.group" => {
-                self.groups.push(membership.id);
-                match membership.display_name {
-                    Some(name) if membership.is_assignable_to_role == Some(true) => {
-                        self.role_groups.push(name)
-                    }
-                    Some(_) => {}
-                    // Every group has a name. Without the permission to read groups, Graph sends only the id.
-                    None => self.unknown = Some(hidden("group", membership.id)),
+                let Membership { id, display_name: name, is_assignable_to_role, .. } = membership;
+                self.groups.push(id);
+                match is_role_group(name.as_deref(), is_assignable_to_role) {
+                    Some(true) => self.role_groups.push(name.unwrap_or_else(|| id.to_string())),
+                    Some(false) => {}
+                    None => self.unknown = Some(hidden("group", id)),
                 }
             }
             "#microsoft.graph.directoryRole" => match membership.role_template_id {
@@ -240,6 +263,51 @@ impl PrivilegeSnapshot {
 }
 
 /// Graph hides the properties of what the app may not read.
-fn hidden(what: &str, id: Uuid) -> Unread {
-    Unread { why: format!("the properties of {what} {id} are hidden"), is_permission: true }
+fn hidden(what: &str, is_permission: bool) -> Unread {
+    Unread { why: format!("the properties of {what} are hidden"), is_permission }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// The privileges of who is in these groups, each with a name and whether roles can be assigned to it.
+    fn in_groups(groups: &[(Option<&str>, Option<bool>)]) -> PrivilegeSnapshot {
+        let membership = |(name, is_assignable): &(Option<&str>, Option<bool>)| {
+            let kind = "#microsoft.graph.group";
+            let group = json!({"@odata.type": kind, "id": Uuid::nil(), "displayName": name, "isAssignableToRole": is_assignable});
+            serde_json::from_value(group).unwrap()
+        };
+        PrivilegeSnapshot::new(Ok(groups.iter().map(membership).collect()), Ok(Vec::new()), Ok(Vec::new()))
+            .unwrap()
+    }
+
+    #[test]
+    fn a_group_is_hidden_only_if_neither_its_name_nor_its_kind_is_said() {
+        for (name, is_assignable, is_hidden, role_groups) in [
+            (Some("Crew"), None, false, 0),
+            (Some("Crew"), Some(false), false, 0),
+            (None, Some(false), false, 0),
+            (Some("Tier 0"), Some(true), false, 1),
+            (None, Some(true), false, 1),
+            (None, None, true, 0),
+        ] {
+            let privileges = in_groups(&[(name, is_assignable)]);
+            let case = format!("{name:?} {is_assignable:?}");
+            assert_eq!(
+                (privileges.unknown.is_some(), privileges.role_groups.len()),
+                (is_hidden, role_groups),
+                "{case}"
+            );
+        }
+    }
+
+    #[test]
+    fn one_hidden_group_among_others_is_no_missing_permission() {
+        let is_permission = |groups: &[_]| in_groups(groups).unknown.unwrap().is_permission;
+        assert!(is_permission(&[(None, None), (None, None)]));
+        assert!(!is_permission(&[(Some("Crew"), None), (None, None)]));
+    }
 }

@@ -80,7 +80,7 @@ impl Graph {
         });
         let wanted = [parts(user), group.into_iter().collect(), usage.parts(user)].concat();
         let mut parts = self.batch("reading the user, their passes and roles", wanted).await?;
-        let account: User = match parts.take(USER) {
+        let mut account: User = match parts.take(USER) {
             Err(error) if error.kind == GraphErrorKind::NotFound => return Err(SnapshotError::Missing),
             account => account?,
         };
@@ -113,6 +113,14 @@ impl Graph {
         privileges.add_eligible_groups(self.list_part(&mut parts, GROUP_ELIGIBLE).await, protected)?;
         if let Some(group) = protected {
             privileges.protect(parts.take(PROTECTED), self.shows_no_member(group)).await?;
+        }
+        if account.user_principal_name.is_empty() {
+            // The mail could not say how to sign in.
+            privileges.unknown = Some(Unread {
+                why: "the sign-in name of the account is hidden".into(),
+                is_permission: false,
+            });
+            account.user_principal_name = account.id.to_string();
         }
         let usage = usage.read(&mut parts)?;
         let policy = parts.take(POLICY)?;

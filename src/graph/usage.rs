@@ -8,6 +8,7 @@ use super::{
     batch::{Part, Parts},
     client::query,
     error::{GraphError, if_exists, refusal_kept},
+    null::without_nulls,
     page::Page,
 };
 
@@ -53,7 +54,8 @@ pub(super) struct ListedMethod {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct RegistrationDetails {
-    methods_registered: Option<Vec<String>>,
+    #[serde(default, deserialize_with = "without_nulls")]
+    methods_registered: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -156,7 +158,7 @@ fn registered(details: &RegistrationDetails) -> Vec<Method> {
         }
         .to_owned()
     };
-    let names = details.methods_registered.iter().flatten();
+    let names = details.methods_registered.iter();
     names
         .map(|name| Method { kind: kind(name), created_at: None })
         .filter(|method| shows_use(&method.kind))
@@ -198,7 +200,7 @@ mod tests {
             "temporaryAccessPass",
             "somethingNew",
         ];
-        let details = RegistrationDetails { methods_registered: Some(names.map(str::to_owned).to_vec()) };
+        let details = RegistrationDetails { methods_registered: names.map(str::to_owned).to_vec() };
         let kinds: Vec<String> = registered(&details).into_iter().map(|method| method.kind).collect();
         let expected = [
             "phone",
@@ -209,6 +211,8 @@ mod tests {
             "somethingNew",
         ];
         assert_eq!(kinds, expected);
-        assert_eq!(registered(&RegistrationDetails { methods_registered: None }), []);
+        for nothing in [json!({}), json!({"methodsRegistered": null}), json!({"methodsRegistered": [null]})] {
+            assert_eq!(registered(&serde_json::from_value(nothing).unwrap()), []);
+        }
     }
 }

@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, SecondsFormat, Utc};
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 use uuid::Uuid;
 
 use super::{
     client::{Graph, query, segment},
     error::{GraphError, if_exists},
+    null::{null_is_default, without_nulls},
 };
 use crate::{hash::sha256, mail::Reader, zone::Place};
 
@@ -29,22 +30,22 @@ pub struct Account {
     /// The account's own mailbox, which a joiner cannot open yet.
     pub mail: Option<String>,
     /// Other addresses, private ones included.
-    #[serde(default, deserialize_with = "null_is_empty")]
+    #[serde(default, deserialize_with = "without_nulls")]
     pub other_mails: Vec<String>,
     /// All addresses of the mailbox, each with its kind: `smtp:ann@contoso.com`.
-    #[serde(default, deserialize_with = "null_is_empty")]
+    #[serde(default, deserialize_with = "without_nulls")]
     pub proxy_addresses: Vec<String>,
     /// `Member` or `Guest`; old synchronised accounts, which are members, have none.
     pub user_type: Option<String>,
     /// How the account was created, if not as a regular one: `Invitation`, `SelfServiceSignUp` and others.
     pub creation_type: Option<String>,
     /// How its user signs in.
-    #[serde(default, deserialize_with = "null_is_empty")]
+    #[serde(default, deserialize_with = "without_nulls")]
     pub identities: Vec<Identity>,
     /// Whether the account may sign in.
     pub account_enabled: Option<bool>,
     /// `extensionAttribute1` to `extensionAttribute15`.
-    #[serde(default, deserialize_with = "null_is_empty")]
+    #[serde(default, deserialize_with = "null_is_default")]
     pub on_premises_extension_attributes: BTreeMap<String, Option<String>>,
 }
 
@@ -89,7 +90,8 @@ impl Account {
 pub struct User {
     /// The object id.
     pub id: Uuid,
-    /// The sign-in name.
+    /// The sign-in name; empty if Graph does not say it.
+    #[serde(default, deserialize_with = "null_is_default")]
     pub user_principal_name: String,
     /// The display name.
     pub display_name: Option<String>,
@@ -156,7 +158,7 @@ pub struct Manager {
 pub struct Candidate {
     /// The object id.
     pub id: Uuid,
-    /// The sign-in name; `None` without the permission to read users.
+    /// The sign-in name, if Graph says it.
     pub user_principal_name: Option<String>,
     /// The rest.
     #[serde(flatten)]
@@ -171,6 +173,11 @@ impl Candidate {
     /// Whether and where the user signs in.
     pub(crate) fn sign_in(&self) -> SignIn {
         self.account.sign_in(self.user_principal_name.as_deref().unwrap_or_default())
+    }
+
+    /// Whether Graph hides the account: every account has these two.
+    pub(super) fn is_hidden(&self) -> bool {
+        self.user_principal_name.is_none() && self.account.account_enabled.is_none()
     }
 
     /// Identifies everything here that a pass depends on, without showing it. The number is the version of this form.
@@ -227,7 +234,7 @@ struct Id {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct SignInName {
-    user_principal_name: String,
+    user_principal_name: Option<String>,
 }
 
 impl Graph {
@@ -257,11 +264,11 @@ impl Graph {
         Ok(if_exists(self.get::<Id>("looking for the user", &path).await)?.map(|user| user.id))
     }
 
-    /// The sign-in name of a user; `None` if there is no such user.
+    /// The sign-in name of a user; `None` if there is no such user, or Graph does not say it.
     pub(crate) async fn sign_in_name(&self, user: Uuid) -> Result<Option<String>, GraphError> {
         let path = format!("/users/{user}{}", query(&[("$select", "userPrincipalName")]));
         let user = if_exists(self.get::<SignInName>("reading the user's name", &path).await)?;
-        Ok(user.map(|user| user.user_principal_name))
+        Ok(user.and_then(|user| user.user_principal_name))
     }
 }
 
@@ -294,12 +301,6 @@ pub(super) fn user_path(name: &str) -> String {
     } else {
         format!("/users/{}", segment(name))
     }
-}
-
-fn null_is_empty<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(
-    deserializer: D,
-) -> Result<T, D::Error> {
-    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
 #[cfg(test)]

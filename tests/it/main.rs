@@ -20,6 +20,7 @@ mod ledger;
 mod local_host;
 mod logging;
 mod logic_app;
+mod nullable;
 mod on_demand;
 mod queue;
 mod sandbox;

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{
-    Fault, Method, Permission, Person, Sandbox, Tenant, method,
+    Fault, Method, NullProperty, Permission, Person, Sandbox, Tenant, method,
     wire::{ErrorResponse, GraphResponse},
 };
 
@@ -25,6 +25,7 @@ pub(super) fn routes() -> Router<Sandbox> {
         .route("/sandbox/state", get(show_state))
         .route("/sandbox/clock", get(show_clock).post(advance_clock))
         .route("/sandbox/faults", post(arm_fault).delete(clear_faults))
+        .route("/sandbox/null-property", put(set_null_property).delete(clear_null_property))
         .route("/sandbox/groups/{group}/members/{user}", put(add_member).delete(remove_member))
         .route("/sandbox/users/{user}/methods/{kind}", put(register_method))
         .route("/sandbox/users/{user}/sign-in", put(sign_in))
@@ -103,6 +104,22 @@ async fn arm_fault(State(sandbox): State<Sandbox>, body: Bytes) -> Response {
 
 async fn clear_faults(State(sandbox): State<Sandbox>) -> Response {
     sandbox.clear_faults();
+    GraphResponse::no_content().into_response()
+}
+
+async fn set_null_property(State(sandbox): State<Sandbox>, body: Bytes) -> Response {
+    match serde_json::from_slice::<NullProperty>(&body) {
+        Ok(null) if null.property != "id" => {
+            sandbox.lock().tenant.null_property = Some(null);
+            GraphResponse::no_content().into_response()
+        }
+        Ok(_) => refuse(&sandbox, "An id is never null."),
+        Err(problem) => refuse(&sandbox, problem.to_string()),
+    }
+}
+
+async fn clear_null_property(State(sandbox): State<Sandbox>) -> Response {
+    sandbox.lock().tenant.null_property = None;
     GraphResponse::no_content().into_response()
 }
 

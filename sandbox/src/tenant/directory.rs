@@ -26,7 +26,7 @@ pub struct Group {
 /// How members are defined.
 #[derive(Clone, Debug)]
 pub enum Membership {
-    /// Assigned members: users, groups and devices.
+    /// Assigned members: users, groups, devices and service principals.
     Assigned(BTreeSet<Uuid>),
     /// A dynamic rule: member accounts whose hire date is between yesterday and this time from now.
     JoinersWithin(TimeDelta),
@@ -136,6 +136,27 @@ impl Device {
             "accountEnabled": true,
             "deviceId": self.id,
             "operatingSystem": "Windows",
+        }))
+    }
+}
+
+/// A service principal: the identity of an app.
+#[derive(Clone, Debug)]
+pub struct ServicePrincipal {
+    /// The object id.
+    pub id: Uuid,
+    /// The display name.
+    pub display_name: String,
+}
+
+impl ServicePrincipal {
+    pub(super) fn to_graph(&self) -> Map<String, Value> {
+        object(json!({
+            "id": self.id,
+            "accountEnabled": true,
+            "appId": self.id,
+            "displayName": self.display_name,
+            "servicePrincipalType": "Application",
         }))
     }
 }

@@ -9,6 +9,7 @@ use super::{
     Sandbox, calls,
     faults::{FaultKind, SelectedFault},
     mailbox_slot::MailboxSlot,
+    route::Route,
     wire::{CallResult, ConnectionFault, ErrorResponse, GraphCall, GraphResponse},
 };
 
@@ -24,7 +25,13 @@ pub(super) async fn dispatch(
         let now = sandbox.now();
         let mut state = sandbox.lock();
         let current = replica.map(|replica| replica.swap_into(&mut state.tenant));
-        let response = calls::handle(&mut state, now, call);
+        let mut response = calls::handle(&mut state, now, call);
+        if let (Ok(GraphResponse { body: Some(body), .. }), Some(null)) =
+            (&mut response, &state.tenant.null_property)
+            && let Ok(route) = Route::parse(call)
+        {
+            null.apply(route.declared_type(), body);
+        }
         if let Some(current) = current {
             current.restore(&mut state.tenant);
         }

@@ -26,6 +26,7 @@ pub mod loopback;
 mod mailbox_slot;
 mod method;
 mod model;
+mod null_property;
 mod page;
 mod pass;
 mod permission;
@@ -57,13 +58,14 @@ use serde_json::Value;
 use uuid::Uuid;
 
 pub use self::{
-    directory::{Contact, Device, Group, Membership, RoleAssignment},
+    directory::{Contact, Device, Group, Membership, RoleAssignment, ServicePrincipal},
     event_grid::{EventGrid, Removed},
     faults::{Fault, FaultKind},
     identity::{Identity, TokenRequest},
     journal::{Content, Mail, Part, PassEvent, Request},
     method::Method,
     model::{AppRole, Tenant},
+    null_property::{NullForm, NullProperty},
     pass::{Pass, PassSpec, Policy, Target, Untargeted},
     permission::Permission,
     person::Person,

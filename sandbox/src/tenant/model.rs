@@ -11,8 +11,8 @@ use rand::{RngExt, SeedableRng, rngs::StdRng};
 use uuid::Uuid;
 
 use super::{
-    Contact, Device, Group, Membership, Pass, PassSpec, Permission, Person, Policy, RoleAssignment,
-    Subscription, Target, person::DOMAIN, roles,
+    Contact, Device, Group, Membership, NullProperty, Pass, PassSpec, Permission, Person, Policy,
+    RoleAssignment, ServicePrincipal, Subscription, Target, person::DOMAIN, roles,
 };
 
 /// The characters of a code. The symbols reveal code that does not escape them.
@@ -34,6 +34,8 @@ pub struct Tenant {
     pub contacts: BTreeMap<Uuid, Contact>,
     /// Devices.
     pub devices: BTreeMap<Uuid, Device>,
+    /// Service principals.
+    pub service_principals: BTreeMap<Uuid, ServicePrincipal>,
     /// Groups.
     pub groups: BTreeMap<Uuid, Group>,
     /// The pass of each user, by user id.
@@ -70,6 +72,8 @@ pub struct Tenant {
     pub latency: Duration,
     /// The maximum page size, below `$top`. Graph's own limit is 999.
     pub page_size_cap: usize,
+    /// The property that is null in every answer.
+    pub null_property: Option<NullProperty>,
     /// What each sample account is an example of.
     pub notes: BTreeMap<Uuid, &'static str>,
 }
@@ -94,6 +98,7 @@ impl Tenant {
             users: BTreeMap::new(),
             contacts: BTreeMap::new(),
             devices: BTreeMap::new(),
+            service_principals: BTreeMap::new(),
             groups: BTreeMap::new(),
             passes: BTreeMap::new(),
             roles: Vec::new(),
@@ -112,6 +117,7 @@ impl Tenant {
             p1_licensed: true,
             latency: Duration::ZERO,
             page_size_cap: 999,
+            null_property: None,
             notes: BTreeMap::new(),
         }
     }
@@ -162,6 +168,13 @@ impl Tenant {
     pub fn add_device(&mut self, display_name: &str) -> Uuid {
         let id = self.new_id();
         self.devices.insert(id, Device { id, display_name: display_name.to_owned() });
+        id
+    }
+
+    /// Adds a service principal.
+    pub fn add_service_principal(&mut self, display_name: &str) -> Uuid {
+        let id = self.new_id();
+        self.service_principals.insert(id, ServicePrincipal { id, display_name: display_name.to_owned() });
         id
     }
 

@@ -45,6 +45,28 @@ impl Route {
         }
     }
 
+    /// The type of the objects in an answer that do not name theirs.
+    pub(super) fn declared_type(&self) -> &'static str {
+        match self {
+            Self::Users | Self::User(_) | Self::SendMail(_) => "user",
+            Self::Manager(_)
+            | Self::TransitiveMemberOf(_)
+            | Self::Members(_)
+            | Self::MemberRefs(_)
+            | Self::MemberRef(..) => "directoryObject",
+            Self::Methods(_) => "authenticationMethod",
+            Self::RegistrationDetails(_) => "userRegistrationDetails",
+            Self::Passes(_) | Self::Pass(..) => "temporaryAccessPassAuthenticationMethod",
+            Self::Group(_) => "group",
+            Self::RoleAssignments => "unifiedRoleAssignment",
+            Self::RoleEligibility => "unifiedRoleEligibilityScheduleInstance",
+            Self::GroupEligibility => "privilegedAccessGroupEligibilityScheduleInstance",
+            Self::Domains => "domain",
+            Self::PassPolicy => "temporaryAccessPassAuthenticationMethodConfiguration",
+            Self::Subscriptions | Self::Subscription(_) => "subscription",
+        }
+    }
+
     pub(super) fn parse(call: &GraphCall) -> Result<Self, ErrorResponse> {
         let segments = split(call.path())?;
         let segments: Vec<&str> = segments.iter().map(String::as_str).collect();

@@ -191,6 +191,13 @@ pub(super) const DEVICE: Schema = Schema {
     ],
 };
 
+pub(super) const SERVICE_PRINCIPAL: Schema = Schema {
+    name: "servicePrincipal",
+    by_default: &["accountEnabled", "appId", "displayName", "id", "servicePrincipalType"],
+    on_request: &[],
+    unimplemented: &["appDisplayName", "appOwnerOrganizationId", "servicePrincipalNames", "tags"],
+};
+
 pub(super) const CONTACT: Schema = Schema {
     name: "orgContact",
     by_default: &[

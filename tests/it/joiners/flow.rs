@@ -113,17 +113,6 @@ async fn the_sweep_reads_every_page() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn devices_and_groups_in_the_joiner_group_are_ignored() {
-    let (mut tenant, emma) = tenant_with_emma();
-    let nested = tenant.add_group(Group::named("Nested"));
-    let device = tenant.add_device("LAPTOP-1");
-    let group = tenant.add_group(Group::named("Joiners").members([emma, nested, device])).to_string();
-    let app = TestApp::new(tenant, &[("JOINER_GROUP_ID", &group)]);
-    assert_eq!(app.sweep().await.len(), 1);
-    app.assert_newest_mail_has_live_code(emma);
-}
-
-#[tokio::test(start_paused = true)]
 async fn a_moved_day_one_gets_a_new_pass_and_the_moved_mail() {
     let (app, emma) = TestApp::with_emma();
     app.sweep().await;

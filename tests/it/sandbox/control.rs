@@ -4,7 +4,7 @@ use axum::{body::Body, http::Request};
 use firstpass_sandbox::tenant::{Group, roles};
 use serde_json::{Value, json};
 
-use super::{Caller, Person, Reply, Tenant, at, caller, caller_of_one, mail_to, now};
+use super::{Caller, Person, Reply, Tenant, at, caller, caller_of_one, mail_to, now, properties};
 
 /// A request without a token.
 async fn bare(caller: &Caller, method: &str, url: &str, body: Value) -> Reply {
@@ -77,6 +77,56 @@ async fn faults_can_be_armed_and_cleared() {
     bare(&caller, "DELETE", "/sandbox/faults", Value::Null).await.expect(204);
     caller.get(&url).await.expect(200);
     assert_eq!(bare(&caller, "POST", "/sandbox/faults", json!({ "kind": "explode" })).await.status, 400);
+}
+
+#[tokio::test]
+async fn a_property_can_be_null_absent_or_a_list_with_a_null() {
+    let mut tenant = Tenant::new(7);
+    let emma = tenant.add(Person::named("Emma Brooks").private_mail("emma@mail.example"));
+    tenant.assign_role(emma, roles::REPORTS_READER);
+    let team = tenant.add_group(Group::named("Team").members([emma]));
+    let caller = caller(tenant);
+    let set = |of: &str, property: &str, form: &str| {
+        let body = json!({ "of": of, "property": property, "form": form });
+        bare(&caller, "PUT", "/sandbox/null-property", body)
+    };
+    let user = format!("/v1.0/users/{emma}?$select=id,displayName,otherMails,identities");
+    let whole = caller.get(&user).await.expect(200);
+    assert!(!whole["displayName"].is_null());
+    for form in ["null", "absent"] {
+        set("user", "displayName", form).await.expect(204);
+        let read = caller.get(&user).await.expect(200);
+        assert!(read["displayName"].is_null(), "{form}");
+        assert_eq!(read.get("displayName").is_none(), form == "absent");
+        assert_eq!(read["otherMails"], whole["otherMails"], "no other property");
+        let listed = caller.get("/v1.0/users?$select=displayName").await.expect(200);
+        assert!(listed["value"][0]["displayName"].is_null(), "in every answer");
+        let members =
+            caller.get(format!("/v1.0/groups/{team}/members?$select=displayName")).await.expect(200);
+        assert!(members["value"][0]["displayName"].is_null(), "in every answer");
+        let group = caller.get(format!("/v1.0/groups/{team}")).await.expect(200);
+        assert_eq!(group["displayName"], "Team", "of no other type");
+    }
+    set("user", "otherMails", "null_item").await.expect(204);
+    let read = caller.get(&user).await.expect(200);
+    assert_eq!((&read["otherMails"], &read["displayName"]), (&json!([null]), &whole["displayName"]));
+    // Inside of others.
+    set("objectIdentity", "signInType", "null").await.expect(204);
+    assert!(caller.get(&user).await.expect(200)["identities"][0]["signInType"].is_null());
+    set("unifiedRoleDefinition", "displayName", "null").await.expect(204);
+    let roles = format!(
+        "/v1.0/roleManagement/directory/roleAssignments?$filter=principalId eq '{emma}'&$expand=roleDefinition"
+    );
+    let roles = caller.get(roles).await.expect(200);
+    assert!(roles["value"][0]["roleDefinition"]["displayName"].is_null());
+    // Of every kind of method.
+    set("authenticationMethod", "createdDateTime", "absent").await.expect(204);
+    let methods = caller.get(format!("/v1.0/users/{emma}/authentication/methods")).await.expect(200);
+    assert_eq!(properties(&methods["value"][0]), ["id"]);
+    assert_eq!(set("user", "id", "null").await.status, 400);
+    assert_eq!(set("user", "mail", "nothing").await.status, 400);
+    bare(&caller, "DELETE", "/sandbox/null-property", Value::Null).await.expect(204);
+    assert_eq!(caller.get(&user).await.expect(200), whole);
 }
 
 #[tokio::test]

@@ -15,7 +15,8 @@ async fn members_have_their_types() {
     let emma = tenant.add(Person::named("Emma Brooks").private_mail("emma@gmail.example"));
     let nested = tenant.add_group(Group::named("Nested"));
     let device = tenant.add_device("PC-1");
-    let group = tenant.add_group(Group::named("On-demand access").members([emma, nested, device]));
+    let app = tenant.add_service_principal("Backup");
+    let group = tenant.add_group(Group::named("On-demand access").members([emma, nested, device, app]));
     let caller = caller(tenant);
     let body = caller
         .get(format!("/v1.0/groups/{group}/members?$select=id,displayName,otherMails"))
@@ -27,6 +28,7 @@ async fn members_have_their_types() {
     assert_eq!(item(nested)["@odata.type"], "#microsoft.graph.group");
     assert_eq!(properties(item(nested)), ["displayName", "id"]);
     assert_eq!(item(device)["@odata.type"], "#microsoft.graph.device");
+    assert_eq!(item(app)["@odata.type"], "#microsoft.graph.servicePrincipal");
     assert_eq!(
         body["@odata.context"],
         "https://graph.microsoft.com/v1.0/$metadata#directoryObjects(id,displayName,otherMails)"

@@ -110,6 +110,19 @@ impl Schema {
         name == from || self.lineage(name).any(|t| t.base.as_deref() == Some(from))
     }
 
+    /// The type and those that are derived from it.
+    pub fn derived(&self, from: &str) -> Vec<&str> {
+        self.types.keys().map(String::as_str).filter(|name| self.is_derived(name, from)).collect()
+    }
+
+    /// The structural properties of the type.
+    pub fn properties(&self, of: &str) -> Vec<(&str, &TypeRef)> {
+        self.lineage(of)
+            .flat_map(|t| &t.properties)
+            .map(|(name, property)| (name.as_str(), property))
+            .collect()
+    }
+
     /// A structural property of the type.
     pub fn property(&self, of: &str, name: &str) -> Option<&TypeRef> {
         self.lineage(of).find_map(|t| t.properties.get(name))

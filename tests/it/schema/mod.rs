@@ -4,6 +4,7 @@
 mod check;
 mod csdl;
 mod filter;
+mod nullable;
 mod path;
 mod query;
 mod value;
@@ -11,6 +12,7 @@ mod value;
 use firstpass_sandbox::tenant::Sandbox;
 use serde_json::{Value, json};
 
+pub use self::nullable::nullable_properties;
 use self::{
     check::{SentRequest, check, check_batch},
     csdl::{GRAPH, Schema},

@@ -37,7 +37,7 @@ impl Query {
         self.0.is_empty()
     }
 
-    fn get(&self, name: &str) -> Option<&str> {
+    pub fn get(&self, name: &str) -> Option<&str> {
         self.0.iter().find(|(option, _)| option == name).map(|(_, value)| value.as_str())
     }
 

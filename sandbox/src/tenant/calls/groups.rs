@@ -25,7 +25,8 @@ pub(super) fn get(ctx: &RequestContext<'_>, key: &str) -> CallResult {
 pub(super) fn members(ctx: &RequestContext<'_>, key: &str) -> CallResult {
     let RequestContext { tenant, query, call, now, .. } = ctx;
     query.allow(call, &["$select", "$top", "$skiptoken"])?;
-    let select = query.select(&[&schema::USER, &schema::GROUP, &schema::DEVICE])?;
+    let select =
+        query.select(&[&schema::USER, &schema::GROUP, &schema::DEVICE, &schema::SERVICE_PRINCIPAL])?;
     let group = find(ctx, key)?.id;
     // Graph answers as if the group had no members.
     let is_hidden =
@@ -108,7 +109,11 @@ fn render(ctx: &RequestContext<'_>, id: Uuid, select: Option<&[String]>) -> Valu
     let device = || {
         ctx.tenant.devices.get(&id).map(|device| schema::DEVICE.project_with_type(device.to_graph(), select))
     };
-    user().or_else(group).or_else(device).into()
+    let app = || {
+        let app = ctx.tenant.service_principals.get(&id)?;
+        Some(schema::SERVICE_PRINCIPAL.project_with_type(app.to_graph(), select))
+    };
+    user().or_else(group).or_else(device).or_else(app).into()
 }
 
 fn find<'a>(ctx: &'a RequestContext<'_>, key: &str) -> Result<&'a Group, ErrorResponse> {
