@@ -63,7 +63,7 @@ pub use self::{
     identity::{Identity, TokenRequest},
     journal::{Content, Mail, Part, PassEvent, Request},
     method::Method,
-    model::{AppRole, Tenant},
+    model::{AppRole, SendDenial, Tenant},
     pass::{Pass, PassSpec, Policy, Target, Untargeted},
     permission::Permission,
     person::Person,
