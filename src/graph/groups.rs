@@ -21,6 +21,16 @@ struct Id {
     id: Uuid,
 }
 
+/// The direct members of a group.
+#[derive(Clone, Debug, Default)]
+pub struct GroupMembers<U> {
+    /// The users.
+    pub users: U,
+    /// How many groups there are. Their members are not listed here.
+    pub groups: usize,
+}
+
+const GROUP: &str = "#microsoft.graph.group";
 const VISIBILITY: &str = "reading whether the group hides its members";
 /// Why a group seems to have no members.
 const HIDDEN: &str = "the group hides its members: grant Member.Read.Hidden";
@@ -46,16 +56,17 @@ struct Member {
 }
 
 impl Graph {
-    /// The users among the direct members of `group`.
+    /// The direct members of `group`.
     ///
     /// Not `/members/microsoft.graph.user`: that cast reads an index in which a new member may be missing.
-    pub async fn members(&self, group: Uuid) -> Result<Vec<Candidate>, GraphError> {
+    pub async fn members(&self, group: Uuid) -> Result<GroupMembers<Vec<Candidate>>, GraphError> {
         const OPERATION: &str = "reading the members of the joiner group";
         let path = format!(
             "/groups/{group}/members{}",
             query(&[("$select", CANDIDATE_PROPERTIES), ("$top", "999")])
         );
         let members: Vec<Member> = self.list(OPERATION, &path, false).await?;
+        let groups = members.iter().filter(|member| member.kind == GROUP).count();
         let users: Vec<Candidate> = members.into_iter().filter(|m| m.kind == USER).map(|m| m.user).collect();
         if users.is_empty() {
             self.check_membership_is_visible(OPERATION, group).await?;
@@ -67,18 +78,21 @@ impl Graph {
                 "the members have no properties: grant User.Read.All",
             ));
         }
-        Ok(users)
+        Ok(GroupMembers { users, groups })
     }
 
-    /// The object ids of the users among the direct members of `group`.
-    pub(crate) async fn users_in(&self, group: Uuid) -> Result<BTreeSet<Uuid>, GraphError> {
+    /// The direct members of `group`, the users by their object ids.
+    pub(crate) async fn users_in(&self, group: Uuid) -> Result<GroupMembers<BTreeSet<Uuid>>, GraphError> {
         const OPERATION: &str = "reading the members of the on-demand group";
         let path = format!("/groups/{group}/members{}", query(&[("$select", "id"), ("$top", "999")]));
         let members: Vec<Id> = self.list(OPERATION, &path, false).await?;
         if members.is_empty() {
             self.check_membership_is_visible(OPERATION, group).await?;
         }
-        Ok(members.into_iter().filter(|member| member.kind == USER).map(|member| member.id).collect())
+        let groups = members.iter().filter(|member| member.kind == GROUP).count();
+        let users =
+            members.into_iter().filter(|member| member.kind == USER).map(|member| member.id).collect();
+        Ok(GroupMembers { users, groups })
     }
 
     /// Fails if the app sees no member of `group` because the group hides them: Graph answers as if it had none.

@@ -83,6 +83,10 @@ pub(crate) enum ConditionName {
     WindowsTooShort,
     /// The policy allows no pass that holds the beginning of a working day.
     PolicyTooShort,
+    /// Groups are members of the joiner group.
+    JoinerGroupNested,
+    /// Groups are members of the on-demand group.
+    OnDemandGroupNested,
     /// Messages in the poison queue are about users who still wait.
     PoisonMessages,
 }
@@ -101,6 +105,8 @@ impl ConditionName {
             Self::GroupUnreadable => "group-unreadable",
             Self::WindowsTooShort => "windows-too-short",
             Self::PolicyTooShort => "policy-too-short",
+            Self::JoinerGroupNested => "joiner-group-nested",
+            Self::OnDemandGroupNested => "on-demand-group-nested",
             Self::PoisonMessages => "poison-messages",
         }
     }
@@ -113,7 +119,7 @@ pub(crate) enum Urgency {
     Now,
     /// When it has lasted for [`Conditions::TOLERATED`]: it may end by itself.
     WhenLasting,
-    /// At once, and not again: passes work in spite of it.
+    /// At once, and not again while it lasts: it may be meant.
     Once,
 }
 
