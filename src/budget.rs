@@ -60,6 +60,8 @@ pub(crate) const NOTE: Duration = seconds(45);
 pub(crate) const RESOLVE_USER: Duration = seconds(60);
 /// Counting the additions to the on-demand group.
 pub(crate) const ADMISSION: Duration = seconds(15);
+/// Reading the names of an account that was deleted. Without an answer an alert names the object id.
+pub(crate) const DELETED_USER: Duration = seconds(10);
 /// Reading the tenant, with the same retries.
 pub(crate) const SNAPSHOT: Duration = seconds(135);
 /// From the lease to the last change in the tenant and the last mail: shorter than [`LEASE`].
@@ -134,6 +136,8 @@ const _: () = {
     // another alert if the record could not be written.
     let revoked = total(&[inputs, GRAPH_REQUEST, ALERT, LEDGER_CALL, ALERT]);
     assert!(fits(revoked, FUNCTION_TIMEOUT));
+    // An account was deleted.
+    assert!(fits(total(&[inputs, DELETED_USER, ALERT, LEDGER_CALL, DELETED_USER, ALERT]), FUNCTION_TIMEOUT));
     // A joiner is reminded, after the record says so, and the manager told; or the reminder is refused.
     let reminded = total(&[inputs, LEDGER_CALL, NOTE, NOTE, LEDGER_CALL, ALERT]);
     assert!(fits(reminded, FUNCTION_TIMEOUT));

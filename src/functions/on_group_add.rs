@@ -17,7 +17,7 @@ use crate::{
         condition,
         group_sync::{complete_sync, sync_group, without_held},
         issue::{JobResult, issue},
-        replication::resolve_user,
+        replication::{self, resolve_user},
     },
     telemetry::context,
 };
@@ -100,7 +100,10 @@ pub async fn on_group_add(app: &App, delivery: &QueueDelivery) -> Handled {
 
 async fn run(app: &App, job: &Job, delivery: &QueueDelivery) -> Handled {
     context::set_job(&job.key, job.user_id);
-    let result = issue(&app.services, job).await;
+    let mut result = issue(&app.services, job).await;
+    if matches!(result.outcome, Outcome::Failed(Failure::Missing)) && delivery.count >= budget::DELIVERIES {
+        result.who = replication::deleted(&app.services, job.user_id, None).await;
+    }
     finish(app, delivery, &job.key, result).await
 }
 

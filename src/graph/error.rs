@@ -16,6 +16,13 @@ use crate::{
     errors::{Cause, chain},
 };
 
+/// The operation that Exchange carries out.
+pub(super) const SENDING_MAIL: &str = "sending the mail";
+/// Why a permission does not help at once
+/// (<https://learn.microsoft.com/entra/identity/managed-identities-azure-resources/managed-identities-faq>).
+pub(crate) const GRANTED_LATE: &str = "Azure keeps a managed identity's token for about a day, and what is granted meanwhile \
+    takes effect with the next one; a restart does not help";
+
 /// A call that did not succeed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub struct GraphError {
@@ -112,30 +119,76 @@ impl GraphError {
     }
 
     /// What an admin can do.
-    pub(crate) fn advice(&self) -> &'static str {
-        match (self.kind, self.status) {
+    pub(crate) fn advice(&self) -> String {
+        if self.operation == SENDING_MAIL
+            && let Some(advice) = self.exchange_advice()
+        {
+            return advice.to_owned();
+        }
+        let advice = match (self.kind, self.status) {
             (GraphErrorKind::SignIn, _) => {
-                "check that the managed identity exists and AZURE_CLIENT_ID names it"
+                "check that the function app has the managed identity that AZURE_CLIENT_ID names, and that CLOUD is the \
+                 tenant's; if both are so, Azure gives no token at present, and a later try succeeds"
             }
             _ if self.is_about_restricted_unit() => {
                 "the account is in a restricted management administrative unit: assign the app's identity a role scoped to \
-                 that unit, such as Authentication Administrator, or the permission Directory.Write.Restricted, or take \
-                 the account out of the unit"
+                 that unit, such as Authentication Administrator, or the permission Directory.Write.Restricted, which takes effect \
+                 within a day, or take the account out of the unit"
+            }
+            _ if self.is_about_licence() => {
+                "the tenant has no licence for this: Entra ID P1; or choose other checks with JOINER_CHECK"
             }
             (GraphErrorKind::Refused, Some(403) | None) => {
-                "grant the app's identity the permission for this operation (docs/PERMISSIONS.md)"
+                return format!(
+                    "grant the app's identity the permission for this operation (docs/PERMISSIONS.md); if it has it already, \
+                     wait: {GRANTED_LATE}"
+                );
             }
             (GraphErrorKind::NotFound, _) => {
-                "check that the account, the MAIL_FROM mailbox and the groups in the settings exist"
+                "check that the account and the groups in the settings exist; a new account takes some minutes to appear"
             }
             (GraphErrorKind::Refused, _) => {
-                "correct the account, the mailbox or the tenant's policy as Graph's message says"
+                "correct the account or the tenant's policy as Graph's message says"
             }
             (GraphErrorKind::Unreadable, _) => "report the request-id: the form of Graph's answer is unknown",
-            (GraphErrorKind::Throttled | GraphErrorKind::Unavailable | GraphErrorKind::Ambiguous, _) => {
-                "wait until Graph answers again"
+            (GraphErrorKind::Throttled | GraphErrorKind::Unavailable, _) => "wait until Graph answers again",
+            (GraphErrorKind::Ambiguous, _) => {
+                "wait until Graph answers again; what it was asked for may have happened"
             }
-        }
+        };
+        advice.to_owned()
+    }
+
+    /// What helps when Exchange refuses a mail: it decides itself who may send from a mailbox, and its answers name no role.
+    fn exchange_advice(&self) -> Option<&'static str> {
+        let is_refused = self.kind == GraphErrorKind::Refused;
+        Some(match (self.status, &*self.code) {
+            (Some(403), "ErrorSendAsDenied") => {
+                "set MAIL_FROM, or EmailFrom of the call, to the address of the mailbox itself: the app may not send in the name \
+                 of another"
+            }
+            (Some(403), _) if self.message.contains("AccessPolicy") => {
+                "an application access policy in Exchange Online keeps the app out of the mailbox that sends (MAIL_FROM, or \
+                 EmailFrom of the call): add the mailbox to the policy's group, or remove the policy and use a role with a scope \
+                 (docs/PERMISSIONS.md, Mail); a change takes up to two hours"
+            }
+            (Some(403), _) => {
+                "give the app's identity the role Application Mail.Send in Exchange Online, with a scope that has the mailbox that \
+                 sends (MAIL_FROM, or EmailFrom of the call), and not the permission Mail.Send in Entra ID (docs/PERMISSIONS.md, \
+                 Mail); Test-ServicePrincipalAuthorization shows what the identity may do; a change takes up to two hours"
+            }
+            (Some(404), _) => {
+                "give the address that sends (MAIL_FROM, or EmailFrom of the call) a mailbox in Exchange Online, or use another one"
+            }
+            (_, "ErrorInvalidRecipients") => "correct the address that Exchange does not accept",
+            _ if is_refused => "correct the mail's sender or recipient as Exchange's message says",
+            _ => return None,
+        })
+    }
+
+    /// Whether the tenant lacks a licence: the app is refused although it has the permission.
+    fn is_about_licence(&self) -> bool {
+        self.status == Some(403) && self.code.contains("NonPremium")
     }
 
     pub(super) fn from_response(
@@ -301,4 +354,42 @@ pub(super) fn if_exists<T>(result: Result<T, GraphError>) -> Result<Option<T>, G
 
 pub(super) fn request_id(response: &RawResponse) -> Option<String> {
     response.headers().get_optional_str(&HeaderName::from_static("request-id")).map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    const READING: &str = "reading the user";
+
+    #[test]
+    fn each_refusal_has_advice_that_helps() {
+        let permission = "the permission for this operation";
+        for (operation, status, code, message, expected) in [
+            (READING, 403, "Authorization_RequestDenied", "", permission),
+            (READING, 403, "Authorization_RequestDenied", "", "for about a day"),
+            (READING, 403, "Authentication_RequestFromNonPremiumTenantOrB2CTenant", "", "licence"),
+            (READING, 404, "Request_ResourceNotFound", "", "a new account takes some minutes"),
+            (READING, 400, "Request_BadRequest", "", "as Graph's message says"),
+            (READING, 401, "InvalidAuthenticationToken", "", "AZURE_CLIENT_ID"),
+            (READING, 429, "TooManyRequests", "", "wait until Graph answers"),
+            (SENDING_MAIL, 403, "ErrorAccessDenied", "Access is denied.", "Application Mail.Send"),
+            (SENDING_MAIL, 403, "ErrorAccessDenied", "[RAOP] AppOnly AccessPolicy", "access policy"),
+            (SENDING_MAIL, 403, "ErrorSendAsDenied", "", "the mailbox itself"),
+            (SENDING_MAIL, 404, "MailboxNotEnabledForRESTAPI", "", "a mailbox in Exchange Online"),
+            (SENDING_MAIL, 400, "ErrorInvalidRecipients", "", "correct the address"),
+            (SENDING_MAIL, 400, "ErrorMimeContentInvalidBase64String", "", "as Exchange's message says"),
+            (SENDING_MAIL, 401, "InvalidAuthenticationToken", "", "AZURE_CLIENT_ID"),
+            (SENDING_MAIL, 504, "", "", "may have happened"),
+        ] {
+            let body = json!({"error": {"code": code, "message": message}});
+            let error = GraphError::from_status(operation, Idempotency::NotIdempotent, status, &body);
+            let advice = error.advice();
+            assert!(advice.contains(expected), "{operation}: {status} {code}: {advice}");
+            let grants = operation == READING && code == "Authorization_RequestDenied";
+            assert_eq!(advice.contains(permission), grants, "{operation}: {status} {code}: {advice}");
+        }
+    }
 }

@@ -18,7 +18,10 @@ use super::{
 enum Member<U> {
     #[serde(rename = "#microsoft.graph.user")]
     User(U),
-    /// A device, a service principal, another group: none of them gets a pass, so nothing of it is read.
+    /// Its members are not listed here.
+    #[serde(rename = "#microsoft.graph.group")]
+    Group,
+    /// A device, a service principal: none of them gets a pass, so nothing of it is read.
     #[serde(other)]
     Other,
 }
@@ -27,14 +30,28 @@ impl<U> Member<U> {
     fn user(self) -> Option<U> {
         match self {
             Self::User(user) => Some(user),
-            Self::Other => None,
+            Self::Group | Self::Other => None,
         }
     }
+}
+
+/// How many of them are groups.
+fn groups<U>(members: &[Member<U>]) -> usize {
+    members.iter().filter(|member| matches!(member, Member::Group)).count()
 }
 
 #[derive(Deserialize)]
 struct Id {
     id: Uuid,
+}
+
+/// The direct members of a group.
+#[derive(Clone, Debug, Default)]
+pub struct GroupMembers<U> {
+    /// The users.
+    pub users: U,
+    /// How many groups there are. Their members are not listed here.
+    pub groups: usize,
 }
 
 const VISIBILITY: &str = "reading whether the group hides its members";
@@ -54,16 +71,17 @@ impl GroupVisibility {
 }
 
 impl Graph {
-    /// The users among the direct members of `group`.
+    /// The direct members of `group`.
     ///
     /// Not `/members/microsoft.graph.user`: that cast reads an index in which a new member may be missing.
-    pub async fn members(&self, group: Uuid) -> Result<Vec<Candidate>, GraphError> {
+    pub async fn members(&self, group: Uuid) -> Result<GroupMembers<Vec<Candidate>>, GraphError> {
         const OPERATION: &str = "reading the members of the joiner group";
         let path = format!(
             "/groups/{group}/members{}",
             query(&[("$select", CANDIDATE_PROPERTIES), ("$top", "999")])
         );
         let members: Vec<Member<Candidate>> = self.list(OPERATION, &path, false).await?;
+        let groups = groups(&members);
         let users: Vec<Candidate> = members.into_iter().filter_map(Member::user).collect();
         if users.is_empty() {
             self.check_membership_is_visible(OPERATION, group).await?;
@@ -75,18 +93,20 @@ impl Graph {
                 "the members have no properties: grant User.Read.All",
             ));
         }
-        Ok(users)
+        Ok(GroupMembers { users, groups })
     }
 
-    /// The object ids of the users among the direct members of `group`.
-    pub(crate) async fn users_in(&self, group: Uuid) -> Result<BTreeSet<Uuid>, GraphError> {
+    /// The direct members of `group`, the users by their object ids.
+    pub(crate) async fn users_in(&self, group: Uuid) -> Result<GroupMembers<BTreeSet<Uuid>>, GraphError> {
         const OPERATION: &str = "reading the members of the on-demand group";
         let path = format!("/groups/{group}/members{}", query(&[("$select", "id"), ("$top", "999")]));
         let members: Vec<Member<Id>> = self.list(OPERATION, &path, false).await?;
         if members.is_empty() {
             self.check_membership_is_visible(OPERATION, group).await?;
         }
-        Ok(members.into_iter().filter_map(Member::user).map(|user| user.id).collect())
+        let groups = groups(&members);
+        let users = members.into_iter().filter_map(Member::user).map(|user| user.id).collect();
+        Ok(GroupMembers { users, groups })
     }
 
     /// Fails if the app sees no member of `group` because the group hides them: Graph answers as if it had none.

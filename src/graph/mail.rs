@@ -5,7 +5,7 @@ use tokio::time::Instant;
 
 use super::{
     client::{Graph, GraphRequest},
-    error::GraphError,
+    error::{GraphError, SENDING_MAIL},
     users::user_path,
 };
 use crate::{address::Address, mail::Rendered};
@@ -153,7 +153,7 @@ impl Graph {
             "saveToSentItems": false,
         });
         let path = format!("{}/sendMail", user_path(&from.to_string()));
-        let sent = self.send(GraphRequest::post("sending the mail", &path, body, deadline)).await;
+        let sent = self.send(GraphRequest::post(SENDING_MAIL, &path, body, deadline)).await;
         sent.map(|_| ()).map_err(|error| message.not_sent(error))
     }
 }

@@ -31,6 +31,7 @@ pub mod users;
 pub use self::{
     client::Graph,
     error::{GraphError, GraphErrorKind, Unread},
+    groups::GroupMembers,
     look::{Look, LookParts},
     mail::{NotSent, OutgoingMail},
     passes::{NewPass, Pass, Usability},
@@ -40,4 +41,5 @@ pub use self::{
     usage::{Method, UsageParts, UsageSnapshot},
     users::{Manager, User},
 };
+pub(crate) use self::{error::GRANTED_LATE, users::DeletedUser};
 pub(crate) use self::{error::within, passes::says_one_exists};

@@ -84,6 +84,16 @@ impl Account {
     }
 }
 
+/// The names of an account that was deleted.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct DeletedUser {
+    /// The display name.
+    pub display_name: Option<String>,
+    /// The sign-in name that it had.
+    pub user_principal_name: Option<String>,
+}
+
 /// A user, with the properties that a pass depends on.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -262,6 +272,19 @@ impl Graph {
     pub async fn find_user(&self, name: &str) -> Result<Option<Uuid>, GraphError> {
         let path = format!("{}{}", user_path(name), query(&[("$select", "id")]));
         Ok(if_exists(self.get::<Id>("looking for the user", &path).await)?.map(|user| user.id))
+    }
+
+    /// What is left of an account that was deleted; `None` if it was not, or more than 30 days ago.
+    pub(crate) async fn deleted_user(&self, user: Uuid) -> Result<Option<DeletedUser>, GraphError> {
+        let path = format!("/directory/deletedItems/{user}");
+        let found: Option<DeletedUser> = if_exists(self.get("reading the deleted user", &path).await)?;
+        // Its sign-in name is free for another account.
+        let old_name = |name: String| match name.strip_prefix(&user.simple().to_string()) {
+            Some(old) => old.to_owned(),
+            None => name,
+        };
+        Ok(found
+            .map(|user| DeletedUser { user_principal_name: user.user_principal_name.map(old_name), ..user }))
     }
 
     /// The sign-in name of a user; `None` if there is no such user, or Graph does not say it.

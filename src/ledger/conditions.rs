@@ -90,6 +90,10 @@ pub(crate) enum ConditionName {
     AddressesShared,
     /// Another program makes passes for the people who get one here.
     AnotherProgram,
+    /// Groups are members of the joiner group.
+    JoinerGroupNested,
+    /// Groups are members of the on-demand group.
+    OnDemandGroupNested,
     /// Messages in the poison queue are about users who still wait.
     PoisonMessages,
 }
@@ -110,6 +114,8 @@ impl ConditionName {
             Self::PolicyTooShort => "policy-too-short",
             Self::AddressesShared => "addresses-shared",
             Self::AnotherProgram => "another-program",
+            Self::JoinerGroupNested => "joiner-group-nested",
+            Self::OnDemandGroupNested => "on-demand-group-nested",
             Self::PoisonMessages => "poison-messages",
         }
     }
@@ -122,7 +128,7 @@ pub(crate) enum Urgency {
     Now,
     /// When it has lasted for [`Conditions::TOLERATED`]: it may end by itself.
     WhenLasting,
-    /// At once, and not again: passes work in spite of it.
+    /// At once, and not again while it lasts: it may be meant.
     Once,
 }
 

@@ -155,7 +155,9 @@ pub(crate) async fn send_poisoned(
             what_happened: outcome.to_string(),
             // A sweep may come too late for a joiner, and never makes a job for others.
             what_to_do: format!(
-                "{advice} Then put the message back into the queue: `firstpass jobs requeue`."
+                "{advice} This message is not tried again by itself. When the reason is gone, put it back into the queue: \
+                 `firstpass jobs requeue`; if it is not needed any more, `firstpass jobs delete`. Joiners get a job from a \
+                 later sweep too, which may be too late for them."
             ),
             reference: reference.to_owned(),
         })

@@ -115,7 +115,7 @@ fn alert(kind: HeldKind, list: &HeldList, max: usize, now: DateTime<Utc>) -> Ale
              import or a rule wrong?"
         ),
         what_to_do: format!(
-            "If it was, correct it: the next sweep serves the others. If not, `firstpass sweep --approve {reference}` lets \
+            "If it was, correct it: sweeps go on when no more than SWEEP_MAX are left. If not, `firstpass sweep --approve {reference}` lets \
              these people through, with --only some of them; `firstpass sweep --held` lists them all. Or raise SWEEP_MAX."
         ),
         reference,

@@ -22,6 +22,7 @@ use super::{
 };
 use crate::{
     budget,
+    graph::GroupMembers,
     ledger::{LedgerError, MembershipSnapshot},
 };
 
@@ -119,6 +120,8 @@ pub struct GroupSync {
     pub completion: Option<SyncCompleted>,
     /// Another message behind the jobs, of the first sweep of a day.
     pub daily_look: Option<DailyLook>,
+    /// How many groups are members of the group. No message is about them.
+    pub nested_groups: usize,
 }
 
 impl GroupSync {
@@ -170,8 +173,10 @@ async fn read(
     let (membership, etag) = services.ledger.membership(group).await?.unzip();
     let may_lag = event.is_some_and(|event| may_lag(services, membership.as_ref(), event));
     let mut waits = REREAD_DELAYS.iter().filter(|_| may_lag);
+    let mut nested_groups;
     let next = loop {
-        let mut members = services.graph.users_in(group).await?;
+        let GroupMembers { users: mut members, groups } = services.graph.users_in(group).await?;
+        nested_groups = groups;
         // The first sync without an event takes everyone as known.
         if membership.is_some() || event.is_some() {
             let is_known = |user: &Uuid| {
@@ -190,7 +195,7 @@ async fn read(
         }
         match waits.next() {
             Some(seconds) => sleep(Duration::from_secs(*seconds)).await,
-            None => return Ok(GroupSync::default()),
+            None => return Ok(GroupSync { nested_groups, ..GroupSync::default() }),
         }
     };
     let new: Vec<(Uuid, DateTime<Utc>)> = next.found_by(sync_id).collect();
@@ -205,7 +210,8 @@ async fn read(
     if membership.as_ref() != Some(&next) {
         services.ledger.write_membership(group, &next, etag.as_ref()).await?;
     }
-    Ok(GroupSync { jobs: jobs.into_iter().flatten().collect(), completion, daily_look: None })
+    let jobs = jobs.into_iter().flatten().collect();
+    Ok(GroupSync { jobs, completion, daily_look: None, nested_groups })
 }
 
 fn next_snapshot(

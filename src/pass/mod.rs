@@ -5,7 +5,7 @@
 //!
 //! [`issue`] is the flow around them: [`replication`] retries what is not replicated yet, [`lease`] excludes other jobs,
 //! [`alert`] sends alerts about a [`person`], [`condition`] one for what affects everybody. [`cap`] and [`additions`] hold
-//! back too many people. [`group_sync`] finds the new members of the on-demand group. All of it runs on [`services`].
+//! back too many people. [`group_sync`] finds the new members of the on-demand group, and [`nested`] tells of groups among them. All of it runs on [`services`].
 
 pub mod account_use;
 pub mod additions;
@@ -26,6 +26,7 @@ pub mod job;
 pub mod known_addresses;
 pub mod lease;
 pub mod message;
+pub mod nested;
 pub mod outcome;
 pub mod ownership;
 pub mod person;

@@ -3,7 +3,12 @@
 use uuid::Uuid;
 
 use super::day_one::day_one;
-use crate::{graph::TenantSnapshot, ledger::Record, settings::PassSettings, templates::one_line};
+use crate::{
+    graph::{DeletedUser, TenantSnapshot},
+    ledger::Record,
+    settings::PassSettings,
+    templates::one_line,
+};
 
 /// The user of a job, as far as the job has read them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,14 +45,19 @@ impl Person {
         Self { name, description: parts.into_iter().flatten().collect::<Vec<_>>().join(", ") }
     }
 
-    /// A user whose account was deleted. The record has no name; it says when the person would have started.
-    pub fn deleted(user_id: Uuid, record: &Record) -> Self {
-        let first_day =
-            record.announcement.as_ref().map(|told| format!("first day {}", told.day_one.format(DATE)));
-        let mailed = record.delivered.as_ref().filter(|delivered| !delivered.recipients.is_empty());
+    /// A user whose account was deleted. The record has no name; it says when the person would have started. The tenant has the
+    /// names for 30 days: `found`.
+    pub(crate) fn deleted(user_id: Uuid, record: Option<&Record>, found: Option<DeletedUser>) -> Self {
+        let found = found.map(|user| [user.display_name, user.user_principal_name]).unwrap_or_default();
+        let [display_name, sign_in_name] = found.map(|name| name.as_deref().and_then(line));
+        let announcement = record.and_then(|record| record.announcement.as_ref());
+        let first_day = announcement.map(|told| format!("first day {}", told.day_one.format(DATE)));
+        let delivered = record.and_then(|record| record.delivered.as_ref());
+        let mailed = delivered.filter(|delivered| !delivered.recipients.is_empty());
         let mailed = mailed.map(|delivered| format!("pass mailed to {}", delivered.recipients.join(" and ")));
-        let name = user_id.to_string();
-        let parts = [Some(format!("the account {name}")), first_day, mailed];
+        let account = Some(format!("the account {user_id}"));
+        let name = sign_in_name.clone().unwrap_or_else(|| user_id.to_string());
+        let parts = [display_name, sign_in_name, account, first_day, mailed];
         Self { name, description: parts.into_iter().flatten().collect::<Vec<_>>().join(", ") }
     }
 }
@@ -120,7 +130,7 @@ mod tests {
     fn of_a_deleted_account_the_record_says_what_it_knows() {
         let (now, id) = (fixtures::now(), Uuid::from_u128(7));
         let mut record = Record::new(State::Failed, Purpose::Joiner, now);
-        assert_eq!(Person::deleted(id, &record).description, format!("the account {id}"));
+        assert_eq!(Person::deleted(id, None, None).description, format!("the account {id}"));
         let day_one = "2026-11-30".parse().unwrap();
         record.announcement = Some(Announcement::new(day_one, true, Some(now)));
         record.delivered = Some(Delivered {
@@ -135,10 +145,16 @@ mod tests {
             follows_on: None,
             told_at: None,
         });
-        assert_eq!(
-            Person::deleted(id, &record).description,
-            format!("the account {id}, first day Mon 30 November 2026, pass mailed to e***@mail.example")
-        );
+        let known =
+            format!("the account {id}, first day Mon 30 November 2026, pass mailed to e***@mail.example");
+        assert_eq!(Person::deleted(id, Some(&record), None).description, known);
+        let found = DeletedUser {
+            display_name: Some("Emma\nBrooks".into()),
+            user_principal_name: Some("emma@contoso.example".into()),
+        };
+        let person = Person::deleted(id, Some(&record), Some(found));
+        assert_eq!(person.description, format!("Emma Brooks, emma@contoso.example, {known}"));
+        assert_eq!(person.name, "emma@contoso.example");
     }
 
     proptest! {

@@ -10,10 +10,13 @@ use super::{
     account_use,
     job::{Job, Reason},
     outcome::Failure,
+    person::Person,
     services::Services,
 };
 use crate::{
-    graph::{GraphErrorKind, SnapshotError, TenantSnapshot, UsageParts, UsageSnapshot},
+    budget,
+    graph::{GraphErrorKind, SnapshotError, TenantSnapshot, UsageParts, UsageSnapshot, within},
+    ledger::Record,
     settings::SignInCheck,
 };
 
@@ -103,4 +106,11 @@ fn may_become_member(services: &Services, job: &Job, snapshot: &TenantSnapshot) 
     let is_member = |group: Uuid| snapshot.privileges.groups.contains(&group);
     let is_recent = job.since.is_some_and(|since| services.clock.now() - since < MEMBERSHIP_LAG);
     is_recent && services.settings.on_demand_group.is_some_and(|group| !is_member(group))
+}
+
+/// The user of an account that does not exist, with the names that the tenant keeps of a deleted one.
+pub(crate) async fn deleted(services: &Services, user: Uuid, record: Option<&Record>) -> Person {
+    let reading = services.graph.deleted_user(user);
+    let found = within(budget::DELETED_USER, "reading the deleted user", reading).await;
+    Person::deleted(user, record, found.unwrap_or_default())
 }

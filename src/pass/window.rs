@@ -144,7 +144,7 @@ impl Window {
 
 /// The working day whose morning a pass for `day_one` should hold, if that is not day one itself: because nobody works then, or
 /// because its working hours are over.
-fn first_workday(
+pub(super) fn first_workday(
     day_one: NaiveDate,
     zone: Tz,
     usage_location: Option<&str>,

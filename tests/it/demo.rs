@@ -9,7 +9,7 @@ use axum::{
 };
 use firstpass_sandbox::{
     demo::{Progress, setup::Setup, web},
-    tenant::{Sandbox, samples::samples},
+    tenant::{Sandbox, SendDenial, samples::samples},
 };
 use serde_json::{Value, json};
 use tower::ServiceExt;
@@ -249,7 +249,7 @@ async fn a_fault_affects_one_request_and_the_pass_is_still_delivered() {
 #[tokio::test]
 async fn redelivery_delays_pass_in_virtual_time() {
     let client = PageClient::new().await;
-    client.setup.sandbox.edit(|tenant| tenant.send_denied = true);
+    client.setup.sandbox.edit(|tenant| tenant.send_denied = Some(SendDenial::OutOfScope));
     let before = client.state().await;
     let after = client.act("on-demand", json!({"user": "noah.fischer@contoso.example"})).await;
     assert_eq!(outcome(&after, "Noah Fischer"), "failed");

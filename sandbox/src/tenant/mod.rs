@@ -64,7 +64,7 @@ pub use self::{
     identity::{Identity, TokenRequest},
     journal::{Content, Mail, Part, PassEvent, Request},
     method::Method,
-    model::{AppRole, Tenant},
+    model::{AppRole, SendDenial, Tenant},
     null_property::{NullForm, NullProperty},
     pass::{Pass, PassSpec, Policy, Target, Untargeted},
     permission::Permission,

@@ -28,6 +28,8 @@ pub struct Tenant {
     pub(super) codes: BTreeSet<String>,
     /// The user principal names in use, in lower case.
     names: BTreeSet<String>,
+    /// Accounts that were deleted and can be restored.
+    pub deleted: BTreeMap<Uuid, Person>,
     /// User accounts.
     pub users: BTreeMap<Uuid, Person>,
     /// Organisational contacts.
@@ -62,8 +64,8 @@ pub struct Tenant {
     pub undeliverable: BTreeSet<String>,
     /// The permissions of the app in Graph.
     pub granted: BTreeSet<Permission>,
-    /// Whether Exchange denies the app to send mail.
-    pub send_denied: bool,
+    /// Why Exchange denies the app to send mail, if it does.
+    pub send_denied: Option<SendDenial>,
     /// Whether the tenant has a licence for Privileged Identity Management.
     pub pim_licensed: bool,
     /// Whether the tenant has Entra ID P1.
@@ -87,6 +89,15 @@ pub enum AppRole {
     Unit(Uuid),
 }
 
+/// Why Exchange denies the app to send mail from any mailbox.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SendDenial {
+    /// The app has no role in Exchange, or none whose scope has the mailbox.
+    OutOfScope,
+    /// An application access policy keeps the app out of the mailbox.
+    AccessPolicy,
+}
+
 impl Tenant {
     /// An empty tenant with Microsoft's default policy.
     pub fn new(seed: u64) -> Self {
@@ -95,6 +106,7 @@ impl Tenant {
             rng: StdRng::seed_from_u64(seed),
             codes: BTreeSet::new(),
             names: BTreeSet::new(),
+            deleted: BTreeMap::new(),
             users: BTreeMap::new(),
             contacts: BTreeMap::new(),
             devices: BTreeMap::new(),
@@ -112,7 +124,7 @@ impl Tenant {
             mailboxes: BTreeSet::new(),
             undeliverable: BTreeSet::new(),
             granted: Permission::ALWAYS_REQUIRED.into(),
-            send_denied: false,
+            send_denied: None,
             pim_licensed: true,
             p1_licensed: true,
             latency: Duration::ZERO,
@@ -294,6 +306,7 @@ impl Tenant {
     pub fn delete(&mut self, user: Uuid) {
         if let Some(person) = self.users.remove(&user) {
             self.names.remove(&person.user_principal_name.to_lowercase());
+            self.deleted.insert(user, person);
         }
         self.passes.remove(&user);
         self.mailboxes.remove(&user);

@@ -11,6 +11,7 @@ use super::{
 /// The resource that a path names, with decoded keys.
 pub(super) enum Route {
     Users,
+    DeletedItem(String),
     User(String),
     Manager(String),
     TransitiveMemberOf(String),
@@ -41,6 +42,7 @@ impl Route {
             Self::User(_) | Self::Group(_) | Self::PassPolicy => {
                 [Method::PATCH, Method::DELETE].contains(method)
             }
+            Self::DeletedItem(_) => method == Method::DELETE,
             _ => false,
         }
     }
@@ -53,7 +55,8 @@ impl Route {
             | Self::TransitiveMemberOf(_)
             | Self::Members(_)
             | Self::MemberRefs(_)
-            | Self::MemberRef(..) => "directoryObject",
+            | Self::MemberRef(..)
+            | Self::DeletedItem(_) => "directoryObject",
             Self::Methods(_) => "authenticationMethod",
             Self::RegistrationDetails(_) => "userRegistrationDetails",
             Self::Passes(_) | Self::Pass(..) => "temporaryAccessPassAuthenticationMethod",
@@ -77,6 +80,7 @@ impl Route {
             }
             [path @ .., "$ref"] => return Err(refusal(call, path)),
             ["users"] => Self::Users,
+            ["directory", "deletedItems", key] => Self::DeletedItem(key.to_string()),
             ["users", key] => Self::User(key.to_string()),
             ["users", key, "manager"] => Self::Manager(key.to_string()),
             ["users", key, "transitiveMemberOf"] => Self::TransitiveMemberOf(key.to_string()),

@@ -26,7 +26,7 @@ use self::{
 use crate::{
     app::App,
     budget,
-    graph::{GraphError, Look, users::Candidate, within},
+    graph::{GraphError, GroupMembers, Look, users::Candidate, within},
     ledger::{ConditionName, Purpose, Standing, Urgency},
     pass::{
         DailyLook, GroupSync, Job, Skip,
@@ -38,6 +38,7 @@ use crate::{
         domains,
         group_sync::sync_group,
         known_addresses::KnownAddresses,
+        nested::{self, GroupInSettings},
     },
     settings::{JoinerSource, PassSettings, Settings},
     zone::{JoinerZone, Tz},
@@ -77,7 +78,12 @@ async fn report(app: &App, error: &GraphError, retries_left: Option<u32>) {
         headline: "The sweep could not read the tenant and found no joiners".into(),
         who: "all joiners of the next days".into(),
         what_happened: error.to_string(),
-        what_to_do: format!("To do: {}. The next sweep serves everyone who was missed.", error.advice()),
+        what_to_do: format!(
+            "To do: {}. The first sweep that succeeds finds everyone who was missed, those included who started at most {} days \
+             before it (LATE_DAYS).",
+            error.advice(),
+            app.services.settings.late_days
+        ),
         reference: format!("sweep of {:.0}", app.services.clock.now()),
     };
     condition::report(&app.services, ConditionName::SweepFails, urgency, &alert).await;
@@ -89,7 +95,8 @@ async fn sweep(app: &App) -> Result<GroupSync, GraphError> {
     let last = condition::of_sweeps(&app.services).await;
     let look_back = late::look_back(settings, last.as_ref(), now);
     let search = candidates(app, look_back, now);
-    let candidates = within(budget::SWEEP_SEARCH, "searching for joiners", search).await?;
+    let GroupMembers { users: candidates, groups: nested } =
+        within(budget::SWEEP_SEARCH, "searching for joiners", search).await?;
     condition::end(&app.services, ConditionName::SweepFails).await;
     let without_date = candidates.iter().filter(|user| user.account.employee_hire_date.is_none()).count();
     let standings = standings(app, now).await;
@@ -133,7 +140,7 @@ async fn sweep(app: &App) -> Result<GroupSync, GraphError> {
     let (SweepJobs { mut jobs, daily_look }, looked) = found.jobs(app, is_daily, now).await;
     let due = jobs.len();
     let GroupSync { jobs: added, completion, .. } =
-        timeout(budget::SWEEP_OTHER, other_duties(app, late, shared, is_daily, &candidates))
+        timeout(budget::SWEEP_OTHER, other_duties(app, late, shared, is_daily, &candidates, nested))
             .await
             .unwrap_or_else(|_| {
                 tracing::warn!(
@@ -155,7 +162,7 @@ async fn sweep(app: &App) -> Result<GroupSync, GraphError> {
         "The sweep has found its jobs"
     );
     jobs.extend(added);
-    Ok(GroupSync { jobs, completion, daily_look })
+    Ok(GroupSync { jobs, completion, daily_look, ..GroupSync::default() })
 }
 
 /// What a sweep does beside joiners. If it is cut off, the next sweep finds the same again. So does the next one if the jobs
@@ -166,6 +173,7 @@ async fn other_duties(
     shared: Shared,
     is_daily: bool,
     candidates: &[Candidate],
+    nested: usize,
 ) -> GroupSync {
     if let Some(Late { mut sweep, .. }) = late {
         if is_daily || sweep.domains.is_empty() && !candidates.is_empty() {
@@ -178,7 +186,11 @@ async fn other_duties(
         shared::report(app, &shared, candidates, app.services.clock.now()).await;
     }
     poison::alert_poison_messages(app).await;
-    on_demand(app).await
+    let found = on_demand(app).await;
+    if let JoinerSource::Group(group) = app.services.settings.joiners {
+        nested::report(&app.services, GroupInSettings::Joiners, group, nested).await;
+    }
+    found
 }
 
 /// Finds new members of the on-demand group whose notification was lost. The first sweep records who is a member, and
@@ -191,6 +203,7 @@ async fn on_demand(app: &App) -> GroupSync {
         Ok(found) => {
             condition::end(&app.services, ConditionName::GroupUnreadable).await;
             subscription::keep_alive(app).await;
+            nested::report(&app.services, GroupInSettings::OnDemand, group, found.nested_groups).await;
             found
         }
         Err(failure) => {
@@ -198,7 +211,7 @@ async fn on_demand(app: &App) -> GroupSync {
                 headline: "The sweep could not read the on-demand group".into(),
                 who: "users who were added since the last sweep, if their notification was lost".into(),
                 what_happened: failure.to_string(),
-                what_to_do: format!("{} Today's joiners are served all the same.", failure.advice()),
+                what_to_do: format!("{} Joiners are queued all the same.", failure.advice()),
                 reference: format!("sweep of {:.0}", app.services.clock.now()),
             };
             condition::report(&app.services, ConditionName::GroupUnreadable, Urgency::Now, &alert).await;
@@ -207,13 +220,18 @@ async fn on_demand(app: &App) -> GroupSync {
     }
 }
 
-async fn candidates(app: &App, look_back: u64, now: DateTime<Utc>) -> Result<Vec<Candidate>, GraphError> {
+async fn candidates(
+    app: &App,
+    look_back: u64,
+    now: DateTime<Utc>,
+) -> Result<GroupMembers<Vec<Candidate>>, GraphError> {
     match app.services.settings.joiners {
         JoinerSource::Group(group) => app.services.graph.members(group).await,
         JoinerSource::HireDate => {
             let Settings { lead_days, pass, .. } = &app.services.settings;
             let (from, to) = stamps(look_back, *lead_days, pass.hire_date_zone, now);
-            app.services.graph.hired_between(from, to).await
+            let users = app.services.graph.hired_between(from, to).await?;
+            Ok(GroupMembers { users, groups: 0 })
         }
     }
 }
@@ -294,7 +312,7 @@ async fn standings(app: &App, now: DateTime<Utc>) -> Option<Standings> {
 }
 
 const CHECK_STORAGE: &str = "Check that the storage account can be reached and that the app's identity may read and \
-    write its blobs. Today's joiners are served all the same.";
+    write its blobs. Joiners are queued all the same, but no pass is made without the ledger.";
 
 /// What a sweep queues for joiners.
 struct SweepJobs {

@@ -11,7 +11,7 @@ use crate::{
     app::App,
     budget,
     ledger::{ConditionName, Urgency},
-    pass::{Subject, alert::Alert, condition},
+    pass::{Subject, alert::Alert, condition, replication},
     queue::{POISON, PoisonMessages},
 };
 
@@ -103,9 +103,14 @@ async fn look_up(app: &App, people: Vec<Person>) -> Vec<Person> {
 async fn look_up_person(app: &App, mut person: Person) -> Person {
     let user = match person.user {
         Some(user) => {
-            if let Ok(Some(name)) = app.services.graph.sign_in_name(user).await {
-                person.name = name;
-            }
+            person.name = match app.services.graph.sign_in_name(user).await {
+                Ok(Some(name)) => name,
+                Ok(None) => match replication::deleted(&app.services, user, None).await.name {
+                    name if name == user.to_string() => name,
+                    name => format!("{name} (deleted)"),
+                },
+                Err(_) => person.name,
+            };
             Some(user)
         }
         None => app.services.graph.find_user(&person.name).await.unwrap_or_default(),
@@ -155,7 +160,7 @@ fn poison_alert(
         what_happened,
         what_to_do: "\"firstpass jobs\" lists them. When the cause is fixed, \"firstpass jobs requeue --all\" puts them \
                      back into the queue; \"firstpass jobs delete --all --yes\" deletes them, as the queue does \
-                     after seven days. The sweep serves joiners either way."
+                     after seven days. Sweeps queue joiners anew either way."
             .into(),
         reference: POISON.into(),
     }

@@ -21,7 +21,7 @@ use super::{
     ownership::{self, was_created_under},
     replication::REPLICA_LAG,
     request::PassRequest,
-    window::{DEFAULT_LIFETIME, Window, opening, serves},
+    window::{DEFAULT_LIFETIME, Window, first_workday, opening, serves},
 };
 use crate::{
     graph::{Pass, TenantSnapshot, Usability},
@@ -229,7 +229,7 @@ fn joiner(facts: &Facts<'_>) -> Decision {
     let counts = |pass: &&Pass| match pass.usability(now) {
         Usability::Active => true,
         // Whoever is late needs the next that somebody made.
-        Usability::NotYetActive => is_late || works_on(pass, day, zone),
+        Usability::NotYetActive => is_late || facts.works_when_needed(pass, day, zone),
         _ => false,
     };
     if let Some(pass) = snapshot.passes.iter().filter(counts).find(|pass| facts.is_foreign(pass)) {
@@ -361,6 +361,12 @@ impl<'a> Facts<'a> {
             unused: None,
             is_late: false,
         }
+    }
+
+    /// Whether `pass` works on day one, or on the working day on which the joiner comes if nobody works on `day`.
+    fn works_when_needed(&self, pass: &Pass, day: NaiveDate, zone: Tz) -> bool {
+        let workday = first_workday(day, zone, self.usage_location(), self.pass, self.now);
+        works_on(pass, day, zone) || workday.is_some_and(|workday| works_on(pass, workday, zone))
     }
 
     /// The block if the group that decides about a pass hides its members.

@@ -7,10 +7,11 @@ use crate::{
     graph::Pass,
     ledger::{ConditionName, ETag, Notice, Purpose, Record, State, Urgency},
     pass::{
-        Block, Failure, Job, Outcome, Person, Reason, Revoke, Services, Skip,
+        Block, Failure, Job, Outcome, Reason, Revoke, Services, Skip,
         alert::{self, Alert},
         condition,
         ownership::{delivered, pass_record},
+        replication,
     },
 };
 
@@ -178,7 +179,7 @@ impl JobContext<'_> {
             headline: "No joiner gets a pass".into(),
             who: format!("all joiners; the first was {}", self.who().description),
             what_happened: outcome.to_string(),
-            what_to_do: format!("{} The next sweep serves everyone.", outcome.advice().unwrap_or_default()),
+            what_to_do: outcome.advice().unwrap_or_default(),
             reference: self.job.key.clone(),
         }
     }
@@ -219,7 +220,7 @@ pub(super) async fn missing(
 ) -> Result<Outcome, Failure> {
     let record = record.filter(|_| job.reason == Reason::Recheck).ok_or(Failure::Missing)?;
     let outcome = Outcome::Revoked(Revoke::Deleted);
-    let who = Person::deleted(job.user_id, &record);
+    let who = replication::deleted(services, job.user_id, Some(&record)).await;
     alert::send_outcome(services, job, &who, &outcome).await;
     let cause = Some(Revoke::Deleted.cause().to_owned());
     let record = Record { state: State::Revoked, cause, delivered: None, ..record };

@@ -3,6 +3,8 @@
 //! Each outcome has a cause: one fixed word that the log prints, that the record keeps, and by which
 //! `docs/TROUBLESHOOTING.md` explains it.
 
+mod advice;
+
 use std::{fmt, ops::ControlFlow};
 
 use chrono::{DateTime, NaiveDate, Utc};
@@ -184,22 +186,8 @@ fn busy(until: &Option<DateTime<Utc>>) -> String {
     }
 }
 
-/// What to do about an account with a hire date that is no joiner's.
-const NOT_A_JOINER: &str = "Was its hire date changed by mistake? Then correct it. If this person does start, on an \
-    account that exists already, add it to the on-demand group or call CreateTap: that is for a person to decide.";
-
-/// What to do about a leave date that cancels a start.
-const RESCINDED: &str = "If this person still starts, correct or remove the leave date (employeeLeaveDateTime) of the account: the \
-    next sweep makes a pass. If not, remove the hire date.";
-
 const ADDRESS_CHANGED: &str = "the private address is another than the one that a pass was mailed to, and it changed less \
     than a day before the pass opens, or after that, or for the second time";
-
-/// What to do about an address that changed so late or so often.
-const CHECK_ADDRESS: &str = "Ask this person, by a telephone number that you know, whether the address in the account is \
-    theirs; it may have been changed by somebody who wants the code. If it is, give them a pass: add the account to the \
-    on-demand group, or call CreateTap. If it is not, correct it, and find out who changed it (audit log). firstpass mails no \
-    more passes for this start by itself.";
 
 impl Outcome {
     /// One word.
@@ -221,35 +209,6 @@ impl Outcome {
             Self::Blocked(block) => Some(block.cause()),
             Self::Revoked(revoke) => Some(revoke.cause()),
             Self::Failed(failure) => Some(failure.cause()),
-        }
-    }
-
-    /// What a person should do about it, if anything.
-    pub(crate) fn advice(&self) -> Option<String> {
-        match self {
-            Self::Delivered(_) | Self::Skipped(_) => None,
-            Self::Blocked(block) => Some(block.advice()),
-            Self::Revoked(Revoke::OutOfScope(Skip::Disabled)) => Some(
-                "If this person still starts, enable the account: the next sweep makes a new pass.".into(),
-            ),
-            Self::Revoked(Revoke::HasMethods | Revoke::SignedIn) => Some(NOT_A_JOINER.into()),
-            Self::Revoked(Revoke::AddressChanged) => Some(CHECK_ADDRESS.into()),
-            Self::Revoked(Revoke::Deleted) => Some("Nothing, if the account was deleted on purpose.".into()),
-            Self::Revoked(Revoke::OutOfScope(Skip::Arrived)) => {
-                Some("Nothing: this person is in the account, and the pass was not delivered.".into())
-            }
-            Self::Revoked(Revoke::OutOfScope(Skip::NotInGroup)) => Some(
-                "If this person still needs a pass, add the account to the on-demand group again.".into(),
-            ),
-            Self::Revoked(Revoke::OutOfScope(Skip::Guest | Skip::External)) => Some(
-                "Nothing, if the account is a guest on purpose: guests sign in to their own tenant.".into(),
-            ),
-            Self::Revoked(Revoke::OutOfScope(Skip::Rescinded(..))) => Some(RESCINDED.into()),
-            Self::Revoked(Revoke::OutOfScope(_)) => Some(
-                "If this person still starts, set the hire date again: the next sweep makes a new pass."
-                    .into(),
-            ),
-            Self::Failed(failure) => Some(failure.advice()),
         }
     }
 }
@@ -385,77 +344,6 @@ impl Block {
             Self::MailUnclear(_) => "mail-unclear",
         }
     }
-
-    fn advice(&self) -> String {
-        match self {
-            Self::Privileged(PrivilegeFinding::Unknown(_)) => {
-                "Grant the app the permissions to read roles and groups (docs/PERMISSIONS.md); until then no account \
-                 whose privileges are unknown gets a pass."
-                    .into()
-            }
-            Self::Privileged(_) => {
-                "Give this person their first sign-in in person; a pass for a privileged account must not be sent by \
-                 mail. If an earlier pass still works, delete it."
-                    .into()
-            }
-            Self::NoAddress(_) => {
-                "Put a private mail address into the account (otherMails, or what MAIL_TO names). The next sweep \
-                 serves joiners; add others to the on-demand group again."
-                    .into()
-            }
-            Self::PassesOff => {
-                "Enable the Temporary Access Pass method in the tenant's authentication methods policy.".into()
-            }
-            Self::DisabledByPolicy => {
-                "Include this user in the Temporary Access Pass method of the authentication methods policy.".into()
-            }
-            Self::Refused(error) if error.status == Some(403) && !error.is_about_restricted_unit() => {
-                "Grant the app UserAuthMethod-TAP.ReadWrite.All (docs/PERMISSIONS.md). If it has the role Authentication \
-                 Administrator instead, this account is privileged, or not in the role's administrative unit: then give \
-                 this person their first sign-in in person, or add the account to the unit. If an earlier pass must not \
-                 work any more, delete it yourself."
-                    .into()
-            }
-            Self::Refused(error) => format!("To do: {}.", error.advice()),
-            Self::TooManyCodes => {
-                "Find out why the passes do not help: they are not used, their mails do not arrive, or someone deletes or \
-                 replaces them (audit log, \"Deleted authentication method\"). Then give this person a pass yourself."
-                    .into()
-            }
-            Self::AlreadyHasMethods(_) | Self::AlreadySignedIn(_) | Self::TooOld(_) => NOT_A_JOINER.into(),
-            Self::UseUnknown(_) => {
-                "Grant the app the permission to read authentication methods (docs/PERMISSIONS.md), or choose other \
-                 checks with JOINER_CHECK. Until then joiners get no pass."
-                    .into()
-            }
-            Self::StillDisabled(_) => {
-                "Enable the account if this person has started: the code that was mailed works until the pass ends. If \
-                 not, correct the hire date."
-                    .into()
-            }
-            Self::NotArrived(_) => {
-                "Ask the manager whether this person has started. If so, enable the account if it is disabled, and give \
-                 them a new pass: add the account to the on-demand group, or call CreateTap. If not, correct the hire \
-                 date: a later first day gets a pass of its own."
-                    .into()
-            }
-            Self::Rescinded(_) => RESCINDED.into(),
-            Self::AddressRemoved => {
-                "If it was removed by mistake, put it back: nothing changes then. If it was wrong, put in the right one: the                  next sweep mails a new pass there, and the old one ends. If this person does not start, remove the hire date."
-                    .into()
-            }
-            Self::AddressChanged => CHECK_ADDRESS.into(),
-            Self::StaysOnDemand(_) => {
-                "If this person does not start, remove the account from the on-demand group and delete the pass.".into()
-            }
-            Self::MailUnclear(_) => {
-                "Ask this person whether a mail with a code has come, or look at Exchange's message trace; only the newest \
-                 code works. If none has come, delete the pass: then the next sweep mails a joiner another one, and others \
-                 have to be added to the on-demand group again."
-                    .into()
-            }
-        }
-    }
 }
 
 impl fmt::Display for Block {
@@ -581,22 +469,6 @@ impl Failure {
             Self::Ledger(LedgerError::Unreadable(_)) => "a document in the ledger is not a record".into(),
             Self::Ledger(_) => "the storage account of the ledger cannot be used".into(),
             Self::Mail(_) => "a mail template cannot be rendered".into(),
-        }
-    }
-
-    /// What a person should do about it.
-    pub(crate) fn advice(&self) -> String {
-        match self {
-            Self::Missing => "Check that the account still exists.".into(),
-            Self::Mail(_) => "Fix the mail templates and deploy again.".into(),
-            Self::Graph(error) => format!("To do: {}.", error.advice()),
-            Self::Ledger(LedgerError::Unreadable(_)) => {
-                "Correct the document in the ledger. docs/TROUBLESHOOTING.md (cause `ledger`) says what happens if \
-                 you delete it."
-                    .into()
-            }
-            Self::Ledger(_) => "Check the storage account of the ledger (LEDGER_URL).".into(),
-            Self::Busy(_) => "Wait five minutes: the other job has ended then.".into(),
         }
     }
 }

@@ -1,7 +1,7 @@
 use std::collections::BTreeSet;
 
 use super::*;
-use crate::zone::Tz;
+use crate::{pass::account_use::Age, zone::Tz};
 
 fn graph() -> GraphError {
     GraphError::timed_out("making the pass")
@@ -25,7 +25,7 @@ fn blocks() -> [(Block, &'static str, &'static str); 9] {
         (
             Block::NoAddress("none".into()),
             "there is no address to send the pass to: none",
-            "Put a private mail address",
+            "Give the account an address where MAIL_TO looks",
         ),
         (Block::PassesOff, "the tenant's policy has", "Enable the Temporary Access Pass method"),
         (Block::DisabledByPolicy, "the policy does not let this user", "Include this user"),
@@ -66,7 +66,7 @@ fn failures() -> [(Failure, &'static str, &'static str); 6] {
             "Wait five minutes",
         ),
         (Failure::Busy(None), "another job changed the same record or group", "Wait five minutes"),
-        (Failure::Missing, "there is no such user in the tenant", "Check that the account"),
+        (Failure::Missing, "there is no such user in the tenant", "Check whether the account"),
         (
             Failure::Graph(graph()),
             "Graph error while making the pass",
@@ -168,6 +168,50 @@ fn each_skip_has_a_text_of_its_own() {
         assert_eq!((outcome.name(), outcome.advice()), ("skipped", None));
         assert_eq!(outcome.to_string().contains("2026-11-27"), format!("{skip:?}").contains("2026-11-27"));
         assert!(words.insert(outcome.to_string()) && outcome.to_string().contains(' '), "{outcome}");
+    }
+}
+
+/// What is known tells the situations apart; what is not known is not claimed.
+#[test]
+fn each_situation_has_advice_that_is_true_in_it() {
+    let day = "2026-11-27".parse().unwrap();
+    let revoked = |skip| Outcome::Revoked(Revoke::OutOfScope(skip));
+    let unread = |is_permission| Unread { why: "403".into(), is_permission };
+    let unknown =
+        |permission| Outcome::Blocked(Block::Privileged(PrivilegeFinding::Unknown(unread(permission))));
+    let use_unknown = |permission| Outcome::Blocked(Block::UseUnknown(unread(permission)));
+    let refused = |status| Outcome::Blocked(Block::Refused(GraphError { status: Some(status), ..graph() }));
+    let too_old = |age| Outcome::Blocked(Block::TooOld(age));
+    let group = PrivilegeFinding::RoleGroup("Tier 0".into());
+    type Case = (&'static str, Outcome, &'static [&'static str], &'static [&'static str]);
+    let cases: [Case; 22] = [
+        ("moved", revoked(Skip::BeyondHorizon(day)), &["Nothing, if", "2026-11-27"], &["set the hire date"]),
+        ("withdrawn", revoked(Skip::NoHireDate), &["set the hire date again", "alert says why not"], &[]),
+        ("over", revoked(Skip::DayOnePast(day)), &["Nobody was sent", "CreateTap"], &["set the hire date"]),
+        ("disabled", revoked(Skip::Disabled), &["enable the account", "unless the first day is past"], &[]),
+        ("left the group", revoked(Skip::NotInGroup), &["on-demand group again"], &["hire date"]),
+        ("a guest", revoked(Skip::Guest), &["SERVE_GUESTS=internal"], &["hire date"]),
+        ("of another tenant", revoked(Skip::External), &["internal user"], &["SERVE_GUESTS"]),
+        ("arrived", revoked(Skip::Arrived), &["Nothing"], &["If"]),
+        ("deleted", Outcome::Revoked(Revoke::Deleted), &["on purpose", "restore it", "Deleted users"], &[]),
+        ("methods", Outcome::Revoked(Revoke::HasMethods), &["JOINER_CHECK_IGNORES"], &["MAX_AGE"]),
+        ("sign-in", Outcome::Revoked(Revoke::SignedIn), &["try the accounts"], &["CHECK_IGNORES"]),
+        ("made early", too_old(Age::Created(day)), &["JOINER_MAX_AGE_DAYS"], &["CHECK_IGNORES"]),
+        ("told long ago", too_old(Age::Told(day)), &["for a person to decide"], &["JOINER_MAX_AGE_DAYS"]),
+        ("an old admin or a new one", Outcome::Blocked(Block::Privileged(group)), &["if they start"], &[]),
+        ("no right to roles", unknown(true), &["docs/PERMISSIONS.md", "about a day", "PROTECTED"], &[]),
+        ("roles not readable", unknown(false), &["Graph's message", "from an admin"], &["about a day"]),
+        ("no right to methods", use_unknown(true), &["about a day", "Entra ID P1", "CreateTap"], &[]),
+        ("no row in the report", use_unknown(false), &["`methods` reads the account"], &["about a day"]),
+        ("no right to passes", refused(403), &["UserAuthMethod-TAP", "Authentication Administrator"], &[]),
+        ("the policy", refused(400), &["include this user", "If a pass exists"], &["UserAuthMethod-TAP"]),
+        ("no user", Outcome::Failed(Failure::Missing), &["object id", "If it was deleted"], &["Graph"]),
+        ("a conflict", Outcome::Failed(Failure::Busy(None)), &["the other job has ended"], &["nothing"]),
+    ];
+    for (situation, outcome, expected, wrong) in cases {
+        let advice = outcome.advice().unwrap();
+        assert!(expected.iter().all(|words| advice.contains(words)), "{situation}: {advice}");
+        assert!(!wrong.iter().any(|words| advice.contains(words)), "{situation}: {advice}");
     }
 }
 

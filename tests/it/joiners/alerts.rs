@@ -72,7 +72,7 @@ async fn an_alert_names_the_user_the_event_and_the_remedy() {
             },
             "A message failed 5 times and goes to the poison queue",
             "Graph error while sending the mail",
-            "To do: correct the account",
+            "To do: correct the mail's sender or recipient",
         ),
     ];
     for (change, headline, event, remedy) in cases {

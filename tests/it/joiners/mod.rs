@@ -2,6 +2,7 @@
 
 mod account_use;
 mod accounts;
+mod advice;
 mod alerts;
 mod cancelled;
 mod cap;

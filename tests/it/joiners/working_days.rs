@@ -1,7 +1,7 @@
 //! The window holds the beginning of a working day: day one can be a Sunday, a holiday, or nearly over.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use firstpass_sandbox::tenant::Person;
+use firstpass_sandbox::tenant::{PassSpec, Person};
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -83,6 +83,25 @@ async fn a_pass_reaches_into_the_next_working_morning_where_the_policy_allows() 
         app.sweep().await;
         assert_eq!(window(&app, emma), (time(opens_at), time(ends_at)), "{country} {stamp} {settings:?}");
         assert!(!text(&app.pass_mails()[0]).contains("you get a new one for"), "{country} {stamp}");
+    }
+}
+
+/// The helpdesk made a pass before: for the Sunday that is day one, for the Monday on which Emma comes, or for later.
+#[tokio::test(start_paused = true)]
+async fn the_pass_of_another_issuer_for_the_first_working_day_is_kept() {
+    for (opens_at, is_kept) in [
+        ("2026-11-28T09:00:00Z", false),
+        ("2026-11-29T09:00:00Z", true),
+        ("2026-11-30T06:30:00Z", true),
+        ("2026-12-01T00:00:00Z", false),
+    ] {
+        let (app, emma) = app("2026-11-29T00:00:00Z", 480, &[], |_| {});
+        let pass = PassSpec::opening(time(opens_at)).created(time(NOW)).lasting(60);
+        let helpdesk = app.sandbox.edit(|tenant| tenant.add_pass(emma, pass));
+        let ends = app.sweep().await;
+        let expected = if is_kept { "skipped" } else { "delivered" };
+        assert_eq!(ends[0].outcome, expected, "{opens_at}: {ends:?}");
+        assert_eq!(app.sandbox.passes()[0].id == helpdesk, is_kept, "{opens_at}");
     }
 }
 

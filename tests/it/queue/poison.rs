@@ -13,7 +13,7 @@ use firstpass_sandbox::{
     functions_host::{
         Embedded, FunctionApp, FunctionsHost, MemoryQueue, Storage, encode_base64, local_host::LocalHost,
     },
-    tenant::Fault,
+    tenant::{Fault, Person},
 };
 use serde_json::Value;
 use uuid::Uuid;
@@ -188,13 +188,20 @@ async fn a_user_without_a_record_is_identified_by_the_message() {
     let job = Job::joiner(unknown, time("2026-11-27T00:00:00Z").date_naive());
     setup.storage.put(POISON, encode_base64(&job.to_message())).unwrap();
     setup.storage.put(POISON, encode_base64("emma.brooks@nowhere.example")).unwrap();
+    let gone = setup.app.sandbox.edit(|tenant| {
+        let gone = tenant.add(Person::named("Noah Left"));
+        tenant.delete(gone);
+        gone
+    });
+    let job = Job::joiner(gone, time("2026-11-27T00:00:00Z").date_naive());
+    setup.storage.put(POISON, encode_base64(&job.to_message())).unwrap();
     setup.sweep().await;
     let alerts = setup.poison_alerts();
-    assert!(
-        body(&alerts[0]).contains(&format!("{unknown}, emma.brooks@nowhere.example")),
-        "{}",
-        body(&alerts[0])
-    );
+    for words in
+        [&format!("{unknown},"), "noah.left@contoso.example (deleted)", "emma.brooks@nowhere.example"]
+    {
+        assert!(body(&alerts[0]).contains(words), "{words}: {}", body(&alerts[0]));
+    }
 }
 
 const FORBIDDEN: &str = "403: the identity needs the role Storage Queue Data Contributor";

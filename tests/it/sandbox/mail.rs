@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use firstpass_sandbox::tenant::SendDenial;
 use serde_json::{Value, json};
 
 use super::{Caller, Person, Tenant, caller, mail_to, now};
@@ -115,9 +116,14 @@ async fn the_sender_needs_a_mailbox_and_permission() {
     assert_eq!(send("nobody@contoso.example").await.error().1, "Request_ResourceNotFound");
     let reply = send("emma.brooks@contoso.example").await;
     assert_eq!((reply.error().0, reply.error().1), (404, "MailboxNotEnabledForRESTAPI"));
-    caller.sandbox.edit(|tenant| tenant.send_denied = true);
-    let reply = send("welcome@contoso.example").await;
-    assert_eq!((reply.error().0, reply.error().1), (403, "ErrorAccessDenied"));
+    for (denial, words) in
+        [(SendDenial::OutOfScope, "Check credentials"), (SendDenial::AccessPolicy, "[RAOP]")]
+    {
+        caller.sandbox.edit(|tenant| tenant.send_denied = Some(denial));
+        let reply = send("welcome@contoso.example").await;
+        let (status, code, message) = reply.error();
+        assert!((status, code) == (403, "ErrorAccessDenied") && message.contains(words), "{message}");
+    }
 }
 
 #[tokio::test]

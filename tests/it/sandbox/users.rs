@@ -28,6 +28,22 @@ async fn hire_date_filters_require_advanced_queries() {
 }
 
 #[tokio::test]
+async fn a_deleted_user_keeps_a_name() {
+    let (caller, emma) = caller_of_one();
+    let url = format!("/v1.0/directory/deletedItems/{emma}");
+    assert_eq!(caller.get(&url).await.error().1, "Request_ResourceNotFound");
+    caller.sandbox.edit(|tenant| tenant.delete(emma));
+    let body = caller.get(&url).await.expect(200);
+    let name = format!("{}emma.brooks@contoso.example", emma.simple());
+    assert_eq!(
+        [&body["displayName"], &body["userPrincipalName"], &body["@odata.type"]],
+        ["Emma Brooks", &name, "#microsoft.graph.user"]
+    );
+    caller.sandbox.edit(|tenant| tenant.granted.remove(&Permission::UserRead));
+    assert_eq!(caller.get(&url).await.error().0, 403);
+}
+
+#[tokio::test]
 async fn the_bounds_of_a_hire_date_filter_are_inclusive() {
     let mut tenant = Tenant::new(7);
     for (name, date) in

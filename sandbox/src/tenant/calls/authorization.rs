@@ -20,9 +20,11 @@ pub(super) fn check(
     now: DateTime<Utc>,
 ) -> Result<(), ErrorResponse> {
     let needed = match route {
-        Route::Users | Route::User(_) | Route::Manager(_) | Route::TransitiveMemberOf(_) => {
-            Permission::UserRead
-        }
+        Route::Users
+        | Route::User(_)
+        | Route::DeletedItem(_)
+        | Route::Manager(_)
+        | Route::TransitiveMemberOf(_) => Permission::UserRead,
         Route::Group(_) | Route::Members(_) => Permission::GroupMemberRead,
         Route::MemberRefs(_) | Route::MemberRef(..) => Permission::GroupMemberReadWrite,
         Route::Subscriptions | Route::Subscription(_) => Permission::GroupRead,

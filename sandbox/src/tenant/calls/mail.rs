@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::RequestContext;
 use crate::tenant::{
-    Mail,
+    Mail, SendDenial,
     wire::{CallResult, ErrorResponse, GraphResponse},
 };
 
@@ -168,8 +168,13 @@ fn mailbox(ctx: &RequestContext<'_>, sender: &str) -> Result<String, ErrorRespon
         let message = "The mailbox is either inactive, soft-deleted, or is hosted on-premise.";
         return Err(ErrorResponse::new(StatusCode::NOT_FOUND, "MailboxNotEnabledForRESTAPI", message));
     }
-    if ctx.tenant.send_denied {
-        let message = "Access to OData is disabled: [RAOP] : Blocked by tenant configured AppOnly AccessPolicy settings.";
+    if let Some(denial) = ctx.tenant.send_denied {
+        let message = match denial {
+            SendDenial::OutOfScope => "Access is denied. Check credentials and try again.",
+            SendDenial::AccessPolicy => {
+                "Access to OData is disabled: [RAOP] : Blocked by tenant configured AppOnly AccessPolicy settings."
+            }
+        };
         return Err(ErrorResponse::new(StatusCode::FORBIDDEN, "ErrorAccessDenied", message));
     }
     Ok(person.mail.clone().unwrap_or_else(|| person.user_principal_name.clone()))

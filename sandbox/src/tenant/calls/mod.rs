@@ -39,6 +39,7 @@ pub(super) fn handle(state: &mut State, now: DateTime<Utc>, call: &GraphCall) ->
     match (&call.method, route) {
         (&Method::GET, Route::Users) => users::list(&ctx),
         (&Method::GET, Route::User(key)) => users::get(&ctx, &key),
+        (&Method::GET, Route::DeletedItem(key)) => users::get_deleted(&ctx, &key),
         (&Method::GET, Route::Manager(key)) => users::manager(&ctx, &key),
         (&Method::GET, Route::TransitiveMemberOf(key)) => users::transitive_member_of(&ctx, &key),
         (&Method::GET, Route::Group(key)) => groups::get(&ctx, &key),

@@ -49,6 +49,20 @@ pub(super) fn get(ctx: &RequestContext<'_>, key: &str) -> CallResult {
     Ok(GraphResponse::ok(entity(ctx.call, &context, schema::USER.project(person, select.as_deref()))))
 }
 
+/// `GET /directory/deletedItems/{id}`: a user with the default properties. The sandbox keeps no other deleted objects.
+pub(super) fn get_deleted(ctx: &RequestContext<'_>, key: &str) -> CallResult {
+    ctx.query.allow_none()?;
+    let id = key.parse().ok();
+    let person = id.and_then(|id: Uuid| ctx.tenant.deleted.get(&id));
+    let person = person.ok_or_else(|| ErrorResponse::not_found(key))?;
+    // The name is free for another account.
+    let name = format!("{}{}", person.id.simple(), person.user_principal_name);
+    let mut properties = person.to_graph();
+    properties.insert("userPrincipalName".to_owned(), name.into());
+    let object = schema::object(schema::USER.project_with_type(properties, None));
+    Ok(GraphResponse::ok(entity(ctx.call, "directoryObjects/$entity", object)))
+}
+
 /// `GET /users/{key}/manager`
 pub(super) fn manager(ctx: &RequestContext<'_>, key: &str) -> CallResult {
     ctx.query.allow(ctx.call, &["$select"])?;

@@ -12,7 +12,7 @@ use self::plan::{Action, MAX_DURATION, Wanted, plan};
 use crate::{
     app::App,
     budget,
-    graph::{GraphError, GraphErrorKind, subscriptions::Subscription, within},
+    graph::{GRANTED_LATE, GraphError, GraphErrorKind, subscriptions::Subscription, within},
     pass::alert::Alert,
 };
 
@@ -159,7 +159,7 @@ async fn alert_failure(app: &App, wanted: Wanted<'_>, error: &GraphError, presen
             who: "users who are added to the on-demand group".into(),
             what_happened: format!("{error}. {present}."),
             what_to_do: format!(
-                "To do: {}. Without notifications, the sweep finds new members once a day.",
+                "To do: {}. Without notifications, each sweep finds the new members.",
                 advice(error, &wanted.topic.name)
             ),
             reference: format!("sweep of {now:.0}"),
@@ -170,9 +170,10 @@ async fn alert_failure(app: &App, wanted: Wanted<'_>, error: &GraphError, presen
 fn advice(error: &GraphError, topic: &str) -> String {
     match (error.kind, error.status) {
         (GraphErrorKind::Refused, Some(403)) => {
-            "grant the app's identity Group.Read.All (docs/PERMISSIONS.md); if Graph speaks \
-                                       of a maximum, delete unused subscriptions"
-                .to_owned()
+            format!(
+                "grant the app's identity Group.Read.All (docs/PERMISSIONS.md); if it has it already, wait: {GRANTED_LATE}; if \
+                 Graph speaks of a maximum, delete unused subscriptions"
+            )
         }
         (GraphErrorKind::Refused, Some(409)) => {
             "delete the subscription that Graph names: it is the app's own, and leads elsewhere".to_owned()
@@ -182,6 +183,6 @@ fn advice(error: &GraphError, topic: &str) -> String {
              and that {topic} has not been without a subscription for a month (then delete it)"
         ),
         (GraphErrorKind::NotFound, _) => "check that ON_DEMAND_GROUP_ID names a group".to_owned(),
-        _ => error.advice().to_owned(),
+        _ => error.advice(),
     }
 }
