@@ -35,7 +35,8 @@ pub(super) async fn known(
         // It must not stop everybody.
         Err(error @ LedgerError::Unreadable(_)) => {
             condition::log_unreadable(&error);
-            return Ok(known);
+            let named = || KnownAddresses::of(&services.settings, None);
+            return Ok(known.read_at.map_or_else(named, |_| known));
         }
         Err(error) => return Err(error),
     };
