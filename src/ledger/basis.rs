@@ -11,13 +11,11 @@ pub struct Basis {
     /// The address that the settings choose; `None` if there is none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub address: Option<String>,
-    /// All values among which they choose.
-    pub addresses: String,
     /// The sign-in name.
     pub sign_in_name: String,
     /// The hire date.
     pub hire_date: String,
-    /// Where the user works.
+    /// Where the user works, after the names of the attributes that count as a place.
     pub place: String,
     /// The time zone that the place stands for, by name; with the country if it is one of several there.
     pub zone: String,
@@ -48,6 +46,16 @@ impl Basis {
         self.is_comparable()
             && other.is_comparable()
             && self.hire_date == other.hire_date
-            && self.place == other.place
+            && self.has_same_place(other)
+    }
+
+    /// Whether the place is the same. Of places that are read from other attributes it is not known: a setting has changed.
+    pub(crate) fn has_same_place(&self, other: &Self) -> bool {
+        let split =
+            |place: &'_ str| place.split_once(' ').map(|(form, hash)| (form.to_owned(), hash.to_owned()));
+        match (split(&self.place), split(&other.place)) {
+            (Some((form, hash)), Some((other_form, other_hash))) => form != other_form || hash == other_hash,
+            _ => self.place == other.place,
+        }
     }
 }

@@ -151,15 +151,15 @@ pub struct Announcement {
     /// Identifies the mailbox that it went to for all users; `None` if that is a manager's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mailbox: Option<String>,
-    /// How many mails about a changed sign-in name followed.
+    /// How many mails without a code about changes followed.
     #[serde(default, skip_serializing_if = "is_zero")]
-    pub names_told: u32,
+    pub notes: u32,
 }
 
 impl Announcement {
     /// A mail of which nothing else is known.
     pub fn new(day_one: NaiveDate, enabled: bool, at: Option<DateTime<Utc>>) -> Self {
-        Self { day_one, enabled, at, basis: None, told_at: None, to: None, mailbox: None, names_told: 0 }
+        Self { day_one, enabled, at, basis: None, told_at: None, to: None, mailbox: None, notes: 0 }
     }
 }
 
@@ -380,9 +380,9 @@ impl Record {
     pub fn record_delivery(&mut self, delivered: Delivered, enabled: bool) {
         if let (Purpose::Joiner, Some(day_one)) = (delivered.purpose, delivered.day_one) {
             let of_start = |told: &&Announcement| (told.day_one - day_one).abs() < Self::SAME_START;
-            let names_told = self.announcement.as_ref().filter(of_start).map_or(0, |told| told.names_told);
+            let notes = self.announcement.as_ref().filter(of_start).map_or(0, |told| told.notes);
             let mail = Announcement::new(day_one, enabled, Some(delivered.at));
-            self.announcement = Some(Announcement { names_told, ..mail });
+            self.announcement = Some(Announcement { notes, ..mail });
             count(&mut self.codes, day_one);
         }
         if delivered.purpose == Purpose::OnDemand {
@@ -423,6 +423,11 @@ impl Record {
     /// Records that the joiner is in the account.
     pub(crate) fn record_arrival(&mut self, at: DateTime<Utc>) {
         self.arrived_at = Some(at);
+        self.forget_address();
+    }
+
+    /// Removes the address that the last mail went to. Nobody there has to be told of anything any more.
+    pub(crate) fn forget_address(&mut self) {
         if let Some(told) = &mut self.announcement {
             told.to = None;
         }

@@ -10,7 +10,7 @@ use crate::{
     hash::sha256,
     ledger::Basis,
     settings::PassSettings,
-    zone::JoinerZone,
+    zone::{JoinerZone, ZoneRule},
 };
 
 /// What a mail to this user rests on, which would go to the address with the fingerprint `address`.
@@ -19,18 +19,6 @@ pub(super) fn read(snapshot: &TenantSnapshot, address: Option<String>, settings:
     let manager = snapshot.manager.as_ref();
     Basis {
         address,
-        addresses: hash(
-            user.id,
-            &json!([
-                user.account.other_mails,
-                user.account.on_premises_extension_attributes,
-                manager.and_then(|manager| manager.mail.as_deref()),
-                // A mailbox of the account itself is no private address.
-                user.account.mail,
-                user.account.proxy_addresses,
-                user.user_principal_name,
-            ]),
-        ),
         leave_date: snapshot.leave_date.as_ref().ok().map(|at| of_leave_date(user.id, *at)),
         manager: manager.and_then(|manager| of_manager(user.id, manager)),
         ..of_listing(&user, settings)
@@ -44,19 +32,23 @@ pub(crate) fn of_listing(user: &Candidate, settings: &PassSettings) -> Basis {
     Basis {
         sign_in_name: hash(id, &json!(name)),
         hire_date: hash(id, &json!(account.employee_hire_date)),
-        place: hash(
-            id,
-            &json!([
-                account.usage_location,
-                account.state,
-                account.city,
-                account.office_location,
-                account.on_premises_extension_attributes,
-            ]),
-        ),
+        place: place(user, settings),
         zone: zone(settings.zone(account.place())),
         ..Basis::new()
     }
+}
+
+/// Identifies the place, with the attributes that ZONES reads. Their names come first: a change of ZONES is no change of the place.
+fn place(user: &Candidate, settings: &PassSettings) -> String {
+    let account = &user.account;
+    let mut names: Vec<String> = settings.zones.iter().filter_map(ZoneRule::attribute).collect();
+    names.sort_unstable();
+    names.dedup();
+    let attributes: Vec<_> =
+        names.iter().map(|name| account.on_premises_extension_attributes.get(name)).collect();
+    let values =
+        json!([account.usage_location, account.state, account.city, account.office_location, attributes]);
+    format!("{} {}", names.join(","), hash(user.id, &values))
 }
 
 /// Identifies the mailbox of the manager of `user`; `None` if they have none.

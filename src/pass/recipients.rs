@@ -5,7 +5,10 @@ use uuid::Uuid;
 use super::known_addresses::KnownAddresses;
 use crate::{
     address::Address,
-    graph::{Manager, User, users::Candidate},
+    graph::{
+        Manager, User,
+        users::{Account, Candidate},
+    },
     hash::sha256,
     settings::{MailCc, MailSettings, MailTo},
 };
@@ -103,6 +106,12 @@ fn values(user: &Candidate, place: MailTo) -> impl Iterator<Item = &str> {
 pub(crate) fn private_addresses(user: &Candidate, settings: &MailSettings) -> Vec<Address> {
     let values = settings.to.iter().flat_map(|place| values(user, *place));
     values.filter_map(|mail| Address::parse(mail).ok()).collect()
+}
+
+/// The mailboxes of all private addresses that an account names, in whatever place.
+pub(crate) fn mailboxes(account: &Account) -> impl Iterator<Item = String> {
+    let attributes = account.on_premises_extension_attributes.values().flatten();
+    account.other_mails.iter().chain(attributes).filter_map(|mail| Some(mailbox(&Address::parse(mail).ok()?)))
 }
 
 /// Identifies a mailbox without naming it, the same for all users. What follows a plus sign does not make another mailbox. The

@@ -74,6 +74,14 @@ pub struct ZoneRule {
 }
 
 impl ZoneRule {
+    /// The attribute that it reads, if it reads one.
+    pub(crate) fn attribute(&self) -> Option<String> {
+        match self.property {
+            PlaceProperty::ExtensionAttribute(n) => Some(format!("extensionAttribute{n}")),
+            _ => None,
+        }
+    }
+
     /// Reads `officeLocation:Perth=Australia/Perth`; a `*` at the end of the value stands for any text.
     ///
     /// # Errors

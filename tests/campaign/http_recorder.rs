@@ -85,6 +85,7 @@ impl RecordingClient {
         let user = format!("/users/{}", invocation.user);
         let path = |url: &Value| match url.as_str().unwrap_or_default() {
             url if url.contains("signInActivity") => "sign-ins".to_owned(),
+            url if url.contains("employeeLeaveDateTime") => "leave-date".to_owned(),
             url => url.split('?').next().unwrap_or_default().to_owned(),
         };
         // A full batch starts a new read; a smaller one repeats the parts that were throttled.

@@ -17,16 +17,32 @@ use crate::{
     budget,
     graph::users::Candidate,
     ledger::{HeldKind, LedgerError, Purpose, Standing, is_same_start},
-    pass::cap::{COUNTED, Start, approved, held_back, hold},
+    pass::{
+        cap::{COUNTED, Start, approved, held_back, hold},
+        recipients::mailboxes,
+    },
 };
 
 /// The ledger, as a listing shows it.
 pub(super) type Standings = BTreeMap<Uuid, Standing>;
 
-/// Who would be mailed: joiners without a mail for this day one. A job that was blocked has mailed nobody.
-fn to_be_mailed(joiners: &BTreeSet<(NaiveDate, Uuid)>, standings: &Standings) -> BTreeSet<Start> {
+/// Who would be mailed: joiners without a mail for this day one, or whose private address is another one since. A job that was
+/// blocked has mailed nobody.
+fn to_be_mailed(
+    joiners: &BTreeSet<(NaiveDate, Uuid)>,
+    candidates: &[Candidate],
+    standings: &Standings,
+) -> BTreeSet<Start> {
+    let has_other_address = |user: &&Candidate| {
+        let has_pass = |standing: &&Standing| standing.arrived_at.is_none() && standing.pass.is_some();
+        let standing = standings.get(&user.id).filter(has_pass);
+        let named: Vec<String> = mailboxes(&user.account).collect();
+        let mailbox = standing.and_then(|standing| standing.mailbox.as_ref());
+        mailbox.is_some_and(|mailbox| !named.is_empty() && !named.contains(mailbox))
+    };
+    let moved: BTreeSet<Uuid> = candidates.iter().filter(has_other_address).map(|user| user.id).collect();
     let is_new = |(day, user): &&(NaiveDate, Uuid)| match standings.get(user) {
-        Some(Standing { mailed: Some((mailed, _)), .. }) => mailed != day,
+        Some(Standing { mailed: Some((mailed, _)), .. }) => mailed != day || moved.contains(user),
         Some(standing) => !standing.is_blocked,
         None => true,
     };
@@ -101,7 +117,7 @@ pub(super) async fn apply(
     now: DateTime<Utc>,
 ) -> Held {
     let max = app.services.settings.sweep_max;
-    let (mail, mailed) = (to_be_mailed(joiners, standings), just_mailed(standings, now));
+    let (mail, mailed) = (to_be_mailed(joiners, candidates, standings), just_mailed(standings, now));
     let withdraw = to_be_withdrawn(joiners, candidates, standings, now);
     let name = |user: &Candidate| Some((user.id, user.user_principal_name.clone()?));
     let names = &candidates.iter().filter_map(name).collect();

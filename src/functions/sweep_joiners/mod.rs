@@ -123,6 +123,10 @@ async fn sweep(app: &App) -> Result<GroupSync, GraphError> {
     let of_ledger = standings.as_ref().unwrap_or(&none);
     let mut shared = shared::find(&settings.mail, &known, &candidates, &joiners, of_ledger, now);
     shared.was_told = last.as_ref().is_some_and(|last| last.has(ConditionName::AddressesShared));
+    // Without the ledger nobody can be told of them; their jobs decide.
+    if late.is_none() {
+        shared.unserved.clear();
+    }
     joiners.retain(|(_, user)| !shared.unserved.contains(user));
     late_due.retain(|(_, user)| !shared.unserved.contains(user));
     let held = match &standings {

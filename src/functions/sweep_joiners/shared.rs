@@ -11,7 +11,7 @@ use crate::{
     address::Address,
     app::App,
     graph::users::Candidate,
-    ledger::{ConditionName, Purpose, Urgency},
+    ledger::{ConditionName, Purpose, Record, Urgency},
     pass::{
         alert::Alert,
         cap::NAMES_IN_ALERT,
@@ -55,7 +55,9 @@ pub(super) fn find(
         }
     }
     for (user, standing) in standings {
-        let is_counted = standing.mailed.is_some_and(|(_, at)| at > now - COUNTED);
+        // Whose account was deleted may have another one now.
+        let is_deleted = standing.cause.as_deref() == Some(Record::DELETED);
+        let is_counted = !is_deleted && standing.mailed.is_some_and(|(_, at)| at > now - COUNTED);
         if let Some(mailbox) = standing.mailbox.as_ref().filter(|_| is_counted) {
             users.entry(mailbox.clone()).or_default().insert(*user);
         }

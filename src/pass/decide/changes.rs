@@ -7,19 +7,21 @@ use chrono::{NaiveDate, TimeDelta};
 
 use super::{Decision, Facts, MAX_CODES, is_move};
 use crate::{
+    graph::Pass,
     ledger::{Announcement, Basis, Delivered, Purpose},
     mail::Occasion,
     pass::{
-        outcome::{Block, Revoke},
+        outcome::{Block, Revoke, Skip},
+        recipients::mailboxes,
         replication::REPLICA_LAG,
     },
 };
 
 /// An address that changes later than this before the pass opens is for a person to check.
 const CORRECTED_UNTIL: TimeDelta = TimeDelta::hours(24);
-/// How many mails about a changed sign-in name are sent for one start. Two systems that overwrite each other's names could go on
-/// for ever.
-const NAMES_TOLD_MAX: u32 = 3;
+/// How many mails without a code about changes are sent for one start. Two systems that overwrite each other's values could go on for
+/// ever.
+const NOTES_MAX: u32 = 3;
 
 impl Facts<'_> {
     /// The last mail for the start on `day`, with what it rested on.
@@ -40,33 +42,31 @@ impl Facts<'_> {
     pub(super) fn address_changed(&self, day: NaiveDate, is_over: bool) -> Option<Decision> {
         let is_of_start = |of: &NaiveDate| is_move(*of, day);
         let record = self.record?;
-        let is_foreign = |pass| self.is_foreign(pass);
-        if self.snapshot.passes.iter().any(|pass| pass.can_be_used(self.now) && is_foreign(pass)) {
-            return None;
-        }
+        // A pass that a person has made stays, and ours is gone with it.
+        let is_foreign = |pass: &&Pass| pass.can_be_used(self.now) && self.is_foreign(pass);
+        let foreign = self.snapshot.passes.iter().find(is_foreign);
         let pass_id = self.revocable();
-        let hold = |pass_id: Option<String>| match pass_id {
-            Some(pass_id) => Some(Decision::Revoke { pass_id, why: Revoke::AddressChanged }),
-            None => (!is_over).then_some(Decision::Block(Block::AddressChanged)),
+        let hold = |pass_id: Option<String>| match (pass_id, foreign) {
+            (_, Some(pass)) => Some(Decision::Skip(Skip::HasWorkingPass(self.delivered_for(pass)))),
+            (Some(pass_id), None) => Some(Decision::Revoke { pass_id, why: Revoke::AddressChanged }),
+            (None, None) => (!is_over).then_some(Decision::Block(Block::AddressChanged)),
         };
         if record.held_for.as_ref().is_some_and(is_of_start) {
             return hold(pass_id);
         }
-        let (_, basis) = self.told(day)?;
-        let is_changed = basis.addresses != self.basis.addresses && basis.address != self.basis.address;
-        if !is_changed {
+        let (told, basis) = self.told(day)?;
+        if self.has_address(told, basis) {
             return None;
         }
         if self.basis.address.is_none() {
-            let is_unread = self.snapshot.manager_refused.is_some();
-            return (pass_id.is_some() && !is_unread).then_some(Decision::Block(Block::AddressRemoved));
+            return pass_id.is_some().then_some(Decision::Block(Block::AddressRemoved));
         }
         let plan = self.joiner_plan(day, Occasion::Corrected);
         let delivered = self.delivered().filter(|delivered| delivered.purpose == Purpose::Joiner);
         let opens_at = delivered.map_or(plan.window.opens_at, |d| d.pass.opens_at.min(plan.window.opens_at));
         let is_first = !record.corrected_for.as_ref().is_some_and(is_of_start);
         let is_early = opens_at - self.now >= CORRECTED_UNTIL;
-        if is_first && is_early && self.may_make_another(day) {
+        if is_first && is_early && foreign.is_none() && self.may_make_another(day) {
             return Some(Decision::Issue(plan));
         }
         hold(pass_id)
@@ -75,19 +75,39 @@ impl Facts<'_> {
     /// What is done about the other changes while the `delivered` pass for `day` can be used.
     pub(super) fn changed(&self, delivered: &Delivered, day: NaiveDate) -> Option<Decision> {
         let (told, basis) = self.told(day)?;
-        let is_elsewhere = basis.place != self.basis.place && basis.zone != self.basis.zone;
-        if is_elsewhere && self.now < delivered.pass.opens_at && self.may_make_another(day) {
+        // Nor does a guess at the name, which Graph hides, tell anybody anything.
+        if self.refused().is_some() {
+            return None;
+        }
+        let is_elsewhere = !basis.has_same_place(self.basis) && basis.zone != self.basis.zone;
+        // A pass for the morning after an unused one stays where it is.
+        let is_first = self.record.is_some_and(|record| record.opened_at.is_none());
+        if is_elsewhere && is_first && self.now < delivered.pass.opens_at && self.may_make_another(day) {
             let plan = self.joiner_plan(day, Occasion::Retimed);
             let moved_by = (plan.window.opens_at - delivered.told_start()).abs();
             if moved_by >= TimeDelta::minutes(1) {
                 return Some(Decision::Issue(plan));
             }
         }
-        if basis.sign_in_name != self.basis.sign_in_name && told.names_told < NAMES_TOLD_MAX {
+        if told.notes >= NOTES_MAX {
+            return None;
+        }
+        if basis.sign_in_name != self.basis.sign_in_name && told.to.is_some() {
             return Some(Decision::TellSignInName);
         }
         let has_new_manager = self.basis.manager.is_some() && basis.manager != self.basis.manager;
         (self.copies_manager && has_new_manager).then_some(Decision::TellNewManager)
+    }
+
+    /// Whether the account still has the address that the mail went to, in whatever place; or the manager, if it went to them.
+    fn has_address(&self, told: &Announcement, basis: &Basis) -> bool {
+        match &told.mailbox {
+            Some(mailbox) => mailboxes(&self.snapshot.user.account).any(|named| named == *mailbox),
+            None => {
+                let is_known = told.to.is_some() && self.snapshot.manager_refused.is_none();
+                !is_known || basis.manager == self.basis.manager
+            }
+        }
     }
 
     /// Whether a pass may replace the one for `day` that was mailed.

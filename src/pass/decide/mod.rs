@@ -189,7 +189,7 @@ fn joiner(facts: &Facts<'_>) -> Decision {
         return match facts.undelivered(Purpose::Joiner).filter(is_undelivered) {
             Some(pass) => Decision::Revoke { pass_id: pass.id.clone(), why: Revoke::OutOfScope(why) },
             None => {
-                let is_fresh = !facts.was_just_delivered();
+                let is_fresh = !facts.was_just_delivered() && facts.refused().is_none();
                 let changed = || facts.address_changed(day, true).filter(|_| is_fresh);
                 changed().or_else(|| facts.while_open(day, zone)).unwrap_or(Decision::Skip(why))
             }
@@ -201,7 +201,7 @@ fn joiner(facts: &Facts<'_>) -> Decision {
     if let Some(block) = facts.refused() {
         return Decision::Block(block);
     }
-    if facts.was_just_delivered() {
+    if facts.was_just_delivered() || facts.was_just_told() {
         return Decision::Skip(Skip::JustDelivered);
     }
     if let Some(evidence) = facts.older_evidence()

@@ -80,18 +80,19 @@ impl Facts<'_> {
         let zone = self.zone();
         let is_past = distance(day, zone, self.lead_days, self.now) == Distance::Past;
         let is_served = !is_past || self.is_late(day, zone);
-        if is_served && !self.record.is_some_and(was_withdrawn) {
-            Decision::Block(Block::Rescinded(why))
-        } else {
-            Decision::Skip(why)
-        }
+        // The revocation has told them.
+        let is_told = self.record.is_some_and(|record| {
+            record.state == State::Revoked && record.cause.as_deref() == Some(why.cause())
+        });
+        if is_served && !is_told { Decision::Block(Block::Rescinded(why)) } else { Decision::Skip(why) }
     }
 }
 
 /// Whether a pass was revoked because the start is withdrawn.
 fn was_withdrawn(record: &Record) -> bool {
-    let out_of_scope = Revoke::OutOfScope(Skip::NoHireDate).cause();
-    record.state == State::Revoked && record.cause.as_deref() == Some(out_of_scope)
+    let out_of_scope = [Skip::NoHireDate, Skip::Rescinded(NaiveDate::MIN, NaiveDate::MIN)];
+    let is_such = |cause: &str| out_of_scope.iter().any(|why| Revoke::OutOfScope(*why).cause() == cause);
+    record.state == State::Revoked && record.cause.as_deref().is_some_and(is_such)
 }
 
 /// Whether the start is withdrawn, and not moved.

@@ -26,9 +26,6 @@ impl JobContext<'_> {
             times: self.times_of(delivered),
         })?;
         let mut record = before.clone();
-        if let Some(told) = &mut record.announcement {
-            told.names_told += 1;
-        }
         self.set_basis(&mut record, |basis| basis.sign_in_name.clone_from(&self.basis.sign_in_name));
         let etag = self.write(record).await?;
         let message = OutgoingMail { to: vec![to], cc: Vec::new(), content };
@@ -103,6 +100,7 @@ impl JobContext<'_> {
         if let Some(told) = &mut record.announcement {
             change(told.basis.get_or_insert_with(|| self.basis.clone()));
             told.told_at = Some(self.services.clock.now());
+            told.notes += 1;
         }
     }
 
@@ -111,14 +109,25 @@ impl JobContext<'_> {
     pub(super) fn settled_announcement(&self) -> Option<Announcement> {
         let (told, delivered) = self.told()?;
         let is_read = self.snapshot.manager_refused.is_none() && self.basis.address.is_some();
-        if told.basis.as_ref() == Some(&self.basis) || !is_read || self.facts().was_just_told() {
+        if !is_read || self.facts().was_just_told() || self.record.as_ref()?.arrived_at.is_some() {
             return None;
         }
-        let mut told = told.clone();
-        // Where the mail went is only known if it still would go there.
-        if told.to.is_none() && delivered.address == self.basis.address {
-            told.to = self.recipients.as_ref().ok().map(|recipients| recipients.to.clone());
+        let mut basis = self.basis.clone();
+        // A window that should move and could not yet is no settled matter.
+        if let Some(before) = told.basis.as_ref().filter(|before| before.is_comparable())
+            && before.zone != basis.zone
+        {
+            basis.place.clone_from(&before.place);
+            basis.zone.clone_from(&before.zone);
         }
-        Some(Announcement { basis: Some(self.basis.clone()), ..told })
+        let mut settled = Announcement { basis: Some(basis), ..told.clone() };
+        // Where the mail went is only known if it still would go there.
+        let is_unknown = told.to.is_none() && told.mailbox.is_none();
+        if let Some(recipients) = self.recipients.as_ref().ok().filter(|_| is_unknown)
+            && delivered.address == self.basis.address
+        {
+            (settled.to, settled.mailbox) = (Some(recipients.to.clone()), recipients.mailbox.clone());
+        }
+        (settled != *told).then_some(settled)
     }
 }

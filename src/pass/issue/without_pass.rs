@@ -62,7 +62,12 @@ impl JobContext<'_> {
         let alerted = self.record.as_ref().and_then(|r| r.cause.as_deref());
         // A caller has the answer, and one alert is enough.
         if self.job.reason == Reason::Http || alerted == Some(cause) {
-            if self.is_seen_anew()
+            // A start that is held stays so, wherever it moves.
+            let is_moved =
+                is_held && self.record.as_ref().is_some_and(|r| r.held_for != self.facts().day_one());
+            if let Some(record) = self.record.clone().filter(|_| is_moved) {
+                self.write(Record { held_for: self.facts().day_one(), ..record }).await?;
+            } else if self.is_seen_anew()
                 && let Some(record) = self.record.clone()
             {
                 self.write(record).await?;
@@ -102,6 +107,7 @@ impl JobContext<'_> {
         self.alert(&outcome).await;
         if let Some(mut record) = self.record.clone() {
             record.cause = Some(cause.to_owned());
+            record.forget_address();
             record.reported_pass = record.delivered.as_ref().map(|delivered| delivered.pass.pass_id.clone());
             self.write(record).await?;
         }
@@ -112,6 +118,7 @@ impl JobContext<'_> {
     pub(super) async fn record_unknown_arrival(&self) -> Result<Outcome, Failure> {
         if let Some(mut record) = self.record.clone() {
             record.reported_pass = record.delivered.as_ref().map(|delivered| delivered.pass.pass_id.clone());
+            record.forget_address();
             record.add_notice(Notice::ARRIVAL_UNKNOWN, self.services.clock.now().date_naive());
             self.write(record).await?;
             tracing::info!(
@@ -128,6 +135,9 @@ impl JobContext<'_> {
         self.alert(&outcome).await;
         if let Some(mut record) = self.record.clone() {
             record.record_revocation(pass_id, why.cause());
+            if let Revoke::OutOfScope(_) = why {
+                record.forget_address();
+            }
             if why == Revoke::AddressChanged {
                 record.held_for = self.facts().day_one();
             }
@@ -223,7 +233,8 @@ pub(super) async fn missing(
     let who = replication::deleted(services, job.user_id, Some(&record)).await;
     alert::send_outcome(services, job, &who, &outcome).await;
     let cause = Some(Revoke::Deleted.cause().to_owned());
-    let record = Record { state: State::Revoked, cause, delivered: None, ..record };
+    let mut record = Record { state: State::Revoked, cause, delivered: None, ..record };
+    record.forget_address();
     write(services, job, record, etag.as_ref()).await?;
     Ok(outcome)
 }

@@ -395,6 +395,7 @@ impl Revoke {
     /// A fixed word.
     pub fn cause(self) -> &'static str {
         match self {
+            Self::OutOfScope(Skip::Rescinded(..)) => "rescinded",
             Self::OutOfScope(_) => "out-of-scope",
             Self::Deleted => "deleted",
             Self::AddressChanged => "address-changed",

@@ -198,6 +198,24 @@ impl<'a> UserState<'a> {
         delivered.is_some_and(|delivered| delivered.pass.pass_id == pass.to_string())
     }
 
+    /// Whether the address is also that of two deleted accounts of the same person, and a person was told: their records may not say
+    /// that they were deleted.
+    fn shares_address_with_earlier_accounts(&self) -> bool {
+        const SHARED: &str = "Joiners share one private address and get no pass";
+        let ids = self.sim.ids.lock().unwrap();
+        let recreated = self.sim.scenario.steps.iter().filter(|step| {
+            let Action::User(persona, UserEvent::Recreated(_)) = step.action else { return false };
+            ids[persona] == self.person.id
+        });
+        let log = self.sim.log();
+        recreated.count() >= 2
+            && log.lines().any(|line| {
+                line.contains(" event=alert ")
+                    && line.contains(SHARED)
+                    && line.contains(&self.person.user_principal_name)
+            })
+    }
+
     fn was_removed_from_group(&self) -> bool {
         self.had(|event| *event == UserEvent::RemovedFromGroup)
     }
@@ -298,6 +316,9 @@ impl<'a> UserState<'a> {
         }
         // The product stops here on purpose; invariant 6 requires an alert.
         if self.record.and_then(|record| record.cause.as_deref()) == Some("too-many-codes") {
+            return Ok(());
+        }
+        if self.shares_address_with_earlier_accounts() {
             return Ok(());
         }
         let is_held = self.record.and_then(|record| record.held_for).is_some_and(|held| is_move(held, day));

@@ -225,7 +225,11 @@ fn noise_after_arrival(
     let is_for_joiner = matches!(invocation.reason.as_str(), "joiner" | "recheck");
     let delivered = invocation.record.as_ref()?.delivered.as_ref()?;
     let was_used = sim.used.lock().unwrap().contains_key(&delivered.pass.pass_id.parse::<Uuid>().ok()?);
-    let is_noise = matches!(outcome, "blocked" | "revoked") && !reason.contains(&Skip::Arrived.to_string());
+    // Whoever is disabled until another first day comes back, and a person decides.
+    let is_disabled = invocation.responses.get("me").is_some_and(|(_, user)| user["accountEnabled"] == false);
+    let is_noise = matches!(outcome, "blocked" | "revoked")
+        && !reason.contains(&Skip::Arrived.to_string())
+        && !is_disabled;
     let signed_in =
         sim.sandbox.edit(|tenant| tenant.users.get(&invocation.user).and_then(|p| p.last_sign_in));
     let record = invocation.record.as_ref()?;

@@ -73,6 +73,21 @@ async fn a_leave_date_that_is_set_after_the_mail_ends_the_pass() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_leave_date_that_is_left_behind_is_told_too() {
+    let (tenant, emma) = tenant(true);
+    let app = TestApp::new(tenant, &[]);
+    app.sweep().await;
+    change(&app, emma, |person| person.hire_date = None);
+    app.sweep_daily(1).await;
+    assert_eq!(app.alerts().len(), 1);
+    leave(&app, emma, Some("2026-11-26T00:00:00Z"));
+    change(&app, emma, |person| person.hire_date = Some(time("2026-11-28T00:00:00Z")));
+    app.sweep_daily(2).await;
+    assert_eq!((app.pass_mails().len(), app.alerts().len()), (1, 2));
+    assert!(text(&app.alerts()[1..]).contains("employeeLeaveDateTime"), "{}", text(&app.alerts()));
+}
+
+#[tokio::test(start_paused = true)]
 async fn without_the_permission_a_leave_date_is_not_seen() {
     let (tenant, emma) = tenant(false);
     let app = TestApp::new(tenant, &[("MAIL_CC", "none")]);

@@ -1,7 +1,7 @@
 //! The tenant changes what a joiner's mail rests on, between the mail and the use of the pass.
 
 use firstpass::ledger::Notice;
-use firstpass_sandbox::tenant::{Fault, Person};
+use firstpass_sandbox::tenant::{Fault, PassSpec, Person};
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -159,7 +159,6 @@ async fn another_value_that_does_not_change_the_address_changes_nothing() {
     });
     app.sweep_daily(1).await;
     assert_eq!((recipients(&app).len(), app.alerts().len()), (1, 0));
-    // What it rests on was written down anew: the next change is the first.
     set_address(&app, emma, THIRD);
     app.sweep().await;
     assert_eq!(recipients(&app), [OLD, THIRD, OLD]);
@@ -289,8 +288,14 @@ async fn a_setting_that_is_changed_mails_nobody_again() {
         let code = app.live_code(emma);
         let app = app.with_settings(&[setting]);
         app.sweep_daily(1).await;
+        // Nor does a change of something else bring the setting to effect.
+        change(&app, emma, |person| {
+            person.extension_attributes[8] = Some("licence E5".into());
+            person.aliases.push("emma.b@contoso.example".into());
+        });
+        app.sweep_daily(1).await;
         assert_eq!(app.run_job(emma).await.outcome, "skipped", "{setting:?}");
-        app.sweep_daily(3).await;
+        app.sweep_daily(2).await;
         assert_eq!(
             (app.pass_mails().len(), app.alerts().len()),
             (1, 0),
@@ -365,6 +370,102 @@ async fn the_manager_who_has_the_code_and_is_replaced_is_a_corrected_address() {
         recipients(&app),
         ["grace.hall@contoso.example", "ines.vogt@contoso.example", "grace.hall@contoso.example"]
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pass_of_the_helpdesk_does_not_lift_a_hold() {
+    let (app, emma) = mailed(&[]).await;
+    app.wait_until("2026-11-26T08:00:00Z");
+    set_address(&app, emma, NEW);
+    app.sweep().await;
+    assert_eq!((app.live_code(emma), recipients(&app).len()), (None, 1));
+    let spec = PassSpec::opening(time("2026-11-26T12:00:00Z")).lasting(60);
+    app.sandbox.edit(|tenant| tenant.add_pass(emma, spec));
+    let code = app.live_code(emma);
+    app.sweep().await;
+    assert_eq!((app.live_code(emma), recipients(&app).len()), (code, 1), "it stays");
+    app.sweep_daily(1).await;
+    assert_eq!((recipients(&app).len(), app.alerts().len()), (1, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_corrections_at_once_wait_for_an_approval() {
+    let (mut tenant, emma) = tenant_with_emma();
+    let manager = tenant.users[&emma].manager.unwrap();
+    let mut joiners = vec![emma];
+    for n in 0..3 {
+        let person = Person::named(&format!("Joiner {n}")).usage_location("GB").manager(manager);
+        let person =
+            person.hire_date(time("2026-11-27T00:00:00Z")).private_mail(&format!("j{n}@mail.example"));
+        joiners.push(tenant.add(person));
+    }
+    let app = TestApp::new(tenant, &[]);
+    app.sweep().await;
+    let app = app.with_settings(&[("SWEEP_MAX", "3")]);
+    for (n, joiner) in joiners.iter().enumerate() {
+        set_address(&app, *joiner, &format!("j{n}@attacker.example"));
+    }
+    app.sweep_daily(2).await;
+    assert_eq!(app.pass_mails().len(), 4, "only the first mails");
+    assert!(joiners.iter().all(|joiner| app.live_code(*joiner).is_some()));
+    assert!(text(&app.alerts()).contains("Too many passes to mail at once"), "{}", text(&app.alerts()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_the_address_that_has_the_code_counts() {
+    const BOUNCING: &str = "bouncing@mail.example";
+    let (mut tenant, emma) = tenant_with_emma();
+    tenant.change(emma, |person| person.other_mails = vec![BOUNCING.into(), OLD.into()]);
+    tenant.undeliverable.extend([BOUNCING.to_owned()]);
+    let app = TestApp::new(tenant, &[]);
+    app.sweep().await;
+    assert_eq!(recipients(&app), [OLD]);
+    // The one that Exchange refused is removed.
+    set_address(&app, emma, OLD);
+    app.sweep_daily(1).await;
+    assert_eq!((recipients(&app).len(), app.alerts().len()), (1, 0));
+    // Somebody puts the address of the code behind another one.
+    change(&app, emma, |person| person.other_mails = vec![NEW.into(), OLD.into()]);
+    app.sweep_daily(1).await;
+    assert_eq!((recipients(&app).len(), app.alerts().len()), (1, 0));
+    change(&app, emma, |person| person.other_mails = vec![NEW.into()]);
+    app.sweep_daily(1).await;
+    assert_eq!(recipients(&app), [OLD, NEW, OLD]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_address_that_others_get_after_the_mail_costs_no_pass() {
+    let (mut tenant, emma) = tenant_with_emma();
+    tenant.change(emma, |person| person.other_mails.push(NEW.into()));
+    let app = TestApp::new(tenant, &[]);
+    app.sweep().await;
+    let code = app.live_code(emma);
+    app.sandbox.edit(|tenant| {
+        for n in 0..3 {
+            let person = Person::named(&format!("Joiner {n}")).usage_location("GB").private_mail(OLD);
+            tenant.add(person.hire_date(time("2026-11-28T00:00:00Z")));
+        }
+    });
+    app.sweep_daily(1).await;
+    change(&app, emma, |person| person.extension_attributes[8] = Some("licence E5".into()));
+    app.sweep_daily(3).await;
+    assert_eq!((app.live_code(emma), recipients(&app)), (code, vec![OLD.to_owned()]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn managers_that_alternate_get_three_mails() {
+    let (app, emma) = mailed(&[]).await;
+    let [ines, noah] = ["Ines Vogt", "Noah Reed"]
+        .map(|name| app.sandbox.edit(|tenant| tenant.add_mailbox(Person::named(name))));
+    for manager in [ines, noah, ines, noah, ines] {
+        change(&app, emma, |person| {
+            person.manager = Some(manager);
+            person.city = Some(manager.to_string());
+        });
+        app.advance(chrono::TimeDelta::hours(13));
+        app.sweep().await;
+    }
+    assert_eq!(app.pass_mails().len(), 4);
 }
 
 #[tokio::test(start_paused = true)]
