@@ -90,7 +90,7 @@ impl Persona {
         format!("{}.{number}@contoso.example", self.local_part())
     }
 
-    fn local_part(&self) -> String {
+    pub fn local_part(&self) -> String {
         self.name.to_lowercase().replace(' ', ".")
     }
 

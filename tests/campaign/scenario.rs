@@ -25,6 +25,14 @@ pub struct Scenario {
     pub steps: Vec<Step>,
 }
 
+impl Scenario {
+    /// What all sign-in names of the person have in common who has `name`.
+    pub fn names_like<'a>(&'a self, name: &'a str) -> &'a str {
+        let person = self.personas.iter().find(|persona| name.starts_with(&persona.local_part()));
+        person.map_or(name, |persona| &name[..persona.local_part().len()])
+    }
+}
+
 /// The settings of firstpass, of the tenant and of the host.
 #[derive(Clone, Debug)]
 pub struct Config {

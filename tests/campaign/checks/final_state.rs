@@ -48,20 +48,6 @@ const UNCLEAR: &str = "A mail with a code may not have arrived";
 /// Its alert about a job without a pass.
 const NO_PASS: &str = "A user gets no pass";
 
-/// All sign-in names that the user has had.
-pub fn sign_in_names(sim: &Simulation, user: Uuid) -> Vec<String> {
-    let ids = sim.ids.lock().unwrap();
-    let Some(index) = ids.iter().position(|id| *id == user) else { return Vec::new() };
-    let persona = &sim.scenario.personas[index];
-    let renamed = sim.scenario.steps.iter().filter_map(|step| match step.action {
-        Action::User(of, UserEvent::Renamed(number)) if of == index => Some(persona.sign_in_name(number)),
-        _ => None,
-    });
-    let now = sim.sandbox.edit(|tenant| tenant.users.get(&user).map(|p| p.user_principal_name.clone()));
-    let first = Person::named(persona.name).user_principal_name;
-    renamed.chain(now).chain([first]).collect()
-}
-
 struct UserState<'a> {
     sim: &'a Simulation,
     person: &'a Person,
@@ -159,11 +145,9 @@ impl<'a> UserState<'a> {
             return Ok(());
         }
         let log = self.sim.log();
-        let names = sign_in_names(self.sim, self.person.id);
+        let names = self.sim.scenario.names_like(&self.person.user_principal_name);
         let is_alert = |line: &&str, headline: &str| {
-            line.contains(" event=alert ")
-                && line.contains(headline)
-                && names.iter().any(|name| line.contains(name))
+            line.contains(" event=alert ") && line.contains(headline) && line.contains(names)
         };
         // A replacement that the mail of the pass had promised is no alert.
         let delivered = self.record.and_then(|record| record.delivered.as_ref());

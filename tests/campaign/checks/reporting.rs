@@ -2,12 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use uuid::Uuid;
-
-use super::{
-    final_state::sign_in_names,
-    oracle::{day_one_of, is_in_horizon, is_in_use},
-};
+use super::oracle::{day_one_of, is_in_horizon, is_in_use};
 use crate::{
     simulation::Simulation,
     trace::{Invocation, InvocationResult},
@@ -59,8 +54,7 @@ pub async fn check(sim: &Simulation) {
 
 /// Whether there is an alert about the invocation's user, by any name that they have had.
 fn is_alerted_of(sim: &Simulation, invocation: &Invocation, is_alerted: &impl Fn(&str) -> bool) -> bool {
-    is_alerted(&user_name(sim, invocation))
-        || sign_in_names(sim, invocation.user).iter().any(|name| is_alerted(name))
+    is_alerted(sim.scenario.names_like(&user_name(sim, invocation)))
 }
 
 /// How an alert names the invocation's user.
@@ -109,7 +103,7 @@ fn missing_log_lines(sim: &Simulation, log: &str) -> Vec<String> {
 /// Joiners in the horizon who get no pass because they are privileged or have no address, and have no alert.
 fn unserved_joiners(sim: &Simulation, is_alerted: &impl Fn(&str) -> bool) -> Vec<String> {
     let (now, ids) = (sim.now(), sim.ids.lock().unwrap().clone());
-    let unserved: Vec<(Uuid, String)> = sim.sandbox.edit(|tenant| {
+    let unserved: Vec<String> = sim.sandbox.edit(|tenant| {
         let people = ids.iter().filter_map(|id| tenant.users.get(id));
         let in_scope = people.filter(|person| {
             // Disabled accounts can be out of scope, depending on the record.
@@ -130,10 +124,9 @@ fn unserved_joiners(sim: &Simulation, is_alerted: &impl Fn(&str) -> bool) -> Vec
                     || person.other_mails.is_empty()
                     || is_in_use(person, &sim.scenario.config, now)
             })
-            .map(|person| (person.id, person.user_principal_name.clone()))
+            .map(|person| person.user_principal_name.clone())
             .collect()
     });
-    let is_told = |user: Uuid| sign_in_names(sim, user).iter().any(|name| is_alerted(name));
-    let untold = unserved.into_iter().filter(|(user, _)| !is_told(*user));
-    untold.map(|(_, name)| format!("{name} gets no pass, and there is no alert")).collect()
+    let untold = unserved.into_iter().filter(|name| !is_alerted(sim.scenario.names_like(name)));
+    untold.map(|name| format!("{name} gets no pass, and there is no alert")).collect()
 }
