@@ -294,7 +294,8 @@ impl<'a> HeldLease<'a> {
         self.notices.push(kind);
     }
 
-    async fn block(mut self, block: Block) -> Outcome {
+    /// Releases the lease and tells a person why there is no pass.
+    pub async fn block(mut self, block: Block) -> Outcome {
         let cause = block.cause();
         let outcome = Outcome::Blocked(block);
         // A caller gets the answer instead of an alert.

@@ -67,7 +67,10 @@ impl Facts<'_> {
         let is_first = !record.corrected_for.as_ref().is_some_and(is_of_start);
         let is_early = opens_at - self.now >= CORRECTED_UNTIL;
         if is_first && is_early && foreign.is_none() && self.may_make_another(day) {
-            return Some(Decision::Issue(plan));
+            return Some(match self.waits_for_mailbox(day, &plan.window) {
+                true => Decision::Skip(Skip::MailUnclear),
+                false => Decision::Issue(plan),
+            });
         }
         hold(pass_id)
     }

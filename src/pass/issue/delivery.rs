@@ -91,6 +91,13 @@ pub(super) struct Unsent {
     is_guess: bool,
 }
 
+impl Unsent {
+    /// Whether it is certain that it was not sent, because of its recipients.
+    pub(super) fn is_about_recipients(&self) -> bool {
+        !self.maybe_sent && !self.refused.is_empty()
+    }
+}
+
 /// A recipient whom Exchange refused.
 struct Refusal {
     address: Address,

@@ -323,7 +323,15 @@ impl<'a> JobContext<'a> {
                 lease.delete(&pass).await;
             } else if !lease.may_repeat_unclear() {
                 let kept = lease.keep_unclear(&pass, (&draft, &recipients), plan, unsent.error).await?;
+                if plan.occasion == Occasion::Corrected {
+                    self.tell_old_address(&recipients.to).await;
+                }
                 return Ok(ControlFlow::Break(kept));
+            }
+            // The next try would be refused too, and no pass works meanwhile: a person has to hear of it at once.
+            if plan.occasion == Occasion::Corrected && unsent.is_about_recipients() {
+                let why = format!("Exchange refuses {}: {}", recipients.to.masked(), unsent.error);
+                return Ok(ControlFlow::Break(lease.block(Block::NoAddress(why)).await));
             }
             return Err(lease.fail(Failure::Graph(unsent.error), unsent.maybe_sent).await);
         }

@@ -469,6 +469,22 @@ async fn managers_that_alternate_get_three_mails() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_correction_to_an_address_that_exchange_refuses_is_told_at_once() {
+    let (app, emma) = mailed(&[]).await;
+    app.sandbox.edit(|tenant| tenant.undeliverable.extend([THIRD.to_owned()]));
+    set_address(&app, emma, THIRD);
+    let ends = app.sweep_daily(2).await;
+    assert!(ends.iter().all(|end| end.outcome == "blocked" && end.deliveries == 1), "{ends:?}");
+    assert_eq!((app.live_code(emma), app.alerts().len()), (None, 1), "{}", text(&app.alerts()));
+    assert!(text(&app.alerts()).contains("Exchange refuses e…@home.example"), "{}", text(&app.alerts()));
+    // The typo is corrected.
+    set_address(&app, emma, NEW);
+    app.sweep_daily(1).await;
+    assert_eq!(recipients(&app), [OLD, NEW, OLD]);
+    app.assert_mail_has_live_code(emma, 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_correction_whose_pass_cannot_be_made_is_tried_again() {
     let (app, emma) = mailed(&[]).await;
     set_address(&app, emma, NEW);
