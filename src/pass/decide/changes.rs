@@ -59,7 +59,10 @@ impl Facts<'_> {
             return None;
         }
         if self.basis.address.is_none() {
-            return pass_id.is_some().then_some(Decision::Block(Block::AddressRemoved));
+            let block = Block::AddressRemoved;
+            // Once told, it keeps nobody from hearing of other changes.
+            let is_told = record.cause.as_deref() == Some(block.cause());
+            return (pass_id.is_some() && !is_told).then_some(Decision::Block(block));
         }
         let plan = self.joiner_plan(day, Occasion::Corrected);
         let delivered = self.delivered().filter(|delivered| delivered.purpose == Purpose::Joiner);

@@ -23,7 +23,9 @@ impl JobContext<'_> {
         }
         // The joiner is served: the same cause is worth an alert again.
         let is_served = skip == Skip::AlreadyServed;
-        let is_served_again = is_served && record.cause.is_some();
+        let is_removed =
+            self.recipients.is_err() && record.cause.as_deref() == Some(Block::AddressRemoved.cause());
+        let is_served_again = is_served && record.cause.is_some() && !is_removed;
         let settled = self.settled_announcement().filter(|_| is_served);
         if is_served_again || settled.is_some() || self.is_seen_anew() {
             let cause = record.cause.clone().filter(|_| !is_served_again);

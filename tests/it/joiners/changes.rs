@@ -140,13 +140,20 @@ async fn a_removed_address_keeps_the_pass_and_is_told_once() {
     assert_eq!(outcomes(&ends)[0], "blocked", "{ends:?}");
     assert_eq!((app.live_code(emma), app.alerts().len()), (code, 1));
     assert!(text(&app.alerts()).contains("the pass still works"), "{}", text(&app.alerts()));
+    // The mailbox with the code hears of a new name all the same.
+    rename(&app, emma, "emma.smith@contoso.example");
+    app.sweep().await;
+    app.advance(chrono::TimeDelta::hours(1));
+    app.sweep().await;
+    assert_eq!((recipients(&app), app.alerts().len()), (vec![OLD.to_owned(); 2], 1));
     // Put back, it is as before; another one is a correction.
     set_address(&app, emma, OLD);
     app.sweep().await;
-    assert_eq!((recipients(&app).len(), app.alerts().len()), (1, 1));
+    assert_eq!((recipients(&app).len(), app.alerts().len()), (2, 1));
     set_address(&app, emma, NEW);
-    app.sweep_daily(1).await;
-    assert_eq!(recipients(&app), [OLD, NEW, OLD]);
+    app.advance(chrono::TimeDelta::hours(1));
+    app.sweep().await;
+    assert_eq!(recipients(&app), [OLD, OLD, NEW, OLD]);
 }
 
 #[tokio::test(start_paused = true)]
