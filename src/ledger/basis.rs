@@ -15,7 +15,7 @@ pub struct Basis {
     pub sign_in_name: String,
     /// The hire date.
     pub hire_date: String,
-    /// Where the user works, after the names of the attributes that count as a place.
+    /// Where the user works: the address, the names of the attributes that count as a place, and their values.
     pub place: String,
     /// The time zone that the place stands for, by name; with the country if it is one of several there.
     pub zone: String,
@@ -49,13 +49,10 @@ impl Basis {
             && self.has_same_place(other)
     }
 
-    /// Whether the place is the same. Of places that are read from other attributes it is not known: a setting has changed.
+    /// Whether the place is the same. Other attributes than before are a change of a setting.
     pub(crate) fn has_same_place(&self, other: &Self) -> bool {
-        let split =
-            |place: &'_ str| place.split_once(' ').map(|(form, hash)| (form.to_owned(), hash.to_owned()));
-        match (split(&self.place), split(&other.place)) {
-            (Some((form, hash)), Some((other_form, other_hash))) => form != other_form || hash == other_hash,
-            _ => self.place == other.place,
-        }
+        let (ours, theirs): (Vec<&str>, Vec<&str>) =
+            (self.place.split(' ').collect(), other.place.split(' ').collect());
+        ours.first() == theirs.first() && (ours.get(1) != theirs.get(1) || ours.get(2) == theirs.get(2))
     }
 }

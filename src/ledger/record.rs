@@ -151,15 +151,32 @@ pub struct Announcement {
     /// Identifies the mailbox that it went to for all users; `None` if that is a manager's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mailbox: Option<String>,
-    /// How many mails without a code about changes followed.
+    /// How many mails about a changed sign-in name followed.
     #[serde(default, skip_serializing_if = "is_zero")]
-    pub notes: u32,
+    pub names_told: u32,
+    /// How many managers were told that the joiner is theirs now.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub managers_told: u32,
+    /// Whether a person was told that the address was removed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub removal_told: bool,
 }
 
 impl Announcement {
     /// A mail of which nothing else is known.
     pub fn new(day_one: NaiveDate, enabled: bool, at: Option<DateTime<Utc>>) -> Self {
-        Self { day_one, enabled, at, basis: None, told_at: None, to: None, mailbox: None, notes: 0 }
+        Self {
+            day_one,
+            enabled,
+            at,
+            basis: None,
+            told_at: None,
+            to: None,
+            mailbox: None,
+            names_told: 0,
+            managers_told: 0,
+            removal_told: false,
+        }
     }
 }
 
@@ -380,9 +397,11 @@ impl Record {
     pub fn record_delivery(&mut self, delivered: Delivered, enabled: bool) {
         if let (Purpose::Joiner, Some(day_one)) = (delivered.purpose, delivered.day_one) {
             let of_start = |told: &&Announcement| (told.day_one - day_one).abs() < Self::SAME_START;
-            let notes = self.announcement.as_ref().filter(of_start).map_or(0, |told| told.notes);
+            let before = self.announcement.as_ref().filter(of_start);
+            let (names_told, managers_told) =
+                before.map_or((0, 0), |told| (told.names_told, told.managers_told));
             let mail = Announcement::new(day_one, enabled, Some(delivered.at));
-            self.announcement = Some(Announcement { notes, ..mail });
+            self.announcement = Some(Announcement { names_told, managers_told, ..mail });
             count(&mut self.codes, day_one);
         }
         if delivered.purpose == Purpose::OnDemand {

@@ -38,7 +38,8 @@ pub(crate) fn of_listing(user: &Candidate, settings: &PassSettings) -> Basis {
     }
 }
 
-/// Identifies the place, with the attributes that ZONES reads. Their names come first: a change of ZONES is no change of the place.
+/// Identifies the place: the address, then the attributes that ZONES reads, with their names. A change of ZONES is no change of the
+/// place.
 fn place(user: &Candidate, settings: &PassSettings) -> String {
     let account = &user.account;
     let mut names: Vec<String> = settings.zones.iter().filter_map(ZoneRule::attribute).collect();
@@ -46,15 +47,19 @@ fn place(user: &Candidate, settings: &PassSettings) -> String {
     names.dedup();
     let attributes: Vec<_> =
         names.iter().map(|name| account.on_premises_extension_attributes.get(name)).collect();
-    let values =
-        json!([account.usage_location, account.state, account.city, account.office_location, attributes]);
-    format!("{} {}", names.join(","), hash(user.id, &values))
+    let address = json!([account.usage_location, account.state, account.city, account.office_location]);
+    let [address, attributes] = [address, json!(attributes)].map(|values| hash(user.id, &values));
+    format!("{address} {} {attributes}", names.join(","))
 }
 
 /// Identifies the mailbox of the manager of `user`; `None` if they have none.
 pub(crate) fn of_manager(user: Uuid, manager: &Manager) -> Option<String> {
-    let address = Address::parse(manager.mail.as_deref()?).ok()?;
-    Some(hash(user, &json!(address.to_string().to_lowercase())))
+    Some(of_mailbox(user, &Address::parse(manager.mail.as_deref()?).ok()?))
+}
+
+/// Identifies a mailbox, as that of the manager of `user`.
+pub(super) fn of_mailbox(user: Uuid, address: &Address) -> String {
+    hash(user, &json!(address.to_string().to_lowercase()))
 }
 
 /// Identifies the last day of `user`, also if there is none.

@@ -47,7 +47,7 @@ pub struct HeldLease<'a> {
     tenant_changed: bool,
     notices: Vec<&'static str>,
     plan: Plan,
-    /// What the mail rests on; with the joiner's first address, also where the mail went to another one.
+    /// What the mail rests on.
     basis: Basis,
     /// No change in the tenant and no mail goes on after this. Monotonic.
     pub deadline: Instant,
@@ -229,7 +229,7 @@ impl<'a> HeldLease<'a> {
         if let Some((draft, recipients)) = mail {
             delivered.language = Some(draft.language().to_owned());
             delivered.recipients = recipients.masked();
-            delivered.address = self.basis.address.clone();
+            delivered.address = Some(recipients.fingerprint(self.snapshot.user.id));
             delivered.follows_on = self.plan.window.follows_on;
         }
         self.record.record_delivery(delivered, self.snapshot.user.account.is_enabled());

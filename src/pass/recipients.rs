@@ -27,7 +27,8 @@ pub struct Recipients {
 }
 
 impl Recipients {
-    /// Chooses the recipients among the addresses that Exchange has not `refused`.
+    /// Chooses the recipients among the addresses that Exchange has not `refused`. The joiner's is the one in the mailbox `had`, which
+    /// got the mails for this start so far, if it still counts: another one before it is no reason to write elsewhere.
     ///
     /// # Errors
     /// In words, if no place in `MAIL_TO` holds an address that the joiner can read before day one.
@@ -37,6 +38,7 @@ impl Recipients {
         settings: &MailSettings,
         known: &KnownAddresses,
         refused: &[Address],
+        had: Option<&str>,
     ) -> Result<Self, String> {
         let mut unusable = Vec::new();
         // Whatever it is called, a mailbox of the joiner is none that they can open.
@@ -46,6 +48,9 @@ impl Recipients {
             let mail = manager.and_then(|m| m.mail.as_deref());
             mail.and_then(|mail| Address::parse(mail).ok()).filter(is_valid)
         };
+        let all = || settings.to.iter().flat_map(|place| values(&account, *place));
+        let counting = |mail: &str| readable(mail, &account, settings, known).ok().filter(is_valid);
+        let same = had.and_then(|had| all().filter_map(counting).find(|address| mailbox(address) == had));
         let mut readable = |mail: &str| match readable(mail, &account, settings, known) {
             Ok(address) => Some(address).filter(is_valid),
             Err(why) => {
@@ -53,10 +58,11 @@ impl Recipients {
                 None
             }
         };
-        let to = settings.to.iter().find_map(|place| match place {
+        let first = settings.to.iter().find_map(|place| match place {
             MailTo::Manager => manager_mail().map(|address| (address, true)),
             place => values(&account, *place).find_map(&mut readable).map(|address| (address, false)),
         });
+        let to = same.map(|address| (address, false)).or(first);
         let (to, is_managers) = to.ok_or_else(|| no_address(&settings.to, &unusable))?;
         let mailbox = (!is_managers).then(|| mailbox(&to));
         let mut recipients = Self { to, cc: Vec::new(), manager: None, mailbox };
@@ -232,7 +238,7 @@ mod tests {
     fn a_mailbox_that_needs_the_pass_to_be_opened_is_no_place_for_its_code() {
         let to = |others: &[&str]| {
             let settings = settings(&[MailTo::OtherMails, MailTo::ExtensionAttribute(3)], &[]);
-            Recipients::choose(&emma(others), None, &settings, &domains(), &[]).unwrap().to
+            Recipients::choose(&emma(others), None, &settings, &domains(), &[], None).unwrap().to
         };
         let private = "emma@home.example";
         assert_eq!(to(&["EMMA@contoso.example", private]), address(private), "the sign-in name");
@@ -253,7 +259,7 @@ mod tests {
     fn nobody_to_write_to_is_told_with_every_place_that_was_looked_at() {
         let places = [MailTo::OtherMails, MailTo::ExtensionAttribute(4), MailTo::Manager];
         assert_eq!(
-            Recipients::choose(&emma(&[]), None, &settings(&places, &[]), &domains(), &[]).unwrap_err(),
+            Recipients::choose(&emma(&[]), None, &settings(&places, &[]), &domains(), &[], None).unwrap_err(),
             "no usable private address in otherMails, extensionAttribute4, the manager's mailbox"
         );
     }
@@ -269,6 +275,7 @@ mod tests {
                 &settings,
                 &domains(),
                 &[],
+                None,
             );
             let chosen = chosen.unwrap();
             assert_eq!(
@@ -289,7 +296,7 @@ mod tests {
         let jo = boss("jo@contoso.example");
         let choose = |refused: &[&str]| {
             let refused: Vec<Address> = refused.iter().map(|text| address(text)).collect();
-            Recipients::choose(&emma, Some(&jo), &settings, &domains(), &refused)
+            Recipients::choose(&emma, Some(&jo), &settings, &domains(), &refused, None)
         };
         let all = choose(&[]).unwrap();
         assert_eq!(all.to, address("emma@home.example"));
@@ -319,7 +326,7 @@ mod tests {
         let list = MailCc::Address(address("list@contoso.example"));
         let choose = |manager: &Manager, cc: &[MailCc]| {
             let settings = settings(&[MailTo::OtherMails], cc);
-            Recipients::choose(&emma(&["emma@home.example"]), Some(manager), &settings, &domains(), &[])
+            Recipients::choose(&emma(&["emma@home.example"]), Some(manager), &settings, &domains(), &[], None)
                 .unwrap()
         };
         let both = choose(&boss("jo@contoso.example"), &[list.clone(), MailCc::Manager, list.clone()]);

@@ -16,11 +16,14 @@ use crate::{
     app::App,
     budget,
     graph::users::Candidate,
-    ledger::{HeldKind, LedgerError, Purpose, Standing, is_same_start},
+    ledger::{HeldKind, LedgerError, Purpose, Standing, StandingPass, is_same_start},
     pass::{
         cap::{COUNTED, Start, approved, held_back, hold},
-        recipients::mailboxes,
+        decide::CORRECTED_UNTIL,
+        known_addresses::KnownAddresses,
+        recipients::{mailboxes, private_addresses},
     },
+    settings::MailSettings,
 };
 
 /// The ledger, as a listing shows it.
@@ -32,13 +35,24 @@ fn to_be_mailed(
     joiners: &BTreeSet<(NaiveDate, Uuid)>,
     candidates: &[Candidate],
     standings: &Standings,
+    (settings, known): (&MailSettings, &KnownAddresses),
+    now: DateTime<Utc>,
 ) -> BTreeSet<Start> {
+    // Later, a person decides, and whoever was told already waits for one.
+    let is_mailed = |standing: &&Standing| {
+        let is_early =
+            |pass: &StandingPass| pass.purpose == Purpose::Joiner && pass.opens_at - now >= CORRECTED_UNTIL;
+        let is_decided = matches!(standing.cause.as_deref(), Some("address-removed" | "address-changed"));
+        let is_open = standing.arrived_at.is_none() && !standing.is_blocked && !is_decided;
+        is_open && standing.pass.as_ref().is_some_and(is_early)
+    };
     let has_other_address = |user: &&Candidate| {
-        let has_pass = |standing: &&Standing| standing.arrived_at.is_none() && standing.pass.is_some();
-        let standing = standings.get(&user.id).filter(has_pass);
-        let named: Vec<String> = mailboxes(&user.account).collect();
+        let standing = standings.get(&user.id).filter(is_mailed);
         let mailbox = standing.and_then(|standing| standing.mailbox.as_ref());
-        mailbox.is_some_and(|mailbox| !named.is_empty() && !named.contains(mailbox))
+        let is_named = |mailbox: &String| mailboxes(&user.account).any(|named| named == *mailbox);
+        let addresses = private_addresses(user, settings);
+        let is_usable = || addresses.iter().any(|address| known.is_usable(address, user, settings));
+        mailbox.is_some_and(|mailbox| !is_named(mailbox)) && is_usable()
     };
     let moved: BTreeSet<Uuid> = candidates.iter().filter(has_other_address).map(|user| user.id).collect();
     let is_new = |(day, user): &&(NaiveDate, Uuid)| match standings.get(user) {
@@ -114,10 +128,14 @@ pub(super) async fn apply(
     late: &BTreeSet<(NaiveDate, Uuid)>,
     candidates: &[Candidate],
     standings: &Standings,
+    known: &KnownAddresses,
     now: DateTime<Utc>,
 ) -> Held {
     let max = app.services.settings.sweep_max;
-    let (mail, mailed) = (to_be_mailed(joiners, candidates, standings), just_mailed(standings, now));
+    let (mail, mailed) = (
+        to_be_mailed(joiners, candidates, standings, (&app.services.settings.mail, known), now),
+        just_mailed(standings, now),
+    );
     let withdraw = to_be_withdrawn(joiners, candidates, standings, now);
     let name = |user: &Candidate| Some((user.id, user.user_principal_name.clone()?));
     let names = &candidates.iter().filter_map(name).collect();

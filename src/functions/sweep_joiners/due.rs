@@ -82,6 +82,8 @@ pub(super) fn due(settings: &Settings, known: Known<'_>, is_daily: bool, now: Da
     match (known.day, &standing.pass) {
         _ if is_changed && (known.day.is_some() || standing.is_open(now)) => Due::Job,
         _ if is_daily && standing.is_blocked && standing.is_open(now) => Due::Job,
+        // The address may count again for a reason that no listing shows.
+        _ if is_daily && standing.cause.as_deref() == Some("address-removed") => Due::Job,
         (Some(_), Some(pass)) if for_day(&pass) => delivered(settings, known, standing, pass, is_daily, now),
         (Some(_), _) if is_daily || is_soon => Due::Job,
         (Some(_), _) => may_appear(standing, now),

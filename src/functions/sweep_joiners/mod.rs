@@ -130,7 +130,10 @@ async fn sweep(app: &App) -> Result<GroupSync, GraphError> {
     joiners.retain(|(_, user)| !shared.unserved.contains(user));
     late_due.retain(|(_, user)| !shared.unserved.contains(user));
     let held = match &standings {
-        Some(standings) => cap::apply(app, &joiners, &late_due, &candidates, standings, now).await,
+        Some(standings) => {
+            let known = KnownAddresses { shared: shared.mailboxes.clone(), ..known };
+            cap::apply(app, &joiners, &late_due, &candidates, standings, &known, now).await
+        }
         // Every job needs the ledger too.
         None => Held::default(),
     };

@@ -11,15 +11,16 @@ use crate::{
     ledger::{Announcement, Basis, Delivered, Purpose},
     mail::Occasion,
     pass::{
+        basis::of_mailbox,
         outcome::{Block, Revoke, Skip},
-        recipients::mailboxes,
+        recipients::{mailbox, mailboxes},
         replication::REPLICA_LAG,
     },
 };
 
 /// An address that changes later than this before the pass opens is for a person to check.
-const CORRECTED_UNTIL: TimeDelta = TimeDelta::hours(24);
-/// How many mails without a code about changes are sent for one start. Two systems that overwrite each other's values could go on for
+pub(crate) const CORRECTED_UNTIL: TimeDelta = TimeDelta::hours(24);
+/// How many mails without a code about changes of one kind are sent for one start. Two systems that overwrite each other's values could go on for
 /// ever.
 const NOTES_MAX: u32 = 3;
 
@@ -59,10 +60,11 @@ impl Facts<'_> {
             return None;
         }
         if self.basis.address.is_none() {
-            let block = Block::AddressRemoved;
-            // Once told, it keeps nobody from hearing of other changes.
-            let is_told = record.cause.as_deref() == Some(block.cause());
-            return (pass_id.is_some() && !is_told).then_some(Decision::Block(block));
+            // Once told, it keeps nobody from hearing of other changes. A pass that nobody was sent is another matter.
+            let is_unread = self.snapshot.manager_refused.is_some();
+            let works = pass_id.is_some() && self.listed_undelivered().is_none();
+            return (works && !told.removal_told && !is_unread)
+                .then_some(Decision::Block(Block::AddressRemoved));
         }
         let plan = self.joiner_plan(day, Occasion::Corrected);
         let delivered = self.delivered().filter(|delivered| delivered.purpose == Purpose::Joiner);
@@ -95,24 +97,26 @@ impl Facts<'_> {
                 return Some(Decision::Issue(plan));
             }
         }
-        if told.notes >= NOTES_MAX {
-            return None;
-        }
-        if basis.sign_in_name != self.basis.sign_in_name && told.to.is_some() {
+        let is_renamed = basis.sign_in_name != self.basis.sign_in_name && told.to.is_some();
+        if is_renamed && told.names_told < NOTES_MAX {
             return Some(Decision::TellSignInName);
         }
         let has_new_manager = self.basis.manager.is_some() && basis.manager != self.basis.manager;
-        (self.copies_manager && has_new_manager).then_some(Decision::TellNewManager)
+        let may_tell = self.copies_manager && told.managers_told < NOTES_MAX;
+        (may_tell && has_new_manager).then_some(Decision::TellNewManager)
     }
 
     /// Whether the account still has the address that the mail went to, in whatever place; or the manager, if it went to them.
     fn has_address(&self, told: &Announcement, basis: &Basis) -> bool {
-        match &told.mailbox {
-            Some(mailbox) => mailboxes(&self.snapshot.user.account).any(|named| named == *mailbox),
-            None => {
-                let is_known = told.to.is_some() && self.snapshot.manager_refused.is_none();
-                !is_known || basis.manager == self.basis.manager
+        let user = &self.snapshot.user;
+        let is_named = |mailbox: &str| mailboxes(&user.account).any(|named| named == mailbox);
+        match (&told.mailbox, &told.to) {
+            (Some(mailbox), _) => is_named(mailbox),
+            (None, Some(to)) if basis.manager.as_ref() == Some(&of_mailbox(user.id, to)) => {
+                self.snapshot.manager_refused.is_some() || basis.manager == self.basis.manager
             }
+            (None, Some(to)) => is_named(&mailbox(to)),
+            (None, None) => true,
         }
     }
 

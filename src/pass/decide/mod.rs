@@ -8,6 +8,7 @@ mod changes;
 mod follow;
 mod withdrawal;
 
+pub(crate) use self::changes::CORRECTED_UNTIL;
 use chrono::{DateTime, NaiveDate, NaiveTime, TimeDelta, Utc};
 use uuid::Uuid;
 

@@ -26,7 +26,10 @@ impl JobContext<'_> {
             times: self.times_of(delivered),
         })?;
         let mut record = before.clone();
-        self.set_basis(&mut record, |basis| basis.sign_in_name.clone_from(&self.basis.sign_in_name));
+        self.set_basis(&mut record, |told, basis| {
+            told.names_told += 1;
+            basis.sign_in_name.clone_from(&self.basis.sign_in_name);
+        });
         let etag = self.write(record).await?;
         let message = OutgoingMail { to: vec![to], cc: Vec::new(), content };
         if let Err(unsent) = self.send_without_code(&message).await {
@@ -41,7 +44,10 @@ impl JobContext<'_> {
         let Some(mut record) = self.record.clone() else {
             return Ok(Outcome::Skipped(Skip::AlreadyServed));
         };
-        self.set_basis(&mut record, |basis| basis.manager.clone_from(&self.basis.manager));
+        self.set_basis(&mut record, |told, basis| {
+            told.managers_told += 1;
+            basis.manager.clone_from(&self.basis.manager);
+        });
         self.write(record).await?;
         self.tell_manager(ManagerNews::New).await;
         tracing::info!(event = "manager.changed", "The joiner has another manager, who was told of the mail");
@@ -96,11 +102,12 @@ impl JobContext<'_> {
     }
 
     /// Changes what the last mail rests on, after the joiner or the manager was told of it.
-    fn set_basis(&self, record: &mut Record, change: impl FnOnce(&mut Basis)) {
+    fn set_basis(&self, record: &mut Record, change: impl FnOnce(&mut Announcement, &mut Basis)) {
         if let Some(told) = &mut record.announcement {
-            change(told.basis.get_or_insert_with(|| self.basis.clone()));
+            let mut basis = told.basis.take().unwrap_or_else(|| self.basis.clone());
+            change(told, &mut basis);
+            told.basis = Some(basis);
             told.told_at = Some(self.services.clock.now());
-            told.notes += 1;
         }
     }
 
@@ -120,7 +127,7 @@ impl JobContext<'_> {
             basis.place.clone_from(&before.place);
             basis.zone.clone_from(&before.zone);
         }
-        let mut settled = Announcement { basis: Some(basis), ..told.clone() };
+        let mut settled = Announcement { basis: Some(basis), removal_told: false, ..told.clone() };
         // Where the mail went is only known if it still would go there.
         let is_unknown = told.to.is_none() && told.mailbox.is_none();
         if let Some(recipients) = self.recipients.as_ref().ok().filter(|_| is_unknown)

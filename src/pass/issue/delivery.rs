@@ -58,7 +58,14 @@ impl JobContext<'_> {
     /// The recipients without those whom Exchange refused.
     pub(super) fn recipients_without(&self, refused: &[Address]) -> Result<Recipients, String> {
         let TenantSnapshot { user, manager, .. } = &self.snapshot;
-        Recipients::choose(user, manager.as_ref(), &self.services.settings.mail, &self.known, refused)
+        Recipients::choose(
+            user,
+            manager.as_ref(),
+            &self.services.settings.mail,
+            &self.known,
+            refused,
+            self.had(),
+        )
     }
 
     /// Sends the mail, and sends it again only when the answer leaves open whether it was sent.

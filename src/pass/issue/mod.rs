@@ -27,7 +27,7 @@ use super::{
     day_one::fits,
     decide::{Decision, Facts, Plan, decide},
     domains,
-    job::Job,
+    job::{Job, Reason},
     known_addresses::KnownAddresses,
     lease::HeldLease,
     outcome::{Block, DeliveredPass, Failure, Outcome, Step},
@@ -42,7 +42,7 @@ use crate::{
     budget,
     code::Code,
     graph::{Pass, SnapshotError, TenantSnapshot, User, within},
-    ledger::{Basis, ETag, Notice, Record},
+    ledger::{Announcement, Basis, ETag, Notice, Record},
     mail::{Draft, JoinerMail, Occasion, PassTimes},
     settings::{MailCc, MailTo},
 };
@@ -192,6 +192,15 @@ impl Inputs {
     }
 }
 
+/// The mailbox that got the mails for the start of a joiner so far.
+fn had<'a>(job: &Job, snapshot: &TenantSnapshot, record: Option<&'a Record>) -> Option<&'a str> {
+    let day = snapshot.user.account.employee_hire_date?.date_naive();
+    let is_of_start = |told: &&Announcement| (told.day_one - day).abs() < Record::SAME_START;
+    let is_joiner = matches!(job.reason, Reason::Joiner | Reason::Recheck);
+    let told = record?.announcement.as_ref().filter(|_| is_joiner).filter(is_of_start)?;
+    told.mailbox.as_deref()
+}
+
 /// A pass whose mail was sent.
 struct Handover {
     pass: Pass,
@@ -246,13 +255,25 @@ impl<'a> JobContext<'a> {
             Some(error) if mail.to.contains(&MailTo::Manager) => {
                 Err(format!("the manager, whom MAIL_TO names, cannot be read: {error}"))
             }
-            _ => Recipients::choose(&snapshot.user, snapshot.manager.as_ref(), mail, &known, &[]),
+            _ => Recipients::choose(
+                &snapshot.user,
+                snapshot.manager.as_ref(),
+                mail,
+                &known,
+                &[],
+                had(job, &snapshot, record.as_ref()),
+            ),
         };
         let address = recipients.as_ref().ok().map(|recipients| recipients.fingerprint(snapshot.user.id));
         let basis = basis::read(&snapshot, address, &services.settings.pass);
         let context =
             Self { services, job, request, step_budget, snapshot, record, etag, known, recipients, basis };
         Ok(ControlFlow::Continue(context))
+    }
+
+    /// The mailbox that got the mails for this start so far.
+    fn had(&self) -> Option<&str> {
+        had(self.job, &self.snapshot, self.record.as_ref())
     }
 
     fn facts(&self) -> Facts<'_> {

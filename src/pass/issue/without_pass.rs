@@ -42,7 +42,7 @@ impl JobContext<'_> {
         let cause = block.cause();
         // An account that became privileged must not keep a pass that was not delivered: its code may be known to others.
         // So may one that came late in place of the last that may be mailed.
-        if matches!(block, Block::Privileged(_) | Block::TooManyCodes)
+        if matches!(block, Block::Privileged(_) | Block::TooManyCodes | Block::NoAddress(_))
             && self.job.reason != Reason::Http
             && let Some(pass) = self.facts().listed_undelivered()
         {
@@ -59,6 +59,7 @@ impl JobContext<'_> {
         let is_about_delivered =
             matches!(block, Block::StillDisabled(_) | Block::StaysOnDemand(_) | Block::AddressRemoved);
         let is_held = matches!(block, Block::AddressChanged);
+        let is_removed = matches!(block, Block::AddressRemoved);
         let is_disabled = matches!(block, Block::StillDisabled(_));
         let outcome = Outcome::Blocked(block);
         let alerted = self.record.as_ref().and_then(|r| r.cause.as_deref());
@@ -94,6 +95,9 @@ impl JobContext<'_> {
         record.cause = Some(cause.to_owned());
         if is_held {
             record.held_for = self.facts().day_one();
+        }
+        if let Some(told) = record.announcement.as_mut().filter(|_| is_removed) {
+            told.removal_told = true;
         }
         self.write(record).await?;
         if is_disabled {

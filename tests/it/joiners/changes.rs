@@ -501,3 +501,40 @@ async fn a_correction_whose_pass_cannot_be_made_is_tried_again() {
     assert_eq!(recipients(&app), [OLD, NEW, OLD]);
     app.assert_mail_has_live_code(emma, 1);
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_address_before_the_one_that_has_the_code_gets_no_code_for_this_start() {
+    let (app, emma) = mailed(&[]).await;
+    change(&app, emma, |person| person.other_mails.insert(0, "attacker@post.example".into()));
+    change(&app, emma, |person| person.hire_date = Some(time("2026-11-28T00:00:00Z")));
+    app.sweep_daily(1).await;
+    assert_eq!(recipients(&app), [OLD, OLD]);
+    app.assert_newest_mail_has_live_code(emma);
+}
+
+#[tokio::test(start_paused = true)]
+async fn people_without_a_usable_address_do_not_hold_back_others() {
+    let (mut tenant, emma) = tenant_with_emma();
+    let manager = tenant.users[&emma].manager.unwrap();
+    let mut joiners = vec![emma];
+    for n in 0..3 {
+        let person = Person::named(&format!("Joiner {n}")).usage_location("GB").manager(manager);
+        let person =
+            person.hire_date(time("2026-11-27T00:00:00Z")).private_mail(&format!("j{n}@mail.example"));
+        joiners.push(tenant.add(person));
+    }
+    let app = TestApp::new(tenant, &[]);
+    app.sweep().await;
+    let app = app.with_settings(&[("SWEEP_MAX", "3")]);
+    // HR's placeholder for all of them: nobody would be mailed there.
+    for joiner in &joiners {
+        set_address(&app, *joiner, "hr@agency.example");
+    }
+    app.sandbox.edit(|tenant| {
+        let person = Person::named("Zoe Hart").usage_location("GB").private_mail("zoe@mail.example");
+        tenant.add(person.hire_date(time("2026-11-27T00:00:00Z")))
+    });
+    app.sweep_daily(1).await;
+    assert_eq!(recipients(&app).last().map(String::as_str), Some("zoe@mail.example"));
+    assert!(!text(&app.alerts()).contains("Too many passes"), "{}", text(&app.alerts()));
+}
