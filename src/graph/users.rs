@@ -190,6 +190,11 @@ impl Candidate {
         self.user_principal_name.is_none() && self.account.account_enabled.is_none()
     }
 
+    /// The sign-in name, or the object id of whom Graph does not name.
+    pub(crate) fn name(&self) -> String {
+        self.user_principal_name.clone().unwrap_or_else(|| self.id.to_string())
+    }
+
     /// Identifies everything here that a pass depends on, without showing it. The number is the version of this form.
     pub(crate) fn fingerprint(&self) -> String {
         let account = &self.account;

@@ -33,7 +33,7 @@ pub use self::{
 };
 pub(crate) use self::{
     conditions::{ConditionName, Urgency},
-    record::is_same_start,
+    record::{SAME_START, is_move, is_same_start},
 };
 
 /// The version of a record, assigned by the store.

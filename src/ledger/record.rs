@@ -328,6 +328,14 @@ fn is_zero(count: &u32) -> bool {
     *count == 0
 }
 
+/// Two day ones less than this apart are one start that moved.
+pub(crate) const SAME_START: TimeDelta = TimeDelta::days(30);
+
+/// Whether two day ones are one start that moved.
+pub(crate) fn is_move(old: NaiveDate, new: NaiveDate) -> bool {
+    (new - old).abs() < SAME_START
+}
+
 /// Whether someone who arrived at `arrived_at` did so for `day`, or for a day before it.
 pub(crate) fn is_same_start(arrived_at: DateTime<Utc>, day: Option<NaiveDate>) -> bool {
     /// A day one that lies further after the arrival is another start.
@@ -350,8 +358,6 @@ fn count(days: &mut BTreeMap<NaiveDate, u32>, day: NaiveDate) -> u32 {
 impl Record {
     /// The version that this code writes.
     pub(crate) const SCHEMA: u32 = 1;
-    /// Two day ones less than this apart are one start that moved.
-    pub(crate) const SAME_START: TimeDelta = TimeDelta::days(30);
     /// The cause of a record whose account was deleted.
     pub const DELETED: &str = "deleted";
     /// How long after the end of a pass sweeps look whether the joiner got in: reports can lag for a week.
@@ -396,7 +402,7 @@ impl Record {
     /// Records a delivery.
     pub fn record_delivery(&mut self, delivered: Delivered, enabled: bool) {
         if let (Purpose::Joiner, Some(day_one)) = (delivered.purpose, delivered.day_one) {
-            let of_start = |told: &&Announcement| (told.day_one - day_one).abs() < Self::SAME_START;
+            let of_start = |told: &&Announcement| is_move(told.day_one, day_one);
             let before = self.announcement.as_ref().filter(of_start);
             let (names_told, managers_told) =
                 before.map_or((0, 0), |told| (told.names_told, told.managers_told));

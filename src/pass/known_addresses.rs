@@ -10,7 +10,7 @@ use crate::{ledger::LastSweep, settings::Settings};
 #[derive(Clone, Debug, Default)]
 pub struct KnownAddresses {
     /// When the ledger was read.
-    pub read_at: Option<DateTime<Utc>>,
+    pub(super) read_at: Option<DateTime<Utc>>,
     /// The tenant's domains, in ASCII and small letters.
     pub domains: BTreeSet<String>,
     /// The mailboxes of several people, with how many have them.

@@ -48,9 +48,9 @@ impl Recipients {
             let mail = manager.and_then(|m| m.mail.as_deref());
             mail.and_then(|mail| Address::parse(mail).ok()).filter(is_valid)
         };
-        let all = || settings.to.iter().flat_map(|place| values(&account, *place));
-        let counting = |mail: &str| readable(mail, &account, settings, known).ok().filter(is_valid);
-        let same = had.and_then(|had| all().filter_map(counting).find(|address| mailbox(address) == had));
+        let counts = |address: &Address| is_valid(address) && known.is_usable(address, &account, settings);
+        let mut addresses = private_addresses(&account, settings).into_iter();
+        let same = had.and_then(|had| addresses.find(|address| mailbox(address) == had && counts(address)));
         let mut readable = |mail: &str| match readable(mail, &account, settings, known) {
             Ok(address) => Some(address).filter(is_valid),
             Err(why) => {

@@ -248,6 +248,11 @@ pub struct MailSettings {
 }
 
 impl MailSettings {
+    /// Whether the manager gets a copy of the joiner's mail.
+    pub(crate) fn copies_manager(&self) -> bool {
+        self.cc.contains(&MailCc::Manager)
+    }
+
     /// Whether a mail with a code can go to the manager instead of the joiner.
     pub(crate) fn names_manager_as_recipient(&self) -> bool {
         self.to.contains(&MailTo::Manager)

@@ -18,6 +18,7 @@ use crate::{
     graph::users::Candidate,
     ledger::{HeldKind, LedgerError, Purpose, Standing, StandingPass, is_same_start},
     pass::{
+        Block,
         cap::{COUNTED, Start, approved, held_back, hold},
         decide::CORRECTED_UNTIL,
         known_addresses::KnownAddresses,
@@ -42,7 +43,8 @@ fn to_be_mailed(
     let is_mailed = |standing: &&Standing| {
         let is_early =
             |pass: &StandingPass| pass.purpose == Purpose::Joiner && pass.opens_at - now >= CORRECTED_UNTIL;
-        let is_decided = matches!(standing.cause.as_deref(), Some("address-removed" | "address-changed"));
+        let decided = [Block::AddressRemoved, Block::AddressChanged];
+        let is_decided = decided.iter().any(|block| standing.cause.as_deref() == Some(block.cause()));
         let is_open = standing.arrived_at.is_none() && !standing.is_blocked && !is_decided;
         is_open && standing.pass.as_ref().is_some_and(is_early)
     };

@@ -10,13 +10,13 @@ use crate::{
     graph::{GraphError, Look, LookParts, Method, Pass, PrivilegeSnapshot, Usability, users::Candidate},
     ledger::{Basis, Purpose, Standing, StandingPass, is_same_start},
     pass::{
-        Skip, account_use, basis,
+        Block, Skip, account_use, basis,
         follow_up::{ENABLED_WITHIN, REMINDED_UNTIL, REPORT_LAG},
         guard,
         replication::REPLICA_LAG,
         window::opening,
     },
-    settings::{MailCc, MailTo, Settings, SignInCheck},
+    settings::{Settings, SignInCheck},
 };
 
 /// Whoever starts within this many days and has no pass is looked at by every sweep: the reason may have gone.
@@ -83,7 +83,7 @@ pub(super) fn due(settings: &Settings, known: Known<'_>, is_daily: bool, now: Da
         _ if is_changed && (known.day.is_some() || standing.is_open(now)) => Due::Job,
         _ if is_daily && standing.is_blocked && standing.is_open(now) => Due::Job,
         // The address may count again for a reason that no listing shows.
-        _ if is_daily && standing.cause.as_deref() == Some("address-removed") => Due::Job,
+        _ if is_daily && standing.cause.as_deref() == Some(Block::AddressRemoved.cause()) => Due::Job,
         (Some(_), Some(pass)) if for_day(&pass) => delivered(settings, known, standing, pass, is_daily, now),
         (Some(_), _) if is_daily || is_soon => Due::Job,
         (Some(_), _) => may_appear(standing, now),
@@ -113,8 +113,7 @@ fn delivered(
     let account = known.candidate.is_none();
     let check = &settings.joiner_check;
     let mail = &settings.mail;
-    let names_manager = mail.cc.contains(&MailCc::Manager) || mail.to.contains(&MailTo::Manager);
-    let manager = is_daily && names_manager;
+    let manager = is_daily && (mail.copies_manager() || mail.names_manager_as_recipient());
     let basis = standing.basis.as_ref();
     let leave_date = is_daily && basis.is_some_and(|basis| basis.leave_date.is_some());
     let methods = check.methods;

@@ -297,10 +297,7 @@ const BY_HAND: &str = "Whoever cannot gets a pass by the on-demand group or by C
 
 /// The sign-in names with the first days, the latest first day first.
 fn names(missed: &[Missed<'_>]) -> String {
-    let name = |missed: &Missed<'_>| {
-        let name = missed.user.user_principal_name.clone().unwrap_or_else(|| missed.user.id.to_string());
-        format!("{name} ({})", missed.day)
-    };
+    let name = |missed: &Missed<'_>| format!("{} ({})", missed.user.name(), missed.day);
     let mut names: Vec<String> = missed.iter().rev().take(NAMES_IN_ALERT).map(name).collect();
     if missed.len() > names.len() {
         names.push(format!("{} more", missed.len() - names.len()));

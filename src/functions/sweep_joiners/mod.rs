@@ -121,7 +121,7 @@ async fn sweep(app: &App) -> Result<GroupSync, GraphError> {
     let known = KnownAddresses::of(settings, last.as_ref().and_then(|last| last.last_sweep.as_ref()));
     let none = Standings::new();
     let of_ledger = standings.as_ref().unwrap_or(&none);
-    let mut shared = shared::find(&settings.mail, &known, &candidates, &joiners, of_ledger, now);
+    let mut shared = shared::find(&settings.mail, known, &candidates, &joiners, of_ledger, now);
     shared.was_told = last.as_ref().is_some_and(|last| last.has(ConditionName::AddressesShared));
     // Without the ledger nobody can be told of them; their jobs decide.
     if late.is_none() {
@@ -131,8 +131,7 @@ async fn sweep(app: &App) -> Result<GroupSync, GraphError> {
     late_due.retain(|(_, user)| !shared.unserved.contains(user));
     let held = match &standings {
         Some(standings) => {
-            let known = KnownAddresses { shared: shared.mailboxes.clone(), ..known };
-            cap::apply(app, &joiners, &late_due, &candidates, standings, &known, now).await
+            cap::apply(app, &joiners, &late_due, &candidates, standings, &shared.known, now).await
         }
         // Every job needs the ledger too.
         None => Held::default(),
@@ -188,7 +187,7 @@ async fn other_duties(
             let found = domains::found(&app.services, known, candidates);
             sweep.domains = timeout(budget::SWEEP_DOMAINS, found).await.unwrap_or(sweep.domains);
         }
-        sweep.shared.clone_from(&shared.mailboxes);
+        sweep.shared.clone_from(&shared.known.shared);
         condition::end_sweep(&app.services, sweep).await;
         shared::report(app, &shared, candidates, app.services.clock.now()).await;
     }
@@ -270,24 +269,18 @@ fn told_day(standing: &Standing, user: &Candidate, settings: &PassSettings) -> O
 /// says.
 fn report_changed_reading(settings: &Settings, found: &Found<'_>) {
     let is_read_anew = |user: &&Candidate| {
-        let told = found
-            .standings
-            .get(&user.id)
-            .and_then(|standing| Some((told_day(standing, user, &settings.pass)?, standing.basis.as_ref()?)));
-        told.zip(user.account.employee_hire_date).is_some_and(|((told, basis), stamp)| {
+        let standing = found.standings.get(&user.id);
+        let told = standing.and_then(|standing| standing.mailed.zip(standing.basis.as_ref()));
+        told.zip(user.account.employee_hire_date).is_some_and(|(((told, _), before), stamp)| {
+            let now = basis::of_listing(user, &settings.pass);
             let zone = settings.pass.zone(user.account.place());
             let day = day_one(stamp, settings.pass.hire_date_zone, zone);
-            day != told || basis.zone != basis::of_listing(user, &settings.pass).zone
+            before.has_same_day(&now) && (day != told || before.zone != now.zone)
         })
     };
-    let is_near = |user: &&Candidate| found.joiners.iter().any(|(_, joiner)| *joiner == user.id);
-    let users: Vec<String> = found
-        .candidates
-        .iter()
-        .filter(is_read_anew)
-        .filter(is_near)
-        .map(|user| user.id.to_string())
-        .collect();
+    let near: BTreeSet<Uuid> = found.joiners.iter().map(|(_, user)| *user).collect();
+    let candidates = found.candidates.iter().filter(|user| near.contains(&user.id));
+    let users: Vec<String> = candidates.filter(is_read_anew).map(|user| user.id.to_string()).collect();
     if !users.is_empty() {
         tracing::warn!(
             event = "sweep.read_anew",

@@ -30,8 +30,8 @@ const MAX_SHARED: usize = 1_000;
 /// What a sweep finds of them.
 #[derive(Debug, Default)]
 pub(super) struct Shared {
-    /// By mailbox, how many people have it.
-    pub(super) mailboxes: BTreeMap<String, usize>,
+    /// What jobs have to know, with the mailboxes of several people.
+    pub(super) known: KnownAddresses,
     /// Joiners without a pass who have no other address.
     pub(super) unserved: BTreeSet<Uuid>,
     /// Whether a person was told of some.
@@ -42,7 +42,7 @@ pub(super) struct Shared {
 /// known so far.
 pub(super) fn find(
     settings: &MailSettings,
-    known: &KnownAddresses,
+    mut known: KnownAddresses,
     candidates: &[Candidate],
     joiners: &BTreeSet<(NaiveDate, Uuid)>,
     standings: &Standings,
@@ -69,9 +69,7 @@ pub(super) fn find(
         users.into_iter().map(|(mailbox, users)| (mailbox, users.len())).collect();
     counts.retain(|(_, count)| *count > settings.shared_by);
     counts.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
-    let mailboxes: BTreeMap<String, usize> = counts.into_iter().take(MAX_SHARED).collect();
-    let mut known = known.clone();
-    known.shared = mailboxes;
+    known.shared = counts.into_iter().take(MAX_SHARED).collect();
     let is_joiner: BTreeSet<Uuid> = joiners.iter().map(|(_, user)| *user).collect();
     let has_pass = |user: &Uuid| {
         let pass = standings.get(user).and_then(|standing| standing.pass.as_ref());
@@ -91,7 +89,7 @@ pub(super) fn find(
             .map(|user| user.id)
             .collect(),
     };
-    Shared { mailboxes: known.shared, unserved, was_told: false }
+    Shared { known, unserved, was_told: false }
 }
 
 /// Tells a person once a day, as long as somebody gets no pass because of it.
@@ -107,7 +105,7 @@ pub(super) async fn report(app: &App, shared: &Shared, candidates: &[Candidate],
     for user in candidates {
         for address in private_addresses(user, settings) {
             let mailbox = mailbox(&address);
-            if shared.mailboxes.contains_key(&mailbox) {
+            if shared.known.shared.contains_key(&mailbox) {
                 people.entry(mailbox).or_insert_with(|| (address, Vec::new())).1.push(user);
             }
         }
@@ -117,11 +115,9 @@ pub(super) async fn report(app: &App, shared: &Shared, candidates: &[Candidate],
         .iter()
         .filter(|(_, (_, users))| users.iter().any(is_concerned))
         .map(|(mailbox, (address, users))| {
-            let name =
-                |user: &&Candidate| user.user_principal_name.clone().unwrap_or_else(|| user.id.to_string());
-            let count = shared.mailboxes.get(mailbox).copied().unwrap_or_default();
+            let count = shared.known.shared.get(mailbox).copied().unwrap_or_default();
             let concerned = users.iter().filter(|user| is_concerned(user));
-            let names: Vec<String> = concerned.take(NAMES_IN_ALERT).map(name).collect();
+            let names: Vec<String> = concerned.take(NAMES_IN_ALERT).map(|user| user.name()).collect();
             format!("{} of {count} people: {}", address.masked(), names.join(", "))
         })
         .collect();

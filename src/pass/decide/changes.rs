@@ -5,10 +5,10 @@
 
 use chrono::{NaiveDate, TimeDelta};
 
-use super::{Decision, Facts, MAX_CODES, is_move};
+use super::{Decision, Facts, MAX_CODES};
 use crate::{
     graph::Pass,
-    ledger::{Announcement, Basis, Delivered, Purpose},
+    ledger::{Announcement, Basis, Delivered, Purpose, is_move},
     mail::Occasion,
     pass::{
         basis::of_mailbox,
@@ -20,8 +20,8 @@ use crate::{
 
 /// An address that changes later than this before the pass opens is for a person to check.
 pub(crate) const CORRECTED_UNTIL: TimeDelta = TimeDelta::hours(24);
-/// How many mails without a code about changes of one kind are sent for one start. Two systems that overwrite each other's values could go on for
-/// ever.
+/// How many mails without a code about changes of one kind are sent for one start. Two systems that overwrite each other's
+/// values could go on for ever.
 const NOTES_MAX: u32 = 3;
 
 impl Facts<'_> {

@@ -26,7 +26,7 @@ use super::{
 };
 use crate::{
     graph::{Pass, TenantSnapshot, Usability},
-    ledger::{Announcement, Basis, Delivered, Purpose, Record, State},
+    ledger::{Announcement, Basis, Delivered, Purpose, Record, State, is_move},
     mail::Occasion,
     settings::{FollowUpSettings, JoinerCheck, PassSettings},
     zone::{JoinerZone, Tz},
@@ -248,10 +248,6 @@ fn joiner(facts: &Facts<'_>) -> Decision {
         return Decision::Skip(Skip::MailUnclear);
     }
     Decision::Issue(plan)
-}
-
-fn is_move(old: NaiveDate, new: NaiveDate) -> bool {
-    (new - old).abs() < Record::SAME_START
 }
 
 /// Whether `pass` works at some moment of the calendar day `day`.

@@ -2,9 +2,9 @@
 
 use chrono::NaiveDate;
 
-use super::{Decision, Facts, is_move};
+use super::{Decision, Facts};
 use crate::{
-    ledger::{Purpose, Record, State},
+    ledger::{Purpose, Record, SAME_START, State, is_move},
     pass::{
         day_one::{Distance, day_one, distance},
         guard,
@@ -70,7 +70,7 @@ impl Facts<'_> {
             let basis = told.and_then(|told| told.basis.as_ref()).filter(|basis| basis.is_comparable());
             basis.is_some_and(|basis| basis.leave_date.is_some() && basis.leave_date != self.basis.leave_date)
         };
-        let is_cancelled = last_day <= day && (day - last_day <= Record::SAME_START || is_changed());
+        let is_cancelled = last_day <= day && (day - last_day <= SAME_START || is_changed());
         is_cancelled.then_some(Skip::Rescinded(last_day, day))
     }
 

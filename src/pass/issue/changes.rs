@@ -7,7 +7,7 @@ use std::error::Error;
 use super::{JobContext, manager::ManagerNews};
 use crate::{
     address::Address,
-    graph::{GraphError, OutgoingMail},
+    graph::OutgoingMail,
     ledger::{Announcement, Basis, Delivered, Record},
     mail::{MailError, PassTimes, ReminderMail, Rendered},
     pass::{Failure, Outcome, Skip},
@@ -58,28 +58,29 @@ impl JobContext<'_> {
     pub(super) async fn tell_old_address(&self, now_to: &Address) {
         let told = self.record.as_ref().and_then(|record| record.announcement.as_ref());
         let Some(to) = told.and_then(|told| told.to.clone()).filter(|to| to != now_to) else { return };
-        let (language, user) = (self.language(), &self.snapshot.user);
-        let sent: Result<(), Box<dyn Error + Send>> =
-            match self.services.mailer.address_changed(&language, user.account.usage_location.as_deref()) {
-                Ok(content) => self.send_note(to, content).await.map_err(|error| Box::new(error) as _),
-                Err(error) => Err(Box::<MailError>::new(error) as _),
-            };
-        match sent {
+        let country = self.snapshot.user.account.usage_location.as_deref();
+        let note = self.services.mailer.address_changed(&self.language(), country);
+        match self.send_note(to, note).await {
             Ok(()) => tracing::info!(
                 event = "joiner.address_corrected",
                 "The private address was corrected: a new pass went to the new one, a note without code to the old one"
             ),
             Err(error) => tracing::warn!(
                 event = "joiner.old_address_not_told",
-                error = &*error,
+                error = &error as &dyn Error,
                 "The private address was corrected; the note to the old one may not have been sent, and is not sent again"
             ),
         }
     }
 
-    async fn send_note(&self, to: Address, content: Rendered) -> Result<(), GraphError> {
-        let message = OutgoingMail { to: vec![to], cc: Vec::new(), content };
-        self.send_without_code(&message).await.map_err(|unsent| unsent.error)
+    /// Sends a mail without a code that is sent once and may be lost.
+    pub(super) async fn send_note(
+        &self,
+        to: Address,
+        note: Result<Rendered, MailError>,
+    ) -> Result<(), Failure> {
+        let message = OutgoingMail { to: vec![to], cc: Vec::new(), content: note? };
+        Ok(self.send_without_code(&message).await.map_err(|unsent| unsent.error)?)
     }
 
     /// The last mail for a start, and its pass.

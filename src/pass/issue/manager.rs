@@ -3,7 +3,7 @@
 use std::error::Error;
 
 use super::JobContext;
-use crate::{address::Address, graph::OutgoingMail, mail::ManagerMail, pass::Failure};
+use crate::{address::Address, mail::ManagerMail};
 
 /// What a manager hears.
 #[derive(Clone, Copy)]
@@ -37,7 +37,7 @@ impl JobContext<'_> {
         let Some(delivered) = self.record.as_ref().and_then(|record| record.delivered.as_ref()) else {
             return;
         };
-        let content = self.services.mailer.manager(&ManagerMail {
+        let note = self.services.mailer.manager(&ManagerMail {
             manager: manager.display_name.as_deref(),
             usage_location: user.account.usage_location.as_deref(),
             joiner: user.name(),
@@ -48,14 +48,7 @@ impl JobContext<'_> {
             is_new: matches!(news, ManagerNews::New),
             has_code,
         });
-        let sent: Result<(), Failure> = match content {
-            Ok(content) => {
-                let message = OutgoingMail { to: vec![to], cc: Vec::new(), content };
-                self.send_without_code(&message).await.map_err(|unsent| unsent.error.into())
-            }
-            Err(error) => Err(error.into()),
-        };
-        if let Err(error) = sent {
+        if let Err(error) = self.send_note(to, note).await {
             tracing::warn!(
                 event = "manager.not_told",
                 error = &error as &dyn Error,

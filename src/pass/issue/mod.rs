@@ -42,9 +42,8 @@ use crate::{
     budget,
     code::Code,
     graph::{Pass, SnapshotError, TenantSnapshot, User, within},
-    ledger::{Announcement, Basis, ETag, Notice, Record},
+    ledger::{Announcement, Basis, ETag, Notice, Record, is_move},
     mail::{Draft, JoinerMail, Occasion, PassTimes},
-    settings::{MailCc, MailTo},
 };
 
 /// The time-outs of the two steps that wait for the tenant.
@@ -195,7 +194,7 @@ impl Inputs {
 /// The mailbox that got the mails for the start of a joiner so far.
 fn had<'a>(job: &Job, snapshot: &TenantSnapshot, record: Option<&'a Record>) -> Option<&'a str> {
     let day = snapshot.user.account.employee_hire_date?.date_naive();
-    let is_of_start = |told: &&Announcement| (told.day_one - day).abs() < Record::SAME_START;
+    let is_of_start = |told: &&Announcement| is_move(told.day_one, day);
     let is_joiner = matches!(job.reason, Reason::Joiner | Reason::Recheck);
     let told = record?.announcement.as_ref().filter(|_| is_joiner).filter(is_of_start)?;
     told.mailbox.as_deref()
@@ -252,7 +251,7 @@ impl<'a> JobContext<'a> {
         };
         let recipients = match &snapshot.manager_refused {
             // Another address than the one that the admin prefers is not meant.
-            Some(error) if mail.to.contains(&MailTo::Manager) => {
+            Some(error) if mail.names_manager_as_recipient() => {
                 Err(format!("the manager, whom MAIL_TO names, cannot be read: {error}"))
             }
             _ => Recipients::choose(
@@ -284,7 +283,7 @@ impl<'a> JobContext<'a> {
             record: self.record.as_ref(),
             no_address: self.recipients.as_ref().err().map(String::as_str),
             basis: &self.basis,
-            copies_manager: self.services.settings.mail.cc.contains(&MailCc::Manager),
+            copies_manager: self.services.settings.mail.copies_manager(),
             request: self.request,
             joiner_check: &self.services.settings.joiner_check,
             pass: &self.services.settings.pass,

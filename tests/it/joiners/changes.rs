@@ -23,6 +23,22 @@ async fn mailed(settings: &[(&str, &str)]) -> (TestApp, Uuid) {
     (app, emma)
 }
 
+/// The app after the mails to four joiners, one more than SWEEP_MAX.
+async fn four_mailed() -> (TestApp, Vec<Uuid>) {
+    let (mut tenant, emma) = tenant_with_emma();
+    let manager = tenant.users[&emma].manager.unwrap();
+    let mut joiners = vec![emma];
+    for n in 0..3 {
+        let person = Person::named(&format!("Joiner {n}")).usage_location("GB").manager(manager);
+        let person =
+            person.hire_date(time("2026-11-27T00:00:00Z")).private_mail(&format!("j{n}@mail.example"));
+        joiners.push(tenant.add(person));
+    }
+    let app = TestApp::new(tenant, &[]);
+    app.sweep().await;
+    (app.with_settings(&[("SWEEP_MAX", "3")]), joiners)
+}
+
 fn set_address(app: &TestApp, user: Uuid, address: &str) {
     change(app, user, |person| person.other_mails = vec![address.to_owned()]);
 }
@@ -397,18 +413,7 @@ async fn a_pass_of_the_helpdesk_does_not_lift_a_hold() {
 
 #[tokio::test(start_paused = true)]
 async fn many_corrections_at_once_wait_for_an_approval() {
-    let (mut tenant, emma) = tenant_with_emma();
-    let manager = tenant.users[&emma].manager.unwrap();
-    let mut joiners = vec![emma];
-    for n in 0..3 {
-        let person = Person::named(&format!("Joiner {n}")).usage_location("GB").manager(manager);
-        let person =
-            person.hire_date(time("2026-11-27T00:00:00Z")).private_mail(&format!("j{n}@mail.example"));
-        joiners.push(tenant.add(person));
-    }
-    let app = TestApp::new(tenant, &[]);
-    app.sweep().await;
-    let app = app.with_settings(&[("SWEEP_MAX", "3")]);
+    let (app, joiners) = four_mailed().await;
     for (n, joiner) in joiners.iter().enumerate() {
         set_address(&app, *joiner, &format!("j{n}@attacker.example"));
     }
@@ -514,18 +519,7 @@ async fn an_address_before_the_one_that_has_the_code_gets_no_code_for_this_start
 
 #[tokio::test(start_paused = true)]
 async fn people_without_a_usable_address_do_not_hold_back_others() {
-    let (mut tenant, emma) = tenant_with_emma();
-    let manager = tenant.users[&emma].manager.unwrap();
-    let mut joiners = vec![emma];
-    for n in 0..3 {
-        let person = Person::named(&format!("Joiner {n}")).usage_location("GB").manager(manager);
-        let person =
-            person.hire_date(time("2026-11-27T00:00:00Z")).private_mail(&format!("j{n}@mail.example"));
-        joiners.push(tenant.add(person));
-    }
-    let app = TestApp::new(tenant, &[]);
-    app.sweep().await;
-    let app = app.with_settings(&[("SWEEP_MAX", "3")]);
+    let (app, joiners) = four_mailed().await;
     // HR's placeholder for all of them: nobody would be mailed there.
     for joiner in &joiners {
         set_address(&app, *joiner, "hr@agency.example");
