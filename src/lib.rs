@@ -35,6 +35,7 @@ pub mod ledger;
 pub mod mail;
 pub mod pass;
 pub mod queue;
+pub mod range;
 pub mod rate_limiter;
 pub mod settings;
 pub mod startup;

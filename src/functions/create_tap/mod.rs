@@ -12,7 +12,7 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use tokio::time::Instant;
 use uuid::Uuid;
 
-pub use self::reply::{Reply, not_set_up};
+pub use self::reply::{Reply, internal_error, not_set_up};
 use self::{
     caller::Caller,
     parameters::Parameters,

@@ -1,0 +1,4 @@
+//! What a hostile ledger, queue, Graph or caller sends.
+
+mod panics;
+mod ranges;
