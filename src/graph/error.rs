@@ -13,7 +13,7 @@ use tokio::time::timeout;
 use super::retry::{Idempotency, is_ambiguous, retry_after};
 use crate::{
     code::Code,
-    errors::{Cause, chain},
+    errors::{Cause, chain, identifier, without_secrets},
 };
 
 /// The operation that Exchange carries out.
@@ -230,9 +230,11 @@ impl GraphError {
         Self {
             kind,
             status: Some(status),
-            code: code.into(),
-            request_id: text("/error/innerError/request-id").or_else(|| text("/error/innererror/request-id")),
-            ..Self::unreadable(operation, &message)
+            code: identifier(&code).unwrap_or_default().into(),
+            request_id: text("/error/innerError/request-id")
+                .or_else(|| text("/error/innererror/request-id"))
+                .filter(|id| identifier(id).is_some()),
+            ..Self::unreadable(operation, &without_secrets(&message))
         }
     }
 
@@ -246,8 +248,9 @@ impl GraphError {
             ErrorKind::Credential => GraphErrorKind::SignIn,
             _ => GraphErrorKind::Unavailable,
         };
-        let source = Some(Box::new(Cause::of(error, &one_line)));
-        Self { kind, source, ..Self::unreadable(operation, &chain(error)) }
+        let cause = Cause::of(error);
+        let message = chain(&cause);
+        Self { kind, source: Some(Box::new(cause)), ..Self::unreadable(operation, &message) }
     }
 
     /// The operation exceeded the caller's time limit.
@@ -353,7 +356,8 @@ pub(super) fn if_exists<T>(result: Result<T, GraphError>) -> Result<Option<T>, G
 }
 
 pub(super) fn request_id(response: &RawResponse) -> Option<String> {
-    response.headers().get_optional_str(&HeaderName::from_static("request-id")).map(str::to_owned)
+    let id = response.headers().get_optional_str(&HeaderName::from_static("request-id"))?;
+    identifier(id).map(str::to_owned)
 }
 
 #[cfg(test)]

@@ -57,8 +57,8 @@ const STANDING: &str = "standing";
 /// A ledger in a blob container. The first write makes the container.
 pub struct BlobLedger {
     container: BlobContainerClient,
-    /// The SAS in the container's URL, which no error may quote.
-    secret: Option<String>,
+    /// Whether the container's URL has a SAS.
+    has_sas: bool,
 }
 
 impl BlobLedger {
@@ -71,19 +71,19 @@ impl BlobLedger {
         credential: Option<Arc<dyn TokenCredential>>,
         transport: Arc<dyn HttpClient>,
     ) -> Result<Self, LedgerError> {
-        let secret = container.query().filter(|_| has_sas(&container)).map(str::to_owned);
+        let has_sas = has_sas(&container);
         let options = BlobContainerClientOptions {
             client_options: client_options(transport, MAX_RETRIES),
             ..BlobContainerClientOptions::default()
         };
         match BlobContainerClient::new(container, credential, Some(options)) {
-            Ok(container) => Ok(Self { container, secret }),
-            Err(error) => Err(LedgerError::Unavailable(describe(&error, secret.as_deref()))),
+            Ok(container) => Ok(Self { container, has_sas }),
+            Err(error) => Err(LedgerError::Unavailable(describe(&error, has_sas))),
         }
     }
 
     fn unavailable(&self, error: &Error) -> LedgerError {
-        LedgerError::Unavailable(describe(error, self.secret.as_deref()))
+        LedgerError::Unavailable(describe(error, self.has_sas))
     }
 
     async fn download<T: DeserializeOwned>(&self, name: &str) -> Result<Option<(T, ETag)>, LedgerError> {
@@ -365,26 +365,23 @@ fn standing(blob: &BlobItem) -> Option<Standing> {
     serde_json::from_str(metadata.get(STANDING)?).ok()
 }
 
-/// The error, with advice by its [code], and without the SAS, which the HTTP client's errors quote.
+/// The error, with advice by its [code].
 ///
 /// [code]: https://learn.microsoft.com/rest/api/storageservices/common-rest-api-error-codes
-fn describe(error: &Error, secret: Option<&str>) -> Cause {
-    let redact = |text: &str| secret.map_or_else(|| text.to_owned(), |secret| text.replace(secret, "…"));
+fn describe(error: &Error, has_sas: bool) -> Cause {
     let Some(refusal) = StorageRefusal::of(error) else {
-        let cause = Cause::of(error, &redact);
+        let cause = Cause::of(error);
         let message = chain(&cause);
-        return cause.context(message);
+        return cause.context(&message);
     };
-    let advice = match (refusal.code.as_str(), secret) {
+    let advice = match refusal.code.as_str() {
         _ if !refusal.is_access_denied() => "",
-        (_, Some(_)) => {
+        _ if has_sas => {
             "; check the SAS in LEDGER_URL (its expiry; it must permit list, read, create and write), and the storage \
              account's network rules"
         }
-        ("AuthorizationFailure", None) => "; check the storage account's network rules",
-        (_, None) => {
-            "; give the app's identity the role Storage Blob Data Contributor on the storage account"
-        }
+        "AuthorizationFailure" => "; check the storage account's network rules",
+        _ => "; give the app's identity the role Storage Blob Data Contributor on the storage account",
     };
-    Cause::of(&refusal, &str::to_owned).context(format!("blob storage answered {refusal}{advice}"))
+    Cause::of(&refusal).context(&format!("blob storage answered {refusal}{advice}"))
 }
