@@ -150,7 +150,7 @@ pub(super) fn path(user: Uuid) -> String {
 /// Whether a POST was refused because the user has a pass. Graph's documentation says that a POST replaces it; some tenants
 /// were seen to refuse. All 400s about passes have the same code, so only the message tells them apart.
 pub(crate) fn says_one_exists(error: &GraphError) -> bool {
-    let words = error.message.to_ascii_lowercase();
+    let words = error.message.raw().to_ascii_lowercase();
     words.contains("already exist") || words.contains("already has")
 }
 

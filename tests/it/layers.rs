@@ -19,7 +19,7 @@ const LAYERS: &[&[&str]] = &[
     &["settings"],
     &["rate_limiter", "telemetry", "templates"],
     &["azure", "working_days", "zone"],
-    &["cloud"],
+    &["cloud", "foreign"],
     &["address", "budget", "clock", "code", "environment", "errors", "hash", "range"],
 ];
 
