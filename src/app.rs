@@ -1,15 +1,17 @@
 //! The application: what the functions share.
 
-use std::sync::Arc;
+use std::{error::Error, sync::Arc};
 
-use azure_core::{credentials::TokenCredential, http::HttpClient};
+use azure_core::{base64, credentials::TokenCredential, http::HttpClient};
+use tokio::time::Instant;
 
 use crate::{
+    budget,
     clock::Clock,
     graph::Graph,
     ledger::Ledger,
     mail::{MailError, MailOptions, Mailer},
-    pass::Services,
+    pass::{Services, alert::collected, message::ALERTS_DUE},
     queue::Queues,
     rate_limiter::RateLimiter,
     settings::Settings,
@@ -24,6 +26,14 @@ pub struct App {
     pub queues: Option<Queues>,
     /// The calls of CreateTap on this instance.
     pub rate_limiter: RateLimiter,
+}
+
+/// When an invocation looks whether a summary of alerts is due.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Look {
+    Now,
+    /// If this process has not looked within the last minutes.
+    Sometimes,
 }
 
 impl App {
@@ -47,6 +57,32 @@ impl App {
         let graph = Graph::new(transport, credential, settings.cloud);
         let services = Services::new(settings, graph, ledger, mailer, clock);
         Ok(Self { services, queues: None, rate_limiter: RateLimiter::default() })
+    }
+
+    /// At the end of an invocation that began at `started`: sends the summary of alerts, if it is due and there is time.
+    pub(crate) async fn care_for_alerts(&self, started: Instant, look: Look) {
+        if started.elapsed() + budget::SUMMARY + budget::QUEUE_CALL <= budget::FUNCTION_TIMEOUT {
+            match look {
+                Look::Now => collected::send(&self.services).await,
+                Look::Sometimes => collected::send_if_due(&self.services).await,
+            }
+        }
+        self.wake_for_alerts().await;
+    }
+
+    /// Has somebody woken in an hour, if alerts wait for a summary: until the next sweep, nothing else may run.
+    pub(crate) async fn wake_for_alerts(&self) {
+        let Some(queues) = self.queues.as_ref() else { return };
+        let Some(hidden) = collected::take_wake_up(&self.services).await else { return };
+        let message = format!(r#"{{"{ALERTS_DUE}":"{}"}}"#, self.services.clock.now().to_rfc3339());
+        let put = queues.jobs.put_hidden(&base64::encode(message), hidden).await;
+        if let Err(error) = put {
+            tracing::warn!(
+                event = "alerts.not_woken",
+                error = &error as &dyn Error,
+                "Nothing wakes the app for the summary of alerts; the next sweep or job after an hour sends it"
+            );
+        }
     }
 
     /// Adds the queues.

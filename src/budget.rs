@@ -48,8 +48,12 @@ pub const LEDGER_CALL: Duration = seconds(15);
 pub const LEDGER_LISTING: Duration = seconds(45);
 /// One operation on a queue, retries included.
 pub(crate) const QUEUE_CALL: Duration = seconds(10);
-/// Sending an alert.
+/// Sending an alert, or keeping it for the next summary.
 pub(crate) const ALERT: Duration = seconds(45);
+/// Finding out which of the two.
+pub(crate) const ALERT_CLAIM: Duration = seconds(5);
+/// Sending the summary. It starts only if the invocation has the time.
+pub(crate) const SUMMARY: Duration = seconds(120);
 
 /// Sending a mail without a code to a joiner or a manager.
 pub(crate) const NOTE: Duration = seconds(45);
@@ -57,7 +61,9 @@ pub(crate) const NOTE: Duration = seconds(45);
 // OnGroupAdd.
 
 /// Finding a user by name, with the retries for an account that has not been replicated yet.
-pub(crate) const RESOLVE_USER: Duration = seconds(60);
+pub(crate) const RESOLVE_USER: Duration = seconds(55);
+/// Finding out whether joiners wait behind a message that has waited itself.
+pub(crate) const GOES_BEHIND: Duration = seconds(5);
 /// Counting the additions to the on-demand group.
 pub(crate) const ADMISSION: Duration = seconds(15);
 /// Reading the names of an account that was deleted. Without an answer an alert names the object id.
@@ -114,7 +120,7 @@ pub(crate) const SWEEP_SUBSCRIPTION: Duration = seconds(40);
 const _: () = {
     // The record, and the tenant's domains.
     let read = total(&[SNAPSHOT, LEDGER_CALL, LEDGER_CALL]);
-    let inputs = total(&[RESOLVE_USER, ADMISSION, read]);
+    let inputs = total(&[RESOLVE_USER, ADMISSION, GOES_BEHIND, read]);
     let settled = total(&[LEDGER_CALL, LEDGER_CALL]);
     // A job by sign-in name that takes the lease, makes a pass, has its mail refused, deletes the pass, writes the record
     // and looks whether the write arrived, on the last delivery, which sends an alert.
@@ -182,7 +188,7 @@ const _: () = {
         fits(total(&[WORK, CLEANUP]), LEASE)
             && fits(total(&[CALL_WORK, LEDGER_CALL, LEDGER_CALL, CALL_CLEANUP]), LEASE)
     );
-    assert!(fits(total(&[GRAPH_CHANGE_MIN, GRAPH_TRY]), ALERT) && fits(GRAPH_TRY, CLEANUP));
+    assert!(fits(total(&[ALERT_CLAIM, GRAPH_CHANGE_MIN, GRAPH_TRY]), ALERT) && fits(GRAPH_TRY, CLEANUP));
     assert!(fits(total(&[RETRY_AFTER_MAX, GRAPH_TRY]), GRAPH_REQUEST));
     assert!(fits(CONNECT, GRAPH_TRY) && fits(STORAGE_TRY, QUEUE_CALL) && fits(QUEUE_CALL, LEDGER_CALL));
 };

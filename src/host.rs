@@ -30,10 +30,11 @@ use futures::FutureExt;
 use hyper::ext::ReasonPhrase;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
+use tokio::time::Instant;
 use tracing::Instrument;
 
 use crate::{
-    app::App,
+    app::{App, Look},
     functions::{
         create_tap::{Headers, Reply, Request, create_tap, internal_error, not_set_up},
         on_group_add::{Handled, QueueDelivery, on_group_add},
@@ -110,7 +111,10 @@ async fn on_timer(State(state): State<HandlerState>, body: Bytes) -> Response {
         Ok(ready) => ready,
         Err(response) => return *response,
     };
-    match sweep_joiners(app, invocation.retries_left()).await {
+    let started = Instant::now();
+    let found = sweep_joiners(app, invocation.retries_left()).await;
+    app.care_for_alerts(started, Look::Now).await;
+    match found {
         Ok(found) => {
             let messages: Vec<String> = found.to_messages().collect();
             done(json!({"jobs": messages}), format!("queued {} jobs", found.jobs.len()))
@@ -134,7 +138,10 @@ async fn on_message(State(state): State<HandlerState>, body: Bytes) -> Response 
         inserted: invocation.inserted().unwrap_or_else(|| app.services.clock.now()),
         count: invocation.dequeue_count(),
     };
-    match on_group_add(app, &delivery).await {
+    let started = Instant::now();
+    let handled = on_group_add(app, &delivery).await;
+    app.care_for_alerts(started, Look::Sometimes).await;
+    match handled {
         Handled::Ran(reference, result) => {
             let log = format!("{reference}: {}: {}", result.outcome.name(), result.outcome);
             match &result.outcome {
@@ -163,7 +170,9 @@ async fn on_request(State(state): State<HandlerState>, headers: HeaderMap, body:
     let headers = callers_headers(&request["Headers"]);
     let key_name = key_name(&request["Identities"]);
     let request = Request { body: request["Body"].as_str(), headers: &headers, key_name, invocation: id };
-    answer(&create_tap(app, request).await)
+    let reply = create_tap(app, request).await;
+    app.wake_for_alerts().await;
+    answer(&reply)
 }
 
 fn answer(Reply { status, retry_after, body }: &Reply) -> Response {
@@ -225,7 +234,8 @@ impl HandlerState {
         if let Ok(app) = &self.handler {
             app.services
                 .alert(&Alert {
-                    headline: "A mistake in firstpass ended an invocation".into(),
+                    kind: "panic",
+headline: "A mistake in firstpass ended an invocation".into(),
                     who: format!("whom the invocation {id} of {function} was about: its lines in the log name the job"),
                     what_happened: what,
                     what_to_do: "Report this text with the lines of the invocation to the maintainers. The host delivers a \

@@ -62,6 +62,12 @@ impl Dated for BTreeMap<NaiveDate, u32> {
     }
 }
 
+impl Dated for BTreeMap<String, DateTime<Utc>> {
+    fn is_within(&self, years: &RangeInclusive<i32>) -> bool {
+        self.values().all(|time| time.is_within(years))
+    }
+}
+
 impl<T: Dated> Dated for BTreeMap<Uuid, T> {
     fn is_within(&self, years: &RangeInclusive<i32>) -> bool {
         self.values().all(|value| value.is_within(years))

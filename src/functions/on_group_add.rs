@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
+use tokio::time::timeout;
 use uuid::Uuid;
 
 use crate::{
@@ -12,7 +13,7 @@ use crate::{
     graph::within,
     hash::sha256,
     pass::{
-        ChangeNotification, Failure, GroupSync, Job, MembershipEvent, Outcome, ParsedMessage, Person,
+        ChangeNotification, Failure, GroupSync, Job, MembershipEvent, Outcome, ParsedMessage, Person, Reason,
         alert::{self, Alert},
         condition,
         group_sync::{complete_sync, sync_group, without_held},
@@ -21,6 +22,9 @@ use crate::{
     },
     telemetry::context,
 };
+
+/// How long a message has waited if the queue is long.
+const WAITED: TimeDelta = TimeDelta::minutes(2);
 
 /// One delivery of a message.
 #[derive(Clone, Debug)]
@@ -88,6 +92,10 @@ pub async fn on_group_add(app: &App, delivery: &QueueDelivery) -> Handled {
             condition::end_daily_look(&app.services, at).await;
             queued(Vec::new(), "all jobs of the sweep are in the queue".to_owned())
         }
+        Ok(ParsedMessage::AlertsDue) => {
+            alert::collected::send(&app.services).await;
+            queued(Vec::new(), "the summary of alerts was sent if there is one".to_owned())
+        }
         Ok(ParsedMessage::Notification(notification)) => {
             handle_notification(app, delivery, notification).await
         }
@@ -100,11 +108,27 @@ pub async fn on_group_add(app: &App, delivery: &QueueDelivery) -> Handled {
 
 async fn run(app: &App, job: &Job, delivery: &QueueDelivery) -> Handled {
     context::set_job(&job.key, job.user_id);
+    if job.reason == Reason::GroupAdd && goes_behind(app, delivery).await {
+        let why = "a sweep has queued joiners behind it meanwhile: they go first";
+        return queued(vec![job.to_message()], why.to_owned());
+    }
     let mut result = issue(&app.services, job).await;
     if matches!(result.outcome, Outcome::Failed(Failure::Missing)) && delivery.count >= budget::DELIVERIES {
         result.who = replication::deleted(&app.services, job.user_id, None).await;
     }
     finish(app, delivery, &job.key, result).await
+}
+
+/// Whether a sweep has queued jobs since this message was queued. A message about many people must not hold up those who start
+/// today, so it goes behind them, once for each sweep.
+async fn goes_behind(app: &App, delivery: &QueueDelivery) -> bool {
+    let is_old = app.services.clock.now() - delivery.inserted >= WAITED;
+    if !is_old || delivery.count > 1 {
+        return false;
+    }
+    let read = timeout(budget::GOES_BEHIND, condition::of_sweeps(&app.services)).await;
+    let last = read.ok().flatten().and_then(|conditions| conditions.last_sweep);
+    last.is_some_and(|last| last.jobs > 0 && last.at >= delivery.inserted)
 }
 
 /// Logs the result, and sends an alert if the last delivery failed.
@@ -205,7 +229,8 @@ async fn run_by_name(
     event: &MembershipEvent,
     delivery: &QueueDelivery,
 ) -> Handled {
-    let looking = within(budget::RESOLVE_USER, "looking for the user", resolve_user(&app.services, name));
+    let looking = resolve_user(&app.services, name, delivery.inserted);
+    let looking = within(budget::RESOLVE_USER, "looking for the user", looking);
     match looking.await {
         Ok(user) if without_held(&app.services, group, BTreeSet::from([user])).await.is_empty() => {
             queued(Vec::new(), wait_for_approval(1))
@@ -238,7 +263,8 @@ fn queued(messages: Vec<String>, explanation: String) -> Handled {
 /// The alert does not quote the message, which may hold anything.
 fn unreadable(delivery: &QueueDelivery, problems: &[String]) -> Alert {
     Alert {
-        headline: "A message in the queue pass-jobs has an unknown form".into(),
+        kind: "unknown-message",
+headline: "A message in the queue pass-jobs has an unknown form".into(),
         who: "unknown: the message, or a part of it, names no user in a known form".into(),
         what_happened: format!("{} ({})", problems.join("; "), identified(delivery)),
         what_to_do:
@@ -251,6 +277,7 @@ fn unreadable(delivery: &QueueDelivery, problems: &[String]) -> Alert {
 
 fn no_group(delivery: &QueueDelivery) -> Alert {
     Alert {
+        kind: "no-on-demand-group",
         headline: "A message asks for a pass on demand, but there is no on-demand group".into(),
         who: "unknown: without ON_DEMAND_GROUP_ID no user may have a pass on demand".into(),
         what_happened: format!(

@@ -1,5 +1,6 @@
 //! Records in blob storage: `joiners/<object id>.json` per user, `groups/<object id>.json` for the on-demand group,
-//! `held/<reference>.json` per list that waits for approval, and `conditions.json`, in one container.
+//! `held/<reference>.json` per list that waits for approval, `alerts/<kind>/<id>.json` per alert that waits for the next summary,
+//! `alert-mails.json` and `conditions.json`, in one container.
 //!
 //! A first record is written with `If-None-Match: *`, every other with `If-Match`; of several writes one succeeds
 //! ([Put Blob], [conditional headers]). The client library sends a write again when its answer was lost; if the first
@@ -33,8 +34,8 @@ use tokio::time::timeout;
 use uuid::Uuid;
 
 use super::{
-    Conditions, ETag, HeldList, Ledger, LedgerError, MembershipSnapshot, Record, Standing,
-    log_membership_write, log_write,
+    AlertId, AlertMails, Conditions, ETag, HeldList, Ledger, LedgerError, MembershipSnapshot, PendingAlert,
+    Record, Standing, log_membership_write, log_write,
 };
 use crate::{
     azure::{StorageRefusal, client_options, has_sas},
@@ -50,9 +51,27 @@ const AT_ONCE: usize = 16;
 const FOLDER: &str = "joiners/";
 const GROUPS: &str = "groups/";
 const HELD: &str = "held/";
+const ALERTS: &str = "alerts/";
 const CONDITIONS: &str = "conditions.json";
+const ALERT_MAILS: &str = "alert-mails.json";
 /// The metadata with the [`Standing`] of a record, as JSON.
 const STANDING: &str = "standing";
+
+/// When a document is written.
+#[derive(Clone, Copy)]
+enum WriteIf<'a> {
+    /// If it is not there.
+    New,
+    /// If it has this version.
+    Unchanged(&'a ETag),
+    Always,
+}
+
+impl<'a> From<Option<&'a ETag>> for WriteIf<'a> {
+    fn from(expected: Option<&'a ETag>) -> Self {
+        expected.map_or(Self::New, Self::Unchanged)
+    }
+}
 
 /// A ledger in a blob container. The first write makes the container.
 pub struct BlobLedger {
@@ -91,6 +110,24 @@ impl BlobLedger {
         Ok(Some((parse(name, &bytes)?, etag)))
     }
 
+    /// A document that belongs to nobody. If it cannot be read, it is written anew: nothing in it is worth that no sweep ends
+    /// well any more, or that no alert is sent.
+    async fn download_of_all<T: DeserializeOwned + Default>(
+        &self,
+        name: &str,
+    ) -> Result<Option<(T, ETag)>, LedgerError> {
+        let Some((bytes, etag)) = self.bytes(name).await? else { return Ok(None) };
+        let document = parse(name, &bytes).unwrap_or_else(|error| {
+            tracing::error!(
+                event = "ledger.document_replaced",
+                error = &error as &dyn std::error::Error,
+                "A document that concerns everybody cannot be read, and is written anew; alerts may come twice"
+            );
+            T::default()
+        });
+        Ok(Some((document, etag)))
+    }
+
     async fn bytes(&self, name: &str) -> Result<Option<(Vec<u8>, ETag)>, LedgerError> {
         let found = match self.container.blob_client(name).download(None).await {
             Ok(found) => found,
@@ -109,7 +146,7 @@ impl BlobLedger {
         name: &str,
         document: &T,
         metadata: HashMap<String, String>,
-        expected: Option<&ETag>,
+        condition: WriteIf<'_>,
     ) -> Result<ETag, LedgerError> {
         let document = serde_json::to_vec_pretty(document)
             .map_err(|error| LedgerError::Unavailable(format!("{name} cannot be written: {error}").into()))?;
@@ -118,8 +155,11 @@ impl BlobLedger {
             let options = BlockBlobClientUploadOptions {
                 blob_content_type: Some("application/json".to_owned()),
                 metadata: Some(metadata.clone()).filter(|metadata| !metadata.is_empty()),
-                if_match: expected.map(|etag| Etag::from(etag.0.clone())),
-                if_none_match: expected.is_none().then(|| Etag::from("*")),
+                if_match: match condition {
+                    WriteIf::Unchanged(etag) => Some(Etag::from(etag.0.clone())),
+                    WriteIf::New | WriteIf::Always => None,
+                },
+                if_none_match: matches!(condition, WriteIf::New).then(|| Etag::from("*")),
                 ..BlockBlobClientUploadOptions::default()
             };
             let content = RequestContent::from(document.clone());
@@ -195,7 +235,8 @@ impl Ledger for BlobLedger {
         let standing = ascii(&serde_json::json!(Standing::from(record)).to_string());
         let metadata = [(STANDING.to_owned(), standing)].into();
         let etag =
-            within(budget::LEDGER_CALL, self.upload(&blob(FOLDER, user), record, metadata, expected)).await?;
+            within(budget::LEDGER_CALL, self.upload(&blob(FOLDER, user), record, metadata, expected.into()))
+                .await?;
         log_write(user, record);
         Ok(etag)
     }
@@ -212,7 +253,7 @@ impl Ledger for BlobLedger {
     ) -> Result<ETag, LedgerError> {
         let etag = within(
             budget::LEDGER_CALL,
-            self.upload(&blob(GROUPS, group), membership, HashMap::new(), expected),
+            self.upload(&blob(GROUPS, group), membership, HashMap::new(), expected.into()),
         )
         .await?;
         log_membership_write(group);
@@ -220,20 +261,48 @@ impl Ledger for BlobLedger {
     }
 
     async fn conditions(&self) -> Result<Option<(Conditions, ETag)>, LedgerError> {
-        within(budget::LEDGER_CALL, async {
-            let Some((bytes, etag)) = self.bytes(CONDITIONS).await? else { return Ok(None) };
-            // It belongs to nobody, and nothing in it is worth that no sweep ends well any more.
-            let conditions = parse(CONDITIONS, &bytes).unwrap_or_else(|error| {
-                tracing::error!(
-                    event = "ledger.conditions_replaced",
-                    error = &error as &dyn std::error::Error,
-                    "The document with what affects everybody cannot be read, and is written anew; alerts may come twice"
-                );
-                Conditions::default()
-            });
-            Ok(Some((conditions, etag)))
-        })
-        .await
+        within(budget::LEDGER_CALL, self.download_of_all(CONDITIONS)).await
+    }
+
+    async fn pending_alerts(&self) -> Result<Vec<AlertId>, LedgerError> {
+        let listed = within(budget::LEDGER_CALL, self.listing(ALERTS)).await?;
+        let id = |blob: BlobItem| blob.name?.strip_prefix(ALERTS)?.strip_suffix(".json")?.parse().ok();
+        Ok(listed.into_iter().filter_map(id).collect())
+    }
+
+    async fn pending_alert(&self, id: &AlertId) -> Result<Option<PendingAlert>, LedgerError> {
+        let found = within(budget::LEDGER_CALL, self.download(&pending(id))).await?;
+        Ok(found.map(|(alert, _)| alert))
+    }
+
+    async fn write_pending_alert(&self, id: &AlertId, alert: &PendingAlert) -> Result<(), LedgerError> {
+        let name = pending(id);
+        let written = self.upload(&name, alert, HashMap::new(), WriteIf::Always);
+        within(budget::LEDGER_CALL, written).await.map(|_| ())
+    }
+
+    async fn delete_pending_alert(&self, id: &AlertId) -> Result<(), LedgerError> {
+        let deleted = async {
+            match self.container.blob_client(&pending(id)).delete(None).await {
+                Err(error) if !StorageRefusal::has_code(&error, &["BlobNotFound", "ContainerNotFound"]) => {
+                    Err(self.unavailable(&error))
+                }
+                _ => Ok(()),
+            }
+        };
+        within(budget::LEDGER_CALL, deleted).await
+    }
+
+    async fn alert_mails(&self) -> Result<Option<(AlertMails, ETag)>, LedgerError> {
+        within(budget::LEDGER_CALL, self.download_of_all(ALERT_MAILS)).await
+    }
+
+    async fn write_alert_mails(
+        &self,
+        mails: &AlertMails,
+        expected: Option<&ETag>,
+    ) -> Result<ETag, LedgerError> {
+        within(budget::LEDGER_CALL, self.upload(ALERT_MAILS, mails, HashMap::new(), expected.into())).await
     }
 
     async fn write_conditions(
@@ -241,7 +310,8 @@ impl Ledger for BlobLedger {
         conditions: &Conditions,
         expected: Option<&ETag>,
     ) -> Result<ETag, LedgerError> {
-        within(budget::LEDGER_CALL, self.upload(CONDITIONS, conditions, HashMap::new(), expected)).await
+        within(budget::LEDGER_CALL, self.upload(CONDITIONS, conditions, HashMap::new(), expected.into()))
+            .await
     }
 
     async fn list(&self) -> Result<Vec<(Uuid, Record)>, LedgerError> {
@@ -280,7 +350,8 @@ impl Ledger for BlobLedger {
         list: &HeldList,
         expected: Option<&ETag>,
     ) -> Result<ETag, LedgerError> {
-        within(budget::LEDGER_CALL, self.upload(&held(reference), list, HashMap::new(), expected)).await
+        within(budget::LEDGER_CALL, self.upload(&held(reference), list, HashMap::new(), expected.into()))
+            .await
     }
 
     async fn held_lists(&self) -> Result<Vec<(String, HeldList)>, LedgerError> {
@@ -355,6 +426,10 @@ fn user_of(blob: &BlobItem) -> Option<Uuid> {
     blob.name.as_deref()?.strip_prefix(FOLDER)?.strip_suffix(".json")?.parse().ok()
 }
 
+fn pending(id: &AlertId) -> String {
+    format!("{ALERTS}{id}.json")
+}
+
 fn held(reference: &str) -> String {
     format!("{HELD}{reference}.json")
 }
@@ -377,7 +452,7 @@ fn describe(error: &Error, has_sas: bool) -> Cause {
     let advice = match refusal.code.as_str() {
         _ if !refusal.is_access_denied() => "",
         _ if has_sas => {
-            "; check the SAS in LEDGER_URL (its expiry; it must permit list, read, create and write), and the storage \
+            "; check the SAS in LEDGER_URL (its expiry; it must permit list, read, create, write and delete), and the storage \
              account's network rules"
         }
         "AuthorizationFailure" => "; check the storage account's network rules",

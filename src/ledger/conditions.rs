@@ -44,6 +44,9 @@ pub struct LastSweep {
     /// already.
     #[serde(default, deserialize_with = "range::ours", skip_serializing_if = "BTreeMap::is_empty")]
     pub settled: BTreeMap<Uuid, NaiveDate>,
+    /// How many jobs it queued.
+    #[serde(default)]
+    pub jobs: usize,
     /// The tenant's domains, in ASCII and small letters, as far as sweeps know them.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub domains: BTreeSet<String>,

@@ -9,8 +9,8 @@ use async_trait::async_trait;
 use uuid::Uuid;
 
 use super::{
-    Conditions, ETag, HeldList, Ledger, LedgerError, MembershipSnapshot, Record, log_membership_write,
-    log_write,
+    AlertId, AlertMails, Conditions, ETag, HeldList, Ledger, LedgerError, MembershipSnapshot, PendingAlert,
+    Record, log_membership_write, log_write,
 };
 
 /// A ledger that lasts as long as the process.
@@ -23,6 +23,8 @@ struct Store {
     memberships: Documents<MembershipSnapshot>,
     conditions: Documents<Conditions>,
     held_lists: Documents<HeldList>,
+    alerts: BTreeMap<AlertId, PendingAlert>,
+    alert_mails: Documents<AlertMails>,
 }
 
 /// Documents and their versions.
@@ -123,6 +125,36 @@ impl Ledger for MemoryLedger {
     async fn held_lists(&self) -> Result<Vec<(String, HeldList)>, LedgerError> {
         let lists = &self.store().held_lists.0;
         Ok(lists.iter().map(|(reference, (list, _))| (reference.clone(), list.clone())).collect())
+    }
+
+    async fn pending_alerts(&self) -> Result<Vec<AlertId>, LedgerError> {
+        Ok(self.store().alerts.keys().cloned().collect())
+    }
+
+    async fn pending_alert(&self, id: &AlertId) -> Result<Option<PendingAlert>, LedgerError> {
+        Ok(self.store().alerts.get(id).cloned())
+    }
+
+    async fn write_pending_alert(&self, id: &AlertId, alert: &PendingAlert) -> Result<(), LedgerError> {
+        self.store().alerts.insert(id.clone(), alert.clone());
+        Ok(())
+    }
+
+    async fn delete_pending_alert(&self, id: &AlertId) -> Result<(), LedgerError> {
+        self.store().alerts.remove(id);
+        Ok(())
+    }
+
+    async fn alert_mails(&self) -> Result<Option<(AlertMails, ETag)>, LedgerError> {
+        Ok(self.store().alert_mails.read(Uuid::nil()))
+    }
+
+    async fn write_alert_mails(
+        &self,
+        mails: &AlertMails,
+        expected: Option<&ETag>,
+    ) -> Result<ETag, LedgerError> {
+        self.store().alert_mails.write(Uuid::nil(), mails, expected)
     }
 
     async fn conditions(&self) -> Result<Option<(Conditions, ETag)>, LedgerError> {

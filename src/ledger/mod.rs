@@ -4,6 +4,7 @@
 //! Every write is conditional, so that of two workers with the same user only one makes a pass. [`blob`] storage and
 //! [`memory`] implement [`Ledger`].
 
+mod alerts;
 mod basis;
 pub mod blob;
 mod conditions;
@@ -21,6 +22,7 @@ use uuid::Uuid;
 use crate::errors::Cause;
 
 pub use self::{
+    alerts::{AlertId, AlertMails, PendingAlert},
     basis::Basis,
     conditions::{Condition, Conditions, LastSweep},
     held_list::{HeldKind, HeldList, HeldPerson},
@@ -91,6 +93,31 @@ pub trait Ledger: fmt::Debug + Send + Sync {
 
     /// All lists, by reference.
     async fn held_lists(&self) -> Result<Vec<(String, HeldList)>, LedgerError>;
+
+    /// The alerts that wait for the next summary.
+    async fn pending_alerts(&self) -> Result<Vec<AlertId>, LedgerError>;
+
+    /// One of them; `None` if it is not there any more.
+    async fn pending_alert(&self, id: &AlertId) -> Result<Option<PendingAlert>, LedgerError>;
+
+    /// Adds it, or replaces it.
+    async fn write_pending_alert(&self, id: &AlertId, alert: &PendingAlert) -> Result<(), LedgerError>;
+
+    /// Removes it, if it is there.
+    async fn delete_pending_alert(&self, id: &AlertId) -> Result<(), LedgerError>;
+
+    /// When alerts were sent by mail, and the version.
+    async fn alert_mails(&self) -> Result<Option<(AlertMails, ETag)>, LedgerError>;
+
+    /// Writes when alerts were sent by mail, under the conditions of [`Self::write`].
+    ///
+    /// # Errors
+    /// As there.
+    async fn write_alert_mails(
+        &self,
+        mails: &AlertMails,
+        expected: Option<&ETag>,
+    ) -> Result<ETag, LedgerError>;
 
     /// What affects everybody, and its version.
     async fn conditions(&self) -> Result<Option<(Conditions, ETag)>, LedgerError>;

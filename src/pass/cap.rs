@@ -108,6 +108,7 @@ fn alert(kind: HeldKind, list: &HeldList, max: usize, now: DateTime<Utc>) -> Ale
     };
     let reference = list.reference();
     let alert = Alert {
+        kind: "",
         headline: String::new(),
         who: who.join(", "),
         what_happened: format!(
@@ -121,13 +122,18 @@ fn alert(kind: HeldKind, list: &HeldList, max: usize, now: DateTime<Utc>) -> Ale
         reference,
     };
     match kind {
-        HeldKind::Joiners => {
-            Alert { headline: "Too many passes to mail at once: none was mailed".into(), ..alert }
-        }
-        HeldKind::Withdrawals => {
-            Alert { headline: "Too many passes to take back at once: none was taken back".into(), ..alert }
-        }
+        HeldKind::Joiners => Alert {
+            kind: "too-many-joiners",
+            headline: "Too many passes to mail at once: none was mailed".into(),
+            ..alert
+        },
+        HeldKind::Withdrawals => Alert {
+            kind: "too-many-withdrawals",
+            headline: "Too many passes to take back at once: none was taken back".into(),
+            ..alert
+        },
         HeldKind::Additions => Alert {
+            kind: "too-many-additions",
             headline: "Too many people were added to the on-demand group: they get no pass yet".into(),
             ..alert
         },

@@ -24,6 +24,7 @@ pub mod guard;
 pub mod issue;
 pub mod job;
 pub mod known_addresses;
+pub mod known_alerts;
 pub mod lease;
 pub mod message;
 pub mod nested;

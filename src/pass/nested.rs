@@ -16,18 +16,24 @@ pub(crate) enum GroupInSettings {
 
 /// Tells an admin once that `nested` groups are members of `group`.
 pub(crate) async fn report(services: &Services, which: GroupInSettings, group: Uuid, nested: usize) {
-    let (condition, what, setting) = match which {
-        GroupInSettings::Joiners => (ConditionName::JoinerGroupNested, "the joiner group", "JOINER_GROUP_ID"),
-        GroupInSettings::OnDemand => {
-            (ConditionName::OnDemandGroupNested, "the on-demand group", "ON_DEMAND_GROUP_ID")
+    let (condition, kind, what, setting) = match which {
+        GroupInSettings::Joiners => {
+            (ConditionName::JoinerGroupNested, "joiner-group-nested", "the joiner group", "JOINER_GROUP_ID")
         }
+        GroupInSettings::OnDemand => (
+            ConditionName::OnDemandGroupNested,
+            "on-demand-group-nested",
+            "the on-demand group",
+            "ON_DEMAND_GROUP_ID",
+        ),
     };
     if nested == 0 {
         return condition::end(services, condition).await;
     }
     let groups = if nested == 1 { "1 group".to_owned() } else { format!("{nested} groups") };
     let alert = Alert {
-        headline: format!("There are groups in {what}: sweeps do not see their members"),
+        kind,
+headline: format!("There are groups in {what}: sweeps do not see their members"),
         who: format!("the members of {groups} in {what}, if they are not members of it themselves"),
         what_happened: format!(
             "{setting}, {group}, has {groups} among its members. firstpass reads the users who are members of it directly."

@@ -2,7 +2,7 @@
 
 use std::{error::Error, time::Duration};
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use tokio::time::sleep;
 use uuid::Uuid;
 
@@ -24,7 +24,8 @@ use crate::{
 pub(crate) const REPLICA_LAG: TimeDelta = TimeDelta::minutes(10);
 /// Seconds before the next try to read an account that does not exist. A new account reaches all replicas meanwhile.
 pub(super) const REPLICATION_RETRY_DELAYS: [u64; 4] = [2, 4, 8, 16];
-/// How long after a user was added to a group a replica may not show it.
+/// How long after a user was added to a group a replica may not show it, or after a message was queued the account that it
+/// names. Later, a wait would only hold up those who are behind it in the queue.
 pub(super) const MEMBERSHIP_LAG: TimeDelta = TimeDelta::minutes(2);
 
 /// Reads until the result `is_complete`, or every replica had its time.
@@ -45,8 +46,10 @@ async fn retry<F: Future>(
 /// Reads the tenant. Retries while a replica lacks the account, a part of it, or its membership in the on-demand group.
 pub(super) async fn snapshot(services: &Services, job: &Job) -> Result<TenantSnapshot, SnapshotError> {
     let is_complete = |read: &Result<TenantSnapshot, SnapshotError>| match read {
-        Err(SnapshotError::Missing) => false,
-        Err(SnapshotError::Graph(error)) => error.kind != GraphErrorKind::NotFound,
+        Err(SnapshotError::Missing) => !is_young(services, job.queued_at),
+        Err(SnapshotError::Graph(error)) => {
+            error.kind != GraphErrorKind::NotFound || !is_young(services, job.queued_at)
+        }
         Ok(snapshot) => !may_become_member(services, job, snapshot),
     };
     let usage = match job.reason {
@@ -92,12 +95,23 @@ pub(super) async fn snapshot(services: &Services, job: &Job) -> Result<TenantSna
     snapshot
 }
 
-/// The object id of the user whom a message names by sign-in name. Retries while a replica lacks the account.
+/// Whether what was queued at `queued_at` may be about something that a replica does not show yet.
+fn is_young(services: &Services, queued_at: Option<DateTime<Utc>>) -> bool {
+    queued_at.is_none_or(|at| services.clock.now() - at < MEMBERSHIP_LAG)
+}
+
+/// The object id of the user whom a message that was queued at `queued_at` names by sign-in name. Retries while a replica may
+/// lack the account.
 ///
 /// # Errors
 /// When there is no such user, or Graph fails.
-pub(crate) async fn resolve_user(services: &Services, name: &str) -> Result<Uuid, Failure> {
-    let found = retry(|| services.graph.find_user(name), |found| !matches!(found, Ok(None))).await;
+pub(crate) async fn resolve_user(
+    services: &Services,
+    name: &str,
+    queued_at: DateTime<Utc>,
+) -> Result<Uuid, Failure> {
+    let is_known = |found: &Result<_, _>| !matches!(found, Ok(None)) || !is_young(services, Some(queued_at));
+    let found = retry(|| services.graph.find_user(name), is_known).await;
     found?.ok_or(Failure::Missing)
 }
 

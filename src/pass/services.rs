@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use tokio::sync::Mutex;
 use uuid::Uuid;
 
-use super::known_addresses::KnownAddresses;
+use super::{known_addresses::KnownAddresses, known_alerts::KnownAlertMails};
 use crate::{
     clock::Clock, graph::Graph, ledger::Ledger, mail::Mailer, rate_limiter::OncePerMinute, settings::Settings,
 };
@@ -33,6 +33,8 @@ pub struct Services {
     pub(super) conditions: Mutex<()>,
     /// The alerts that only the log has.
     pub(super) alert_lines: OncePerMinute,
+    /// Which alerts were sent, as this process knows them.
+    pub(super) alert_mails: Mutex<KnownAlertMails>,
     /// Who was served on demand within the last day.
     pub(super) additions: Mutex<KnownAdditions>,
     /// Which addresses do not count, as this process knows them.
@@ -74,6 +76,7 @@ impl Services {
             salt: Uuid::new_v4(),
             conditions,
             alert_lines,
+            alert_mails: Mutex::default(),
             additions,
             addresses,
             sign_ins_unread,

@@ -31,7 +31,8 @@ impl Subject {
                 users: notification.added.into_keys().collect(),
                 names: notification.named.into_keys().collect(),
             },
-            Ok(ParsedMessage::SyncCompleted(_) | ParsedMessage::DailyLook(_)) | Err(_) => Self::default(),
+            Ok(ParsedMessage::SyncCompleted(_) | ParsedMessage::DailyLook(_) | ParsedMessage::AlertsDue)
+            | Err(_) => Self::default(),
         }
     }
 

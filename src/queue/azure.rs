@@ -17,7 +17,8 @@ use azure_storage_queue::{
     QueueClient, QueueClientOptions,
     models::{
         PeekedMessage, QueueClientGetPropertiesResultHeaders, QueueClientPeekMessagesOptions,
-        QueueClientReceiveMessagesOptions, QueueMessage as NewQueueMessage, ReceivedMessage,
+        QueueClientReceiveMessagesOptions, QueueClientSendMessageOptions, QueueMessage as NewQueueMessage,
+        ReceivedMessage,
     },
 };
 use chrono::{DateTime, Utc};
@@ -143,8 +144,8 @@ impl Queue for AzureQueue {
         Ok(messages.filter_map(to_received).collect())
     }
 
-    async fn put(&self, text: &str) -> Result<(), QueueError> {
-        self.call(|client| send(client, text)).await
+    async fn put_hidden(&self, text: &str, hidden: Duration) -> Result<(), QueueError> {
+        self.call(|client| send(client, text, hidden)).await
     }
 
     async fn delete(&self, Received { message, receipt }: &Received) -> Result<(), QueueError> {
@@ -161,11 +162,15 @@ impl Queue for AzureQueue {
 }
 
 /// Makes the queue if it does not exist.
-async fn send(client: QueueClient, text: &str) -> Result<(), Error> {
+async fn send(client: QueueClient, text: &str, hidden: Duration) -> Result<(), Error> {
     let mut made_queue = false;
     loop {
         let message = NewQueueMessage { message_text: Some(text.to_owned()) };
-        let error = match client.send_message(message.try_into()?, None).await {
+        let options = QueueClientSendMessageOptions {
+            visibility_timeout: i32::try_from(hidden.as_secs()).ok().filter(|seconds| *seconds > 0),
+            ..Default::default()
+        };
+        let error = match client.send_message(message.try_into()?, Some(options)).await {
             Ok(_) => return Ok(()),
             Err(error) => error,
         };

@@ -35,7 +35,12 @@ pub trait Queue: fmt::Debug + Send + Sync {
     async fn receive(&self, hidden: Duration) -> Result<Vec<Received>, QueueError>;
 
     /// Puts `text` without encoding it; makes the queue if it is missing.
-    async fn put(&self, text: &str) -> Result<(), QueueError>;
+    async fn put(&self, text: &str) -> Result<(), QueueError> {
+        self.put_hidden(text, Duration::ZERO).await
+    }
+
+    /// The same, for nobody to receive before the time `hidden` has passed.
+    async fn put_hidden(&self, text: &str, hidden: Duration) -> Result<(), QueueError>;
 
     /// Deletes a received message.
     ///

@@ -3,7 +3,10 @@
 use std::sync::Mutex;
 
 use async_trait::async_trait;
-use firstpass::ledger::{Conditions, ETag, HeldList, Ledger, LedgerError, MembershipSnapshot, Record, State};
+use firstpass::ledger::{
+    AlertId, AlertMails, Conditions, ETag, HeldList, Ledger, LedgerError, MembershipSnapshot, PendingAlert,
+    Record, State,
+};
 use firstpass_sandbox::tenant::Sandbox;
 use uuid::Uuid;
 
@@ -176,6 +179,34 @@ impl<L: Ledger> Ledger for FaultyLedger<L> {
 
     async fn held_lists(&self) -> Result<Vec<(String, HeldList)>, LedgerError> {
         self.inner.held_lists().await
+    }
+
+    async fn pending_alerts(&self) -> Result<Vec<AlertId>, LedgerError> {
+        self.inner.pending_alerts().await
+    }
+
+    async fn pending_alert(&self, id: &AlertId) -> Result<Option<PendingAlert>, LedgerError> {
+        self.inner.pending_alert(id).await
+    }
+
+    async fn write_pending_alert(&self, id: &AlertId, alert: &PendingAlert) -> Result<(), LedgerError> {
+        self.inner.write_pending_alert(id, alert).await
+    }
+
+    async fn delete_pending_alert(&self, id: &AlertId) -> Result<(), LedgerError> {
+        self.inner.delete_pending_alert(id).await
+    }
+
+    async fn alert_mails(&self) -> Result<Option<(AlertMails, ETag)>, LedgerError> {
+        self.inner.alert_mails().await
+    }
+
+    async fn write_alert_mails(
+        &self,
+        mails: &AlertMails,
+        expected: Option<&ETag>,
+    ) -> Result<ETag, LedgerError> {
+        self.inner.write_alert_mails(mails, expected).await
     }
 
     async fn conditions(&self) -> Result<Option<(Conditions, ETag)>, LedgerError> {

@@ -121,7 +121,7 @@ fn headlines() -> Vec<String> {
         }
     }
     // Its headline depends on the outcome.
-    let code = source::code("src/pass/alert.rs");
+    let code = source::code("src/pass/alert/mod.rs");
     found.extend(literals(block(&code, "fn of_outcome(").unwrap()).into_iter().map(str::to_owned));
     found
 }

@@ -82,17 +82,20 @@ pub struct Report {
     pub rows: Vec<Row>,
     /// The number of mails with a code.
     pub mails: usize,
-    /// The number of mails to the service desk.
+    /// The number of alerts to the service desk.
     pub alerts: usize,
+    /// How many of them wait for the summary of the hour.
+    pub alerts_waiting: usize,
     /// The number of requests to Graph.
     pub graph_requests: usize,
 }
 
 impl Report {
-    pub(super) fn new(sandbox: &Sandbox, rows: Vec<Row>) -> Self {
+    pub(super) fn new(sandbox: &Sandbox, rows: Vec<Row>, alerts_waiting: usize) -> Self {
         let (alerts, mails): (Vec<_>, Vec<_>) =
             sandbox.mails().into_iter().partition(|mail| is_alert(&mail.message));
-        Self { rows, mails: mails.len(), alerts: alerts.len(), graph_requests: sandbox.requests().len() }
+        let (mails, alerts) = (mails.len(), alerts.len() + alerts_waiting);
+        Self { rows, mails, alerts, alerts_waiting, graph_requests: sandbox.requests().len() }
     }
 
     fn outcomes(&self) -> BTreeMap<&'static str, usize> {
@@ -111,6 +114,7 @@ impl Report {
             "outcomes": self.outcomes(),
             "mails": self.mails,
             "alerts": self.alerts,
+            "alerts_waiting": self.alerts_waiting,
             "graph_requests": self.graph_requests,
             "jobs": jobs,
         })
@@ -136,11 +140,12 @@ impl Report {
         let outcomes = self.outcomes();
         let sums: Vec<String> = OUTCOMES.map(|word| format!("{} {word}", outcomes[word])).into();
         format!(
-            "{table}\n{} joiners: {}. {} mails with a pass, {} alerts, {} Graph calls.",
+            "{table}\n{} joiners: {}. {} mails with a pass, {} alerts ({} of them in the summary of the hour), {} Graph calls.",
             self.rows.len(),
             sums.join(", "),
             self.mails,
             self.alerts,
+            self.alerts_waiting,
             self.graph_requests,
         )
     }

@@ -5,7 +5,13 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use firstpass::{app::App, environment::Environment, host, ledger::memory::MemoryLedger, settings::Settings};
+use firstpass::{
+    app::App,
+    environment::Environment,
+    host,
+    ledger::{Ledger, memory::MemoryLedger},
+    settings::Settings,
+};
 use uuid::Uuid;
 
 use super::history::{self, History};
@@ -26,6 +32,8 @@ pub struct Setup {
     pub sandbox: Sandbox,
     /// The product's settings.
     pub settings: Arc<Settings>,
+    /// The product's records.
+    pub ledger: Arc<dyn Ledger>,
     /// Serialises actions: [`VirtualTime`] allows one at a time.
     pub(super) turn: Arc<tokio::sync::Mutex<()>>,
     history: Arc<Mutex<History>>,
@@ -48,15 +56,15 @@ impl Setup {
             .map_err(|report| report.to_string())?;
         let history = Arc::new(Mutex::new(History::new(&sandbox)));
         let transport = InProcessTransport::new(history::record_passes(sandbox.router(), &sandbox, &history));
-        let ledger = Arc::new(MemoryLedger::default());
-        let app =
-            App::new(settings.clone(), Arc::new(transport), sandbox.credential(), ledger, sandbox.clock())
-                .map_err(|error| error.to_string())?;
+        let ledger: Arc<dyn Ledger> = Arc::new(MemoryLedger::default());
+        let (transport, credential) = (Arc::new(transport), sandbox.credential());
+        let app = App::new(settings.clone(), transport, credential, ledger.clone(), sandbox.clock())
+            .map_err(|error| error.to_string())?;
         let handler = history::record_invocations(host::router(Ok(Arc::new(app))), &sandbox, &history);
         let functions = FunctionApp::embedded(&host_settings()).map_err(|problems| problems.to_string())?;
         let handler = Arc::new(Embedded::new(handler));
         let (settings, turn) = (Arc::new(settings), Arc::default());
-        Ok(Self { sandbox, settings, turn, history, functions, handler })
+        Ok(Self { sandbox, settings, ledger, turn, history, functions, handler })
     }
 
     /// Starts a Functions host with empty queues and no timer status, so that it has no missed sweep.

@@ -23,7 +23,8 @@ pub(super) async fn run_sweep(setup: &Setup, progress: &Progress) -> Result<Repo
         return Err(answer.log().to_owned());
     }
     host.storage().wait_until_empty(setup.queue()).await;
-    Ok(Report::new(&setup.sandbox, rows.take()))
+    let waiting = setup.ledger.pending_alerts().await.map_err(|error| error.to_string())?;
+    Ok(Report::new(&setup.sandbox, rows.take(), waiting.len()))
 }
 
 /// Starts a host that prints and collects the outcome of each job.

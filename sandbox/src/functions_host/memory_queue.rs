@@ -62,8 +62,10 @@ impl Queue for MemoryQueue {
             .collect())
     }
 
-    async fn put(&self, text: &str) -> Result<(), QueueError> {
-        self.storage.put(&self.name, text.to_owned()).map_err(|why| QueueError::Unavailable(why.into()))
+    async fn put_hidden(&self, text: &str, hidden: Duration) -> Result<(), QueueError> {
+        let hidden = TimeDelta::from_std(hidden).unwrap_or(TimeDelta::MAX);
+        let put = self.storage.put_later(&self.name, text.to_owned(), hidden);
+        put.map_err(|why| QueueError::Unavailable(why.into()))
     }
 
     async fn delete(&self, message: &Received) -> Result<(), QueueError> {

@@ -121,7 +121,7 @@ pub(super) async fn find<'a>(
     }
     let unknown = last.map(|last| last.unknown.clone()).unwrap_or_default();
     let (domains, shared) = last.map(|last| (last.domains.clone(), last.shared.clone())).unwrap_or_default();
-    Late { due, sweep: LastSweep { at: now, settled, domains, shared, unknown } }
+    Late { due, sweep: LastSweep { at: now, jobs: 0, settled, domains, shared, unknown } }
 }
 
 /// Whether two first days are one that HR did not change: a setting, or the country, can move a date by a day.
@@ -197,6 +197,7 @@ fn first(late: &[Missed<'_>], settings: &Settings, is_known: bool, now: DateTime
          before firstpass was here."
     };
     (!late.is_empty()).then(|| Alert {
+        kind: "first-sweep",
         headline: format!("First sweep: {people} started already and {get} no pass"),
         who: names(late),
         what_happened: format!("{why} {}", shown(settings)),
@@ -248,7 +249,8 @@ fn gap(
     }
     let by_hand = if too_late.is_empty() { "" } else { BY_HAND };
     (!who.is_empty()).then(|| Alert {
-        headline: format!("There was no sweep for {duration}"),
+        kind: "sweep-gap",
+headline: format!("There was no sweep for {duration}"),
         who: who.join("; "),
         what_happened,
         what_to_do: format!(
@@ -264,6 +266,7 @@ fn gap(
 fn unserved(too_late: &[Missed<'_>], settings: &Settings, now: DateTime<Utc>) -> Option<Alert> {
     let (people, get) = count(too_late);
     (!too_late.is_empty()).then(|| Alert {
+        kind: "too-late",
         headline: format!("{people} started long ago and {get} no pass"),
         who: names(too_late),
         what_happened: format!(

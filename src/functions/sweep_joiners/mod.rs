@@ -75,6 +75,7 @@ async fn report(app: &App, error: &GraphError, retries_left: Option<u32>) {
     let is_repeated = error.is_transient() && retries_left.is_some_and(|left| left > 0);
     let urgency = if is_repeated { Urgency::WhenLasting } else { Urgency::Now };
     let alert = Alert {
+        kind: "sweep-fails",
         headline: "The sweep could not read the tenant and found no joiners".into(),
         who: "all joiners of the next days".into(),
         what_happened: error.to_string(),
@@ -146,7 +147,7 @@ async fn sweep(app: &App) -> Result<GroupSync, GraphError> {
     let (SweepJobs { mut jobs, daily_look }, looked) = found.jobs(app, is_daily, now).await;
     let due = jobs.len();
     let GroupSync { jobs: added, completion, .. } =
-        timeout(budget::SWEEP_OTHER, other_duties(app, late, shared, is_daily, &candidates, nested))
+        timeout(budget::SWEEP_OTHER, other_duties(app, late, due, shared, is_daily, &candidates, nested))
             .await
             .unwrap_or_else(|_| {
                 tracing::warn!(
@@ -176,6 +177,7 @@ async fn sweep(app: &App) -> Result<GroupSync, GraphError> {
 async fn other_duties(
     app: &App,
     late: Option<Late>,
+    due: usize,
     shared: Shared,
     is_daily: bool,
     candidates: &[Candidate],
@@ -187,6 +189,7 @@ async fn other_duties(
             let found = domains::found(&app.services, known, candidates);
             sweep.domains = timeout(budget::SWEEP_DOMAINS, found).await.unwrap_or(sweep.domains);
         }
+        sweep.jobs = due;
         sweep.shared.clone_from(&shared.known.shared);
         condition::end_sweep(&app.services, sweep).await;
         shared::report(app, &shared, candidates, app.services.clock.now()).await;
@@ -214,6 +217,7 @@ async fn on_demand(app: &App) -> GroupSync {
         }
         Err(failure) => {
             let alert = Alert {
+                kind: "group-unreadable",
                 headline: "The sweep could not read the on-demand group".into(),
                 who: "users who were added since the last sweep, if their notification was lost".into(),
                 what_happened: failure.to_string(),
@@ -301,6 +305,7 @@ async fn standings(app: &App, now: DateTime<Utc>) -> Option<Standings> {
         Err(error) => {
             app.services
                 .alert(&Alert {
+                    kind: "ledger-unreadable",
                     headline: "The sweep could not read the ledger".into(),
                     who: "joiners whose day one moved or was cancelled".into(),
                     what_happened: error.to_string(),

@@ -155,7 +155,8 @@ fn poison_alert(
         what_happened += &format!(" Served by a later job: {}.", names(served));
     }
     Alert {
-        headline: format!("{} {noun} {are} in the poison queue", poison.total),
+        kind: "poison-messages",
+headline: format!("{} {noun} {are} in the poison queue", poison.total),
         who: who.join(", "),
         what_happened,
         what_to_do: "\"firstpass jobs\" lists them. When the cause is fixed, \"firstpass jobs requeue --all\" puts them \

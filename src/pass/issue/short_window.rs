@@ -30,7 +30,8 @@ impl JobContext<'_> {
             "because DAY_ONE_TIME is not set"
         };
         let alert = Alert {
-            headline: "Passes are too short for a first morning".into(),
+            kind: "policy-too-short",
+headline: "Passes are too short for a first morning".into(),
             who: format!("all joiners; the first was {}", self.who().description),
             what_happened: format!(
                 "The longest lifetime that the tenant's policy allows is {maximum} minutes. Passes open at {opens}, {whose}, and \
@@ -61,6 +62,7 @@ impl JobContext<'_> {
             "The joiner may be in several zones, and the policy does not allow a pass that works long enough in all of them"
         );
         let alert = Alert {
+            kind: "windows-too-short",
             headline: format!("Passes in {country} are too short for its time zones"),
             who: format!("everyone in {country} whose zone is not known; now {}", self.who().description),
             what_happened: format!(

@@ -176,7 +176,8 @@ impl JobContext<'_> {
     /// Alerts once that somebody else's pass took the place of a delivered one.
     async fn report_another_program(&self) {
         let alert = Alert {
-            headline: "Another program makes passes for the same people".into(),
+            kind: "another-program",
+headline: "Another program makes passes for the same people".into(),
             who: self.who().description,
             what_happened: "The pass that was mailed to this person was replaced by one that firstpass did not make, or has no \
                             record of. The code in the mail does not work any more. firstpass leaves the other pass alone."
@@ -192,6 +193,7 @@ impl JobContext<'_> {
 
     fn alert_for_everybody(&self, outcome: &Outcome) -> Alert {
         Alert {
+            kind: outcome.cause().unwrap_or(outcome.name()),
             headline: "No joiner gets a pass".into(),
             who: format!("all joiners; the first was {}", self.who().description),
             what_happened: outcome.to_string(),

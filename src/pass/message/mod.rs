@@ -26,6 +26,8 @@ pub enum ParsedMessage {
     SyncCompleted(SyncCompleted),
     /// Ours: the jobs of a sweep that looked at everyone are in the queue.
     DailyLook(DailyLook),
+    /// Ours: a summary of alerts may be due.
+    AlertsDue,
     /// From outside.
     Notification(ChangeNotification),
 }
@@ -48,9 +50,13 @@ pub struct ChangeNotification {
 /// How late the connector for Office 365 Groups may report a change again: it documents repetitions, but a message does
 /// not say when the change was. With the ten minutes that count as just delivered, an hour.
 const CONNECTOR_REPEATS: TimeDelta = TimeDelta::minutes(50);
+/// The people whom one message may name: each becomes a job, and joiners wait behind them.
+const MAX_PEOPLE: usize = 500;
 /// The longest id of an event that is used unchanged.
 const MAX_KEY: usize = 64;
 
+/// The only field of the message that a summary of alerts may be due.
+pub(crate) const ALERTS_DUE: &str = "alertsDue";
 const GROUP: &str = "#Microsoft.Graph.Group";
 const LIFECYCLE: &str = "it is a lifecycle notification";
 const DELETED: &str = "it says that a group was deleted";
@@ -73,13 +79,17 @@ impl ParsedMessage {
             if let Ok(look) = DailyLook::deserialize(message) {
                 return Ok(Self::DailyLook(look));
             }
+            if fields.len() == 1 && fields.contains_key(ALERTS_DUE) {
+                return Ok(Self::AlertsDue);
+            }
             if fields.contains_key("jobKey") || fields.contains_key("reason") {
                 return Job::parse(message).map(Self::Job);
             }
         }
-        let mut reader = MessageParser { notification: ChangeNotification::default(), group, inserted };
+        let (notification, members) = (ChangeNotification::default(), BTreeMap::new());
+        let mut reader = MessageParser { notification, members, group, inserted };
         reader.read(message, &MembershipEvent { key: stamp(inserted), at: inserted });
-        let notification = reader.notification;
+        let notification = reader.finish()?;
         if notification.is_empty() && !notification.problems.is_empty() {
             Err(notification.problems)
         } else {
@@ -97,11 +107,32 @@ impl ChangeNotification {
 
 struct MessageParser {
     notification: ChangeNotification,
+    /// The members whom notifications of changes of the group name.
+    members: BTreeMap<Uuid, MembershipEvent>,
     group: Option<Uuid>,
     inserted: DateTime<Utc>,
 }
 
 impl MessageParser {
+    /// What the message says. If it names too many members, it counts as naming only their group, which is read.
+    fn finish(self) -> Result<ChangeNotification, Vec<String>> {
+        let Self { mut notification, members, .. } = self;
+        let others = notification.added.len() + notification.named.len();
+        if others > MAX_PEOPLE {
+            return Err(vec![format!("it names {others} people, and a message may name {MAX_PEOPLE}")]);
+        }
+        if others + members.len() > MAX_PEOPLE {
+            let earliest =
+                notification.changed.into_iter().chain(members.into_values()).min_by_key(|event| event.at);
+            notification.changed = earliest;
+        } else {
+            for (user, event) in members {
+                notification.added.entry(user).or_insert(event);
+            }
+        }
+        Ok(notification)
+    }
+
     /// Parses the whole message or a part of it. `event` is what is known about the event so far.
     fn read(&mut self, value: &Value, event: &MembershipEvent) {
         match value {
@@ -129,7 +160,9 @@ impl MessageParser {
             self.read(items, event);
         } else if has("id") {
             let at = event.at - CONNECTOR_REPEATS;
-            self.member(fields, &MembershipEvent { at, ..event.clone() });
+            if let Some(user) = self.member(fields) {
+                self.add(user, &MembershipEvent { at, ..event.clone() });
+            }
         } else {
             self.problem(
                 "it is an object, but no job, no notification of Graph, no CloudEvent and no group member",
@@ -196,7 +229,11 @@ impl MessageParser {
             Some(Value::Array(members)) if !members.is_empty() => {
                 for member in members {
                     match member {
-                        Value::Object(member) => self.member(member, event),
+                        Value::Object(member) => {
+                            if let Some(user) = self.member(member) {
+                                self.members.entry(user).or_insert_with(|| event.clone());
+                            }
+                        }
                         _ => self.problem("a member in members@delta is no object"),
                     }
                 }
@@ -211,14 +248,16 @@ impl MessageParser {
 
     /// A member, in the form of delta queries, notifications and the connector for Office 365 Groups. `@removed` is a
     /// string in some of them and an object in others.
-    fn member(&mut self, fields: &Map<String, Value>, event: &MembershipEvent) {
+    fn member(&mut self, fields: &Map<String, Value>) -> Option<Uuid> {
         if fields.get("@removed").is_some_and(|removed| !removed.is_null()) {
-            return self.ignore("it is about a removed member");
+            self.ignore("it is about a removed member");
+            return None;
         }
-        match fields.get("id").and_then(Value::as_str).and_then(|id| id.parse().ok()) {
-            Some(user) => self.add(user, event),
-            None => self.problem("a member's id is not an object id"),
+        let user = fields.get("id").and_then(Value::as_str).and_then(|id| id.parse().ok());
+        if user.is_none() {
+            self.problem("a member's id is not an object id");
         }
+        user
     }
 
     fn person(&mut self, text: &str, event: &MembershipEvent) {

@@ -1,5 +1,6 @@
 //! What a hostile ledger, queue, Graph or caller sends, some of it over real connections.
 
+mod floods;
 mod foreign_words;
 mod panics;
 mod ranges;

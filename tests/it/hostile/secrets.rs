@@ -17,8 +17,8 @@ use firstpass::{
     environment::Environment,
     host,
     ledger::{
-        Conditions, HeldKind, HeldList, Ledger, MembershipSnapshot, Purpose, Record, State, blob::BlobLedger,
-        memory::MemoryLedger,
+        AlertId, AlertMails, Conditions, HeldKind, HeldList, Ledger, MembershipSnapshot, Purpose, Record,
+        State, blob::BlobLedger, memory::MemoryLedger,
     },
     queue::{Queue, QueueMessage, Queues, Received},
 };
@@ -162,6 +162,15 @@ async fn use_ledger(ledger: &dyn Ledger) -> String {
     text += &printed(ledger.write_held_list("a", &list, None).await);
     text += &printed(ledger.held_lists().await);
     text += &printed(ledger.conditions().await);
+    let id: AlertId = format!("panic/{}", Uuid::nil()).parse().unwrap();
+    text += &printed(ledger.pending_alerts().await);
+    text += &printed(ledger.pending_alert(&id).await);
+    let alert = serde_json::from_value(json!({"schema": 1, "at": NOW, "count": 1, "headline": "", "who": "",
+        "whatHappened": "", "whatToDo": ""}));
+    text += &printed(ledger.write_pending_alert(&id, &alert.unwrap()).await);
+    text += &printed(ledger.delete_pending_alert(&id).await);
+    text += &printed(ledger.alert_mails().await);
+    text += &printed(ledger.write_alert_mails(&AlertMails::default(), None).await);
     text + &printed(ledger.write_conditions(&Conditions::default(), None).await)
 }
 

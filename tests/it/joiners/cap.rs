@@ -134,7 +134,11 @@ async fn who_was_mailed_or_blocked_does_not_count_each_day() {
     let (tenant, _) = tenant_of(joiners("First", 90).into_iter().chain(without_address));
     let app = TestApp::new(tenant, &[("SWEEP_MAX", "170"), ("PASS_START", "now")]);
     app.sweep().await;
+    assert_eq!(app.alerts().len(), 1);
+    app.advance(TimeDelta::hours(1));
+    app.sweep().await;
     let alerts = app.alerts().len();
+    assert_eq!(alerts, 2, "the summary of those without an address");
     let app = app.with_settings(&[("SWEEP_MAX", "50"), ("PASS_START", "now")]);
     app.advance(TimeDelta::days(2));
     app.sandbox.edit(|tenant| {

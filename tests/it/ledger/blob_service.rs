@@ -111,6 +111,7 @@ impl State {
             (Method::Get, None, true) => self.list(&query),
             (Method::Put, Some((_, name)), false) => self.write(name, request),
             (Method::Get, Some((_, name)), false) => self.read(name, request),
+            (Method::Delete, Some((_, name)), false) => self.delete(name),
             _ => panic!("unsupported: {} {}", request.method(), request.url()),
         }
     }
@@ -159,6 +160,7 @@ impl State {
             (None, Some(any), None) if any == "*" => {}
             (Some(expected), None, Some(current)) if expected == *current => {}
             (Some(_), None, _) => return error(412, "ConditionNotMet"),
+            (None, None, _) if name.starts_with("alerts/") => {}
             (if_match, if_none_match, _) => {
                 panic!("a write without a condition: {if_match:?} {if_none_match:?}")
             }
@@ -177,6 +179,14 @@ impl State {
         let text = String::from_utf8(bytes.to_vec()).unwrap();
         blobs.insert(name.to_owned(), Blob { text, etag: etag.clone(), metadata });
         (StatusCode::Created, headers(&[("etag", &etag)]), String::new())
+    }
+
+    fn delete(&mut self, name: &str) -> HandlerResponse {
+        let removed = self.blobs.as_mut().and_then(|blobs| blobs.remove(name));
+        match removed {
+            Some(_) => (StatusCode::Accepted, headers(&[]), String::new()),
+            None => error(404, "BlobNotFound"),
+        }
     }
 
     fn read(&self, name: &str, request: &Request) -> HandlerResponse {

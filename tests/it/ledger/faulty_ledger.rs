@@ -4,7 +4,8 @@ use std::{fmt, sync::Arc};
 
 use async_trait::async_trait;
 use firstpass::ledger::{
-    Conditions, ETag, HeldList, Ledger, LedgerError, MembershipSnapshot, Record, memory::MemoryLedger,
+    AlertId, AlertMails, Conditions, ETag, HeldList, Ledger, LedgerError, MembershipSnapshot, PendingAlert,
+    Record, memory::MemoryLedger,
 };
 use uuid::Uuid;
 
@@ -18,6 +19,8 @@ pub enum Operation {
     WriteMembership,
     Conditions,
     WriteConditions,
+    /// Everything about alerts that wait.
+    Alerts,
 }
 
 /// Decides which operations fail.
@@ -99,6 +102,34 @@ impl<T: LedgerFault> Ledger for FaultyLedger<T> {
 
     async fn held_lists(&self) -> Result<Vec<(String, HeldList)>, LedgerError> {
         self.inner.held_lists().await
+    }
+
+    async fn pending_alerts(&self) -> Result<Vec<AlertId>, LedgerError> {
+        self.call(Operation::Alerts, self.inner.pending_alerts()).await
+    }
+
+    async fn pending_alert(&self, id: &AlertId) -> Result<Option<PendingAlert>, LedgerError> {
+        self.call(Operation::Alerts, self.inner.pending_alert(id)).await
+    }
+
+    async fn write_pending_alert(&self, id: &AlertId, alert: &PendingAlert) -> Result<(), LedgerError> {
+        self.call(Operation::Alerts, self.inner.write_pending_alert(id, alert)).await
+    }
+
+    async fn delete_pending_alert(&self, id: &AlertId) -> Result<(), LedgerError> {
+        self.call(Operation::Alerts, self.inner.delete_pending_alert(id)).await
+    }
+
+    async fn alert_mails(&self) -> Result<Option<(AlertMails, ETag)>, LedgerError> {
+        self.call(Operation::Alerts, self.inner.alert_mails()).await
+    }
+
+    async fn write_alert_mails(
+        &self,
+        mails: &AlertMails,
+        expected: Option<&ETag>,
+    ) -> Result<ETag, LedgerError> {
+        self.call(Operation::Alerts, self.inner.write_alert_mails(mails, expected)).await
     }
 
     async fn conditions(&self) -> Result<Option<(Conditions, ETag)>, LedgerError> {

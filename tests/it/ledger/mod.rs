@@ -11,8 +11,9 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use chrono::TimeDelta;
 use firstpass::ledger::{
-    Announcement, Condition, Conditions, Delivered, HeldList, HeldPerson, Lease, Ledger, LedgerError,
-    MembershipSnapshot, PassRecord, Purpose, Record, Standing, State, blob::BlobLedger, memory::MemoryLedger,
+    AlertId, AlertMails, Announcement, Condition, Conditions, Delivered, HeldList, HeldPerson, Lease, Ledger,
+    LedgerError, MembershipSnapshot, PassRecord, PendingAlert, Purpose, Record, Standing, State,
+    blob::BlobLedger, memory::MemoryLedger,
 };
 use futures::future::join_all;
 use serde_json::json;
@@ -31,6 +32,7 @@ pub async fn check_ledger_contract(ledger: &dyn Ledger) {
     membership_snapshots_are_versioned_and_kept_apart_from_records(ledger).await;
     conditions_are_versioned_and_kept_apart_from_records(ledger).await;
     held_lists_are_versioned_and_listed(ledger).await;
+    pending_alerts_are_listed_replaced_and_removed(ledger).await;
     a_listing_shows_the_standing_of_all_records(ledger).await;
 }
 
@@ -133,6 +135,33 @@ async fn conditions_are_versioned_and_kept_apart_from_records(ledger: &dyn Ledge
     assert_eq!(ledger.write_conditions(&ended, Some(&first)).await, Err(LedgerError::Conflict));
     assert_eq!(ledger.conditions().await, Ok(Some((ended, second))));
     assert_eq!(ledger.list().await.unwrap(), records, "it is no record");
+}
+
+async fn pending_alerts_are_listed_replaced_and_removed(ledger: &dyn Ledger) {
+    let alert = |count: u32| -> PendingAlert {
+        let fields = json!({"schema": 1, "at": NOW, "count": count, "headline": "A", "who": "Ümit", "whatHappened": "b",
+            "whatToDo": "c", "more": [1]});
+        serde_json::from_value(fields).unwrap()
+    };
+    let ids: Vec<AlertId> = [("no-address", 1), ("no-address", 2), ("panic", 1)]
+        .map(|(kind, id)| AlertId { kind: kind.into(), id: Uuid::from_u128(id) })
+        .into();
+    assert_eq!(ledger.pending_alerts().await, Ok(vec![]));
+    assert_eq!(ledger.delete_pending_alert(&ids[0]).await, Ok(()));
+    for (count, id) in (1..).zip(&ids) {
+        assert_eq!(ledger.write_pending_alert(id, &alert(count)).await, Ok(()));
+    }
+    assert_eq!(ledger.write_pending_alert(&ids[1], &alert(7)).await, Ok(()));
+    assert_eq!(ledger.pending_alerts().await, Ok(ids.clone()));
+    assert_eq!(ledger.pending_alert(&ids[1]).await, Ok(Some(alert(7))));
+    assert_eq!(ledger.delete_pending_alert(&ids[1]).await, Ok(()));
+    assert_eq!(ledger.pending_alert(&ids[1]).await, Ok(None));
+    assert_eq!(ledger.pending_alerts().await, Ok(vec![ids[0].clone(), ids[2].clone()]));
+    assert_eq!(ledger.alert_mails().await, Ok(None));
+    let mails = AlertMails { sent_at: [("panic".to_owned(), time(NOW))].into(), ..AlertMails::default() };
+    let first = ledger.write_alert_mails(&mails, None).await.unwrap();
+    assert_eq!(ledger.write_alert_mails(&mails, None).await, Err(LedgerError::Conflict));
+    assert_eq!(ledger.alert_mails().await, Ok(Some((mails, first))));
 }
 
 async fn held_lists_are_versioned_and_listed(ledger: &dyn Ledger) {

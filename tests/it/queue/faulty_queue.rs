@@ -42,9 +42,9 @@ impl Queue for FaultyQueue {
         (self.fault)("receive")?;
         self.inner.receive(hidden).await
     }
-    async fn put(&self, text: &str) -> Result<(), QueueError> {
+    async fn put_hidden(&self, text: &str, hidden: Duration) -> Result<(), QueueError> {
         (self.fault)("put")?;
-        self.inner.put(text).await
+        self.inner.put_hidden(text, hidden).await
     }
     async fn delete(&self, message: &Received) -> Result<(), QueueError> {
         (self.fault)("delete")?;

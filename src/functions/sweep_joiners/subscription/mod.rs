@@ -155,6 +155,7 @@ async fn alert_failure(app: &App, wanted: Wanted<'_>, error: &GraphError, presen
     };
     app.services
         .alert(&Alert {
+            kind: "subscription",
             headline: "The subscription to the on-demand group needs attention".into(),
             who: "users who are added to the on-demand group".into(),
             what_happened: format!("{error}. {present}."),

@@ -3,6 +3,8 @@
 //! An alert is sent before the record says so: a worker that dies between the two sends it twice; one that dies before
 //! both is followed by another worker. No case sends none.
 
+pub(crate) mod collected;
+
 use std::error::Error;
 
 use tokio::time::Instant;
@@ -15,11 +17,17 @@ use super::{
     services::Services,
     window::Window,
 };
-use crate::{address::Address, budget, graph::OutgoingMail, mail::AlertMail};
+use crate::{
+    address::Address,
+    graph::{GraphErrorKind, OutgoingMail},
+    mail::AlertMail,
+};
 
 /// Something that a person must act on.
 #[derive(Clone, Debug)]
 pub struct Alert {
+    /// A fixed word: alerts of one kind are collected.
+    pub kind: &'static str,
     /// The subject, in a few words.
     pub headline: String,
     /// Whom it is about.
@@ -35,7 +43,7 @@ pub struct Alert {
 impl Alert {
     /// Writes one ERROR line.
     pub(crate) fn log(&self) {
-        let Self { headline, who, what_happened, what_to_do, reference } = self;
+        let Self { headline, who, what_happened, what_to_do, reference, .. } = self;
         tracing::error!(
             event = "alert",
             headline,
@@ -49,45 +57,61 @@ impl Alert {
 }
 
 impl Services {
-    /// Logs the alert, and sends a mail where ALERT_TO is set. Never fails: the line stays when the mail cannot be sent.
+    /// Logs the alert, and sends it by mail, or keeps it for the next summary, where ALERT_TO is set. Never fails: the line stays
+    /// when the mail cannot be sent.
     pub async fn alert(&self, alert: &Alert) {
         alert.log();
-        let Alert { headline, who, what_happened, what_to_do, reference } = alert;
-        let to = &self.settings.mail.alert_to;
-        if to.is_empty() {
-            return;
+        if !self.settings.mail.alert_to.is_empty() {
+            self.mail_or_keep(alert).await;
         }
-        let at = self.clock.now();
+    }
+
+    /// Sends the alert by mail.
+    async fn send_alert(&self, alert: &Alert, deadline: Instant) -> Sent {
+        let Alert { headline, who, what_happened, what_to_do, reference, .. } = alert;
+        let (at, to) = (self.clock.now(), &self.settings.mail.alert_to);
         let mail = AlertMail { headline, who, what_happened, what_to_do, reference, at };
-        let sent: Result<Vec<Address>, Box<dyn Error + Send>> = match self.mailer.alert(&mail) {
+        let (sent, error): (Sent, Box<dyn Error + Send>) = match self.mailer.alert(&mail) {
             Ok(content) => {
                 let message = OutgoingMail { to: to.clone(), cc: Vec::new(), content };
-                let deadline = Instant::now() + budget::ALERT;
-                self.graph
-                    .send_mail_to_valid(&self.settings.mail.from, message, deadline)
-                    .await
-                    .map_err(|e| Box::new(e) as _)
-            }
-            Err(error) => Err(Box::new(error) as _),
-        };
-        match sent {
-            Ok(refused) => {
-                for address in refused {
-                    tracing::warn!(
-                        event = "alert.recipient_refused",
-                        reference,
-                        address = address.masked(),
-                        "Exchange refused a recipient of the alert; correct ALERT_TO"
-                    );
+                match self.graph.send_mail_to_valid(&self.settings.mail.from, message, deadline).await {
+                    Ok(refused) => {
+                        report_refused(&refused, reference);
+                        return Sent::Yes;
+                    }
+                    Err(error) if error.kind == GraphErrorKind::Ambiguous => (Sent::Maybe, Box::new(error)),
+                    Err(error) => (Sent::No, Box::new(error)),
                 }
             }
-            Err(error) => tracing::error!(
-                event = "alert.mail_failed",
-                reference,
-                error = &*error,
-                "The alert could not be sent by mail; the log has its line"
-            ),
-        }
+            Err(error) => (Sent::No, Box::new(error)),
+        };
+        tracing::error!(
+            event = "alert.mail_failed",
+            reference,
+            error = &*error,
+            "The alert could not be sent by mail; the log has its line"
+        );
+        sent
+    }
+}
+
+/// Whether a mail was sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sent {
+    Yes,
+    /// Its answer was lost.
+    Maybe,
+    No,
+}
+
+fn report_refused(refused: &[Address], reference: &str) {
+    for address in refused {
+        tracing::warn!(
+            event = "alert.recipient_refused",
+            reference,
+            address = address.masked(),
+            "Exchange refused a recipient of the alert; correct ALERT_TO"
+        );
     }
 }
 
@@ -111,6 +135,7 @@ pub(super) fn of_outcome(job: &Job, who: &Person, outcome: &Outcome) -> Alert {
         _ => "A user gets no pass",
     };
     Alert {
+        kind: outcome.cause().unwrap_or(outcome.name()),
         headline: String::from(headline),
         who: who.description.clone(),
         what_happened: outcome.to_string(),
@@ -129,7 +154,8 @@ pub(crate) async fn send_reissue(
 ) {
     services
         .alert(&Alert {
-            headline: "A joiner's pass ended unused, and they get a new one".into(),
+            kind: "reissue",
+headline: "A joiner's pass ended unused, and they get a new one".into(),
             who: who.description.clone(),
             what_happened: unused.to_string(),
             what_to_do: format!(
@@ -153,7 +179,8 @@ pub(crate) async fn send_poisoned(
     let advice = outcome.advice().unwrap_or_default();
     services
         .alert(&Alert {
-            headline: format!("A message failed {deliveries} times and goes to the poison queue"),
+            kind: "message-failed",
+headline: format!("A message failed {deliveries} times and goes to the poison queue"),
             who: who.description.clone(),
             what_happened: outcome.to_string(),
             // A sweep may come too late for a joiner, and never makes a job for others.
