@@ -126,7 +126,7 @@ fn set_sent(mails: &mut AlertMails, kinds: impl IntoIterator<Item = String>, now
 pub(crate) async fn send_if_due(services: &Services) {
     let now = services.clock.now();
     {
-        let mut known = services.alert_mails.lock().await;
+        let known = services.alert_mails.lock().await;
         let is_time = known.looked_at.is_none_or(|at| (now - at).abs() >= LOOK_EVERY);
         if !is_time {
             return;
