@@ -14,6 +14,7 @@
 mod changes;
 mod delivery;
 mod manager;
+mod manager_call;
 mod reminder;
 mod short_window;
 mod without_pass;
@@ -22,6 +23,8 @@ use std::{error::Error, mem, ops::ControlFlow, time::Duration};
 
 use tokio::time::Instant;
 
+use self::manager_call::ManagerNotice;
+pub use self::manager_call::Notified;
 use super::{
     basis,
     day_one::fits,
@@ -75,7 +78,7 @@ pub async fn issue(services: &Services, job: &Job) -> JobResult {
 }
 
 async fn run(services: &Services, job: &Job, who: &mut Person) -> Result<Outcome, Failure> {
-    let inputs = Inputs::read(services, job, JOB, who).await?;
+    let inputs = Inputs::read(services, job, None, JOB, who).await?;
     let context = match JobContext::new(services, job, None, JOB, inputs).await? {
         ControlFlow::Continue(context) => context,
         ControlFlow::Break(outcome) => return Ok(outcome),
@@ -104,6 +107,8 @@ pub struct Issued {
     pub window: Window,
     /// The recipient of its code.
     pub delivery: Delivery,
+    /// Who was told of a pass that a manager asked for.
+    pub notified: Option<Notified>,
     /// Whether the pass that it replaced was still usable; `None` if there was none.
     pub replaced: Option<bool>,
     /// The defaults that the policy clamped.
@@ -132,25 +137,32 @@ pub(crate) async fn issue_to_caller(
     who: &mut String,
 ) -> Result<Issued, NotIssued> {
     let mut person = Person::known_as(mem::take(who));
-    let inputs = Inputs::read(services, job, CALL, &mut person).await;
+    let inputs = Inputs::read(services, job, Some(request), CALL, &mut person).await;
     *who = person.name;
     let inputs = inputs?;
     let now = services.clock.now();
+    inputs.check_manager(services, request, now)?;
     request.check_idempotency(inputs.record.as_ref(), inputs.snapshot.as_ref().ok(), now)?;
     let context = continued(JobContext::new(services, job, Some(request), CALL, inputs).await?)?;
     let plan = continued(context.plan().await?)?;
     let JobContext { snapshot, record, .. } = &context;
     request.authorize(&services.settings.create_tap, snapshot, record.as_ref(), services.clock.now())?;
-    let (pass, delivery, deadline) = if request.by_mail {
+    let notice = context.manager_notice(&plan)?;
+    let (pass, delivery, notified, deadline) = if request.by_mail {
         let Handover { pass, recipients, deadline } = continued(context.mail(&plan).await?)?;
-        (pass, Delivery::ByMail(recipients.masked()), deadline)
+        let notified = match notice {
+            Some(notice) => Some(notice.send(services, deadline).await),
+            None => None,
+        };
+        (pass, Delivery::ByMail(recipients.masked()), notified, deadline)
     } else {
-        continued(context.hand_to_caller(&plan).await?)?
+        continued(context.hand_to_caller(&plan, notice).await?)?
     };
     Ok(Issued {
         window: plan.window,
         pass,
         delivery,
+        notified,
         replaced: context.snapshot.passes.first().map(|pass| pass.can_be_used(services.clock.now())),
         clamped: request.clamped(&context.snapshot.policy),
         deadline,
@@ -178,10 +190,12 @@ impl Inputs {
     async fn read(
         services: &Services,
         job: &Job,
+        request: Option<&PassRequest>,
         step_budget: StepBudget,
         who: &mut Person,
     ) -> Result<Self, Failure> {
-        let reading = replication::snapshot(services, job);
+        let by_manager = request.is_some_and(|request| request.manager.is_some());
+        let reading = replication::snapshot(services, job, by_manager);
         let snapshot = within(step_budget.snapshot, "reading the user", reading).await;
         if let Ok(snapshot) = &snapshot {
             *who = Person::read(snapshot, &services.settings.pass);
@@ -246,7 +260,7 @@ impl<'a> JobContext<'a> {
         let mail = &services.settings.mail;
         // A code in an answer needs no address.
         let known = match request {
-            Some(request) if !request.by_mail => KnownAddresses::default(),
+            Some(request) if !request.by_mail && request.manager.is_none() => KnownAddresses::default(),
             _ => domains::known(services, job.queued_at).await?,
         };
         let recipients = match &snapshot.manager_refused {
@@ -364,6 +378,9 @@ impl<'a> JobContext<'a> {
 
     /// Notes what a person should know of this pass.
     fn note_circumstances(&self, plan: &Plan, lease: &mut HeldLease<'_>) {
+        if self.request.is_some_and(|request| request.manager.is_some()) {
+            lease.note(Notice::MANAGER_CALL);
+        }
         if plan.window.too_short.is_some() {
             lease.note(Notice::SHORT_WINDOW);
         }
@@ -397,17 +414,32 @@ impl<'a> JobContext<'a> {
     }
 
     /// Steps 5 to 8 for a code in an answer.
-    async fn hand_to_caller(&self, plan: &Plan) -> Step<(Pass, Delivery, Instant)> {
+    async fn hand_to_caller(
+        &self,
+        plan: &Plan,
+        notice: Option<ManagerNotice>,
+    ) -> Step<(Pass, Delivery, Option<Notified>, Instant)> {
         let (mut lease, pass, code) = match self.lease(plan).await?.make_pass(plan).await? {
             ControlFlow::Continue(made) => made,
             ControlFlow::Break(outcome) => return Ok(ControlFlow::Break(outcome)),
         };
+        let mut notified = None;
+        if let Some(notice) = notice {
+            lease.note(Notice::MANAGER_CALL);
+            let told = notice.send(self.services, lease.deadline).await;
+            // Before the manager has the code, the joiner is told of it.
+            if let (true, Some(error)) = (told.to.is_empty(), told.unsent.clone()) {
+                lease.delete(&pass).await;
+                return Err(lease.fail(Failure::Graph(error), false).await);
+            }
+            notified = Some(told);
+        }
         if let Err(error) = lease.record_delivery(&pass, None).await {
             // Another job may have made a newer pass: the caller must not get a code that does not work.
             lease.delete(&pass).await;
             return Err(error.into());
         }
-        Ok(ControlFlow::Continue((pass, Delivery::ToCaller(code), lease.deadline)))
+        Ok(ControlFlow::Continue((pass, Delivery::ToCaller(code), notified, lease.deadline)))
     }
 
     fn who(&self) -> Person {

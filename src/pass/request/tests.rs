@@ -4,7 +4,7 @@ use crate::{
     graph::Pass,
     ledger::{Lease, Purpose, State},
     pass::fixtures::{self, GROUP, now, snapshot},
-    settings::Deliver,
+    settings::{Callers, Deliver},
 };
 
 fn fingerprint(key: &str, body: &str) -> Fingerprint {
@@ -120,7 +120,8 @@ fn settings() -> CreateTapSettings {
         notify_user: false,
         deliver: Deliver::Response,
         allowed_group: None,
-        allowed_callers: vec![],
+        callers: Callers::Everyone,
+        ticket_hosts: vec![],
         limit_per_user: 2,
         limit_per_caller: 2,
         platform_authentication: false,
