@@ -9,10 +9,12 @@ use tokio::time::Instant;
 use super::{Inputs, JobContext};
 use crate::{
     address::Address,
-    graph::{GraphError, GraphErrorKind, NotSent, OutgoingMail, SnapshotError},
+    graph::{GraphError, GraphErrorKind, NotSent, OutgoingMail, Pass, SnapshotError},
+    ledger::Notice,
     mail::{NoticeMail, PassTimes, Rendered},
     pass::{
         decide::Plan,
+        lease::HeldLease,
         manager_call,
         outcome::Failure,
         recipients::readable,
@@ -114,8 +116,28 @@ impl JobContext<'_> {
 }
 
 impl ManagerNotice {
-    /// Sends it. No mail goes out after `deadline`.
-    pub(super) async fn send(self, services: &Services, deadline: Instant) -> Notified {
+    /// Sends the notice before anybody has the code of `pass`. If Exchange takes it for neither address, the pass is deleted.
+    ///
+    /// # Errors
+    /// When the joiner could not be told.
+    pub(super) async fn send_first<'a>(
+        notice: Option<Self>,
+        services: &Services,
+        mut lease: HeldLease<'a>,
+        pass: &Pass,
+    ) -> Result<(HeldLease<'a>, Option<Notified>), Failure> {
+        let Some(notice) = notice else { return Ok((lease, None)) };
+        let notified = notice.send(services, lease.deadline).await;
+        if let (true, Some(error)) = (notified.to.is_empty(), &notified.unsent) {
+            lease.delete(pass).await;
+            return Err(lease.fail(Failure::Graph(error.clone()), false).await);
+        }
+        lease.note(Notice::MANAGER_CALL);
+        Ok((lease, Some(notified)))
+    }
+
+    /// No mail goes out after `deadline`.
+    async fn send(self, services: &Services, deadline: Instant) -> Notified {
         let mut notified = Notified { to: Vec::new(), unsent: None };
         for address in self.to {
             let message =

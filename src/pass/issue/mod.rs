@@ -87,7 +87,7 @@ async fn run(services: &Services, job: &Job, who: &mut Person) -> Result<Outcome
         ControlFlow::Continue(plan) => plan,
         ControlFlow::Break(outcome) => return Ok(outcome),
     };
-    Ok(match context.mail(&plan).await? {
+    Ok(match context.mail(&plan, None).await? {
         ControlFlow::Continue(Handover { recipients, .. }) => {
             let to = recipients.to.masked();
             Outcome::Delivered(DeliveredPass { window: plan.window, to, occasion: plan.occasion })
@@ -149,11 +149,8 @@ pub(crate) async fn issue_to_caller(
     request.authorize(&services.settings.create_tap, snapshot, record.as_ref(), services.clock.now())?;
     let notice = context.manager_notice(&plan)?;
     let (pass, delivery, notified, deadline) = if request.by_mail {
-        let Handover { pass, recipients, deadline } = continued(context.mail(&plan).await?)?;
-        let notified = match notice {
-            Some(notice) => Some(notice.send(services, deadline).await),
-            None => None,
-        };
+        let Handover { pass, recipients, notified, deadline } =
+            continued(context.mail(&plan, notice).await?)?;
         (pass, Delivery::ByMail(recipients.masked()), notified, deadline)
     } else {
         continued(context.hand_to_caller(&plan, notice).await?)?
@@ -218,6 +215,7 @@ fn had<'a>(job: &Job, snapshot: &TenantSnapshot, record: Option<&'a Record>) -> 
 struct Handover {
     pass: Pass,
     recipients: Recipients,
+    notified: Option<Notified>,
     deadline: Instant,
 }
 
@@ -326,7 +324,7 @@ impl<'a> JobContext<'a> {
     }
 
     /// Steps 4 to 8.
-    async fn mail(&self, plan: &Plan) -> Step<Handover> {
+    async fn mail(&self, plan: &Plan, notice: Option<ManagerNotice>) -> Step<Handover> {
         let recipients = match &self.recipients {
             Ok(recipients) => recipients,
             Err(why) => {
@@ -344,10 +342,11 @@ impl<'a> JobContext<'a> {
             self.report_reissue(unused, &plan.window).await;
         }
         self.report_short_pass(plan).await;
-        let (mut lease, pass, code) = match self.lease(plan).await?.make_pass(plan).await? {
+        let (lease, pass, code) = match self.lease(plan).await?.make_pass(plan).await? {
             ControlFlow::Continue(made) => made,
             ControlFlow::Break(outcome) => return Ok(ControlFlow::Break(outcome)),
         };
+        let (mut lease, notified) = ManagerNotice::send_first(notice, self.services, lease, &pass).await?;
         self.note_circumstances(plan, &mut lease);
         let mut mail = (draft, recipients.clone());
         let sent = self.send_to_valid(&mut lease, plan, &mut mail, &code).await;
@@ -373,14 +372,11 @@ impl<'a> JobContext<'a> {
         if plan.occasion == Occasion::Corrected {
             self.tell_old_address(&recipients.to).await;
         }
-        Ok(ControlFlow::Continue(Handover { pass, recipients, deadline: lease.deadline }))
+        Ok(ControlFlow::Continue(Handover { pass, recipients, notified, deadline: lease.deadline }))
     }
 
     /// Notes what a person should know of this pass.
     fn note_circumstances(&self, plan: &Plan, lease: &mut HeldLease<'_>) {
-        if self.request.is_some_and(|request| request.manager.is_some()) {
-            lease.note(Notice::MANAGER_CALL);
-        }
         if plan.window.too_short.is_some() {
             lease.note(Notice::SHORT_WINDOW);
         }
@@ -419,21 +415,11 @@ impl<'a> JobContext<'a> {
         plan: &Plan,
         notice: Option<ManagerNotice>,
     ) -> Step<(Pass, Delivery, Option<Notified>, Instant)> {
-        let (mut lease, pass, code) = match self.lease(plan).await?.make_pass(plan).await? {
+        let (lease, pass, code) = match self.lease(plan).await?.make_pass(plan).await? {
             ControlFlow::Continue(made) => made,
             ControlFlow::Break(outcome) => return Ok(ControlFlow::Break(outcome)),
         };
-        let mut notified = None;
-        if let Some(notice) = notice {
-            lease.note(Notice::MANAGER_CALL);
-            let told = notice.send(self.services, lease.deadline).await;
-            // Before the manager has the code, the joiner is told of it.
-            if let (true, Some(error)) = (told.to.is_empty(), told.unsent.clone()) {
-                lease.delete(&pass).await;
-                return Err(lease.fail(Failure::Graph(error), false).await);
-            }
-            notified = Some(told);
-        }
+        let (mut lease, notified) = ManagerNotice::send_first(notice, self.services, lease, &pass).await?;
         if let Err(error) = lease.record_delivery(&pass, None).await {
             // Another job may have made a newer pass: the caller must not get a code that does not work.
             lease.delete(&pass).await;

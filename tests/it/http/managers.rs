@@ -275,8 +275,24 @@ async fn the_code_can_go_to_the_joiner_instead() {
     assert_eq!((answer.status, answer.code()), (201, None), "{answer:?}");
     let mails = app.pass_mails();
     let to: Vec<&str> = mails.iter().map(to_address).collect();
-    assert_eq!(to, ["emma.brooks@mail.example", "emma.brooks@contoso.example", "emma.brooks@mail.example"]);
-    app.assert_mail_has_live_code(emma, 0);
+    assert_eq!(to, ["emma.brooks@contoso.example", "emma.brooks@mail.example", "emma.brooks@mail.example"]);
+    app.assert_mail_has_live_code(emma, 2);
+}
+
+/// Where `MAIL_TO` sends codes to the manager, the joiner is told before.
+#[tokio::test(start_paused = true)]
+async fn no_code_goes_to_a_manager_whose_joiner_cannot_be_told() {
+    let (tenant, emma, grace) = tenant();
+    let app = TestApp::new(tenant, &[&SETTINGS[..], &[("MAIL_TO", "manager")]].concat());
+    app.sandbox.inject(Fault::on("POST", "sendMail", fail_with(400)).times(2));
+    let body = json!({"UserName": emma, "Deliver": "mail"});
+    assert_eq!(call_as(&app, grace, body.clone()).await.problem(), (403, "not-for-manager", None));
+    assert_eq!((app.sandbox.mails().len(), app.live_code(emma)), (0, None));
+    assert_eq!(call_as(&app, grace, body).await.status, 201);
+    let mails = app.pass_mails();
+    let to: Vec<&str> = mails.iter().map(to_address).collect();
+    assert_eq!(to, ["emma.brooks@contoso.example", "emma.brooks@mail.example", "grace.hall@contoso.example"]);
+    app.assert_mail_has_live_code(emma, 2);
 }
 
 /// The pass works once: with it the joiner is in the account, and the manager is out.
