@@ -67,15 +67,50 @@ impl Cloud {
         }
     }
 
-    /// Why a host of a storage account is none of this cloud; `None` for any other host.
-    pub(crate) fn refuses_storage(self, host: &str) -> Option<String> {
-        let other = [Self::Public, Self::UsGov].into_iter().find(|cloud| {
-            cloud.storage_suffix() != self.storage_suffix()
-                && host.ends_with(&format!(".{}", cloud.storage_suffix()))
-        })?;
-        let (theirs, ours) = (other.storage_suffix(), self.storage_suffix());
-        Some(format!("is in {theirs}, and CLOUD means {ours}"))
+    /// Checks that `host` is that of the `service` ("blob", "queue") of a storage account of this cloud: a token or a signature
+    /// is sent there. Private endpoints keep the name.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub(crate) fn check_storage_host(self, service: &str, host: &str) -> Result<(), String> {
+        let is_in = |cloud: Self| {
+            let endings = [format!(".{service}.{}", cloud.storage_suffix())];
+            // <https://learn.microsoft.com/azure/storage/common/storage-account-overview#azure-dns-zone-endpoints-preview>
+            let zone = (cloud == Self::Public).then(|| format!(".{service}.storage.azure.net"));
+            let account =
+                endings.iter().find_map(|ending| host.strip_suffix(ending.as_str())).map(private_name);
+            let zoned = zone.and_then(|ending| private_name(host.strip_suffix(&ending)?).rsplit_once(".z"));
+            let is_number = |zone: &str| zone.len() == 2 && zone.bytes().all(|b| b.is_ascii_digit());
+            account
+                .or(zoned.filter(|(_, zone)| is_number(zone)).map(|(name, _)| name))
+                .is_some_and(is_storage_account)
+        };
+        let other = [Self::Public, Self::UsGov]
+            .into_iter()
+            .find(|cloud| cloud.storage_suffix() != self.storage_suffix());
+        match other {
+            _ if is_in(self) => Ok(()),
+            Some(other) if is_in(other) => {
+                Err(format!("is in {}, and CLOUD means {}", other.storage_suffix(), self.storage_suffix()))
+            }
+            _ => Err(format!(
+                "leads to a host that is no {service} service of a storage account: <account>.{service}.{}",
+                self.storage_suffix()
+            )),
+        }
     }
+}
+
+/// <https://learn.microsoft.com/azure/storage/common/storage-account-overview#storage-account-name>; the secondary endpoint of a
+/// geo-redundant account is `<name>-secondary`.
+pub(crate) fn is_storage_account(name: &str) -> bool {
+    let plain = name.strip_suffix("-secondary").unwrap_or(name);
+    (3..=24).contains(&plain.len()) && plain.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
+}
+
+/// `name` without the label of a private endpoint's own zone.
+fn private_name(name: &str) -> &str {
+    name.strip_suffix(".privatelink").unwrap_or(name)
 }
 
 #[cfg(test)]
@@ -94,17 +129,33 @@ mod tests {
     }
 
     #[test]
-    fn a_storage_account_of_another_cloud_is_refused() {
-        for (cloud, host, is_refused) in [
-            (Cloud::Public, "x.blob.core.windows.net", false),
-            (Cloud::Public, "x.blob.core.usgovcloudapi.net", true),
-            (Cloud::UsGov, "x.blob.core.usgovcloudapi.net", false),
-            (Cloud::UsGovDod, "x.blob.core.usgovcloudapi.net", false),
-            (Cloud::UsGov, "x.blob.core.windows.net", true),
+    fn only_storage_accounts_of_the_cloud_are_accepted() {
+        for (cloud, host, is_accepted) in [
+            (Cloud::Public, "mine.blob.core.windows.net", true),
+            (Cloud::Public, "mine-secondary.blob.core.windows.net", true),
+            (Cloud::Public, "mine.privatelink.blob.core.windows.net", true),
+            (Cloud::Public, "mine.z07.blob.storage.azure.net", true),
+            (Cloud::Public, "mine.z07.privatelink.blob.storage.azure.net", true),
+            (Cloud::Public, "mine.blob.core.usgovcloudapi.net", false),
+            (Cloud::UsGov, "mine.blob.core.usgovcloudapi.net", true),
+            (Cloud::UsGovDod, "mine.privatelink.blob.core.usgovcloudapi.net", true),
+            (Cloud::UsGov, "mine.blob.core.windows.net", false),
+            (Cloud::UsGov, "mine.z07.blob.storage.azure.net", false),
+            (Cloud::Public, "mine.blob.storage.azure.net", false),
+            (Cloud::Public, "mine.z7.blob.storage.azure.net", false),
+            (Cloud::Public, "mine.queue.core.windows.net", false),
+            (Cloud::Public, "a.b.blob.core.windows.net", false),
+            (Cloud::Public, "blob.core.windows.net", false),
+            (Cloud::Public, "mine.blob.core.windows.net.", false),
+            (Cloud::Public, "mine.blob.core.windows.net.evil.example", false),
+            (Cloud::Public, "mineblob.core.windows.net", false),
+            (Cloud::Public, "evil.example", false),
+            (Cloud::Public, "10.0.0.4", false),
             (Cloud::UsGov, "storage.contoso.com", false),
-            (Cloud::UsGov, "127.0.0.1", false),
         ] {
-            assert_eq!(cloud.refuses_storage(host).is_some(), is_refused, "{cloud:?} {host}");
+            assert_eq!(cloud.check_storage_host("blob", host).is_ok(), is_accepted, "{cloud:?} {host}");
         }
+        let refused = Cloud::UsGov.check_storage_host("queue", "mine.queue.core.windows.net").unwrap_err();
+        assert_eq!(refused, "is in core.windows.net, and CLOUD means core.usgovcloudapi.net");
     }
 }

@@ -16,7 +16,7 @@
 
 mod local_port;
 
-use std::sync::Arc;
+use std::{panic::AssertUnwindSafe, sync::Arc};
 
 use axum::{
     Extension, Json, Router,
@@ -28,6 +28,7 @@ use axum::{
     routing::{get, post},
 };
 use chrono::{DateTime, Utc};
+use futures::FutureExt;
 use hyper::ext::ReasonPhrase;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -37,11 +38,12 @@ use self::local_port::INVOCATION_ID;
 use crate::{
     app::App,
     functions::{
-        create_tap::{Headers, Reply, Request, create_tap, not_set_up},
+        create_tap::{Headers, Reply, Request, create_tap, internal_error, not_set_up},
         on_group_add::{Handled, QueueDelivery, on_group_add},
         sweep_joiners::sweep_joiners,
     },
-    pass::Outcome,
+    pass::{Outcome, alert::Alert},
+    range,
     rate_limiter::OncePerMinute,
     settings::SettingsError,
     telemetry,
@@ -76,7 +78,7 @@ pub fn router(handler: Handler) -> Router {
         .route("/SweepJoiners", post(on_timer))
         .route("/OnGroupAdd", post(on_message))
         .route("/CreateTap", post(on_request))
-        .route_layer(middleware::from_fn(in_span))
+        .route_layer(middleware::from_fn_with_state(state.clone(), in_span))
         // The readiness probe, every 25 ms at the start: the host accepts any answer.
         .route("/", get(|| async { Json(json!({"status": "ready"})) }))
         .fallback(|| async { failure(StatusCode::NOT_FOUND, "there is no such function", String::new()) })
@@ -102,13 +104,20 @@ async fn from_host(
     failure(status, why, why.to_owned())
 }
 
-/// Answers within the span that all events of an invocation belong to.
-async fn in_span(request: extract::Request, next: Next) -> Response {
-    let function = request.uri().path().trim_start_matches('/');
+/// Answers within the span that all events of an invocation belong to, also if its work panics.
+async fn in_span(State(state): State<HandlerState>, request: extract::Request, next: Next) -> Response {
+    let function = request.uri().path().trim_start_matches('/').to_owned();
     let headers = request.headers();
-    let span =
-        telemetry::context::invocation(text(headers, INVOCATION_ID), function, text(headers, TRACEPARENT));
-    next.run(request).instrument(span).await
+    let id = text(headers, INVOCATION_ID).map(str::to_owned);
+    let span = telemetry::context::invocation(id.as_deref(), &function, text(headers, TRACEPARENT));
+    let work = async {
+        // No lock outlives the panic in a state that others could see: all data of an invocation are its own.
+        match AssertUnwindSafe(next.run(request)).catch_unwind().await {
+            Ok(response) => response,
+            Err(_) => state.panicked(&function, id.as_deref().unwrap_or("unknown")).await,
+        }
+    };
+    work.instrument(span).await
 }
 
 fn text<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
@@ -229,6 +238,30 @@ impl HandlerState {
         })
     }
 
+    /// Alerts that the work panicked, and answers. What its job had begun is found by its next delivery, as after a crash.
+    async fn panicked(&self, function: &str, id: &str) -> Response {
+        let what = telemetry::panics::last().unwrap_or_else(|| "a panic".to_owned());
+        if let Ok(app) = &self.handler {
+            app.services
+                .alert(&Alert {
+                    headline: "A mistake in firstpass ended an invocation".into(),
+                    who: format!("whom the invocation {id} of {function} was about: its lines in the log name the job"),
+                    what_happened: what,
+                    what_to_do: "Report this text with the lines of the invocation to the maintainers. The host delivers a \
+                                 message five times in all; a call of CreateTap may be repeated with the same Idempotency-Key. \
+                                 Others are not concerned."
+                        .into(),
+                    reference: id.to_owned(),
+                })
+                .await;
+        }
+        if function == "CreateTap" {
+            return answer(&internal_error(id));
+        }
+        let summary = "a mistake in firstpass ended the invocation";
+        failure(StatusCode::INTERNAL_SERVER_ERROR, summary, summary.to_owned())
+    }
+
     fn log_report(&self, report: &SettingsError) {
         if self.reports.is_due() {
             tracing::error!(
@@ -320,7 +353,7 @@ impl Invocation {
     /// When the message was put into the queue, as the host says; a field of the message is encoded once more and is no
     /// time.
     fn inserted(&self) -> Option<DateTime<Utc>> {
-        DateTime::deserialize(self.metadata.get("InsertionTime")?).ok()
+        range::ours(self.metadata.get("InsertionTime")?).ok()
     }
 
     /// How often the host will repeat this invocation under the function's retry policy, where it says so.

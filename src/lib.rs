@@ -15,7 +15,7 @@
 //!
 //! Below them: [`telemetry`] (the log), [`azure`] (connection strings and signatures of storage accounts), [`zone`] (time
 //! zones), [`rate_limiter`], [`templates`], [`code`] (the secret of a pass), [`address`] (a checked mail address),
-//! [`clock`], [`environment`], [`errors`], [`hash`]. `tests/it/layers.rs` checks that no module uses one above it.
+//! [`foreign`] (a text of another system), [`range`] (times that can be), [`clock`], [`environment`], [`errors`], [`hash`]. `tests/it/layers.rs` checks that no module uses one above it.
 
 pub mod address;
 pub mod app;
@@ -27,6 +27,7 @@ pub mod cloud;
 pub mod code;
 pub mod environment;
 pub mod errors;
+pub mod foreign;
 pub mod functions;
 pub mod graph;
 pub mod hash;
@@ -35,6 +36,7 @@ pub mod ledger;
 pub mod mail;
 pub mod pass;
 pub mod queue;
+pub mod range;
 pub mod rate_limiter;
 pub mod settings;
 pub mod startup;

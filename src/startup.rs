@@ -1,6 +1,6 @@
 //! Builds the [`App`] from the settings.
 
-use std::{error::Error, sync::Arc};
+use std::sync::Arc;
 
 use azure_core::{
     credentials::TokenCredential,
@@ -14,10 +14,11 @@ use uuid::Uuid;
 
 use crate::{
     app::App,
-    azure::{QueueAccess, QueueService, has_sas},
+    azure::{LedgerUrl, QueueAccess, QueueService},
     budget,
     clock::Clock,
     environment::Environment,
+    errors::{Cause, chain},
     ledger::{Ledger, blob::BlobLedger},
     queue::Queues,
     settings::{IdentitySettings, SettingProblem, Settings, SettingsError},
@@ -56,7 +57,7 @@ fn http_client(adapt: impl FnOnce(ClientBuilder) -> ClientBuilder) -> Result<req
         .connect_timeout(budget::CONNECT)
         .redirect(reqwest::redirect::Policy::none());
     adapt(client).build().map_err(|error| {
-        let cause = error.source().map_or_else(|| error.to_string(), ToString::to_string);
+        let cause = chain(&Cause::of(&error));
         report("SSL_CERT_FILE", format!("leads to no certificates, and TLS needs them: {cause}"))
     })
 }
@@ -90,7 +91,7 @@ pub fn credential(
     managed_identity: bool,
 ) -> Result<Arc<dyn TokenCredential>, SettingsError> {
     let failed = |error: azure_core::Error| {
-        report("AZURE_CLIENT_ID", format!("does not lead to an identity: {error}"))
+        report("AZURE_CLIENT_ID", format!("does not lead to an identity: {}", chain(&Cause::of(&error))))
     };
     if managed_identity {
         // The endpoint is on this machine, or link-local: a proxy would ask another machine for its identity.
@@ -150,15 +151,15 @@ pub fn queues(service: &QueueService, managed_identity: bool) -> Result<Queues, 
 /// # Errors
 /// When the URL is not usable, or there is neither a SAS nor a credential.
 pub fn ledger(
-    url: &Url,
+    url: &LedgerUrl,
     credential: Option<Arc<dyn TokenCredential>>,
 ) -> Result<Arc<dyn Ledger>, SettingsError> {
-    let credential = credential.filter(|_| !has_sas(url));
-    if credential.is_none() && !has_sas(url) {
+    let credential = credential.filter(|_| !url.has_sas());
+    if credential.is_none() && !url.has_sas() {
         return Err(report("LEDGER_URL", "needs a SAS: there is no identity here".into()));
     }
-    let http = storage_client(url)?;
-    let ledger = BlobLedger::new(url.clone(), credential, http)
+    let http = storage_client(url.as_url())?;
+    let ledger = BlobLedger::new(url.as_url().clone(), credential, http)
         .map_err(|error| report("LEDGER_URL", error.to_string()))?;
     Ok(Arc::new(ledger))
 }

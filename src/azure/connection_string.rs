@@ -11,11 +11,10 @@ use azure_core::{
 use base64::{Engine, engine::general_purpose::STANDARD};
 
 use super::{
-    is_loopback,
+    has_credentials, is_loopback,
     queue_service::{QueueAccess, QueueService},
-    sas::has_sas,
 };
-use crate::cloud::Cloud;
+use crate::cloud::{Cloud, is_storage_account};
 
 /// The account of the storage emulators, and its published key:
 /// <https://learn.microsoft.com/azure/storage/common/storage-use-azurite#well-known-storage-account-and-key>
@@ -32,7 +31,8 @@ pub(crate) fn connection_string(text: &str, cloud: Cloud) -> Result<QueueService
     let parts = parts(text)?;
     let part = |name: &str| parts.get(&name.to_ascii_lowercase()).copied().filter(|value| !value.is_empty());
     if let Some(emulator) = part("UseDevelopmentStorage") {
-        return self::emulator(emulator, part("DevelopmentStorageProxyUri")).map_err(|problem| vec![problem]);
+        return self::emulator(emulator, part("DevelopmentStorageProxyUri"), cloud)
+            .map_err(|problem| vec![problem]);
     }
     let mut problems = Vec::new();
     let mut keep = |problem: String| problems.push(problem);
@@ -40,12 +40,14 @@ pub(crate) fn connection_string(text: &str, cloud: Cloud) -> Result<QueueService
     let key = part("AccountKey").and_then(|key| secret_key(key).map_err(&mut keep).ok());
     let sas = part("SharedAccessSignature").and_then(|sas| sas_query(sas).map_err(&mut keep).ok());
     let url = match (part("QueueEndpoint"), account) {
-        (Some(text), _) => endpoint(text).map_err(|detail| format!("has a QueueEndpoint that {detail}")),
+        (Some(text), _) => {
+            endpoint(text, cloud).map_err(|detail| format!("has a QueueEndpoint that {detail}"))
+        }
         (None, Some(name)) => {
             let scheme = part("DefaultEndpointsProtocol").unwrap_or("https");
             let suffix = part("EndpointSuffix").unwrap_or(cloud.storage_suffix());
             let text = format!("{}://{name}.queue.{suffix}", scheme.to_ascii_lowercase());
-            endpoint(&text).map_err(|detail| {
+            endpoint(&text, cloud).map_err(|detail| {
                 format!("has a queue endpoint that {detail}: see DefaultEndpointsProtocol, EndpointSuffix")
             })
         }
@@ -95,11 +97,11 @@ fn is_name(text: &str) -> bool {
     (1..=40).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphabetic())
 }
 
-fn emulator(value: &str, proxy: Option<&str>) -> Result<QueueService, String> {
+fn emulator(value: &str, proxy: Option<&str>, cloud: Cloud) -> Result<QueueService, String> {
     if !value.eq_ignore_ascii_case("true") {
         return Err("has UseDevelopmentStorage, but not =true".to_owned());
     }
-    let mut url = endpoint(proxy.unwrap_or("http://127.0.0.1"))
+    let mut url = endpoint(proxy.unwrap_or("http://127.0.0.1"), cloud)
         .map_err(|detail| format!("has a DevelopmentStorageProxyUri that {detail}"))?;
     let set = url.set_port(Some(EMULATOR_PORT));
     url.set_path(EMULATOR);
@@ -108,17 +110,21 @@ fn emulator(value: &str, proxy: Option<&str>) -> Result<QueueService, String> {
     Ok(QueueService { url, access: QueueAccess::Key { account: EMULATOR.to_owned(), key } })
 }
 
-/// The URL of a queue service. It must use TLS, except on this machine: requests have a token or a signature.
-pub(crate) fn endpoint(text: &str) -> Result<Url, String> {
+/// The URL of a queue service: of a storage account of `cloud`, with TLS, or on this machine. Requests have a token or a
+/// signature.
+pub(crate) fn endpoint(text: &str, cloud: Cloud) -> Result<Url, String> {
     let url = Url::parse(text).map_err(|_| "is not a URL".to_owned())?;
     if !matches!(url.scheme(), "http" | "https") {
         return Err("is not an http or https URL".to_owned());
     }
-    if has_sas(&url) || url.query().is_some() || !url.username().is_empty() || url.password().is_some() {
+    if url.query().is_some() || has_credentials(&url) {
         return Err("has a query or credentials".to_owned());
     }
     if url.scheme() != "https" && !is_loopback(&url) {
         return Err("must start with https:// (http only to this machine, for Azurite)".to_owned());
+    }
+    if !is_loopback(&url) {
+        cloud.check_storage_host("queue", url.host_str().unwrap_or_default())?;
     }
     Ok(url)
 }
@@ -139,17 +145,10 @@ pub(crate) fn account_url(name: &str, cloud: Cloud) -> Result<Url, String> {
         .map_err(|_| "is not the name of a storage account".to_owned())
 }
 
-/// <https://learn.microsoft.com/azure/storage/common/storage-account-overview#storage-account-name>; the secondary
-/// endpoint of a geo-redundant account is `<name>-secondary`.
 fn account_name(name: &str) -> Result<&str, String> {
-    let plain = name.strip_suffix("-secondary").unwrap_or(name);
-    let well_formed = (3..=24).contains(&plain.len())
-        && plain.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
-    if well_formed {
-        Ok(name)
-    } else {
-        Err("has no valid account name: 3 to 24 lower-case letters and digits".to_owned())
-    }
+    is_storage_account(name)
+        .then_some(name)
+        .ok_or_else(|| "has no valid account name: 3 to 24 lower-case letters and digits".to_owned())
 }
 
 fn secret_key(text: &str) -> Result<SecretBytes, String> {

@@ -1,6 +1,7 @@
 //! Azure Storage: connection strings, shared access signatures and error answers.
 
 pub(crate) mod connection_string;
+mod ledger_url;
 pub(crate) mod queue_service;
 pub(crate) mod refusal;
 pub(crate) mod sas;
@@ -9,7 +10,10 @@ use std::sync::Arc;
 
 use azure_core::http::{ClientOptions, ExponentialRetryOptions, HttpClient, RetryOptions, Transport, Url};
 
-pub use self::queue_service::{QueueAccess, QueueService};
+pub use self::{
+    ledger_url::LedgerUrl,
+    queue_service::{QueueAccess, QueueService},
+};
 pub(crate) use self::{refusal::StorageRefusal, sas::has_sas};
 
 /// The options of a storage client that sends a request again at most `max_retries` times.
@@ -20,6 +24,11 @@ pub(crate) fn client_options(transport: Arc<dyn HttpClient>, max_retries: u32) -
         transport: Some(Transport::new(transport)),
         ..ClientOptions::default()
     }
+}
+
+/// Whether the URL has a user name or a password.
+fn has_credentials(url: &Url) -> bool {
+    !url.username().is_empty() || url.password().is_some()
 }
 
 /// Whether the URL leads to this machine.

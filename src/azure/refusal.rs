@@ -6,7 +6,9 @@ use azure_core::{
     http::{StatusCode, headers::HeaderName},
 };
 
-/// An error answer. Its body is left out: it can quote a signature.
+use crate::errors::identifier;
+
+/// An error answer. Its body is left out, and what is no plain code or id: they can quote a signature.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "{} {} (request-id {})",
@@ -29,9 +31,10 @@ impl StorageRefusal {
     pub(crate) fn of(error: &Error) -> Option<Self> {
         let ErrorKind::HttpResponse { status, error_code, raw_response } = error.kind() else { return None };
         let header = HeaderName::from_static("x-ms-request-id");
-        let request_id =
-            raw_response.as_ref().and_then(|response| response.headers().get_optional_string(&header));
-        Some(Self { status: *status, code: error_code.clone().unwrap_or_default(), request_id })
+        let request_id = raw_response.as_ref().and_then(|r| r.headers().get_optional_str(&header));
+        let plain = |text: Option<&str>| text.and_then(identifier).map(str::to_owned);
+        let code = plain(error_code.as_deref()).unwrap_or_default();
+        Some(Self { status: *status, code, request_id: plain(request_id) })
     }
 
     /// Whether `error` is an answer with one of `codes`.

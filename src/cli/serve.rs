@@ -32,6 +32,7 @@ pub fn run(
     layer: impl FnOnce(Router) -> Router,
 ) -> Result<(), String> {
     telemetry::init(env, telemetry::streams());
+    telemetry::panics::log();
     let port = env.get("FUNCTIONS_CUSTOMHANDLER_PORT").and_then(|port| port.parse::<u16>().ok()).ok_or(
         "FUNCTIONS_CUSTOMHANDLER_PORT is not set: the Functions host starts `serve` (`func start`). \
          To see firstpass at work without a host, run `cargo demo`.",

@@ -8,11 +8,12 @@ use serde_json::json;
 
 use super::terminal;
 use crate::{
-    azure::has_sas,
+    azure::LedgerUrl,
     clock::Clock,
+    cloud::Cloud,
     environment::Environment,
     ledger::{HeldKind, HeldList, HeldPerson, Ledger, LedgerError},
-    settings, startup,
+    startup,
 };
 
 /// The options of `firstpass sweep`.
@@ -58,9 +59,10 @@ fn ledger(url: Option<&str>, env: &Environment) -> Result<Arc<dyn Ledger>, Strin
         "the ledger is not known. Name its container with --ledger, or set LEDGER_URL to the function app's value. The \
          identity of `az login` needs the role Storage Blob Data Contributor",
     )?;
-    let url = settings::ledger_url(text).map_err(|detail| format!("the URL of the ledger {detail}"))?;
+    let url =
+        LedgerUrl::parse(text, Cloud::of(env)).map_err(|detail| format!("the URL of the ledger {detail}"))?;
     let credential =
-        if has_sas(&url) { None } else { Some(startup::identity(env).map_err(|report| report.to_string())?) };
+        if url.has_sas() { None } else { Some(startup::identity(env).map_err(|report| report.to_string())?) };
     startup::ledger(&url, credential).map_err(|report| report.to_string())
 }
 

@@ -13,7 +13,8 @@ use tokio::time::timeout;
 use super::retry::{Idempotency, is_ambiguous, retry_after};
 use crate::{
     code::Code,
-    errors::{Cause, chain},
+    errors::{Cause, chain, identifier},
+    foreign::ForeignText,
 };
 
 /// The operation that Exchange carries out.
@@ -35,7 +36,7 @@ pub struct GraphError {
     /// Graph's error code, e.g. `Request_ResourceNotFound`; may be empty.
     pub code: Box<str>,
     /// Graph's error message, or the transport's.
-    pub message: String,
+    pub message: ForeignText,
     /// Graph's `request-id`, which Microsoft's support asks for.
     pub request_id: Option<String>,
     /// How long Graph asks to wait before the next try.
@@ -100,7 +101,7 @@ impl GraphError {
     /// a missing permission.
     pub(crate) fn is_about_restricted_unit(&self) -> bool {
         self.status == Some(403)
-            && self.message.to_lowercase().contains("restricted management administrative unit")
+            && self.message.raw().to_lowercase().contains("restricted management administrative unit")
     }
 
     /// What happened in a few words of our own, without names of users and without Graph's text.
@@ -167,7 +168,7 @@ impl GraphError {
                 "set MAIL_FROM, or EmailFrom of the call, to the address of the mailbox itself: the app may not send in the name \
                  of another"
             }
-            (Some(403), _) if self.message.contains("AccessPolicy") => {
+            (Some(403), _) if self.message.raw().contains("AccessPolicy") => {
                 "an application access policy in Exchange Online keeps the app out of the mailbox that sends (MAIL_FROM, or \
                  EmailFrom of the call): add the mailbox to the policy's group, or remove the policy and use a role with a scope \
                  (docs/PERMISSIONS.md, Mail); a change takes up to two hours"
@@ -230,8 +231,10 @@ impl GraphError {
         Self {
             kind,
             status: Some(status),
-            code: code.into(),
-            request_id: text("/error/innerError/request-id").or_else(|| text("/error/innererror/request-id")),
+            code: identifier(&code).unwrap_or_default().into(),
+            request_id: text("/error/innerError/request-id")
+                .or_else(|| text("/error/innererror/request-id"))
+                .filter(|id| identifier(id).is_some()),
             ..Self::unreadable(operation, &message)
         }
     }
@@ -246,8 +249,9 @@ impl GraphError {
             ErrorKind::Credential => GraphErrorKind::SignIn,
             _ => GraphErrorKind::Unavailable,
         };
-        let source = Some(Box::new(Cause::of(error, &one_line)));
-        Self { kind, source, ..Self::unreadable(operation, &chain(error)) }
+        let cause = Cause::of(error);
+        let message = chain(&cause);
+        Self { kind, source: Some(Box::new(cause)), ..Self::unreadable(operation, &message) }
     }
 
     /// The operation exceeded the caller's time limit.
@@ -257,8 +261,14 @@ impl GraphError {
 
     /// Removes `code` from the error: an answer may quote the request.
     pub(crate) fn redact(&mut self, code: &Code) {
-        self.message = code.redact(&self.message);
+        self.message.forget(code);
         self.source = None;
+        // Both are identifiers, and so may a code be.
+        let has_code = |text: &str| !code.reveal().is_empty() && text.contains(code.reveal());
+        self.request_id.take_if(|id| has_code(id));
+        if has_code(&self.code) {
+            self.code = "".into();
+        }
     }
 
     /// Graph answered without the data that a missing permission protects.
@@ -272,7 +282,7 @@ impl GraphError {
             kind: GraphErrorKind::Unreadable,
             status: None,
             code: "".into(),
-            message: message.to_owned(),
+            message: ForeignText::new(message),
             request_id: None,
             retry_after: None,
             source: None,
@@ -310,7 +320,7 @@ impl fmt::Display for GraphError {
             write!(f, " {}", self.code)?;
         }
         if !self.message.is_empty() {
-            write!(f, ": {}", one_line(&self.message))?;
+            write!(f, ": {}", self.message)?;
         }
         if let Some(id) = &self.request_id {
             write!(f, " (request-id {id})")?;
@@ -326,11 +336,6 @@ pub(crate) async fn within<T, E: From<GraphError>>(
     work: impl Future<Output = Result<T, E>>,
 ) -> Result<T, E> {
     timeout(limit, work).await.unwrap_or_else(|_| Err(GraphError::timed_out(operation).into()))
-}
-
-/// The text is another system's: it becomes one line of limited length.
-fn one_line(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(400).collect()
 }
 
 /// The result with a refusal as a value.
@@ -353,7 +358,8 @@ pub(super) fn if_exists<T>(result: Result<T, GraphError>) -> Result<Option<T>, G
 }
 
 pub(super) fn request_id(response: &RawResponse) -> Option<String> {
-    response.headers().get_optional_str(&HeaderName::from_static("request-id")).map(str::to_owned)
+    let id = response.headers().get_optional_str(&HeaderName::from_static("request-id"))?;
+    identifier(id).map(str::to_owned)
 }
 
 #[cfg(test)]
@@ -363,6 +369,16 @@ mod tests {
     use super::*;
 
     const READING: &str = "reading the user";
+
+    #[test]
+    fn a_code_is_removed_from_every_part_of_an_error() {
+        let body = json!({"error": {"code": "A7-Kx.9", "message": "A7-Kx.9 %417-Kx.9", "innerError": {"request-id": "A7-Kx.9"}}});
+        let mut error = GraphError::from_status(SENDING_MAIL, Idempotency::NotIdempotent, 400, &body);
+        assert!(error.to_string().contains("A7-Kx.9"));
+        error.redact(&Code::new("A7-Kx.9"));
+        assert_eq!(error.to_string(), "Graph error while sending the mail: 400: [code] [code]");
+        assert!(!format!("{error:?}").contains("7-Kx.9"));
+    }
 
     #[test]
     fn each_refusal_has_advice_that_helps() {

@@ -24,7 +24,7 @@ pub struct OutgoingMail {
 /// A mail that Exchange did not, or maybe not, accept.
 #[derive(Debug)]
 pub struct NotSent {
-    /// The error. It shows no whole address.
+    /// The error.
     pub error: GraphError,
     /// The recipients because of whom Exchange refused the mail. Empty if the error is another one, or leaves open which
     /// recipient is meant.
@@ -42,14 +42,8 @@ impl OutgoingMail {
     }
 
     /// Exchange refuses the whole mail for one recipient, and names one of them or more.
-    fn not_sent(&self, mut error: GraphError) -> NotSent {
+    fn not_sent(&self, error: GraphError) -> NotSent {
         let (refused, is_guess) = self.refused_by(&error);
-        for address in self.recipients() {
-            let whole = address.to_string();
-            while let Some(at) = find(&error.message, &whole) {
-                error.message.replace_range(at..at + whole.len(), &address.masked());
-            }
-        }
         NotSent { error, refused, is_guess }
     }
 
@@ -57,7 +51,7 @@ impl OutgoingMail {
         if &*error.code != INVALID_RECIPIENTS {
             return (Vec::new(), false);
         }
-        let is_named = |address: &&Address| names(&error.message, &address.to_string());
+        let is_named = |address: &&Address| names(error.message.raw(), &address.to_string());
         let named: Vec<Address> = self.recipients().filter(is_named).cloned().collect();
         match self.to.as_slice() {
             _ if !named.is_empty() => (named, false),

@@ -11,7 +11,10 @@ use super::{
     client::{Graph, GraphRequest},
     error::{GraphError, GraphErrorKind, if_exists},
 };
-use crate::code::Code;
+use crate::{
+    code::Code,
+    range::{self, LIFETIMES},
+};
 
 /// A pass as Graph lists it. Only the answer to the POST has its code.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
@@ -36,15 +39,15 @@ pub struct Pass {
 #[serde(rename_all = "camelCase")]
 struct ListedPass {
     id: String,
+    #[serde(default, deserialize_with = "range::graphs")]
     created_date_time: Option<DateTime<Utc>>,
+    #[serde(default, deserialize_with = "range::graphs")]
     start_date_time: Option<DateTime<Utc>>,
+    #[serde(default, deserialize_with = "range::graphs_lifetime")]
     lifetime_in_minutes: Option<u32>,
     is_usable_once: Option<bool>,
     method_usability_reason: Option<String>,
 }
-
-/// The longest lifetime that a policy can allow, in minutes (Graph's page on the policy).
-const LONGEST: u32 = 43_200;
 
 /// A pass counts as valid for as long as it can be, so that no working pass is replaced: Graph's reason says if it has ended.
 impl TryFrom<ListedPass> for Pass {
@@ -56,7 +59,10 @@ impl TryFrom<ListedPass> for Pass {
             id: listed.id,
             created_date_time: created.or(start).ok_or("a pass without any time")?,
             start_date_time: start.or(created).ok_or("a pass without any time")?,
-            lifetime_in_minutes: listed.lifetime_in_minutes.filter(|_| start.is_some()).unwrap_or(LONGEST),
+            lifetime_in_minutes: listed
+                .lifetime_in_minutes
+                .filter(|_| start.is_some())
+                .unwrap_or(*LIFETIMES.end()),
             is_usable_once: listed.is_usable_once.unwrap_or_default(),
             method_usability_reason: listed.method_usability_reason,
         })
@@ -144,7 +150,7 @@ pub(super) fn path(user: Uuid) -> String {
 /// Whether a POST was refused because the user has a pass. Graph's documentation says that a POST replaces it; some tenants
 /// were seen to refuse. All 400s about passes have the same code, so only the message tells them apart.
 pub(crate) fn says_one_exists(error: &GraphError) -> bool {
-    let words = error.message.to_ascii_lowercase();
+    let words = error.message.raw().to_ascii_lowercase();
     words.contains("already exist") || words.contains("already has")
 }
 

@@ -2,6 +2,8 @@
 
 use serde::Deserialize;
 
+use crate::range;
+
 /// The tenant's rules for passes.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
 #[serde(from = "ListedPolicy")]
@@ -20,7 +22,9 @@ pub struct PassPolicy {
 #[serde(rename_all = "camelCase")]
 struct ListedPolicy {
     state: Option<String>,
+    #[serde(default, deserialize_with = "range::graphs_lifetime")]
     minimum_lifetime_in_minutes: Option<u32>,
+    #[serde(default, deserialize_with = "range::graphs_lifetime")]
     maximum_lifetime_in_minutes: Option<u32>,
     is_usable_once: Option<bool>,
 }

@@ -90,7 +90,7 @@ impl Graph {
             Err(error)
                 if error.kind == GraphErrorKind::NotFound
                     && !error.message.is_empty()
-                    && !error.message.to_lowercase().contains(&user.to_string()) =>
+                    && !error.message.raw().to_lowercase().contains(&user.to_string()) =>
             {
                 (None, None)
             }

@@ -12,6 +12,7 @@ use super::{
     error::{GraphError, GraphErrorKind, if_exists},
     retry::Idempotency,
 };
+use crate::range;
 
 const PATH: &str = "/subscriptions";
 
@@ -29,6 +30,7 @@ pub struct Subscription {
     #[serde(default)]
     pub notification_url: Option<String>,
     /// The time at which it ends.
+    #[serde(deserialize_with = "range::graphs")]
     pub expiration_date_time: DateTime<Utc>,
 }
 

@@ -11,6 +11,7 @@ use super::{
     null::without_nulls,
     page::Page,
 };
+use crate::range;
 
 /// Which of it is read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -48,6 +49,7 @@ pub struct Method {
 pub(super) struct ListedMethod {
     #[serde(rename = "@odata.type")]
     kind: String,
+    #[serde(default, deserialize_with = "range::graphs_past")]
     created_date_time: Option<DateTime<Utc>>,
 }
 
@@ -68,6 +70,7 @@ pub(super) struct Account {
 #[serde(rename_all = "camelCase")]
 struct SignInActivity {
     /// The other times of this type count failed attempts too.
+    #[serde(default, deserialize_with = "range::graphs_past")]
     last_successful_sign_in_date_time: Option<DateTime<Utc>>,
 }
 

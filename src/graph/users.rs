@@ -11,13 +11,14 @@ use super::{
     error::{GraphError, if_exists},
     null::{null_is_default, without_nulls},
 };
-use crate::{hash::sha256, mail::Reader, zone::Place};
+use crate::{hash::sha256, mail::Reader, range, zone::Place};
 
 /// What a listing shows of an account, and a job reads of it too.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Account {
     /// The hire date, as a time in UTC.
+    #[serde(default, deserialize_with = "range::graphs")]
     pub employee_hire_date: Option<DateTime<Utc>>,
     /// ISO 3166 country code.
     pub usage_location: Option<String>,
@@ -110,6 +111,7 @@ pub struct User {
     /// BCP 47 language tag, e.g. `de-AT`.
     pub preferred_language: Option<String>,
     /// When the account was created; null for accounts that were synchronised before June 2018 (user resource page).
+    #[serde(default, deserialize_with = "range::graphs_past")]
     pub created_date_time: Option<DateTime<Utc>>,
     /// What a listing shows too.
     #[serde(flatten)]
@@ -317,6 +319,7 @@ impl Graph {
 #[serde(rename_all = "camelCase")]
 pub(super) struct LeaveDate {
     /// As a time in UTC.
+    #[serde(default, deserialize_with = "range::graphs")]
     pub(super) employee_leave_date_time: Option<DateTime<Utc>>,
 }
 

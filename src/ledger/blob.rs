@@ -57,8 +57,8 @@ const STANDING: &str = "standing";
 /// A ledger in a blob container. The first write makes the container.
 pub struct BlobLedger {
     container: BlobContainerClient,
-    /// The SAS in the container's URL, which no error may quote.
-    secret: Option<String>,
+    /// Whether the container's URL has a SAS.
+    has_sas: bool,
 }
 
 impl BlobLedger {
@@ -71,22 +71,27 @@ impl BlobLedger {
         credential: Option<Arc<dyn TokenCredential>>,
         transport: Arc<dyn HttpClient>,
     ) -> Result<Self, LedgerError> {
-        let secret = container.query().filter(|_| has_sas(&container)).map(str::to_owned);
+        let has_sas = has_sas(&container);
         let options = BlobContainerClientOptions {
             client_options: client_options(transport, MAX_RETRIES),
             ..BlobContainerClientOptions::default()
         };
         match BlobContainerClient::new(container, credential, Some(options)) {
-            Ok(container) => Ok(Self { container, secret }),
-            Err(error) => Err(LedgerError::Unavailable(describe(&error, secret.as_deref()))),
+            Ok(container) => Ok(Self { container, has_sas }),
+            Err(error) => Err(LedgerError::Unavailable(describe(&error, has_sas))),
         }
     }
 
     fn unavailable(&self, error: &Error) -> LedgerError {
-        LedgerError::Unavailable(describe(error, self.secret.as_deref()))
+        LedgerError::Unavailable(describe(error, self.has_sas))
     }
 
     async fn download<T: DeserializeOwned>(&self, name: &str) -> Result<Option<(T, ETag)>, LedgerError> {
+        let Some((bytes, etag)) = self.bytes(name).await? else { return Ok(None) };
+        Ok(Some((parse(name, &bytes)?, etag)))
+    }
+
+    async fn bytes(&self, name: &str) -> Result<Option<(Vec<u8>, ETag)>, LedgerError> {
         let found = match self.container.blob_client(name).download(None).await {
             Ok(found) => found,
             Err(error) if StorageRefusal::has_code(&error, &["BlobNotFound", "ContainerNotFound"]) => {
@@ -96,9 +101,7 @@ impl BlobLedger {
         };
         let etag = found.properties.etag.map(|etag| ETag(etag.to_string()));
         let bytes = found.body.collect().await.map_err(|error| self.unavailable(&error))?;
-        let document = serde_json::from_slice(&bytes)
-            .map_err(|error| LedgerError::Unreadable(Cause::from(format!("{name}: {error}"))))?;
-        Ok(Some((document, etag.ok_or_else(no_etag)?)))
+        Ok(Some((bytes.to_vec(), etag.ok_or_else(no_etag)?)))
     }
 
     async fn upload<T: Serialize>(
@@ -157,20 +160,23 @@ impl BlobLedger {
         }
     }
 
-    /// The records of `users`. A document that is not a record is logged as an ERROR and left out.
-    async fn records(&self, users: Vec<Uuid>) -> Result<Vec<(Uuid, Record)>, LedgerError> {
+    /// The records of `users`; `None` for a document that is not a record, which is logged as an ERROR.
+    async fn records(&self, users: Vec<Uuid>) -> Result<Vec<(Uuid, Option<Record>)>, LedgerError> {
         let mut reads =
             stream::iter(users).map(|user| async move { (user, self.read(user).await) }).buffered(AT_ONCE);
         let mut records = Vec::new();
         while let Some((user, read)) = reads.next().await {
             match read {
-                Ok(found) => records.extend(found.map(|(record, _)| (user, record))),
-                Err(LedgerError::Unreadable(cause)) => tracing::error!(
-                    event = "ledger.record_skipped",
-                    %user,
-                    why = %cause,
-                    "A document in the ledger is not a record; the sweep continues without it"
-                ),
+                Ok(found) => records.extend(found.map(|(record, _)| (user, Some(record)))),
+                Err(LedgerError::Unreadable(cause)) => {
+                    tracing::error!(
+                        event = "ledger.record_skipped",
+                        %user,
+                        why = %cause,
+                        "A document in the ledger is not a record; the sweep continues without it"
+                    );
+                    records.push((user, None));
+                }
                 Err(error) => return Err(error),
             }
         }
@@ -214,7 +220,20 @@ impl Ledger for BlobLedger {
     }
 
     async fn conditions(&self) -> Result<Option<(Conditions, ETag)>, LedgerError> {
-        within(budget::LEDGER_CALL, self.download(CONDITIONS)).await
+        within(budget::LEDGER_CALL, async {
+            let Some((bytes, etag)) = self.bytes(CONDITIONS).await? else { return Ok(None) };
+            // It belongs to nobody, and nothing in it is worth that no sweep ends well any more.
+            let conditions = parse(CONDITIONS, &bytes).unwrap_or_else(|error| {
+                tracing::error!(
+                    event = "ledger.conditions_replaced",
+                    error = &error as &dyn std::error::Error,
+                    "The document with what affects everybody cannot be read, and is written anew; alerts may come twice"
+                );
+                Conditions::default()
+            });
+            Ok(Some((conditions, etag)))
+        })
+        .await
     }
 
     async fn write_conditions(
@@ -228,7 +247,8 @@ impl Ledger for BlobLedger {
     async fn list(&self) -> Result<Vec<(Uuid, Record)>, LedgerError> {
         within(budget::LEDGER_LISTING, async {
             let blobs = self.listing(FOLDER).await?;
-            self.records(blobs.iter().filter_map(user_of).collect()).await
+            let records = self.records(blobs.iter().filter_map(user_of).collect()).await?;
+            Ok(records.into_iter().filter_map(|(user, record)| Some((user, record?))).collect())
         })
         .await
     }
@@ -242,7 +262,9 @@ impl Ledger for BlobLedger {
             // A copy from a backup can lack the metadata, and another version can have another form of it.
             let others = users().map(|(user, _)| user).filter(|user| !standings.contains_key(user)).collect();
             let others = self.records(others).await?;
-            standings.extend(others.iter().map(|(user, record)| (*user, Standing::from(record))));
+            standings.extend(others.iter().map(|(user, record)| {
+                (*user, record.as_ref().map_or_else(Standing::unreadable, Standing::from))
+            }));
             Ok(standings)
         })
         .await
@@ -267,10 +289,17 @@ impl Ledger for BlobLedger {
             for blob in self.listing(HELD).await? {
                 let reference =
                     blob.name.as_deref().and_then(|name| name.strip_prefix(HELD)?.strip_suffix(".json"));
-                if let Some(reference) = reference
-                    && let Some((list, _)) = self.download(&held(reference)).await?
-                {
-                    lists.push((reference.to_owned(), list));
+                let Some(reference) = reference else { continue };
+                match self.download(&held(reference)).await {
+                    Ok(list) => lists.extend(list.map(|(list, _)| (reference.to_owned(), list))),
+                    // A list that nobody can approve. If its people still wait, the next sweep writes another one.
+                    Err(LedgerError::Unreadable(cause)) => tracing::error!(
+                        event = "ledger.list_skipped",
+                        reference,
+                        why = %cause,
+                        "A list of people who wait for an approval cannot be read; the sweep continues without it"
+                    ),
+                    Err(error) => return Err(error),
                 }
             }
             Ok(lists)
@@ -283,6 +312,14 @@ impl fmt::Debug for BlobLedger {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("BlobLedger").finish_non_exhaustive()
     }
+}
+
+/// Parses a document. The error does not quote it: it has an address.
+fn parse<T: DeserializeOwned>(name: &str, bytes: &[u8]) -> Result<T, LedgerError> {
+    serde_json::from_slice(bytes).map_err(|error| {
+        let (kind, line, column) = (error.classify(), error.line(), error.column());
+        LedgerError::Unreadable(format!("{name}: {kind:?} error in line {line}, column {column}").into())
+    })
 }
 
 fn no_etag() -> LedgerError {
@@ -328,26 +365,23 @@ fn standing(blob: &BlobItem) -> Option<Standing> {
     serde_json::from_str(metadata.get(STANDING)?).ok()
 }
 
-/// The error, with advice by its [code], and without the SAS, which the HTTP client's errors quote.
+/// The error, with advice by its [code].
 ///
 /// [code]: https://learn.microsoft.com/rest/api/storageservices/common-rest-api-error-codes
-fn describe(error: &Error, secret: Option<&str>) -> Cause {
-    let redact = |text: &str| secret.map_or_else(|| text.to_owned(), |secret| text.replace(secret, "…"));
+fn describe(error: &Error, has_sas: bool) -> Cause {
     let Some(refusal) = StorageRefusal::of(error) else {
-        let cause = Cause::of(error, &redact);
+        let cause = Cause::of(error);
         let message = chain(&cause);
-        return cause.context(message);
+        return cause.context(&message);
     };
-    let advice = match (refusal.code.as_str(), secret) {
+    let advice = match refusal.code.as_str() {
         _ if !refusal.is_access_denied() => "",
-        (_, Some(_)) => {
+        _ if has_sas => {
             "; check the SAS in LEDGER_URL (its expiry; it must permit list, read, create and write), and the storage \
              account's network rules"
         }
-        ("AuthorizationFailure", None) => "; check the storage account's network rules",
-        (_, None) => {
-            "; give the app's identity the role Storage Blob Data Contributor on the storage account"
-        }
+        "AuthorizationFailure" => "; check the storage account's network rules",
+        _ => "; give the app's identity the role Storage Blob Data Contributor on the storage account",
     };
-    Cause::of(&refusal, &str::to_owned).context(format!("blob storage answered {refusal}{advice}"))
+    Cause::of(&refusal).context(&format!("blob storage answered {refusal}{advice}"))
 }

@@ -1,11 +1,16 @@
 //! What affects everybody, and when a person heard of it: sweeps that fail, a permission that is missing.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet},
+};
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use uuid::Uuid;
+
+use crate::range;
 
 /// The conditions of the tenant and the app, by name. They are in the ledger because the host restarts the app at any time
 /// and runs several of it, and a person should hear of each once.
@@ -18,7 +23,7 @@ pub struct Conditions {
     #[serde(default)]
     pub conditions: BTreeMap<String, Condition>,
     /// When a sweep last looked at everyone who waits for a pass to open.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "range::ours", skip_serializing_if = "Option::is_none")]
     pub looked_at: Option<DateTime<Utc>>,
     /// The last sweep that ended well.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -33,10 +38,11 @@ pub struct Conditions {
 #[serde(rename_all = "camelCase")]
 pub struct LastSweep {
     /// When it ran.
+    #[serde(deserialize_with = "range::ours")]
     pub at: DateTime<Utc>,
     /// Joiners whose first day is past and whom no sweep serves, with that day: a person was told of them, or they were in
     /// already.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default, deserialize_with = "range::ours", skip_serializing_if = "BTreeMap::is_empty")]
     pub settled: BTreeMap<Uuid, NaiveDate>,
     /// The tenant's domains, in ASCII and small letters, as far as sweeps know them.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
@@ -54,14 +60,17 @@ pub struct LastSweep {
 #[serde(rename_all = "camelCase")]
 pub struct Condition {
     /// When it was first seen.
+    #[serde(deserialize_with = "range::ours")]
     pub since: DateTime<Utc>,
     /// The last alert about it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "range::ours", skip_serializing_if = "Option::is_none")]
     pub alerted_at: Option<DateTime<Utc>>,
     /// Fields of a newer version, kept as they are.
     #[serde(flatten)]
     pub unknown: Map<String, Value>,
 }
+
+const RECORD_UNREADABLE: &str = "record-unreadable/";
 
 /// The names of the conditions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,12 +105,14 @@ pub(crate) enum ConditionName {
     OnDemandGroupNested,
     /// Messages in the poison queue are about users who still wait.
     PoisonMessages,
+    /// The document about this user is not a record.
+    RecordUnreadable(Uuid),
 }
 
 impl ConditionName {
     /// As the document has it.
-    fn as_str(self) -> &'static str {
-        match self {
+    fn name(self) -> Cow<'static, str> {
+        Cow::Borrowed(match self {
             Self::SweepFails => "sweep-fails",
             Self::PassesOff => "passes-off",
             Self::PrivilegesUnreadable => "privileges-unreadable",
@@ -117,7 +128,8 @@ impl ConditionName {
             Self::JoinerGroupNested => "joiner-group-nested",
             Self::OnDemandGroupNested => "on-demand-group-nested",
             Self::PoisonMessages => "poison-messages",
-        }
+            Self::RecordUnreadable(user) => return format!("{RECORD_UNREADABLE}{user}").into(),
+        })
     }
 }
 
@@ -156,7 +168,7 @@ impl Conditions {
     /// The conditions after `name` was seen, and whether an alert about it is due.
     pub(crate) fn after(&self, name: ConditionName, urgency: Urgency, now: DateTime<Utc>) -> (Self, bool) {
         // A time in the future is a mistake of some clock, and must not delay an alert.
-        let known = self.conditions.get(name.as_str()).filter(|known| known.since <= now);
+        let known = self.conditions.get(&*name.name()).filter(|known| known.since <= now);
         let since = known.map_or(now, |known| known.since);
         let alerted_at = known.and_then(|known| known.alerted_at).filter(|at| *at <= now);
         let must_tell = match urgency {
@@ -168,19 +180,24 @@ impl Conditions {
         let alerted_at = if is_due { Some(now) } else { alerted_at };
         let unknown = known.map(|known| known.unknown.clone()).unwrap_or_default();
         let mut next = self.clone();
-        next.conditions.insert(name.as_str().to_owned(), Condition { since, alerted_at, unknown });
+        // Nothing says that such a document was mended.
+        let is_old = |at: DateTime<Utc>| (now - at).abs() >= Self::ALERT_INTERVAL * 2;
+        next.conditions.retain(|name, known| {
+            !(name.starts_with(RECORD_UNREADABLE) && known.alerted_at.is_none_or(is_old))
+        });
+        next.conditions.insert(name.name().into_owned(), Condition { since, alerted_at, unknown });
         (next, is_due)
     }
 
     /// Whether `name` was seen and has not ended.
     pub(crate) fn has(&self, name: ConditionName) -> bool {
-        self.conditions.contains_key(name.as_str())
+        self.conditions.contains_key(&*name.name())
     }
 
     /// The conditions after `name` has ended; `None` if it was not there.
     pub(crate) fn without(&self, name: ConditionName) -> Option<Self> {
         let mut next = self.clone();
-        next.conditions.remove(name.as_str()).map(|_| next)
+        next.conditions.remove(&*name.name()).map(|_| next)
     }
 }
 
@@ -242,12 +259,12 @@ mod tests {
     fn a_time_in_the_future_delays_no_alert() {
         let future = Condition { since: at(1_000), alerted_at: Some(at(1_000)), unknown: Map::new() };
         let conditions = Conditions {
-            conditions: BTreeMap::from([(NAME.as_str().to_owned(), future)]),
+            conditions: BTreeMap::from([(NAME.name().into_owned(), future)]),
             ..Conditions::default()
         };
         let (next, is_due) = conditions.after(NAME, Urgency::Now, at(0));
         assert_eq!(
-            (is_due, next.conditions[NAME.as_str()].since, next.conditions[NAME.as_str()].alerted_at),
+            (is_due, next.conditions[&*NAME.name()].since, next.conditions[&*NAME.name()].alerted_at),
             (true, at(0), Some(at(0)))
         );
     }
@@ -279,7 +296,7 @@ mod tests {
         let (next, _) = conditions.after(NAME, Urgency::WhenLasting, at(5));
         let written = serde_json::to_value(&next).unwrap();
         assert_eq!(
-            (&written["schema"], &written["more"][0], &written["conditions"][NAME.as_str()]["by"]),
+            (&written["schema"], &written["more"][0], &written["conditions"][&*NAME.name()]["by"]),
             (&2.into(), &1.into(), &"x".into())
         );
     }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use crate::hash::sha256;
+use crate::{hash::sha256, range};
 
 /// More people than SWEEP_MAX. None of them is served before an admin approves the list.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,11 +16,12 @@ pub struct HeldList {
     /// What is held back.
     pub kind: HeldKind,
     /// When a sweep first found this list.
+    #[serde(deserialize_with = "range::ours")]
     pub held_at: DateTime<Utc>,
     /// The people, the earliest day one first.
     pub people: Vec<HeldPerson>,
     /// When an admin approved it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "range::ours", skip_serializing_if = "Option::is_none")]
     pub approved_at: Option<DateTime<Utc>>,
     /// Fields of a newer version, kept as they are.
     #[serde(flatten)]
@@ -48,6 +49,7 @@ impl HeldKind {
 #[serde(rename_all = "camelCase")]
 pub struct HeldPerson {
     /// The day one for which a pass would be mailed or taken back; of a pass on demand, the day of the list.
+    #[serde(deserialize_with = "range::ours")]
     pub day_one: NaiveDate,
     /// The object id.
     pub user_id: Uuid,

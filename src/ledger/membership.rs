@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
+use crate::range;
+
 /// The members of the on-demand group, as of the last sync. A later sync shows who is new.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -19,9 +21,10 @@ pub struct MembershipSnapshot {
     #[serde(default)]
     pub pending: BTreeMap<Uuid, PendingMember>,
     /// When the jobs of the members of the last day were queued.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default, deserialize_with = "range::ours", skip_serializing_if = "BTreeMap::is_empty")]
     pub recent: BTreeMap<Uuid, DateTime<Utc>>,
     /// The time of the last change.
+    #[serde(deserialize_with = "range::ours")]
     pub changed_at: DateTime<Utc>,
     /// Fields of a newer version, kept as they are.
     #[serde(flatten)]
@@ -33,10 +36,12 @@ pub struct MembershipSnapshot {
 #[serde(rename_all = "camelCase")]
 pub struct PendingMember {
     /// The earliest time at which they may have been added.
+    #[serde(deserialize_with = "range::ours")]
     pub since: DateTime<Utc>,
     /// The id of the sync that queued their job. A message with this id follows the jobs on the queue.
     pub sync_id: String,
     /// The time of that sync.
+    #[serde(deserialize_with = "range::ours")]
     pub at: DateTime<Utc>,
 }
 
@@ -82,7 +87,7 @@ impl MembershipSnapshot {
     ) -> Self {
         let known: BTreeSet<Uuid> = self.members.intersection(members).copied().collect();
         let pending_member = |user: &Uuid| match self.pending.get(user) {
-            Some(earlier) if now - earlier.at < Self::IN_TRANSIT => earlier.clone(),
+            Some(earlier) if now - range::past(earlier.at, now) < Self::IN_TRANSIT => earlier.clone(),
             Some(earlier) => PendingMember { since: earlier.since, sync_id: sync_id.to_owned(), at: now },
             None => PendingMember { since, sync_id: sync_id.to_owned(), at: now },
         };

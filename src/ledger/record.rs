@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::Basis;
-use crate::{address::Address, budget};
+use crate::{address::Address, budget, range};
 
 /// The state of the last job for a user.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,13 +46,16 @@ pub struct Lease {
     /// Why it makes a pass.
     pub purpose: Purpose,
     /// The start of the lease.
+    #[serde(deserialize_with = "range::ours")]
     pub since: DateTime<Utc>,
     /// The start of the pass's validity; `None`: when it is made.
+    #[serde(default, deserialize_with = "range::ours")]
     pub opens_at: Option<DateTime<Utc>>,
     /// The start that the mail tells, if it is not that one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "range::ours", skip_serializing_if = "Option::is_none")]
     pub told_at: Option<DateTime<Utc>>,
     /// The pass's validity in minutes.
+    #[serde(deserialize_with = "range::lifetime")]
     pub lifetime_minutes: u32,
 }
 
@@ -74,8 +77,10 @@ pub struct PassRecord {
     /// The pass's id in the tenant.
     pub pass_id: String,
     /// The start of its validity.
+    #[serde(deserialize_with = "range::ours")]
     pub opens_at: DateTime<Utc>,
     /// The end of its validity.
+    #[serde(deserialize_with = "range::ours")]
     pub ends_at: DateTime<Utc>,
     /// Whether it works only once.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -90,11 +95,12 @@ pub struct Delivered {
     #[serde(flatten)]
     pub pass: PassRecord,
     /// The time of delivery.
+    #[serde(deserialize_with = "range::ours")]
     pub at: DateTime<Utc>,
     /// Why it was made.
     pub purpose: Purpose,
     /// Its day one; `None` for passes on demand.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "range::ours")]
     pub day_one: Option<NaiveDate>,
     /// Whether the start that the joiner was told of had been withdrawn before: then a person wants this pass all the same.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -109,10 +115,10 @@ pub struct Delivered {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address: Option<String>,
     /// The working day for whose morning the mail promises another pass, if nobody uses this one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "range::ours", skip_serializing_if = "Option::is_none")]
     pub follows_on: Option<NaiveDate>,
     /// The start that the mail tells, if the pass starts before it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "range::ours", skip_serializing_if = "Option::is_none")]
     pub told_at: Option<DateTime<Utc>>,
 }
 
@@ -133,17 +139,18 @@ impl Delivered {
 #[serde(rename_all = "camelCase")]
 pub struct Announcement {
     /// The joiner's day one.
+    #[serde(deserialize_with = "range::ours")]
     pub day_one: NaiveDate,
     /// Whether the account was enabled.
     pub enabled: bool,
     /// The time of the mail.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "range::ours")]
     pub at: Option<DateTime<Utc>>,
     /// What it rests on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub basis: Option<Basis>,
     /// When that mail was sent, or a later one without a code about a change.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "range::ours", skip_serializing_if = "Option::is_none")]
     pub told_at: Option<DateTime<Utc>>,
     /// The address that it went to, until the joiner is in: who has it is told when mails go elsewhere.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -187,6 +194,7 @@ pub struct IdempotencyEntry {
     /// The job.
     pub job_key: String,
     /// The start of the lease.
+    #[serde(deserialize_with = "range::ours")]
     pub since: DateTime<Utc>,
     /// Identifies a repeated call; `None` without an Idempotency-Key.
     #[serde(default)]
@@ -222,6 +230,7 @@ pub struct Notice {
     /// One of the kinds below, or one of a newer version.
     pub kind: String,
     /// The day on which it was found, in UTC.
+    #[serde(deserialize_with = "range::ours")]
     pub day: NaiveDate,
 }
 
@@ -261,7 +270,7 @@ pub struct Record {
     /// The purpose of the last job's pass.
     pub purpose: Purpose,
     /// Its day one; `None` for passes on demand.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "range::ours")]
     pub day_one: Option<NaiveDate>,
     /// The last pass that firstpass made, delivered or not.
     #[serde(default)]
@@ -279,26 +288,26 @@ pub struct Record {
     #[serde(default)]
     pub announcement: Option<Announcement>,
     /// The day one for which the private address was corrected, and a pass was mailed to the new one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "range::ours", skip_serializing_if = "Option::is_none")]
     pub corrected_for: Option<NaiveDate>,
     /// The day one for which no pass is mailed any more: the private address changed so late, or so often, that a person decides.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "range::ours", skip_serializing_if = "Option::is_none")]
     pub held_for: Option<NaiveDate>,
     /// How many passes were delivered for each of the last few day ones.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default, deserialize_with = "range::ours", skip_serializing_if = "BTreeMap::is_empty")]
     pub codes: BTreeMap<NaiveDate, u32>,
     /// For how many codes of each of the last few days Exchange left open whether it took their mail. The day is day one, or
     /// that of a pass on demand.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default, deserialize_with = "range::ours", skip_serializing_if = "BTreeMap::is_empty")]
     pub unclear: BTreeMap<NaiveDate, u32>,
     /// The time of the last delivery on demand, which a joiner's pass keeps.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "range::ours")]
     pub on_demand_at: Option<DateTime<Utc>>,
     /// The first opening of a delivered pass that was replaced after it had opened.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "range::ours", skip_serializing_if = "Option::is_none")]
     pub opened_at: Option<DateTime<Utc>>,
     /// When the joiner was first seen in the account.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "range::ours", skip_serializing_if = "Option::is_none")]
     pub arrived_at: Option<DateTime<Utc>>,
     /// The id of the delivered pass with which the joiner did not get in, when a person was told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -319,6 +328,7 @@ pub struct Record {
     #[serde(default)]
     pub cause: Option<String>,
     /// The time of this write.
+    #[serde(deserialize_with = "range::ours")]
     pub updated_at: DateTime<Utc>,
     /// Fields of a newer version, which are kept.
     #[serde(flatten)]
@@ -349,7 +359,7 @@ pub(crate) fn is_same_start(arrived_at: DateTime<Utc>, day: Option<NaiveDate>) -
 fn count(days: &mut BTreeMap<NaiveDate, u32>, day: NaiveDate) -> u32 {
     const DAYS_COUNTED: usize = 8;
     let counted = days.entry(day).or_default();
-    *counted += 1;
+    *counted = counted.saturating_add(1);
     let counted = *counted;
     while days.len() > DAYS_COUNTED {
         days.pop_first();
@@ -399,6 +409,20 @@ impl Record {
             updated_at: now,
             unknown: Map::new(),
         }
+    }
+
+    /// As this clock sees it. What happened at a time that the clock has not reached was written by one that is wrong: it must
+    /// not hold anything up until then.
+    #[must_use]
+    pub(crate) fn seen_at(mut self, now: DateTime<Utc>) -> Self {
+        let settle = |at: &mut DateTime<Utc>| *at = range::past(*at, now);
+        self.lease.iter_mut().chain(&mut self.earlier_leases).for_each(|lease| settle(&mut lease.since));
+        self.calls.iter_mut().for_each(|call| settle(&mut call.since));
+        let told = self.announcement.iter_mut().flat_map(|told| [&mut told.at, &mut told.told_at]);
+        let times = told.chain([&mut self.on_demand_at, &mut self.opened_at, &mut self.arrived_at]);
+        let delivered = self.delivered.iter_mut().map(|delivered| &mut delivered.at);
+        times.flatten().chain(delivered).chain([&mut self.updated_at]).for_each(settle);
+        self
     }
 
     /// Records a delivery.

@@ -4,6 +4,7 @@ use chrono::{DateTime, NaiveDate, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::{Basis, Purpose, Record, State};
+use crate::range;
 
 /// What a listing shows of a record. The store keeps it beside the record, and it changes only with the record.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -12,19 +13,19 @@ pub struct Standing {
     /// The purpose of the last job's pass.
     pub purpose: Purpose,
     /// Until when a sweep has to look at the user; `None`: never.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "range::ours", skip_serializing_if = "Option::is_none")]
     pub open_until: Option<DateTime<Utc>>,
     /// Until when a sweep completes an unfinished job.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "range::ours", skip_serializing_if = "Option::is_none")]
     pub unfinished_until: Option<DateTime<Utc>>,
     /// The start of the last lease.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "range::ours", skip_serializing_if = "Option::is_none")]
     pub leased_at: Option<DateTime<Utc>>,
     /// Until when a pass may appear that nobody was sent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "range::ours", skip_serializing_if = "Option::is_none")]
     pub may_appear_until: Option<DateTime<Utc>>,
     /// For which day one a pass was last mailed, and when.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "range::ours", skip_serializing_if = "Option::is_none")]
     pub mailed: Option<(NaiveDate, DateTime<Utc>)>,
     /// Identifies the mailbox that it went to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -33,13 +34,13 @@ pub struct Standing {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub basis: Option<Basis>,
     /// The last delivery of a pass on demand.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "range::ours", skip_serializing_if = "Option::is_none")]
     pub on_demand_at: Option<DateTime<Utc>>,
     /// Whether the last job made no pass, and a person was told.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub is_blocked: bool,
     /// When that was.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "range::ours", skip_serializing_if = "Option::is_none")]
     pub blocked_at: Option<DateTime<Utc>>,
     /// The last delivered pass.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -48,7 +49,7 @@ pub struct Standing {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seen: Option<String>,
     /// When the joiner was first seen in the account.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "range::ours", skip_serializing_if = "Option::is_none")]
     pub arrived_at: Option<DateTime<Utc>>,
     /// Whether a person was told that nobody got in with the pass.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -59,6 +60,9 @@ pub struct Standing {
     /// Why the last job did not deliver.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cause: Option<String>,
+    /// Whether the document is not a record, so that nothing of this is known.
+    #[serde(skip)]
+    pub is_unreadable: bool,
 }
 
 /// The last delivered pass.
@@ -70,13 +74,16 @@ pub struct StandingPass {
     /// Why it was made.
     pub purpose: Purpose,
     /// Its day one; `None` for passes on demand.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "range::ours", skip_serializing_if = "Option::is_none")]
     pub day_one: Option<NaiveDate>,
     /// The time of delivery.
+    #[serde(deserialize_with = "range::ours")]
     pub delivered_at: DateTime<Utc>,
     /// The start of its validity.
+    #[serde(deserialize_with = "range::ours")]
     pub opens_at: DateTime<Utc>,
     /// The end of its validity.
+    #[serde(deserialize_with = "range::ours")]
     pub ends_at: DateTime<Utc>,
     /// Whether it works only once.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -84,6 +91,29 @@ pub struct StandingPass {
 }
 
 impl Standing {
+    /// What is known of a document that is not a record.
+    pub(super) fn unreadable() -> Self {
+        Self {
+            is_unreadable: true,
+            ..Self::from(&Record::new(State::Failed, Purpose::Joiner, DateTime::UNIX_EPOCH))
+        }
+    }
+
+    /// As this clock sees it: see [`Record::seen_at`].
+    #[must_use]
+    pub(crate) fn seen_at(mut self, now: DateTime<Utc>) -> Self {
+        let at = |at: Option<DateTime<Utc>>| at.map(|at| range::past(at, now));
+        self.leased_at = at(self.leased_at);
+        self.mailed = self.mailed.map(|(day, mailed)| (day, range::past(mailed, now)));
+        self.on_demand_at = at(self.on_demand_at);
+        self.blocked_at = at(self.blocked_at);
+        self.arrived_at = at(self.arrived_at);
+        if let Some(pass) = &mut self.pass {
+            pass.delivered_at = range::past(pass.delivered_at, now);
+        }
+        self
+    }
+
     /// Whether a sweep at `now` has to look at the user.
     pub fn is_open(&self, now: DateTime<Utc>) -> bool {
         self.open_until > Some(now)
@@ -119,6 +149,7 @@ impl From<&Record> for Standing {
             is_reported: delivered.is_some_and(|delivered| record.is_reported(delivered)),
             is_reminded: delivered.is_some_and(|d| record.reminded_pass.as_ref() == Some(&d.pass.pass_id)),
             cause: record.cause.clone(),
+            is_unreadable: false,
         }
     }
 }

@@ -93,6 +93,11 @@ impl Services {
 
 /// Alerts that `job`, for `who`, ended in `outcome`.
 pub(crate) async fn send_outcome(services: &Services, job: &Job, who: &Person, outcome: &Outcome) {
+    services.alert(&of_outcome(job, who, outcome)).await;
+}
+
+/// The alert that `job`, for `who`, ended in `outcome`.
+pub(super) fn of_outcome(job: &Job, who: &Person, outcome: &Outcome) -> Alert {
     let headline = match outcome {
         Outcome::Blocked(Block::StillDisabled(_)) => "A joiner cannot sign in: the account is disabled",
         Outcome::Blocked(Block::StaysOnDemand(_)) => "A start is withdrawn, and a pass on demand still works",
@@ -105,15 +110,13 @@ pub(crate) async fn send_outcome(services: &Services, job: &Job, who: &Person, o
         Outcome::Revoked(_) => "A pass was revoked",
         _ => "A user gets no pass",
     };
-    services
-        .alert(&Alert {
-            headline: String::from(headline),
-            who: who.description.clone(),
-            what_happened: outcome.to_string(),
-            what_to_do: outcome.advice().unwrap_or_default(),
-            reference: job.key.clone(),
-        })
-        .await;
+    Alert {
+        headline: String::from(headline),
+        who: who.description.clone(),
+        what_happened: outcome.to_string(),
+        what_to_do: outcome.advice().unwrap_or_default(),
+        reference: job.key.clone(),
+    }
 }
 
 /// Alerts that a pass ended unused, and that another one is made, which works in `window`.

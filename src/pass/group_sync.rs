@@ -24,6 +24,7 @@ use crate::{
     budget,
     graph::GroupMembers,
     ledger::{LedgerError, MembershipSnapshot},
+    range,
 };
 
 /// A change of the on-demand group.
@@ -44,6 +45,7 @@ pub struct SyncCompleted {
     /// The group.
     pub synced_group: Uuid,
     /// The group sync.
+    #[serde(deserialize_with = "range::key")]
     pub sync_id: String,
 }
 
@@ -108,6 +110,7 @@ async fn forget(services: &Services, group: Uuid, held: &BTreeSet<Uuid>) -> Resu
 #[serde(rename_all = "camelCase")]
 pub struct DailyLook {
     /// When the sweep began.
+    #[serde(deserialize_with = "range::ours")]
     pub daily_look: DateTime<Utc>,
 }
 

@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
 
+use crate::range::{self, is_key};
+
 /// Why a job exists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -121,6 +123,9 @@ impl Job {
             }
         };
         let (key, reason, user) = (field("jobKey"), field("reason"), field("userId"));
+        if key.is_some_and(|key| !is_key(key)) {
+            problems.push("jobKey is not 1 to 200 visible characters".to_owned());
+        }
         let reason = reason.and_then(|text| match Reason::deserialize(Value::from(text)) {
             // Only a call has this reason: the code of its pass goes into the answer.
             Ok(reason) if reason != Reason::Http => Some(reason),
@@ -138,8 +143,8 @@ impl Job {
         });
         let since = match fields.get("since") {
             None | Some(Value::Null) => None,
-            Some(since) => DateTime::deserialize(since).map(Some).unwrap_or_else(|_| {
-                problems.push("since is not a time".to_owned());
+            Some(since) => range::ours(since).map(Some).unwrap_or_else(|_| {
+                problems.push("since is not a time from 2000 to 2199".to_owned());
                 None
             }),
         };
@@ -191,7 +196,7 @@ mod tests {
         assert_eq!(Job::parse(&json!("x")).unwrap_err(), ["the message is not a JSON object"]);
         assert!(Job::parse(&json!({"jobKey": "k", "reason": "http", "userId": Uuid::nil()})).is_err());
         let job = json!({"jobKey": "k", "reason": "group-add", "userId": Uuid::nil(), "since": "yesterday"});
-        assert_eq!(Job::parse(&job).unwrap_err(), ["since is not a time"]);
+        assert_eq!(Job::parse(&job).unwrap_err(), ["since is not a time from 2000 to 2199"]);
     }
 
     proptest! {

@@ -239,12 +239,12 @@ fn time(time: OffsetDateTime) -> Option<DateTime<Utc>> {
     DateTime::from_timestamp(time.unix_timestamp(), 0)
 }
 
-/// The error, with advice by its [code], and without the queries of URLs, which the HTTP client's errors quote.
+/// The error, with advice by its [code].
 ///
 /// [code]: https://learn.microsoft.com/rest/api/storageservices/common-rest-api-error-codes
 fn describe(error: &Error, access: &QueueAccess) -> QueueError {
     let Some(refusal) = StorageRefusal::of(error) else {
-        let cause = Cause::of(error, &without_queries);
+        let cause = Cause::of(error);
         let message = match error.kind() {
             ErrorKind::Credential => format!(
                 "the sign-in to storage failed: {}; check the app's identity, or run `az login`",
@@ -255,9 +255,9 @@ fn describe(error: &Error, access: &QueueAccess) -> QueueError {
                 chain(&cause)
             ),
         };
-        return QueueError::Unavailable(cause.context(message));
+        return QueueError::Unavailable(cause.context(&message));
     };
-    let cause = Cause::of(&refusal, &str::to_owned);
+    let cause = Cause::of(&refusal);
     let advice = match (refusal.code.as_str(), access) {
         ("MessageNotFound" | "PopReceiptMismatch", _) => return QueueError::MessageGone(cause),
         _ if !refusal.is_access_denied() => "",
@@ -277,44 +277,5 @@ fn describe(error: &Error, access: &QueueAccess) -> QueueError {
              update and process for queues and messages"
         }
     };
-    QueueError::Refused(cause.context(format!("queue storage answered {refusal}{advice}")))
-}
-
-/// Replaces the queries of URLs: they hold signatures.
-fn without_queries(text: &str) -> String {
-    let mut kept = String::with_capacity(text.len());
-    let mut in_query = false;
-    for c in text.chars() {
-        match (in_query, c) {
-            (false, '?') => {
-                in_query = true;
-                kept.push_str("?…");
-            }
-            (true, c) if !(c.is_whitespace() || matches!(c, ')' | '"' | '>')) => {}
-            (_, c) => {
-                in_query = false;
-                kept.push(c);
-            }
-        }
-    }
-    kept
-}
-
-#[cfg(test)]
-mod tests {
-    use super::without_queries;
-
-    #[test]
-    fn errors_quote_no_query_of_a_url() {
-        for (text, kept) in [
-            (
-                "error sending request for url (http://h/q/messages?sig=a%3D&sp=r): refused",
-                "error sending request for url (http://h/q/messages?…): refused",
-            ),
-            ("no \"https://h/?sig=a\" here? yes", "no \"https://h/?…\" here?… yes"),
-            ("plain", "plain"),
-        ] {
-            assert_eq!(without_queries(text), kept);
-        }
-    }
+    QueueError::Refused(cause.context(&format!("queue storage answered {refusal}{advice}")))
 }

@@ -264,8 +264,10 @@ mod tests {
     use crate::settings::Settings;
 
     fn read(more: &[(&str, &str)]) -> Result<CreateTapSettings, String> {
-        let required =
-            [("MAIL_FROM", "welcome@contoso.com"), ("LEDGER_URL", "https://x.blob.core.windows.net/ledger")];
+        let required = [
+            ("MAIL_FROM", "welcome@contoso.com"),
+            ("LEDGER_URL", "https://mystorage.blob.core.windows.net/ledger"),
+        ];
         let env: Environment = required.iter().chain(more).copied().collect();
         Settings::read(&env).map(|settings| settings.create_tap).map_err(|report| report.to_string())
     }

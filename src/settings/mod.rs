@@ -10,14 +10,13 @@ mod storage;
 
 use std::fmt;
 
-use azure_core::http::Url;
 use chrono::{NaiveTime, TimeDelta};
 use serde::Serialize;
 use uuid::Uuid;
 
 use self::reader::SettingsReader;
 
-pub(crate) use self::reader::{LIFETIMES, is_https_url, ledger_url};
+pub(crate) use self::reader::{LIFETIMES, is_https_url};
 pub use self::{
     create_tap::{Callers, CreateTapSettings, Deliver, Parameter, ParameterType},
     joiner_check::{JoinerCheck, SignInCheck},
@@ -26,7 +25,7 @@ pub use self::{
 };
 use crate::{
     address::Address,
-    azure::QueueService,
+    azure::{LedgerUrl, QueueService},
     cloud::Cloud,
     environment::Environment,
     templates,
@@ -97,7 +96,7 @@ pub struct Settings {
     /// The cloud of the tenant and of the storage account.
     pub cloud: Cloud,
     /// The blob container of the ledger; may have a SAS.
-    pub ledger_url: Url,
+    pub ledger_url: LedgerUrl,
     /// The host's queues; `None` if `AzureWebJobsStorage` is not set or has an unknown form.
     pub queues: Option<QueueService>,
     /// The source of joiners.
@@ -310,17 +309,13 @@ impl Settings {
         let mut read = SettingsReader::new(env);
         read.optional("SWEEP_SCHEDULE", "0 0 5 * * *", reader::schedule);
         let from = read.required("MAIL_FROM", "welcome@contoso.com", reader::address);
-        let ledger_url = read.required("LEDGER_URL", reader::LEDGER_EXAMPLE, reader::ledger_url);
         let identity = IdentitySettings {
             client_id: read.optional("AZURE_CLIENT_ID", reader::GUID_EXAMPLE, reader::guid),
             managed: env.get("IDENTITY_ENDPOINT").is_some(),
         };
         let cloud = read.or(Cloud::SETTING, "usgov", Cloud::default(), Cloud::parse);
-        let of_other_cloud =
-            ledger_url.as_ref().and_then(|url| cloud.refuses_storage(url.host_str().unwrap_or_default()));
-        if let Some(detail) = of_other_cloud {
-            read.problem("LEDGER_URL", detail, reader::LEDGER_EXAMPLE).unwrap_or(())
-        }
+        let ledger_url =
+            read.required("LEDGER_URL", reader::LEDGER_EXAMPLE, |text| LedgerUrl::parse(text, cloud));
         let joiners = match read.optional("JOINER_GROUP_ID", reader::GUID_EXAMPLE, reader::guid) {
             Some(group) => JoinerSource::Group(group),
             None => JoinerSource::HireDate,

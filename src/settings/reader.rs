@@ -7,12 +7,7 @@ use chrono::{NaiveTime, TimeDelta};
 use uuid::Uuid;
 
 use super::{HireDateZone, MailCc, MailTo, PassStart};
-use crate::{
-    address::Address,
-    azure::{has_sas, is_loopback},
-    environment::Environment,
-    zone::Tz,
-};
+use crate::{address::Address, environment::Environment, errors::without_secrets, zone::Tz};
 
 /// The lifetimes of a pass that Graph accepts, in minutes. The tenant's policy may narrow them.
 pub(crate) const LIFETIMES: RangeInclusive<u32> = 10..=43_200;
@@ -173,7 +168,7 @@ impl<'a> SettingsReader<'a> {
         detail: String,
         example: &'static str,
     ) -> Option<T> {
-        self.problems.push(SettingProblem { name, detail, example });
+        self.problems.push(SettingProblem { name, detail: without_secrets(&detail), example });
         None
     }
 
@@ -296,21 +291,6 @@ pub(crate) fn is_https_url(text: &str) -> bool {
         text.to_ascii_lowercase().strip_prefix("https://").is_some_and(|rest| !rest.starts_with('/'))
             && !text.contains(|c: char| c.is_whitespace() || c == '\\');
     is_plain && Url::parse(text).is_ok_and(|url| url.username().is_empty() && url.password().is_none())
-}
-
-/// The messages do not quote the URL, which may have a SAS.
-pub(crate) fn ledger_url(text: &str) -> Parsed<Url> {
-    let url = Url::parse(text).map_err(|_| "is not a URL".to_owned())?;
-    if url.scheme() != "https" && !is_loopback(&url) {
-        return Err("must start with https:// (http only to this machine, for Azurite)".to_owned());
-    }
-    if url.scheme() == "http" && !has_sas(&url) {
-        return Err("needs a SAS: a token must not be sent over http".to_owned());
-    }
-    if url.path().trim_matches('/').is_empty() {
-        return Err("names no container: add its name as the path".to_owned());
-    }
-    Ok(url)
 }
 
 pub(super) fn mail_to(text: &str) -> Parsed<MailTo> {

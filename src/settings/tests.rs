@@ -2,7 +2,10 @@ use super::*;
 
 /// Valid settings in Azure.
 fn valid() -> Vec<(&'static str, &'static str)> {
-    vec![("MAIL_FROM", "welcome@contoso.com"), ("LEDGER_URL", "https://x.blob.core.windows.net/ledger")]
+    vec![
+        ("MAIL_FROM", "welcome@contoso.com"),
+        ("LEDGER_URL", "https://mystorage.blob.core.windows.net/ledger"),
+    ]
 }
 
 fn read(changes: &[(&'static str, &'static str)]) -> Result<Settings, SettingsError> {
@@ -24,17 +27,27 @@ fn the_required_two_are_enough() {
 }
 
 #[test]
-fn a_ledger_over_plain_http_is_on_this_machine_and_has_a_sas() {
+fn a_ledger_is_in_a_storage_account_of_the_cloud_or_on_this_machine_with_a_sas() {
     let with = |url| read(&[("LEDGER_URL", url)]).map_err(|report| report.to_string());
     assert!(with("http://127.0.0.1:10000/account/ledger?sv=1&sig=SECRET").is_ok());
     for (url, what) in [
         ("http://127.0.0.1:10000/account/ledger", "needs a SAS"),
-        ("http://x.blob.core.windows.net/ledger?sig=SECRET", "must start with https://"),
-        ("https://x.blob.core.windows.net/?sig=SECRET", "names no container"),
+        ("http://mystorage.blob.core.windows.net/ledger?sig=SECRET", "must start with https://"),
+        ("https://mystorage.blob.core.windows.net/?sig=SECRET", "names no container"),
+        ("https://SECRET@mystorage.blob.core.windows.net/ledger", "a user name or a password"),
+        ("https://u:SECRET@127.0.0.1/ledger?sig=SECRET", "a user name or a password"),
+        ("https://storage.evil.example/ledger", "no blob service of a storage account"),
+        ("https://mystorage.queue.core.windows.net/ledger", "no blob service of a storage account"),
+        ("https://mystorage.blob.core.windows.net.evil.example/ledger?sig=SECRET", "no blob service"),
+        ("https://mystorage.blob.core.usgovcloudapi.net/ledger", "CLOUD means core.windows.net"),
+        ("ftp://127.0.0.1/ledger?sig=SECRET", "must start with https://"),
     ] {
         let error = with(url).unwrap_err();
         assert!(error.contains(what) && !error.contains("SECRET"), "{error}");
     }
+    let printed =
+        format!("{:?}", with("https://mystorage.blob.core.windows.net/ledger?sv=1&sig=SECRET").unwrap());
+    assert!(printed.contains("mystorage") && !printed.contains("SECRET"), "{printed}");
 }
 
 #[test]
@@ -47,7 +60,7 @@ fn every_problem_is_in_one_report_with_its_example() {
         ("SWEEP_SCHEDULE", "daily"),
         ("MAIL_FROM", "welcome"),
         ("ALERT_TO", "a@b.com, c, d"),
-        ("LEDGER_URL", "http://x.blob.core.windows.net/ledger?sig=SECRET"),
+        ("LEDGER_URL", "http://mystorage.blob.core.windows.net/ledger?sig=SECRET"),
         ("AZURE_CLIENT_ID", "me"),
         ("JOINER_GROUP_ID", "joiners"),
         ("ON_DEMAND_GROUP_ID", "on demand"),
@@ -125,8 +138,10 @@ fn a_misspelt_setting_is_noticed() {
 /// The host may accept a form that firstpass does not know: that must not stop passes.
 #[test]
 fn a_storage_account_in_an_unknown_form_stops_nothing() {
-    let plain =
-        [("MAIL_FROM", "welcome@contoso.com"), ("LEDGER_URL", "https://x.blob.core.windows.net/ledger")];
+    let plain = [
+        ("MAIL_FROM", "welcome@contoso.com"),
+        ("LEDGER_URL", "https://mystorage.blob.core.windows.net/ledger"),
+    ];
     let with = |value| read(&[&plain[..], &[("AzureWebJobsStorage", value)]].concat()).unwrap();
     assert!(with("AccountName=mine;AccountKey=c2VjcmV0").queues.is_some());
     assert!(with("AccountName=mine;AccountKey=SECRET").queues.is_none());

@@ -11,7 +11,7 @@ use tracing_subscriber::fmt::{
     time::{FormatTime, SystemTime},
 };
 
-use crate::errors::chain;
+use crate::errors::{chain, without_secrets};
 
 /// Splits "warn" in ERROR lines. It occurs in no URL, mail address or sign-in name, so it can be removed again.
 pub(super) const BREAK: char = '·';
@@ -69,13 +69,16 @@ pub(super) fn timed(level: &Level, target: &str, fields: &Fields) -> String {
 
 /// `LEVEL target: name=value … message`
 pub(super) fn line(level: &Level, target: &str, fields: &Fields) -> String {
+    // Libraries write URLs and headers into their events.
+    let is_own = target.starts_with(env!("CARGO_PKG_NAME"));
+    let safe = |text: &str| if is_own { text.to_owned() } else { without_secrets(text) };
     let mut line = format!("{level:>5} {target}:");
     for (name, value) in &fields.named {
-        line.extend([" ", name, "=", &quoted(value)]);
+        line.extend([" ", name, "=", &quoted(&safe(value))]);
     }
     if let Some(message) = &fields.message {
         line.push(' ');
-        line += &plain_or_quoted(message);
+        line += &plain_or_quoted(&safe(message));
     }
     if *level == Level::ERROR {
         break_warn(&mut line);

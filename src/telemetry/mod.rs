@@ -6,6 +6,7 @@
 
 pub mod context;
 mod line;
+pub(crate) mod panics;
 #[cfg(test)]
 mod tests;
 

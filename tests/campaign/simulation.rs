@@ -235,7 +235,7 @@ fn settings(scenario: &Scenario, group: Uuid) -> Settings {
     let config = &scenario.config;
     let group = group.to_string();
     let env: Environment = [
-        ("LEDGER_URL", "https://memory.invalid/ledger"),
+        ("LEDGER_URL", "https://localhost/memory"),
         ("MAIL_FROM", SENDER),
         ("ALERT_TO", SERVICE_DESK),
         ("ON_DEMAND_GROUP_ID", &group),

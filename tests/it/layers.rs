@@ -19,8 +19,8 @@ const LAYERS: &[&[&str]] = &[
     &["settings"],
     &["rate_limiter", "telemetry", "templates"],
     &["azure", "working_days", "zone"],
-    &["cloud"],
-    &["address", "budget", "clock", "code", "environment", "errors", "hash"],
+    &["cloud", "foreign"],
+    &["address", "budget", "clock", "code", "environment", "errors", "hash", "range"],
 ];
 
 /// The files of a crate by module path (`pass/issue`), with the module paths that each of them uses.

@@ -12,6 +12,7 @@ mod graph;
 mod helpers;
 mod host;
 mod host_files;
+mod hostile;
 mod http;
 mod joiners;
 mod layers;

@@ -122,7 +122,7 @@ fn headlines() -> Vec<String> {
     }
     // Its headline depends on the outcome.
     let code = source::code("src/pass/alert.rs");
-    found.extend(literals(block(&code, "async fn send_outcome(").unwrap()).into_iter().map(str::to_owned));
+    found.extend(literals(block(&code, "fn of_outcome(").unwrap()).into_iter().map(str::to_owned));
     found
 }
 

@@ -23,7 +23,7 @@ use self::transport::{LoopbackUrl, SandboxTransport};
 use crate::{azure::azure_variable, tenant::samples::SENDER};
 
 /// The `LEDGER_URL` that means a ledger in memory: the product requires a URL.
-const MEMORY_LEDGER_URL: &str = "https://memory.invalid/ledger";
+const MEMORY_LEDGER_URL: &str = "https://localhost/memory";
 
 /// Serves the Functions host until the host ends the process.
 ///
@@ -71,7 +71,7 @@ pub fn build_app(
     } else {
         sandbox.credential()
     };
-    let ledger: Arc<dyn Ledger> = if settings.ledger_url.as_str() == MEMORY_LEDGER_URL {
+    let ledger: Arc<dyn Ledger> = if settings.ledger_url.as_url().as_str() == MEMORY_LEDGER_URL {
         Arc::new(MemoryLedger::default())
     } else {
         // A storage account does not accept the sandbox's token.

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, SecondsFormat, Utc};
 use tokio::time::{Instant, sleep_until};
 
-pub use self::reply::{Reply, not_set_up};
+pub use self::reply::{Reply, internal_error, not_set_up};
 use self::{
     caller::{Caller, Denied, Grant},
     parameters::Parameters,

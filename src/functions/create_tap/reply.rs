@@ -98,6 +98,13 @@ pub fn not_set_up(invocation: &str) -> Reply {
     ProblemDetails::new(503, "not-set-up", "The function app is not set up", detail).reply(invocation)
 }
 
+/// The answer to a call whose work panicked. The pass may have been made.
+pub fn internal_error(invocation: &str) -> Reply {
+    let detail = "A mistake in the function app ended this call, and its admins were told. The pass may have been made; a call \
+                  with the same Idempotency-Key makes no second one.";
+    ProblemDetails::new(500, "internal-error", "A mistake in the function app", detail).reply(invocation)
+}
+
 /// Why a call made no pass.
 #[derive(Clone, Debug)]
 pub(super) struct ProblemDetails {
@@ -338,6 +345,7 @@ impl ProblemDetails {
             | Block::StillDisabled(_)
             | Block::MailUnclear(_)
             | Block::NotArrived(_)
+            | Block::RecordUnreadable(_)
             | Block::StaysOnDemand(_) => of(403, "account-not-served", "This account gets no pass", ""),
         }
     }

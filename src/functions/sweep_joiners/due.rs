@@ -62,6 +62,10 @@ pub(super) fn due(settings: &Settings, known: Known<'_>, is_daily: bool, now: Da
         let is_joiner = known.day.is_some() && known.candidate.is_some_and(is_served);
         return if is_joiner { Due::Job } else { Due::Nothing };
     };
+    if standing.is_unreadable {
+        // The job tells a person.
+        return if is_daily || known.day.is_some() { Due::Job } else { Due::Nothing };
+    }
     // Not long after: whoever is late is looked at daily.
     let is_soon = known.day.is_some_and(|day| (day - now.date_naive()).abs() <= SOON);
     let is_changed = known.candidate.is_some_and(|user| standing.seen != Some(user.fingerprint()));

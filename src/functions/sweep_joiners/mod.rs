@@ -295,7 +295,9 @@ fn report_changed_reading(settings: &Settings, found: &Found<'_>) {
 /// What the records say. Without the ledger, joiners are still queued, and everyone else waits for the next sweep.
 async fn standings(app: &App, now: DateTime<Utc>) -> Option<Standings> {
     match app.services.ledger.standings().await {
-        Ok(standings) => Some(standings),
+        Ok(standings) => {
+            Some(standings.into_iter().map(|(user, standing)| (user, standing.seen_at(now))).collect())
+        }
         Err(error) => {
             app.services
                 .alert(&Alert {

@@ -45,7 +45,7 @@ use crate::{
     budget,
     code::Code,
     graph::{Pass, SnapshotError, TenantSnapshot, User, within},
-    ledger::{Announcement, Basis, ETag, Notice, Record, is_move},
+    ledger::{Announcement, Basis, ETag, LedgerError, Notice, Record, is_move},
     mail::{Draft, JoinerMail, Occasion, PassTimes},
 };
 
@@ -78,7 +78,12 @@ pub async fn issue(services: &Services, job: &Job) -> JobResult {
 }
 
 async fn run(services: &Services, job: &Job, who: &mut Person) -> Result<Outcome, Failure> {
-    let inputs = Inputs::read(services, job, None, JOB, who).await?;
+    let inputs = match Inputs::read(services, job, None, JOB, who).await {
+        Err(Failure::Ledger(error @ LedgerError::Unreadable(_))) => {
+            return Ok(without_pass::unreadable(services, job, who, error).await);
+        }
+        inputs => inputs?,
+    };
     let context = match JobContext::new(services, job, None, JOB, inputs).await? {
         ControlFlow::Continue(context) => context,
         ControlFlow::Break(outcome) => return Ok(outcome),
@@ -198,6 +203,7 @@ impl Inputs {
             *who = Person::read(snapshot, &services.settings.pass);
         }
         let (record, etag) = services.ledger.read(job.user_id).await?.unzip();
+        let record = record.map(|record| record.seen_at(services.clock.now()));
         Ok(Self { snapshot, record, etag })
     }
 }

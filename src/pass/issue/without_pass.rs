@@ -5,9 +5,9 @@ use chrono::{DateTime, Utc};
 use super::{JobContext, manager::ManagerNews};
 use crate::{
     graph::Pass,
-    ledger::{ConditionName, ETag, Notice, Purpose, Record, State, Urgency},
+    ledger::{ConditionName, ETag, LedgerError, Notice, Purpose, Record, State, Urgency},
     pass::{
-        Block, Failure, Job, Outcome, Reason, Revoke, Services, Skip,
+        Block, Failure, Job, Outcome, Person, Reason, Revoke, Services, Skip,
         alert::{self, Alert},
         condition,
         ownership::{delivered, pass_record},
@@ -243,4 +243,12 @@ pub(super) async fn missing(
     record.forget_address();
     write(services, job, record, etag.as_ref()).await?;
     Ok(outcome)
+}
+
+/// Alerts that the document about the user of `job` is not a record. It has no place to say that a person was told.
+pub(super) async fn unreadable(services: &Services, job: &Job, who: &Person, error: LedgerError) -> Outcome {
+    let outcome = Outcome::Blocked(Block::RecordUnreadable(error));
+    let name = ConditionName::RecordUnreadable(job.user_id);
+    condition::report(services, name, Urgency::Now, &alert::of_outcome(job, who, &outcome)).await;
+    outcome
 }

@@ -11,8 +11,10 @@ use crate::{
 const GRACE: Uuid = Uuid::from_u128(2);
 
 fn settings(more: &[(&str, &str)]) -> Settings {
-    let required =
-        [("MAIL_FROM", "welcome@contoso.com"), ("LEDGER_URL", "https://x.blob.core.windows.net/ledger")];
+    let required = [
+        ("MAIL_FROM", "welcome@contoso.com"),
+        ("LEDGER_URL", "https://mystorage.blob.core.windows.net/ledger"),
+    ];
     let env: Environment = required.iter().chain(more).copied().collect();
     Settings::read(&env).unwrap()
 }

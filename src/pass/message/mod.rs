@@ -15,7 +15,7 @@ use super::{
     group_sync::{DailyLook, MembershipEvent, SyncCompleted},
     job::Job,
 };
-use crate::hash::sha256;
+use crate::{hash::sha256, range};
 
 /// A message.
 #[derive(Debug, PartialEq, Eq)]
@@ -237,7 +237,7 @@ impl MessageParser {
 
     /// The event with this `id` and `time`, if they are known. It is never later than its message.
     fn event(&self, id: &str, time: Option<&Value>) -> MembershipEvent {
-        let time = time.and_then(|time| DateTime::<Utc>::deserialize(time).ok());
+        let time: Option<DateTime<Utc>> = time.and_then(|time| range::ours(time).ok());
         let at = time.unwrap_or(self.inserted).min(self.inserted);
         let key = match id {
             "" => stamp(at),

@@ -106,6 +106,12 @@ impl Block {
                  have to be added to the on-demand group again."
                     .into()
             }
+            Self::RecordUnreadable(_) => {
+                "Correct the document, or delete it if nobody can: then the next sweep knows nothing of what this person was sent, \
+                 and mails a joiner a pass. Find out who writes to the container beside firstpass. Until then this person gets \
+                 no pass from the queue; nobody else is concerned."
+                    .into()
+            }
             Self::StaysOnDemand(_) => {
                 "If this person does not start, remove the account from the on-demand group and delete the pass.".into()
             }

@@ -131,6 +131,8 @@ pub enum Block {
     StaysOnDemand(Skip),
     /// Exchange left open whether it took the mails with as many codes as may be. The last pass stays.
     MailUnclear(Box<UnclearMail>),
+    /// The document about this user in the ledger is not a record.
+    RecordUnreadable(LedgerError),
 }
 
 /// A mail with a code that may or may not have arrived.
@@ -342,6 +344,7 @@ impl Block {
             Self::AddressRemoved => "address-removed",
             Self::AddressChanged => "address-changed",
             Self::MailUnclear(_) => "mail-unclear",
+            Self::RecordUnreadable(_) => "record-unreadable",
         }
     }
 }
@@ -376,6 +379,7 @@ impl fmt::Display for Block {
                 "the start is withdrawn ({why}), but the account is in the on-demand group and keeps its pass from there"
             ),
             Self::MailUnclear(unclear) => unclear.fmt(f),
+            Self::RecordUnreadable(error) => error.fmt(f),
         }
     }
 }

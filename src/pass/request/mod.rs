@@ -18,7 +18,7 @@ use super::{
 use crate::{
     budget,
     graph::{PassPolicy, TenantSnapshot},
-    ledger::{CallResult, Fingerprint, IdempotencyEntry, PassRecord, Record},
+    ledger::{CallResult, Fingerprint, IdempotencyEntry, LedgerError, PassRecord, Record},
     settings::CreateTapSettings,
     zone::Tz,
 };
@@ -146,7 +146,9 @@ impl NotIssued {
     pub(crate) fn may_pass(&self) -> bool {
         match self {
             Self::Outcome(Outcome::Failed(Failure::Graph(error))) => error.is_transient(),
-            Self::Outcome(Outcome::Failed(failure)) => !matches!(failure, Failure::Missing),
+            Self::Outcome(Outcome::Failed(failure)) => {
+                !matches!(failure, Failure::Missing | Failure::Ledger(LedgerError::Unreadable(_)))
+            }
             _ => false,
         }
     }

@@ -1,7 +1,7 @@
 use super::*;
 use crate::{
     budget,
-    graph::Pass,
+    graph::{GraphError, Pass},
     ledger::{Lease, Purpose, State},
     pass::fixtures::{self, GROUP, now, snapshot},
     settings::{Callers, Deliver},
@@ -219,4 +219,16 @@ fn why_a_call_is_refused_is_told_in_words() {
     let outcome = Outcome::Failed(Failure::Missing);
     let words = outcome.to_string();
     assert_eq!(NotIssued::from(outcome).to_string(), words);
+}
+
+/// Whatever depends on the account and does not end by itself would show a manager something about it.
+#[test]
+fn only_what_ends_by_itself_may_pass() {
+    let failed = |failure: Failure| NotIssued::from(failure).may_pass();
+    assert!(failed(Failure::Busy(None)));
+    assert!(failed(Failure::Graph(GraphError::timed_out("reading"))));
+    assert!(failed(Failure::Ledger(LedgerError::Unavailable("no answer".into()))));
+    assert!(!failed(Failure::Ledger(LedgerError::Unreadable("a document".into()))));
+    assert!(!failed(Failure::Missing));
+    assert!(!NotIssued::from(Refusal::NotInGroup).may_pass());
 }

@@ -52,7 +52,7 @@ fn service(
     if env.get(STORAGE).is_some() {
         return read.all(STORAGE, STORAGE_EXAMPLE, |text| connection_string(text, cloud));
     }
-    let uri = read.optional(SERVICE_URI, SERVICE_URI_EXAMPLE, service_uri);
+    let uri = read.optional(SERVICE_URI, SERVICE_URI_EXAMPLE, |text| service_uri(text, cloud));
     let by_name = read.optional(ACCOUNT_NAME, ACCOUNT_EXAMPLE, |name| account_url(name, cloud));
     let own_id = read.optional(CLIENT_ID, reader::GUID_EXAMPLE, reader::guid);
     let url = uri.or(by_name)?;
@@ -63,8 +63,8 @@ fn service(
 }
 
 /// The host sends a token to it: only over TLS.
-fn service_uri(text: &str) -> Parsed<Url> {
-    let url = endpoint(text)?;
+fn service_uri(text: &str, cloud: Cloud) -> Parsed<Url> {
+    let url = endpoint(text, cloud)?;
     if url.scheme() == "https" { Ok(url) } else { Err("must start with https://".to_owned()) }
 }
 

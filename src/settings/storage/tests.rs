@@ -55,8 +55,8 @@ fn every_form_of_connection_string_leads_to_its_queue_service() {
         ),
         (format!("accountname=mine;ACCOUNTKEY={KEY};"), "https://mine.queue.core.windows.net/", key("mine")),
         (
-            format!("AccountName=mine;AccountKey={KEY};EndpointSuffix=core.chinacloudapi.cn"),
-            "https://mine.queue.core.chinacloudapi.cn/",
+            format!("AccountName=mine;AccountKey={KEY};QueueEndpoint=https://mine.z12.queue.storage.azure.net"),
+            "https://mine.z12.queue.storage.azure.net/",
             key("mine"),
         ),
         (
@@ -65,8 +65,8 @@ fn every_form_of_connection_string_leads_to_its_queue_service() {
             key("mine"),
         ),
         (
-            "BlobEndpoint=https://x.example;QueueEndpoint=https://queues.example/;SharedAccessSignature=sv=2021-12-02&sig=abc%3D".into(),
-            "https://queues.example/",
+            "BlobEndpoint=https://x.example;QueueEndpoint=https://queues.queue.core.windows.net/;SharedAccessSignature=sv=2021-12-02&sig=abc%3D".into(),
+            "https://queues.queue.core.windows.net/",
             sas(),
         ),
         (
@@ -100,15 +100,15 @@ fn without_a_connection_string_the_identity_is_the_one_that_the_host_takes() {
     let (own, ours) = (Uuid::from_u128(1), Uuid::from_u128(2));
     let (own_text, our_text) = (own.to_string(), ours.to_string());
     let name = (ACCOUNT_NAME, "mine");
-    let uri = (SERVICE_URI, "https://queues.example/");
+    let uri = (SERVICE_URI, "https://queues.queue.core.windows.net/");
     let managed = (CREDENTIAL, "managedidentity");
     let (own_id, our_id) = ((CLIENT_ID, own_text.as_str()), ("AZURE_CLIENT_ID", our_text.as_str()));
     for (settings, url, client_id) in [
         (vec![name], "https://mine.queue.core.windows.net/", None),
-        (vec![name, uri], "https://queues.example/", None),
+        (vec![name, uri], "https://queues.queue.core.windows.net/", None),
         (vec![name, managed, own_id, our_id], "https://mine.queue.core.windows.net/", Some(own)),
         (vec![name, managed, our_id], "https://mine.queue.core.windows.net/", None),
-        (vec![uri, our_id], "https://queues.example/", Some(ours)),
+        (vec![uri, our_id], "https://queues.queue.core.windows.net/", Some(ours)),
     ] {
         let service = read(&settings).unwrap().unwrap();
         let expected = QueueAccess::Identity { client_id };
@@ -140,6 +140,20 @@ fn all_problems_are_reported_and_no_value_is_quoted() {
             "QueueEndpoint=https://queues.example?sig=SECRET;AccountKey=U0VDUkVU",
             &["a query or credentials", "no AccountName"],
         ),
+        ("QueueEndpoint=https://queues.example;SharedAccessSignature=sig=SECRET", &["no queue service"]),
+        (
+            "QueueEndpoint=https://mine.blob.core.windows.net;SharedAccessSignature=sig=SECRET",
+            &["no queue service"],
+        ),
+        (
+            "QueueEndpoint=https://SECRET:SECRET@mine.queue.core.windows.net;SharedAccessSignature=sig=SECRET",
+            &["credentials"],
+        ),
+        (
+            "AccountName=mine;AccountKey=U0VDUkVU;EndpointSuffix=core.usgovcloudapi.net",
+            &["CLOUD means core.windows.net"],
+        ),
+        ("AccountName=mine;AccountKey=U0VDUkVU;EndpointSuffix=evil.example", &["no queue service"]),
         ("UseDevelopmentStorage=SECRET", &["not =true"]),
         (
             "UseDevelopmentStorage=true;DevelopmentStorageProxyUri=http://SECRET.example",

@@ -41,7 +41,7 @@ async fn cloud_chooses_root_audience_and_sign_in_page() {
         let group = group.to_string();
         let sandbox = Sandbox::new(tenant, time(NOW));
         let env = [
-            ("LEDGER_URL", "https://memory.invalid/ledger"),
+            ("LEDGER_URL", "https://localhost/memory"),
             ("MAIL_FROM", "welcome@contoso.example"),
             ("JOINER_GROUP_ID", &group),
             ("CLOUD", cloud),

@@ -183,6 +183,13 @@ impl State {
         let Some(blobs) = &self.blobs else { return error(404, "ContainerNotFound") };
         let Some(blob) = blobs.get(name) else { return error(404, "BlobNotFound") };
         assert!(header(request, "if-match").is_none());
+        if blob.text.is_empty() {
+            // It has no first byte, which the client asks for with a range.
+            let is_range = ["range", "x-ms-range"].iter().any(|name| header(request, name).is_some());
+            let whole =
+                || (StatusCode::Ok, headers(&[("etag", &blob.etag), ("content-length", "0")]), String::new());
+            return if is_range { error(416, "InvalidRange") } else { whole() };
+        }
         let last = blob.text.len() - 1;
         let range = format!("bytes 0-{last}/{}", blob.text.len());
         let length = blob.text.len().to_string();

@@ -8,7 +8,7 @@ const TENANT: &str = "33333333-3333-3333-3333-333333333333";
 fn settings(auth: &str, allowed: &str) -> CreateTapSettings {
     let env = Environment::from_iter([
         ("MAIL_FROM", "welcome@contoso.com"),
-        ("LEDGER_URL", "https://x.blob.core.windows.net/ledger"),
+        ("LEDGER_URL", "https://mystorage.blob.core.windows.net/ledger"),
         ("WEBSITE_AUTH_ENABLED", auth),
         ("CREATE_TAP_OPEN", "true"),
         ("CREATE_TAP_ALLOWED_CALLERS", allowed),

@@ -13,7 +13,7 @@ fn now() -> DateTime<Utc> {
 fn settings(open: &str) -> CreateTapSettings {
     let env = Environment::from_iter([
         ("MAIL_FROM", "welcome@contoso.com"),
-        ("LEDGER_URL", "https://x.blob.core.windows.net/ledger"),
+        ("LEDGER_URL", "https://mystorage.blob.core.windows.net/ledger"),
         ("CREATE_TAP_OPEN_PARAMETERS", open),
         ("TICKET_URL_HOSTS", "help.contoso.com, contoso.com"),
     ]);
