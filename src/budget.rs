@@ -89,6 +89,8 @@ pub(crate) const CALL_RESOLVE_USER: Duration = seconds(30);
 pub(crate) const CALL_SNAPSHOT: Duration = seconds(60);
 /// From the lease to the last change in the tenant and the last mail.
 pub(crate) const CALL_WORK: Duration = seconds(90);
+/// A manager who gets no pass is not answered before this time after the call: how long it took would tell why.
+pub(crate) const CALL_REFUSED: Duration = seconds(5);
 /// Deleting a pass that the caller does not get.
 pub(crate) const CALL_CLEANUP: Duration = seconds(20);
 

@@ -14,6 +14,8 @@
 //!
 //! Everything that an invocation logs is below its span: see [`telemetry::context`].
 
+mod local_port;
+
 use std::{panic::AssertUnwindSafe, sync::Arc};
 
 use axum::{
@@ -33,6 +35,7 @@ use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 use tracing::Instrument;
 
+use self::local_port::INVOCATION_ID;
 use crate::{
     app::{App, Look},
     functions::{
@@ -63,8 +66,6 @@ struct HandlerState {
     reports: Arc<OncePerMinute>,
 }
 
-/// The id that the host gives an invocation.
-const INVOCATION_ID: &str = "x-azure-functions-invocationid";
 /// The trace that the host's own telemetry of the invocation belongs to.
 const TRACEPARENT: &str = "traceparent";
 
@@ -83,7 +84,25 @@ pub fn router(handler: Handler) -> Router {
         .route("/", get(|| async { Json(json!({"status": "ready"})) }))
         .fallback(|| async { failure(StatusCode::NOT_FOUND, "there is no such function", String::new()) })
         .layer(DefaultBodyLimit::max(MAX_BODY))
+        .layer(middleware::from_fn_with_state(Arc::<OncePerMinute>::default(), from_host))
         .with_state(state)
+}
+
+/// Refuses what does not come from the host, before its body is read. A page can send many requests: not each has a line.
+async fn from_host(
+    State(reports): State<Arc<OncePerMinute>>,
+    request: extract::Request,
+    next: Next,
+) -> Response {
+    let Some((status, why)) = local_port::refusal(&request) else { return next.run(request).await };
+    if reports.is_due() {
+        tracing::warn!(
+            event = "request.refused",
+            why,
+            "A request to the handler's port did not come from the Functions host"
+        );
+    }
+    failure(status, why, why.to_owned())
 }
 
 /// Answers within the span that all events of an invocation belong to, also if its work panics.

@@ -39,6 +39,24 @@ impl RateLimiter {
     /// # Errors
     /// The time of the next permitted call, when `limit` calls were made within an hour. The call is not counted.
     pub fn check(&self, caller: String, limit: usize, now: DateTime<Utc>) -> Result<(), DateTime<Utc>> {
+        self.calls(caller, limit, now, true)
+    }
+
+    /// The same without counting the call.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn peek(&self, caller: String, limit: usize, now: DateTime<Utc>) -> Result<(), DateTime<Utc>> {
+        self.calls(caller, limit, now, false)
+    }
+
+    fn calls(
+        &self,
+        caller: String,
+        limit: usize,
+        now: DateTime<Utc>,
+        counts: bool,
+    ) -> Result<(), DateTime<Utc>> {
         let mut callers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         callers.retain(|_, calls| {
             calls.retain(|call| now - *call < AN_HOUR);
@@ -48,7 +66,9 @@ impl RateLimiter {
         if let Some(oldest) = calls.len().checked_sub(limit).and_then(|at| calls.get(at)) {
             return Err(*oldest + AN_HOUR);
         }
-        calls.push_back(now);
+        if counts {
+            calls.push_back(now);
+        }
         Ok(())
     }
 }

@@ -150,6 +150,7 @@ async fn run_functions(
         ("SWEEP_SCHEDULE", "0 0 5 * * *"),
         ("ON_DEMAND_GROUP_ID", group.as_str()),
         ("EVENT_GRID_PARTNER_TOPIC", PARTNER_TOPIC),
+        ("CREATE_TAP_OPEN", "true"),
     ];
     let host =
         settings_with(&[&defaults[..], &[("AzureWebJobsStorage", "UseDevelopmentStorage=true")]].concat());

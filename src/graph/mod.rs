@@ -18,6 +18,7 @@ pub mod groups;
 pub mod look;
 pub mod mail;
 mod null;
+mod organization;
 pub mod page;
 pub mod passes;
 pub mod policy;

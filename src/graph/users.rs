@@ -153,15 +153,27 @@ impl User {
 }
 
 /// A manager: a user or a contact.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Manager {
+    /// The object id.
+    pub id: Option<Uuid>,
     /// The display name.
     pub display_name: Option<String>,
     /// The mailbox.
     pub mail: Option<String>,
     /// Whether the account may sign in; a contact has none.
     pub account_enabled: Option<bool>,
+    /// `Member` or `Guest`; old synchronised accounts, which are members, have none.
+    pub user_type: Option<String>,
+}
+
+impl Manager {
+    /// Whether it is an account of a member that may sign in.
+    pub(crate) fn is_enabled_member(&self) -> bool {
+        let is_member = |kind: &str| kind.eq_ignore_ascii_case("Member");
+        self.account_enabled == Some(true) && self.user_type.as_deref().is_none_or(is_member)
+    }
 }
 
 /// A user as the sweep reads them.
@@ -319,7 +331,7 @@ pub(super) fn leave_date_path(user: Uuid) -> String {
 
 /// The path of a user's manager, with what the app reads of them.
 pub(super) fn manager_path(user: Uuid) -> String {
-    format!("/users/{user}/manager{}", query(&[("$select", "id,displayName,mail,accountEnabled")]))
+    format!("/users/{user}/manager{}", query(&[("$select", "id,displayName,mail,accountEnabled,userType")]))
 }
 
 /// The path of a user by object id or UPN.

@@ -245,6 +245,8 @@ impl Notice {
     pub const SHORT_WINDOW: &str = "short-window";
     /// The manager's account is disabled: they got no copy and were not named.
     pub const MANAGER_LEFT: &str = "manager-left";
+    /// The joiner's manager had the pass made by CreateTap.
+    pub const MANAGER_CALL: &str = "manager-call";
     /// The first pass went out after the first day.
     pub const LATE: &str = "late";
     /// Exchange refused an address of the joiner, and the mail went to the next one.

@@ -164,6 +164,8 @@ pub struct NoticeMail<'a> {
     pub service_desk: ServiceDesk,
     /// The ticket that the pass was made for; an `https:` address.
     pub ticket_url: Option<&'a str>,
+    /// The name of the reader's manager, if they had the pass made; empty if it is unknown.
+    pub manager: Option<&'a str>,
 }
 
 /// The values of a mail to the admins, without a code.
@@ -255,9 +257,9 @@ impl Mailer {
     /// # Errors
     /// When a template is broken.
     pub fn notice(&self, notice: &NoticeMail<'_>) -> Result<Rendered, MailError> {
-        let NoticeMail { reader, times, service_desk, ticket_url } = notice;
+        let NoticeMail { reader, times, service_desk, ticket_url, manager } = notice;
         let (values, _) = self.values(reader, times, service_desk)?;
-        let values = context! { ticket_url, ..values };
+        let values = context! { ticket_url, is_by_manager => manager.is_some(), manager, ..values };
         Ok(Rendered {
             subject: templates::subject(reader.language, "notice", values.clone())?,
             html: templates::html(reader.language, "notice", values)?,

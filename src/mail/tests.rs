@@ -267,6 +267,17 @@ fn notice(language: &str) -> NoticeMail<'_> {
         times: now(4),
         service_desk: full_desk(),
         ticket_url: Some("https://help.contoso.example/tickets/4711?a=1&b=2"),
+        manager: None,
+    }
+}
+
+#[test]
+fn a_notice_names_the_manager_who_had_the_pass_made() {
+    for language in ["en", "de"] {
+        let notice = NoticeMail { manager: Some("Grace <Hall>"), ticket_url: None, ..notice(language) };
+        let mail = contoso().notice(&notice).unwrap();
+        assert!(mail.html.contains("Grace &lt;Hall&gt;"));
+        assert_snapshot!(format!("{language}_notice_manager"), read(mail));
     }
 }
 
@@ -280,13 +291,15 @@ fn a_notice_tells_of_a_pass_and_whom_to_call() {
 #[test]
 fn a_notice_renders_in_every_language_with_whatever_is_known() {
     for language in Mailer::languages() {
-        for bits in 0..16 {
+        for bits in 0..64 {
             let is = |bit: u32| bits & (1 << bit) != 0;
             let full = notice(language);
+            let name = if is(5) { "Grace Hall" } else { "" };
             let notice = NoticeMail {
                 times: PassTimes { opens_now: is(0), one_time: is(1), ..full.times },
                 service_desk: if is(2) { full_desk() } else { ServiceDesk::default() },
                 ticket_url: full.ticket_url.filter(|_| is(3)),
+                manager: is(4).then_some(name),
                 ..full
             };
             for mailer in [contoso(), mailer(None, full_desk())] {
@@ -367,7 +380,7 @@ fn templates_use_known_names_only() {
     let joiner = serde_json::to_value(mailer.joiner_values(&ada("en")).unwrap()).unwrap();
     let mut known: BTreeSet<_> = joiner.as_object().unwrap().keys().cloned().collect();
     known.insert("code".to_owned());
-    known.insert("ticket_url".to_owned());
+    known.extend(["ticket_url", "is_by_manager"].map(str::to_owned));
     known.extend(["joiner", "is_disabled", "is_new", "has_code"].map(str::to_owned));
     for (name, template) in TEMPLATES.templates() {
         let mut unknown = template.undeclared_variables(false);

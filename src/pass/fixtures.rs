@@ -79,6 +79,7 @@ pub(super) fn request() -> PassRequest {
         lifetime_minutes: Choice::Default(240),
         one_time: Choice::Default(true),
         by_mail: false,
+        manager: None,
         fingerprint: None,
         deadline: Instant::now(),
     }

@@ -1,6 +1,6 @@
 //! The domain: who gets a pass, when it works, and the one flow that makes and delivers it.
 //!
-//! The rules are pure and take `now`: [`day_one`], [`window`], [`guard`], [`account_use`], [`follow_up`], [`recipients`], [`mod@decide`],
+//! The rules are pure and take `now`: [`day_one`], [`window`], [`guard`], [`account_use`], [`manager_call`], [`follow_up`], [`recipients`], [`mod@decide`],
 //! [`request`], [`job`], [`mod@message`], [`ownership`].
 //!
 //! [`issue`] is the flow around them: [`replication`] retries what is not replicated yet, [`lease`] excludes other jobs,
@@ -26,6 +26,7 @@ pub mod job;
 pub mod known_addresses;
 pub mod known_alerts;
 pub mod lease;
+mod manager_call;
 pub mod message;
 pub mod nested;
 pub mod outcome;
@@ -36,6 +37,7 @@ pub mod replication;
 pub mod request;
 pub mod services;
 pub mod subject;
+mod tenant;
 pub mod window;
 
 pub use self::{

@@ -108,7 +108,7 @@ mod tests {
             Some(Manager {
                 display_name: display_name.map(str::to_owned),
                 mail: mail.map(str::to_owned),
-                account_enabled: None,
+                ..Manager::default()
             })
         };
         let described_all = described(|s| {

@@ -148,7 +148,7 @@ fn is_own(address: &Address, user: &Candidate) -> bool {
 ///
 /// # Errors
 /// Why it does not count, without the address.
-fn readable(
+pub(super) fn readable(
     mail: &str,
     user: &Candidate,
     settings: &MailSettings,
@@ -216,7 +216,7 @@ mod tests {
     }
 
     fn boss(mail: &str) -> Manager {
-        Manager { display_name: Some("Jo Boss".into()), mail: Some(mail.into()), account_enabled: None }
+        Manager { display_name: Some("Jo Boss".into()), mail: Some(mail.into()), ..Manager::default() }
     }
 
     fn settings(to: &[MailTo], cc: &[MailCc]) -> MailSettings {

@@ -9,6 +9,7 @@ use uuid::Uuid;
 use super::{
     account_use,
     job::{Job, Reason},
+    manager_call,
     outcome::Failure,
     person::Person,
     services::Services,
@@ -44,7 +45,11 @@ async fn retry<F: Future>(
 }
 
 /// Reads the tenant. Retries while a replica lacks the account, a part of it, or its membership in the on-demand group.
-pub(super) async fn snapshot(services: &Services, job: &Job) -> Result<TenantSnapshot, SnapshotError> {
+pub(super) async fn snapshot(
+    services: &Services,
+    job: &Job,
+    by_manager: bool,
+) -> Result<TenantSnapshot, SnapshotError> {
     let is_complete = |read: &Result<TenantSnapshot, SnapshotError>| match read {
         Err(SnapshotError::Missing) => !is_young(services, job.queued_at),
         Err(SnapshotError::Graph(error)) => {
@@ -54,6 +59,7 @@ pub(super) async fn snapshot(services: &Services, job: &Job) -> Result<TenantSna
     };
     let usage = match job.reason {
         Reason::Joiner | Reason::Recheck => account_use::parts(&services.settings.joiner_check),
+        Reason::Http if by_manager => account_use::parts(&manager_call::check(&services.settings)),
         // A person decided.
         Reason::GroupAdd | Reason::Http => UsageParts::default(),
     };

@@ -6,7 +6,7 @@ use std::{
 };
 
 use chrono::{DateTime, Utc};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, OnceCell};
 use uuid::Uuid;
 
 use super::{known_addresses::KnownAddresses, known_alerts::KnownAlertMails};
@@ -29,6 +29,8 @@ pub struct Services {
     pub clock: Clock,
     /// Makes the random starts of this process unlike those of others. A test can fix it.
     pub salt: Uuid,
+    /// The id of the tenant, once it was read.
+    pub(super) tenant: OnceCell<Uuid>,
     /// Held while a condition is reported.
     pub(super) conditions: Mutex<()>,
     /// The alerts that only the log has.
@@ -74,6 +76,7 @@ impl Services {
             mailer,
             clock,
             salt: Uuid::new_v4(),
+            tenant: OnceCell::new(),
             conditions,
             alert_lines,
             alert_mails: Mutex::default(),

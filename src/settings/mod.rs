@@ -18,7 +18,7 @@ use self::reader::SettingsReader;
 
 pub(crate) use self::reader::{LIFETIMES, is_https_url};
 pub use self::{
-    create_tap::{CreateTapSettings, Deliver, Parameter, ParameterType},
+    create_tap::{Callers, CreateTapSettings, Deliver, Parameter, ParameterType},
     joiner_check::{JoinerCheck, SignInCheck},
     partner_topic::PartnerTopic,
     reader::{SettingProblem, SettingsError},
@@ -80,10 +80,12 @@ pub const NAMES: &[&str] = &[
     "CREATE_TAP_DEFAULT_ONE_TIME_USE_ONLY",
     "CREATE_TAP_DEFAULT_NOTIFY_USER",
     "CREATE_TAP_DEFAULT_DELIVER",
+    "CREATE_TAP_OPEN",
     "CREATE_TAP_ALLOWED_GROUP_ID",
     "CREATE_TAP_ALLOWED_CALLERS",
     "CREATE_TAP_LIMIT_PER_USER",
     "CREATE_TAP_LIMIT_PER_CALLER",
+    "TICKET_URL_HOSTS",
 ];
 
 /// All settings, parsed.
@@ -382,7 +384,7 @@ impl Settings {
         let shared_by = read.or("ADDRESS_SHARED_BY", "2", 2, |text| reader::number(text, 1..=10_000));
         let shared_allowed =
             read.list("ADDRESS_SHARED_ALLOWED", "office@agency.example", vec![], reader::address);
-        let create_tap = CreateTapSettings::read(&mut read, env);
+        let create_tap = CreateTapSettings::read(&mut read, env, service_desk.portal_url.as_deref());
         match (from, ledger_url, read.finish()) {
             (Some(from), Some(ledger_url), None) => Ok(Self {
                 identity,
@@ -420,7 +422,7 @@ impl Settings {
 
     /// Names in `env` that resemble a setting's: the default replaces a setting with a misspelt name.
     pub fn unknown_names(env: &Environment) -> Vec<String> {
-        const FAMILIES: [&str; 15] = [
+        const FAMILIES: [&str; 16] = [
             "ADDRESS_",
             "ALERT_",
             "CREATE_TAP_",
@@ -436,6 +438,7 @@ impl Settings {
             "SERVE_",
             "SERVICE_DESK_",
             "SWEEP_",
+            "TICKET_",
         ];
         env.names()
             .filter(|name| FAMILIES.iter().any(|family| name.starts_with(family)) && !NAMES.contains(name))

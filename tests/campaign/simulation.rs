@@ -250,6 +250,7 @@ fn settings(scenario: &Scenario, group: Uuid) -> Settings {
         ),
         ("PASS_START", if config.pass_starts_now { "now" } else { "day-one" }),
         ("PASS_ONE_TIME", if config.one_time { "true" } else { "false" }),
+        ("CREATE_TAP_OPEN", "true"),
         ("SERVE_DISABLED", if config.serve_disabled { "true" } else { "false" }),
     ]
     .into_iter()

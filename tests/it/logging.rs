@@ -194,6 +194,7 @@ async fn the_trace_of_the_host_is_on_every_line_where_it_sends_one() {
     let request = Request::post("/OnGroupAdd")
         .header("X-Azure-Functions-InvocationId", "b6a0b1f2-1f4e-4f0e-9a55-0d9c1d2e3f40")
         .header("traceparent", traceparent)
+        .header("content-type", "application/json")
         .body(Body::from(app.host.queue_invocation(&job.to_message(), 1).to_string()))
         .unwrap();
     let work = host::router(Ok(app.app.clone())).oneshot(request);

@@ -170,7 +170,7 @@ async fn path_segments_are_those_of_the_schema() {
                 ("/users/{emma}/memberOf", 501, "SandboxNotImplemented", ""),
                 ("/users/{emma}/displayName", 501, "SandboxNotImplemented", ""),
                 ("/users/{emma}/authentication/fido2Methods", 501, "SandboxNotImplemented", ""),
-                ("/organization", 501, "SandboxNotImplemented", ""),
+                ("/invitations", 501, "SandboxNotImplemented", ""),
                 ("/users/$count", 501, "SandboxNotImplemented", ""),
             ],
         )

@@ -64,6 +64,7 @@ async fn permissions_match_the_documentation() {
             Permission::GroupEligibilityRead,
             Permission::HiddenMemberRead,
             Permission::DomainRead,
+            Permission::OrganizationRead,
             Permission::UserLifeCycleInfoRead,
         ])
         .map(|permission| permission.name())

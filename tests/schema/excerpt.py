@@ -23,6 +23,7 @@ PATHS = [
     "groups/{}/members",
     "subscriptions/{}",
     "domains/{}",
+    "organization/{}",
     "directory/deletedItems/{}",
     "policies/authenticationMethodsPolicy/authenticationMethodConfigurations/{}",
     "roleManagement/directory/roleAssignments/{}/roleDefinition",

@@ -105,6 +105,7 @@ fn sample_settings(on_demand_group: Option<Uuid>) -> Environment {
         ("SERVICE_DESK_NAME", "Contoso Service Desk"),
         ("SERVICE_DESK_EMAIL", SERVICE_DESK),
         ("SERVICE_DESK_PHONE", "+1 425 555 0100"),
+        ("CREATE_TAP_OPEN", "true"),
     ];
     settings
         .map(|(name, value)| (name, value.to_owned()))

@@ -28,6 +28,7 @@ pub(super) enum Route {
     RoleEligibility,
     GroupEligibility,
     Domains,
+    Organization,
     PassPolicy,
     Subscriptions,
     Subscription(String),
@@ -65,6 +66,7 @@ impl Route {
             Self::RoleEligibility => "unifiedRoleEligibilityScheduleInstance",
             Self::GroupEligibility => "privilegedAccessGroupEligibilityScheduleInstance",
             Self::Domains => "domain",
+            Self::Organization => "organization",
             Self::PassPolicy => "temporaryAccessPassAuthenticationMethodConfiguration",
             Self::Subscriptions | Self::Subscription(_) => "subscription",
         }
@@ -101,6 +103,7 @@ impl Route {
                 Self::GroupEligibility
             }
             ["domains"] => Self::Domains,
+            ["organization"] => Self::Organization,
             ["subscriptions"] => Self::Subscriptions,
             ["subscriptions", key] => Self::Subscription(key.to_string()),
             ["policies", "authenticationMethodsPolicy", "authenticationMethodConfigurations", id]

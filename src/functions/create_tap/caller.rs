@@ -9,24 +9,60 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use super::Headers;
-use crate::settings::CreateTapSettings;
+use crate::settings::{Callers, CreateTapSettings};
 
 /// The caller, as App Service authentication identifies it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Caller {
-    /// The object id of the user or service principal.
-    object_id: Option<Uuid>,
-    /// The application, if it calls with a token of its own and not of a user.
-    app_id: Option<Uuid>,
+    /// The user or application that the token is of.
+    principal: Option<Principal>,
     /// The display name, if there is one.
     name: Option<String>,
     /// The name of the function key.
     key_name: Option<String>,
 }
 
+/// The user or application that a token of Entra ID is of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Principal {
+    /// The object id of the user or service principal.
+    object_id: Uuid,
+    /// The tenant that issued the token.
+    tenant: Uuid,
+    kind: Kind,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    User,
+    /// An application with its app id, which calls for itself and not for a user.
+    Application(Option<Uuid>),
+    /// The token does not say.
+    Unknown,
+}
+
+/// What a caller may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Grant {
+    /// The tenant that must be ours, if an identity decided.
+    pub tenant: Option<Uuid>,
+    /// The manager whose joiners alone may get a pass; `None`: every user.
+    pub manager: Option<Uuid>,
+}
+
+/// Why a caller may not call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Denied {
+    /// CreateTap is off.
+    Off,
+    /// CREATE_TAP_ALLOWED_CALLERS does not permit the caller.
+    NotAllowed(&'static str),
+}
+
 /// The content of `X-MS-CLIENT-PRINCIPAL`, which is base64.
 #[derive(Deserialize)]
-struct Principal {
+struct ClientPrincipal {
+    auth_typ: String,
     #[serde(default)]
     claims: Vec<Claim>,
 }
@@ -39,123 +75,123 @@ struct Claim {
 
 /// The types of a claim: short in tokens, long after the platform's claim mapping.
 const OBJECT_ID: [&str; 2] = ["oid", "http://schemas.microsoft.com/identity/claims/objectidentifier"];
+const TENANT_ID: [&str; 2] = ["tid", "http://schemas.microsoft.com/identity/claims/tenantid"];
+const SUBJECT: [&str; 2] = ["sub", "http://schemas.xmlsoap.org/ws/2005/05/identity/claims/nameidentifier"];
 const APP_ID: [&str; 2] = ["appid", "azp"];
 const SCOPE: [&str; 2] = ["scp", "http://schemas.microsoft.com/identity/claims/scope"];
+const TOKEN_TYPE: [&str; 1] = ["idtyp"];
 
-impl Principal {
+impl ClientPrincipal {
     fn of(headers: &Headers) -> Option<Self> {
         let json = base64::decode(headers.get("X-MS-CLIENT-PRINCIPAL")?).ok()?;
         serde_json::from_slice(&json).ok()
     }
 
-    fn claim(&self, names: [&str; 2]) -> Option<&str> {
-        let claim = self.claims.iter().find(|claim| names.contains(&claim.typ.as_str()));
-        claim.map(|claim| claim.val.as_str())
+    /// The claim of one of these types. One that comes twice is not to be trusted: `Err`.
+    fn claim(&self, names: &[&str]) -> Result<Option<&str>, ()> {
+        let mut found = self.claims.iter().filter(|claim| names.contains(&claim.typ.as_str()));
+        match (found.next(), found.next()) {
+            (claim, None) => Ok(claim.map(|claim| claim.val.trim())),
+            (_, Some(_)) => Err(()),
+        }
+    }
+
+    fn id(&self, names: &[&str]) -> Option<Uuid> {
+        self.claim(names).ok()??.parse().ok()
+    }
+
+    /// Whose the token is. With `idtyp`, the token says it; without, an application's has itself as the subject, and a user's
+    /// never: it is another one for each application (access token claims page). A scope is a user's. `None`: it contradicts
+    /// itself.
+    fn kind(&self, object_id: Uuid) -> Option<Kind> {
+        let subject = self.claim(&SUBJECT).ok()?;
+        let is_subject = subject.map(|subject| subject.parse() == Ok(object_id));
+        let has_scope = self.claim(&SCOPE).ok()?.is_some();
+        let application =
+            || self.claim(&APP_ID).ok().map(|id| Kind::Application(id.and_then(|id| id.parse().ok())));
+        match (self.claim(&TOKEN_TYPE).ok()?, is_subject, has_scope) {
+            (Some("app"), Some(true) | None, false) | (None, Some(true), false) => application(),
+            (Some("user"), Some(false) | None, _) | (None, Some(false), _) => Some(Kind::User),
+            (None, None, _) => Some(Kind::Unknown),
+            _ => None,
+        }
+    }
+}
+
+impl Principal {
+    /// The principal, if the headers name one of Entra ID and agree with each other.
+    fn of(headers: &Headers) -> Option<Self> {
+        const PROVIDER: &str = "aad";
+        let principal = ClientPrincipal::of(headers)?;
+        let agrees = |name: &str, text: &str| headers.get(name).is_none_or(|header| header.trim() == text);
+        if principal.auth_typ != PROVIDER || !agrees("X-MS-CLIENT-PRINCIPAL-IDP", PROVIDER) {
+            return None;
+        }
+        let object_id = principal.id(&OBJECT_ID)?;
+        let header = headers.get("X-MS-CLIENT-PRINCIPAL-ID").map(|id| id.trim().parse());
+        if header.is_some_and(|id| id != Ok(object_id)) {
+            return None;
+        }
+        Some(Self { object_id, tenant: principal.id(&TENANT_ID)?, kind: principal.kind(object_id)? })
     }
 }
 
 impl Caller {
     pub(super) fn of(headers: &Headers, key_name: Option<&str>, settings: &CreateTapSettings) -> Self {
-        let key_name = key_name.map(str::to_owned);
-        if !settings.platform_authentication {
-            return Self { key_name, ..Self::default() };
-        }
-        let principal = Principal::of(headers);
-        let claim = |names| principal.as_ref().and_then(|principal| principal.claim(names));
-        let id = |text: &str| text.trim().parse().ok();
-        Self {
-            object_id: headers.get("X-MS-CLIENT-PRINCIPAL-ID").or_else(|| claim(OBJECT_ID)).and_then(id),
-            // A token with a scope is a user's: permission for the application does not extend to its users.
-            app_id: claim(APP_ID).filter(|_| claim(SCOPE).is_none()).and_then(id),
-            name: headers.get("X-MS-CLIENT-PRINCIPAL-NAME").map(str::to_owned),
-            key_name,
-        }
+        let principal = settings.platform_authentication.then(|| Principal::of(headers)).flatten();
+        let name = principal.as_ref().and_then(|_| headers.get("X-MS-CLIENT-PRINCIPAL-NAME"));
+        Self { name: name.map(str::to_owned), principal, key_name: key_name.map(str::to_owned) }
     }
 
-    /// Checks that CREATE_TAP_ALLOWED_CALLERS permits the caller.
+    /// Checks that the caller may call. Whether a token is of our tenant is for Graph to say: [`Grant::tenant`].
     ///
     /// # Errors
     /// The reason for the refusal.
-    pub(super) fn authorise(&self, settings: &CreateTapSettings) -> Result<(), &'static str> {
-        let allowed = &settings.allowed_callers;
-        let is_allowed = |id: &Uuid| allowed.contains(id);
-        if allowed.is_empty() || self.object_id.iter().chain(&self.app_id).any(is_allowed) {
-            return Ok(());
-        }
-        Err(if !settings.platform_authentication {
+    pub(super) fn authorise(&self, settings: &CreateTapSettings) -> Result<Grant, Denied> {
+        let (ids, managers) = match &settings.callers {
+            Callers::Nobody => return Err(Denied::Off),
+            Callers::Everyone => return Ok(Grant { tenant: None, manager: None }),
+            Callers::Listed { ids, managers } => (ids, *managers),
+        };
+        let why = if !settings.platform_authentication {
             "CREATE_TAP_ALLOWED_CALLERS is set, but the platform does not authenticate callers: turn App Service \
              authentication on, or remove the setting"
-        } else if self.object_id.or(self.app_id).is_none() {
-            "the call came without a token of the tenant, and CREATE_TAP_ALLOWED_CALLERS is set"
-        } else {
+        } else if let Some(Principal { object_id, tenant, kind }) = &self.principal {
+            let tenant = Some(*tenant);
+            // Permission for an application does not extend to its users.
+            let app_id = if let Kind::Application(id) = kind { *id } else { None };
+            if ids.contains(object_id) || app_id.is_some_and(|id| ids.contains(&id)) {
+                return Ok(Grant { tenant, manager: None });
+            }
+            if managers && *kind == Kind::User {
+                return Ok(Grant { tenant, manager: Some(*object_id) });
+            }
             "CREATE_TAP_ALLOWED_CALLERS does not list the caller"
-        })
+        } else {
+            "the call came without a token of Entra ID that names one caller, and CREATE_TAP_ALLOWED_CALLERS is set"
+        };
+        Err(Denied::NotAllowed(why))
     }
 
-    /// The key of the rate limit. Callers without a token share the limit of their function key.
-    pub(super) fn key(&self) -> String {
-        match (self.object_id.or(self.app_id), &self.key_name) {
-            (Some(id), _) => id.to_string(),
-            (None, Some(name)) => format!("function key {name}"),
-            (None, None) => "unknown".to_owned(),
+    /// The key of the rate limit; `None` for who calls without a token and a named key. Callers without a token share the
+    /// limit of their function key.
+    pub(super) fn key(&self) -> Option<String> {
+        match (&self.principal, &self.key_name) {
+            (Some(principal), _) => Some(principal.object_id.to_string()),
+            (None, Some(name)) => Some(format!("function key {name}")),
+            (None, None) => None,
         }
     }
 
     /// The caller in the audit line.
     pub(super) fn describe(&self) -> String {
+        let key = self.key().unwrap_or_else(|| "unknown".to_owned());
         match &self.name {
-            Some(name) => format!("{} ({name})", self.key()),
-            None => self.key(),
+            Some(name) => format!("{key} ({name})"),
+            None => key,
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{environment::Environment, settings::Settings};
-
-    const OID: &str = "11111111-1111-1111-1111-111111111111";
-    const APP: &str = "22222222-2222-2222-2222-222222222222";
-
-    fn settings(auth: &str, allowed: &str) -> CreateTapSettings {
-        let env = Environment::from_iter([
-            ("MAIL_FROM", "welcome@contoso.com"),
-            ("LEDGER_URL", "https://mystorage.blob.core.windows.net/ledger"),
-            ("WEBSITE_AUTH_ENABLED", auth),
-            ("CREATE_TAP_ALLOWED_CALLERS", allowed),
-        ]);
-        Settings::read(&env).unwrap().create_tap
-    }
-
-    fn principal(claims: &[(&str, &str)]) -> String {
-        let claims: Vec<_> =
-            claims.iter().map(|(typ, val)| serde_json::json!({"typ": typ, "val": val})).collect();
-        base64::encode(serde_json::json!({"auth_typ": "aad", "claims": claims}).to_string())
-    }
-
-    fn allows(headers: &[(&str, &str)], settings: &CreateTapSettings) -> bool {
-        let headers = headers.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
-        Caller::of(&headers, Some("default"), settings).authorise(settings).is_ok()
-    }
-
-    #[test]
-    fn only_a_listed_caller_that_the_platform_vouches_for_may_call() {
-        let by_id = [("x-ms-client-principal-id", OID)];
-        let app_only = principal(&[("appid", APP), ("oid", OID)]);
-        let for_a_user = principal(&[("appid", APP), (SCOPE[1], "user_impersonation")]);
-        let (app_only, for_a_user) = (
-            [("x-ms-client-principal", app_only.as_str())],
-            [("x-ms-client-principal", for_a_user.as_str())],
-        );
-        assert!(allows(&[], &settings("", "")), "without a list every caller is permitted");
-        assert!(allows(&by_id, &settings("True", OID)));
-        assert!(!allows(&by_id, &settings("", OID)), "headers are ignored without authentication");
-        assert!(!allows(&by_id, &settings("False", OID)));
-        assert!(!allows(&by_id, &settings("true", APP)));
-        assert!(!allows(&[], &settings("true", OID)));
-        assert!(allows(&app_only, &settings("true", APP)) && allows(&app_only, &settings("true", OID)));
-        assert!(!allows(&for_a_user, &settings("true", APP)), "users of an app are not the app");
-        assert!(!allows(&[("x-ms-client-principal", "no base64")], &settings("true", OID)));
-    }
-}
+mod tests;

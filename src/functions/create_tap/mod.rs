@@ -9,12 +9,11 @@ mod reply;
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, SecondsFormat, Utc};
-use tokio::time::Instant;
-use uuid::Uuid;
+use tokio::time::{Instant, sleep_until};
 
 pub use self::reply::{Reply, internal_error, not_set_up};
 use self::{
-    caller::Caller,
+    caller::{Caller, Denied, Grant},
     parameters::Parameters,
     reply::{NoticeError, Notification, ProblemDetails},
 };
@@ -25,7 +24,7 @@ use crate::{
     graph::{GraphErrorKind, NotSent, OutgoingMail, within},
     mail::{NoticeMail, PassTimes},
     pass::{
-        Job,
+        Failure, Job, NotIssued, PassRequest,
         issue::{Delivery, Issued, issue_to_caller},
     },
     settings::ServiceDesk,
@@ -72,7 +71,14 @@ pub struct Request<'a> {
 /// Makes a pass for the user in the call, and answers.
 pub async fn create_tap(app: &App, request: Request<'_>) -> Reply {
     let mut audit = Audit::default();
-    match serve(app, request, &mut audit).await {
+    let start = Instant::now();
+    let served = serve(app, request, start, &mut audit).await;
+    if let Err(problem) = &served
+        && problem.hides_reason()
+    {
+        sleep_until(start + budget::CALL_REFUSED).await;
+    }
+    match served {
         Ok(made) => {
             audit.success(&made.issued);
             reply::created(&made.issued, &made.notification, &made.warnings, app.services.clock.now())
@@ -91,37 +97,84 @@ struct Success {
     warnings: Vec<String>,
 }
 
-async fn serve(app: &App, request: Request<'_>, audit: &mut Audit) -> Result<Success, ProblemDetails> {
+async fn serve(
+    app: &App,
+    request: Request<'_>,
+    start: Instant,
+    audit: &mut Audit,
+) -> Result<Success, ProblemDetails> {
     let Request { body, headers, key_name, invocation } = request;
     let settings = &app.services.settings.create_tap;
-    let (now, deadline) = (app.services.clock.now(), Instant::now() + budget::CALL);
+    let now = app.services.clock.now();
 
     audit.caller = Caller::of(headers, key_name, settings);
-    audit.caller.authorise(settings).map_err(ProblemDetails::not_allowed)?;
+    let grant = audit.caller.authorise(settings).map_err(ProblemDetails::denied)?;
     let call = parameters::parse(body, headers.get("Idempotency-Key"), settings, now)
         .map_err(ProblemDetails::bad_request)?;
     audit.call(&call);
-    let limit = settings.limit_per_caller;
-    app.rate_limiter
-        .check(audit.caller.key(), limit, now)
-        .map_err(|again_at| ProblemDetails::too_many_calls(limit, again_at, now))?;
-    let user = find(app, &call.user_name).await?;
-    let request = call.request(user, settings, now, deadline);
-    let job = Job::http(user, invocation);
-    context::set_job(&job.key, job.user_id);
-    let issued = issue_to_caller(&app.services, &job, &request, &mut audit.user)
-        .await
-        .map_err(|why| ProblemDetails::of(&why, app.services.clock.now()))?;
-    let notification = notify(app, &call, &issued).await;
+    let (limit, key) = (settings.limit_per_caller, audit.caller.key());
+    let too_many = |again_at| ProblemDetails::too_many_calls(limit, again_at, now);
+    let permitted = match key.clone() {
+        Some(key) => app.rate_limiter.check(key, limit, now),
+        None => app.rate_limiter.peek(UNNAMED.to_owned(), limit, now),
+    };
+    permitted.map_err(too_many)?;
+    let result = make(app, &call, grant, invocation, start, audit).await;
+    let made = match result {
+        Err(problem) if key.is_none() && problem.is_about_call() => {
+            // Whoever tries names learns nothing more, and those who share the limit can go on.
+            let counted = app.rate_limiter.check(UNNAMED_FAILED.to_owned(), limit, now);
+            return Err(counted.err().map_or(problem.clone(), |at| too_many(at).in_place_of(&problem)));
+        }
+        result => result?,
+    };
+    if key.is_none() {
+        // Calls that run at the same time can exceed the limit.
+        let _ = app.rate_limiter.check(UNNAMED.to_owned(), limit, now);
+    }
+    let (issued, notification) = made;
     let warnings = warnings(&call, &issued, &notification, now);
     Ok(Success { issued, notification, warnings })
 }
 
-async fn find(app: &App, name: &str) -> Result<Uuid, ProblemDetails> {
-    within(budget::CALL_RESOLVE_USER, "finding the user", app.services.graph.find_user(name))
-        .await
-        .map_err(|error| ProblemDetails::graph(&error))?
-        .ok_or_else(ProblemDetails::no_such_user)
+/// The limits of all callers that nothing names. Calls that fail count apart from the others: nobody can exhaust the limit of
+/// others by failing.
+const UNNAMED: &str = "unknown";
+const UNNAMED_FAILED: &str = "unknown, failed";
+
+async fn make(
+    app: &App,
+    call: &Parameters,
+    grant: Grant,
+    invocation: &str,
+    start: Instant,
+    audit: &mut Audit,
+) -> Result<(Issued, Notification), ProblemDetails> {
+    let settings = &app.services.settings.create_tap;
+    let found_by = Instant::now() + budget::CALL_RESOLVE_USER;
+    let problem =
+        |why: &NotIssued| ProblemDetails::of(why, grant.manager.is_some(), app.services.clock.now());
+    if let Some(tenant) = grant.tenant {
+        let rest = found_by.saturating_duration_since(Instant::now());
+        let ours = within(rest, "reading the id of the tenant", app.services.tenant_id()).await;
+        if ours.map_err(|error| ProblemDetails::graph(&error))? != tenant {
+            return Err(ProblemDetails::denied(Denied::NotAllowed(
+                "the caller's token is of another tenant",
+            )));
+        }
+    }
+    let rest = found_by.saturating_duration_since(Instant::now());
+    let found = within(rest, "finding the user", app.services.graph.find_user(&call.user_name)).await;
+    let user = found.map_err(Failure::Graph).and_then(|user| user.ok_or(Failure::Missing));
+    let user = user.map_err(|failure| problem(&failure.into()))?;
+    let request = call.request(user, settings, app.services.clock.now(), start + budget::CALL);
+    let request = PassRequest { manager: grant.manager, ..request };
+    let job = Job::http(user, invocation);
+    context::set_job(&job.key, job.user_id);
+    let issued = issue_to_caller(&app.services, &job, &request, &mut audit.user).await;
+    let issued = issued.map_err(|why| problem(&why))?;
+    let notification = notify(app, call, &issued).await;
+    Ok((issued, notification))
 }
 
 /// Sends the notice to the user, if the call wants one. The pass is kept when this fails.
@@ -130,7 +183,15 @@ async fn notify(app: &App, call: &Parameters, issued: &Issued) -> Notification {
     if let Delivery::ByMail(to) = &issued.delivery {
         notification.to.clone_from(to);
     }
-    if call.notify_user.unwrap_or(app.services.settings.create_tap.notify_user) {
+    if let Some(notified) = &issued.notified {
+        // The text of Exchange can quote an address.
+        let error = notified.unsent.as_ref().map(|error| NoticeError {
+            message: error.summary(),
+            maybe_sent: error.kind == GraphErrorKind::Ambiguous,
+        });
+        notification.to.extend(notified.to.iter().cloned());
+        notification.error = error;
+    } else if call.notify_user.unwrap_or(app.services.settings.create_tap.notify_user) {
         match send_notice(app, call, issued).await {
             Ok(to) => notification.to.push(to),
             Err(error) => notification.error = Some(error),
@@ -162,6 +223,7 @@ async fn send_notice(app: &App, call: &Parameters, issued: &Issued) -> Result<St
         },
         service_desk: service_desk(&call.service_desk, &settings.service_desk),
         ticket_url: call.ticket_url.as_deref(),
+        manager: None,
     };
     let content = mailer.notice(&notice).map_err(|error| error.to_string())?;
     let message = OutgoingMail { to: vec![to.clone()], cc: vec![], content };

@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
-use super::parameters::ParameterError;
+use super::{caller::Denied, parameters::ParameterError};
 use crate::{
     graph::{GraphError, GraphErrorKind, Pass, Usability},
     ledger::PassRecord,
@@ -139,8 +139,45 @@ impl ProblemDetails {
         Self::new(404, "no-such-user", "No such user", detail)
     }
 
-    pub(super) fn not_allowed(why: &str) -> Self {
-        Self::new(403, "caller-not-allowed", "This caller may not make passes", why)
+    pub(super) fn denied(why: Denied) -> Self {
+        match why {
+            Denied::Off => {
+                let to_do = "Nobody may call yet. To do for an admin: set CREATE_TAP_ALLOWED_CALLERS to those who may \
+                             call, CREATE_TAP_ALLOWED_GROUP_ID to the group whose members may have a pass, or \
+                             CREATE_TAP_OPEN=true for everyone with a function key and every user.";
+                Self::new(403, "create-tap-off", "CreateTap is off", to_do)
+            }
+            Denied::NotAllowed(why) => {
+                Self::new(403, "caller-not-allowed", "This caller may not make passes", why)
+            }
+        }
+    }
+
+    /// The one answer to a manager who gets no pass, whatever the reason is.
+    fn not_for_manager(why: String) -> Self {
+        let detail = "This caller may call as a manager: for people who report to them in Entra ID, who have a private \
+                      mail address, and whose account nobody has used yet. The service desk helps everyone else. The \
+                      audit line has the reason for an admin.";
+        let problem = Self::new(403, "not-for-manager", "No pass for this account by its manager", detail);
+        Self { logged: Some(why), ..problem }
+    }
+
+    /// Whether the caller must not learn the reason, from how long it took either.
+    pub(super) fn hides_reason(&self) -> bool {
+        self.word == "not-for-manager"
+    }
+
+    /// Whether another call of the same kind would fail too. A failure of other systems is none of the call's.
+    pub(super) fn is_about_call(&self) -> bool {
+        self.status < 500 && self.retry_after.is_none()
+    }
+
+    /// The same with the reason of `other` in the audit line.
+    pub(super) fn in_place_of(self, other: &Self) -> Self {
+        Self {
+            logged: Some(format!("{} In its place: {}: {}", self.detail, other.word, other.logged())),
+            ..self
+        }
     }
 
     pub(super) fn too_many_calls(limit: usize, again_at: DateTime<Utc>, now: DateTime<Utc>) -> Self {
@@ -185,9 +222,15 @@ impl ProblemDetails {
         Self { request_id: error.request_id.clone(), ..problem }
     }
 
-    /// The problem for a flow that made no pass.
-    pub(super) fn of(why: &NotIssued, now: DateTime<Utc>) -> Self {
+    /// The problem for a flow that made no pass. A manager learns nothing about an account, only what ends by itself or is
+    /// wrong in the call.
+    pub(super) fn of(why: &NotIssued, is_for_manager: bool, now: DateTime<Utc>) -> Self {
         match why {
+            NotIssued::Refused(Refusal::NotInGroup) | NotIssued::Outcome(_)
+                if is_for_manager && !why.may_pass() =>
+            {
+                Self::not_for_manager(why.to_string())
+            }
             NotIssued::Refused(refusal) => Self::refused(refusal, now),
             NotIssued::Outcome(Outcome::Failed(failure)) => Self::failed(failure, now),
             NotIssued::Outcome(Outcome::Blocked(block)) => Self::blocked(block, why),
@@ -203,6 +246,7 @@ impl ProblemDetails {
             Refusal::PolicyViolation(violations) => {
                 Self::bad_request(violations.iter().map(parameter_error).collect())
             }
+            Refusal::NotForManager(_) => Self::not_for_manager(refusal.to_string()),
             Refusal::NotInGroup => of(403, "not-in-group", "This account gets no pass"),
             Refusal::TooMany { again_at } => {
                 of(429, "too-many-passes", "Too many passes for this user").retry_at(*again_at, now)

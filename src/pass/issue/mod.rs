@@ -14,6 +14,7 @@
 mod changes;
 mod delivery;
 mod manager;
+mod manager_call;
 mod reminder;
 mod short_window;
 mod without_pass;
@@ -22,6 +23,8 @@ use std::{error::Error, mem, ops::ControlFlow, time::Duration};
 
 use tokio::time::Instant;
 
+use self::manager_call::ManagerNotice;
+pub use self::manager_call::Notified;
 use super::{
     basis,
     day_one::fits,
@@ -75,7 +78,7 @@ pub async fn issue(services: &Services, job: &Job) -> JobResult {
 }
 
 async fn run(services: &Services, job: &Job, who: &mut Person) -> Result<Outcome, Failure> {
-    let inputs = match Inputs::read(services, job, JOB, who).await {
+    let inputs = match Inputs::read(services, job, None, JOB, who).await {
         Err(Failure::Ledger(error @ LedgerError::Unreadable(_))) => {
             return Ok(without_pass::unreadable(services, job, who, error).await);
         }
@@ -89,7 +92,7 @@ async fn run(services: &Services, job: &Job, who: &mut Person) -> Result<Outcome
         ControlFlow::Continue(plan) => plan,
         ControlFlow::Break(outcome) => return Ok(outcome),
     };
-    Ok(match context.mail(&plan).await? {
+    Ok(match context.mail(&plan, None).await? {
         ControlFlow::Continue(Handover { recipients, .. }) => {
             let to = recipients.to.masked();
             Outcome::Delivered(DeliveredPass { window: plan.window, to, occasion: plan.occasion })
@@ -109,6 +112,8 @@ pub struct Issued {
     pub window: Window,
     /// The recipient of its code.
     pub delivery: Delivery,
+    /// Who was told of a pass that a manager asked for.
+    pub notified: Option<Notified>,
     /// Whether the pass that it replaced was still usable; `None` if there was none.
     pub replaced: Option<bool>,
     /// The defaults that the policy clamped.
@@ -137,25 +142,29 @@ pub(crate) async fn issue_to_caller(
     who: &mut String,
 ) -> Result<Issued, NotIssued> {
     let mut person = Person::known_as(mem::take(who));
-    let inputs = Inputs::read(services, job, CALL, &mut person).await;
+    let inputs = Inputs::read(services, job, Some(request), CALL, &mut person).await;
     *who = person.name;
     let inputs = inputs?;
     let now = services.clock.now();
+    inputs.check_manager(services, request, now)?;
     request.check_idempotency(inputs.record.as_ref(), inputs.snapshot.as_ref().ok(), now)?;
     let context = continued(JobContext::new(services, job, Some(request), CALL, inputs).await?)?;
     let plan = continued(context.plan().await?)?;
     let JobContext { snapshot, record, .. } = &context;
     request.authorize(&services.settings.create_tap, snapshot, record.as_ref(), services.clock.now())?;
-    let (pass, delivery, deadline) = if request.by_mail {
-        let Handover { pass, recipients, deadline } = continued(context.mail(&plan).await?)?;
-        (pass, Delivery::ByMail(recipients.masked()), deadline)
+    let notice = context.manager_notice(&plan)?;
+    let (pass, delivery, notified, deadline) = if request.by_mail {
+        let Handover { pass, recipients, notified, deadline } =
+            continued(context.mail(&plan, notice).await?)?;
+        (pass, Delivery::ByMail(recipients.masked()), notified, deadline)
     } else {
-        continued(context.hand_to_caller(&plan).await?)?
+        continued(context.hand_to_caller(&plan, notice).await?)?
     };
     Ok(Issued {
         window: plan.window,
         pass,
         delivery,
+        notified,
         replaced: context.snapshot.passes.first().map(|pass| pass.can_be_used(services.clock.now())),
         clamped: request.clamped(&context.snapshot.policy),
         deadline,
@@ -183,10 +192,12 @@ impl Inputs {
     async fn read(
         services: &Services,
         job: &Job,
+        request: Option<&PassRequest>,
         step_budget: StepBudget,
         who: &mut Person,
     ) -> Result<Self, Failure> {
-        let reading = replication::snapshot(services, job);
+        let by_manager = request.is_some_and(|request| request.manager.is_some());
+        let reading = replication::snapshot(services, job, by_manager);
         let snapshot = within(step_budget.snapshot, "reading the user", reading).await;
         if let Ok(snapshot) = &snapshot {
             *who = Person::read(snapshot, &services.settings.pass);
@@ -210,6 +221,7 @@ fn had<'a>(job: &Job, snapshot: &TenantSnapshot, record: Option<&'a Record>) -> 
 struct Handover {
     pass: Pass,
     recipients: Recipients,
+    notified: Option<Notified>,
     deadline: Instant,
 }
 
@@ -252,7 +264,7 @@ impl<'a> JobContext<'a> {
         let mail = &services.settings.mail;
         // A code in an answer needs no address.
         let known = match request {
-            Some(request) if !request.by_mail => KnownAddresses::default(),
+            Some(request) if !request.by_mail && request.manager.is_none() => KnownAddresses::default(),
             _ => domains::known(services, job.queued_at).await?,
         };
         let recipients = match &snapshot.manager_refused {
@@ -318,7 +330,7 @@ impl<'a> JobContext<'a> {
     }
 
     /// Steps 4 to 8.
-    async fn mail(&self, plan: &Plan) -> Step<Handover> {
+    async fn mail(&self, plan: &Plan, notice: Option<ManagerNotice>) -> Step<Handover> {
         let recipients = match &self.recipients {
             Ok(recipients) => recipients,
             Err(why) => {
@@ -336,10 +348,11 @@ impl<'a> JobContext<'a> {
             self.report_reissue(unused, &plan.window).await;
         }
         self.report_short_pass(plan).await;
-        let (mut lease, pass, code) = match self.lease(plan).await?.make_pass(plan).await? {
+        let (lease, pass, code) = match self.lease(plan).await?.make_pass(plan).await? {
             ControlFlow::Continue(made) => made,
             ControlFlow::Break(outcome) => return Ok(ControlFlow::Break(outcome)),
         };
+        let (mut lease, notified) = ManagerNotice::send_first(notice, self.services, lease, &pass).await?;
         self.note_circumstances(plan, &mut lease);
         let mut mail = (draft, recipients.clone());
         let sent = self.send_to_valid(&mut lease, plan, &mut mail, &code).await;
@@ -365,7 +378,7 @@ impl<'a> JobContext<'a> {
         if plan.occasion == Occasion::Corrected {
             self.tell_old_address(&recipients.to).await;
         }
-        Ok(ControlFlow::Continue(Handover { pass, recipients, deadline: lease.deadline }))
+        Ok(ControlFlow::Continue(Handover { pass, recipients, notified, deadline: lease.deadline }))
     }
 
     /// Notes what a person should know of this pass.
@@ -403,17 +416,22 @@ impl<'a> JobContext<'a> {
     }
 
     /// Steps 5 to 8 for a code in an answer.
-    async fn hand_to_caller(&self, plan: &Plan) -> Step<(Pass, Delivery, Instant)> {
-        let (mut lease, pass, code) = match self.lease(plan).await?.make_pass(plan).await? {
+    async fn hand_to_caller(
+        &self,
+        plan: &Plan,
+        notice: Option<ManagerNotice>,
+    ) -> Step<(Pass, Delivery, Option<Notified>, Instant)> {
+        let (lease, pass, code) = match self.lease(plan).await?.make_pass(plan).await? {
             ControlFlow::Continue(made) => made,
             ControlFlow::Break(outcome) => return Ok(ControlFlow::Break(outcome)),
         };
+        let (mut lease, notified) = ManagerNotice::send_first(notice, self.services, lease, &pass).await?;
         if let Err(error) = lease.record_delivery(&pass, None).await {
             // Another job may have made a newer pass: the caller must not get a code that does not work.
             lease.delete(&pass).await;
             return Err(error.into());
         }
-        Ok(ControlFlow::Continue((pass, Delivery::ToCaller(code), lease.deadline)))
+        Ok(ControlFlow::Continue((pass, Delivery::ToCaller(code), notified, lease.deadline)))
     }
 
     fn who(&self) -> Person {

@@ -7,6 +7,7 @@ use std::fmt;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio::time::Instant;
+use uuid::Uuid;
 
 use super::{
     outcome::{Failure, Outcome},
@@ -17,7 +18,7 @@ use super::{
 use crate::{
     budget,
     graph::{PassPolicy, TenantSnapshot},
-    ledger::{CallResult, Fingerprint, IdempotencyEntry, PassRecord, Record},
+    ledger::{CallResult, Fingerprint, IdempotencyEntry, LedgerError, PassRecord, Record},
     settings::CreateTapSettings,
     zone::Tz,
 };
@@ -36,6 +37,8 @@ pub struct PassRequest {
     pub one_time: Choice<bool>,
     /// Whether the code is sent by the joiner's mail instead of the answer.
     pub by_mail: bool,
+    /// The caller, if they may have a pass only as the manager of a joiner.
+    pub manager: Option<Uuid>,
     /// Distinguishes a repetition from a new call.
     pub fingerprint: Option<Fingerprint>,
     /// The caller waits: no change in the tenant and no mail goes on after this.
@@ -89,6 +92,9 @@ pub enum Refusal {
     /// The user is not in the group whose members may have a pass by CreateTap.
     #[error("the user is not in the group whose members may have a pass by CreateTap")]
     NotInGroup,
+    /// The caller may call as a manager, and not for this account.
+    #[error("the caller may call as a manager only, and {0}")]
+    NotForManager(String),
     /// The user has had as many passes in the last hour as the limit allows.
     #[error("this user has had as many passes as an hour allows; the next one is possible at {again_at:.0}")]
     TooMany {
@@ -132,6 +138,19 @@ impl From<Failure> for NotIssued {
 impl From<Refusal> for NotIssued {
     fn from(refusal: Refusal) -> Self {
         Self::Refused(refusal)
+    }
+}
+
+impl NotIssued {
+    /// Whether the same call may succeed later without anybody's doing.
+    pub(crate) fn may_pass(&self) -> bool {
+        match self {
+            Self::Outcome(Outcome::Failed(Failure::Graph(error))) => error.is_transient(),
+            Self::Outcome(Outcome::Failed(failure)) => {
+                !matches!(failure, Failure::Missing | Failure::Ledger(LedgerError::Unreadable(_)))
+            }
+            _ => false,
+        }
     }
 }
 

@@ -1,10 +1,10 @@
 use super::*;
 use crate::{
     budget,
-    graph::Pass,
+    graph::{GraphError, Pass},
     ledger::{Lease, Purpose, State},
     pass::fixtures::{self, GROUP, now, snapshot},
-    settings::Deliver,
+    settings::{Callers, Deliver},
 };
 
 fn fingerprint(key: &str, body: &str) -> Fingerprint {
@@ -120,7 +120,8 @@ fn settings() -> CreateTapSettings {
         notify_user: false,
         deliver: Deliver::Response,
         allowed_group: None,
-        allowed_callers: vec![],
+        callers: Callers::Everyone,
+        ticket_hosts: vec![],
         limit_per_user: 2,
         limit_per_caller: 2,
         platform_authentication: false,
@@ -218,4 +219,16 @@ fn why_a_call_is_refused_is_told_in_words() {
     let outcome = Outcome::Failed(Failure::Missing);
     let words = outcome.to_string();
     assert_eq!(NotIssued::from(outcome).to_string(), words);
+}
+
+/// Whatever depends on the account and does not end by itself would show a manager something about it.
+#[test]
+fn only_what_ends_by_itself_may_pass() {
+    let failed = |failure: Failure| NotIssued::from(failure).may_pass();
+    assert!(failed(Failure::Busy(None)));
+    assert!(failed(Failure::Graph(GraphError::timed_out("reading"))));
+    assert!(failed(Failure::Ledger(LedgerError::Unavailable("no answer".into()))));
+    assert!(!failed(Failure::Ledger(LedgerError::Unreadable("a document".into()))));
+    assert!(!failed(Failure::Missing));
+    assert!(!NotIssued::from(Refusal::NotInGroup).may_pass());
 }

@@ -97,7 +97,12 @@ impl From<&Completed> for JobEnd {
 
 /// The demo's settings with the product's SWEEP_MAX, and `settings`, which take precedence.
 fn read(settings: &[(&str, &str)]) -> Settings {
-    let defaults = [("ALERT_TO", SERVICE_DESK), ("SWEEP_MAX", "100")];
+    let defaults = [
+        ("ALERT_TO", SERVICE_DESK),
+        ("SWEEP_MAX", "100"),
+        ("CREATE_TAP_OPEN", "true"),
+        ("TICKET_URL_HOSTS", "help.contoso.example"),
+    ];
     let env: Environment = defaults.iter().chain(settings).copied().collect();
     Settings::read(&product_environment(&env)).unwrap_or_else(|report| panic!("{report}"))
 }

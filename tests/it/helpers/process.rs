@@ -13,6 +13,7 @@ use std::{
 };
 
 use serde_json::Value;
+use uuid::Uuid;
 
 /// The product's binary.
 pub const PRODUCT: &str = env!("CARGO_BIN_EXE_firstpass");
@@ -152,10 +153,10 @@ pub fn try_post(port: &str, path: &str, body: &Value) -> io::Result<(u16, Value)
 pub fn send(method: &str, port: &str, path: &str, body: &Value) -> io::Result<(u16, Value)> {
     let body = body.to_string();
     let mut stream = TcpStream::connect(format!("127.0.0.1:{port}"))?;
-    let length = body.len();
+    let (length, id) = (body.len(), Uuid::new_v4());
     write!(
         stream,
-        "{method} {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+        "{method} {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Type: application/json\r\nX-Azure-Functions-InvocationId: {id}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
     )?;
     let mut response = String::new();
     stream.read_to_string(&mut response)?;

@@ -161,7 +161,8 @@ fn the_status_line_has_the_reason_phrase() {
     let mut stream = std::net::TcpStream::connect(format!("127.0.0.1:{port}")).unwrap();
     write!(
         stream,
-        "POST /SweepJoiners HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{{}}"
+        "POST /SweepJoiners HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n\
+         X-Azure-Functions-InvocationId: {ID}\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{{}}"
     )
     .unwrap();
     let mut response = String::new();

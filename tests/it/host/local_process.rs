@@ -183,7 +183,7 @@ async fn a_handler_that_cannot_start_is_tried_three_times_and_its_output_is_logg
 async fn create_tap_over_http_needs_a_key() {
     let (tenant, emma) = tenant_with_emma();
     let setup = Setup::new(tenant).await;
-    let host = Arc::new(setup.host(&[]));
+    let host = Arc::new(setup.host(&[("CREATE_TAP_OPEN", "true")]));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port().to_string();
     let serving = host.clone();

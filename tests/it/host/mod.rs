@@ -4,6 +4,7 @@ mod captures;
 mod contract;
 mod failures;
 mod kill;
+mod local_port;
 mod local_process;
 mod orphan;
 mod startup;

@@ -3,6 +3,7 @@
 use std::{io::Write, net::TcpStream, process::Command};
 
 use serde_json::Value;
+use uuid::Uuid;
 
 use crate::helpers::process::{Process, get, sandbox_binary};
 
@@ -26,8 +27,14 @@ fn a_handler_ends_after_its_running_invocations_when_its_host_is_killed() {
     let port = line.split("port=").nth(1).unwrap().split(' ').next().unwrap().to_owned();
     let mut call = TcpStream::connect(format!("127.0.0.1:{port}")).unwrap();
     let body = r#"{"Data":{"timer":{}}}"#;
-    write!(call, "POST /SweepJoiners HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n{body}", body.len())
-        .unwrap();
+    write!(
+        call,
+        "POST /SweepJoiners HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n\
+         X-Azure-Functions-InvocationId: {}\r\nContent-Length: {}\r\n\r\n{body}",
+        Uuid::new_v4(),
+        body.len()
+    )
+    .unwrap();
     let address = url.trim_start_matches("http://");
     let has_begun = || {
         let state: Value = serde_json::from_str(&get(address, "/sandbox/state")).unwrap();

@@ -7,11 +7,11 @@ use std::{
 
 use chrono::TimeDelta;
 use firstpass::ledger::LedgerError;
-use firstpass_sandbox::tenant::{Fault, FaultKind, Person};
+use firstpass_sandbox::tenant::{Fault, FaultKind, Permission, Person};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{HandlerResponse, call, call_for, send, send_with_key};
+use super::{HandlerResponse, call, call_for, send, send_with_key, signed_in};
 use crate::{
     helpers::{
         PASS_PATH, TestApp, abort_after, fail_with, log_capture::capture_log, tenant_with_emma, throttle,
@@ -69,7 +69,8 @@ async fn calls_of_a_caller_are_limited_per_hour() {
     let other = tenant.add(Person::named("Other One"));
     let app = TestApp::new(tenant, &[("CREATE_TAP_LIMIT_PER_CALLER", "2"), ("WEBSITE_AUTH_ENABLED", "True")]);
     let by = async |id: &str, user: Uuid| {
-        send(&app, &json!({"UserName": user}).to_string(), &[("X-MS-CLIENT-PRINCIPAL-ID", id)]).await
+        let (name, principal) = signed_in(id, &[]);
+        send(&app, &json!({"UserName": user}).to_string(), &[(name, &principal)]).await
     };
     assert_eq!(call(&app, json!({"UserName": 7})).await.status, 400, "invalid calls do not count");
     assert_eq!(by(OID, emma).await.status, 201);
@@ -99,7 +100,8 @@ async fn callers_without_a_token_are_limited_and_audited_by_their_function_key()
         assert_eq!(by("helpdesk", emma, &[]).await, 201);
         assert_eq!(by("helpdesk", other, &[]).await, 429);
         assert_eq!(by("flow", other, &[]).await, 201, "another key has its own limit");
-        assert_eq!(by("helpdesk", other, &[("X-MS-CLIENT-PRINCIPAL-ID", OID)]).await, 201, "so has a token");
+        let (name, principal) = signed_in(OID, &[]);
+        assert_eq!(by("helpdesk", other, &[(name, &principal)]).await, 201, "so has a token");
     };
     let ((), log) = capture_log("info", calls).await;
     let callers: Vec<&str> = log
@@ -126,14 +128,18 @@ async fn a_function_key_is_no_allowed_caller() {
 
 #[tokio::test(start_paused = true)]
 async fn only_allowed_callers_authenticated_by_the_platform_are_accepted() {
+    let (name, listed) = signed_in(OID, &[]);
+    let (_, other) = signed_in("22222222-2222-2222-2222-222222222222", &[]);
     for (auth, headers, status) in [
-        ("True", vec![("X-MS-CLIENT-PRINCIPAL-ID", OID)], 201),
-        ("True", vec![("x-ms-client-principal-id", OID), ("X-MS-CLIENT-PRINCIPAL-NAME", "desk")], 201),
-        ("True", vec![("X-MS-CLIENT-PRINCIPAL-ID", "22222222-2222-2222-2222-222222222222")], 403),
+        ("True", vec![(name, listed.as_str())], 201),
+        ("True", vec![("x-ms-client-principal", &listed), ("X-MS-CLIENT-PRINCIPAL-NAME", "desk")], 201),
+        ("True", vec![(name, &other)], 403),
+        ("True", vec![("X-MS-CLIENT-PRINCIPAL-ID", OID)], 403),
         ("True", vec![], 403),
-        ("False", vec![("X-MS-CLIENT-PRINCIPAL-ID", OID)], 403),
+        ("False", vec![(name, &listed)], 403),
     ] {
-        let (tenant, emma) = tenant_with_emma();
+        let (mut tenant, emma) = tenant_with_emma();
+        tenant.granted.insert(Permission::OrganizationRead);
         let app =
             TestApp::new(tenant, &[("CREATE_TAP_ALLOWED_CALLERS", OID), ("WEBSITE_AUTH_ENABLED", auth)]);
         let answer = send(&app, &json!({"UserName": emma}).to_string(), &headers).await;
@@ -320,7 +326,8 @@ async fn every_call_writes_one_audit_line_that_values_cannot_forge() {
     let (mut tenant, emma) = tenant_with_emma();
     tenant.add(Person::named("Other One"));
     let app = TestApp::new(tenant, &[("WEBSITE_AUTH_ENABLED", "True")]);
-    let headers = [("X-MS-CLIENT-PRINCIPAL-ID", OID), ("X-MS-CLIENT-PRINCIPAL-NAME", "desk\nevent=forged")];
+    let (name, principal) = signed_in(OID, &[]);
+    let headers = [(name, principal.as_str()), ("X-MS-CLIENT-PRINCIPAL-NAME", "desk\nevent=forged")];
     let parameters = json!({
         "UserName": emma, "CallerName": "Grace Hall", "Reason": "new phone\" outcome=\"made",
         "ServiceDeskTicketUrl": "https://help.contoso.example/4711",

@@ -6,7 +6,7 @@ use chrono::TimeDelta;
 use firstpass_sandbox::tenant::{Fault, FaultKind, Group, Person};
 use serde_json::json;
 
-use super::{call_for, send};
+use super::{call_for, send, signed_in};
 use crate::helpers::{PASS_PATH, TestApp, fail_with, tenant_with_emma, throttle, time};
 
 #[tokio::test(start_paused = true)]
@@ -134,11 +134,13 @@ async fn a_repeated_identity_header_is_rejected() {
     let (tenant, emma) = tenant_with_emma();
     let app = TestApp::new(tenant, &[("CREATE_TAP_ALLOWED_CALLERS", OID), ("WEBSITE_AUTH_ENABLED", "True")]);
     let body = json!({"UserName": emma}).to_string();
+    let ((name, listed), (_, other)) = (signed_in(OID, &[]), signed_in(OTHER, &[]));
     for headers in [
-        [("X-MS-CLIENT-PRINCIPAL-ID", OTHER), ("x-ms-client-principal-id", OID)],
-        [("X-MS-CLIENT-PRINCIPAL-ID", OID), ("x-ms-client-principal-id", OTHER)],
-        [("X-Ms-Client-Principal-Id", OID), ("X-MS-CLIENT-PRINCIPAL-ID", OTHER)],
+        [(name, &listed), ("x-ms-client-principal", &other)],
+        [(name, &other), ("x-ms-client-principal", &listed)],
+        [(name, &listed), ("X-Ms-Client-Principal", &listed)],
     ] {
+        let headers = headers.map(|(name, value)| (name, value.as_str()));
         let answer = send(&app, &body, &headers).await;
         assert_eq!(answer.status, 403, "{headers:?} {answer:?}");
     }

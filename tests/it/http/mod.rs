@@ -1,18 +1,20 @@
 //! CreateTap over HTTP: parameters and answers.
 
 mod answers;
+mod callers;
 mod connector;
 mod docs;
 mod limits;
 mod load;
 mod mails;
+mod managers;
 mod misuse;
 
 use firstpass::{
     ledger::{Purpose, State},
     settings::Parameter,
 };
-use firstpass_sandbox::tenant::{Fault, FaultKind, Group, PassSpec, Person};
+use firstpass_sandbox::tenant::{Fault, FaultKind, Group, PassSpec, Person, TENANT_ID};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -83,6 +85,18 @@ async fn send_as(app: &TestApp, body: &str, headers: &[(&str, &str)], identity: 
         headers: res["headers"].clone(),
         body: serde_json::from_str(res["body"].as_str().unwrap()).unwrap(),
     }
+}
+
+/// The header with which App Service authentication names a caller of the sandbox's tenant, and further claims of the token.
+pub fn signed_in(object_id: &str, claims: &[(&str, &str)]) -> (&'static str, String) {
+    let of_us = [("oid", object_id), ("tid", &TENANT_ID.to_string())];
+    ("X-MS-CLIENT-PRINCIPAL", principal("aad", &[&of_us[..], claims].concat()))
+}
+
+/// The content of that header.
+pub fn principal(provider: &str, claims: &[(&str, &str)]) -> String {
+    let claims: Vec<Value> = claims.iter().map(|(typ, val)| json!({"typ": typ, "val": val})).collect();
+    azure_core::base64::encode(json!({"auth_typ": provider, "claims": claims}).to_string())
 }
 
 /// Calls CreateTap with these parameters.

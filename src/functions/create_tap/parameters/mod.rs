@@ -113,7 +113,7 @@ pub(super) fn parse(
         }
         if !settings.open.contains(&parameter) {
             note(parameter.name(), "is not open to callers: CREATE_TAP_OPEN_PARAMETERS does not list it");
-        } else if let Err(what) = call.take(parameter, value, now) {
+        } else if let Err(what) = call.take(parameter, value, settings, now) {
             note(parameter.name(), &what);
         }
     }
@@ -128,7 +128,13 @@ pub(super) fn parse(
 }
 
 impl Parameters {
-    fn take(&mut self, parameter: Parameter, value: &Value, now: DateTime<Utc>) -> Result<(), String> {
+    fn take(
+        &mut self,
+        parameter: Parameter,
+        value: &Value,
+        settings: &CreateTapSettings,
+        now: DateTime<Utc>,
+    ) -> Result<(), String> {
         match parameter {
             Parameter::UserName => self.user_name = user_name(value)?,
             Parameter::LifetimeInMinutes => self.lifetime_minutes = Some(lifetime(value)?),
@@ -139,7 +145,7 @@ impl Parameters {
             Parameter::ServiceDeskEmail => self.service_desk.email = Some(address(value)?.to_string()),
             Parameter::ServiceDeskPhone => self.service_desk.phone = Some(text(value)?),
             Parameter::ServiceDeskPortalUrl => self.service_desk.portal_url = Some(https_url(value)?),
-            Parameter::ServiceDeskTicketUrl => self.ticket_url = Some(https_url(value)?),
+            Parameter::ServiceDeskTicketUrl => self.ticket_url = Some(settings.ticket_url(&text(value)?)?),
             Parameter::CallerName => self.caller_name = Some(text(value)?),
             Parameter::StartDateTime => self.start = Some(start(value, now, self.key.is_some())?),
             Parameter::Reason => self.reason = Some(text(value)?),
@@ -161,6 +167,7 @@ impl Parameters {
             lifetime_minutes: choice(self.lifetime_minutes, settings.lifetime_minutes),
             one_time: choice(self.one_time, settings.one_time),
             by_mail: self.deliver.unwrap_or(settings.deliver) == Deliver::Mail,
+            manager: None,
             fingerprint: self.fingerprint(user),
             deadline,
         }

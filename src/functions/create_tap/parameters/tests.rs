@@ -15,6 +15,7 @@ fn settings(open: &str) -> CreateTapSettings {
         ("MAIL_FROM", "welcome@contoso.com"),
         ("LEDGER_URL", "https://mystorage.blob.core.windows.net/ledger"),
         ("CREATE_TAP_OPEN_PARAMETERS", open),
+        ("TICKET_URL_HOSTS", "help.contoso.com, contoso.com"),
     ]);
     Settings::read(&env).unwrap().create_tap
 }
