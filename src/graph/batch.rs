@@ -51,8 +51,7 @@ impl Parts {
 
 /// Parses the body of a part.
 pub(super) fn read_body<T: DeserializeOwned>(operation: &'static str, body: Value) -> Result<T, GraphError> {
-    // serde's error can quote the body, which holds personal data.
-    T::deserialize(body).map_err(|_| GraphError::unreadable(operation, "unknown form of answer"))
+    T::deserialize(body).map_err(|error| GraphError::unknown_form(operation, &error))
 }
 
 #[derive(Deserialize)]

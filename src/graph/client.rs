@@ -144,10 +144,13 @@ impl Answer {
     /// Parses the body. The error does not quote it: it may hold a code.
     pub(super) fn json<T: DeserializeOwned>(&self) -> Result<T, GraphError> {
         serde_json::from_slice(self.response.body().as_ref()).map_err(|error| {
-            let mut unreadable = GraphError::unreadable(
-                self.operation,
-                &format!("{:?} error in the answer", error.classify()),
-            );
+            let mut unreadable = match error.is_data() {
+                true => GraphError::unknown_form(self.operation, &error),
+                false => GraphError::unreadable(
+                    self.operation,
+                    &format!("{:?} error in the answer", error.classify()),
+                ),
+            };
             unreadable.request_id = request_id(&self.response);
             unreadable
         })

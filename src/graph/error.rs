@@ -103,6 +103,11 @@ impl GraphError {
             && self.message.to_lowercase().contains("restricted management administrative unit")
     }
 
+    /// Whether it says that the tenant has no licence for Privileged Identity Management.
+    pub(crate) fn is_about_pim_licence(&self) -> bool {
+        &*self.code == "AadPremiumLicenseRequired"
+    }
+
     /// What happened in a few words of our own, without names of users and without Graph's text.
     pub(crate) fn summary(&self) -> String {
         let happened = match self.kind {
@@ -264,6 +269,18 @@ impl GraphError {
     /// Graph answered without the data that a missing permission protects.
     pub(super) fn missing_permission(operation: &'static str, message: &str) -> Self {
         Self { kind: GraphErrorKind::Refused, ..Self::unreadable(operation, message) }
+    }
+
+    /// The answer is JSON of another form than the documented one.
+    pub(super) fn unknown_form(operation: &'static str, error: &serde_json::Error) -> Self {
+        // serde's error can quote the answer, which holds personal data; this one has a name of the schema only.
+        let text = error.to_string();
+        let missing = text.strip_prefix("missing field `").and_then(|rest| rest.split('`').next());
+        let message = match missing {
+            Some(property) => format!("the answer lacks {property}"),
+            None => "unknown form of answer".to_owned(),
+        };
+        Self::unreadable(operation, &message)
     }
 
     pub(super) fn unreadable(operation: &'static str, message: &str) -> Self {

@@ -2,6 +2,11 @@
 
 use serde::{Deserialize, Deserializer};
 
+/// A property that decides about a privilege. Graph answers null for one without a value and for one that it hides; an answer
+/// without the property is no answer to the question, so it does not parse.
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct Nullable<T>(pub Option<T>);
+
 /// The value, or the default for null.
 pub(super) fn null_is_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(
     deserializer: D,
@@ -15,4 +20,45 @@ pub(super) fn without_nulls<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
 ) -> Result<Vec<T>, D::Error> {
     let items: Option<Vec<Option<T>>> = Option::deserialize(deserializer)?;
     Ok(items.into_iter().flatten().flatten().collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{from_value, json};
+
+    use super::*;
+
+    #[derive(Debug, Deserialize)]
+    struct Group {
+        name: Nullable<String>,
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[serde(tag = "type")]
+    enum Kind {
+        Group(Group),
+    }
+
+    #[derive(Debug, Deserialize)]
+    struct Flat {
+        #[serde(flatten)]
+        group: Group,
+    }
+
+    #[test]
+    fn null_is_a_value_and_absent_is_none() {
+        for (name, is_read) in
+            [(json!({"name": null}), true), (json!({"name": "Crew"}), true), (json!({}), false)]
+        {
+            let mut tagged = name.clone();
+            tagged["type"] = "Group".into();
+            let plain = from_value::<Group>(name.clone()).map(|group| group.name.0);
+            let flat = from_value::<Flat>(name.clone()).map(|flat| flat.group.name.0);
+            let tagged = from_value::<Kind>(tagged).map(|Kind::Group(group)| group.name.0);
+            for read in [plain, flat, tagged] {
+                assert_eq!(read.is_ok(), is_read, "{name}: {read:?}");
+                assert_eq!(read.ok().flatten().as_deref(), name["name"].as_str());
+            }
+        }
+    }
 }

@@ -16,6 +16,7 @@ pub mod condition;
 pub mod day_one;
 pub mod decide;
 pub mod domains;
+mod eligibility;
 #[cfg(test)]
 mod fixtures;
 pub mod follow_up;

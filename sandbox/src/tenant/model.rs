@@ -11,8 +11,8 @@ use rand::{RngExt, SeedableRng, rngs::StdRng};
 use uuid::Uuid;
 
 use super::{
-    Contact, Device, Group, Membership, NullProperty, Pass, PassSpec, Permission, Person, Policy,
-    RoleAssignment, ServicePrincipal, Subscription, Target, person::DOMAIN, roles,
+    Application, Contact, Device, Group, Membership, NullProperty, Pass, PassSpec, Permission, Person,
+    Policy, RoleAssignment, ServicePrincipal, Subscription, Target, person::DOMAIN, roles,
 };
 
 /// The characters of a code. The symbols reveal code that does not escape them.
@@ -38,6 +38,8 @@ pub struct Tenant {
     pub devices: BTreeMap<Uuid, Device>,
     /// Service principals.
     pub service_principals: BTreeMap<Uuid, ServicePrincipal>,
+    /// App registrations.
+    pub applications: BTreeMap<Uuid, Application>,
     /// Groups.
     pub groups: BTreeMap<Uuid, Group>,
     /// The pass of each user, by user id.
@@ -48,6 +50,10 @@ pub struct Tenant {
     pub eligible: Vec<RoleAssignment>,
     /// The groups whose member each user can become in Privileged Identity Management.
     pub eligible_members: BTreeSet<(Uuid, Uuid)>,
+    /// Who owns which group, application or service principal.
+    pub owners: BTreeSet<(Uuid, Uuid)>,
+    /// Whether Graph refuses to say what a user owns, as it is documented to.
+    pub owners_refused: bool,
     /// The administrative units, with their members.
     pub units: BTreeMap<Uuid, BTreeSet<Uuid>>,
     /// Whether and where the app holds the role Authentication Administrator.
@@ -111,11 +117,14 @@ impl Tenant {
             contacts: BTreeMap::new(),
             devices: BTreeMap::new(),
             service_principals: BTreeMap::new(),
+            applications: BTreeMap::new(),
             groups: BTreeMap::new(),
             passes: BTreeMap::new(),
             roles: Vec::new(),
             eligible: Vec::new(),
             eligible_members: BTreeSet::new(),
+            owners: BTreeSet::new(),
+            owners_refused: false,
             units: BTreeMap::new(),
             app_role: None,
             subscriptions: BTreeMap::new(),
@@ -187,6 +196,13 @@ impl Tenant {
     pub fn add_service_principal(&mut self, display_name: &str) -> Uuid {
         let id = self.new_id();
         self.service_principals.insert(id, ServicePrincipal { id, display_name: display_name.to_owned() });
+        id
+    }
+
+    /// Adds an app registration.
+    pub fn add_application(&mut self, display_name: &str) -> Uuid {
+        let id = self.new_id();
+        self.applications.insert(id, Application { id, display_name: display_name.to_owned() });
         id
     }
 
@@ -314,6 +330,7 @@ impl Tenant {
         self.roles.retain(|held| held.principal != user);
         self.eligible.retain(|held| held.principal != user);
         self.eligible_members.retain(|(member, _)| *member != user);
+        self.owners.retain(|(owner, _)| *owner != user);
         self.units.values_mut().for_each(|members| {
             members.remove(&user);
         });

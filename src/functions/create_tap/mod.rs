@@ -224,6 +224,7 @@ impl Audit {
     fn success(&self, issued: &Issued) {
         let Self { caller_name, ticket, reason, user, .. } = self;
         let (caller, pass) = (self.caller.describe(), &issued.pass.id);
+        let note = issued.owns.as_ref().map(ToString::to_string);
         let deliver = match issued.delivery {
             Delivery::ToCaller(_) => "response",
             Delivery::ByMail(_) => "mail",
@@ -242,6 +243,7 @@ impl Audit {
             pass,
             opens,
             closes,
+            note,
             "A call of CreateTap made a pass"
         );
     }

@@ -27,6 +27,7 @@ use super::{
     day_one::fits,
     decide::{Decision, Facts, Plan, decide},
     domains,
+    guard::{self, PrivilegeFinding},
     job::{Job, Reason},
     known_addresses::KnownAddresses,
     lease::HeldLease,
@@ -106,6 +107,8 @@ pub struct Issued {
     pub delivery: Delivery,
     /// Whether the pass that it replaced was still usable; `None` if there was none.
     pub replaced: Option<bool>,
+    /// The application that the account owns, for the audit line.
+    pub owns: Option<PrivilegeFinding>,
     /// The defaults that the policy clamped.
     pub clamped: Vec<PolicyViolation>,
     /// The deadline of the call: no request continues after it.
@@ -152,6 +155,7 @@ pub(crate) async fn issue_to_caller(
         pass,
         delivery,
         replaced: context.snapshot.passes.first().map(|pass| pass.can_be_used(services.clock.now())),
+        owns: guard::owned_application(&context.snapshot.privileges),
         clamped: request.clamped(&context.snapshot.policy),
         deadline,
         user: context.snapshot.user,

@@ -15,6 +15,7 @@ mod installations;
 mod interleavings;
 mod late;
 mod mailbox;
+mod owners;
 mod privileges;
 mod scope;
 mod second_chance;
