@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tokio::time::sleep;
 
 use super::{
-    client::{Graph, GraphRequest},
+    client::{Graph, GraphRequest, unknown_form},
     error::{GraphError, GraphErrorKind},
     null::null_is_default,
     retry::{self, Idempotency},
@@ -51,7 +51,7 @@ impl Parts {
 
 /// Parses the body of a part.
 pub(super) fn read_body<T: DeserializeOwned>(operation: &'static str, body: Value) -> Result<T, GraphError> {
-    T::deserialize(body).map_err(|error| GraphError::unknown_form(operation, &error))
+    T::deserialize(body).map_err(|error| unknown_form(operation, &error))
 }
 
 #[derive(Deserialize)]

@@ -271,18 +271,6 @@ impl GraphError {
         Self { kind: GraphErrorKind::Refused, ..Self::unreadable(operation, message) }
     }
 
-    /// The answer is JSON of another form than the documented one.
-    pub(super) fn unknown_form(operation: &'static str, error: &serde_json::Error) -> Self {
-        // serde's error can quote the answer, which holds personal data; this one has a name of the schema only.
-        let text = error.to_string();
-        let missing = text.strip_prefix("missing field `").and_then(|rest| rest.split('`').next());
-        let message = match missing {
-            Some(property) => format!("the answer lacks {property}"),
-            None => "unknown form of answer".to_owned(),
-        };
-        Self::unreadable(operation, &message)
-    }
-
     pub(super) fn unreadable(operation: &'static str, message: &str) -> Self {
         Self {
             operation,

@@ -78,7 +78,7 @@ impl GroupKind {
 
     /// The name, or the id of a group that Graph does not name.
     pub(super) fn name(self) -> String {
-        self.display_name.0.unwrap_or_else(|| self.id.to_string())
+        self.display_name.name().unwrap_or_else(|| self.id.to_string())
     }
 }
 

@@ -2,16 +2,30 @@
 
 use serde::{Deserialize, Deserializer};
 
+use crate::text;
+
 /// A property that decides about a privilege. Graph answers null for one without a value and for one that it hides; an answer
 /// without the property is no answer to the question, so it does not parse.
 #[derive(Clone, Debug, Deserialize)]
 pub(super) struct Nullable<T>(pub Option<T>);
+
+impl Nullable<String> {
+    /// The name without what a person does not see.
+    pub(super) fn name(self) -> Option<String> {
+        self.0.and_then(|name| text::name(&name))
+    }
+}
 
 /// The value, or the default for null.
 pub(super) fn null_is_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(
     deserializer: D,
 ) -> Result<T, D::Error> {
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+}
+
+/// A name without what a person does not see; `None` also if nothing is left of it.
+pub(super) fn visible<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    Ok(Option::<String>::deserialize(deserializer)?.and_then(|text| text::name(&text)))
 }
 
 /// The items of a list that are not null; none for null.

@@ -7,7 +7,7 @@ use super::{
     client::query,
     error::{GraphError, GraphErrorKind, Unread, refusal_kept},
     groups::{GroupKind, GroupVisibility},
-    null::Nullable,
+    null::{Nullable, visible},
     owners::{self, Owned},
 };
 
@@ -67,6 +67,7 @@ pub(super) struct RoleAssignment {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct RoleDefinition {
+    #[serde(default, deserialize_with = "visible")]
     display_name: Option<String>,
 }
 
@@ -220,7 +221,7 @@ impl PrivilegeSnapshot {
                 return Ok(());
             }
             Err(error) => {
-                self.unknown = Some(Unread::from(&error));
+                self.unknown.get_or_insert(Unread::from(&error));
                 return Ok(());
             }
             Ok(owned) => owned,
@@ -235,16 +236,14 @@ impl PrivilegeSnapshot {
                     _ if protected == Some(group.id) => self.owned_groups.push(group.name()),
                     Some(false) => {}
                     None if shows_groups => {
-                        self.unknown = Some(hidden(&format!("the owned group {}", group.id), false));
+                        self.unknown.get_or_insert(hidden(&format!("the owned group {}", group.id), false));
                     }
                     None => {
                         let why = "the properties of the owned groups are hidden";
                         self.owners_unread = Some(GraphError::missing_permission(owners::OPERATION, why));
                     }
                 },
-                Owned::Application(app) | Owned::ServicePrincipal(app) => {
-                    self.owned_applications.push(app.name());
-                }
+                Owned::Application(app) => self.owned_applications.push(app.name()),
                 Owned::Other => {}
             }
         }
@@ -269,8 +268,8 @@ impl PrivilegeSnapshot {
             Err(error) if error.is_transient() => return Err(error),
             Err(error) => self.unknown = unread(format!("the group of protected accounts: {error}")),
             Ok(group) if self.groups.contains(&group.id) => {
-                let ProtectedGroup { id, display_name: Nullable(name), .. } = group;
-                self.protected_group = Some(name.unwrap_or_else(|| id.to_string()));
+                let ProtectedGroup { id, display_name, .. } = group;
+                self.protected_group = Some(display_name.name().unwrap_or_else(|| id.to_string()));
             }
             // Graph says the name of every group that it does not hide.
             Ok(group) if group.visibility.is_hidden() || group.display_name.0.is_none() => {
@@ -312,7 +311,7 @@ impl PrivilegeSnapshot {
     fn add_role(&mut self, role: DirectoryRole, is_permission: bool) {
         match role.role_template_id.0 {
             Some(id) => {
-                self.active.push(Role { id, name: role.display_name.0, is_direct: false, scope: None });
+                self.active.push(Role { id, name: role.display_name.name(), is_direct: false, scope: None });
             }
             None => self.unknown = Some(hidden(&format!("the role {}", role.id), is_permission)),
         }
@@ -366,6 +365,24 @@ mod tests {
         let is_permission = |groups: &[_]| in_groups(groups).unknown.unwrap().is_permission;
         assert!(is_permission(&[(None, None), (None, None)]));
         assert!(!is_permission(&[(Some("Crew"), None), (None, None)]));
+    }
+
+    #[test]
+    fn what_was_not_answered_is_unknown() {
+        type List<T> = Result<Vec<T>, GraphError>;
+        fn lacks<T>() -> List<T> {
+            Err(GraphError::unreadable("reading a part", "no such part"))
+        }
+        let of = |memberships: List<Membership>, active: List<RoleAssignment>, eligible| {
+            PrivilegeSnapshot::new(memberships, active, eligible).unwrap().unknown.is_some()
+        };
+        assert!(!of(Ok(vec![]), Ok(vec![]), Ok(vec![])));
+        assert!(of(lacks(), Ok(vec![]), Ok(vec![])));
+        assert!(of(Ok(vec![]), lacks(), Ok(vec![])));
+        assert!(of(Ok(vec![]), Ok(vec![]), lacks()));
+        let mut privileges = PrivilegeSnapshot::default();
+        privileges.add_owned(lacks(), None).unwrap();
+        assert!(privileges.unknown.is_some());
     }
 
     #[test]

@@ -236,6 +236,8 @@ impl Notice {
     pub const SHORT_WINDOW: &str = "short-window";
     /// The manager's account is disabled: they got no copy and were not named.
     pub const MANAGER_LEFT: &str = "manager-left";
+    /// The manager is no enabled member with a mailbox of the tenant: they got no copy.
+    pub const MANAGER_UNFIT: &str = "manager-unfit";
     /// The first pass went out after the first day.
     pub const LATE: &str = "late";
     /// Exchange refused an address of the joiner, and the mail went to the next one.

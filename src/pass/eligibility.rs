@@ -27,7 +27,7 @@ impl EligibilityShown {
             let why = format!(
                 "{error}; but the tenant has shown somebody's eligible role or group within the last hour"
             );
-            privileges.unknown = Some(Unread { why, is_permission: false });
+            privileges.unknown.get_or_insert(Unread { why, is_permission: false });
         }
     }
 }

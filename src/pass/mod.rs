@@ -26,6 +26,7 @@ pub mod issue;
 pub mod job;
 pub mod known_addresses;
 pub mod lease;
+mod manager;
 pub mod message;
 pub mod nested;
 pub mod outcome;

@@ -11,6 +11,7 @@ use crate::{
     address::Address,
     azure::{has_sas, is_loopback},
     environment::Environment,
+    text::hides_something,
     zone::Tz,
 };
 
@@ -187,8 +188,8 @@ fn parsed<T: FromStr>(text: &str, kind: &str) -> Parsed<T> {
 }
 
 pub(super) fn text(text: &str) -> Parsed<String> {
-    if text.chars().any(char::is_control) {
-        return Err("contains control characters".to_owned());
+    if hides_something(text) {
+        return Err("contains control or invisible characters".to_owned());
     }
     Ok(text.to_owned())
 }
@@ -198,7 +199,7 @@ pub(super) fn guid(text: &str) -> Parsed<Uuid> {
 }
 
 pub(super) fn address(text: &str) -> Parsed<Address> {
-    Address::parse(text).map_err(|_| format!("is not a mail address: \"{text}\""))
+    Address::parse(text).map_err(|error| format!("{error}: \"{text}\""))
 }
 
 pub(super) fn number<T>(text: &str, range: RangeInclusive<T>) -> Parsed<T>

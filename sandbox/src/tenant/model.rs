@@ -390,18 +390,25 @@ impl Tenant {
     }
 
     /// Whether the user is privileged: through a privileged role, active or eligible, direct or through a group, or
-    /// through membership of a role-assignable group.
+    /// as a member or owner of a role-assignable group.
     pub fn is_privileged(&self, user: Uuid, now: DateTime<Utc>) -> bool {
         let groups = self.groups_of(user, now);
         let is_theirs = |held: &&RoleAssignment| held.principal == user || groups.contains(&held.principal);
         self.roles.iter().chain(&self.eligible).filter(is_theirs).any(|held| roles::is_privileged(held.role))
-            || groups.iter().filter_map(|id| self.groups.get(id)).any(|group| group.assignable_to_role)
+            || self.has_role_group(user, now)
+    }
+
+    /// Whether the user is a member, direct or nested, or an owner of a role-assignable group.
+    fn has_role_group(&self, user: Uuid, now: DateTime<Utc>) -> bool {
+        let owned = self.owners.iter().filter(|(owner, _)| *owner == user).map(|(_, object)| *object);
+        let mut groups = self.groups_of(user, now).into_iter().chain(owned);
+        groups.any(|id| self.groups.get(&id).is_some_and(|group| group.assignable_to_role))
     }
 
     /// Whether the app's directory role lets it act on the authentication methods of this user.
     ///
     /// Microsoft's page on privileged roles lists on whom an Authentication Administrator may act: on nobody who holds
-    /// another role than those of [`roles::is_under_authentication_administrator`], or is in a role-assignable group. That it
+    /// another role than those of [`roles::is_under_authentication_administrator`], or is in a role-assignable group or owns one. That it
     /// does so for an application without the permission is assumed.
     pub(super) fn app_role_covers(&self, key: &str, now: DateTime<Utc>) -> bool {
         let (Some(role), Some(person)) = (&self.app_role, self.find_user(key)) else { return false };
@@ -417,9 +424,7 @@ impl Tenant {
             .iter()
             .filter(is_theirs)
             .any(|held| !roles::is_under_authentication_administrator(held.role));
-        let is_in_role_group =
-            groups.iter().filter_map(|id| self.groups.get(id)).any(|group| group.assignable_to_role);
-        is_in_scope && !is_admin && !is_in_role_group
+        is_in_scope && !is_admin && !self.has_role_group(user, now)
     }
 
     /// Whether the Temporary Access Pass policy includes this user.

@@ -144,7 +144,7 @@ async fn send_notice(app: &App, call: &Parameters, issued: &Issued) -> Result<St
     let (user, window) = (&issued.user, &issued.window);
     let own = user.account.mail.iter().chain([&user.user_principal_name]);
     let to = own
-        .filter_map(|text| Address::parse(text).ok())
+        .filter_map(|text| Address::read(text).ok())
         .next()
         .ok_or_else(|| "the account has no mail address".to_owned())?;
     let (mailer, settings) = (&app.services.mailer, &app.services.settings.mail);

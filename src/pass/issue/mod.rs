@@ -31,6 +31,7 @@ use super::{
     job::{Job, Reason},
     known_addresses::KnownAddresses,
     lease::HeldLease,
+    manager::Unfit,
     outcome::{Block, DeliveredPass, Failure, Outcome, Step},
     person::Person,
     recipients::Recipients,
@@ -265,7 +266,11 @@ impl<'a> JobContext<'a> {
                 &known,
                 &[],
                 had(job, &snapshot, record.as_ref()),
-            ),
+            )
+            .map_err(|why| match snapshot.manager_left && mail.names_manager_as_recipient() {
+                true => format!("{why}; {}", Unfit::Disabled),
+                false => why,
+            }),
         };
         let address = recipients.as_ref().ok().map(|recipients| recipients.fingerprint(snapshot.user.id));
         let basis = basis::read(&snapshot, address, &services.settings.pass);
@@ -388,6 +393,18 @@ impl<'a> JobContext<'a> {
             tracing::warn!(
                 event = "manager.left",
                 "The manager's account is disabled; the mail goes without them"
+            );
+        }
+        let mail = &self.services.settings.mail;
+        let is_wanted = mail.copies_manager() || mail.names_manager_as_recipient();
+        if let Some(Err(why)) = self.manager_mailbox().filter(|_| is_wanted)
+            && why != Unfit::NoMailbox
+        {
+            lease.note(Notice::MANAGER_UNFIT);
+            tracing::warn!(
+                event = "manager.unfit",
+                why = %why,
+                "The manager may get no mail about the joiner; the mail goes without them"
             );
         }
         if let Some(error) = &self.snapshot.manager_refused {

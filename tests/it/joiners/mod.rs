@@ -15,6 +15,8 @@ mod installations;
 mod interleavings;
 mod late;
 mod mailbox;
+mod manager;
+mod names;
 mod owners;
 mod privileges;
 mod scope;

@@ -117,7 +117,15 @@ async fn the_apps_directory_role_covers_whom_microsofts_page_lists() {
         assert_eq!(caller.get(path.clone()).await.status, 403, "neither permission nor role");
         caller.sandbox.edit(|tenant| tenant.app_role = Some(AppRole::Tenant));
         assert_eq!(caller.get(path.clone()).await.status, status, "{role:?}");
-        caller.sandbox.edit(|tenant| tenant.app_role = Some(AppRole::Unit(emma)));
+        caller.sandbox.edit(|tenant| {
+            let group = tenant.add_group(Group::named("Tier 0").role_assignable());
+            tenant.owners.insert((emma, group));
+        });
+        assert_eq!(caller.get(path.clone()).await.status, 403, "the owner of a role-assignable group");
+        caller.sandbox.edit(|tenant| {
+            tenant.owners.clear();
+            tenant.app_role = Some(AppRole::Unit(emma));
+        });
         assert_eq!(caller.get(path).await.status, 403, "not in the unit");
     }
 }
