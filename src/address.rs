@@ -5,30 +5,66 @@ use std::{fmt, str::FromStr};
 use email_address::EmailAddress;
 use serde::{Deserialize, Serialize};
 
+use crate::text;
+
 /// A valid mail address. Its `Debug` is [masked](Address::masked).
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Address(EmailAddress);
 
+/// Why a text is no address that a mail goes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AddressError {
+    /// It is not one by RFC 5321, its domain has no dot or is an IP address, or the part before the domain is quoted.
+    #[error("is not a mail address")]
+    Malformed,
+    /// It has characters that a person does not see.
+    #[error("contains control or invisible characters")]
+    Hidden,
+    /// It has letters of scripts that are not written together.
+    #[error("mixes letters of scripts that look alike, such as Latin and Cyrillic ones")]
+    MixedScripts,
+}
+
 impl Address {
     /// Parses an address without a display name. Its domain becomes ASCII: not every mail system on the way takes another.
     ///
     /// # Errors
-    /// When it is not an address by RFC 5321, or its domain has no dot, or is the literal of an IP address, or the part before
-    /// it is quoted.
-    pub fn parse(text: &str) -> Result<Self, email_address::Error> {
+    /// When a person could take it for another one, or no mail reaches it.
+    pub fn parse(text: &str) -> Result<Self, AddressError> {
+        if text::hides_something(text.trim()) {
+            return Err(AddressError::Hidden);
+        }
+        let address = Self::well_formed(text)?;
+        let (domain, _) = idna::domain_to_unicode(address.domain());
+        let is_mixed = domain.split('.').chain([address.0.local_part()]).any(text::mixes_scripts);
+        if is_mixed { Err(AddressError::MixedScripts) } else { Ok(address) }
+    }
+
+    /// The address in an attribute of an account. HR systems copy it from elsewhere, with characters that nobody sees: they go.
+    ///
+    /// # Errors
+    /// As for [`Address::parse`].
+    pub(crate) fn read(text: &str) -> Result<Self, AddressError> {
+        Self::parse(&text::one_line(text))
+    }
+
+    fn well_formed(text: &str) -> Result<Self, AddressError> {
         let options = email_address::Options::default()
             .with_required_tld()
             .without_display_text()
             .without_domain_literal();
-        let address = EmailAddress::parse_with_options(text.trim(), options)?;
-        // A quoted local part can contain anything, another address included; Exchange makes none.
-        if address.local_part().starts_with('"') {
-            return Err(email_address::Error::InvalidCharacter);
+        let parsed =
+            |text: &str| EmailAddress::parse_with_options(text, options).map_err(|_| AddressError::Malformed);
+        let address = parsed(text.trim())?;
+        let domain = idna::domain_to_ascii(address.domain()).map_err(|_| AddressError::Malformed)?;
+        // A quoted local part can contain anything, another address included; Exchange makes none. No top-level domain is a number, so
+        // such a domain is an IP address.
+        let is_number = |label: &str| label.bytes().all(|byte| byte.is_ascii_digit());
+        if address.local_part().starts_with('"') || domain.rsplit('.').next().is_none_or(is_number) {
+            return Err(AddressError::Malformed);
         }
-        let domain =
-            idna::domain_to_ascii(address.domain()).map_err(|_| email_address::Error::InvalidCharacter)?;
-        EmailAddress::parse_with_options(&format!("{}@{domain}", address.local_part()), options).map(Self)
+        parsed(&format!("{}@{domain}", address.local_part())).map(Self)
     }
 
     /// The domain, in ASCII and small letters.
@@ -44,12 +80,12 @@ impl Address {
 
     /// Whether both are the same mailbox, regardless of case.
     pub(crate) fn same_as(&self, other: &str) -> bool {
-        Self::parse(other).is_ok_and(|other| self.0.as_str().eq_ignore_ascii_case(other.0.as_str()))
+        Self::read(other).is_ok_and(|other| self.0.as_str().eq_ignore_ascii_case(other.0.as_str()))
     }
 }
 
 impl FromStr for Address {
-    type Err = email_address::Error;
+    type Err = AddressError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         Self::parse(text)
@@ -57,10 +93,11 @@ impl FromStr for Address {
 }
 
 impl TryFrom<String> for Address {
-    type Error = email_address::Error;
+    type Error = AddressError;
 
+    /// An address in a record. A mail went to it: a rule that is stricter since then must not make the record unreadable.
     fn try_from(text: String) -> Result<Self, Self::Error> {
-        Self::parse(&text)
+        Self::well_formed(&text)
     }
 }
 
@@ -84,6 +121,8 @@ impl fmt::Debug for Address {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -110,10 +149,57 @@ mod tests {
             "Quinn <quinn@mail.example>",
             "quinn@mail.example; ada@mail.example",
             "quinn@xn--a.example",
+            "quinn@192.0.2.1",
+            "quinn@mail.1",
             "quinn",
             "",
         ] {
-            assert!(Address::parse(text).is_err(), "{text}");
+            assert_eq!(Address::parse(text), Err(AddressError::Malformed), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_looks_like_another_address_is_none() {
+        for (text, error) in [
+            ("q\u{430}uinn@mail.example", AddressError::MixedScripts),
+            ("quinn@m\u{430}il.example", AddressError::MixedScripts),
+            ("quinn@xn--mil-7cd.example", AddressError::MixedScripts),
+            ("qui\u{200b}nn@mail.example", AddressError::Hidden),
+            ("quinn@ma\u{ad}il.example", AddressError::Hidden),
+            ("\u{202e}quinn@mail.example", AddressError::Hidden),
+            ("quinn\0@mail.example", AddressError::Hidden),
+        ] {
+            assert_eq!(Address::parse(text), Err(error), "{text:?}");
+        }
+        for text in
+            ["иван@пример.испытание", "quinn@почта.example", "müller@bücher.example", "田中@mail.example"]
+        {
+            assert!(Address::parse(text).is_ok(), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_attribute_is_read_without_what_nobody_sees() {
+        for text in [
+            "\u{feff}quinn@mail.example\u{200b}",
+            " qui\u{ad}nn@mail.example\n",
+            "\u{202a}quinn@mail.example\u{202c}",
+        ] {
+            assert_eq!(Address::read(text).unwrap().to_string(), "quinn@mail.example");
+        }
+        assert!(Address::read("\"a b\"@mail.example").is_err());
+        let stored: Address = serde_json::from_str("\"q\u{430}uinn@mail.example\"").unwrap();
+        assert!(stored.to_string().starts_with('q'), "a record stays readable");
+    }
+
+    proptest! {
+        #[test]
+        fn an_address_hides_nothing_and_is_read_again(text in "\\PC{0,12}@\\PC{0,12}\\.[a-zа-я]{2,4}") {
+            for address in [Address::parse(&text), Address::read(&text)].into_iter().flatten() {
+                let text = address.to_string();
+                prop_assert!(!text::hides_something(&text), "{:?}", text);
+                prop_assert_eq!(Address::parse(&text), Ok(address));
+            }
         }
     }
 }

@@ -15,7 +15,8 @@
 //!
 //! Below them: [`telemetry`] (the log), [`azure`] (connection strings and signatures of storage accounts), [`zone`] (time
 //! zones), [`rate_limiter`], [`templates`], [`code`] (the secret of a pass), [`address`] (a checked mail address),
-//! [`foreign`] (a text of another system), [`range`] (times that can be), [`clock`], [`environment`], [`errors`], [`hash`]. `tests/it/layers.rs` checks that no module uses one above it.
+//! [`foreign`] (a text of another system), [`range`] (times that can be), `text` (which characters a name may have), [`clock`],
+//! [`environment`], [`errors`], [`hash`]. `tests/it/layers.rs` checks that no module uses one above it.
 
 pub mod address;
 pub mod app;
@@ -42,5 +43,6 @@ pub mod settings;
 pub mod startup;
 pub mod telemetry;
 pub mod templates;
+mod text;
 pub mod working_days;
 pub mod zone;

@@ -4,6 +4,8 @@ use std::sync::LazyLock;
 
 use minijinja::{Environment, Error, ErrorKind, UndefinedBehavior, Value, escape_formatter};
 
+use crate::text;
+
 /// Everything in `templates/`, compiled once.
 pub(crate) static TEMPLATES: LazyLock<Environment<'static>> = LazyLock::new(environment);
 
@@ -49,16 +51,10 @@ pub(crate) fn html(language: &str, mail: &str, values: Value) -> Result<String, 
     render(format!("{language}/{mail}.html.j2"), values)
 }
 
-/// The subject from `<language>/<mail>.subject.txt.j2`, in one line without control characters.
+/// The subject from `<language>/<mail>.subject.txt.j2`, in one line.
 pub(crate) fn subject(language: &str, mail: &str, values: Value) -> Result<String, TemplateError> {
-    let text = render(format!("{language}/{mail}.subject.txt.j2"), values)?;
-    Ok(one_line(&text))
-}
-
-/// The text in one line without control characters, with one space between words.
-pub(crate) fn one_line(text: &str) -> String {
-    let printable = text.replace(char::is_control, " ");
-    printable.split_whitespace().collect::<Vec<_>>().join(" ")
+    let rendered = render(format!("{language}/{mail}.subject.txt.j2"), values)?;
+    Ok(text::one_line(&rendered))
 }
 
 fn render(name: String, values: Value) -> Result<String, TemplateError> {

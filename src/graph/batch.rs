@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tokio::time::sleep;
 
 use super::{
-    client::{Graph, GraphRequest},
+    client::{Graph, GraphRequest, unknown_form},
     error::{GraphError, GraphErrorKind},
     null::null_is_default,
     retry::{self, Idempotency},
@@ -51,8 +51,7 @@ impl Parts {
 
 /// Parses the body of a part.
 pub(super) fn read_body<T: DeserializeOwned>(operation: &'static str, body: Value) -> Result<T, GraphError> {
-    // serde's error can quote the body, which holds personal data.
-    T::deserialize(body).map_err(|_| GraphError::unreadable(operation, "unknown form of answer"))
+    T::deserialize(body).map_err(|error| unknown_form(operation, &error))
 }
 
 #[derive(Deserialize)]

@@ -144,13 +144,27 @@ impl Answer {
     /// Parses the body. The error does not quote it: it may hold a code.
     pub(super) fn json<T: DeserializeOwned>(&self) -> Result<T, GraphError> {
         serde_json::from_slice(self.response.body().as_ref()).map_err(|error| {
-            let mut unreadable = GraphError::unreadable(
-                self.operation,
-                &format!("{:?} error in the answer", error.classify()),
-            );
+            let mut unreadable = match error.is_data() {
+                true => unknown_form(self.operation, &error),
+                false => GraphError::unreadable(
+                    self.operation,
+                    &format!("{:?} error in the answer", error.classify()),
+                ),
+            };
             unreadable.request_id = request_id(&self.response);
             unreadable
         })
+    }
+}
+
+/// The error for an answer that is JSON of another form than the documented one.
+pub(super) fn unknown_form(operation: &'static str, error: &serde_json::Error) -> GraphError {
+    // serde's error can quote the answer, which holds personal data; this one has a name of the schema only.
+    let text = error.to_string();
+    let missing = text.strip_prefix("missing field `").and_then(|rest| rest.split('`').next());
+    match missing {
+        Some(property) => GraphError::unreadable(operation, &format!("the answer lacks {property}")),
+        None => GraphError::unreadable(operation, "unknown form of answer"),
     }
 }
 

@@ -104,6 +104,11 @@ impl GraphError {
             && self.message.raw().to_lowercase().contains("restricted management administrative unit")
     }
 
+    /// Whether it says that the tenant has no licence for Privileged Identity Management.
+    pub(crate) fn is_about_pim_licence(&self) -> bool {
+        &*self.code == "AadPremiumLicenseRequired"
+    }
+
     /// What happened in a few words of our own, without names of users and without Graph's text.
     pub(crate) fn summary(&self) -> String {
         let happened = match self.kind {

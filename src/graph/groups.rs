@@ -8,6 +8,7 @@ use uuid::Uuid;
 use super::{
     client::{Graph, query},
     error::{GraphError, Unread, refusal_kept},
+    null::Nullable,
     page::Page,
     users::{CANDIDATE_PROPERTIES, Candidate},
 };
@@ -54,6 +55,33 @@ pub struct GroupMembers<U> {
     pub groups: usize,
 }
 
+/// A group, with what says whether it is privileged.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct GroupKind {
+    pub(super) id: Uuid,
+    display_name: Nullable<String>,
+    is_assignable_to_role: Nullable<bool>,
+}
+
+impl GroupKind {
+    /// Whether Graph shows the group.
+    pub(super) fn is_named(&self) -> bool {
+        self.display_name.0.is_some()
+    }
+
+    /// Whether roles can be assigned to it; `None` if Graph hides the group. Every group has a name. Without the permission to
+    /// read groups, Graph sends only the id.
+    pub(super) fn is_role_group(&self) -> Option<bool> {
+        self.is_assignable_to_role.0.or(self.is_named().then_some(false))
+    }
+
+    /// The name, or the id of a group that Graph does not name.
+    pub(super) fn name(self) -> String {
+        self.display_name.name().unwrap_or_else(|| self.id.to_string())
+    }
+}
+
 const VISIBILITY: &str = "reading whether the group hides its members";
 /// Why a group seems to have no members.
 const HIDDEN: &str = "the group hides its members: grant Member.Read.Hidden";
@@ -61,12 +89,12 @@ const HIDDEN: &str = "the group hides its members: grant Member.Read.Hidden";
 /// Whether a group hides its members from apps without `Member.Read.Hidden` (group resource page).
 #[derive(Clone, Debug, Deserialize)]
 pub(super) struct GroupVisibility {
-    visibility: Option<String>,
+    visibility: Nullable<String>,
 }
 
 impl GroupVisibility {
     pub(super) fn is_hidden(&self) -> bool {
-        self.visibility.as_deref() == Some("HiddenMembership")
+        self.visibility.0.as_deref() == Some("HiddenMembership")
     }
 }
 

@@ -5,7 +5,7 @@
 //! - [`error`]: failed calls, with advice for admins
 //! - [`batch`], [`page`]: several reads in one request; one list in several requests
 //! - [`null`]: what a null stands for
-//! - a file per resource: [`users`], [`groups`], [`roles`], [`passes`], [`usage`], [`policy`], [`mail`],
+//! - a file per resource: [`users`], [`groups`], [`roles`], [`owners`], [`passes`], [`usage`], [`policy`], [`mail`],
 //!   [`subscriptions`]
 //! - [`snapshot`]: the data of one joiner, in one `$batch`
 //! - [`look`]: a little of many joiners, in one `$batch`
@@ -19,6 +19,7 @@ pub mod look;
 pub mod mail;
 mod null;
 mod organization;
+mod owners;
 pub mod page;
 pub mod passes;
 pub mod policy;

@@ -1,14 +1,14 @@
 //! The roles and groups of an account. `pass/guard.rs` decides which of them are privileged.
 
-use std::collections::BTreeSet;
-
 use serde::Deserialize;
 use uuid::Uuid;
 
 use super::{
     client::query,
-    error::{GraphError, Unread, refusal_kept},
-    groups::GroupVisibility,
+    error::{GraphError, GraphErrorKind, Unread, refusal_kept},
+    groups::{GroupKind, GroupVisibility},
+    null::{Nullable, visible},
+    owners::{self, Owned},
 };
 
 /// A directory role of an account.
@@ -31,8 +31,18 @@ pub struct PrivilegeSnapshot {
     pub active: Vec<Role>,
     /// Roles that the user can activate.
     pub eligible: Vec<Role>,
+    /// Why Graph lists no eligible roles: it says that the tenant does not have Privileged Identity Management.
+    pub without_pim: Option<GraphError>,
+    /// Whether Graph lists a group whose member or owner the user can become, whatever group it is.
+    pub shows_eligible_group: bool,
     /// Names of the user's role-assignable groups.
     pub role_groups: Vec<String>,
+    /// Names of the role-assignable groups, and of the group of protected accounts, that the user owns.
+    pub owned_groups: Vec<String>,
+    /// The applications that the user owns.
+    pub owned_applications: Vec<String>,
+    /// Why what the user owns could not be read. Then nothing is said of it.
+    pub owners_unread: Option<GraphError>,
     /// Names of the role-assignable groups, and of the group of protected accounts, whose member or owner the user can
     /// become in Privileged Identity Management.
     pub eligible_groups: Vec<String>,
@@ -49,7 +59,7 @@ pub struct PrivilegeSnapshot {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct RoleAssignment {
-    role_definition_id: Option<Uuid>,
+    role_definition_id: Nullable<Uuid>,
     directory_scope_id: Option<String>,
     role_definition: Option<RoleDefinition>,
 }
@@ -57,6 +67,7 @@ pub(super) struct RoleAssignment {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct RoleDefinition {
+    #[serde(default, deserialize_with = "visible")]
     display_name: Option<String>,
 }
 
@@ -64,7 +75,7 @@ impl RoleAssignment {
     /// The role; `None` if Graph does not say which it is.
     fn role(self) -> Option<Role> {
         Some(Role {
-            id: self.role_definition_id?,
+            id: self.role_definition_id.0?,
             name: self.role_definition.and_then(|role| role.display_name),
             is_direct: true,
             scope: self.directory_scope_id,
@@ -77,7 +88,7 @@ impl RoleAssignment {
 #[serde(rename_all = "camelCase")]
 pub(super) struct ProtectedGroup {
     id: Uuid,
-    display_name: Option<String>,
+    display_name: Nullable<String>,
     #[serde(flatten)]
     visibility: GroupVisibility,
 }
@@ -87,21 +98,7 @@ pub(super) struct ProtectedGroup {
 #[serde(rename_all = "camelCase")]
 pub(super) struct EligibleGroup {
     group_id: Option<Uuid>,
-    group: Option<ExpandedGroup>,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct ExpandedGroup {
-    id: Uuid,
-    display_name: Option<String>,
-    is_assignable_to_role: Option<bool>,
-}
-
-/// Whether roles can be assigned to a group; `None` if Graph hides the group. Every group has a name. Without the permission to
-/// read groups, Graph sends only the id.
-fn is_role_group(display_name: Option<&str>, is_assignable_to_role: Option<bool>) -> Option<bool> {
-    is_assignable_to_role.or(display_name.map(|_| false))
+    group: Option<GroupKind>,
 }
 
 /// The path of the groups and directory roles of a user, as [`Membership`]s.
@@ -110,16 +107,25 @@ pub(super) fn memberships_path(user: Uuid) -> String {
     format!("/users/{user}/transitiveMemberOf{}", query(&properties))
 }
 
-/// A group or directory role in `transitiveMemberOf`.
+/// What is in `transitiveMemberOf`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(tag = "@odata.type")]
+pub(super) enum Membership {
+    #[serde(rename = "#microsoft.graph.group")]
+    Group(GroupKind),
+    #[serde(rename = "#microsoft.graph.directoryRole")]
+    Role(DirectoryRole),
+    /// Administrative units grant no privileges to their members.
+    #[serde(other)]
+    Other,
+}
+
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Membership {
-    #[serde(rename = "@odata.type")]
-    kind: String,
+pub(super) struct DirectoryRole {
     id: Uuid,
-    display_name: Option<String>,
-    is_assignable_to_role: Option<bool>,
-    role_template_id: Option<Uuid>,
+    display_name: Nullable<String>,
+    role_template_id: Nullable<Uuid>,
 }
 
 /// Whether the tenant does not have Privileged Identity Management: no user there has an eligible role.
@@ -128,8 +134,7 @@ pub(super) struct Membership {
 /// to PIM." (azure-docs-powershell-azuread issue 414), with a code that means a missing permission elsewhere.
 fn is_without_pim(error: &GraphError) -> bool {
     let message = error.message.raw().to_ascii_lowercase();
-    &*error.code == "AadPremiumLicenseRequired"
-        || (message.contains("not onboarded") && message.contains("pim"))
+    error.is_about_pim_licence() || (message.contains("not onboarded") && message.contains("pim"))
 }
 
 impl PrivilegeSnapshot {
@@ -139,24 +144,35 @@ impl PrivilegeSnapshot {
         eligible: Result<Vec<RoleAssignment>, GraphError>,
     ) -> Result<Self, GraphError> {
         let mut privileges = Self::default();
+        let is_empty = memberships.as_ref().is_ok_and(Vec::is_empty);
         let memberships = privileges.readable(memberships)?;
-        let has_name = |membership: &&Membership| membership.display_name.is_some();
-        let shown: BTreeSet<String> =
-            memberships.iter().filter(has_name).map(|shown| shown.kind.clone()).collect();
+        // The permission to read one group, or role, is the permission to read all.
+        let shows_group = |m: &Membership| matches!(m, Membership::Group(g) if g.is_named());
+        let shows_role = |m: &Membership| matches!(m, Membership::Role(r) if r.display_name.0.is_some());
+        let shown = (memberships.iter().any(shows_group), memberships.iter().any(shows_role));
         for membership in memberships {
-            // The permission to read one group is the permission to read all.
-            let is_permission = !shown.contains(&membership.kind);
-            privileges.add(membership, is_permission);
+            match membership {
+                Membership::Group(group) => privileges.add_group(group, !shown.0),
+                Membership::Role(role) => privileges.add_role(role, !shown.1),
+                Membership::Other => {}
+            }
         }
         // What the account holds itself comes first: it says the scope. A group's role is in the memberships only.
         let active = privileges.readable(active)?;
         let mut direct = privileges.roles(active);
+        // Graph lists a role for the whole tenant among the memberships too.
+        if is_empty && direct.iter().any(|role| role.scope.as_deref() == Some("/")) {
+            privileges.not_listed("holds a role");
+        }
         let is_inherited = |role: &Role| !direct.iter().any(|own| own.id == role.id);
         let inherited: Vec<Role> = privileges.active.drain(..).filter(is_inherited).collect();
         direct.extend(inherited);
         privileges.active = direct;
         let eligible = match eligible {
-            Err(error) if is_without_pim(&error) => Vec::new(),
+            Err(error) if is_without_pim(&error) => {
+                privileges.without_pim = Some(error);
+                Vec::new()
+            }
             eligible => privileges.readable(eligible)?,
         };
         privileges.eligible = privileges.roles(eligible);
@@ -171,26 +187,73 @@ impl PrivilegeSnapshot {
     ) -> Result<(), GraphError> {
         match refusal_kept(read)? {
             Ok(eligible) => {
-                let matters = |eligible: &EligibleGroup| match &eligible.group {
-                    Some(group) => {
-                        let is_privileged =
-                            is_role_group(group.display_name.as_deref(), group.is_assignable_to_role);
-                        is_privileged.unwrap_or(true) || protected == Some(group.id)
-                    }
-                    None => true,
+                self.shows_eligible_group = !eligible.is_empty();
+                let matters = |eligible: &EligibleGroup| {
+                    eligible.group.as_ref().is_none_or(|group| {
+                        group.is_role_group().unwrap_or(true) || protected == Some(group.id)
+                    })
                 };
                 let name = |EligibleGroup { group, group_id }| {
-                    let id = group.as_ref().map(|group| group.id).or(group_id);
-                    let name = group.and_then(|group| group.display_name);
-                    name.or_else(|| id.map(|id| id.to_string())).unwrap_or_else(|| "hidden".to_owned())
+                    group.map(GroupKind::name).or(group_id.map(|id: Uuid| id.to_string()))
                 };
-                self.eligible_groups = eligible.into_iter().filter(matters).map(name).collect();
+                let named = eligible.into_iter().filter(matters).map(name);
+                self.eligible_groups =
+                    named.map(|name| name.unwrap_or_else(|| "hidden".to_owned())).collect();
             }
             Err(error) if is_without_pim(&error) => {}
             Err(error) if error.status == Some(403) => self.eligible_groups_unread = Some(error),
             Err(error) => self.unknown = Some(Unread::from(&error)),
         }
         Ok(())
+    }
+
+    /// Notes what the user owns that matters. Microsoft documents this list for users alone, and it is reported to answer
+    /// applications (pnpcore issue 1630). So a refusal says nothing of the account, and neither does a list that hides every group.
+    pub(super) fn add_owned(
+        &mut self,
+        read: Result<Vec<Owned>, GraphError>,
+        protected: Option<Uuid>,
+    ) -> Result<(), GraphError> {
+        let owned = match read {
+            Err(error) if error.is_transient() => return Err(error),
+            Err(error) if matches!(error.kind, GraphErrorKind::Refused | GraphErrorKind::NotFound) => {
+                self.owners_unread = Some(error);
+                return Ok(());
+            }
+            Err(error) => {
+                self.unknown.get_or_insert(Unread::from(&error));
+                return Ok(());
+            }
+            Ok(owned) => owned,
+        };
+        let is_shown =
+            |owned: &Owned| matches!(owned, Owned::Group(group) if group.is_role_group().is_some());
+        let shows_groups = owned.iter().any(is_shown);
+        for owned in owned {
+            match owned {
+                Owned::Group(group) => match group.is_role_group() {
+                    Some(true) => self.owned_groups.push(group.name()),
+                    _ if protected == Some(group.id) => self.owned_groups.push(group.name()),
+                    Some(false) => {}
+                    None if shows_groups => {
+                        self.unknown.get_or_insert(hidden(&format!("the owned group {}", group.id), false));
+                    }
+                    None => {
+                        let why = "the properties of the owned groups are hidden";
+                        self.owners_unread = Some(GraphError::missing_permission(owners::OPERATION, why));
+                    }
+                },
+                Owned::Application(app) => self.owned_applications.push(app.name()),
+                Owned::Other => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Notes that the memberships are not listed although the account certainly has one, because it does what `why` says.
+    pub(crate) fn not_listed(&mut self, why: &str) {
+        let why = format!("Graph lists no group and no role of the account, which {why}");
+        self.unknown.get_or_insert(Unread { why, is_permission: false });
     }
 
     /// Notes whether the account is in the group of protected accounts. A group that does not exist, or hides its members
@@ -205,10 +268,11 @@ impl PrivilegeSnapshot {
             Err(error) if error.is_transient() => return Err(error),
             Err(error) => self.unknown = unread(format!("the group of protected accounts: {error}")),
             Ok(group) if self.groups.contains(&group.id) => {
-                self.protected_group = Some(group.display_name.unwrap_or_else(|| group.id.to_string()));
+                let ProtectedGroup { id, display_name, .. } = group;
+                self.protected_group = Some(display_name.name().unwrap_or_else(|| id.to_string()));
             }
             // Graph says the name of every group that it does not hide.
-            Ok(group) if group.visibility.is_hidden() || group.display_name.is_none() => {
+            Ok(group) if group.visibility.is_hidden() || group.display_name.0.is_none() => {
                 if let Some(Unread { why, .. }) = hidden.await? {
                     self.unknown = unread(format!("the protected accounts: {why}"));
                 }
@@ -235,29 +299,21 @@ impl PrivilegeSnapshot {
         roles.into_iter().flatten().collect()
     }
 
-    fn add(&mut self, membership: Membership, is_permission: bool) {
-        let hidden = |what: &str, id: Uuid| hidden(&format!("the {what} {id}"), is_permission);
-        match membership.kind.as_str() {
-            "#microsoft.graph.group" => {
-                let Membership { id, display_name: name, is_assignable_to_role, .. } = membership;
-                self.groups.push(id);
-                match is_role_group(name.as_deref(), is_assignable_to_role) {
-                    Some(true) => self.role_groups.push(name.unwrap_or_else(|| id.to_string())),
-                    Some(false) => {}
-                    None => self.unknown = Some(hidden("group", id)),
-                }
+    fn add_group(&mut self, group: GroupKind, is_permission: bool) {
+        self.groups.push(group.id);
+        match group.is_role_group() {
+            Some(true) => self.role_groups.push(group.name()),
+            Some(false) => {}
+            None => self.unknown = Some(hidden(&format!("the group {}", group.id), is_permission)),
+        }
+    }
+
+    fn add_role(&mut self, role: DirectoryRole, is_permission: bool) {
+        match role.role_template_id.0 {
+            Some(id) => {
+                self.active.push(Role { id, name: role.display_name.name(), is_direct: false, scope: None });
             }
-            "#microsoft.graph.directoryRole" => match membership.role_template_id {
-                Some(id) => self.active.push(Role {
-                    id,
-                    name: membership.display_name,
-                    is_direct: false,
-                    scope: None,
-                }),
-                None => self.unknown = Some(hidden("role", membership.id)),
-            },
-            // Administrative units grant no privileges to their members.
-            _ => {}
+            None => self.unknown = Some(hidden(&format!("the role {}", role.id), is_permission)),
         }
     }
 }
@@ -309,5 +365,40 @@ mod tests {
         let is_permission = |groups: &[_]| in_groups(groups).unknown.unwrap().is_permission;
         assert!(is_permission(&[(None, None), (None, None)]));
         assert!(!is_permission(&[(Some("Crew"), None), (None, None)]));
+    }
+
+    #[test]
+    fn what_was_not_answered_is_unknown() {
+        type List<T> = Result<Vec<T>, GraphError>;
+        fn lacks<T>() -> List<T> {
+            Err(GraphError::unreadable("reading a part", "no such part"))
+        }
+        let of = |memberships: List<Membership>, active: List<RoleAssignment>, eligible| {
+            PrivilegeSnapshot::new(memberships, active, eligible).unwrap().unknown.is_some()
+        };
+        assert!(!of(Ok(vec![]), Ok(vec![]), Ok(vec![])));
+        assert!(of(lacks(), Ok(vec![]), Ok(vec![])));
+        assert!(of(Ok(vec![]), lacks(), Ok(vec![])));
+        assert!(of(Ok(vec![]), Ok(vec![]), lacks()));
+        let mut privileges = PrivilegeSnapshot::default();
+        privileges.add_owned(lacks(), None).unwrap();
+        assert!(privileges.unknown.is_some());
+    }
+
+    #[test]
+    fn hidden_groups_of_an_owner_say_nothing_unless_others_are_shown() {
+        let owned = |names: &[Option<&str>]| {
+            let group = |name: &Option<&str>| {
+                let kind = "#microsoft.graph.group";
+                json!({"@odata.type": kind, "id": Uuid::nil(), "displayName": name, "isAssignableToRole": null})
+            };
+            let list = names.iter().map(|name| serde_json::from_value(group(name)).unwrap()).collect();
+            let mut privileges = PrivilegeSnapshot::default();
+            privileges.add_owned(Ok(list), None).unwrap();
+            (privileges.owners_unread.is_some(), privileges.unknown.is_some())
+        };
+        assert_eq!(owned(&[Some("Crew"), Some("Club")]), (false, false));
+        assert_eq!(owned(&[None, None]), (true, false));
+        assert_eq!(owned(&[Some("Crew"), None]), (false, true));
     }
 }

@@ -7,6 +7,7 @@ use super::{
     batch::{Part, Parts},
     client::{Graph, query},
     error::{GraphError, GraphErrorKind, Unread, refusal_kept},
+    owners,
     page::Page,
     passes::{self, Pass},
     policy::{self, PassPolicy},
@@ -111,6 +112,7 @@ impl Graph {
         let eligible: Result<Vec<RoleAssignment>, _> = self.list_part(&mut parts, ELIGIBLE).await;
         let mut privileges = PrivilegeSnapshot::new(memberships, active, eligible)?;
         privileges.add_eligible_groups(self.list_part(&mut parts, GROUP_ELIGIBLE).await, protected)?;
+        privileges.add_owned(self.list_part(&mut parts, owners::OPERATION).await, protected)?;
         if let Some(group) = protected {
             privileges.protect(parts.take(PROTECTED), self.shows_no_member(group)).await?;
         }
@@ -175,6 +177,7 @@ fn parts(user: Uuid) -> Vec<Part> {
                 query(&[("$filter", of_principal.as_str()), ("$expand", "group")])
             ),
         ),
+        part(owners::OPERATION, owners::path(user)),
         part(POLICY, policy::PATH.to_owned()),
     ]
 }

@@ -3,15 +3,15 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, SecondsFormat, Utc};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use uuid::Uuid;
 
 use super::{
     client::{Graph, query, segment},
     error::{GraphError, if_exists},
-    null::{null_is_default, without_nulls},
+    null::{null_is_default, visible, without_nulls},
 };
-use crate::{hash::sha256, mail::Reader, range, zone::Place};
+use crate::{address::Address, hash::sha256, mail::Reader, range, zone::Place};
 
 /// What a listing shows of an account, and a job reads of it too.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -90,8 +90,10 @@ impl Account {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct DeletedUser {
     /// The display name.
+    #[serde(default, deserialize_with = "visible")]
     pub display_name: Option<String>,
     /// The sign-in name that it had.
+    #[serde(default, deserialize_with = "visible")]
     pub user_principal_name: Option<String>,
 }
 
@@ -102,11 +104,13 @@ pub struct User {
     /// The object id.
     pub id: Uuid,
     /// The sign-in name; empty if Graph does not say it.
-    #[serde(default, deserialize_with = "null_is_default")]
+    #[serde(default, deserialize_with = "sign_in_name")]
     pub user_principal_name: String,
     /// The display name.
+    #[serde(default, deserialize_with = "visible")]
     pub display_name: Option<String>,
     /// The first name.
+    #[serde(default, deserialize_with = "visible")]
     pub given_name: Option<String>,
     /// BCP 47 language tag, e.g. `de-AT`.
     pub preferred_language: Option<String>,
@@ -116,6 +120,11 @@ pub struct User {
     /// What a listing shows too.
     #[serde(flatten)]
     pub account: Account,
+}
+
+/// A sign-in name, empty if there is none.
+fn sign_in_name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    Ok(visible(deserializer)?.unwrap_or_default())
 }
 
 /// The properties of [`User`]. Graph returns the hire date and many others only when they are selected.
@@ -159,11 +168,14 @@ pub struct Manager {
     /// The object id.
     pub id: Option<Uuid>,
     /// The display name.
+    #[serde(default, deserialize_with = "visible")]
     pub display_name: Option<String>,
     /// The mailbox.
     pub mail: Option<String>,
     /// Whether the account may sign in; a contact has none.
     pub account_enabled: Option<bool>,
+    /// The sign-in name; a contact has none.
+    pub user_principal_name: Option<String>,
     /// `Member` or `Guest`; old synchronised accounts, which are members, have none.
     pub user_type: Option<String>,
 }
@@ -183,6 +195,7 @@ pub struct Candidate {
     /// The object id.
     pub id: Uuid,
     /// The sign-in name, if Graph says it.
+    #[serde(default, deserialize_with = "visible")]
     pub user_principal_name: Option<String>,
     /// The rest.
     #[serde(flatten)]
@@ -202,6 +215,14 @@ impl Candidate {
     /// Whether Graph hides the account: every account has these two.
     pub(super) fn is_hidden(&self) -> bool {
         self.user_principal_name.is_none() && self.account.account_enabled.is_none()
+    }
+
+    /// Whether the address is one of the account itself.
+    pub(crate) fn has_mailbox(&self, address: &Address) -> bool {
+        // "SMTP:" is the main address and "smtp:" an alias; other systems have other prefixes.
+        let aliases = self.account.proxy_addresses.iter().filter_map(|proxy| Some(proxy.split_once(':')?.1));
+        let mut own = aliases.chain(self.user_principal_name.as_deref()).chain(self.account.mail.as_deref());
+        own.any(|own| address.same_as(own))
     }
 
     /// The sign-in name, or the object id of whom Graph does not name.
@@ -331,7 +352,10 @@ pub(super) fn leave_date_path(user: Uuid) -> String {
 
 /// The path of a user's manager, with what the app reads of them.
 pub(super) fn manager_path(user: Uuid) -> String {
-    format!("/users/{user}/manager{}", query(&[("$select", "id,displayName,mail,accountEnabled,userType")]))
+    format!(
+        "/users/{user}/manager{}",
+        query(&[("$select", "id,displayName,mail,accountEnabled,userPrincipalName,userType")])
+    )
 }
 
 /// The path of a user by object id or UPN.

@@ -247,6 +247,8 @@ impl Notice {
     pub const MANAGER_LEFT: &str = "manager-left";
     /// The joiner's manager had the pass made by CreateTap.
     pub const MANAGER_CALL: &str = "manager-call";
+    /// The manager is no enabled member with a mailbox of the tenant: they got no copy.
+    pub const MANAGER_UNFIT: &str = "manager-unfit";
     /// The first pass went out after the first day.
     pub const LATE: &str = "late";
     /// Exchange refused an address of the joiner, and the mail went to the next one.

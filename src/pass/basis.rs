@@ -54,7 +54,7 @@ fn place(user: &Candidate, settings: &PassSettings) -> String {
 
 /// Identifies the mailbox of the manager of `user`; `None` if they have none.
 pub(crate) fn of_manager(user: Uuid, manager: &Manager) -> Option<String> {
-    Some(of_mailbox(user, &Address::parse(manager.mail.as_deref()?).ok()?))
+    Some(of_mailbox(user, &Address::read(manager.mail.as_deref()?).ok()?))
 }
 
 /// Identifies a mailbox, as that of the manager of `user`.

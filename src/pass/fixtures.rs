@@ -6,8 +6,9 @@ use uuid::Uuid;
 
 use super::request::{Choice, PassRequest};
 use crate::{
+    address::Address,
     graph::{PassPolicy, PrivilegeSnapshot, TenantSnapshot, UsageSnapshot, User, users::Account},
-    settings::{HireDateZone, PassSettings, PassStart},
+    settings::{HireDateZone, MailSettings, PassSettings, PassStart, ServiceDesk},
     zone::Tz,
 };
 
@@ -46,6 +47,22 @@ pub(super) fn pass_settings() -> PassSettings {
         serve_guests: false,
         is_day_one_time_set: false,
         working_days: Default::default(),
+    }
+}
+
+/// Mails from contoso.example, in a tenant that also has fabrikam.example.
+pub(super) fn mail_settings() -> MailSettings {
+    MailSettings {
+        from: Address::parse("passes@contoso.example").unwrap(),
+        alert_to: vec![],
+        to: vec![],
+        cc: vec![],
+        language: "en".into(),
+        company: None,
+        service_desk: ServiceDesk::default(),
+        tenant_domains: vec!["fabrikam.example".into()],
+        shared_by: 2,
+        shared_allowed: vec![],
     }
 }
 

@@ -22,6 +22,10 @@ pub enum PrivilegeFinding {
     RoleGroup(String),
     /// It can make itself a member or owner of this group, which is role-assignable or that of protected accounts.
     CanJoin(String),
+    /// It owns this group, which is role-assignable or that of protected accounts, and can make itself a member.
+    OwnsGroup(String),
+    /// It owns this application, and can sign in as it.
+    OwnsApplication(String),
     /// Its privileges could not be read.
     Unknown(Unread),
 }
@@ -50,7 +54,13 @@ pub(crate) fn finding(privileges: &PrivilegeSnapshot) -> Option<PrivilegeFinding
         .or_else(|| privileged(&privileges.eligible).map(PrivilegeFinding::CanActivate))
         .or_else(|| privileges.role_groups.first().cloned().map(PrivilegeFinding::RoleGroup))
         .or_else(|| privileges.eligible_groups.first().cloned().map(PrivilegeFinding::CanJoin))
+        .or_else(|| privileges.owned_groups.first().cloned().map(PrivilegeFinding::OwnsGroup))
         .or_else(|| unreadable(privileges))
+}
+
+/// That the account owns an application, if so. No new joiner does, but a developer whom a helpdesk serves.
+pub(crate) fn owned_application(privileges: &PrivilegeSnapshot) -> Option<PrivilegeFinding> {
+    privileges.owned_applications.first().cloned().map(PrivilegeFinding::OwnsApplication)
 }
 
 /// That the privileges could not be read, if so.
@@ -70,6 +80,8 @@ impl fmt::Display for PrivilegeFinding {
             Self::CanJoin(name) => {
                 write!(f, "the account can activate its membership of the privileged group \"{name}\"")
             }
+            Self::OwnsGroup(name) => write!(f, "the account owns the privileged group \"{name}\""),
+            Self::OwnsApplication(name) => write!(f, "the account owns the application {name}"),
             Self::Unknown(why) => write!(f, "the privileges of the account could not be read: {why}"),
         }
     }
@@ -145,6 +157,8 @@ mod tests {
                 PrivilegeFinding::CanJoin("Tier 0".into()),
                 "can activate its membership of the privileged group \"Tier 0\"",
             ),
+            (PrivilegeFinding::OwnsGroup("Tier 0".into()), "owns the privileged group \"Tier 0\""),
+            (PrivilegeFinding::OwnsApplication("Payroll".into()), "owns the application Payroll"),
             (
                 PrivilegeFinding::Unknown(Unread { why: "roles: 403".into(), is_permission: true }),
                 "the privileges of the account could not be read: roles: 403",

@@ -16,6 +16,7 @@ pub mod condition;
 pub mod day_one;
 pub mod decide;
 pub mod domains;
+mod eligibility;
 #[cfg(test)]
 mod fixtures;
 pub mod follow_up;
@@ -26,6 +27,7 @@ pub mod job;
 pub mod known_addresses;
 pub mod known_alerts;
 pub mod lease;
+mod manager;
 mod manager_call;
 pub mod message;
 pub mod nested;

@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use super::known_addresses::KnownAddresses;
+use super::{known_addresses::KnownAddresses, manager};
 use crate::{
     address::Address,
     graph::{
@@ -43,32 +43,35 @@ impl Recipients {
         let mut unusable = Vec::new();
         // Whatever it is called, a mailbox of the joiner is none that they can open.
         let account = user.as_candidate();
-        let is_valid = |address: &Address| !refused.contains(address) && !is_own(address, &account);
-        let manager_mail = || {
-            let mail = manager.and_then(|m| m.mail.as_deref());
-            mail.and_then(|mail| Address::parse(mail).ok()).filter(is_valid)
-        };
+        let is_valid = |address: &Address| !refused.contains(address) && !account.has_mailbox(address);
+        let manager_mail = || manager.map(|manager| manager::mailbox(manager, &account, settings, known));
         let counts = |address: &Address| is_valid(address) && known.is_usable(address, &account, settings);
         let mut addresses = private_addresses(&account, settings).into_iter();
         let same = had.and_then(|had| addresses.find(|address| mailbox(address) == had && counts(address)));
-        let mut readable = |mail: &str| match readable(mail, &account, settings, known) {
-            Ok(address) => Some(address).filter(is_valid),
-            Err(why) => {
-                unusable.push(why);
-                None
+        let mut first = None;
+        for place in &settings.to {
+            let mut usable = |result: Result<Address, String>| {
+                result.map_err(|why| unusable.push(why)).ok().filter(is_valid)
+            };
+            first = match place {
+                MailTo::Manager => manager_mail()
+                    .and_then(|address| usable(address.map_err(|why| why.to_string())))
+                    .map(|address| (address, true)),
+                place => values(&account, *place)
+                    .find_map(|mail| usable(readable(mail, &account, settings, known)))
+                    .map(|address| (address, false)),
+            };
+            if first.is_some() {
+                break;
             }
-        };
-        let first = settings.to.iter().find_map(|place| match place {
-            MailTo::Manager => manager_mail().map(|address| (address, true)),
-            place => values(&account, *place).find_map(&mut readable).map(|address| (address, false)),
-        });
+        }
         let to = same.map(|address| (address, false)).or(first);
         let (to, is_managers) = to.ok_or_else(|| no_address(&settings.to, &unusable))?;
         let mailbox = (!is_managers).then(|| mailbox(&to));
         let mut recipients = Self { to, cc: Vec::new(), manager: None, mailbox };
         for place in &settings.cc {
             let address = match place {
-                MailCc::Manager => manager_mail(),
+                MailCc::Manager => manager_mail().and_then(Result::ok).filter(is_valid),
                 MailCc::Address(address) => Some(address.clone()).filter(is_valid),
             };
             let Some(address) = address else { continue };
@@ -111,13 +114,13 @@ fn values(user: &Candidate, place: MailTo) -> impl Iterator<Item = &str> {
 /// All addresses in the places that MAIL_TO names, without the manager's, usable or not.
 pub(crate) fn private_addresses(user: &Candidate, settings: &MailSettings) -> Vec<Address> {
     let values = settings.to.iter().flat_map(|place| values(user, *place));
-    values.filter_map(|mail| Address::parse(mail).ok()).collect()
+    values.filter_map(|mail| Address::read(mail).ok()).collect()
 }
 
 /// The mailboxes of all private addresses that an account names, in whatever place.
 pub(crate) fn mailboxes(account: &Account) -> impl Iterator<Item = String> {
     let attributes = account.on_premises_extension_attributes.values().flatten();
-    account.other_mails.iter().chain(attributes).filter_map(|mail| Some(mailbox(&Address::parse(mail).ok()?)))
+    account.other_mails.iter().chain(attributes).filter_map(|mail| Some(mailbox(&Address::read(mail).ok()?)))
 }
 
 /// Identifies a mailbox without naming it, the same for all users. What follows a plus sign does not make another mailbox. The
@@ -136,14 +139,6 @@ impl KnownAddresses {
     }
 }
 
-/// Whether it is an address of the account itself.
-fn is_own(address: &Address, user: &Candidate) -> bool {
-    // "SMTP:" is the main address and "smtp:" an alias; other systems have other prefixes.
-    let aliases = user.account.proxy_addresses.iter().filter_map(|proxy| Some(proxy.split_once(':')?.1));
-    let mut own = aliases.chain(user.user_principal_name.as_deref()).chain(user.account.mail.as_deref());
-    own.any(|own| address.same_as(own))
-}
-
 /// The address, unless it leads to a mailbox of the tenant, which the joiner cannot open without a pass, or several people have it.
 ///
 /// # Errors
@@ -154,14 +149,14 @@ pub(super) fn readable(
     settings: &MailSettings,
     known: &KnownAddresses,
 ) -> Result<Address, String> {
-    let address = Address::parse(mail).map_err(|_| "one is no mail address".to_owned())?;
+    let address = Address::read(mail).map_err(|why| format!("one {why}"))?;
     let name = Address::parse(user.user_principal_name.as_deref().unwrap_or_default());
     let own_domain = name.as_ref().ok().filter(|_| !user.sign_in().is_external).map(Address::domain);
     let mut domains =
         known.domains.iter().map(String::as_str).chain(own_domain).chain([settings.from.domain()]);
     // Those are domains of a tenant, of this one as a rule.
     let is_initial = ["onmicrosoft.com", "onmicrosoft.us"].iter().any(|of| address.domain().ends_with(of));
-    if is_own(&address, user) {
+    if user.has_mailbox(&address) {
         Err(format!("{} is an address of the account itself", address.masked()))
     } else if is_initial || domains.any(|domain| domain == address.domain()) {
         Err(format!("{} is in a domain of the tenant", address.masked()))
@@ -188,7 +183,7 @@ fn no_address(places: &[MailTo], unusable: &[String]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{graph::users::Account, pass::fixtures, settings::ServiceDesk};
+    use crate::{graph::users::Account, pass::fixtures};
 
     fn address(text: &str) -> Address {
         Address::parse(text).unwrap()
@@ -216,22 +211,18 @@ mod tests {
     }
 
     fn boss(mail: &str) -> Manager {
-        Manager { display_name: Some("Jo Boss".into()), mail: Some(mail.into()), ..Manager::default() }
+        Manager {
+            display_name: Some("Jo Boss".into()),
+            mail: Some(mail.into()),
+            account_enabled: Some(true),
+            user_principal_name: Some("jo@contoso.example".into()),
+            user_type: Some("Member".into()),
+            ..Manager::default()
+        }
     }
 
     fn settings(to: &[MailTo], cc: &[MailCc]) -> MailSettings {
-        MailSettings {
-            from: address("passes@contoso.example"),
-            alert_to: vec![],
-            to: to.to_vec(),
-            cc: cc.to_vec(),
-            language: "en".into(),
-            company: None,
-            service_desk: ServiceDesk::default(),
-            tenant_domains: vec!["fabrikam.example".into()],
-            shared_by: 2,
-            shared_allowed: vec![],
-        }
+        MailSettings { to: to.to_vec(), cc: cc.to_vec(), ..fixtures::mail_settings() }
     }
 
     #[test]

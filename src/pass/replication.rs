@@ -16,9 +16,11 @@ use super::{
 };
 use crate::{
     budget,
-    graph::{GraphErrorKind, SnapshotError, TenantSnapshot, UsageParts, UsageSnapshot, within},
+    graph::{
+        GraphErrorKind, PrivilegeSnapshot, SnapshotError, TenantSnapshot, UsageParts, UsageSnapshot, within,
+    },
     ledger::Record,
-    settings::SignInCheck,
+    settings::{JoinerSource, SignInCheck},
 };
 
 /// How much older than our last write a snapshot may be.
@@ -86,9 +88,24 @@ pub(super) async fn snapshot(
             );
         });
     }
-    if let Ok(TenantSnapshot { privileges, .. }) = &snapshot
-        && let Some(error) = &privileges.eligible_groups_unread
+    if let Ok(TenantSnapshot { privileges, .. }) = &mut snapshot {
+        check_privileges(services, job, privileges).await;
+    }
+    snapshot
+}
+
+/// Compares the privileges with what else is known, and says once what the app cannot see of them.
+async fn check_privileges(services: &Services, job: &Job, privileges: &mut PrivilegeSnapshot) {
+    services.eligibility.lock().await.check(privileges, services.clock.now());
+    // The sweep found the account in this group.
+    if job.reason == Reason::Joiner
+        && matches!(services.settings.joiners, JoinerSource::Group(_))
+        && privileges.groups.is_empty()
+        && privileges.active.is_empty()
     {
+        privileges.not_listed("was in the joiner group when the sweep ran");
+    }
+    if let Some(error) = &privileges.eligible_groups_unread {
         services.eligible_groups_unread.call_once(|| {
             tracing::info!(
                 event = "eligible_groups.not_checked",
@@ -98,7 +115,15 @@ pub(super) async fn snapshot(
             );
         });
     }
-    snapshot
+    if let Some(error) = &privileges.owners_unread {
+        services.owners_unread.call_once(|| {
+            tracing::info!(
+                event = "owners.not_checked",
+                error = error as &dyn Error,
+                "What a user owns cannot be read; owners of privileged groups and of applications are not recognised"
+            );
+        });
+    }
 }
 
 /// Whether what was queued at `queued_at` may be about something that a replica does not show yet.

@@ -9,7 +9,7 @@ use chrono::{DateTime, Utc};
 use tokio::sync::{Mutex, OnceCell};
 use uuid::Uuid;
 
-use super::{known_addresses::KnownAddresses, known_alerts::KnownAlertMails};
+use super::{eligibility::EligibilityShown, known_addresses::KnownAddresses, known_alerts::KnownAlertMails};
 use crate::{
     clock::Clock, graph::Graph, ledger::Ledger, mail::Mailer, rate_limiter::OncePerMinute, settings::Settings,
 };
@@ -45,6 +45,10 @@ pub struct Services {
     pub(super) sign_ins_unread: Once,
     /// That the groups that a user can activate cannot be read is logged once.
     pub(super) eligible_groups_unread: Once,
+    /// That what a user owns cannot be read is logged once.
+    pub(super) owners_unread: Once,
+    /// What the tenant has shown of Privileged Identity Management.
+    pub(super) eligibility: Mutex<EligibilityShown>,
 }
 
 /// The users who were served on demand within the last day or will be, as this process knows them.
@@ -67,8 +71,8 @@ impl Services {
     ) -> Self {
         let (conditions, alert_lines, sign_ins_unread) =
             (Mutex::default(), OncePerMinute::default(), Once::new());
-        let (additions, addresses, eligible_groups_unread) =
-            (Mutex::default(), Mutex::default(), Once::new());
+        let (additions, addresses, eligibility) = (Mutex::default(), Mutex::default(), Mutex::default());
+        let (eligible_groups_unread, owners_unread) = (Once::new(), Once::new());
         Self {
             settings,
             graph,
@@ -84,6 +88,8 @@ impl Services {
             addresses,
             sign_ins_unread,
             eligible_groups_unread,
+            owners_unread,
+            eligibility,
         }
     }
 }

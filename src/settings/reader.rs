@@ -7,7 +7,9 @@ use chrono::{NaiveTime, TimeDelta};
 use uuid::Uuid;
 
 use super::{HireDateZone, MailCc, MailTo, PassStart};
-use crate::{address::Address, environment::Environment, errors::without_secrets, zone::Tz};
+use crate::{
+    address::Address, environment::Environment, errors::without_secrets, text::hides_something, zone::Tz,
+};
 
 /// The lifetimes of a pass that Graph accepts, in minutes. The tenant's policy may narrow them.
 pub(crate) const LIFETIMES: RangeInclusive<u32> = 10..=43_200;
@@ -182,8 +184,8 @@ fn parsed<T: FromStr>(text: &str, kind: &str) -> Parsed<T> {
 }
 
 pub(super) fn text(text: &str) -> Parsed<String> {
-    if text.chars().any(char::is_control) {
-        return Err("contains control characters".to_owned());
+    if hides_something(text) {
+        return Err("contains control or invisible characters".to_owned());
     }
     Ok(text.to_owned())
 }
@@ -193,7 +195,7 @@ pub(super) fn guid(text: &str) -> Parsed<Uuid> {
 }
 
 pub(super) fn address(text: &str) -> Parsed<Address> {
-    Address::parse(text).map_err(|_| format!("is not a mail address: \"{text}\""))
+    Address::parse(text).map_err(|error| format!("{error}: \"{text}\""))
 }
 
 pub(super) fn number<T>(text: &str, range: RangeInclusive<T>) -> Parsed<T>

@@ -11,7 +11,10 @@ use tracing_subscriber::fmt::{
     time::{FormatTime, SystemTime},
 };
 
-use crate::errors::{chain, without_secrets};
+use crate::{
+    errors::{chain, without_secrets},
+    text::hides_something,
+};
 
 /// Splits "warn" in ERROR lines. It occurs in no URL, mail address or sign-in name, so it can be removed again.
 pub(super) const BREAK: char = '·';
@@ -89,14 +92,19 @@ pub(super) fn line(level: &Level, target: &str, fields: &Fields) -> String {
 /// A value, in quotes and escaped if it contains anything but plain characters: it cannot begin a second line.
 fn quoted(value: &str) -> String {
     let is_plain = |c: char| !(c.is_whitespace() || c.is_control() || matches!(c, '"' | '=' | '\\'));
-    if !value.is_empty() && value.chars().all(is_plain) { value.to_owned() } else { format!("{value:?}") }
+    let is_plain = !value.is_empty() && value.chars().all(is_plain) && !hides_something(value);
+    if is_plain { value.to_owned() } else { format!("{value:?}") }
 }
 
 /// A message. A library's may contain anything, so it is quoted if it could be read as a field or a second line.
 fn plain_or_quoted(message: &str) -> String {
     let is_plain =
         |c: char| c == ' ' || !(c.is_whitespace() || c.is_control() || matches!(c, '"' | '=' | '\\'));
-    if message.chars().all(is_plain) { message.to_owned() } else { format!("{message:?}") }
+    if message.chars().all(is_plain) && !hides_something(message) {
+        message.to_owned()
+    } else {
+        format!("{message:?}")
+    }
 }
 
 /// The host gives a line on stderr severity Warning if it contains these letters, so an alert about Emma Warner would not

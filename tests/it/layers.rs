@@ -21,6 +21,7 @@ const LAYERS: &[&[&str]] = &[
     &["azure", "working_days", "zone"],
     &["cloud", "foreign"],
     &["address", "budget", "clock", "code", "environment", "errors", "hash", "range"],
+    &["text"],
 ];
 
 /// The files of a crate by module path (`pass/issue`), with the module paths that each of them uses.

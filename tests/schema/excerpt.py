@@ -16,6 +16,7 @@ from pathlib import Path
 PATHS = [
     "users/{}/manager",
     "users/{}/transitiveMemberOf",
+    "users/{}/ownedObjects",
     "users/{}/sendMail",
     "users/{}/authentication/methods",
     "users/{}/authentication/temporaryAccessPassMethods/{}",
@@ -36,6 +37,8 @@ MEMBERS = [
     "group",
     "orgContact",
     "directoryRole",
+    "application",
+    "servicePrincipal",
     "temporaryAccessPassAuthenticationMethodConfiguration",
 ]
 # The restrictions that are kept, and what of them.

@@ -161,6 +161,26 @@ impl ServicePrincipal {
     }
 }
 
+/// An app registration.
+#[derive(Clone, Debug)]
+pub struct Application {
+    /// The object id.
+    pub id: Uuid,
+    /// The display name.
+    pub display_name: String,
+}
+
+impl Application {
+    pub(super) fn to_graph(&self) -> Map<String, Value> {
+        object(json!({
+            "id": self.id,
+            "appId": self.id,
+            "displayName": self.display_name,
+            "signInAudience": "AzureADMyOrg",
+        }))
+    }
+}
+
 /// An organisational contact, who can be a user's manager.
 #[derive(Clone, Debug)]
 pub struct Contact {

@@ -58,7 +58,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 pub use self::{
-    directory::{Contact, Device, Group, Membership, RoleAssignment, ServicePrincipal},
+    directory::{Application, Contact, Device, Group, Membership, RoleAssignment, ServicePrincipal},
     event_grid::{EventGrid, Removed},
     faults::{Fault, FaultKind},
     identity::{Identity, TokenRequest},

@@ -11,8 +11,8 @@ use rand::{RngExt, SeedableRng, rngs::StdRng};
 use uuid::Uuid;
 
 use super::{
-    Contact, Device, Group, Membership, NullProperty, Pass, PassSpec, Permission, Person, Policy,
-    RoleAssignment, ServicePrincipal, Subscription, Target, person::DOMAIN, roles,
+    Application, Contact, Device, Group, Membership, NullProperty, Pass, PassSpec, Permission, Person,
+    Policy, RoleAssignment, ServicePrincipal, Subscription, Target, person::DOMAIN, roles,
 };
 
 /// The characters of a code. The symbols reveal code that does not escape them.
@@ -38,6 +38,8 @@ pub struct Tenant {
     pub devices: BTreeMap<Uuid, Device>,
     /// Service principals.
     pub service_principals: BTreeMap<Uuid, ServicePrincipal>,
+    /// App registrations.
+    pub applications: BTreeMap<Uuid, Application>,
     /// Groups.
     pub groups: BTreeMap<Uuid, Group>,
     /// The pass of each user, by user id.
@@ -48,6 +50,10 @@ pub struct Tenant {
     pub eligible: Vec<RoleAssignment>,
     /// The groups whose member each user can become in Privileged Identity Management.
     pub eligible_members: BTreeSet<(Uuid, Uuid)>,
+    /// Who owns which group, application or service principal.
+    pub owners: BTreeSet<(Uuid, Uuid)>,
+    /// Whether Graph refuses to say what a user owns, as it is documented to.
+    pub owners_refused: bool,
     /// The administrative units, with their members.
     pub units: BTreeMap<Uuid, BTreeSet<Uuid>>,
     /// Whether and where the app holds the role Authentication Administrator.
@@ -111,11 +117,14 @@ impl Tenant {
             contacts: BTreeMap::new(),
             devices: BTreeMap::new(),
             service_principals: BTreeMap::new(),
+            applications: BTreeMap::new(),
             groups: BTreeMap::new(),
             passes: BTreeMap::new(),
             roles: Vec::new(),
             eligible: Vec::new(),
             eligible_members: BTreeSet::new(),
+            owners: BTreeSet::new(),
+            owners_refused: false,
             units: BTreeMap::new(),
             app_role: None,
             subscriptions: BTreeMap::new(),
@@ -187,6 +196,13 @@ impl Tenant {
     pub fn add_service_principal(&mut self, display_name: &str) -> Uuid {
         let id = self.new_id();
         self.service_principals.insert(id, ServicePrincipal { id, display_name: display_name.to_owned() });
+        id
+    }
+
+    /// Adds an app registration.
+    pub fn add_application(&mut self, display_name: &str) -> Uuid {
+        let id = self.new_id();
+        self.applications.insert(id, Application { id, display_name: display_name.to_owned() });
         id
     }
 
@@ -314,6 +330,7 @@ impl Tenant {
         self.roles.retain(|held| held.principal != user);
         self.eligible.retain(|held| held.principal != user);
         self.eligible_members.retain(|(member, _)| *member != user);
+        self.owners.retain(|(owner, _)| *owner != user);
         self.units.values_mut().for_each(|members| {
             members.remove(&user);
         });
@@ -373,18 +390,25 @@ impl Tenant {
     }
 
     /// Whether the user is privileged: through a privileged role, active or eligible, direct or through a group, or
-    /// through membership of a role-assignable group.
+    /// as a member or owner of a role-assignable group.
     pub fn is_privileged(&self, user: Uuid, now: DateTime<Utc>) -> bool {
         let groups = self.groups_of(user, now);
         let is_theirs = |held: &&RoleAssignment| held.principal == user || groups.contains(&held.principal);
         self.roles.iter().chain(&self.eligible).filter(is_theirs).any(|held| roles::is_privileged(held.role))
-            || groups.iter().filter_map(|id| self.groups.get(id)).any(|group| group.assignable_to_role)
+            || self.has_role_group(user, now)
+    }
+
+    /// Whether the user is a member, direct or nested, or an owner of a role-assignable group.
+    fn has_role_group(&self, user: Uuid, now: DateTime<Utc>) -> bool {
+        let owned = self.owners.iter().filter(|(owner, _)| *owner == user).map(|(_, object)| *object);
+        let mut groups = self.groups_of(user, now).into_iter().chain(owned);
+        groups.any(|id| self.groups.get(&id).is_some_and(|group| group.assignable_to_role))
     }
 
     /// Whether the app's directory role lets it act on the authentication methods of this user.
     ///
     /// Microsoft's page on privileged roles lists on whom an Authentication Administrator may act: on nobody who holds
-    /// another role than those of [`roles::is_under_authentication_administrator`], or is in a role-assignable group. That it
+    /// another role than those of [`roles::is_under_authentication_administrator`], or is in a role-assignable group or owns one. That it
     /// does so for an application without the permission is assumed.
     pub(super) fn app_role_covers(&self, key: &str, now: DateTime<Utc>) -> bool {
         let (Some(role), Some(person)) = (&self.app_role, self.find_user(key)) else { return false };
@@ -400,9 +424,7 @@ impl Tenant {
             .iter()
             .filter(is_theirs)
             .any(|held| !roles::is_under_authentication_administrator(held.role));
-        let is_in_role_group =
-            groups.iter().filter_map(|id| self.groups.get(id)).any(|group| group.assignable_to_role);
-        is_in_scope && !is_admin && !is_in_role_group
+        is_in_scope && !is_admin && !self.has_role_group(user, now)
     }
 
     /// Whether the Temporary Access Pass policy includes this user.

@@ -28,6 +28,8 @@ pub enum NullForm {
     Absent,
     /// A list with one item, which is null.
     NullItem,
+    /// A list without items.
+    Empty,
 }
 
 impl NullProperty {
@@ -49,6 +51,7 @@ impl NullProperty {
                 let Some(value) = members.get_mut(&self.property).filter(|_| is_meant) else { return };
                 match self.form {
                     NullForm::Null => *value = Value::Null,
+                    NullForm::Empty => *value = Value::Array(Vec::new()),
                     NullForm::NullItem => *value = Value::Array(vec![Value::Null]),
                     NullForm::Absent => {
                         members.remove(&self.property);

@@ -15,6 +15,7 @@ pub(super) enum Route {
     User(String),
     Manager(String),
     TransitiveMemberOf(String),
+    OwnedObjects(String),
     Methods(String),
     RegistrationDetails(String),
     Passes(String),
@@ -54,6 +55,7 @@ impl Route {
             Self::Users | Self::User(_) | Self::SendMail(_) => "user",
             Self::Manager(_)
             | Self::TransitiveMemberOf(_)
+            | Self::OwnedObjects(_)
             | Self::Members(_)
             | Self::MemberRefs(_)
             | Self::MemberRef(..)
@@ -86,6 +88,7 @@ impl Route {
             ["users", key] => Self::User(key.to_string()),
             ["users", key, "manager"] => Self::Manager(key.to_string()),
             ["users", key, "transitiveMemberOf"] => Self::TransitiveMemberOf(key.to_string()),
+            ["users", key, "ownedObjects"] => Self::OwnedObjects(key.to_string()),
             ["users", key, "sendMail"] => Self::SendMail(key.to_string()),
             ["users", key, "authentication", "methods"] => Self::Methods(key.to_string()),
             ["reports", "authenticationMethods", "userRegistrationDetails", key] => {

@@ -230,6 +230,20 @@ pub(super) const SERVICE_PRINCIPAL: Schema = Schema {
     unimplemented: &["appDisplayName", "appOwnerOrganizationId", "servicePrincipalNames", "tags"],
 };
 
+pub(super) const APPLICATION: Schema = Schema {
+    name: "application",
+    by_default: &["appId", "displayName", "id", "signInAudience"],
+    on_request: &[],
+    unimplemented: &[
+        "createdDateTime",
+        "identifierUris",
+        "keyCredentials",
+        "passwordCredentials",
+        "tags",
+        "web",
+    ],
+};
+
 pub(super) const CONTACT: Schema = Schema {
     name: "orgContact",
     by_default: &[

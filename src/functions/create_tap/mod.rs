@@ -205,7 +205,7 @@ async fn send_notice(app: &App, call: &Parameters, issued: &Issued) -> Result<St
     let (user, window) = (&issued.user, &issued.window);
     let own = user.account.mail.iter().chain([&user.user_principal_name]);
     let to = own
-        .filter_map(|text| Address::parse(text).ok())
+        .filter_map(|text| Address::read(text).ok())
         .next()
         .ok_or_else(|| "the account has no mail address".to_owned())?;
     let (mailer, settings) = (&app.services.mailer, &app.services.settings.mail);
@@ -286,6 +286,7 @@ impl Audit {
     fn success(&self, issued: &Issued) {
         let Self { caller_name, ticket, reason, user, .. } = self;
         let (caller, pass) = (self.caller.describe(), &issued.pass.id);
+        let note = issued.owns.as_ref().map(ToString::to_string);
         let deliver = match issued.delivery {
             Delivery::ToCaller(_) => "response",
             Delivery::ByMail(_) => "mail",
@@ -304,6 +305,7 @@ impl Audit {
             pass,
             opens,
             closes,
+            note,
             "A call of CreateTap made a pass"
         );
     }

@@ -300,7 +300,7 @@ fn on_demand(facts: &Facts<'_>, is_recheck: bool) -> Decision {
     if let Some(pass) = working.find(|pass| facts.is_delivered(pass) || !facts.is_ours(pass)) {
         return Decision::Skip(Skip::HasWorkingPass(facts.delivered_for(pass)));
     }
-    if let Some(block) = facts.block() {
+    if let Some(block) = facts.refused_to_anybody().or_else(|| facts.no_address()) {
         return Decision::Block(block);
     }
     let lifetime = facts.pass.lifetime_minutes.unwrap_or(DEFAULT_LIFETIME);
@@ -312,7 +312,7 @@ fn on_demand(facts: &Facts<'_>, is_recheck: bool) -> Decision {
 fn http(facts: &Facts<'_>, request: &PassRequest) -> Decision {
     if let Some(skip) = facts.unserved() {
         Decision::Skip(skip)
-    } else if let Some(block) = facts.refused().or_else(|| facts.hidden_group()) {
+    } else if let Some(block) = facts.refused_to_anybody().or_else(|| facts.hidden_group()) {
         Decision::Block(block)
     } else {
         let window = request.window(facts.zone(), &facts.snapshot.policy, facts.now);
@@ -461,11 +461,21 @@ impl<'a> Facts<'a> {
     }
 
     fn block(&self) -> Option<Block> {
-        let no_address = || self.no_address.map(|why| Block::NoAddress(why.to_owned()));
-        self.refused().or_else(no_address)
+        self.refused().or_else(|| self.no_address())
     }
 
+    fn no_address(&self) -> Option<Block> {
+        self.no_address.map(|why| Block::NoAddress(why.to_owned()))
+    }
+
+    /// Why a joiner gets no pass, whatever the address is.
     fn refused(&self) -> Option<Block> {
+        let owner = || guard::owned_application(&self.snapshot.privileges).map(Block::Privileged);
+        self.refused_to_anybody().or_else(owner)
+    }
+
+    /// Why the account gets no pass for any reason.
+    fn refused_to_anybody(&self) -> Option<Block> {
         let passes_off = || (!self.snapshot.policy.is_enabled()).then_some(Block::PassesOff);
         // With a directory role instead of the permission, Entra ID refuses privileged accounts.
         let refused = || self.snapshot.passes_refused.clone().map(Block::Refused);

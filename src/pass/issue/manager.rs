@@ -3,7 +3,12 @@
 use std::error::Error;
 
 use super::JobContext;
-use crate::{address::Address, mail::ManagerMail};
+use crate::{
+    address::Address,
+    graph::TenantSnapshot,
+    mail::ManagerMail,
+    pass::manager::{self, Unfit},
+};
 
 /// What a manager hears.
 #[derive(Clone, Copy)]
@@ -20,11 +25,17 @@ pub(super) enum ManagerNews<'a> {
 }
 
 impl JobContext<'_> {
+    /// The manager's mailbox, or why nothing may go there; `None` without a manager.
+    pub(super) fn manager_mailbox(&self) -> Option<Result<Address, Unfit>> {
+        let TenantSnapshot { user, manager, .. } = &self.snapshot;
+        let settings = &self.services.settings.mail;
+        Some(manager::mailbox(manager.as_ref()?, &user.as_candidate(), settings, &self.known))
+    }
+
     /// Tells the manager, if the reminder did not go to them.
     pub(super) async fn tell_manager(&self, news: ManagerNews<'_>) {
         let (user, Some(manager)) = (&self.snapshot.user, &self.snapshot.manager) else { return };
-        let address = manager.mail.as_deref().and_then(|mail| Address::parse(mail).ok());
-        let Some(to) = address else { return };
+        let Some(Ok(to)) = self.manager_mailbox() else { return };
         let has_code = match news {
             ManagerNews::NotSignedIn { reminded } => *reminded == to,
             ManagerNews::Disabled | ManagerNews::New => {

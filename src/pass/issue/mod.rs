@@ -30,9 +30,11 @@ use super::{
     day_one::fits,
     decide::{Decision, Facts, Plan, decide},
     domains,
+    guard::{self, PrivilegeFinding},
     job::{Job, Reason},
     known_addresses::KnownAddresses,
     lease::HeldLease,
+    manager::Unfit,
     outcome::{Block, DeliveredPass, Failure, Outcome, Step},
     person::Person,
     recipients::Recipients,
@@ -116,6 +118,8 @@ pub struct Issued {
     pub notified: Option<Notified>,
     /// Whether the pass that it replaced was still usable; `None` if there was none.
     pub replaced: Option<bool>,
+    /// The application that the account owns, for the audit line.
+    pub owns: Option<PrivilegeFinding>,
     /// The defaults that the policy clamped.
     pub clamped: Vec<PolicyViolation>,
     /// The deadline of the call: no request continues after it.
@@ -166,6 +170,7 @@ pub(crate) async fn issue_to_caller(
         delivery,
         notified,
         replaced: context.snapshot.passes.first().map(|pass| pass.can_be_used(services.clock.now())),
+        owns: guard::owned_application(&context.snapshot.privileges),
         clamped: request.clamped(&context.snapshot.policy),
         deadline,
         user: context.snapshot.user,
@@ -279,7 +284,11 @@ impl<'a> JobContext<'a> {
                 &known,
                 &[],
                 had(job, &snapshot, record.as_ref()),
-            ),
+            )
+            .map_err(|why| match snapshot.manager_left && mail.names_manager_as_recipient() {
+                true => format!("{why}; {}", Unfit::Disabled),
+                false => why,
+            }),
         };
         let address = recipients.as_ref().ok().map(|recipients| recipients.fingerprint(snapshot.user.id));
         let basis = basis::read(&snapshot, address, &services.settings.pass);
@@ -403,6 +412,18 @@ impl<'a> JobContext<'a> {
             tracing::warn!(
                 event = "manager.left",
                 "The manager's account is disabled; the mail goes without them"
+            );
+        }
+        let mail = &self.services.settings.mail;
+        let is_wanted = mail.copies_manager() || mail.names_manager_as_recipient();
+        if let Some(Err(why)) = self.manager_mailbox().filter(|_| is_wanted)
+            && why != Unfit::NoMailbox
+        {
+            lease.note(Notice::MANAGER_UNFIT);
+            tracing::warn!(
+                event = "manager.unfit",
+                why = %why,
+                "The manager may get no mail about the joiner; the mail goes without them"
             );
         }
         if let Some(error) = &self.snapshot.manager_refused {

@@ -136,7 +136,9 @@ fn privileges_unknown(unread: &Unread) -> String {
              its members."
         )
     } else {
-        "Do what Graph's message says.".to_owned()
+        "Do what Graph's message says. If Graph contradicts itself or leaves something out, wait for the next sweep, and if that \
+         stays, report it to Microsoft."
+            .to_owned()
     };
     format!(
         "{remedy} Until then no account whose privileges are unknown gets a pass: whoever needs one now gets it from an admin. \

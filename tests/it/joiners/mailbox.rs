@@ -262,7 +262,7 @@ async fn the_alert_says_why_an_address_does_not_count() {
     let app = TestApp::new(tenant, &[]);
     let end = app.run_job(emma).await;
     let why = "no usable private address in otherMails: e…@contoso.example is an address of the account itself, \
-               x…@contoso.example is in a domain of the tenant, one is no mail address";
+               x…@contoso.example is in a domain of the tenant, one is not a mail address";
     assert!(end.outcome == "blocked" && end.why.contains(why), "{end:?}");
 }
 

@@ -48,6 +48,31 @@ async fn eligible_roles_are_listed_separately_and_require_a_licence() {
     assert_eq!(reply.error(), (400, "AadPremiumLicenseRequired", message));
 }
 
+#[tokio::test]
+async fn what_a_user_owns_is_listed_and_applications_are_hidden() {
+    let mut tenant = Tenant::new(7);
+    let emma = tenant.add(Person::named("Emma Brooks"));
+    let other = tenant.add(Person::named("Noah Fischer"));
+    let group = tenant.add_group(Group::named("Tier 1").role_assignable());
+    let (app, service) = (tenant.add_application("Payroll"), tenant.add_service_principal("Payroll"));
+    tenant.owners.extend([(emma, group), (emma, app), (emma, service), (other, group)]);
+    let caller = caller(tenant);
+    let path = format!("/v1.0/users/{emma}/ownedObjects?$select=id,displayName,isAssignableToRole");
+    let body = caller.get(path.clone()).await.expect(200);
+    let mut expected = [
+        json!({"@odata.type": "#microsoft.graph.group", "id": group, "displayName": "Tier 1", "isAssignableToRole": true}),
+        json!({"@odata.type": "#microsoft.graph.application", "id": app, "displayName": null}),
+        json!({"@odata.type": "#microsoft.graph.servicePrincipal", "id": service, "displayName": null}),
+    ];
+    expected.sort_by_key(|object| object["id"].to_string());
+    assert_eq!(body["value"], json!(expected));
+    caller.sandbox.edit(|tenant| tenant.granted.remove(&Permission::GroupMemberRead));
+    let body = caller.get(path.clone()).await.expect(200);
+    assert_eq!(body["value"].as_array().unwrap().iter().filter(|o| !o["displayName"].is_null()).count(), 0);
+    caller.sandbox.edit(|tenant| tenant.owners_refused = true);
+    assert_eq!(caller.get(path).await.error().0, 403);
+}
+
 const GROUP_ELIGIBILITY: &str =
     "/v1.0/identityGovernance/privilegedAccess/group/eligibilityScheduleInstances";
 
@@ -92,7 +117,15 @@ async fn the_apps_directory_role_covers_whom_microsofts_page_lists() {
         assert_eq!(caller.get(path.clone()).await.status, 403, "neither permission nor role");
         caller.sandbox.edit(|tenant| tenant.app_role = Some(AppRole::Tenant));
         assert_eq!(caller.get(path.clone()).await.status, status, "{role:?}");
-        caller.sandbox.edit(|tenant| tenant.app_role = Some(AppRole::Unit(emma)));
+        caller.sandbox.edit(|tenant| {
+            let group = tenant.add_group(Group::named("Tier 0").role_assignable());
+            tenant.owners.insert((emma, group));
+        });
+        assert_eq!(caller.get(path.clone()).await.status, 403, "the owner of a role-assignable group");
+        caller.sandbox.edit(|tenant| {
+            tenant.owners.clear();
+            tenant.app_role = Some(AppRole::Unit(emma));
+        });
         assert_eq!(caller.get(path).await.status, 403, "not in the unit");
     }
 }

@@ -25,6 +25,10 @@ pub(super) fn check(
         | Route::DeletedItem(_)
         | Route::Manager(_)
         | Route::TransitiveMemberOf(_) => Permission::UserRead,
+        // Documented for delegated permissions only. An app with User.Read.All alone is reported to be answered (pnp/pnpcore
+        // issue 1630).
+        Route::OwnedObjects(_) if tenant.owners_refused => return Err(Permission::UserRead.refusal()),
+        Route::OwnedObjects(_) => Permission::UserRead,
         Route::Group(_) | Route::Members(_) => Permission::GroupMemberRead,
         Route::MemberRefs(_) | Route::MemberRef(..) => Permission::GroupMemberReadWrite,
         Route::Subscriptions | Route::Subscription(_) => Permission::GroupRead,

@@ -43,6 +43,7 @@ pub(super) fn handle(state: &mut State, now: DateTime<Utc>, call: &GraphCall) ->
         (&Method::GET, Route::DeletedItem(key)) => users::get_deleted(&ctx, &key),
         (&Method::GET, Route::Manager(key)) => users::manager(&ctx, &key),
         (&Method::GET, Route::TransitiveMemberOf(key)) => users::transitive_member_of(&ctx, &key),
+        (&Method::GET, Route::OwnedObjects(key)) => users::owned_objects(&ctx, &key),
         (&Method::GET, Route::Group(key)) => groups::get(&ctx, &key),
         (&Method::GET, Route::Members(key)) => groups::members(&ctx, &key),
         (&Method::POST, Route::MemberRefs(key)) => groups::add_member(ctx, &key),

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::RequestContext;
+use super::{RequestContext, authorization::mask};
 use crate::tenant::{
     Permission, RoleAssignment,
     directory::{role_object_id, role_to_graph},
@@ -76,6 +76,34 @@ pub(super) fn manager(ctx: &RequestContext<'_>, key: &str) -> CallResult {
     };
     let context = format!("directoryObjects{}/$entity", selected(select));
     Ok(GraphResponse::ok(entity(ctx.call, &context, schema::object(object))))
+}
+
+/// `GET /users/{key}/ownedObjects`: groups, app registrations and service principals. The app has no permission to read the
+/// latter two, so they have id and type only.
+pub(super) fn owned_objects(ctx: &RequestContext<'_>, key: &str) -> CallResult {
+    let RequestContext { tenant, query, call, .. } = ctx;
+    query.allow(call, &["$select", "$top", "$skiptoken"])?;
+    let select = query.select(&[&schema::GROUP, &schema::APPLICATION, &schema::SERVICE_PRINCIPAL])?;
+    let select = select.as_deref();
+    let user = ctx.user(key)?.id;
+    let owned = tenant.owners.iter().filter(|(owner, _)| *owner == user);
+    let ids: Vec<Uuid> = owned.map(|(_, object)| *object).collect();
+    let context = format!("directoryObjects{}", selected(select));
+    page(call, query, tenant.page_size_cap, &context, &ids, |id| {
+        let group = tenant.groups.get(&id).map(|group| {
+            let group = schema::GROUP.project_with_type(group.to_graph(), select);
+            ctx.mask_without(Permission::GroupMemberRead, group)
+        });
+        let application = tenant
+            .applications
+            .get(&id)
+            .map(|app| schema::APPLICATION.project_with_type(app.to_graph(), select));
+        let service = tenant
+            .service_principals
+            .get(&id)
+            .map(|app| schema::SERVICE_PRINCIPAL.project_with_type(app.to_graph(), select));
+        group.or_else(|| application.or(service).map(mask)).into()
+    })
 }
 
 /// `GET /users/{key}/transitiveMemberOf`: groups at any depth, and roles held directly or through them.

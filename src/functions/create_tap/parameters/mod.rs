@@ -17,6 +17,7 @@ use crate::{
     ledger::Fingerprint,
     pass::request::{Choice, IDEMPOTENCY_WINDOW, PassRequest},
     settings::{CreateTapSettings, Deliver, LIFETIMES, Parameter, ServiceDesk, is_https_url},
+    text::hides_something,
 };
 
 /// How far in the past a start may be and still mean "now": callers' clocks differ.
@@ -219,16 +220,10 @@ fn text(value: &Value) -> Result<String, String> {
     if text.chars().count() > MAX_TEXT {
         return Err(format!("is longer than {MAX_TEXT} characters"));
     }
-    if text.chars().any(is_invisible) {
-        return Err("contains control characters".to_owned());
+    if hides_something(text) {
+        return Err("contains control or invisible characters".to_owned());
     }
     Ok(text.to_owned())
-}
-
-/// Control characters, line and paragraph separators, zero-width characters and changes of the text direction.
-fn is_invisible(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
 }
 
 fn user_name(value: &Value) -> Result<String, String> {
@@ -269,7 +264,7 @@ fn boolean(value: &Value) -> Result<bool, String> {
 }
 
 fn address(value: &Value) -> Result<Address, String> {
-    Address::parse(&text(value)?).map_err(|_| "is not a mail address".to_owned())
+    Address::parse(&text(value)?).map_err(|error| error.to_string())
 }
 
 fn https_url(value: &Value) -> Result<String, String> {

@@ -80,7 +80,12 @@ fn values_out_of_range_are_refused_with_a_reason() {
         (Parameter::LifetimeInMinutes, json!(1e300), "from 10"),
         (Parameter::EmailFrom, json!("sender"), "not a mail address"),
         (Parameter::ServiceDeskEmail, json!("a@b"), "not a mail address"),
-        (Parameter::ServiceDeskPhone, json!("12\n34"), "control characters"),
+        (Parameter::EmailFrom, json!("\"a b\"@contoso.example"), "not a mail address"),
+        (Parameter::EmailFrom, json!("a@[192.0.2.1]"), "not a mail address"),
+        (Parameter::EmailFrom, json!("a@192.0.2.1"), "not a mail address"),
+        (Parameter::ServiceDeskEmail, json!("d\u{435}sk@contoso.example"), "mixes letters of scripts"),
+        (Parameter::ServiceDeskEmail, json!("desk@cont\u{43e}so.example"), "mixes letters of scripts"),
+        (Parameter::ServiceDeskPhone, json!("12\n34"), "control or invisible characters"),
         (Parameter::ServiceDeskPortalUrl, json!("http://help.contoso.com"), "not an https:// address"),
         (Parameter::ServiceDeskTicketUrl, json!("javascript:alert(1)"), "not an https:// address"),
         (
@@ -89,9 +94,9 @@ fn values_out_of_range_are_refused_with_a_reason() {
             "not an https:// address",
         ),
         (Parameter::CallerName, json!(long), "longer than 200"),
-        (Parameter::Reason, json!("lost phone\r\noutcome=made"), "control characters"),
-        (Parameter::Reason, json!("lost \u{202e}enohp"), "control characters"),
-        (Parameter::Reason, json!("two\u{2028}lines"), "control characters"),
+        (Parameter::Reason, json!("lost phone\r\noutcome=made"), "control or invisible characters"),
+        (Parameter::Reason, json!("lost \u{202e}enohp"), "control or invisible characters"),
+        (Parameter::Reason, json!("two\u{2028}lines"), "control or invisible characters"),
         (Parameter::StartDateTime, json!("2026-11-22T08:00:00"), "has no offset"),
         (Parameter::StartDateTime, json!("tomorrow"), "not a time"),
         (Parameter::StartDateTime, json!("2026-11-22T04:54:59Z"), "in the past"),
@@ -101,6 +106,43 @@ fn values_out_of_range_are_refused_with_a_reason() {
         let what = wrong(parameter, value.clone()).unwrap_or_default();
         assert!(what.contains(words), "{parameter:?} {value}: {what:?}");
     }
+}
+
+/// The rule is that of `text`, whose tests have every kind.
+#[test]
+fn what_a_person_does_not_see_is_refused_in_every_text() {
+    let texts = [
+        Parameter::UserName,
+        Parameter::EmailFrom,
+        Parameter::ServiceDeskDisplayName,
+        Parameter::ServiceDeskEmail,
+        Parameter::ServiceDeskPhone,
+        Parameter::ServiceDeskPortalUrl,
+        Parameter::ServiceDeskTicketUrl,
+        Parameter::CallerName,
+        Parameter::StartDateTime,
+        Parameter::Reason,
+        Parameter::Deliver,
+    ];
+    for parameter in texts {
+        for hidden in [
+            "\0",
+            "\u{ad}",
+            "\u{34f}",
+            "\u{61c}",
+            "\u{115f}",
+            "\u{180e}",
+            "\u{200d}",
+            "\u{202e}",
+            "\u{fff9}",
+            "\u{e0041}",
+        ] {
+            let what = wrong(parameter, json!(format!("a@contoso{hidden}.example"))).unwrap_or_default();
+            assert!(what.contains("control or invisible characters"), "{parameter:?} {hidden:?}: {what:?}");
+        }
+    }
+    assert_eq!(wrong(Parameter::CallerName, json!("علی\u{200c}رضا")), None);
+    assert_eq!(wrong(Parameter::ServiceDeskDisplayName, json!("ශ්\u{200d}රී ☎\u{fe0f}")), None);
 }
 
 #[test]
