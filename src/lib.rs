@@ -15,7 +15,7 @@
 //!
 //! Below them: [`telemetry`] (the log), [`azure`] (connection strings and signatures of storage accounts), [`zone`] (time
 //! zones), [`rate_limiter`], [`templates`], [`code`] (the secret of a pass), [`address`] (a checked mail address),
-//! [`clock`], [`environment`], [`errors`], [`hash`]. `tests/it/layers.rs` checks that no module uses one above it.
+//! [`clock`], [`environment`], [`errors`], [`transport`] (the limits of answers), [`hash`]. `tests/it/layers.rs` checks that no module uses one above it.
 
 pub mod address;
 pub mod app;
@@ -40,5 +40,6 @@ pub mod settings;
 pub mod startup;
 pub mod telemetry;
 pub mod templates;
+pub mod transport;
 pub mod working_days;
 pub mod zone;

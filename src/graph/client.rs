@@ -5,10 +5,12 @@ use std::sync::Arc;
 use azure_core::{
     credentials::TokenCredential,
     http::{
-        ClientOptions, Context, HttpClient, Method, Pipeline, PipelineSendOptions, RawResponse, Request,
-        RetryOptions, Transport, Url, headers::HeaderName, policies::auth::BearerTokenAuthorizationPolicy,
+        AsyncRawResponse, ClientOptions, Context, HttpClient, Method, Pipeline, PipelineStreamOptions,
+        RawResponse, Request, RetryOptions, Transport, Url, headers::HeaderName,
+        policies::auth::BearerTokenAuthorizationPolicy,
     },
 };
+use futures::{FutureExt, StreamExt};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -86,7 +88,7 @@ impl Graph {
             option_env!("CARGO_PKG_NAME"),
             option_env!("CARGO_PKG_VERSION"),
             options,
-            vec![Arc::new(RetryPolicy)],
+            vec![Arc::new(RetryPolicy::default())],
             vec![Arc::new(per_try)],
             None,
         );
@@ -115,8 +117,8 @@ impl Graph {
         if let Some(deadline) = call.deadline {
             context = context.with_value(Deadline(deadline));
         }
-        let unchecked = PipelineSendOptions { skip_checks: true, ..PipelineSendOptions::default() };
-        match self.pipeline.send(&context, &mut request, Some(unchecked)).await {
+        let unchecked = PipelineStreamOptions { skip_checks: true, ..PipelineStreamOptions::default() };
+        match self.pipeline.stream(&context, &mut request, Some(unchecked)).await.and_then(whole) {
             Ok(response) if response.status().is_success() => {
                 Ok(Answer { operation: call.operation, response })
             }
@@ -134,6 +136,13 @@ impl Graph {
     }
 }
 
+/// The answer with its body, which the policy has read: it is in one piece, and is not copied.
+fn whole(answer: AsyncRawResponse) -> azure_core::Result<RawResponse> {
+    let (status, headers, mut body) = answer.deconstruct();
+    let body = body.next().now_or_never().flatten().transpose()?.unwrap_or_default();
+    Ok(RawResponse::from_bytes(status, headers, body))
+}
+
 /// A successful answer.
 pub(super) struct Answer {
     operation: &'static str,
@@ -141,8 +150,13 @@ pub(super) struct Answer {
 }
 
 impl Answer {
+    /// The length of the body.
+    pub(super) fn size(&self) -> usize {
+        self.response.body().len()
+    }
+
     /// Parses the body. The error does not quote it: it may hold a code.
-    pub(super) fn json<T: DeserializeOwned>(&self) -> Result<T, GraphError> {
+    pub(super) fn json<T: DeserializeOwned>(self) -> Result<T, GraphError> {
         serde_json::from_slice(self.response.body().as_ref()).map_err(|error| {
             let mut unreadable = GraphError::unreadable(
                 self.operation,

@@ -14,6 +14,7 @@ use super::retry::{Idempotency, is_ambiguous, retry_after};
 use crate::{
     code::Code,
     errors::{Cause, chain, identifier, without_secrets},
+    transport,
 };
 
 /// The operation that Exchange carries out.
@@ -197,8 +198,7 @@ impl GraphError {
         response: &RawResponse,
     ) -> Self {
         let status = u16::from(response.status());
-        let body = serde_json::from_slice(response.body().as_ref()).unwrap_or_default();
-        let mut error = Self::from_status(operation, idempotency, status, &body);
+        let mut error = Self::from_status(operation, idempotency, status, response.body().as_ref());
         error.request_id = error.request_id.or_else(|| request_id(response));
         error.retry_after = retry_after(response.headers());
         error
@@ -209,8 +209,11 @@ impl GraphError {
         operation: &'static str,
         idempotency: Idempotency,
         status: u16,
-        body: &Value,
+        body: &[u8],
     ) -> Self {
+        // A longer one is no error of Graph's.
+        let body = Some(body).filter(|body| body.len() <= transport::ERROR);
+        let body: Value = body.and_then(|body| serde_json::from_slice(body).ok()).unwrap_or_default();
         let kind = match status {
             401 => GraphErrorKind::SignIn,
             404 => GraphErrorKind::NotFound,
@@ -245,6 +248,9 @@ impl GraphError {
     ) -> Self {
         let kind = match error.kind() {
             ErrorKind::Io => without_answer(idempotency),
+            // The answer is too large.
+            ErrorKind::DataConversion if idempotency == Idempotency::Idempotent => GraphErrorKind::Unreadable,
+            ErrorKind::DataConversion => GraphErrorKind::Ambiguous,
             ErrorKind::Credential => GraphErrorKind::SignIn,
             _ => GraphErrorKind::Unavailable,
         };
@@ -389,7 +395,9 @@ mod tests {
             (SENDING_MAIL, 504, "", "", "may have happened"),
         ] {
             let body = json!({"error": {"code": code, "message": message}});
-            let error = GraphError::from_status(operation, Idempotency::NotIdempotent, status, &body);
+            let body = body.to_string();
+            let error =
+                GraphError::from_status(operation, Idempotency::NotIdempotent, status, body.as_bytes());
             let advice = error.advice();
             assert!(advice.contains(expected), "{operation}: {status} {code}: {advice}");
             let grants = operation == READING && code == "Authorization_RequestDenied";

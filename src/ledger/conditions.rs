@@ -96,6 +96,8 @@ pub(crate) enum ConditionName {
     OnDemandGroupNested,
     /// Messages in the poison queue are about users who still wait.
     PoisonMessages,
+    /// Entries in the listing of joiners have an unknown form.
+    JoinersMalformed,
 }
 
 impl ConditionName {
@@ -117,6 +119,7 @@ impl ConditionName {
             Self::JoinerGroupNested => "joiner-group-nested",
             Self::OnDemandGroupNested => "on-demand-group-nested",
             Self::PoisonMessages => "poison-messages",
+            Self::JoinersMalformed => "joiners-malformed",
         }
     }
 }

@@ -5,7 +5,8 @@
 //!
 //! [`issue`] is the flow around them: [`replication`] retries what is not replicated yet, [`lease`] excludes other jobs,
 //! [`alert`] sends alerts about a [`person`], [`condition`] one for what affects everybody. [`cap`] and [`additions`] hold
-//! back too many people. [`group_sync`] finds the new members of the on-demand group, and [`nested`] tells of groups among them. All of it runs on [`services`].
+//! back too many people. [`group_sync`] finds the new members of the on-demand group, [`nested`] tells of groups among
+//! them, and [`malformed`] of joiners who cannot be read. All of it runs on [`services`].
 
 pub mod account_use;
 pub mod additions;
@@ -25,6 +26,7 @@ pub mod issue;
 pub mod job;
 pub mod known_addresses;
 pub mod lease;
+pub mod malformed;
 pub mod message;
 pub mod nested;
 pub mod outcome;

@@ -20,7 +20,7 @@ const LAYERS: &[&[&str]] = &[
     &["rate_limiter", "telemetry", "templates"],
     &["azure", "working_days", "zone"],
     &["cloud"],
-    &["address", "budget", "clock", "code", "environment", "errors", "hash"],
+    &["address", "budget", "clock", "code", "environment", "errors", "hash", "transport"],
 ];
 
 /// The files of a crate by module path (`pass/issue`), with the module paths that each of them uses.

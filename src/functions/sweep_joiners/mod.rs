@@ -26,7 +26,7 @@ use self::{
 use crate::{
     app::App,
     budget,
-    graph::{GraphError, GroupMembers, Look, users::Candidate, within},
+    graph::{GraphError, GroupMembers, Look, page::Readable, users::Candidate, within},
     ledger::{ConditionName, Purpose, Standing, Urgency},
     pass::{
         DailyLook, GroupSync, Job, Skip,
@@ -38,6 +38,7 @@ use crate::{
         domains,
         group_sync::sync_group,
         known_addresses::KnownAddresses,
+        malformed,
         nested::{self, GroupInSettings},
     },
     settings::{JoinerSource, PassSettings, Settings},
@@ -95,7 +96,7 @@ async fn sweep(app: &App) -> Result<GroupSync, GraphError> {
     let last = condition::of_sweeps(&app.services).await;
     let look_back = late::look_back(settings, last.as_ref(), now);
     let search = candidates(app, look_back, now);
-    let GroupMembers { users: candidates, groups: nested } =
+    let GroupMembers { users: candidates, groups: nested, malformed } =
         within(budget::SWEEP_SEARCH, "searching for joiners", search).await?;
     condition::end(&app.services, ConditionName::SweepFails).await;
     let without_date = candidates.iter().filter(|user| user.account.employee_hire_date.is_none()).count();
@@ -138,6 +139,8 @@ async fn sweep(app: &App) -> Result<GroupSync, GraphError> {
     };
     let found =
         Found { candidates: &candidates, joiners: &joiners, standings: standings.unwrap_or_default(), held };
+    let was_malformed = last.as_ref().is_some_and(|last| last.has(ConditionName::JoinersMalformed));
+    let malformed = (was_malformed || !malformed.is_empty()).then_some(&*malformed);
     let is_today = |at: DateTime<Utc>| at.date_naive() == now.date_naive();
     let is_daily = !last.and_then(|last| last.looked_at).is_some_and(is_today);
     if is_daily {
@@ -145,16 +148,18 @@ async fn sweep(app: &App) -> Result<GroupSync, GraphError> {
     }
     let (SweepJobs { mut jobs, daily_look }, looked) = found.jobs(app, is_daily, now).await;
     let due = jobs.len();
-    let GroupSync { jobs: added, completion, .. } =
-        timeout(budget::SWEEP_OTHER, other_duties(app, late, shared, is_daily, &candidates, nested))
-            .await
-            .unwrap_or_else(|_| {
-                tracing::warn!(
-                    event = "sweep.shortened",
-                    "The sweep had no time for the poison queue and the on-demand group; the next one has"
-                );
-                GroupSync::default()
-            });
+    let GroupSync { jobs: added, completion, .. } = timeout(
+        budget::SWEEP_OTHER,
+        other_duties(app, late, shared, is_daily, &candidates, (nested, malformed)),
+    )
+    .await
+    .unwrap_or_else(|_| {
+        tracing::warn!(
+            event = "sweep.shortened",
+            "The sweep had no time for the poison queue and the on-demand group; the next one has"
+        );
+        GroupSync::default()
+    });
     tracing::info!(
         event = "sweep.done",
         seen = candidates.len(),
@@ -179,7 +184,7 @@ async fn other_duties(
     shared: Shared,
     is_daily: bool,
     candidates: &[Candidate],
-    nested: usize,
+    (nested, malformed): (usize, Option<&[String]>),
 ) -> GroupSync {
     if let Some(Late { mut sweep, .. }) = late {
         if is_daily || sweep.domains.is_empty() && !candidates.is_empty() {
@@ -190,6 +195,10 @@ async fn other_duties(
         sweep.shared.clone_from(&shared.known.shared);
         condition::end_sweep(&app.services, sweep).await;
         shared::report(app, &shared, candidates, app.services.clock.now()).await;
+    }
+    let reference = format!("sweep of {:.0}", app.services.clock.now());
+    if let Some(malformed) = malformed {
+        malformed::report(&app.services, malformed, reference).await;
     }
     poison::alert_poison_messages(app).await;
     let found = on_demand(app).await;
@@ -236,8 +245,8 @@ async fn candidates(
         JoinerSource::HireDate => {
             let Settings { lead_days, pass, .. } = &app.services.settings;
             let (from, to) = stamps(look_back, *lead_days, pass.hire_date_zone, now);
-            let users = app.services.graph.hired_between(from, to).await?;
-            Ok(GroupMembers { users, groups: 0 })
+            let Readable { items: users, malformed } = app.services.graph.hired_between(from, to).await?;
+            Ok(GroupMembers { users, groups: 0, malformed })
         }
     }
 }
