@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use azure_core::{
-    credentials::TokenCredential,
+    credentials::{AccessToken, TokenCredential},
     http::{
         AsyncRawResponse, ClientOptions, Context, HttpClient, Method, Pipeline, PipelineStreamOptions,
         RawResponse, Request, RetryOptions, Transport, Url, headers::HeaderName,
         policies::auth::BearerTokenAuthorizationPolicy,
     },
 };
+use chrono::{DateTime, Utc};
 use futures::{FutureExt, StreamExt};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::de::DeserializeOwned;
@@ -19,6 +20,7 @@ use tokio::time::Instant;
 use super::{
     error::{GraphError, request_id},
     retry::{Deadline, Idempotency, RetryPolicy},
+    server_time::ServerTime,
 };
 use crate::cloud::Cloud;
 
@@ -28,6 +30,9 @@ pub struct Graph {
     pipeline: Pipeline,
     /// The URL of Graph, for sandboxes too: they replace the transport.
     root: Arc<str>,
+    credential: Arc<dyn TokenCredential>,
+    scope: Arc<str>,
+    time: Arc<ServerTime>,
 }
 
 /// One request.
@@ -83,16 +88,27 @@ impl Graph {
             ..ClientOptions::default()
         };
         let scope = format!("https://{host}/.default");
-        let per_try = BearerTokenAuthorizationPolicy::new(credential, [scope]);
+        let per_try = BearerTokenAuthorizationPolicy::new(credential.clone(), [scope.clone()]);
+        let time = Arc::<ServerTime>::default();
         let pipeline = Pipeline::new(
             option_env!("CARGO_PKG_NAME"),
             option_env!("CARGO_PKG_VERSION"),
             options,
-            vec![Arc::new(RetryPolicy::default())],
+            vec![Arc::new(RetryPolicy::new(time.clone()))],
             vec![Arc::new(per_try)],
             None,
         );
-        Self { pipeline, root: format!("https://{host}/v1.0").into() }
+        Self { pipeline, root: format!("https://{host}/v1.0").into(), credential, scope: scope.into(), time }
+    }
+
+    /// The time by Graph's clock, if it has answered lately.
+    pub(crate) fn now(&self) -> Option<DateTime<Utc>> {
+        self.time.now()
+    }
+
+    /// The app's token for Graph. Credentials keep it until it expires.
+    pub(super) async fn token(&self) -> azure_core::Result<AccessToken> {
+        self.credential.get_token(&[&self.scope], None).await
     }
 
     /// Whether a link leads to Graph: the token must not go anywhere else.

@@ -113,7 +113,7 @@ impl GraphError {
             GraphErrorKind::Unavailable => "Microsoft Graph did not answer",
             GraphErrorKind::Ambiguous => "Microsoft Graph gave no clear answer",
             GraphErrorKind::SignIn => "the app could not sign in",
-            GraphErrorKind::Unreadable => "Microsoft Graph gave an unknown answer",
+            GraphErrorKind::Unreadable => "Microsoft Graph gave an unexpected answer",
         };
         let status = self.status.map(|status| format!(" ({status})")).unwrap_or_default();
         format!("{happened}{status} while {}", self.operation)
@@ -150,6 +150,10 @@ impl GraphError {
             }
             (GraphErrorKind::Refused, _) => {
                 "correct the account or the tenant's policy as Graph's message says"
+            }
+            (GraphErrorKind::Unreadable, Some(300..=399)) => {
+                "the answer leads to another address, which Graph's never do: find out whether a proxy or a firewall answers in its \
+                 place, and let the app reach Graph directly"
             }
             (GraphErrorKind::Unreadable, _) => "report the request-id: the form of Graph's answer is unknown",
             (GraphErrorKind::Throttled | GraphErrorKind::Unavailable, _) => "wait until Graph answers again",
@@ -217,6 +221,8 @@ impl GraphError {
         let kind = match status {
             401 => GraphErrorKind::SignIn,
             404 => GraphErrorKind::NotFound,
+            // Graph does not redirect: something else answered.
+            300..=399 => GraphErrorKind::Unreadable,
             429 | 503 => GraphErrorKind::Throttled,
             _ if is_ambiguous(status.into()) => without_answer(idempotency),
             500.. => without_answer(idempotency),
@@ -309,6 +315,7 @@ impl fmt::Display for GraphError {
         let failure = match self.kind {
             GraphErrorKind::Ambiguous => "no clear answer",
             GraphErrorKind::SignIn => "could not sign in to Graph",
+            GraphErrorKind::Unreadable => "unexpected answer",
             _ => "Graph error",
         };
         write!(f, "{failure} while {}", self.operation)?;
@@ -384,6 +391,7 @@ mod tests {
             (READING, 404, "Request_ResourceNotFound", "", "a new account takes some minutes"),
             (READING, 400, "Request_BadRequest", "", "as Graph's message says"),
             (READING, 401, "InvalidAuthenticationToken", "", "AZURE_CLIENT_ID"),
+            (READING, 302, "", "", "a proxy or a firewall"),
             (READING, 429, "TooManyRequests", "", "wait until Graph answers"),
             (SENDING_MAIL, 403, "ErrorAccessDenied", "Access is denied.", "Application Mail.Send"),
             (SENDING_MAIL, 403, "ErrorAccessDenied", "[RAOP] AppOnly AccessPolicy", "access policy"),

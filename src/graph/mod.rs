@@ -23,8 +23,10 @@ pub mod passes;
 pub mod policy;
 pub mod retry;
 pub mod roles;
+mod server_time;
 pub mod snapshot;
 pub mod subscriptions;
+mod token;
 pub mod usage;
 pub mod users;
 

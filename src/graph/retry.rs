@@ -27,6 +27,7 @@ use azure_core::{
 use chrono::DateTime;
 use tokio::time::{Instant, sleep, timeout};
 
+use super::server_time::ServerTime;
 use crate::{budget, transport::BodyReader};
 
 /// Whether a request may be sent again when its answer was lost.
@@ -44,12 +45,18 @@ pub(super) struct Deadline(pub Instant);
 
 /// The policy. It precedes the bearer policy, so that every try has a valid token.
 /// It reads the bodies too, so that one that does not come counts as a lost answer.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct RetryPolicy {
     bodies: BodyReader,
+    time: Arc<ServerTime>,
 }
 
 impl RetryPolicy {
+    /// Notes the time of every answer in `time`.
+    pub(super) fn new(time: Arc<ServerTime>) -> Self {
+        Self { bodies: BodyReader::default(), time }
+    }
+
     /// One try, with its body in memory.
     async fn send_once(
         &self,
@@ -58,6 +65,9 @@ impl RetryPolicy {
         next: &[Arc<dyn Policy>],
     ) -> PolicyResult {
         let (status, headers, body) = next[0].send(ctx, request, &next[1..]).await?.deconstruct();
+        if let Some(date) = headers.get_optional_str(&HeaderName::from_static("date")) {
+            self.time.note(date);
+        }
         let body = if status.is_success() {
             self.bodies.success(body).await?
         } else {

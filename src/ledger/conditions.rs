@@ -14,6 +14,9 @@ use uuid::Uuid;
 pub struct Conditions {
     /// The version of this form of document.
     pub schema: u32,
+    /// The tenant whose ledger this is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tenant: Option<Uuid>,
     /// Those that were seen and have not ended.
     #[serde(default)]
     pub conditions: BTreeMap<String, Condition>,
@@ -98,6 +101,8 @@ pub(crate) enum ConditionName {
     PoisonMessages,
     /// Entries in the listing of joiners have an unknown form.
     JoinersMalformed,
+    /// This machine's clock and Graph's differ.
+    ClockWrong,
 }
 
 impl ConditionName {
@@ -120,6 +125,7 @@ impl ConditionName {
             Self::OnDemandGroupNested => "on-demand-group-nested",
             Self::PoisonMessages => "poison-messages",
             Self::JoinersMalformed => "joiners-malformed",
+            Self::ClockWrong => "clock-wrong",
         }
     }
 }
@@ -139,6 +145,7 @@ impl Default for Conditions {
     fn default() -> Self {
         Self {
             schema: Self::SCHEMA,
+            tenant: None,
             conditions: BTreeMap::new(),
             looked_at: None,
             last_sweep: None,

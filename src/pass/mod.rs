@@ -6,13 +6,14 @@
 //! [`issue`] is the flow around them: [`replication`] retries what is not replicated yet, [`lease`] excludes other jobs,
 //! [`alert`] sends alerts about a [`person`], [`condition`] one for what affects everybody. [`cap`] and [`additions`] hold
 //! back too many people. [`group_sync`] finds the new members of the on-demand group, [`nested`] tells of groups among
-//! them, and [`malformed`] of joiners who cannot be read. All of it runs on [`services`].
+//! them, and [`malformed`] of joiners who cannot be read. [`ledger_tenant`] and [`clock_skew`] stop everything that would go wrong. All of it runs on [`services`].
 
 pub mod account_use;
 pub mod additions;
 pub mod alert;
 pub mod basis;
 pub mod cap;
+pub mod clock_skew;
 pub mod condition;
 pub mod day_one;
 pub mod decide;
@@ -26,6 +27,7 @@ pub mod issue;
 pub mod job;
 pub mod known_addresses;
 pub mod lease;
+pub mod ledger_tenant;
 pub mod malformed;
 pub mod message;
 pub mod nested;

@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Once},
+    sync::{Arc, Once, atomic::AtomicBool},
 };
 
 use chrono::{DateTime, Utc};
@@ -41,6 +41,17 @@ pub struct Services {
     pub(super) sign_ins_unread: Once,
     /// That the groups that a user can activate cannot be read is logged once.
     pub(super) eligible_groups_unread: Once,
+    /// Whether the ledger is that of the tenant.
+    pub(super) ledger_tenant: LedgerTenant,
+}
+
+/// What this process knows of the tenant whose ledger it uses.
+#[derive(Debug, Default)]
+pub(super) struct LedgerTenant {
+    /// Whether it is the app's.
+    pub is_ours: AtomicBool,
+    /// Whether a person was told that it is another.
+    pub is_told: AtomicBool,
 }
 
 /// The users who were served on demand within the last day or will be, as this process knows them.
@@ -78,6 +89,7 @@ impl Services {
             addresses,
             sign_ins_unread,
             eligible_groups_unread,
+            ledger_tenant: LedgerTenant::default(),
         }
     }
 }

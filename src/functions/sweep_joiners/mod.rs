@@ -29,16 +29,16 @@ use crate::{
     graph::{GraphError, GroupMembers, Look, page::Readable, users::Candidate, within},
     ledger::{ConditionName, Purpose, Standing, Urgency},
     pass::{
-        DailyLook, GroupSync, Job, Skip,
+        DailyLook, Failure, GroupSync, Job, Skip,
         alert::Alert,
         basis,
         cap::NAMES_IN_ALERT,
-        condition,
+        clock_skew, condition,
         day_one::{Distance, OddStamps, day_one, distance, odd_stamps, stamps},
         domains,
         group_sync::sync_group,
         known_addresses::KnownAddresses,
-        malformed,
+        ledger_tenant, malformed,
         nested::{self, GroupInSettings},
     },
     settings::{JoinerSource, PassSettings, Settings},
@@ -54,7 +54,7 @@ const TIMER_TOLERANCE: TimeDelta = TimeDelta::seconds(1);
 /// # Errors
 /// When the search for joiners fails. An alert is sent if it does not help to run the sweep again, or if sweeps have
 /// failed for a while.
-pub(crate) async fn sweep_joiners(app: &App, retries_left: Option<u32>) -> Result<GroupSync, GraphError> {
+pub(crate) async fn sweep_joiners(app: &App, retries_left: Option<u32>) -> Result<GroupSync, Failure> {
     let result = sweep(app).await;
     if let Err(error) = &result {
         let advice = error.advice();
@@ -65,7 +65,9 @@ pub(crate) async fn sweep_joiners(app: &App, retries_left: Option<u32>) -> Resul
             retries_left,
             "The sweep could not read the joiners, and the invocation fails"
         );
-        report(app, error, retries_left).await;
+        if let Failure::Graph(error) = error {
+            report(app, error, retries_left).await;
+        }
     }
     result
 }
@@ -90,15 +92,22 @@ async fn report(app: &App, error: &GraphError, retries_left: Option<u32>) {
     condition::report(&app.services, ConditionName::SweepFails, urgency, &alert).await;
 }
 
-async fn sweep(app: &App) -> Result<GroupSync, GraphError> {
+async fn sweep(app: &App) -> Result<GroupSync, Failure> {
     let now = app.services.clock.now() + TIMER_TOLERANCE;
     let settings = &app.services.settings;
     let last = condition::of_sweeps(&app.services).await;
+    if let Some(last) = &last {
+        ledger_tenant::check_conditions(&app.services, last).await?;
+    }
     let look_back = late::look_back(settings, last.as_ref(), now);
     let search = candidates(app, look_back, now);
     let GroupMembers { users: candidates, groups: nested, malformed } =
         within(budget::SWEEP_SEARCH, "searching for joiners", search).await?;
     condition::end(&app.services, ConditionName::SweepFails).await;
+    clock_skew::check(&app.services).await?;
+    if last.as_ref().is_some_and(|last| last.has(ConditionName::ClockWrong)) {
+        condition::end(&app.services, ConditionName::ClockWrong).await;
+    }
     let without_date = candidates.iter().filter(|user| user.account.employee_hire_date.is_none()).count();
     let standings = standings(app, now).await;
     let days = days_one(settings, &candidates, standings.as_ref());

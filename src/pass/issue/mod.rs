@@ -23,13 +23,14 @@ use std::{error::Error, mem, ops::ControlFlow, time::Duration};
 use tokio::time::Instant;
 
 use super::{
-    basis,
+    basis, clock_skew,
     day_one::fits,
     decide::{Decision, Facts, Plan, decide},
     domains,
     job::{Job, Reason},
     known_addresses::KnownAddresses,
     lease::HeldLease,
+    ledger_tenant,
     outcome::{Block, DeliveredPass, Failure, Outcome, Step},
     person::Person,
     recipients::Recipients,
@@ -182,7 +183,10 @@ impl Inputs {
         who: &mut Person,
     ) -> Result<Self, Failure> {
         let reading = replication::snapshot(services, job);
-        let snapshot = within(step_budget.snapshot, "reading the user", reading).await;
+        let reading = within(step_budget.snapshot, "reading the user", reading);
+        let (snapshot, is_ours) = tokio::join!(reading, ledger_tenant::check(services));
+        is_ours?;
+        clock_skew::check(services).await?;
         if let Ok(snapshot) = &snapshot {
             *who = Person::read(snapshot, &services.settings.pass);
         }

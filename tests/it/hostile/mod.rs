@@ -1,6 +1,7 @@
 //! Servers that answer what no service should, over real connections.
 
 mod bodies;
+mod environment;
 mod gzip;
 mod secrets;
 

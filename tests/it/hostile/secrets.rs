@@ -334,6 +334,7 @@ fn few_modules_have_an_error_of_the_azure_libraries() {
     let mut expected = [
         "src/azure/refusal.rs",
         "src/errors.rs",
+        "src/graph/client.rs",
         "src/graph/error.rs",
         "src/graph/retry.rs",
         "src/ledger/blob.rs",
