@@ -98,6 +98,7 @@ fn repeated(before: &str, inner: &str, after: &str) -> Vec<u8> {
 
 /// The real handler in a process of its own, with as many jobs at once as the host delivers.
 #[test]
+#[expect(clippy::print_stdout, clippy::print_stderr, reason = "the figures, and that there are none")]
 fn no_answer_of_graph_takes_much_memory() {
     let answers = Arc::new(AtomicUsize::new(0));
     let seen = answers.clone();
