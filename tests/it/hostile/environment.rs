@@ -26,7 +26,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::FixedToken;
-use crate::helpers::{JobEnd, TestApp, log_capture::capture_log};
+use crate::helpers::{JobEnd, PASS_PATH, TestApp, log_capture::capture_log};
 
 /// firstpass on the tenant of `own`, with other parts.
 fn functions(
@@ -193,8 +193,14 @@ async fn a_redirect_is_an_unexpected_answer_and_no_refusal() {
     let sweep = app.host.fire_timer().await;
     let words = ["unexpected answer", "302", "a proxy or a firewall"];
     assert!(!sweep.is_success() && words.iter().all(|words| sweep.log().contains(words)), "{}", sweep.log());
-    app.sandbox.inject(Fault::on("GET", "/users/", redirect).always());
+    app.sandbox.inject(Fault::on("GET", "/users/", redirect.clone()).always());
     let end = app.run_job(emma).await;
     assert!(end.outcome == "failed" && end.why.contains("unexpected answer"), "{end:?}");
     assert!(app.record(emma).await.is_none() && app.sandbox.passes().is_empty());
+
+    let (app, emma) = TestApp::with_emma();
+    app.sandbox.inject(Fault::on("POST", PASS_PATH, redirect).always());
+    let end = app.run_job(emma).await;
+    assert!(end.outcome == "failed" && app.sandbox.passes().is_empty(), "{end:?}");
+    assert_eq!(app.count_requests("POST", PASS_PATH), 1);
 }
