@@ -116,3 +116,40 @@ impl AsRef<[u8]> for Large {
         &self.bytes
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::time::timeout;
+
+    use super::*;
+
+    fn body(chunks: usize, size: usize) -> impl Stream<Item = Chunk> + Unpin {
+        stream::iter(vec![vec![b' '; size]; chunks].into_iter().map(|chunk| Ok(chunk.into())))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn of_large_bodies_one_is_kept_at_a_time() {
+        let reader = BodyReader::default();
+        let first = reader.success(body(2, LARGE)).await.unwrap();
+        assert_eq!(first.len(), 2 * LARGE);
+        let second = timeout(Duration::from_secs(1), reader.success(body(2, LARGE))).await;
+        assert!(second.is_err(), "it waits");
+        assert!(reader.success(body(1, LARGE)).await.is_ok(), "a small one does not");
+        drop(first);
+        assert!(reader.success(body(2, LARGE)).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_body_up_to_the_limit_is_read() {
+        let reader = BodyReader::default();
+        assert_eq!(reader.success(body(16, MIB)).await.unwrap().len(), ANSWER);
+        let error = reader.success(body(17, MIB)).await.unwrap_err();
+        assert_eq!(
+            (error.to_string().as_str(), error.kind()),
+            ("the answer is larger than 16 MiB", &ErrorKind::DataConversion)
+        );
+        assert_eq!(reader.error(body(17, MIB)).await.unwrap().len(), ERROR);
+    }
+}
