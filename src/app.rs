@@ -11,7 +11,7 @@ use crate::{
     graph::Graph,
     ledger::Ledger,
     mail::{MailError, MailOptions, Mailer},
-    pass::{Services, alert::collected, message::ALERTS_DUE},
+    pass::{Services, alert::collected, ledger_tenant, message::ALERTS_DUE},
     queue::Queues,
     rate_limiter::RateLimiter,
     settings::Settings,
@@ -62,12 +62,20 @@ impl App {
     /// At the end of an invocation that began at `started`: sends the summary of alerts, if it is due and there is time.
     pub(crate) async fn care_for_alerts(&self, started: Instant, look: Look) {
         if started.elapsed() + budget::SUMMARY + budget::QUEUE_CALL <= budget::FUNCTION_TIMEOUT {
-            match look {
-                Look::Now => collected::send(&self.services).await,
-                Look::Sometimes => collected::send_if_due(&self.services).await,
-            }
+            self.send_summary(look).await;
         }
         self.wake_for_alerts().await;
+    }
+
+    /// Sends the summary of alerts, if it is due. The alerts of another tenant are for its own admins.
+    pub(crate) async fn send_summary(&self, look: Look) {
+        if ledger_tenant::check(&self.services).await.is_err() {
+            return;
+        }
+        match look {
+            Look::Now => collected::send(&self.services).await,
+            Look::Sometimes => collected::send_if_due(&self.services).await,
+        }
     }
 
     /// Has somebody woken in an hour, if alerts wait for a summary: until the next sweep, nothing else may run.

@@ -151,6 +151,8 @@ const _: () = {
     assert!(fits(reminded, FUNCTION_TIMEOUT));
     // An account is still disabled: an alert, the record, the manager.
     assert!(fits(total(&[inputs, ALERT, LEDGER_CALL, NOTE, ALERT]), FUNCTION_TIMEOUT));
+    // The clock is wrong: the conditions are read and written around the alert for all.
+    assert!(fits(total(&[inputs, told]), FUNCTION_TIMEOUT));
     // A change notification: one alert for what cannot be read of it, and one on the last delivery.
     let notified = total(&[ADMISSION, GROUP_SYNC, ALERT, ALERT]);
     assert!(fits(notified, FUNCTION_TIMEOUT));
@@ -160,6 +162,9 @@ const _: () = {
     // The deadline of the call bounds everything up to the last change.
     let before = total(&[CALL_RESOLVE_USER, CALL_SNAPSHOT, LEDGER_CALL, LEDGER_CALL, LEDGER_CALL]);
     assert!(fits(before, CALL));
+    // The clock is wrong: an alert.
+    let told = total(&[LEDGER_CALL, ALERT, LEDGER_CALL]);
+    assert!(fits(total(&[CALL_RESOLVE_USER, CALL_SNAPSHOT, told]), HTTP_TIMEOUT));
     // Then the record is written, looked up when the answer was lost, and the pass deleted when the write failed.
     let after = total(&[CALL, LEDGER_CALL, LEDGER_CALL, CALL_CLEANUP]);
     assert!(fits(after, HTTP_TIMEOUT)); // 190 of 230 s

@@ -29,21 +29,25 @@ impl Cause {
 
     /// Copies `error` and its causes.
     pub(crate) fn of(error: &(dyn Error + 'static)) -> Self {
-        // The message of an error answer is its body, which can quote the request.
-        if let Some(ErrorKind::HttpResponse { status, error_code, .. }) =
-            error.downcast_ref::<azure_core::Error>().map(azure_core::Error::kind)
-        {
-            let code = error_code.as_deref().and_then(identifier).unwrap_or_default();
-            return format!("the answer was {} {code}", u16::from(*status)).trim_end().into();
-        }
+        let message = error.to_string();
+        let message = match error.downcast_ref::<azure_core::Error>().map(azure_core::Error::kind) {
+            // The message is the body, which can quote the request.
+            Some(ErrorKind::HttpResponse { status, error_code, .. }) => {
+                let code = error_code.as_deref().and_then(identifier).unwrap_or_default();
+                return format!("the answer was {} {code}", u16::from(*status)).trim_end().into();
+            }
+            // The body follows the first line.
+            Some(ErrorKind::DataConversion) => message.lines().next().unwrap_or_default(),
+            _ => &message,
+        };
         let source = error.source().map(|source| Box::new(Self::of(source)));
-        Self { source, ..error.to_string().into() }
+        Self { source, ..message.into() }
     }
 
     /// `message`, caused by this.
     #[must_use]
     pub(crate) fn context(self, message: &str) -> Self {
-        Self { source: Some(Box::new(self)), ..message.into() }
+        Self { message: without_secrets(message), source: Some(Box::new(self)) }
     }
 }
 
@@ -211,6 +215,12 @@ mod tests {
             let error = azure_core::Error::with_message(kind, "SECRET");
             assert_eq!(chain(&Cause::of(&error)), expected);
         }
+    }
+
+    #[test]
+    fn no_body_is_kept() {
+        let error = azure_core::Error::with_message(ErrorKind::DataConversion, "not XML\nemma@contoso.com");
+        assert_eq!(chain(&Cause::of(&error)), "not XML");
     }
 
     #[test]

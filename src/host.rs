@@ -139,7 +139,7 @@ async fn on_timer(State(state): State<HandlerState>, body: Bytes) -> Response {
             done(json!({"jobs": messages}), format!("queued {} jobs", found.jobs.len()))
         }
         Err(error) => {
-            let log = format!("{error}; to do: {}", error.advice());
+            let log = format!("{error}. {}", error.advice());
             failure(StatusCode::INTERNAL_SERVER_ERROR, &error.summary(), log)
         }
     }

@@ -15,8 +15,9 @@
 //!
 //! Below them: [`telemetry`] (the log), [`azure`] (connection strings and signatures of storage accounts), [`zone`] (time
 //! zones), [`rate_limiter`], [`templates`], [`code`] (the secret of a pass), [`address`] (a checked mail address),
-//! [`foreign`] (a text of another system), [`range`] (times that can be), `text` (which characters a name may have), [`clock`],
-//! [`environment`], [`errors`], [`hash`]. `tests/it/layers.rs` checks that no module uses one above it.
+//! [`foreign`] (a text of another system), [`range`] (times that can be), `text` (which characters a name may have),
+//! [`transport`] (the limits of answers), [`clock`], [`environment`], [`errors`], [`hash`]. `tests/it/layers.rs` checks that no
+//! module uses one above it.
 
 pub mod address;
 pub mod app;
@@ -44,5 +45,6 @@ pub mod startup;
 pub mod telemetry;
 pub mod templates;
 mod text;
+pub mod transport;
 pub mod working_days;
 pub mod zone;

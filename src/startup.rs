@@ -22,6 +22,7 @@ use crate::{
     ledger::{Ledger, blob::BlobLedger},
     queue::Queues,
     settings::{IdentitySettings, SettingProblem, Settings, SettingsError},
+    transport::LimitedClient,
 };
 
 /// Builds the App for the tenant, the ledger and the queues in `settings`.
@@ -99,7 +100,7 @@ pub fn credential(
         let options = ManagedIdentityCredentialOptions {
             user_assigned_id: client_id.map(|id| UserAssignedId::ClientId(id.to_string())),
             client_options: ClientOptions {
-                transport: Some(Transport::new(http)),
+                transport: Some(Transport::new(LimitedClient::for_tokens(http))),
                 ..ClientOptions::default()
             },
         };

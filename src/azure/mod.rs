@@ -15,13 +15,14 @@ pub use self::{
     queue_service::{QueueAccess, QueueService},
 };
 pub(crate) use self::{refusal::StorageRefusal, sas::has_sas};
+use crate::transport::LimitedClient;
 
 /// The options of a storage client that sends a request again at most `max_retries` times.
 pub(crate) fn client_options(transport: Arc<dyn HttpClient>, max_retries: u32) -> ClientOptions {
     let retry = ExponentialRetryOptions { max_retries, ..ExponentialRetryOptions::default() };
     ClientOptions {
         retry: RetryOptions::exponential(retry),
-        transport: Some(Transport::new(transport)),
+        transport: Some(Transport::new(LimitedClient::for_storage(transport))),
         ..ClientOptions::default()
     }
 }

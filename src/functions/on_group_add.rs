@@ -8,16 +8,19 @@ use tokio::time::timeout;
 use uuid::Uuid;
 
 use crate::{
-    app::App,
+    app::{App, Look},
     budget,
     graph::within,
     hash::sha256,
+    ledger::LedgerError,
     pass::{
         ChangeNotification, Failure, GroupSync, Job, MembershipEvent, Outcome, ParsedMessage, Person, Reason,
+        SyncCompleted,
         alert::{self, Alert},
         condition,
         group_sync::{complete_sync, sync_group, without_held},
         issue::{JobResult, issue},
+        ledger_tenant,
         replication::{self, resolve_user},
     },
     telemetry::context,
@@ -78,7 +81,7 @@ pub async fn on_group_add(app: &App, delivery: &QueueDelivery) -> Handled {
         Ok(ParsedMessage::Job(job)) => {
             run(app, &Job { queued_at: Some(delivery.inserted), ..job }, delivery).await
         }
-        Ok(ParsedMessage::SyncCompleted(completed)) => match complete_sync(&app.services, &completed).await {
+        Ok(ParsedMessage::SyncCompleted(completed)) => match completed_sync(app, &completed).await {
             Ok(true) => queued(Vec::new(), "all jobs of the group sync are in the queue".to_owned()),
             Ok(false) => queued(Vec::new(), "the group sync has no pending members".to_owned()),
             Err(failure) => {
@@ -89,11 +92,14 @@ pub async fn on_group_add(app: &App, delivery: &QueueDelivery) -> Handled {
         Ok(ParsedMessage::DailyLook(look)) => {
             // A time in the future would switch off the daily look until then.
             let at = look.daily_look.min(app.services.clock.now());
+            if let Err(error) = ledger_tenant::check(&app.services).await {
+                return finish(app, delivery, "daily look", failed(error.into(), "everybody".into())).await;
+            }
             condition::end_daily_look(&app.services, at).await;
             queued(Vec::new(), "all jobs of the sweep are in the queue".to_owned())
         }
         Ok(ParsedMessage::AlertsDue) => {
-            alert::collected::send(&app.services).await;
+            app.send_summary(Look::Now).await;
             queued(Vec::new(), "the summary of alerts was sent if there is one".to_owned())
         }
         Ok(ParsedMessage::Notification(notification)) => {
@@ -104,6 +110,11 @@ pub async fn on_group_add(app: &App, delivery: &QueueDelivery) -> Handled {
             Handled::Unreadable(problems)
         }
     }
+}
+
+async fn completed_sync(app: &App, completed: &SyncCompleted) -> Result<bool, Failure> {
+    ledger_tenant::check(&app.services).await?;
+    complete_sync(&app.services, completed).await
 }
 
 async fn run(app: &App, job: &Job, delivery: &QueueDelivery) -> Handled {
@@ -159,7 +170,10 @@ async fn finish(app: &App, delivery: &QueueDelivery, reference: &str, result: Jo
             "The job ended"
         );
     }
-    if has_failed && count >= budget::DELIVERIES {
+    // There is one alert for all about the clock and about the ledger of another tenant.
+    let is_told =
+        matches!(outcome, Outcome::Failed(Failure::Clock(_) | Failure::Ledger(LedgerError::OtherTenant(_))));
+    if has_failed && !is_told && count >= budget::DELIVERIES {
         alert::send_poisoned(&app.services, reference, who, outcome, budget::DELIVERIES).await;
     }
     Handled::Ran(reference.to_owned(), Box::new(result))
@@ -176,7 +190,12 @@ async fn handle_notification(
         return queued(Vec::new(), "nothing done: ON_DEMAND_GROUP_ID is not set".to_owned());
     };
     let ChangeNotification { added, named, changed, ignored, problems } = notification;
-    let admitted = without_held(&app.services, group, added.keys().copied().collect()).await;
+    let admission = without_held(&app.services, group, added.keys().copied().collect());
+    let (admitted, is_ours) = tokio::join!(admission, ledger_tenant::check(&app.services));
+    if let Err(error) = is_ours {
+        let who = format!("the new members of the on-demand group {group}");
+        return finish(app, delivery, "change notification", failed(error.into(), who)).await;
+    }
     let waiting = added.len() - admitted.len();
     let is_admitted = |(user, _): &(&Uuid, &MembershipEvent)| admitted.contains(user);
     let jobs: Vec<Job> = added

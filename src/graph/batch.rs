@@ -6,16 +6,17 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use azure_core::http::Method;
-use serde::{Deserialize, de::DeserializeOwned};
-use serde_json::{Value, json};
+use serde::{Deserialize, Deserializer, de::DeserializeOwned};
+use serde_json::{Value, json, value::RawValue};
 use tokio::time::sleep;
 
 use super::{
     client::{Graph, GraphRequest, unknown_form},
     error::{GraphError, GraphErrorKind},
-    null::null_is_default,
+    page::at_most,
     retry::{self, Idempotency},
 };
+use crate::transport::MIB;
 
 /// The rounds of requests, retries of throttled parts included.
 const ROUNDS: u32 = 3;
@@ -33,7 +34,12 @@ pub(super) struct Part {
 pub(super) const MAX_PARTS: usize = 20;
 
 /// The body of one part's answer.
-pub(super) type PartResult = Result<Value, GraphError>;
+pub(super) type PartResult = Result<Box<RawValue>, GraphError>;
+
+/// The longest body of a part. What serde keeps of a body for a while can take many times its size.
+const MAX_BODY: usize = 2 * MIB;
+/// The longest headers of a part.
+const MAX_HEADERS: usize = 64 << 10;
 
 /// The answers by [`Part::operation`].
 pub(super) struct Parts(BTreeMap<&'static str, PartResult>);
@@ -45,17 +51,21 @@ impl Parts {
             .0
             .remove(operation)
             .unwrap_or_else(|| Err(GraphError::unreadable(operation, "no such part")))?;
-        read_body(operation, body)
+        read_body(operation, &body)
     }
 }
 
 /// Parses the body of a part.
-pub(super) fn read_body<T: DeserializeOwned>(operation: &'static str, body: Value) -> Result<T, GraphError> {
-    T::deserialize(body).map_err(|error| unknown_form(operation, &error))
+pub(super) fn read_body<T: DeserializeOwned>(
+    operation: &'static str,
+    body: &RawValue,
+) -> Result<T, GraphError> {
+    serde_json::from_str(body.get()).map_err(|error| unknown_form(operation, &error))
 }
 
 #[derive(Deserialize)]
 struct Answers {
+    #[serde(deserialize_with = "at_most::<MAX_PARTS, _, _>")]
     responses: Vec<PartAnswer>,
 }
 
@@ -63,10 +73,18 @@ struct Answers {
 struct PartAnswer {
     id: String,
     status: u16,
-    #[serde(default, deserialize_with = "null_is_default")]
-    headers: BTreeMap<String, Value>,
-    #[serde(default)]
-    body: Value,
+    #[serde(default, deserialize_with = "at_most_bytes::<MAX_HEADERS, _>")]
+    headers: Option<Box<RawValue>>,
+    #[serde(default, deserialize_with = "at_most_bytes::<MAX_BODY, _>")]
+    body: Option<Box<RawValue>>,
+}
+
+/// `None` for a longer text.
+fn at_most_bytes<'de, const MAX: usize, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Box<RawValue>>, D::Error> {
+    let text = <&RawValue>::deserialize(deserializer)?;
+    Ok((text.get().len() <= MAX).then(|| text.to_owned()))
 }
 
 fn is_retried(error: &GraphError) -> bool {
@@ -75,7 +93,8 @@ fn is_retried(error: &GraphError) -> bool {
 
 impl PartAnswer {
     fn retry_after(&self) -> Option<Duration> {
-        let (_, value) = self.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("retry-after"))?;
+        let headers: BTreeMap<String, Value> = serde_json::from_str(self.headers.as_ref()?.get()).ok()?;
+        let (_, value) = headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("retry-after"))?;
         let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
         retry::parse_retry_after(&text, None)
     }
@@ -112,15 +131,22 @@ impl Graph {
                     continue;
                 };
                 let retry_after = answer.retry_after();
-                let result = match answer.status {
-                    200..300 => Ok(answer.body),
-                    status => Err(GraphError {
+                let result = match (answer.status, answer.body) {
+                    _ if answered.contains_key(at) => {
+                        Err(GraphError::unreadable(part.operation, "the part was answered twice"))
+                    }
+                    (200..300, Some(body)) => Ok(body),
+                    (200..300, None) => Err(GraphError::unreadable(
+                        part.operation,
+                        "the part has no body, or a very long one",
+                    )),
+                    (status, body) => Err(GraphError {
                         retry_after,
                         ..GraphError::from_status(
                             part.operation,
                             Idempotency::Idempotent,
                             status,
-                            &answer.body,
+                            body.as_ref().map_or("", |body| body.get()).as_bytes(),
                         )
                     }),
                 };

@@ -3,12 +3,15 @@
 use std::sync::Arc;
 
 use azure_core::{
-    credentials::TokenCredential,
+    credentials::{AccessToken, TokenCredential},
     http::{
-        ClientOptions, Context, HttpClient, Method, Pipeline, PipelineSendOptions, RawResponse, Request,
-        RetryOptions, Transport, Url, headers::HeaderName, policies::auth::BearerTokenAuthorizationPolicy,
+        AsyncRawResponse, ClientOptions, Context, HttpClient, Method, Pipeline, PipelineStreamOptions,
+        RawResponse, Request, RetryOptions, Transport, Url, headers::HeaderName,
+        policies::auth::BearerTokenAuthorizationPolicy,
     },
 };
+use chrono::{DateTime, Utc};
+use futures::{FutureExt, StreamExt};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -17,6 +20,7 @@ use tokio::time::Instant;
 use super::{
     error::{GraphError, request_id},
     retry::{Deadline, Idempotency, RetryPolicy},
+    server_time::ServerTime,
 };
 use crate::cloud::Cloud;
 
@@ -26,6 +30,9 @@ pub struct Graph {
     pipeline: Pipeline,
     /// The URL of Graph, for sandboxes too: they replace the transport.
     root: Arc<str>,
+    credential: Arc<dyn TokenCredential>,
+    scope: Arc<str>,
+    time: Arc<ServerTime>,
 }
 
 /// One request.
@@ -81,16 +88,27 @@ impl Graph {
             ..ClientOptions::default()
         };
         let scope = format!("https://{host}/.default");
-        let per_try = BearerTokenAuthorizationPolicy::new(credential, [scope]);
+        let per_try = BearerTokenAuthorizationPolicy::new(credential.clone(), [scope.clone()]);
+        let time = Arc::<ServerTime>::default();
         let pipeline = Pipeline::new(
             option_env!("CARGO_PKG_NAME"),
             option_env!("CARGO_PKG_VERSION"),
             options,
-            vec![Arc::new(RetryPolicy)],
+            vec![Arc::new(RetryPolicy::new(time.clone()))],
             vec![Arc::new(per_try)],
             None,
         );
-        Self { pipeline, root: format!("https://{host}/v1.0").into() }
+        Self { pipeline, root: format!("https://{host}/v1.0").into(), credential, scope: scope.into(), time }
+    }
+
+    /// The time by Graph's clock, if it has answered lately.
+    pub(crate) fn now(&self) -> Option<DateTime<Utc>> {
+        self.time.now()
+    }
+
+    /// The app's token for Graph. Credentials keep it until it expires.
+    pub(super) async fn token(&self) -> azure_core::Result<AccessToken> {
+        self.credential.get_token(&[&self.scope], None).await
     }
 
     /// Whether a link leads to Graph: the token must not go anywhere else.
@@ -115,8 +133,8 @@ impl Graph {
         if let Some(deadline) = call.deadline {
             context = context.with_value(Deadline(deadline));
         }
-        let unchecked = PipelineSendOptions { skip_checks: true, ..PipelineSendOptions::default() };
-        match self.pipeline.send(&context, &mut request, Some(unchecked)).await {
+        let unchecked = PipelineStreamOptions { skip_checks: true, ..PipelineStreamOptions::default() };
+        match self.pipeline.stream(&context, &mut request, Some(unchecked)).await.and_then(whole) {
             Ok(response) if response.status().is_success() => {
                 Ok(Answer { operation: call.operation, response })
             }
@@ -134,6 +152,13 @@ impl Graph {
     }
 }
 
+/// The answer with its body, which the policy has read: it is in one piece, and is not copied.
+fn whole(answer: AsyncRawResponse) -> azure_core::Result<RawResponse> {
+    let (status, headers, mut body) = answer.deconstruct();
+    let body = body.next().now_or_never().flatten().transpose()?.unwrap_or_default();
+    Ok(RawResponse::from_bytes(status, headers, body))
+}
+
 /// A successful answer.
 pub(super) struct Answer {
     operation: &'static str,
@@ -141,8 +166,13 @@ pub(super) struct Answer {
 }
 
 impl Answer {
+    /// The length of the body.
+    pub(super) fn size(&self) -> usize {
+        self.response.body().len()
+    }
+
     /// Parses the body. The error does not quote it: it may hold a code.
-    pub(super) fn json<T: DeserializeOwned>(&self) -> Result<T, GraphError> {
+    pub(super) fn json<T: DeserializeOwned>(self) -> Result<T, GraphError> {
         serde_json::from_slice(self.response.body().as_ref()).map_err(|error| {
             let mut unreadable = match error.is_data() {
                 true => unknown_form(self.operation, &error),

@@ -15,6 +15,7 @@ use crate::{
     code::Code,
     errors::{Cause, chain, identifier},
     foreign::ForeignText,
+    transport,
 };
 
 /// The operation that Exchange carries out.
@@ -118,7 +119,7 @@ impl GraphError {
             GraphErrorKind::Unavailable => "Microsoft Graph did not answer",
             GraphErrorKind::Ambiguous => "Microsoft Graph gave no clear answer",
             GraphErrorKind::SignIn => "the app could not sign in",
-            GraphErrorKind::Unreadable => "Microsoft Graph gave an unknown answer",
+            GraphErrorKind::Unreadable => "Microsoft Graph gave an unexpected answer",
         };
         let status = self.status.map(|status| format!(" ({status})")).unwrap_or_default();
         format!("{happened}{status} while {}", self.operation)
@@ -155,6 +156,10 @@ impl GraphError {
             }
             (GraphErrorKind::Refused, _) => {
                 "correct the account or the tenant's policy as Graph's message says"
+            }
+            (GraphErrorKind::Unreadable, Some(300..=399)) => {
+                "the answer leads to another address, which Graph's never do: find out whether a proxy or a firewall answers in its \
+                 place, and let the app reach Graph directly"
             }
             (GraphErrorKind::Unreadable, _) => "report the request-id: the form of Graph's answer is unknown",
             (GraphErrorKind::Throttled | GraphErrorKind::Unavailable, _) => "wait until Graph answers again",
@@ -203,8 +208,7 @@ impl GraphError {
         response: &RawResponse,
     ) -> Self {
         let status = u16::from(response.status());
-        let body = serde_json::from_slice(response.body().as_ref()).unwrap_or_default();
-        let mut error = Self::from_status(operation, idempotency, status, &body);
+        let mut error = Self::from_status(operation, idempotency, status, response.body().as_ref());
         error.request_id = error.request_id.or_else(|| request_id(response));
         error.retry_after = retry_after(response.headers());
         error
@@ -215,11 +219,16 @@ impl GraphError {
         operation: &'static str,
         idempotency: Idempotency,
         status: u16,
-        body: &Value,
+        body: &[u8],
     ) -> Self {
+        // A longer one is no error of Graph's.
+        let body = Some(body).filter(|body| body.len() <= transport::ERROR);
+        let body: Value = body.and_then(|body| serde_json::from_slice(body).ok()).unwrap_or_default();
         let kind = match status {
             401 => GraphErrorKind::SignIn,
             404 => GraphErrorKind::NotFound,
+            // Graph does not redirect: something else answered.
+            300..=399 => GraphErrorKind::Unreadable,
             429 | 503 => GraphErrorKind::Throttled,
             _ if is_ambiguous(status.into()) => without_answer(idempotency),
             500.. => without_answer(idempotency),
@@ -251,6 +260,9 @@ impl GraphError {
     ) -> Self {
         let kind = match error.kind() {
             ErrorKind::Io => without_answer(idempotency),
+            // The answer is too large.
+            ErrorKind::DataConversion if idempotency == Idempotency::Idempotent => GraphErrorKind::Unreadable,
+            ErrorKind::DataConversion => GraphErrorKind::Ambiguous,
             ErrorKind::Credential => GraphErrorKind::SignIn,
             _ => GraphErrorKind::Unavailable,
         };
@@ -315,6 +327,7 @@ impl fmt::Display for GraphError {
         let failure = match self.kind {
             GraphErrorKind::Ambiguous => "no clear answer",
             GraphErrorKind::SignIn => "could not sign in to Graph",
+            GraphErrorKind::Unreadable => "unexpected answer",
             _ => "Graph error",
         };
         write!(f, "{failure} while {}", self.operation)?;
@@ -378,7 +391,12 @@ mod tests {
     #[test]
     fn a_code_is_removed_from_every_part_of_an_error() {
         let body = json!({"error": {"code": "A7-Kx.9", "message": "A7-Kx.9 %417-Kx.9", "innerError": {"request-id": "A7-Kx.9"}}});
-        let mut error = GraphError::from_status(SENDING_MAIL, Idempotency::NotIdempotent, 400, &body);
+        let mut error = GraphError::from_status(
+            SENDING_MAIL,
+            Idempotency::NotIdempotent,
+            400,
+            body.to_string().as_bytes(),
+        );
         assert!(error.to_string().contains("A7-Kx.9"));
         error.redact(&Code::new("A7-Kx.9"));
         assert_eq!(error.to_string(), "Graph error while sending the mail: 400: [code] [code]");
@@ -395,6 +413,7 @@ mod tests {
             (READING, 404, "Request_ResourceNotFound", "", "a new account takes some minutes"),
             (READING, 400, "Request_BadRequest", "", "as Graph's message says"),
             (READING, 401, "InvalidAuthenticationToken", "", "AZURE_CLIENT_ID"),
+            (READING, 302, "", "", "a proxy or a firewall"),
             (READING, 429, "TooManyRequests", "", "wait until Graph answers"),
             (SENDING_MAIL, 403, "ErrorAccessDenied", "Access is denied.", "Application Mail.Send"),
             (SENDING_MAIL, 403, "ErrorAccessDenied", "[RAOP] AppOnly AccessPolicy", "access policy"),
@@ -406,7 +425,9 @@ mod tests {
             (SENDING_MAIL, 504, "", "", "may have happened"),
         ] {
             let body = json!({"error": {"code": code, "message": message}});
-            let error = GraphError::from_status(operation, Idempotency::NotIdempotent, status, &body);
+            let body = body.to_string();
+            let error =
+                GraphError::from_status(operation, Idempotency::NotIdempotent, status, body.as_bytes());
             let advice = error.advice();
             assert!(advice.contains(expected), "{operation}: {status} {code}: {advice}");
             let grants = operation == READING && code == "Authorization_RequestDenied";

@@ -9,7 +9,7 @@ use super::{
     client::{Graph, query},
     error::{GraphError, Unread, refusal_kept},
     null::Nullable,
-    page::Page,
+    page::{Page, Readable},
     users::{CANDIDATE_PROPERTIES, Candidate},
 };
 
@@ -53,6 +53,8 @@ pub struct GroupMembers<U> {
     pub users: U,
     /// How many groups there are. Their members are not listed here.
     pub groups: usize,
+    /// The ids of members who have an unknown form, or what stands for an id.
+    pub malformed: Vec<String>,
 }
 
 /// A group, with what says whether it is privileged.
@@ -108,10 +110,11 @@ impl Graph {
             "/groups/{group}/members{}",
             query(&[("$select", CANDIDATE_PROPERTIES), ("$top", "999")])
         );
-        let members: Vec<Member<Candidate>> = self.list(OPERATION, &path, false).await?;
+        let Readable { items: members, malformed } =
+            Readable::of(OPERATION, self.list(OPERATION, &path, false).await?);
         let groups = groups(&members);
         let users: Vec<Candidate> = members.into_iter().filter_map(Member::user).collect();
-        if users.is_empty() {
+        if users.is_empty() && malformed.is_empty() {
             self.check_membership_is_visible(OPERATION, group).await?;
         }
         // Without the permission to read users, Graph answers 200 with ids alone.
@@ -121,10 +124,12 @@ impl Graph {
                 "the members have no properties: grant User.Read.All",
             ));
         }
-        Ok(GroupMembers { users, groups })
+        Ok(GroupMembers { users, groups, malformed })
     }
 
     /// The direct members of `group`, the users by their object ids.
+    ///
+    /// A malformed member is an error: without it, they would count as removed, and later as added.
     pub(crate) async fn users_in(&self, group: Uuid) -> Result<GroupMembers<BTreeSet<Uuid>>, GraphError> {
         const OPERATION: &str = "reading the members of the on-demand group";
         let path = format!("/groups/{group}/members{}", query(&[("$select", "id"), ("$top", "999")]));
@@ -134,7 +139,7 @@ impl Graph {
         }
         let groups = groups(&members);
         let users = members.into_iter().filter_map(Member::user).map(|user| user.id).collect();
-        Ok(GroupMembers { users, groups })
+        Ok(GroupMembers { users, groups, malformed: Vec::new() })
     }
 
     /// Fails if the app sees no member of `group` because the group hides them: Graph answers as if it had none.

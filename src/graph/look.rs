@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use futures::{StreamExt, stream};
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, value::RawValue};
 use tokio::time::{Instant, sleep_until};
 use uuid::Uuid;
 
@@ -144,33 +144,35 @@ impl Look {
         for (part, result) in parts {
             let operation = part.operation;
             match operation {
-                ACCOUNT => look.account = Some(if_exists(result.and_then(|body| read_body(operation, body)))),
+                ACCOUNT => {
+                    look.account = Some(if_exists(result.and_then(|body| read_body(operation, &body))))
+                }
                 MANAGER => {
-                    let manager = if_exists(result.and_then(|body| read_body::<Manager>(operation, body)));
+                    let manager = if_exists(result.and_then(|body| read_body::<Manager>(operation, &body)));
                     let is_there = |manager: &Manager| manager.account_enabled != Some(false);
                     look.manager = Some(manager.map(|manager| manager.filter(is_there)));
                 }
                 LEAVE_DATE => {
-                    let leave = result.and_then(|body| read_body::<LeaveDate>(operation, body));
+                    let leave = result.and_then(|body| read_body::<LeaveDate>(operation, &body));
                     look.leave_date = Some(leave.map(|leave| leave.employee_leave_date_time));
                 }
                 SIGN_IN => {
-                    let account = result.and_then(|body| read_body::<Account>(operation, body));
+                    let account = result.and_then(|body| read_body::<Account>(operation, &body));
                     look.last_sign_in = Some(account.map(Account::last_sign_in));
                 }
                 MEMBERSHIPS => {
-                    let page = result.and_then(|body| read_body::<Page<Membership>>(operation, body));
+                    let page = result.and_then(|body| read_body::<Page<Membership>>(operation, &body));
                     // Of several pages, the first is enough: nobody has a thousand groups by the first day.
                     look.privileges = Some(page.and_then(|page| {
                         PrivilegeSnapshot::new(Ok(page.value), Ok(Vec::new()), Ok(Vec::new()))
                     }));
                 }
-                METHODS => match result.and_then(|body| methods_and_passes(operation, body)) {
+                METHODS => match result.and_then(|body| methods_and_passes(operation, &body)) {
                     Ok((methods, passes)) => (look.methods, look.passes) = (methods, Some(Ok(passes))),
                     Err(error) => look.passes = Some(Err(error)),
                 },
                 _ => {
-                    let page = result.and_then(|body| read_body::<Page<Pass>>(operation, body));
+                    let page = result.and_then(|body| read_body::<Page<Pass>>(operation, &body));
                     look.passes = Some(page.map(|page| page.value));
                 }
             }
@@ -180,7 +182,10 @@ impl Look {
 }
 
 /// A pass is one of the user's authentication methods.
-fn methods_and_passes(operation: &'static str, body: Value) -> Result<(Vec<Method>, Vec<Pass>), GraphError> {
+fn methods_and_passes(
+    operation: &'static str,
+    body: &RawValue,
+) -> Result<(Vec<Method>, Vec<Pass>), GraphError> {
     const PASS: &str = "#microsoft.graph.temporaryAccessPassAuthenticationMethod";
     let page: Page<Value> = read_body(operation, body)?;
     let (passes, methods): (Vec<Value>, Vec<Value>) =

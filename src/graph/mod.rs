@@ -18,15 +18,16 @@ pub mod groups;
 pub mod look;
 pub mod mail;
 mod null;
-mod organization;
 mod owners;
 pub mod page;
 pub mod passes;
 pub mod policy;
 pub mod retry;
 pub mod roles;
+mod server_time;
 pub mod snapshot;
 pub mod subscriptions;
+mod token;
 pub mod usage;
 pub mod users;
 

@@ -1,21 +1,127 @@
 //! One list in several requests.
 
-use serde::{Deserialize, de::DeserializeOwned};
+use std::{collections::BTreeSet, fmt, marker::PhantomData};
+
+use serde::{
+    Deserialize, Deserializer,
+    de::{DeserializeOwned, Error, SeqAccess, Visitor},
+};
+use serde_json::value::RawValue;
 
 use super::{
     client::{Graph, GraphRequest},
     error::GraphError,
 };
+use crate::{errors::identifier, transport::MIB};
 
-/// More pages than any list here has: a limit for page links that form a cycle.
+/// More pages than any list here has.
 const MAX_PAGES: usize = 1_000;
+/// More than any list here has: about 90,000 users.
+const MAX_LIST: usize = 128 * MIB;
+/// More items than a page has: 999 users, and all domains of a tenant.
+const MAX_ITEMS: usize = 5_000;
+/// More than any item has. What serde keeps of an item for a while can take many times its size.
+const MAX_ITEM: usize = MIB;
+/// How many malformed items an error names.
+const NAMED: usize = 10;
 
 /// One page of a list.
 #[derive(Debug, Deserialize)]
+#[serde(bound(deserialize = "T: Deserialize<'de>"))]
 pub(super) struct Page<T> {
+    #[serde(deserialize_with = "at_most::<MAX_ITEMS, _, _>")]
     pub value: Vec<T>,
     #[serde(rename = "@odata.nextLink")]
     pub next_link: Option<String>,
+}
+
+/// An item that is read apart from the others of its page: if it is malformed, the others count.
+#[derive(Debug)]
+pub(super) enum Item<T> {
+    /// It has the documented form.
+    Read(T),
+    /// It has another form. Its id, if it has one.
+    Malformed(Option<String>),
+}
+
+impl<'de, T: DeserializeOwned> Deserialize<'de> for Item<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        struct Id {
+            id: String,
+        }
+        let text = <&RawValue>::deserialize(deserializer)?;
+        let item = Some(text.get()).filter(|text| text.len() <= MAX_ITEM);
+        Ok(item.and_then(|text| serde_json::from_str(text).ok()).map_or_else(
+            || {
+                let id = serde_json::from_str::<Id>(text.get()).ok();
+                Self::Malformed(id.and_then(|id| identifier(&id.id).map(str::to_owned)))
+            },
+            Self::Read,
+        ))
+    }
+}
+
+/// The items of a list that have the documented form, and what is known of the others.
+#[derive(Clone, Debug, Default)]
+pub struct Readable<T> {
+    /// Those that have it.
+    pub items: Vec<T>,
+    /// The ids of the others, or what stands for an id.
+    pub malformed: Vec<String>,
+}
+
+impl<T> Readable<T> {
+    /// Logs the malformed items as one ERROR.
+    pub(super) fn of(operation: &'static str, list: Vec<Item<T>>) -> Self {
+        let mut read = Self { items: Vec::with_capacity(list.len()), malformed: Vec::new() };
+        for item in list {
+            match item {
+                Item::Read(item) => read.items.push(item),
+                Item::Malformed(id) => read.malformed.push(id.unwrap_or_else(|| "one without an id".into())),
+            }
+        }
+        if !read.malformed.is_empty() {
+            tracing::error!(
+                event = "graph.items_malformed",
+                operation,
+                count = read.malformed.len(),
+                ids = read.malformed.iter().take(NAMED).map(String::as_str).collect::<Vec<_>>().join(", "),
+                "Entries of a list in Graph have an unknown form; the others count"
+            );
+        }
+        read
+    }
+}
+
+/// A list of at most `MAX` items: the error comes before more of them take memory.
+pub(super) fn at_most<'de, const MAX: usize, T, D>(deserializer: D) -> Result<Vec<T>, D::Error>
+where
+    T: Deserialize<'de>,
+    D: Deserializer<'de>,
+{
+    struct Items<const MAX: usize, T>(PhantomData<T>);
+
+    impl<'de, const MAX: usize, T: Deserialize<'de>> Visitor<'de> for Items<MAX, T> {
+        type Value = Vec<T>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            write!(f, "at most {MAX} items")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Vec<T>, A::Error> {
+            let mut items = Vec::new();
+            while let Some(item) = list.next_element()? {
+                if items.len() == MAX {
+                    return Err(A::Error::invalid_length(MAX + 1, &self));
+                }
+                items.push(item);
+            }
+            Ok(items)
+        }
+    }
+
+    deserializer.deserialize_seq(Items::<MAX, T>(PhantomData))
 }
 
 impl Graph {
@@ -27,7 +133,8 @@ impl Graph {
         eventual: bool,
     ) -> Result<Vec<T>, GraphError> {
         let first = GraphRequest { eventual, ..GraphRequest::get(operation, path) };
-        self.rest(operation, self.send(first).await?.json()?, eventual).await
+        let first = self.send(first).await?.json()?;
+        self.rest(operation, first, eventual).await
     }
 
     /// All items of a list whose first page was read.
@@ -37,24 +144,59 @@ impl Graph {
         first: Page<T>,
         eventual: bool,
     ) -> Result<Vec<T>, GraphError> {
-        let mut items = first.value;
-        let mut next = first.next_link;
-        for _ in 0..MAX_PAGES {
-            let Some(url) = next else { return Ok(items) };
+        let unreadable = |why| Err(GraphError::unreadable(operation, why));
+        let (mut items, mut next) = (first.value, first.next_link);
+        let (mut seen, mut bytes) = (BTreeSet::new(), 0);
+        while let Some(url) = next {
             // The token is sent to Graph only.
             if !self.is_own(&url) {
-                return Err(GraphError::unreadable(
-                    operation,
-                    "the link to the next page leads away from Graph",
-                ));
+                return unreadable("the link to the next page leads away from Graph");
             }
-            let page: Page<T> = self
-                .send(GraphRequest { url, eventual, ..GraphRequest::get(operation, "") })
-                .await?
-                .json()?;
+            if !seen.insert(url.clone()) {
+                return unreadable("the links to the next pages form a circle");
+            }
+            let answer =
+                self.send(GraphRequest { url, eventual, ..GraphRequest::get(operation, "") }).await?;
+            bytes += answer.size();
+            if seen.len() > MAX_PAGES || bytes > MAX_LIST {
+                return unreadable("the list is too long");
+            }
+            let page: Page<T> = answer.json()?;
             items.extend(page.value);
             next = page.next_link;
         }
-        Err(GraphError::unreadable(operation, "the list has too many pages"))
+        Ok(items)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_malformed_item_costs_itself() {
+        let long = format!(r#"{{"id": 9, "x": "{}"}}"#, "x".repeat(MAX_ITEM));
+        let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
+        let text = format!(
+            r#"{{"value": [{{"id": 1}}, {{"id": "abc"}}, {{"id": "a b"}}, null, 7, {deep}, {{"y": {deep}}}, {long}, {{"id": 2, "z": {deep}}}]}}"#
+        );
+        #[derive(Debug, Deserialize, PartialEq)]
+        struct Thing {
+            id: u8,
+        }
+        let page: Page<Item<Thing>> = serde_json::from_str(&text).unwrap();
+        let read = Readable::of("reading things", page.value);
+        assert_eq!(read.items, [Thing { id: 1 }, Thing { id: 2 }]);
+        let none = "one without an id";
+        assert_eq!(read.malformed, ["abc", none, none, none, none, none, none]);
+    }
+
+    #[test]
+    fn a_page_has_a_limited_number_of_items() {
+        let page = |count: usize| {
+            serde_json::from_str::<Page<u8>>(&format!(r#"{{"value": [0{}]}}"#, ",0".repeat(count - 1)))
+        };
+        assert!(page(MAX_ITEMS).is_ok());
+        assert!(page(MAX_ITEMS + 1).unwrap_err().to_string().contains("at most 5000 items"));
     }
 }

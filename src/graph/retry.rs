@@ -9,7 +9,7 @@
 //! | anything else | never | never |
 //!
 //! A `$batch` of GETs is a read. Retry-After may be fractional (Graph's throttling page shows `2.128`): it is rounded
-//! up, and limited to 120 s; without it, the waits are 2, 4 and 8 s. There are at most 4 tries. None starts after the call's
+//! up, and limited to 120 s; without it, or where it is none (0, negative, more than a day), the waits are 2, 4 and 8 s. There are at most 4 tries. None starts after the call's
 //! deadline, and no change starts later than [`budget::GRAPH_CHANGE_MIN`] before it. What a failed mail means for the pass
 //! is in `pass/issue/mod.rs`.
 
@@ -27,7 +27,8 @@ use azure_core::{
 use chrono::DateTime;
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::budget;
+use super::server_time::ServerTime;
+use crate::{budget, transport::BodyReader};
 
 /// Whether a request may be sent again when its answer was lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,8 +44,38 @@ pub enum Idempotency {
 pub(super) struct Deadline(pub Instant);
 
 /// The policy. It precedes the bearer policy, so that every try has a valid token.
+/// It reads the bodies too, so that one that does not come counts as a lost answer.
 #[derive(Debug)]
-pub(super) struct RetryPolicy;
+pub(super) struct RetryPolicy {
+    bodies: BodyReader,
+    time: Arc<ServerTime>,
+}
+
+impl RetryPolicy {
+    /// Notes the time of every answer in `time`.
+    pub(super) fn new(time: Arc<ServerTime>) -> Self {
+        Self { bodies: BodyReader::default(), time }
+    }
+
+    /// One try, with its body in memory.
+    async fn send_once(
+        &self,
+        ctx: &Context<'_>,
+        request: &mut Request,
+        next: &[Arc<dyn Policy>],
+    ) -> PolicyResult {
+        let (status, headers, body) = next[0].send(ctx, request, &next[1..]).await?.deconstruct();
+        if let Some(date) = headers.get_optional_str(&HeaderName::from_static("date")) {
+            self.time.note(date);
+        }
+        let body = if status.is_success() {
+            self.bodies.success(body).await?
+        } else {
+            self.bodies.error(body).await?
+        };
+        Ok(AsyncRawResponse::from_bytes(status, headers, body))
+    }
+}
 
 #[async_trait]
 impl Policy for RetryPolicy {
@@ -63,7 +94,7 @@ impl Policy for RetryPolicy {
                 return Err(Error::with_message(ErrorKind::Other, "not sent: there is no time left"));
             }
             let limit = left.min(budget::GRAPH_TRY);
-            let result = match timeout(limit, next[0].send(ctx, request, &next[1..])).await {
+            let result = match timeout(limit, self.send_once(ctx, request, next)).await {
                 Ok(result) => result,
                 Err(_) => {
                     let message = format!("no answer within {:.0} s", limit.as_secs_f32());
@@ -134,7 +165,10 @@ pub(super) fn retry_after(headers: &Headers) -> Option<Duration> {
     parse_retry_after(text, headers.get_optional_str(&HeaderName::from_static("date")))
 }
 
-/// Parses seconds (rounded up), or an HTTP date relative to the answer's `Date`.
+const DAY: f64 = 86_400.0;
+
+/// Parses seconds (rounded up), or an HTTP date relative to the answer's `Date`. `None` for what asks for no wait, and for what
+/// nobody can mean: then the waits are our own.
 pub(super) fn parse_retry_after(text: &str, date: Option<&str>) -> Option<Duration> {
     let seconds = match text.trim().parse::<f64>() {
         Ok(seconds) => seconds,
@@ -144,8 +178,8 @@ pub(super) fn parse_retry_after(text: &str, date: Option<&str>) -> Option<Durati
             (then - now).as_seconds_f64()
         }
     };
-    // `max` also turns NaN into zero.
-    Some(Duration::from_secs_f64(seconds.ceil().max(0.0).min(budget::RETRY_AFTER_MAX.as_secs_f64())))
+    let is_meant = seconds > 0.0 && seconds <= DAY;
+    is_meant.then(|| Duration::from_secs_f64(seconds.ceil().min(budget::RETRY_AFTER_MAX.as_secs_f64())))
 }
 
 #[cfg(test)]
@@ -155,19 +189,20 @@ mod tests {
     #[test]
     fn retry_after_is_rounded_up_and_capped() {
         let date = Some("Mon, 30 Nov 2026 07:00:00 GMT");
-        for (text, seconds) in [
-            ("3", 3),
-            ("2.128", 3),
-            ("0", 0),
-            ("-5", 0),
-            ("86400", 120),
-            ("inf", 120),
-            ("NaN", 0),
-            ("Mon, 30 Nov 2026 07:00:47 GMT", 47),
-            ("Mon, 30 Nov 2026 06:00:00 GMT", 0),
-        ] {
+        for (text, seconds) in
+            [("3", 3), ("2.128", 3), ("0.001", 1), ("86400", 120), ("Mon, 30 Nov 2026 07:00:47 GMT", 47)]
+        {
             assert_eq!(parse_retry_after(text, date), Some(Duration::from_secs(seconds)), "{text}");
         }
-        assert_eq!(parse_retry_after("soon", date), None);
+        let nonsense =
+            ["", "soon", "0", "-5", "1e300", "inf", "-inf", "NaN", "86401", "99999999999999999999"];
+        let dates = [
+            "Mon, 30 Nov 2026 06:00:00 GMT",
+            "Mon, 30 Nov 2026 07:00:00 GMT",
+            "Fri, 31 Dec 9999 23:59:59 GMT",
+        ];
+        for text in nonsense.into_iter().chain(dates) {
+            assert_eq!(parse_retry_after(text, date), None, "{text}");
+        }
     }
 }

@@ -10,6 +10,7 @@ use super::{
     client::{Graph, query, segment},
     error::{GraphError, if_exists},
     null::{null_is_default, visible, without_nulls},
+    page::Readable,
 };
 use crate::{address::Address, hash::sha256, mail::Reader, range, zone::Place};
 
@@ -296,7 +297,8 @@ impl Graph {
         &self,
         from: DateTime<Utc>,
         to: DateTime<Utc>,
-    ) -> Result<Vec<Candidate>, GraphError> {
+    ) -> Result<Readable<Candidate>, GraphError> {
+        const OPERATION: &str = "looking for joiners";
         let stamp = |time: DateTime<Utc>| time.to_rfc3339_opts(SecondsFormat::Secs, true);
         let filter = format!("employeeHireDate ge {} and employeeHireDate le {}", stamp(from), stamp(to));
         let options = [
@@ -305,7 +307,8 @@ impl Graph {
             ("$select", CANDIDATE_PROPERTIES),
             ("$top", "999"),
         ];
-        self.list("looking for joiners", &format!("/users{}", query(&options)), true).await
+        let list = self.list(OPERATION, &format!("/users{}", query(&options)), true).await?;
+        Ok(Readable::of(OPERATION, list))
     }
 
     /// The object id of the user with this UPN or object id; `None` if there is no such user.

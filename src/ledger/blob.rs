@@ -12,6 +12,7 @@
 use std::{
     collections::{BTreeMap, HashMap},
     fmt,
+    num::NonZero,
     sync::Arc,
     time::Duration,
 };
@@ -25,7 +26,8 @@ use azure_core::{
 use azure_storage_blob::{
     BlobContainerClient, BlobContainerClientOptions,
     models::{
-        BlobContainerClientListBlobsOptions, BlobItem, BlockBlobClientUploadOptions, ListBlobsIncludeItem,
+        BlobClientDownloadOptions, BlobContainerClientListBlobsOptions, BlobItem,
+        BlockBlobClientUploadOptions, ListBlobsIncludeItem,
     },
 };
 use futures::{StreamExt, TryStreamExt, stream};
@@ -41,12 +43,18 @@ use crate::{
     azure::{StorageRefusal, client_options, has_sas},
     budget,
     errors::{Cause, chain},
+    transport::{self, MIB},
 };
 
 /// The retries of one request. The library's default, eight, takes over a minute.
 const MAX_RETRIES: u32 = 3;
 /// The records that are read concurrently.
 const AT_ONCE: usize = 16;
+/// A record has some KiB, and the entry of one member, joiner or person in the other documents less than 200 bytes.
+const MAX_RECORD: usize = MIB;
+const MAX_DOCUMENT: usize = transport::ANSWER;
+/// More documents than a ledger has.
+const MAX_LISTED: usize = 1_000_000;
 
 const FOLDER: &str = "joiners/";
 const GROUPS: &str = "groups/";
@@ -129,7 +137,15 @@ impl BlobLedger {
     }
 
     async fn bytes(&self, name: &str) -> Result<Option<(Vec<u8>, ETag)>, LedgerError> {
-        let found = match self.container.blob_client(name).download(None).await {
+        let limit = if name.starts_with(FOLDER) { MAX_RECORD } else { MAX_DOCUMENT };
+        // In one request: otherwise the answer would decide how many follow.
+        let whole = BlobClientDownloadOptions {
+            range: Some((0..=limit).into()),
+            parallel: NonZero::new(1),
+            partition_size: NonZero::new(limit + 1),
+            ..BlobClientDownloadOptions::default()
+        };
+        let mut found = match self.container.blob_client(name).download(Some(whole)).await {
             Ok(found) => found,
             Err(error) if StorageRefusal::has_code(&error, &["BlobNotFound", "ContainerNotFound"]) => {
                 return Ok(None);
@@ -137,8 +153,15 @@ impl BlobLedger {
             Err(error) => return Err(self.unavailable(&error)),
         };
         let etag = found.properties.etag.map(|etag| ETag(etag.to_string()));
-        let bytes = found.body.collect().await.map_err(|error| self.unavailable(&error))?;
-        Ok(Some((bytes.to_vec(), etag.ok_or_else(no_etag)?)))
+        let mut bytes = Vec::new();
+        while let Some(chunk) = found.body.try_next().await.map_err(|error| self.unavailable(&error))? {
+            if bytes.len() + chunk.len() > limit {
+                let why = format!("{name} is larger than {} MiB", limit / MIB);
+                return Err(LedgerError::Unreadable(why.into()));
+            }
+            bytes.extend_from_slice(&chunk);
+        }
+        Ok(Some((bytes, etag.ok_or_else(no_etag)?)))
     }
 
     async fn upload<T: Serialize>(
@@ -184,19 +207,32 @@ impl BlobLedger {
         }
     }
 
-    /// The documents in `folder`, with their metadata.
-    async fn listing(&self, folder: &str) -> Result<Vec<BlobItem>, LedgerError> {
+    /// What `read` keeps of the documents in `folder` and their metadata.
+    async fn listing<T>(
+        &self,
+        folder: &str,
+        read: impl Fn(&BlobItem) -> Option<T>,
+    ) -> Result<Vec<T>, LedgerError> {
         let options = BlobContainerClientListBlobsOptions {
             prefix: Some(folder.to_owned()),
             include: Some(vec![ListBlobsIncludeItem::Metadata]),
             ..BlobContainerClientListBlobsOptions::default()
         };
-        let pages = self.container.list_blobs(Some(options)).map_err(|error| self.unavailable(&error))?;
-        let listed: Result<Vec<BlobItem>, Error> = pages.try_collect().await;
-        match listed {
-            Ok(blobs) => Ok(blobs),
-            Err(error) if StorageRefusal::has_code(&error, &["ContainerNotFound"]) => Ok(Vec::new()),
-            Err(error) => Err(self.unavailable(&error)),
+        let mut blobs = self.container.list_blobs(Some(options)).map_err(|error| self.unavailable(&error))?;
+        let (mut kept, mut listed) = (Vec::new(), 0);
+        loop {
+            match blobs.try_next().await {
+                Ok(None) => return Ok(kept),
+                Ok(Some(_)) if listed == MAX_LISTED => {
+                    return Err(LedgerError::Unavailable("the list of documents does not end".into()));
+                }
+                Ok(Some(blob)) => kept.extend(read(&blob)),
+                Err(error) if StorageRefusal::has_code(&error, &["ContainerNotFound"]) => {
+                    return Ok(Vec::new());
+                }
+                Err(error) => return Err(self.unavailable(&error)),
+            }
+            listed += 1;
         }
     }
 
@@ -265,9 +301,9 @@ impl Ledger for BlobLedger {
     }
 
     async fn pending_alerts(&self) -> Result<Vec<AlertId>, LedgerError> {
-        let listed = within(budget::LEDGER_CALL, self.listing(ALERTS)).await?;
-        let id = |blob: BlobItem| blob.name?.strip_prefix(ALERTS)?.strip_suffix(".json")?.parse().ok();
-        Ok(listed.into_iter().filter_map(id).collect())
+        let id =
+            |blob: &BlobItem| blob.name.as_deref()?.strip_prefix(ALERTS)?.strip_suffix(".json")?.parse().ok();
+        within(budget::LEDGER_CALL, self.listing(ALERTS, id)).await
     }
 
     async fn pending_alert(&self, id: &AlertId) -> Result<Option<PendingAlert>, LedgerError> {
@@ -316,8 +352,8 @@ impl Ledger for BlobLedger {
 
     async fn list(&self) -> Result<Vec<(Uuid, Record)>, LedgerError> {
         within(budget::LEDGER_LISTING, async {
-            let blobs = self.listing(FOLDER).await?;
-            let records = self.records(blobs.iter().filter_map(user_of).collect()).await?;
+            let users = self.listing(FOLDER, user_of).await?;
+            let records = self.records(users).await?;
             Ok(records.into_iter().filter_map(|(user, record)| Some((user, record?))).collect())
         })
         .await
@@ -325,12 +361,15 @@ impl Ledger for BlobLedger {
 
     async fn standings(&self) -> Result<BTreeMap<Uuid, Standing>, LedgerError> {
         within(budget::LEDGER_LISTING, async {
-            let blobs = self.listing(FOLDER).await?;
-            let users = || blobs.iter().filter_map(|blob| Some((user_of(blob)?, blob)));
-            let mut standings: BTreeMap<Uuid, Standing> =
-                users().filter_map(|(user, blob)| Some((user, standing(blob)?))).collect();
-            // A copy from a backup can lack the metadata, and another version can have another form of it.
-            let others = users().map(|(user, _)| user).filter(|user| !standings.contains_key(user)).collect();
+            let listed = self.listing(FOLDER, |blob| Some((user_of(blob)?, standing(blob)))).await?;
+            let (mut standings, mut others) = (BTreeMap::new(), Vec::new());
+            for (user, standing) in listed {
+                match standing {
+                    Some(standing) => drop(standings.insert(user, standing)),
+                    // A copy from a backup can lack the metadata, and another version can have another form of it.
+                    None => others.push(user),
+                }
+            }
             let others = self.records(others).await?;
             standings.extend(others.iter().map(|(user, record)| {
                 (*user, record.as_ref().map_or_else(Standing::unreadable, Standing::from))
@@ -357,12 +396,9 @@ impl Ledger for BlobLedger {
     async fn held_lists(&self) -> Result<Vec<(String, HeldList)>, LedgerError> {
         within(budget::LEDGER_LISTING, async {
             let mut lists = Vec::new();
-            for blob in self.listing(HELD).await? {
-                let reference =
-                    blob.name.as_deref().and_then(|name| name.strip_prefix(HELD)?.strip_suffix(".json"));
-                let Some(reference) = reference else { continue };
-                match self.download(&held(reference)).await {
-                    Ok(list) => lists.extend(list.map(|(list, _)| (reference.to_owned(), list))),
+            for reference in self.listing(HELD, reference_of).await? {
+                match self.download(&held(&reference)).await {
+                    Ok(found) => lists.extend(found.map(|(list, _)| (reference, list))),
                     // A list that nobody can approve. If its people still wait, the next sweep writes another one.
                     Err(LedgerError::Unreadable(cause)) => tracing::error!(
                         event = "ledger.list_skipped",
@@ -428,6 +464,10 @@ fn user_of(blob: &BlobItem) -> Option<Uuid> {
 
 fn pending(id: &AlertId) -> String {
     format!("{ALERTS}{id}.json")
+}
+
+fn reference_of(blob: &BlobItem) -> Option<String> {
+    Some(blob.name.as_deref()?.strip_prefix(HELD)?.strip_suffix(".json")?.to_owned())
 }
 
 fn held(reference: &str) -> String {

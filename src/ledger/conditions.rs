@@ -19,6 +19,9 @@ use crate::range;
 pub struct Conditions {
     /// The version of this form of document.
     pub schema: u32,
+    /// The tenant whose ledger this is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tenant: Option<Uuid>,
     /// Those that were seen and have not ended.
     #[serde(default)]
     pub conditions: BTreeMap<String, Condition>,
@@ -110,6 +113,10 @@ pub(crate) enum ConditionName {
     PoisonMessages,
     /// The document about this user is not a record.
     RecordUnreadable(Uuid),
+    /// Entries in the listing of joiners have an unknown form.
+    JoinersMalformed,
+    /// This machine's clock and Graph's differ.
+    ClockWrong,
 }
 
 impl ConditionName {
@@ -131,6 +138,8 @@ impl ConditionName {
             Self::JoinerGroupNested => "joiner-group-nested",
             Self::OnDemandGroupNested => "on-demand-group-nested",
             Self::PoisonMessages => "poison-messages",
+            Self::JoinersMalformed => "joiners-malformed",
+            Self::ClockWrong => "clock-wrong",
             Self::RecordUnreadable(user) => return format!("{RECORD_UNREADABLE}{user}").into(),
         })
     }
@@ -151,6 +160,7 @@ impl Default for Conditions {
     fn default() -> Self {
         Self {
             schema: Self::SCHEMA,
+            tenant: None,
             conditions: BTreeMap::new(),
             looked_at: None,
             last_sweep: None,

@@ -157,6 +157,9 @@ pub enum LedgerError {
     /// The store was not reached, or refused the request.
     #[error("the ledger cannot be used: {0}")]
     Unavailable(#[source] Cause),
+    /// The ledger is that of this tenant.
+    #[error("the ledger belongs to the tenant {0}, which is not this app's")]
+    OtherTenant(Uuid),
     /// A document in the store is not a record.
     #[error("a document in the ledger is not a record: {0}")]
     Unreadable(#[source] Cause),

@@ -62,7 +62,9 @@ pub(crate) async fn end_sweep(services: &Services, sweep: LastSweep) {
             Ok(read) => read,
             Err(error) => return log_unreadable(&error),
         };
-        let next = Conditions { last_sweep: Some(sweep.clone()), ..conditions };
+        // An older ledger names none.
+        let tenant = conditions.tenant.or(services.graph.token_tenant().await);
+        let next = Conditions { tenant, last_sweep: Some(sweep.clone()), ..conditions };
         match services.ledger.write_conditions(&next, etag.as_ref()).await {
             // A job of another process reported something.
             Err(LedgerError::Conflict) if !is_last => {}

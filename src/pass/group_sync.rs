@@ -178,7 +178,7 @@ async fn read(
     let mut waits = REREAD_DELAYS.iter().filter(|_| may_lag);
     let mut nested_groups;
     let next = loop {
-        let GroupMembers { users: mut members, groups } = services.graph.users_in(group).await?;
+        let GroupMembers { users: mut members, groups, .. } = services.graph.users_in(group).await?;
         nested_groups = groups;
         // The first sync without an event takes everyone as known.
         if membership.is_some() || event.is_some() {

@@ -5,13 +5,15 @@
 //!
 //! [`issue`] is the flow around them: [`replication`] retries what is not replicated yet, [`lease`] excludes other jobs,
 //! [`alert`] sends alerts about a [`person`], [`condition`] one for what affects everybody. [`cap`] and [`additions`] hold
-//! back too many people. [`group_sync`] finds the new members of the on-demand group, and [`nested`] tells of groups among them. All of it runs on [`services`].
+//! back too many people. [`group_sync`] finds the new members of the on-demand group, [`nested`] tells of groups among
+//! them, and [`malformed`] of joiners who cannot be read. [`ledger_tenant`] and [`clock_skew`] stop everything that would go wrong. All of it runs on [`services`].
 
 pub mod account_use;
 pub mod additions;
 pub mod alert;
 pub mod basis;
 pub mod cap;
+pub mod clock_skew;
 pub mod condition;
 pub mod day_one;
 pub mod decide;
@@ -27,6 +29,8 @@ pub mod job;
 pub mod known_addresses;
 pub mod known_alerts;
 pub mod lease;
+pub mod ledger_tenant;
+pub mod malformed;
 mod manager;
 mod manager_call;
 pub mod message;
@@ -39,7 +43,6 @@ pub mod replication;
 pub mod request;
 pub mod services;
 pub mod subject;
-mod tenant;
 pub mod window;
 
 pub use self::{

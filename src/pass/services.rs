@@ -2,11 +2,11 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Once},
+    sync::{Arc, Once, atomic::AtomicBool},
 };
 
 use chrono::{DateTime, Utc};
-use tokio::sync::{Mutex, OnceCell};
+use tokio::sync::Mutex;
 use uuid::Uuid;
 
 use super::{eligibility::EligibilityShown, known_addresses::KnownAddresses, known_alerts::KnownAlertMails};
@@ -29,8 +29,6 @@ pub struct Services {
     pub clock: Clock,
     /// Makes the random starts of this process unlike those of others. A test can fix it.
     pub salt: Uuid,
-    /// The id of the tenant, once it was read.
-    pub(super) tenant: OnceCell<Uuid>,
     /// Held while a condition is reported.
     pub(super) conditions: Mutex<()>,
     /// The alerts that only the log has.
@@ -49,6 +47,17 @@ pub struct Services {
     pub(super) owners_unread: Once,
     /// What the tenant has shown of Privileged Identity Management.
     pub(super) eligibility: Mutex<EligibilityShown>,
+    /// Whether the ledger is that of the tenant.
+    pub(super) ledger_tenant: LedgerTenant,
+}
+
+/// What this process knows of the tenant whose ledger it uses.
+#[derive(Debug, Default)]
+pub(super) struct LedgerTenant {
+    /// Whether it is the app's.
+    pub is_ours: AtomicBool,
+    /// Whether a person was told that it is another.
+    pub is_told: AtomicBool,
 }
 
 /// The users who were served on demand within the last day or will be, as this process knows them.
@@ -80,7 +89,6 @@ impl Services {
             mailer,
             clock,
             salt: Uuid::new_v4(),
-            tenant: OnceCell::new(),
             conditions,
             alert_lines,
             alert_mails: Mutex::default(),
@@ -90,6 +98,7 @@ impl Services {
             eligible_groups_unread,
             owners_unread,
             eligibility,
+            ledger_tenant: LedgerTenant::default(),
         }
     }
 }

@@ -20,7 +20,7 @@ const LAYERS: &[&[&str]] = &[
     &["rate_limiter", "telemetry", "templates"],
     &["azure", "working_days", "zone"],
     &["cloud", "foreign"],
-    &["address", "budget", "clock", "code", "environment", "errors", "hash", "range"],
+    &["address", "budget", "clock", "code", "environment", "errors", "hash", "range", "transport"],
     &["text"],
 ];
 

@@ -24,7 +24,6 @@ PATHS = [
     "groups/{}/members",
     "subscriptions/{}",
     "domains/{}",
-    "organization/{}",
     "directory/deletedItems/{}",
     "policies/authenticationMethodsPolicy/authenticationMethodConfigurations/{}",
     "roleManagement/directory/roleAssignments/{}/roleDefinition",

@@ -39,8 +39,6 @@ pub enum Permission {
     RestrictedWrite,
     /// `Domain.Read.All`, which firstpass can use.
     DomainRead,
-    /// `Organization.Read.All`, which firstpass needs if CREATE_TAP_ALLOWED_CALLERS is set.
-    OrganizationRead,
 }
 
 impl Permission {
@@ -57,7 +55,7 @@ impl Permission {
     /// The additional permission if EVENT_GRID_PARTNER_TOPIC is set.
     pub const REQUIRED_FOR_NOTIFICATIONS: Self = Self::GroupRead;
 
-    const ALL: [Self; 15] = [
+    const ALL: [Self; 14] = [
         Self::UserRead,
         Self::GroupMemberRead,
         Self::RoleManagementRead,
@@ -72,7 +70,6 @@ impl Permission {
         Self::HiddenMemberRead,
         Self::RestrictedWrite,
         Self::DomainRead,
-        Self::OrganizationRead,
     ];
 
     /// Its name in Entra ID.
@@ -92,7 +89,6 @@ impl Permission {
             Self::HiddenMemberRead => "Member.Read.Hidden",
             Self::RestrictedWrite => "Directory.Write.Restricted",
             Self::DomainRead => "Domain.Read.All",
-            Self::OrganizationRead => "Organization.Read.All",
         }
     }
 

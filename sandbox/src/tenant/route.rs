@@ -29,7 +29,6 @@ pub(super) enum Route {
     RoleEligibility,
     GroupEligibility,
     Domains,
-    Organization,
     PassPolicy,
     Subscriptions,
     Subscription(String),
@@ -68,7 +67,6 @@ impl Route {
             Self::RoleEligibility => "unifiedRoleEligibilityScheduleInstance",
             Self::GroupEligibility => "privilegedAccessGroupEligibilityScheduleInstance",
             Self::Domains => "domain",
-            Self::Organization => "organization",
             Self::PassPolicy => "temporaryAccessPassAuthenticationMethodConfiguration",
             Self::Subscriptions | Self::Subscription(_) => "subscription",
         }
@@ -106,7 +104,6 @@ impl Route {
                 Self::GroupEligibility
             }
             ["domains"] => Self::Domains,
-            ["organization"] => Self::Organization,
             ["subscriptions"] => Self::Subscriptions,
             ["subscriptions", key] => Self::Subscription(key.to_string()),
             ["policies", "authenticationMethodsPolicy", "authenticationMethodConfigurations", id]

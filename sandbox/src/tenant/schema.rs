@@ -15,38 +15,6 @@ pub(super) struct Schema {
     pub(super) unimplemented: &'static [&'static str],
 }
 
-pub(super) const ORGANIZATION: Schema = Schema {
-    name: "organization",
-    by_default: &["displayName", "id"],
-    on_request: &[],
-    unimplemented: &[
-        "assignedPlans",
-        "businessPhones",
-        "city",
-        "country",
-        "countryLetterCode",
-        "createdDateTime",
-        "defaultUsageLocation",
-        "deletedDateTime",
-        "marketingNotificationEmails",
-        "mobileDeviceManagementAuthority",
-        "onPremisesLastSyncDateTime",
-        "onPremisesSyncEnabled",
-        "partnerTenantType",
-        "postalCode",
-        "preferredLanguage",
-        "privacyProfile",
-        "provisionedPlans",
-        "securityComplianceNotificationMails",
-        "securityComplianceNotificationPhones",
-        "state",
-        "street",
-        "technicalNotificationMails",
-        "tenantType",
-        "verifiedDomains",
-    ],
-};
-
 pub(super) const DOMAIN: Schema = Schema {
     name: "domain",
     by_default: &[

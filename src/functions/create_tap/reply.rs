@@ -285,6 +285,10 @@ impl ProblemDetails {
                 Self::new(503, "ledger-unavailable", "The ledger is not available", &detail)
                     .retry_in(None, 60)
             }
+            Failure::Clock(_) => {
+                let detail = format!("{failure}. To do for an admin: {}", failure.advice());
+                Self::new(503, "clock-wrong", "The app's clock is wrong", &detail).retry_in(None, 60)
+            }
             Failure::Mail(_) => {
                 let detail =
                     format!("{failure}. To do for an admin: correct the mail templates and deploy again.");

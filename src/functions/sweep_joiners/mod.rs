@@ -26,18 +26,19 @@ use self::{
 use crate::{
     app::App,
     budget,
-    graph::{GraphError, GroupMembers, Look, users::Candidate, within},
+    graph::{GraphError, GroupMembers, Look, page::Readable, users::Candidate, within},
     ledger::{ConditionName, Purpose, Standing, Urgency},
     pass::{
-        DailyLook, GroupSync, Job, Skip,
+        DailyLook, Failure, GroupSync, Job, Skip,
         alert::Alert,
         basis,
         cap::NAMES_IN_ALERT,
-        condition,
+        clock_skew, condition,
         day_one::{Distance, OddStamps, day_one, distance, odd_stamps, stamps},
         domains,
         group_sync::sync_group,
         known_addresses::KnownAddresses,
+        ledger_tenant, malformed,
         nested::{self, GroupInSettings},
     },
     settings::{JoinerSource, PassSettings, Settings},
@@ -53,7 +54,7 @@ const TIMER_TOLERANCE: TimeDelta = TimeDelta::seconds(1);
 /// # Errors
 /// When the search for joiners fails. An alert is sent if it does not help to run the sweep again, or if sweeps have
 /// failed for a while.
-pub(crate) async fn sweep_joiners(app: &App, retries_left: Option<u32>) -> Result<GroupSync, GraphError> {
+pub(crate) async fn sweep_joiners(app: &App, retries_left: Option<u32>) -> Result<GroupSync, Failure> {
     let result = sweep(app).await;
     if let Err(error) = &result {
         let advice = error.advice();
@@ -64,7 +65,9 @@ pub(crate) async fn sweep_joiners(app: &App, retries_left: Option<u32>) -> Resul
             retries_left,
             "The sweep could not read the joiners, and the invocation fails"
         );
-        report(app, error, retries_left).await;
+        if let Failure::Graph(error) = error {
+            report(app, error, retries_left).await;
+        }
     }
     result
 }
@@ -90,15 +93,22 @@ async fn report(app: &App, error: &GraphError, retries_left: Option<u32>) {
     condition::report(&app.services, ConditionName::SweepFails, urgency, &alert).await;
 }
 
-async fn sweep(app: &App) -> Result<GroupSync, GraphError> {
+async fn sweep(app: &App) -> Result<GroupSync, Failure> {
     let now = app.services.clock.now() + TIMER_TOLERANCE;
     let settings = &app.services.settings;
     let last = condition::of_sweeps(&app.services).await;
+    if let Some(last) = &last {
+        ledger_tenant::check_conditions(&app.services, last).await?;
+    }
     let look_back = late::look_back(settings, last.as_ref(), now);
     let search = candidates(app, look_back, now);
-    let GroupMembers { users: candidates, groups: nested } =
+    let GroupMembers { users: candidates, groups: nested, malformed } =
         within(budget::SWEEP_SEARCH, "searching for joiners", search).await?;
     condition::end(&app.services, ConditionName::SweepFails).await;
+    clock_skew::check(&app.services).await?;
+    if last.as_ref().is_some_and(|last| last.has(ConditionName::ClockWrong)) {
+        condition::end(&app.services, ConditionName::ClockWrong).await;
+    }
     let without_date = candidates.iter().filter(|user| user.account.employee_hire_date.is_none()).count();
     let standings = standings(app, now).await;
     let days = days_one(settings, &candidates, standings.as_ref());
@@ -139,6 +149,8 @@ async fn sweep(app: &App) -> Result<GroupSync, GraphError> {
     };
     let found =
         Found { candidates: &candidates, joiners: &joiners, standings: standings.unwrap_or_default(), held };
+    let was_malformed = last.as_ref().is_some_and(|last| last.has(ConditionName::JoinersMalformed));
+    let malformed = (was_malformed || !malformed.is_empty()).then_some(&*malformed);
     let is_today = |at: DateTime<Utc>| at.date_naive() == now.date_naive();
     let is_daily = !last.and_then(|last| last.looked_at).is_some_and(is_today);
     if is_daily {
@@ -146,16 +158,18 @@ async fn sweep(app: &App) -> Result<GroupSync, GraphError> {
     }
     let (SweepJobs { mut jobs, daily_look }, looked) = found.jobs(app, is_daily, now).await;
     let due = jobs.len();
-    let GroupSync { jobs: added, completion, .. } =
-        timeout(budget::SWEEP_OTHER, other_duties(app, late, due, shared, is_daily, &candidates, nested))
-            .await
-            .unwrap_or_else(|_| {
-                tracing::warn!(
-                    event = "sweep.shortened",
-                    "The sweep had no time for the poison queue and the on-demand group; the next one has"
-                );
-                GroupSync::default()
-            });
+    let GroupSync { jobs: added, completion, .. } = timeout(
+        budget::SWEEP_OTHER,
+        other_duties(app, late, due, shared, is_daily, &candidates, (nested, malformed)),
+    )
+    .await
+    .unwrap_or_else(|_| {
+        tracing::warn!(
+            event = "sweep.shortened",
+            "The sweep had no time for the poison queue and the on-demand group; the next one has"
+        );
+        GroupSync::default()
+    });
     tracing::info!(
         event = "sweep.done",
         seen = candidates.len(),
@@ -181,7 +195,7 @@ async fn other_duties(
     shared: Shared,
     is_daily: bool,
     candidates: &[Candidate],
-    nested: usize,
+    (nested, malformed): (usize, Option<&[String]>),
 ) -> GroupSync {
     if let Some(Late { mut sweep, .. }) = late {
         if is_daily || sweep.domains.is_empty() && !candidates.is_empty() {
@@ -193,6 +207,10 @@ async fn other_duties(
         sweep.shared.clone_from(&shared.known.shared);
         condition::end_sweep(&app.services, sweep).await;
         shared::report(app, &shared, candidates, app.services.clock.now()).await;
+    }
+    let reference = format!("sweep of {:.0}", app.services.clock.now());
+    if let Some(malformed) = malformed {
+        malformed::report(&app.services, malformed, reference).await;
     }
     poison::alert_poison_messages(app).await;
     let found = on_demand(app).await;
@@ -240,8 +258,8 @@ async fn candidates(
         JoinerSource::HireDate => {
             let Settings { lead_days, pass, .. } = &app.services.settings;
             let (from, to) = stamps(look_back, *lead_days, pass.hire_date_zone, now);
-            let users = app.services.graph.hired_between(from, to).await?;
-            Ok(GroupMembers { users, groups: 0 })
+            let Readable { items: users, malformed } = app.services.graph.hired_between(from, to).await?;
+            Ok(GroupMembers { users, groups: 0, malformed })
         }
     }
 }

@@ -26,7 +26,7 @@ use tokio::time::Instant;
 use self::manager_call::ManagerNotice;
 pub use self::manager_call::Notified;
 use super::{
-    basis,
+    basis, clock_skew,
     day_one::fits,
     decide::{Decision, Facts, Plan, decide},
     domains,
@@ -34,6 +34,7 @@ use super::{
     job::{Job, Reason},
     known_addresses::KnownAddresses,
     lease::HeldLease,
+    ledger_tenant,
     manager::Unfit,
     outcome::{Block, DeliveredPass, Failure, Outcome, Step},
     person::Person,
@@ -203,7 +204,10 @@ impl Inputs {
     ) -> Result<Self, Failure> {
         let by_manager = request.is_some_and(|request| request.manager.is_some());
         let reading = replication::snapshot(services, job, by_manager);
-        let snapshot = within(step_budget.snapshot, "reading the user", reading).await;
+        let reading = within(step_budget.snapshot, "reading the user", reading);
+        let (snapshot, is_ours) = tokio::join!(reading, ledger_tenant::check(services));
+        is_ours?;
+        clock_skew::check(services).await?;
         if let Ok(snapshot) = &snapshot {
             *who = Person::read(snapshot, &services.settings.pass);
         }

@@ -7,7 +7,7 @@ mod advice;
 
 use std::{fmt, ops::ControlFlow};
 
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 
 use super::{
     account_use::{Age, Evidence},
@@ -179,6 +179,15 @@ pub enum Failure {
     /// The mail could not be rendered.
     #[error(transparent)]
     Mail(#[from] MailError),
+    /// This machine's clock is ahead of Graph's by so much, or behind.
+    #[error("{}", wrong_clock(.0))]
+    Clock(TimeDelta),
+}
+
+fn wrong_clock(skew: &TimeDelta) -> String {
+    let direction = if *skew > TimeDelta::zero() { "ahead of" } else { "behind" };
+    let seconds = skew.abs().num_seconds();
+    format!("this machine's clock is {} min {} s {direction} Microsoft Graph's", seconds / 60, seconds % 60)
 }
 
 fn busy(until: &Option<DateTime<Utc>>) -> String {
@@ -462,6 +471,7 @@ impl Failure {
             Self::Graph(_) => "graph",
             Self::Ledger(_) => "ledger",
             Self::Mail(_) => "mail",
+            Self::Clock(_) => "clock",
         }
     }
 
@@ -472,8 +482,10 @@ impl Failure {
             Self::Missing => "the account is not in the tenant, or not yet".into(),
             Self::Graph(error) => error.summary(),
             Self::Ledger(LedgerError::Unreadable(_)) => "a document in the ledger is not a record".into(),
+            Self::Ledger(LedgerError::OtherTenant(_)) => "the ledger belongs to another tenant".into(),
             Self::Ledger(_) => "the storage account of the ledger cannot be used".into(),
             Self::Mail(_) => "a mail template cannot be rendered".into(),
+            Self::Clock(_) => "this machine's clock is wrong".into(),
         }
     }
 }
@@ -483,7 +495,9 @@ impl From<LedgerError> for Failure {
         match error {
             // The conflict may be with our own write, whose answer was lost: the next delivery finds out.
             LedgerError::Conflict => Self::Busy(None),
-            LedgerError::Unavailable(_) | LedgerError::Unreadable(_) => Self::Ledger(error),
+            LedgerError::Unavailable(_) | LedgerError::Unreadable(_) | LedgerError::OtherTenant(_) => {
+                Self::Ledger(error)
+            }
         }
     }
 }

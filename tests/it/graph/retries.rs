@@ -137,6 +137,21 @@ async fn only_the_throttled_part_of_a_batch_is_repeated() {
     assert_eq!(batches, [12, 1]);
 }
 
+/// What asks for no wait, or for one that nobody can mean, waits as if nothing was said.
+#[tokio::test(start_paused = true)]
+async fn a_retry_after_without_meaning_waits_our_own_time() {
+    for text in ["0", "-5", "NaN", "inf", "soon", "99999999", "Mon, 01 Jan 2001 00:00:00 GMT"] {
+        let (app, emma) = TestApp::with_emma();
+        app.sandbox.inject(Fault::on("POST", PASS_PATH, throttle(text)).times(2));
+        let (end, waited) = timed(&app.sandbox, app.run_job(emma)).await;
+        assert_eq!((end.outcome.as_str(), waited), ("delivered", 2 + 4), "{text}: {end:?}");
+        let (app, emma) = TestApp::with_emma();
+        app.sandbox.inject(Fault::on("GET", "/manager", throttle(text)));
+        let (end, waited) = timed(&app.sandbox, app.run_job(emma)).await;
+        assert_eq!((end.outcome.as_str(), waited), ("delivered", 2), "a part, {text}: {end:?}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_rejected_token_is_renewed_once() {
     let (app, emma) = TestApp::with_emma();

@@ -91,6 +91,13 @@ impl Process {
             .listening()
     }
 
+    /// The most memory that it has had, in bytes; `None` where the system does not say it as Linux does.
+    pub fn peak_memory(&self) -> Option<usize> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).ok()?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+        line.trim().strip_suffix(" kB")?.trim().parse::<usize>().ok().map(|kib| kib << 10)
+    }
+
     fn listening(mut self) -> (Self, String) {
         let line = self.wait_for("handler.started");
         let (_, rest) = line.split_once("port=").unwrap();

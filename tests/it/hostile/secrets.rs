@@ -28,7 +28,7 @@ use uuid::Uuid;
 
 use super::{FixedToken, ToPort, dead_port, send, serve};
 use crate::{
-    helpers::{NOW, TestApp, log_capture::capture_log, process::PRODUCT, tenant_with_emma, time},
+    helpers::{NOW, TestApp, log_capture::capture_log, process::PRODUCT, source, tenant_with_emma, time},
     http::call_for,
 };
 
@@ -326,4 +326,34 @@ fn the_binary_shows_no_signature() {
     let shown = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
     assert!(!output.status.success() && shown.contains("the ledger cannot be used"), "{shown}");
     assert_no_secret("sweep --held", &shown);
+}
+
+/// An error of the Azure libraries quotes URLs and bodies: whoever has one prints a `Cause` of it.
+#[test]
+fn few_modules_have_an_error_of_the_azure_libraries() {
+    let names_it = |path: &String| {
+        let code = source::code(path);
+        let imports = code.split("use azure_core::").skip(1).filter_map(|rest| rest.split(';').next());
+        let words = |text: &str| text.split(|c: char| !c.is_alphanumeric()).any(|word| word == "Error");
+        code.contains("azure_core::Error")
+            || code.contains("azure_core::Result")
+            || imports.into_iter().any(words)
+    };
+    let found: Vec<String> = source::files("src").into_iter().filter(names_it).collect();
+    let mut expected = [
+        "src/azure/refusal.rs",
+        "src/errors.rs",
+        "src/graph/client.rs",
+        "src/graph/error.rs",
+        "src/graph/retry.rs",
+        "src/ledger/blob.rs",
+        "src/queue/azure.rs",
+        "src/startup.rs",
+        "src/transport.rs",
+    ]
+    .to_vec();
+    expected.sort_unstable();
+    let mut found: Vec<&str> = found.iter().map(String::as_str).collect();
+    found.sort_unstable();
+    assert_eq!(found, expected);
 }

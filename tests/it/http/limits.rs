@@ -7,7 +7,7 @@ use std::{
 
 use chrono::TimeDelta;
 use firstpass::ledger::LedgerError;
-use firstpass_sandbox::tenant::{Fault, FaultKind, Permission, Person};
+use firstpass_sandbox::tenant::{Fault, FaultKind, Person};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -138,8 +138,7 @@ async fn only_allowed_callers_authenticated_by_the_platform_are_accepted() {
         ("True", vec![], 403),
         ("False", vec![(name, &listed)], 403),
     ] {
-        let (mut tenant, emma) = tenant_with_emma();
-        tenant.granted.insert(Permission::OrganizationRead);
+        let (tenant, emma) = tenant_with_emma();
         let app =
             TestApp::new(tenant, &[("CREATE_TAP_ALLOWED_CALLERS", OID), ("WEBSITE_AUTH_ENABLED", auth)]);
         let answer = send(&app, &json!({"UserName": emma}).to_string(), &headers).await;

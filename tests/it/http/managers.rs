@@ -22,7 +22,7 @@ const SETTINGS: [(&str, &str); 2] =
 /// Emma, who starts in five days and reports to Grace. Everything that shows whether she is in her account can be read.
 fn tenant() -> (Tenant, Uuid, Uuid) {
     let (mut tenant, emma) = tenant_with_emma();
-    tenant.granted.extend([Permission::OrganizationRead, Permission::AuditLogRead]);
+    tenant.granted.insert(Permission::AuditLogRead);
     let grace = tenant.users[&emma].manager.unwrap();
     (tenant, emma, grace)
 }

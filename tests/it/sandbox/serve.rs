@@ -27,7 +27,14 @@ fn sandbox_url_is_required_and_must_be_loopback() {
 
 #[test]
 fn sandbox_url_is_refused_in_azure() {
-    for sign in ["WEBSITE_INSTANCE_ID", "WEBSITE_POD_NAME", "LEGION_SERVICE_HOST", "CONTAINER_NAME"] {
+    for sign in [
+        "WEBSITE_INSTANCE_ID",
+        "WEBSITE_POD_NAME",
+        "LEGION_SERVICE_HOST",
+        "CONTAINER_APP_NAME",
+        "CONTAINER_APP_REVISION",
+        "CONTAINER_NAME",
+    ] {
         let env = [("SANDBOX_URL", "http://127.0.0.1:8089"), ("WEBSITE_SITE_NAME", "my-app"), (sign, "1")];
         let report = build(&env).unwrap_err();
         assert!(report.0.iter().any(|p| p.name == "SANDBOX_URL" && p.detail.contains(sign)), "{report}");

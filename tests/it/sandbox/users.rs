@@ -1,7 +1,7 @@
 //! Users and managers.
 
 use chrono::TimeDelta;
-use firstpass_sandbox::tenant::{Contact, Permission, TENANT_ID};
+use firstpass_sandbox::tenant::{Contact, Permission};
 use serde_json::json;
 
 use super::{Person, Tenant, at, caller, caller_of_one, column, now, properties};
@@ -237,15 +237,6 @@ async fn identities_and_the_creation_type_tell_who_is_external() {
             of("Member", json!(null), false),
         ]
     );
-}
-
-#[tokio::test]
-async fn the_id_of_the_tenant_needs_a_permission() {
-    let caller = caller(Tenant::new(7));
-    assert_eq!(caller.get("/v1.0/organization").await.error().0, 403);
-    caller.sandbox.edit(|tenant| tenant.granted.insert(Permission::OrganizationRead));
-    let body = caller.get("/v1.0/organization?$select=id").await.expect(200);
-    assert_eq!(body["value"], json!([{"id": TENANT_ID}]));
 }
 
 #[tokio::test]

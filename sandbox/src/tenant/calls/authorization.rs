@@ -40,7 +40,6 @@ pub(super) fn check(
         Route::RoleAssignments | Route::RoleEligibility => Permission::RoleManagementRead,
         Route::GroupEligibility => Permission::GroupEligibilityRead,
         Route::Domains => Permission::DomainRead,
-        Route::Organization => Permission::OrganizationRead,
         // Exchange authorises it.
         Route::SendMail(_) => return Ok(()),
     };

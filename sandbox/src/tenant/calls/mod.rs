@@ -4,7 +4,6 @@ mod authorization;
 mod domains;
 mod groups;
 mod mail;
-mod organization;
 mod passes;
 mod roles;
 mod subscriptions;
@@ -52,7 +51,6 @@ pub(super) fn handle(state: &mut State, now: DateTime<Utc>, call: &GraphCall) ->
         (&Method::GET, Route::RoleEligibility) => roles::eligibility(&ctx),
         (&Method::GET, Route::GroupEligibility) => roles::group_eligibility(&ctx),
         (&Method::GET, Route::Domains) => domains::list(&ctx),
-        (&Method::GET, Route::Organization) => organization::list(&ctx),
         (&Method::GET, Route::Subscriptions) => subscriptions::list(&ctx),
         (&Method::POST, Route::Subscriptions) => subscriptions::create(ctx),
         (&Method::GET, Route::Subscription(key)) => subscriptions::get(&ctx, &key),

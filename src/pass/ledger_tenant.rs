@@ -1,0 +1,71 @@
+//! Whether the ledger is that of this tenant. With the ledger of another one, this app would take its people for its own.
+
+use std::sync::atomic::Ordering;
+
+use uuid::Uuid;
+
+use super::{alert::Alert, services::Services};
+use crate::ledger::{Conditions, LedgerError};
+
+/// Reads the ledger once in each process. A ledger that names no tenant, or that cannot be read, stops nothing here.
+///
+/// # Errors
+/// [`LedgerError::OtherTenant`].
+pub(crate) async fn check(services: &Services) -> Result<(), LedgerError> {
+    if services.ledger_tenant.is_ours.load(Ordering::SeqCst) {
+        return Ok(());
+    }
+    let Some(ours) = services.graph.token_tenant().await else { return Ok(()) };
+    match services.ledger.conditions().await {
+        Ok(Some((conditions, _))) => compare(services, &conditions, ours).await,
+        // The next sweep names the tenant.
+        Ok(None) | Err(_) => Ok(()),
+    }
+}
+
+/// The same for conditions that were read.
+///
+/// # Errors
+/// As there.
+pub(crate) async fn check_conditions(
+    services: &Services,
+    conditions: &Conditions,
+) -> Result<(), LedgerError> {
+    match services.graph.token_tenant().await {
+        Some(ours) => compare(services, conditions, ours).await,
+        None => Ok(()),
+    }
+}
+
+async fn compare(services: &Services, conditions: &Conditions, ours: Uuid) -> Result<(), LedgerError> {
+    let state = &services.ledger_tenant;
+    match conditions.tenant {
+        None => Ok(()),
+        Some(ledger) if ledger == ours => {
+            state.is_ours.store(true, Ordering::SeqCst);
+            Ok(())
+        }
+        Some(ledger) => {
+            // In the ledger of another tenant nothing is written, not even that somebody was told.
+            if !state.is_told.swap(true, Ordering::SeqCst) {
+                services.alert(&other_tenant(ledger, ours)).await;
+            }
+            Err(LedgerError::OtherTenant(ledger))
+        }
+    }
+}
+
+fn other_tenant(ledger: Uuid, ours: Uuid) -> Alert {
+    Alert {
+        kind: "ledger-of-another-tenant",
+        headline: "The ledger belongs to another tenant, and nobody gets a pass".into(),
+        who: "everybody".into(),
+        what_happened: format!(
+            "The ledger that LEDGER_URL names belongs to the tenant {ledger}, and this app is of the tenant {ours}."
+        ),
+        what_to_do: "Set LEDGER_URL to the container of this tenant's ledger, or to a new one. If the ledger was copied on purpose, \
+                     remove `tenant` from its conditions.json."
+            .into(),
+        reference: "LEDGER_URL".into(),
+    }
+}
