@@ -17,7 +17,7 @@ use crate::{
         ChangeNotification, Failure, GroupSync, Job, MembershipEvent, Outcome, ParsedMessage, Person, Reason,
         SyncCompleted,
         alert::{self, Alert},
-        condition,
+        condition, domains,
         group_sync::{complete_sync, sync_group, without_held},
         issue::{JobResult, issue},
         ledger_tenant,
@@ -255,7 +255,10 @@ async fn run_by_name(
             queued(Vec::new(), wait_for_approval(1))
         }
         Ok(user) => run(app, &Job::group_add(user, event.at, &event.key), delivery).await,
-        Err(failure) => finish(app, delivery, &event.key, failed(failure, name.to_owned())).await,
+        Err(failure) => {
+            let name = domains::shown_name(&app.services, name).await;
+            finish(app, delivery, &event.key, failed(failure, name)).await
+        }
     }
 }
 

@@ -47,6 +47,20 @@ pub(super) async fn known(
     Ok(known)
 }
 
+/// A name that a message or a caller wrote, for logs and alerts. It may be somebody's private address, so it is masked, unless its
+/// domain is known as one of the tenant. The ledger is not asked.
+pub(crate) async fn shown_name(services: &Services, name: &str) -> String {
+    let Ok(address) = Address::parse(name) else { return name.to_owned() };
+    let settings = &services.settings.mail;
+    let is_named = settings.tenant_domains.iter().any(|domain| domain == address.domain());
+    let is_known = || async { services.addresses.lock().await.domains.contains(address.domain()) };
+    if is_named || address.domain() == settings.from.domain() || is_known().await {
+        name.to_owned()
+    } else {
+        address.masked()
+    }
+}
+
 /// The domains for the ledger: those that Graph lists, or `known` and those of the candidates' sign-in names.
 pub(crate) async fn found(
     services: &Services,

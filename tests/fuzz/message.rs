@@ -1,10 +1,9 @@
 //! Parses any text as a queue message: the parser must accept it or reject it with a reason, and must not panic.
 //!
-//! `cargo +nightly fuzz run message --fuzz-dir tests/fuzz tests/fuzz/corpus tests/fuzz/seeds/message`
+//! `cargo +nightly fuzz run message --fuzz-dir tests/fuzz tests/fuzz/corpus/message tests/fuzz/seeds/message -- -dict=tests/fuzz/dictionary`
 
 #![no_main]
 
-use chrono::DateTime;
 use firstpass::pass::{Job, ParsedMessage, Reason};
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
@@ -12,13 +11,13 @@ use uuid::Uuid;
 
 fuzz_target!(|text: &str| {
     let message = serde_json::from_str(text).unwrap_or_else(|_| Value::from(text));
-    let (group, inserted) = (Some(Uuid::from_u128(0xC0FFEE)), DateTime::UNIX_EPOCH);
+    let (group, inserted) = (Some(Uuid::from_u128(0xC0FFEE)), "2026-11-22T05:00:00Z".parse().unwrap());
     match ParsedMessage::parse(&message, group, inserted) {
         Err(problems) => assert!(!problems.is_empty(), "rejected without a reason"),
         Ok(ParsedMessage::Job(job)) => {
             assert!(job.reason != Reason::Http, "a queue message is never an HTTP call")
         }
-        Ok(ParsedMessage::SyncCompleted(_)) => {}
+        Ok(ParsedMessage::SyncCompleted(_) | ParsedMessage::DailyLook(_) | ParsedMessage::AlertsDue) => {}
         Ok(ParsedMessage::Notification(notification)) => {
             assert!(
                 !(notification.added.is_empty()

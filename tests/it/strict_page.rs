@@ -1,4 +1,6 @@
-//! docs/SANDBOX.md and the tests that it names.
+//! docs/SANDBOX.md, SECURITY.md and the tests that they name.
+
+use crate::helpers::source;
 
 /// Every row names existing tests and a standing.
 #[test]
@@ -25,6 +27,26 @@ fn every_rule_on_the_page_names_existing_tests() {
     }
     for standing in ["confirmed", "reported", "assumed"] {
         assert!(rows.iter().any(|row| row[2] == standing), "{standing}");
+    }
+}
+
+/// What SECURITY.md promises has tests.
+#[test]
+fn every_promise_names_existing_tests() {
+    let page = source::read("SECURITY.md");
+    let rows = page
+        .lines()
+        .skip_while(|line| !line.starts_with("| attack |"))
+        .take_while(|line| line.starts_with('|'));
+    let rows: Vec<&str> = rows.skip(2).collect();
+    assert!(rows.len() >= 9, "{}", rows.len());
+    let sources: Vec<String> = source::files("tests/it").iter().map(|path| source::read(path)).collect();
+    for row in rows {
+        let tests: Vec<&str> = row.trim_end_matches(" |").rsplit(" | ").next().unwrap().split(", ").collect();
+        for test in tests.iter().map(|test| test.trim_matches('`')) {
+            let is_there = sources.iter().any(|text| text.contains(&format!("fn {test}(")));
+            assert!(is_there, "there is no test {test}");
+        }
     }
 }
 

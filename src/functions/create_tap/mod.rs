@@ -25,6 +25,7 @@ use crate::{
     mail::{NoticeMail, PassTimes},
     pass::{
         Failure, Job, NotIssued, PassRequest,
+        domains::shown_name,
         issue::{Delivery, Issued, issue_to_caller},
     },
     settings::ServiceDesk,
@@ -111,7 +112,7 @@ async fn serve(
     let grant = audit.caller.authorise(settings).map_err(ProblemDetails::denied)?;
     let call = parameters::parse(body, headers.get("Idempotency-Key"), settings, now)
         .map_err(ProblemDetails::bad_request)?;
-    audit.call(&call);
+    audit.call(&call, shown_name(&app.services, &call.user_name).await);
     let (limit, key) = (settings.limit_per_caller, audit.caller.key());
     let too_many = |again_at| ProblemDetails::too_many_calls(limit, again_at, now);
     let permitted = match key.clone() {
@@ -276,11 +277,11 @@ struct Audit {
 }
 
 impl Audit {
-    fn call(&mut self, call: &Parameters) {
+    fn call(&mut self, call: &Parameters, user: String) {
         self.caller_name = call.caller_name.clone().unwrap_or_default();
         self.ticket = call.ticket_url.clone().unwrap_or_default();
         self.reason = call.reason.clone().unwrap_or_default();
-        self.user.clone_from(&call.user_name);
+        self.user = user;
     }
 
     // The log quotes and escapes texts: no value can break the line or imitate another field.

@@ -11,7 +11,7 @@ use crate::{
     app::App,
     budget,
     ledger::{ConditionName, Urgency},
-    pass::{Subject, alert::Alert, condition, replication},
+    pass::{Subject, alert::Alert, condition, domains, replication},
     queue::{POISON, PoisonMessages},
 };
 
@@ -113,7 +113,13 @@ async fn look_up_person(app: &App, mut person: Person) -> Person {
             };
             Some(user)
         }
-        None => app.services.graph.find_user(&person.name).await.unwrap_or_default(),
+        None => {
+            let user = app.services.graph.find_user(&person.name).await.unwrap_or_default();
+            if user.is_none() {
+                person.name = domains::shown_name(&app.services, &person.name).await;
+            }
+            user
+        }
     };
     if let Some(user) = user
         && let Ok(Some((record, _))) = app.services.ledger.read(user).await

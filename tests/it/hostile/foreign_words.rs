@@ -1,6 +1,6 @@
 //! Exchange and Graph quote what they refuse: private addresses and codes, in any form.
 
-use firstpass_sandbox::tenant::{Fault, FaultKind};
+use firstpass_sandbox::tenant::{Fault, FaultKind, Group};
 use serde_json::{Value, json};
 
 use crate::helpers::{PASS_PATH, TestApp, html_escaped, log_capture::capture_log, tenant_with_emma};
@@ -85,4 +85,28 @@ async fn what_exchange_quotes_is_masked_everywhere() {
             }
         }
     }
+}
+
+/// A private address in place of a sign-in name is in no output.
+#[tokio::test(start_paused = true)]
+async fn a_private_address_that_names_nobody_is_masked() {
+    let (mut tenant, emma) = tenant_with_emma();
+    let group = tenant.add_group(Group::named("On-demand access").members([emma])).to_string();
+    let app = TestApp::new(tenant, &[("CREATE_TAP_OPEN", "true"), ("ON_DEMAND_GROUP_ID", &group)]);
+    let stranger = "nobody@contoso.example";
+    let work = async {
+        let mut printed = String::new();
+        for name in [ADDRESS, stranger] {
+            printed += &app.create_tap(name).await.1.to_string();
+            for delivery in [1, 5] {
+                printed += &app.host.deliver(&json!(name).to_string(), delivery).await.body.to_string();
+            }
+        }
+        printed
+    };
+    let (mut printed, log) = capture_log("info", work).await;
+    printed += &log;
+    printed.extend(app.alerts().iter().map(Value::to_string));
+    assert!(!printed.contains("emma.brooks@mail"), "{printed}");
+    assert!(printed.contains("e…@mail.example") && printed.contains(stranger), "{printed}");
 }

@@ -197,9 +197,7 @@ async fn a_user_without_a_record_is_identified_by_the_message() {
     setup.storage.put(POISON, encode_base64(&job.to_message())).unwrap();
     setup.sweep().await;
     let alerts = setup.poison_alerts();
-    for words in
-        [&format!("{unknown},"), "noah.left@contoso.example (deleted)", "emma.brooks@nowhere.example"]
-    {
+    for words in [&format!("{unknown},"), "noah.left@contoso.example (deleted)", "e…@nowhere.example"] {
         assert!(body(&alerts[0]).contains(words), "{words}: {}", body(&alerts[0]));
     }
 }
