@@ -21,7 +21,7 @@ const ENCODINGS: usize = 4;
 impl ForeignText {
     /// Wraps `text`, of which at most 4 KiB are kept.
     pub fn new(text: &str) -> Self {
-        Self(without_secrets(&text[..text.floor_char_boundary(KEPT)]))
+        Self(text[..text.floor_char_boundary(KEPT)].to_owned())
     }
 
     /// The text itself, to look for words in it. It is not to be printed.
@@ -49,7 +49,7 @@ impl ForeignText {
 
 impl fmt::Display for ForeignText {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let masked = replace(&self.0, addresses);
+        let masked = replace(&without_secrets(&self.0), addresses);
         let line = masked.chars().map(|c| if c.is_control() { ' ' } else { c });
         f.write_str(&line.take(PRINTED).collect::<String>())
     }
@@ -68,16 +68,9 @@ type Found = Vec<(Range<usize>, String)>;
 
 /// `text` without what `find` finds in it, or in what it is after decoding.
 fn replace(text: &str, find: impl Fn(&[Decoded]) -> Found) -> String {
-    let mut chars: Vec<Decoded> = text.char_indices().map(|(at, c)| (c, at..at + c.len_utf8())).collect();
-    let mut found: Vec<(Range<usize>, String)> = Vec::new();
-    for _ in 0..=ENCODINGS {
-        let bytes = |at: &Range<usize>| chars[at.start].1.start..chars[at.end - 1].1.end;
-        found.extend(find(&chars).iter().map(|(at, label)| (bytes(at), label.clone())));
-        match decode(&chars) {
-            Some(decoded) => chars = decoded,
-            None => break,
-        }
-    }
+    let chars: Vec<Decoded> = text.char_indices().map(|(at, c)| (c, at..at + c.len_utf8())).collect();
+    let mut found = Found::new();
+    search(&chars, ENCODINGS, &find, &mut found);
     found.sort_by_key(|(at, _)| (at.start, std::cmp::Reverse(at.end)));
     let (mut result, mut end) = (String::new(), 0);
     for (at, label) in found {
@@ -88,6 +81,20 @@ fn replace(text: &str, find: impl Fn(&[Decoded]) -> Found) -> String {
         end = end.max(at.end);
     }
     result + &text[end..]
+}
+
+/// What `find` finds in `chars`, and in what they are after decoding at most `depth` times.
+fn search(chars: &[Decoded], depth: usize, find: &impl Fn(&[Decoded]) -> Found, found: &mut Found) {
+    let bytes = |at: &Range<usize>| chars[at.start].1.start..chars[at.end - 1].1.end;
+    found.extend(find(chars).iter().map(|(at, label)| (bytes(at), label.clone())));
+    if depth > 0 {
+        // One after the other: what is an escape in JSON may be a part of the text in HTML.
+        for mark in ['%', '=', '&', '\\'] {
+            if let Some(decoded) = decode(chars, mark) {
+                search(&decoded, depth - 1, find, found);
+            }
+        }
+    }
 }
 
 /// All mail addresses, masked like [`crate::address::Address::masked`].
@@ -114,12 +121,12 @@ fn addresses(chars: &[Decoded]) -> Found {
     found
 }
 
-/// The text after decoding what URLs, HTML, JSON and mails encode; `None` if nothing is encoded.
-fn decode(chars: &[Decoded]) -> Option<Vec<Decoded>> {
+/// The text after decoding what URLs (`%`), mails (`=`), HTML (`&`) or JSON (`\`) encode; `None` if nothing is encoded.
+fn decode(chars: &[Decoded], mark: char) -> Option<Vec<Decoded>> {
     let mut decoded = Vec::with_capacity(chars.len());
     let mut at = 0;
     while let Some((c, bytes)) = chars.get(at) {
-        match escape(&chars[at..]) {
+        match (*c == mark).then(|| escape(&chars[at..])).flatten() {
             Some((c, length)) => {
                 decoded.push((c, bytes.start..chars[at + length - 1].1.end));
                 at += length;

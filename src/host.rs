@@ -32,7 +32,7 @@ use futures::FutureExt;
 use hyper::ext::ReasonPhrase;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
-use tokio::time::Instant;
+use tokio::{sync::Semaphore, time::Instant};
 use tracing::Instrument;
 
 use self::local_port::INVOCATION_ID;
@@ -53,6 +53,10 @@ use crate::{
 /// A queue message has at most 64 KiB, and comes here encoded twice; an HTTP body can have any size.
 const MAX_BODY: usize = 16 * 1024 * 1024;
 
+/// More invocations than the host runs at the same time on one instance: one timer, `batchSize` + `newBatchThreshold` messages,
+/// and calls. Others wait before their body is read, so that their number does not decide about the memory.
+const MAX_CONCURRENT: usize = 128;
+
 /// In characters. Exceptions are shown in one line.
 const MAX_REASON_PHRASE: usize = 100;
 
@@ -64,6 +68,8 @@ struct HandlerState {
     handler: Handler,
     /// The reports in the log on settings that are not valid.
     reports: Arc<OncePerMinute>,
+    /// Of invocations that run at the same time.
+    permits: Arc<Semaphore>,
 }
 
 /// The trace that the host's own telemetry of the invocation belongs to.
@@ -71,7 +77,8 @@ const TRACEPARENT: &str = "traceparent";
 
 /// The routes that the host calls.
 pub fn router(handler: Handler) -> Router {
-    let state = HandlerState { handler, reports: Arc::default() };
+    let permits = Arc::new(Semaphore::new(MAX_CONCURRENT));
+    let state = HandlerState { handler, reports: Arc::default(), permits };
     if let Err(report) = &state.handler {
         state.log_report(report);
     }
@@ -112,6 +119,7 @@ async fn in_span(State(state): State<HandlerState>, request: extract::Request, n
     let id = text(headers, INVOCATION_ID).map(str::to_owned);
     let span = telemetry::context::invocation(id.as_deref(), &function, text(headers, TRACEPARENT));
     let work = async {
+        let _permit = state.permits.acquire().await;
         // No lock outlives the panic in a state that others could see: all data of an invocation are its own.
         match AssertUnwindSafe(next.run(request)).catch_unwind().await {
             Ok(response) => response,
@@ -132,7 +140,7 @@ async fn on_timer(State(state): State<HandlerState>, body: Bytes) -> Response {
     };
     let started = Instant::now();
     let found = sweep_joiners(app, invocation.retries_left()).await;
-    app.care_for_alerts(started, Look::Now).await;
+    guarded(app.care_for_alerts(started, Look::Now)).await;
     match found {
         Ok(found) => {
             let messages: Vec<String> = found.to_messages().collect();
@@ -159,7 +167,7 @@ async fn on_message(State(state): State<HandlerState>, body: Bytes) -> Response 
     };
     let started = Instant::now();
     let handled = on_group_add(app, &delivery).await;
-    app.care_for_alerts(started, Look::Sometimes).await;
+    guarded(app.care_for_alerts(started, Look::Sometimes)).await;
     match handled {
         Handled::Ran(reference, result) => {
             let log = format!("{reference}: {}: {}", result.outcome.name(), result.outcome);
@@ -190,7 +198,7 @@ async fn on_request(State(state): State<HandlerState>, headers: HeaderMap, body:
     let key_name = key_name(&request["Identities"]);
     let request = Request { body: request["Body"].as_str(), headers: &headers, key_name, invocation: id };
     let reply = create_tap(app, request).await;
-    app.wake_for_alerts().await;
+    guarded(app.wake_for_alerts()).await;
     answer(&reply)
 }
 
@@ -251,8 +259,7 @@ impl HandlerState {
     async fn panicked(&self, function: &str, id: &str) -> Response {
         let what = telemetry::panics::last().unwrap_or_else(|| "a panic".to_owned());
         if let Ok(app) = &self.handler {
-            app.services
-                .alert(&Alert {
+            let alert = Alert {
                     kind: "panic",
 headline: "A mistake in firstpass ended an invocation".into(),
                     who: format!("whom the invocation {id} of {function} was about: its lines in the log name the job"),
@@ -262,8 +269,11 @@ headline: "A mistake in firstpass ended an invocation".into(),
                                  Others are not concerned."
                         .into(),
                     reference: id.to_owned(),
-                })
-                .await;
+                };
+            guarded(async {
+                let _ = app.services.alert(&alert).await;
+            })
+            .await;
         }
         if function == "CreateTap" {
             return answer(&internal_error(id));
@@ -286,6 +296,12 @@ headline: "A mistake in firstpass ended an invocation".into(),
             );
         }
     }
+}
+
+/// Care for alerts must not cost the answer: what a sweep has found would be lost with it.
+async fn guarded(work: impl Future<Output = ()>) {
+    // The hook has logged the panic.
+    drop(AssertUnwindSafe(work).catch_unwind().await);
 }
 
 fn done(outputs: Value, log: String) -> Response {

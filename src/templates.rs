@@ -51,10 +51,25 @@ pub(crate) fn html(language: &str, mail: &str, values: Value) -> Result<String, 
     render(format!("{language}/{mail}.html.j2"), values)
 }
 
-/// The subject from `<language>/<mail>.subject.txt.j2`, in one line.
+/// The subject from `<language>/<mail>.subject.txt.j2`, in one line that Exchange takes.
 pub(crate) fn subject(language: &str, mail: &str, values: Value) -> Result<String, TemplateError> {
     let rendered = render(format!("{language}/{mail}.subject.txt.j2"), values)?;
-    Ok(text::one_line(&rendered))
+    Ok(shortened(text::one_line(&rendered)))
+}
+
+/// `text` in at most 255 UTF-16 units
+/// (<https://learn.microsoft.com/exchange/client-developer/web-service-reference/subject>).
+fn shortened(text: String) -> String {
+    const MAX: usize = 255;
+    if text.encode_utf16().count() <= MAX {
+        return text;
+    }
+    let mut used = 1;
+    let fits = |c: &char| {
+        used += c.len_utf16();
+        used <= MAX
+    };
+    text.chars().take_while(fits).chain(['…']).collect()
 }
 
 fn render(name: String, values: Value) -> Result<String, TemplateError> {

@@ -9,7 +9,12 @@ use azure_core::{
     http::{AsyncRawResponse, HttpClient, Request},
 };
 use futures::{Stream, StreamExt, stream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::timeout,
+};
+
+use crate::budget;
 
 pub(crate) const MIB: usize = 1 << 20;
 /// An answer of Graph or of Azure Storage. A page of 999 users has about 1.5 MiB, one of 5,000 records about 8.
@@ -58,6 +63,12 @@ fn too_large(limit: usize) -> Error {
     Error::with_message(ErrorKind::DataConversion, format!("the answer is larger than {} MiB", limit / MIB))
 }
 
+/// An error of the connection: the request may be sent again.
+fn stands_still() -> Error {
+    let seconds = budget::GRAPH_CHUNK.as_secs();
+    Error::with_message(ErrorKind::Io, format!("the answer stood still for {seconds} s"))
+}
+
 /// Reads bodies of Graph. Of those above 64 KiB, which few jobs need, it keeps one at a time: many jobs at once need no more
 /// memory than one.
 #[derive(Debug)]
@@ -73,7 +84,15 @@ impl BodyReader {
     /// The whole body of a success. The next large one is read when this one is dropped.
     pub(crate) async fn success(&self, mut body: impl Stream<Item = Chunk> + Unpin) -> Chunk {
         let (mut bytes, mut turn) = (Vec::new(), None);
-        while let Some(chunk) = body.next().await.transpose()? {
+        loop {
+            let next = body.next();
+            let chunk = if turn.is_some() {
+                // Others wait for their turn.
+                timeout(budget::GRAPH_CHUNK, next).await.map_err(|_| stands_still())?
+            } else {
+                next.await
+            };
+            let Some(chunk) = chunk.transpose()? else { break };
             let length = bytes.len() + chunk.len();
             if length > ANSWER {
                 return Err(too_large(ANSWER));

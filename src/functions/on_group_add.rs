@@ -139,7 +139,7 @@ async fn goes_behind(app: &App, delivery: &QueueDelivery) -> bool {
     }
     let read = timeout(budget::GOES_BEHIND, condition::of_sweeps(&app.services)).await;
     let last = read.ok().flatten().and_then(|conditions| conditions.last_sweep);
-    last.is_some_and(|last| last.jobs > 0 && last.at >= delivery.inserted)
+    last.is_some_and(|last| last.jobs > 0 && last.ended_at.unwrap_or(last.at) >= delivery.inserted)
 }
 
 /// Logs the result, and sends an alert if the last delivery failed.

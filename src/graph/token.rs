@@ -2,9 +2,11 @@
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::Deserialize;
+use tokio::time::timeout;
 use uuid::Uuid;
 
-use super::client::Graph;
+use super::{client::Graph, error::GraphError, retry::Idempotency};
+use crate::budget;
 
 /// The claims that are read.
 #[derive(Deserialize)]
@@ -13,11 +15,18 @@ struct Claims {
 }
 
 impl Graph {
-    /// The id of the tenant that issued the app's token; `None` if there is no token, or it does not say it. This needs no
-    /// permission and no request to Graph.
-    pub(crate) async fn token_tenant(&self) -> Option<Uuid> {
-        let token = self.token().await.ok()?;
-        tenant_of(token.token.secret())
+    /// The id of the tenant that issued the app's token; `None` if the token does not say it. This needs no permission and no
+    /// request to Graph.
+    ///
+    /// # Errors
+    /// When there is no token.
+    pub(crate) async fn token_tenant(&self) -> Result<Option<Uuid>, GraphError> {
+        const READING: &str = "reading the tenant of the app's token";
+        match timeout(budget::GRAPH_TRY, self.token()).await {
+            Ok(Ok(token)) => Ok(tenant_of(token.token.secret())),
+            Ok(Err(error)) => Err(GraphError::from_transport(READING, Idempotency::Idempotent, &error)),
+            Err(_) => Err(GraphError::timed_out(READING)),
+        }
     }
 }
 

@@ -181,14 +181,6 @@ pub struct Manager {
     pub user_type: Option<String>,
 }
 
-impl Manager {
-    /// Whether it is an account of a member that may sign in.
-    pub(crate) fn is_enabled_member(&self) -> bool {
-        let is_member = |kind: &str| kind.eq_ignore_ascii_case("Member");
-        self.account_enabled == Some(true) && self.user_type.as_deref().is_none_or(is_member)
-    }
-}
-
 /// A user as the sweep reads them.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -36,7 +36,20 @@ impl FromStr for AlertId {
     }
 }
 
-/// An alert that is in no mail yet.
+/// How far an alert is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum PendingState {
+    /// It waits for a mail.
+    #[default]
+    Waiting,
+    /// The answer to a mail with it was lost.
+    Unclear,
+    /// A person was told, but the document could not be deleted.
+    Told,
+}
+
+/// An alert that is in no mail yet, or maybe in one.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PendingAlert {
@@ -47,6 +60,9 @@ pub struct PendingAlert {
     pub at: DateTime<Utc>,
     /// For how many alerts of its kind it stands.
     pub count: u32,
+    /// How far it is.
+    #[serde(default)]
+    pub state: PendingState,
     /// The subject, in a few words.
     pub headline: String,
     /// Whom it is about.
@@ -55,6 +71,9 @@ pub struct PendingAlert {
     pub what_happened: String,
     /// What to do next.
     pub what_to_do: String,
+    /// What to search the log for.
+    #[serde(default)]
+    pub reference: String,
     /// Fields of a newer version, kept as they are.
     #[serde(flatten)]
     pub unknown: Map<String, Value>,
@@ -74,6 +93,9 @@ pub struct AlertMails {
     /// By kind.
     #[serde(default, deserialize_with = "range::ours")]
     pub sent_at: BTreeMap<String, DateTime<Utc>>,
+    /// Who sent them: so a process knows its own write, whose answer was lost.
+    #[serde(default)]
+    pub claims: BTreeMap<String, Uuid>,
     /// Fields of a newer version, kept as they are.
     #[serde(flatten)]
     pub unknown: Map<String, Value>,
@@ -81,6 +103,6 @@ pub struct AlertMails {
 
 impl Default for AlertMails {
     fn default() -> Self {
-        Self { schema: 1, sent_at: BTreeMap::new(), unknown: Map::new() }
+        Self { schema: 1, sent_at: BTreeMap::new(), claims: BTreeMap::new(), unknown: Map::new() }
     }
 }

@@ -52,7 +52,8 @@ const MAX_RETRIES: u32 = 3;
 const AT_ONCE: usize = 16;
 /// A record has some KiB, and the entry of one member, joiner or person in the other documents less than 200 bytes.
 const MAX_RECORD: usize = MIB;
-const MAX_DOCUMENT: usize = transport::ANSWER;
+/// Less than the transport reads, which could not tell the name.
+const MAX_DOCUMENT: usize = transport::ANSWER - MIB;
 /// More documents than a ledger has.
 const MAX_LISTED: usize = 1_000_000;
 
@@ -137,7 +138,7 @@ impl BlobLedger {
     }
 
     async fn bytes(&self, name: &str) -> Result<Option<(Vec<u8>, ETag)>, LedgerError> {
-        let limit = if name.starts_with(FOLDER) { MAX_RECORD } else { MAX_DOCUMENT };
+        let limit = limit(name);
         // In one request: otherwise the answer would decide how many follow.
         let whole = BlobClientDownloadOptions {
             range: Some((0..=limit).into()),
@@ -154,11 +155,9 @@ impl BlobLedger {
         };
         let etag = found.properties.etag.map(|etag| ETag(etag.to_string()));
         let mut bytes = Vec::new();
-        while let Some(chunk) = found.body.try_next().await.map_err(|error| self.unavailable(&error))? {
-            if bytes.len() + chunk.len() > limit {
-                let why = format!("{name} is larger than {} MiB", limit / MIB);
-                return Err(LedgerError::Unreadable(why.into()));
-            }
+        while bytes.len() <= limit
+            && let Some(chunk) = found.body.try_next().await.map_err(|error| self.unavailable(&error))?
+        {
             bytes.extend_from_slice(&chunk);
         }
         Ok(Some((bytes, etag.ok_or_else(no_etag)?)))
@@ -423,10 +422,19 @@ impl fmt::Debug for BlobLedger {
 
 /// Parses a document. The error does not quote it: it has an address.
 fn parse<T: DeserializeOwned>(name: &str, bytes: &[u8]) -> Result<T, LedgerError> {
+    let limit = limit(name);
+    if bytes.len() > limit {
+        return Err(LedgerError::Unreadable(format!("{name} is larger than {} MiB", limit / MIB).into()));
+    }
     serde_json::from_slice(bytes).map_err(|error| {
         let (kind, line, column) = (error.classify(), error.line(), error.column());
         LedgerError::Unreadable(format!("{name}: {kind:?} error in line {line}, column {column}").into())
     })
+}
+
+/// How much of a document is read.
+fn limit(name: &str) -> usize {
+    if name.starts_with(FOLDER) { MAX_RECORD } else { MAX_DOCUMENT }
 }
 
 fn no_etag() -> LedgerError {

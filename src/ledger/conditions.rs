@@ -47,6 +47,9 @@ pub struct LastSweep {
     /// already.
     #[serde(default, deserialize_with = "range::ours", skip_serializing_if = "BTreeMap::is_empty")]
     pub settled: BTreeMap<Uuid, NaiveDate>,
+    /// When it had found its jobs; they are in the queue soon after.
+    #[serde(default, deserialize_with = "range::ours", skip_serializing_if = "Option::is_none")]
+    pub ended_at: Option<DateTime<Utc>>,
     /// How many jobs it queued.
     #[serde(default)]
     pub jobs: usize,
@@ -200,6 +203,15 @@ impl Conditions {
         });
         next.conditions.insert(name.name().into_owned(), Condition { since, alerted_at, unknown });
         (next, is_due)
+    }
+
+    /// The same, but an alert about `name` reached nobody: the next one is due as it was `before`.
+    pub(crate) fn untold(mut self, name: ConditionName, before: &Self) -> Self {
+        let told = before.conditions.get(&*name.name()).and_then(|known| known.alerted_at);
+        if let Some(known) = self.conditions.get_mut(&*name.name()) {
+            known.alerted_at = told;
+        }
+        self
     }
 
     /// Whether `name` was seen and has not ended.

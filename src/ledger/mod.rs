@@ -22,7 +22,7 @@ use uuid::Uuid;
 use crate::errors::Cause;
 
 pub use self::{
-    alerts::{AlertId, AlertMails, PendingAlert},
+    alerts::{AlertId, AlertMails, PendingAlert, PendingState},
     basis::Basis,
     conditions::{Condition, Conditions, LastSweep},
     held_list::{HeldKind, HeldList, HeldPerson},

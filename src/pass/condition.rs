@@ -14,9 +14,9 @@ pub(crate) async fn report(services: &Services, name: ConditionName, urgency: Ur
     let _one_at_a_time = services.conditions.lock().await;
     match read(services).await {
         Ok((conditions, etag)) => {
-            let (next, is_due) = conditions.after(name, urgency, services.clock.now());
-            if is_due {
-                services.alert(alert).await;
+            let (mut next, is_due) = conditions.after(name, urgency, services.clock.now());
+            if is_due && !services.alert(alert).await {
+                next = next.untold(name, &conditions);
             }
             if next != conditions {
                 write(services, &next, etag).await;
@@ -63,7 +63,7 @@ pub(crate) async fn end_sweep(services: &Services, sweep: LastSweep) {
             Err(error) => return log_unreadable(&error),
         };
         // An older ledger names none.
-        let tenant = conditions.tenant.or(services.graph.token_tenant().await);
+        let tenant = conditions.tenant.or(services.graph.token_tenant().await.ok().flatten());
         let next = Conditions { tenant, last_sweep: Some(sweep.clone()), ..conditions };
         match services.ledger.write_conditions(&next, etag.as_ref()).await {
             // A job of another process reported something.

@@ -299,12 +299,14 @@ impl<'a> HeldLease<'a> {
         let cause = block.cause();
         let outcome = Outcome::Blocked(block);
         // A caller gets the answer instead of an alert.
-        if self.alerted_cause() != Some(cause) && self.job.reason != Reason::Http {
+        let is_told = self.alerted_cause() == Some(cause) || self.job.reason == Reason::Http || {
             let who = Person::read(self.snapshot, &self.services.settings.pass);
-            alert::send_outcome(self.services, self.job, &who, &outcome).await;
-        }
+            alert::send_outcome(self.services, self.job, &who, &outcome).await
+        };
         self.record.end_call(&self.job.key, CallResult::Nothing);
-        self.record.cause = self.recorded_cause(cause);
+        if is_told {
+            self.record.cause = self.recorded_cause(cause);
+        }
         self.release(State::Blocked).await;
         outcome
     }

@@ -2,10 +2,18 @@
 
 use std::sync::atomic::Ordering;
 
+use chrono::TimeDelta;
+use tokio::time::timeout;
 use uuid::Uuid;
 
 use super::{alert::Alert, services::Services};
-use crate::ledger::{Conditions, LedgerError};
+use crate::{
+    budget,
+    ledger::{Conditions, LedgerError},
+};
+
+/// The time between two alerts about it, as for every condition that lasts.
+const ALERT_INTERVAL: TimeDelta = TimeDelta::hours(20);
 
 /// Reads the ledger once in each process. A ledger that names no tenant, or that cannot be read, stops nothing here.
 ///
@@ -15,9 +23,12 @@ pub(crate) async fn check(services: &Services) -> Result<(), LedgerError> {
     if services.ledger_tenant.is_ours.load(Ordering::SeqCst) {
         return Ok(());
     }
-    let Some(ours) = services.graph.token_tenant().await else { return Ok(()) };
-    match services.ledger.conditions().await {
-        Ok(Some((conditions, _))) => compare(services, &conditions, ours).await,
+    let reading = async {
+        let ours = services.graph.token_tenant().await.ok()??;
+        Some((ours, services.ledger.conditions().await.ok()??))
+    };
+    match timeout(budget::LEDGER_TENANT, reading).await {
+        Ok(Some((ours, (conditions, _)))) => compare(services, &conditions, ours).await,
         // The next sweep names the tenant.
         Ok(None) | Err(_) => Ok(()),
     }
@@ -32,23 +43,30 @@ pub(crate) async fn check_conditions(
     conditions: &Conditions,
 ) -> Result<(), LedgerError> {
     match services.graph.token_tenant().await {
-        Some(ours) => compare(services, conditions, ours).await,
-        None => Ok(()),
+        Ok(Some(ours)) => compare(services, conditions, ours).await,
+        Ok(None) | Err(_) => Ok(()),
     }
 }
 
 async fn compare(services: &Services, conditions: &Conditions, ours: Uuid) -> Result<(), LedgerError> {
     let state = &services.ledger_tenant;
     match conditions.tenant {
-        None => Ok(()),
+        None => {
+            state.is_other.store(false, Ordering::SeqCst);
+            Ok(())
+        }
         Some(ledger) if ledger == ours => {
             state.is_ours.store(true, Ordering::SeqCst);
+            state.is_other.store(false, Ordering::SeqCst);
             Ok(())
         }
         Some(ledger) => {
+            state.is_other.store(true, Ordering::SeqCst);
             // In the ledger of another tenant nothing is written, not even that somebody was told.
-            if !state.is_told.swap(true, Ordering::SeqCst) {
-                services.alert(&other_tenant(ledger, ours)).await;
+            let (now, mut told_at) = (services.clock.now(), state.told_at.lock().await);
+            let is_due = told_at.is_none_or(|at| (now - at).abs() >= ALERT_INTERVAL);
+            if is_due && services.alert(&other_tenant(ledger, ours)).await {
+                *told_at = Some(now);
             }
             Err(LedgerError::OtherTenant(ledger))
         }

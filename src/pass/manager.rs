@@ -24,6 +24,19 @@ pub(crate) enum Unfit {
     Outside(String),
 }
 
+/// The sign-in name of a manager who is a colleague: an enabled member of the tenant.
+///
+/// # Errors
+/// What they are instead.
+pub(super) fn colleague(manager: &Manager) -> Result<&str, Unfit> {
+    let name = manager.user_principal_name.as_deref().ok_or(Unfit::Contact)?;
+    let is_guest = manager.user_type.as_deref().is_some_and(|kind| !kind.eq_ignore_ascii_case("Member"));
+    if is_guest || name.to_ascii_uppercase().contains("#EXT#") {
+        return Err(Unfit::Guest);
+    }
+    if manager.account_enabled == Some(true) { Ok(name) } else { Err(Unfit::Disabled) }
+}
+
 /// The manager's mailbox.
 ///
 /// The manager is an attribute that others write, and the code opens an account. So it only goes to a colleague: an enabled member of
@@ -38,14 +51,7 @@ pub(crate) fn mailbox(
     settings: &MailSettings,
     known: &KnownAddresses,
 ) -> Result<Address, Unfit> {
-    let name = manager.user_principal_name.as_deref().ok_or(Unfit::Contact)?;
-    let is_guest = manager.user_type.as_deref().is_some_and(|kind| !kind.eq_ignore_ascii_case("Member"));
-    if is_guest || name.to_ascii_uppercase().contains("#EXT#") {
-        return Err(Unfit::Guest);
-    }
-    if manager.account_enabled != Some(true) {
-        return Err(Unfit::Disabled);
-    }
+    let name = colleague(manager)?;
     let address = manager.mail.as_deref().and_then(|mail| Address::read(mail).ok());
     let address = address.filter(|address| !joiner.has_mailbox(address)).ok_or(Unfit::NoMailbox)?;
     let joiners = joiner.user_principal_name.as_deref().filter(|_| !joiner.sign_in().is_external);

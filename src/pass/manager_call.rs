@@ -9,6 +9,7 @@ use uuid::Uuid;
 use super::{
     account_use::{self, Age},
     guard,
+    manager::colleague,
     outcome::{Block, Skip},
 };
 use crate::{
@@ -35,14 +36,12 @@ pub(super) fn refusal(
 
 fn relation(caller: Uuid, snapshot: &TenantSnapshot) -> Option<String> {
     let manager = snapshot.manager.as_ref().filter(|manager| manager.id == Some(caller));
-    let why = match (manager, &snapshot.manager_refused) {
-        _ if snapshot.user.id == caller => "the account is their own",
-        (None, Some(error)) => return Some(format!("the manager of the account cannot be read: {error}")),
-        (None, None) => "is not the enabled manager of this account",
-        (Some(manager), _) if !manager.is_enabled_member() => "their account is a guest's, or disabled",
-        (Some(_), _) => return None,
-    };
-    Some(why.to_owned())
+    match (manager, &snapshot.manager_refused) {
+        _ if snapshot.user.id == caller => Some("the account is their own".to_owned()),
+        (None, Some(error)) => Some(format!("the manager of the account cannot be read: {error}")),
+        (None, None) => Some("is not the enabled manager of this account".to_owned()),
+        (Some(manager), _) => colleague(manager).err().map(|unfit| unfit.to_string()),
+    }
 }
 
 fn not_a_joiner(

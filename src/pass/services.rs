@@ -2,7 +2,10 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Once, atomic::AtomicBool},
+    sync::{
+        Arc, Once,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use chrono::{DateTime, Utc};
@@ -56,8 +59,17 @@ pub struct Services {
 pub(super) struct LedgerTenant {
     /// Whether it is the app's.
     pub is_ours: AtomicBool,
-    /// Whether a person was told that it is another.
-    pub is_told: AtomicBool,
+    /// Whether it is another one.
+    pub is_other: AtomicBool,
+    /// When a person was told that it is another one.
+    pub told_at: Mutex<Option<DateTime<Utc>>>,
+}
+
+impl LedgerTenant {
+    /// Whether the ledger is that of another tenant.
+    pub(super) fn is_other(&self) -> bool {
+        self.is_other.load(Ordering::SeqCst)
+    }
 }
 
 /// The users who were served on demand within the last day or will be, as this process knows them.

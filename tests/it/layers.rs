@@ -19,8 +19,8 @@ const LAYERS: &[&[&str]] = &[
     &["settings"],
     &["rate_limiter", "telemetry", "templates"],
     &["azure", "working_days", "zone"],
-    &["cloud", "foreign"],
-    &["address", "budget", "clock", "code", "environment", "errors", "hash", "range", "transport"],
+    &["cloud", "foreign", "transport"],
+    &["address", "budget", "clock", "code", "environment", "errors", "hash", "range"],
     &["text"],
 ];
 

@@ -9,7 +9,7 @@ mod reply;
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, SecondsFormat, Utc};
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until};
 
 pub use self::reply::{Reply, internal_error, not_set_up};
 use self::{
@@ -157,7 +157,9 @@ async fn make(
         |why: &NotIssued| ProblemDetails::of(why, grant.manager.is_some(), app.services.clock.now());
     if let Some(tenant) = grant.tenant {
         let rest = found_by.saturating_duration_since(Instant::now());
-        let ours = timeout(rest, app.services.graph.token_tenant()).await.ok().flatten();
+        let reading = app.services.graph.token_tenant();
+        let ours = within(rest, "reading the tenant of the app's token", reading).await;
+        let ours = ours.map_err(|error| ProblemDetails::graph(&error))?;
         if ours != Some(tenant) {
             return Err(ProblemDetails::denied(Denied::NotAllowed(match ours {
                 Some(_) => "the caller's token is of another tenant",

@@ -108,20 +108,25 @@ pub(super) async fn find<'a>(
         Some(last) if now - last.at > GAP => gap(&untold(&late), &untold(&too_late), last, settings, now),
         Some(_) => unserved(&untold(&too_late), settings, now),
     };
-    settled.extend(arrived.iter().chain(&too_late).map(|missed| (missed.user.id, missed.day)));
+    let is_told = match alert {
+        Some(alert) => app.services.alert(&alert).await,
+        None => true,
+    };
+    settled.extend(arrived.iter().map(|missed| (missed.user.id, missed.day)));
+    if is_told {
+        settled.extend(too_late.iter().map(|missed| (missed.user.id, missed.day)));
+    }
     let due = match last {
+        // The first sweep of an installation mails nobody who has started.
         None => {
             settled.extend(late.iter().map(|missed| (missed.user.id, missed.day)));
             BTreeSet::new()
         }
         Some(_) => late.iter().map(|missed| (missed.day, missed.user.id)).collect(),
     };
-    if let Some(alert) = alert {
-        app.services.alert(&alert).await;
-    }
     let unknown = last.map(|last| last.unknown.clone()).unwrap_or_default();
     let (domains, shared) = last.map(|last| (last.domains.clone(), last.shared.clone())).unwrap_or_default();
-    Late { due, sweep: LastSweep { at: now, jobs: 0, settled, domains, shared, unknown } }
+    Late { due, sweep: LastSweep { at: now, ended_at: None, jobs: 0, settled, domains, shared, unknown } }
 }
 
 /// Whether two first days are one that HR did not change: a setting, or the country, can move a date by a day.

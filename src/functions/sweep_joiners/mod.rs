@@ -97,11 +97,13 @@ async fn sweep(app: &App) -> Result<GroupSync, Failure> {
     let now = app.services.clock.now() + TIMER_TOLERANCE;
     let settings = &app.services.settings;
     let last = condition::of_sweeps(&app.services).await;
-    if let Some(last) = &last {
-        ledger_tenant::check_conditions(&app.services, last).await?;
-    }
     let look_back = late::look_back(settings, last.as_ref(), now);
-    let search = candidates(app, look_back, now);
+    let search = async {
+        if let Some(last) = &last {
+            ledger_tenant::check_conditions(&app.services, last).await?;
+        }
+        Ok::<_, Failure>(candidates(app, look_back, now).await?)
+    };
     let GroupMembers { users: candidates, groups: nested, malformed } =
         within(budget::SWEEP_SEARCH, "searching for joiners", search).await?;
     condition::end(&app.services, ConditionName::SweepFails).await;
@@ -203,7 +205,7 @@ async fn other_duties(
             let found = domains::found(&app.services, known, candidates);
             sweep.domains = timeout(budget::SWEEP_DOMAINS, found).await.unwrap_or(sweep.domains);
         }
-        sweep.jobs = due;
+        (sweep.jobs, sweep.ended_at) = (due, Some(app.services.clock.now()));
         sweep.shared.clone_from(&shared.known.shared);
         condition::end_sweep(&app.services, sweep).await;
         shared::report(app, &shared, candidates, app.services.clock.now()).await;

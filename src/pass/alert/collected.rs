@@ -8,12 +8,11 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     error::Error,
-    sync::atomic::Ordering,
     time::Duration,
 };
 
 use chrono::{DateTime, TimeDelta, Utc};
-use futures::future::{join, join_all};
+use futures::future::join_all;
 use serde_json::Map;
 use tokio::time::{Instant, timeout, timeout_at};
 use uuid::Uuid;
@@ -21,13 +20,14 @@ use uuid::Uuid;
 use super::{Alert, Sent};
 use crate::{
     budget,
-    ledger::{AlertId, AlertMails, LedgerError, PendingAlert},
-    pass::{cap::NAMES_IN_ALERT, services::Services},
+    ledger::{AlertId, AlertMails, LedgerError, PendingAlert, PendingState},
+    pass::{cap::NAMES_IN_ALERT, known_alerts::KnownKind, services::Services},
 };
 
 /// The time between two mails of the same kind.
 const INTERVAL: TimeDelta = TimeDelta::hours(1);
-/// How many alerts of a kind one process keeps in documents of their own until the next mail. Those beyond are counted.
+/// How many alerts of a kind one process keeps in documents of their own until the next mail, and how many of a kind one summary
+/// names. Those whom a process keeps beyond are counted.
 const NAMED: u32 = 100;
 /// How often a process looks whether a summary is due.
 const LOOK_EVERY: TimeDelta = TimeDelta::minutes(10);
@@ -35,116 +35,182 @@ const LOOK_EVERY: TimeDelta = TimeDelta::minutes(10);
 const AT_ONCE: usize = 16;
 
 /// Whether a mail that was sent at `at` is less than an hour old.
-fn is_recent(at: Option<&DateTime<Utc>>, now: DateTime<Utc>) -> bool {
-    at.is_some_and(|at| (now - *at).abs() < INTERVAL)
+fn is_recent(at: DateTime<Utc>, now: DateTime<Utc>) -> bool {
+    (now - at).abs() < INTERVAL
+}
+
+/// Whether an alert is the first of its kind for an hour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Claim {
+    /// No process sends another one at once.
+    First,
+    /// One was sent at this time.
+    Later(DateTime<Utc>),
+    /// The ledger does not say it.
+    Unknown,
 }
 
 impl Services {
-    /// Sends the alert by mail, or keeps it for the next summary. Takes [`budget::ALERT`] at most.
-    pub(super) async fn mail_or_keep(&self, alert: &Alert) {
+    /// Sends the alert by mail, or keeps it for the next summary. Takes [`budget::ALERT`] at most. Returns whether a person is told
+    /// for certain: if not, the caller does not record it, and a later job alerts again.
+    pub(super) async fn mail_or_keep(&self, alert: &Alert) -> bool {
         let (now, deadline) = (self.clock.now(), Instant::now() + budget::ALERT);
-        let (id, pending) = self.pending(alert, now).await;
-        let kept = async {
+        let (mut claim, mut kept) = (Claim::Unknown, None);
+        let work = async {
             // Nothing is written to the ledger of another tenant.
-            let is_other = self.ledger_tenant.is_told.load(Ordering::SeqCst);
-            !is_other && self.ledger.write_pending_alert(&id, &pending).await.is_ok()
-        };
-        let kept = timeout(budget::ALERT_CLAIM, kept);
-        let (kept, is_first) = join(kept, self.claim(alert.kind, now)).await;
-        let is_kept = kept.unwrap_or(false);
-        if is_first {
-            // If it stays, the next summary has the alert too: twice is better than never.
-            if self.send_alert(alert, deadline).await == Sent::Yes && is_kept {
-                drop(timeout_at(deadline, self.ledger.delete_pending_alert(&id)).await);
+            if !self.ledger_tenant.is_other() {
+                let own = Uuid::new_v4();
+                claim = self.claim(alert.kind, own, now).await;
+                kept = self.keep(alert, claim, own, now).await;
             }
-        } else if is_kept {
-            self.alert_mails.lock().await.is_kept = true;
-        } else {
-            tracing::error!(
-                event = "alert.not_kept",
-                reference = alert.reference,
-                "The alert could not be kept for the next summary; the log has its line"
-            );
-        }
-    }
-
-    /// The document of the alert.
-    async fn pending(&self, alert: &Alert, now: DateTime<Utc>) -> (AlertId, PendingAlert) {
-        let mut known = self.alert_mails.lock().await;
-        let (kept, more) = known.kept.entry(alert.kind).or_insert_with(|| (0, Uuid::new_v4()));
-        *kept = kept.saturating_add(1);
-        let (id, count) = if *kept <= NAMED { (Uuid::new_v4(), 1) } else { (*more, *kept - NAMED) };
-        let Alert { headline, who, what_happened, what_to_do, .. } = alert.clone();
-        let unknown = Map::new();
-        let schema = PendingAlert::SCHEMA;
-        let pending =
-            PendingAlert { schema, at: now, count, headline, who, what_happened, what_to_do, unknown };
-        (AlertId { kind: alert.kind.to_owned(), id }, pending)
-    }
-
-    /// Whether this is the first alert of its kind for an hour. Then no process sends another one at once. Without the ledger,
-    /// each process knows its own only.
-    async fn claim(&self, kind: &'static str, now: DateTime<Utc>) -> bool {
-        if is_recent(self.alert_mails.lock().await.sent_at.get(kind), now) {
-            return false;
-        }
-        let claimed = async {
-            if self.ledger_tenant.is_told.load(Ordering::SeqCst) {
-                return Ok(None);
-            }
-            self.claim_in_ledger(kind, now).await
         };
-        let sent_at = timeout(budget::ALERT_CLAIM, claimed).await;
-        let sent_at = sent_at.ok().and_then(Result::ok).flatten();
-        let mut known = self.alert_mails.lock().await;
-        // Another job of this process may have been faster.
-        let is_first = sent_at.is_none() && !is_recent(known.sent_at.get(kind), now);
-        known.sent_at.insert(kind, sent_at.unwrap_or(now));
-        if is_first {
-            known.kept.remove(kind);
+        let _ = timeout(budget::ALERT_CLAIM, work).await;
+        let is_first = match claim {
+            Claim::First => true,
+            Claim::Later(_) => false,
+            // Each process knows its own only.
+            Claim::Unknown => self.note_sent(alert.kind, now).await,
+        };
+        if !is_first {
+            if kept.is_some() {
+                self.alert_mails.lock().await.is_kept = true;
+            } else {
+                tracing::error!(
+                    event = "alert.not_kept",
+                    reference = alert.reference,
+                    "The alert could not be kept for the next summary; the log has its line"
+                );
+            }
+            return kept.is_some();
         }
-        is_first
+        let sent = self.send_alert(alert, deadline).await;
+        if let Some((id, pending)) = &kept {
+            match sent {
+                Sent::Yes => drop(timeout_at(deadline, self.finish(id, pending)).await),
+                // Twice is better than never: the next summary has it too.
+                Sent::Maybe => {
+                    drop(timeout_at(deadline, self.mark(id, pending, PendingState::Unclear)).await)
+                }
+                Sent::No => {}
+            }
+            self.alert_mails.lock().await.is_kept |= sent != Sent::Yes;
+        }
+        sent != Sent::No || kept.is_some()
     }
 
-    /// `None` if the kind is claimed, or when another process sent one.
-    async fn claim_in_ledger(
-        &self,
-        kind: &str,
-        now: DateTime<Utc>,
-    ) -> Result<Option<DateTime<Utc>>, LedgerError> {
+    /// Whether this is the first alert of its kind for an hour. `own` is the id of the claim.
+    async fn claim(&self, kind: &str, own: Uuid, now: DateTime<Utc>) -> Claim {
+        if let Some(known) = self.alert_mails.lock().await.kinds.get(kind)
+            && is_recent(known.sent_at, now)
+        {
+            return Claim::Later(known.sent_at);
+        }
         loop {
-            let (mails, etag) = self.ledger.alert_mails().await?.unzip();
+            let (mails, etag) = match self.ledger.alert_mails().await {
+                Ok(read) => read.unzip(),
+                Err(_) => return Claim::Unknown,
+            };
             let mut mails = mails.unwrap_or_default();
-            if let Some(at) = mails.sent_at.get(kind).filter(|at| is_recent(Some(at), now)) {
-                return Ok(Some(*at));
+            if let Some(at) = mails.sent_at.get(kind).filter(|at| is_recent(**at, now)) {
+                // The answer to our own write may have been lost.
+                let is_own = mails.claims.get(kind) == Some(&own);
+                return if is_own { Claim::First } else { Claim::Later(*at) };
             }
-            set_sent(&mut mails, [kind.to_owned()], now);
+            set_sent(&mut mails, [(kind.to_owned(), own)], now);
             match self.ledger.write_alert_mails(&mails, etag.as_ref()).await {
+                Ok(_) => return Claim::First,
                 // The time-out of the caller bounds this.
                 Err(LedgerError::Conflict) => {}
-                result => return result.map(|_| None),
+                Err(_) => return Claim::Unknown,
             }
         }
+    }
+
+    /// Writes the document of the alert. Returns it if it was written.
+    async fn keep(
+        &self,
+        alert: &Alert,
+        claim: Claim,
+        own: Uuid,
+        now: DateTime<Utc>,
+    ) -> Option<(AlertId, PendingAlert)> {
+        let (id, count) = {
+            let mut known = self.alert_mails.lock().await;
+            let sent_at = match claim {
+                Claim::First => now,
+                Claim::Later(at) => at,
+                Claim::Unknown => return None,
+            };
+            let known = known.kinds.entry(alert.kind.to_owned()).or_insert_with(|| KnownKind::sent(sent_at));
+            // Another mail was sent since: the count begins anew.
+            if claim == Claim::First || known.sent_at != sent_at {
+                *known = KnownKind::sent(sent_at);
+            }
+            known.kept = known.kept.saturating_add(1);
+            if known.kept <= NAMED { (own, 1) } else { (known.more, known.kept - NAMED) }
+        };
+        let Alert { headline, who, what_happened, what_to_do, reference, .. } = alert.clone();
+        let pending = PendingAlert {
+            schema: PendingAlert::SCHEMA,
+            at: now,
+            count,
+            state: PendingState::Waiting,
+            headline,
+            who,
+            what_happened,
+            what_to_do,
+            reference,
+            unknown: Map::new(),
+        };
+        let id = AlertId { kind: alert.kind.to_owned(), id };
+        let written = self.ledger.write_pending_alert(&id, &pending).await;
+        written.is_ok().then_some((id, pending))
+    }
+
+    /// Notes that this process sends an alert of this kind. Returns whether it has sent none for an hour.
+    async fn note_sent(&self, kind: &str, now: DateTime<Utc>) -> bool {
+        let mut known = self.alert_mails.lock().await;
+        if known.kinds.get(kind).is_some_and(|known| is_recent(known.sent_at, now)) {
+            return false;
+        }
+        known.kinds.insert(kind.to_owned(), KnownKind::sent(now));
+        true
+    }
+
+    /// Removes the document of an alert that was mailed. If that is refused, the document says it.
+    async fn finish(&self, id: &AlertId, pending: &PendingAlert) -> bool {
+        if self.ledger.delete_pending_alert(id).await.is_ok() {
+            return true;
+        }
+        if !self.mark(id, pending, PendingState::Told).await {
+            self.alert_mails.lock().await.mailed.insert(id.clone());
+        }
+        false
+    }
+
+    async fn mark(&self, id: &AlertId, pending: &PendingAlert, state: PendingState) -> bool {
+        let marked = PendingAlert { state, ..pending.clone() };
+        self.ledger.write_pending_alert(id, &marked).await.is_ok()
     }
 }
 
-/// Notes that mails of these kinds are sent, and forgets old ones.
-fn set_sent(mails: &mut AlertMails, kinds: impl IntoIterator<Item = String>, now: DateTime<Utc>) {
-    mails.sent_at.retain(|_, at| is_recent(Some(at), now));
-    mails.sent_at.extend(kinds.into_iter().map(|kind| (kind, now)));
+/// Notes that mails of these kinds are sent, each with the id of its claim, and forgets old ones.
+fn set_sent(mails: &mut AlertMails, kinds: impl IntoIterator<Item = (String, Uuid)>, now: DateTime<Utc>) {
+    mails.sent_at.retain(|_, at| is_recent(*at, now));
+    for (kind, own) in kinds {
+        mails.sent_at.insert(kind.clone(), now);
+        mails.claims.insert(kind, own);
+    }
+    mails.claims.retain(|kind, _| mails.sent_at.contains_key(kind));
 }
 
 /// Sends the summary, if one is due and this process has not looked within the last minutes.
 pub(crate) async fn send_if_due(services: &Services) {
     let now = services.clock.now();
-    {
-        let known = services.alert_mails.lock().await;
-        let is_time = known.looked_at.is_none_or(|at| (now - at).abs() >= LOOK_EVERY);
-        if !is_time {
-            return;
-        }
+    let looked_at = services.alert_mails.lock().await.looked_at;
+    if looked_at.is_none_or(|at| (now - at).abs() >= LOOK_EVERY) {
+        send(services).await;
     }
-    send(services).await;
 }
 
 /// Sends one mail about all alerts that wait, of kinds of which none was sent for an hour.
@@ -154,81 +220,144 @@ pub(crate) async fn send(services: &Services) {
     }
     services.alert_mails.lock().await.looked_at = Some(services.clock.now());
     let sent = timeout(budget::SUMMARY, try_send(services)).await;
-    if let Err(error) = sent.unwrap_or_else(|_| Err(LedgerError::Unavailable("no answer in time".into()))) {
+    let sent = sent.unwrap_or_else(|_| Err(LedgerError::Unavailable("no answer in time".into())));
+    // Until nothing waits any more, this process has itself woken.
+    services.alert_mails.lock().await.is_kept = !matches!(sent, Ok(Waiting::Nothing));
+    if let Err(error) = sent {
         tracing::warn!(
             event = "alerts.not_summarised",
             error = &error as &dyn Error,
-            "The alerts that wait for a summary cannot be read or deleted; a later invocation tries again"
+            "The alerts that wait for a summary cannot be read; a later invocation tries again"
         );
     }
 }
 
-async fn try_send(services: &Services) -> Result<(), LedgerError> {
+/// Whether alerts still wait for a summary.
+enum Waiting {
+    Nothing,
+    Some,
+}
+
+async fn try_send(services: &Services) -> Result<Waiting, LedgerError> {
     let now = services.clock.now();
+    let mailed = services.alert_mails.lock().await.mailed.clone();
     let mut waiting: BTreeMap<String, Vec<AlertId>> = BTreeMap::new();
-    for id in services.ledger.pending_alerts().await? {
+    for id in services.ledger.pending_alerts().await?.into_iter().filter(|id| !mailed.contains(id)) {
         waiting.entry(id.kind.clone()).or_default().push(id);
     }
     if waiting.is_empty() {
-        services.alert_mails.lock().await.is_kept = false;
-        return Ok(());
+        return Ok(Waiting::Nothing);
     }
     let (mails, etag) = services.ledger.alert_mails().await?.unzip();
     let mut mails = mails.unwrap_or_default();
-    let kinds = waiting.len();
-    waiting.retain(|kind, _| !is_recent(mails.sent_at.get(kind), now));
-    let is_all = waiting.len() == kinds;
+    let all: usize = waiting.values().map(Vec::len).sum();
+    waiting.retain(|kind, _| !mails.sent_at.get(kind).is_some_and(|at| is_recent(*at, now)));
     if waiting.is_empty() {
-        return Ok(());
+        return Ok(Waiting::Some);
     }
-    set_sent(&mut mails, waiting.keys().cloned(), now);
+    let own = Uuid::new_v4();
+    set_sent(&mut mails, waiting.keys().map(|kind| (kind.clone(), own)), now);
     match services.ledger.write_alert_mails(&mails, etag.as_ref()).await {
         // Another process sends them, or a first one of a kind.
-        Err(LedgerError::Conflict) => return Ok(()),
+        Err(LedgerError::Conflict) => return Ok(Waiting::Some),
         result => result?,
     };
-    let mut kinds = Vec::new();
-    for ids in waiting.values() {
-        let mut alerts: Vec<PendingAlert> = Vec::new();
-        for some in ids[..ids.len().min(NAMED as usize)].chunks(AT_ONCE) {
-            let read = join_all(some.iter().map(|id| services.ledger.pending_alert(id))).await;
-            // What cannot be read is counted.
-            alerts.extend(read.into_iter().filter_map(|read| read.ok().flatten()));
-        }
-        alerts.sort_by_key(|alert| alert.at);
-        kinds.push((ids.len(), alerts));
+    let kinds = read(services, &waiting).await;
+    let told = |alert: &PendingAlert| alert.state == PendingState::Told;
+    let (done, to_tell): (Vec<_>, Vec<_>) =
+        kinds.iter().flat_map(|kind| &kind.alerts).partition(|(_, alert)| told(alert));
+    let sent = if to_tell.is_empty() && kinds.iter().all(|kind| kind.unreadable.is_empty()) {
+        Sent::No
+    } else {
+        services.send_alert(&summary(&kinds, now), Instant::now() + budget::ALERT).await
+    };
+    {
+        let mut known = services.alert_mails.lock().await;
+        known.kinds.extend(waiting.keys().map(|kind| (kind.clone(), KnownKind::sent(now))));
     }
-    // If the answer is lost, it is not sent a third time.
-    if services.send_alert(&summary(&kinds, now), Instant::now() + budget::ALERT).await != Sent::No {
-        let ids: Vec<&AlertId> = waiting.values().flatten().collect();
-        for some in ids.chunks(AT_ONCE) {
-            let deleted = join_all(some.iter().map(|id| services.ledger.delete_pending_alert(id))).await;
-            deleted.into_iter().collect::<Result<(), _>>()?;
-        }
-        if is_all {
-            services.alert_mails.lock().await.is_kept = false;
+    // After a lost answer it is sent once more, so that nobody is told never.
+    let is_over = |alert: &PendingAlert| match sent {
+        Sent::Yes => true,
+        Sent::Maybe => alert.state == PendingState::Unclear,
+        Sent::No => false,
+    };
+    let (over, unclear): (Vec<_>, Vec<_>) = to_tell.into_iter().partition(|(_, alert)| is_over(alert));
+    let mut finished = 0;
+    let over: Vec<_> = done.into_iter().chain(over).collect();
+    for some in over.chunks(AT_ONCE) {
+        let results = join_all(some.iter().map(|(id, alert)| services.finish(id, alert))).await;
+        finished += results.into_iter().filter(|is_done| *is_done).count();
+    }
+    if sent == Sent::Maybe {
+        for some in unclear.chunks(AT_ONCE) {
+            join_all(some.iter().map(|(id, alert)| services.mark(id, alert, PendingState::Unclear))).await;
         }
     }
-    Ok(())
+    if sent == Sent::Yes {
+        let unreadable: Vec<_> = kinds.iter().flat_map(|kind| &kind.unreadable).collect();
+        for some in unreadable.chunks(AT_ONCE) {
+            let results = join_all(some.iter().map(|id| services.ledger.delete_pending_alert(id))).await;
+            finished += results.iter().filter(|deleted| deleted.is_ok()).count();
+        }
+    }
+    Ok(if finished == all { Waiting::Nothing } else { Waiting::Some })
 }
 
-/// One alert for several. Each kind has its number of documents and those that could be read.
-fn summary(kinds: &[(usize, Vec<PendingAlert>)], now: DateTime<Utc>) -> Alert {
+/// The alerts of one kind that are in a summary.
+#[derive(Default)]
+struct Kind {
+    alerts: Vec<(AlertId, PendingAlert)>,
+    /// Documents that are no alerts.
+    unreadable: Vec<AlertId>,
+}
+
+/// Reads so many of each kind as one summary names. What cannot be read now waits for the next one, and so do the others.
+async fn read(services: &Services, waiting: &BTreeMap<String, Vec<AlertId>>) -> Vec<Kind> {
+    let mut kinds = Vec::new();
+    for ids in waiting.values() {
+        let mut kind = Kind::default();
+        for some in ids[..ids.len().min(NAMED as usize + 1)].chunks(AT_ONCE) {
+            let read = join_all(some.iter().map(|id| services.ledger.pending_alert(id))).await;
+            for (id, read) in some.iter().zip(read) {
+                match read {
+                    Ok(alert) => kind.alerts.extend(alert.map(|alert| (id.clone(), alert))),
+                    Err(LedgerError::Unreadable(_)) => kind.unreadable.push(id.clone()),
+                    Err(_) => {}
+                }
+            }
+        }
+        kind.alerts.sort_by_key(|(_, alert)| alert.at);
+        kinds.push(kind);
+    }
+    kinds
+}
+
+/// One alert for several.
+fn summary(kinds: &[Kind], now: DateTime<Utc>) -> Alert {
     let (mut who, mut happened, mut to_do, mut total) = (Vec::new(), Vec::new(), Vec::new(), 0);
-    for (documents, alerts) in kinds {
-        let beyond: usize = alerts.iter().map(|alert| alert.count.max(1) as usize - 1).sum();
-        let count = documents + beyond;
+    for Kind { alerts, unreadable } in kinds {
+        let alerts: Vec<&PendingAlert> =
+            alerts.iter().map(|(_, alert)| alert).filter(|alert| alert.state != PendingState::Told).collect();
+        let (named, counted): (Vec<&PendingAlert>, Vec<_>) =
+            alerts.iter().partition(|alert| alert.count <= 1);
+        let beyond = counted.iter().map(|alert| alert.count as usize).sum::<usize>() + unreadable.len();
+        let count = named.len() + beyond;
+        if count == 0 {
+            continue;
+        }
         total += count;
         let headline = alerts.first().map_or("Alerts that cannot be read", |alert| &alert.headline);
         happened.push(format!("{count} × {headline}"));
-        let of_named = alerts.iter().filter(|alert| alert.count <= 1);
-        let named: Vec<&PendingAlert> = of_named.take(NAMES_IN_ALERT).collect();
-        happened.extend(named.iter().map(|alert| format!("- {}: {}", alert.who, alert.what_happened)));
-        if count > named.len() {
-            happened.push(format!("- and {} more: the log has a line for each", count - named.len()));
+        let line = |alert: &&PendingAlert| {
+            let PendingAlert { who, what_happened, reference, .. } = alert;
+            format!("- {who}: {what_happened} ({reference})")
+        };
+        happened.extend(named.iter().map(line));
+        if beyond > 0 {
+            happened.push(format!("- and {beyond} more: the log has a line for each"));
         }
         who.extend(named.iter().map(|alert| alert.who.as_str()));
-        let advice: BTreeSet<&str> = named.iter().map(|alert| alert.what_to_do.as_str()).collect();
+        let advice: BTreeSet<&str> = alerts.iter().map(|alert| alert.what_to_do.as_str()).collect();
         to_do.extend(advice.into_iter().map(|advice| format!("{headline}: {advice}")));
     }
     let mut seen = BTreeSet::new();
@@ -260,6 +389,6 @@ pub(crate) async fn take_wake_up(services: &Services) -> Option<Duration> {
     if !known.is_kept || is_woken {
         return None;
     }
-    (known.is_kept, known.woken_at) = (false, Some(now + WAKE_UP));
+    known.woken_at = Some(now + WAKE_UP);
     Some(WAKE_UP)
 }

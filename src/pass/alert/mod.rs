@@ -57,13 +57,11 @@ impl Alert {
 }
 
 impl Services {
-    /// Logs the alert, and sends it by mail, or keeps it for the next summary, where ALERT_TO is set. Never fails: the line stays
-    /// when the mail cannot be sent.
-    pub async fn alert(&self, alert: &Alert) {
+    /// Logs the alert, and sends it by mail, or keeps it for the next summary, where ALERT_TO is set. The line stays when the mail
+    /// cannot be sent. Returns whether a person is told: only then it may be recorded.
+    pub async fn alert(&self, alert: &Alert) -> bool {
         alert.log();
-        if !self.settings.mail.alert_to.is_empty() {
-            self.mail_or_keep(alert).await;
-        }
+        self.settings.mail.alert_to.is_empty() || self.mail_or_keep(alert).await
     }
 
     /// Sends the alert by mail.
@@ -116,8 +114,8 @@ fn report_refused(refused: &[Address], reference: &str) {
 }
 
 /// Alerts that `job`, for `who`, ended in `outcome`.
-pub(crate) async fn send_outcome(services: &Services, job: &Job, who: &Person, outcome: &Outcome) {
-    services.alert(&of_outcome(job, who, outcome)).await;
+pub(crate) async fn send_outcome(services: &Services, job: &Job, who: &Person, outcome: &Outcome) -> bool {
+    services.alert(&of_outcome(job, who, outcome)).await
 }
 
 /// The alert that `job`, for `who`, ended in `outcome`.

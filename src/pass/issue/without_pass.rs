@@ -77,13 +77,14 @@ impl JobContext<'_> {
             }
             return Ok(outcome);
         }
-        match condition {
+        let is_told = match condition {
             Some(name) => {
                 let alert = self.alert_for_everybody(&outcome);
                 condition::report(self.services, name, Urgency::Now, &alert).await;
+                true
             }
             None => self.alert(&outcome).await,
-        }
+        };
         let purpose = if self.job.reason == Reason::GroupAdd { Purpose::OnDemand } else { Purpose::Joiner };
         let new = || Record::new(State::Blocked, purpose, self.services.clock.now());
         let mut record = self.record.clone().unwrap_or_else(new);
@@ -92,11 +93,13 @@ impl JobContext<'_> {
             record.state = State::Blocked;
         }
         record.pass = self.facts().listed_of_ours().map(pass_record).or(record.pass);
-        record.cause = Some(cause.to_owned());
+        if is_told {
+            record.cause = Some(cause.to_owned());
+        }
         if is_held {
             record.held_for = self.facts().day_one();
         }
-        if let Some(told) = record.announcement.as_mut().filter(|_| is_removed) {
+        if let Some(told) = record.announcement.as_mut().filter(|_| is_removed && is_told) {
             told.removal_told = true;
         }
         self.write(record).await?;
@@ -110,8 +113,8 @@ impl JobContext<'_> {
     async fn report_not_arrived(&self, block: Block) -> Result<Outcome, Failure> {
         let cause = block.cause();
         let outcome = Outcome::Blocked(block);
-        self.alert(&outcome).await;
-        if let Some(mut record) = self.record.clone() {
+        let is_told = self.alert(&outcome).await;
+        if let Some(mut record) = self.record.clone().filter(|_| is_told) {
             record.cause = Some(cause.to_owned());
             record.forget_address();
             record.reported_pass = record.delivered.as_ref().map(|delivered| delivered.pass.pass_id.clone());
@@ -202,8 +205,9 @@ headline: "Another program makes passes for the same people".into(),
         }
     }
 
-    async fn alert(&self, outcome: &Outcome) {
-        alert::send_outcome(self.services, self.job, &self.who(), outcome).await;
+    /// Returns whether a person is told.
+    async fn alert(&self, outcome: &Outcome) -> bool {
+        alert::send_outcome(self.services, self.job, &self.who(), outcome).await
     }
 
     pub(super) async fn write(&self, mut record: Record) -> Result<ETag, Failure> {

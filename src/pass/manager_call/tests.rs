@@ -25,6 +25,7 @@ fn joiner() -> TenantSnapshot {
         manager: Some(Manager {
             id: Some(GRACE),
             account_enabled: Some(true),
+            user_principal_name: Some("grace.hall@contoso.example".into()),
             user_type: Some("Member".into()),
             ..Manager::default()
         }),

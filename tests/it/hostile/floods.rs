@@ -49,7 +49,11 @@ async fn a_flood_of_alerts_is_one_mail_at_once_and_one_summary_an_hour() {
     let (app, _) = TestApp::with_emma();
     send_garbage(&app, 350).await;
     assert_eq!(app.alerts().len(), 1);
-    assert_eq!(waiting(&app).await, 101, "a hundred documents, and one for those beyond");
+    assert_eq!(
+        waiting(&app).await,
+        100,
+        "the first of a hundred was mailed, and those beyond have one document"
+    );
     app.advance(TimeDelta::minutes(59));
     send_garbage(&app, 1).await;
     assert_eq!(app.alerts().len(), 1, "not before an hour has passed");
@@ -61,7 +65,7 @@ async fn a_flood_of_alerts_is_one_mail_at_once_and_one_summary_an_hour() {
     for words in [
         "firstpass: 350 more alerts",
         "350 × A message in the queue pass-jobs has an unknown form",
-        "and 330 more",
+        "and 251 more",
     ] {
         assert!(summary.contains(words), "{words} is missing in {summary}");
     }

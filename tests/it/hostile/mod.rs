@@ -2,6 +2,7 @@
 
 mod bodies;
 mod environment;
+mod failing_alerts;
 mod floods;
 mod foreign_words;
 mod gzip;

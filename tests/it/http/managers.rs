@@ -114,7 +114,7 @@ const REFUSED: [Case; 22] = [
         tenant.change(grace, |p| p.enabled = false);
         emma
     }),
-    ("a guest's, or disabled", |tenant, emma, grace| {
+    ("the manager is a guest", |tenant, emma, grace| {
         tenant.change(grace, |p| p.guest = true);
         emma
     }),

@@ -200,11 +200,14 @@ impl State {
                 || (StatusCode::Ok, headers(&[("etag", &blob.etag), ("content-length", "0")]), String::new());
             return if is_range { error(416, "InvalidRange") } else { whole() };
         }
-        let last = blob.text.len() - 1;
+        let wanted = ["x-ms-range", "range"].iter().find_map(|name| header(request, name)).expect("a range");
+        let end: usize = wanted.rsplit('-').next().and_then(|end| end.parse().ok()).expect("its end");
+        let last = end.min(blob.text.len() - 1);
         let range = format!("bytes 0-{last}/{}", blob.text.len());
-        let length = blob.text.len().to_string();
+        let length = (last + 1).to_string();
         let sent = [("etag", &*blob.etag), ("content-range", &range), ("content-length", &length)];
-        (StatusCode::PartialContent, headers(&sent), blob.text.clone())
+        let text = String::from_utf8_lossy(&blob.text.as_bytes()[..=last]).into_owned();
+        (StatusCode::PartialContent, headers(&sent), text)
     }
 }
 
