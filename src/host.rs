@@ -261,7 +261,7 @@ impl HandlerState {
         if let Ok(app) = &self.handler {
             let alert = Alert {
                     kind: "panic",
-headline: "A mistake in firstpass ended an invocation".into(),
+                    headline: "A mistake in firstpass ended an invocation".into(),
                     who: format!("whom the invocation {id} of {function} was about: its lines in the log name the job"),
                     what_happened: what,
                     what_to_do: "Report this text with the lines of the invocation to the maintainers. The host delivers a \

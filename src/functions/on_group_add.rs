@@ -286,7 +286,7 @@ fn queued(messages: Vec<String>, explanation: String) -> Handled {
 fn unreadable(delivery: &QueueDelivery, problems: &[String]) -> Alert {
     Alert {
         kind: "unknown-message",
-headline: "A message in the queue pass-jobs has an unknown form".into(),
+        headline: "A message in the queue pass-jobs was not accepted".into(),
         who: "unknown: the message, or a part of it, names no user in a known form".into(),
         what_happened: format!("{} ({})", problems.join("; "), identified(delivery)),
         what_to_do:

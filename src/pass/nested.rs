@@ -33,7 +33,7 @@ pub(crate) async fn report(services: &Services, which: GroupInSettings, group: U
     let groups = if nested == 1 { "1 group".to_owned() } else { format!("{nested} groups") };
     let alert = Alert {
         kind,
-headline: format!("There are groups in {what}: sweeps do not see their members"),
+        headline: format!("There are groups in {what}: sweeps do not see their members"),
         who: format!("the members of {groups} in {what}, if they are not members of it themselves"),
         what_happened: format!(
             "{setting}, {group}, has {groups} among its members. firstpass reads the users who are members of it directly."

@@ -255,7 +255,7 @@ fn gap(
     let by_hand = if too_late.is_empty() { "" } else { BY_HAND };
     (!who.is_empty()).then(|| Alert {
         kind: "sweep-gap",
-headline: format!("There was no sweep for {duration}"),
+        headline: format!("There was no sweep for {duration}"),
         who: who.join("; "),
         what_happened,
         what_to_do: format!(

@@ -162,7 +162,7 @@ fn poison_alert(
     }
     Alert {
         kind: "poison-messages",
-headline: format!("{} {noun} {are} in the poison queue", poison.total),
+        headline: format!("{} {noun} {are} in the poison queue", poison.total),
         who: who.join(", "),
         what_happened,
         what_to_do: "\"firstpass jobs\" lists them. When the cause is fixed, \"firstpass jobs requeue --all\" puts them \

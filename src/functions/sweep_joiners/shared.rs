@@ -123,7 +123,7 @@ pub(super) async fn report(app: &App, shared: &Shared, candidates: &[Candidate],
         .collect();
     let alert = Alert {
         kind: "addresses-shared",
-headline: "Joiners share one private address and get no pass".into(),
+        headline: "Joiners share one private address and get no pass".into(),
         who: who.join("; "),
         what_happened: format!(
             "More than {} people have the same private address, so that whoever reads it would have the codes of all of them. \

@@ -153,7 +153,7 @@ pub(crate) async fn send_reissue(
     services
         .alert(&Alert {
             kind: "reissue",
-headline: "A joiner's pass ended unused, and they get a new one".into(),
+            headline: "A joiner's pass ended unused, and they get a new one".into(),
             who: who.description.clone(),
             what_happened: unused.to_string(),
             what_to_do: format!(
@@ -178,7 +178,7 @@ pub(crate) async fn send_poisoned(
     services
         .alert(&Alert {
             kind: "message-failed",
-headline: format!("A message failed {deliveries} times and goes to the poison queue"),
+            headline: format!("A message failed {deliveries} times and goes to the poison queue"),
             who: who.description.clone(),
             what_happened: outcome.to_string(),
             // A sweep may come too late for a joiner, and never makes a job for others.

@@ -31,7 +31,7 @@ impl JobContext<'_> {
         };
         let alert = Alert {
             kind: "policy-too-short",
-headline: "Passes are too short for a first morning".into(),
+            headline: "Passes are too short for a first morning".into(),
             who: format!("all joiners; the first was {}", self.who().description),
             what_happened: format!(
                 "The longest lifetime that the tenant's policy allows is {maximum} minutes. Passes open at {opens}, {whose}, and \

@@ -180,7 +180,7 @@ impl JobContext<'_> {
     async fn report_another_program(&self) {
         let alert = Alert {
             kind: "another-program",
-headline: "Another program makes passes for the same people".into(),
+            headline: "Another program makes passes for the same people".into(),
             who: self.who().description,
             what_happened: "The pass that was mailed to this person was replaced by one that firstpass did not make, or has no \
                             record of. The code in the mail does not work any more. firstpass leaves the other pass alone."
