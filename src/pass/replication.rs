@@ -9,7 +9,6 @@ use uuid::Uuid;
 use super::{
     account_use,
     job::{Job, Reason},
-    manager_call,
     outcome::Failure,
     person::Person,
     services::Services,
@@ -61,7 +60,7 @@ pub(super) async fn snapshot(
     };
     let usage = match job.reason {
         Reason::Joiner | Reason::Recheck => account_use::parts(&services.settings.joiner_check),
-        Reason::Http if by_manager => account_use::parts(&manager_call::check(&services.settings)),
+        Reason::Http if by_manager => account_use::parts(&services.settings.joiner_check.strict()),
         // A person decided.
         Reason::GroupAdd | Reason::Http => UsageParts::default(),
     };

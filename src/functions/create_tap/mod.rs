@@ -24,7 +24,7 @@ use crate::{
     graph::{GraphErrorKind, NotSent, OutgoingMail, within},
     mail::{NoticeMail, PassTimes},
     pass::{
-        Failure, Job, NotIssued, PassRequest,
+        Failure, Job, NotIssued,
         domains::shown_name,
         issue::{Delivery, Issued, issue_to_caller},
     },
@@ -170,7 +170,10 @@ async fn make(
     let user = found.map_err(Failure::Graph).and_then(|user| user.ok_or(Failure::Missing));
     let user = user.map_err(|failure| problem(&failure.into()))?;
     let request = call.request(user, settings, app.services.clock.now(), start + budget::CALL);
-    let request = PassRequest { manager: grant.manager, ..request };
+    let request = match grant.manager {
+        Some(manager) => request.by_manager(manager, settings),
+        None => request,
+    };
     let job = Job::http(user, invocation);
     context::set_job(&job.key, job.user_id);
     let issued = issue_to_caller(&app.services, &job, &request, &mut audit.user).await;
@@ -258,6 +261,11 @@ fn warnings(
     for violation in &issued.clamped {
         let name = reply::parameter(violation).name();
         warnings.push(format!("the default for {name} was changed: {violation}"));
+    }
+    let is_longer = call.lifetime_minutes.is_some_and(|asked| asked > issued.pass.lifetime_in_minutes);
+    if is_longer || (call.one_time == Some(false) && issued.pass.is_usable_once) {
+        let text = "a pass for a manager works once, and not for longer than the default";
+        warnings.push(text.to_owned());
     }
     if let Some(NoticeError { message, maybe_sent }) = &notification.error {
         let sent = if *maybe_sent { "may not have been sent" } else { "was not sent" };

@@ -1,6 +1,16 @@
 //! Who may call, and what a refusal tells.
 
-use firstpass_sandbox::tenant::{Group, Person, TENANT_ID, roles};
+use std::sync::Arc;
+
+use azure_core::{
+    credentials::{AccessToken, TokenCredential, TokenRequestOptions},
+    time::OffsetDateTime,
+};
+use firstpass::{app::App, host::router};
+use firstpass_sandbox::{
+    functions_host::local_host::LocalHost,
+    tenant::{Group, Person, TENANT_ID, roles},
+};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -159,4 +169,39 @@ async fn a_ticket_leads_to_a_host_that_an_admin_listed() {
     for name in ["TICKET_URL_HOSTS", "SERVICE_DESK_PORTAL_URL"] {
         assert!(answer.detail().contains(name), "{answer:?}");
     }
+}
+
+/// A token of this app that says nothing of its tenant, which the caller's token then can't be compared with.
+#[derive(Debug)]
+struct OpaqueToken;
+
+#[async_trait::async_trait]
+impl TokenCredential for OpaqueToken {
+    async fn get_token(
+        &self,
+        _: &[&str],
+        _: Option<TokenRequestOptions<'_>>,
+    ) -> azure_core::Result<AccessToken> {
+        Ok(AccessToken::new("opaque", OffsetDateTime::from_unix_timestamp(4_070_908_800).unwrap()))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_of_the_app_that_names_no_tenant_lets_nobody_in() {
+    let (tenant, emma) = tenant_with_emma();
+    let settings = [("CREATE_TAP_ALLOWED_CALLERS", OID), ("WEBSITE_AUTH_ENABLED", "true")];
+    let mut app = TestApp::new(tenant, &settings);
+    let services = &app.app.services;
+    let opaque = App::new(
+        services.settings.clone(),
+        app.sandbox.transport(),
+        Arc::new(OpaqueToken),
+        services.ledger.clone(),
+        app.sandbox.clock(),
+    );
+    app.host = LocalHost::new(router(Ok(Arc::new(opaque.unwrap()))), app.sandbox.clock());
+    let (name, principal) = signed_in(OID, &[]);
+    let answer = send(&app, &json!({"UserName": emma}).to_string(), &[(name, &principal)]).await;
+    assert!(answer.status >= 400 && answer.code().is_none(), "{answer:?}");
+    assert_eq!(app.sandbox.passes(), []);
 }
