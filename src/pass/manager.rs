@@ -49,9 +49,19 @@ pub(crate) fn mailbox(
     let address = manager.mail.as_deref().and_then(|mail| Address::read(mail).ok());
     let address = address.filter(|address| !joiner.has_mailbox(address)).ok_or(Unfit::NoMailbox)?;
     let joiners = joiner.user_principal_name.as_deref().filter(|_| !joiner.sign_in().is_external);
-    let of_names = [Some(name), joiners].into_iter().flatten();
-    let of_names: Vec<Address> = of_names.filter_map(|name| Address::parse(name).ok()).collect();
-    let mut domains = of_names.iter().map(Address::domain).chain([settings.from.domain()]);
+    // Exchange takes aliases in the tenant's domains only, but for those of a mail user, whose mailbox is elsewhere.
+    let is_elsewhere = |alias: &Address| {
+        joiner
+            .account
+            .other_mails
+            .iter()
+            .filter_map(|mail| Address::parse(mail).ok())
+            .any(|mail| mail.domain() == alias.domain())
+    };
+    let aliases = joiner.aliases().filter(|alias| !is_elsewhere(alias));
+    let of_names = [Some(name), joiners].into_iter().flatten().filter_map(|name| Address::parse(name).ok());
+    let own: Vec<Address> = of_names.chain(aliases).collect();
+    let mut domains = own.iter().map(Address::domain).chain([settings.from.domain()]);
     let is_of_tenant =
         known.domains.contains(address.domain()) || domains.any(|domain| domain == address.domain());
     if is_of_tenant { Ok(address) } else { Err(Unfit::Outside(address.masked())) }

@@ -56,7 +56,11 @@ pub(super) async fn snapshot(
         Err(SnapshotError::Graph(error)) => {
             error.kind != GraphErrorKind::NotFound || !is_young(services, job.queued_at)
         }
-        Ok(snapshot) => !may_become_member(services, job, snapshot),
+        Ok(snapshot) => {
+            !may_become_member(services, job, snapshot)
+                && !(lacks_joiner_group(services, job, &snapshot.privileges)
+                    && is_young(services, job.queued_at))
+        }
     };
     let usage = match job.reason {
         Reason::Joiner | Reason::Recheck => account_use::parts(&services.settings.joiner_check),
@@ -96,12 +100,7 @@ pub(super) async fn snapshot(
 /// Compares the privileges with what else is known, and says once what the app cannot see of them.
 async fn check_privileges(services: &Services, job: &Job, privileges: &mut PrivilegeSnapshot) {
     services.eligibility.lock().await.check(privileges, services.clock.now());
-    // The sweep found the account in this group.
-    if job.reason == Reason::Joiner
-        && matches!(services.settings.joiners, JoinerSource::Group(_))
-        && privileges.groups.is_empty()
-        && privileges.active.is_empty()
-    {
+    if lacks_joiner_group(services, job, privileges) {
         privileges.not_listed("was in the joiner group when the sweep ran");
     }
     if let Some(error) = &privileges.eligible_groups_unread {
@@ -123,6 +122,14 @@ async fn check_privileges(services: &Services, job: &Job, privileges: &mut Privi
             );
         });
     }
+}
+
+/// Whether no membership is listed of an account that the sweep found in the joiner group. It may have been put there just before.
+fn lacks_joiner_group(services: &Services, job: &Job, privileges: &PrivilegeSnapshot) -> bool {
+    job.reason == Reason::Joiner
+        && matches!(services.settings.joiners, JoinerSource::Group(_))
+        && privileges.groups.is_empty()
+        && privileges.active.is_empty()
 }
 
 /// Whether what was queued at `queued_at` may be about something that a replica does not show yet.

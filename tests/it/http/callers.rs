@@ -136,6 +136,14 @@ async fn callers_without_a_name_cannot_exhaust_the_limit_of_others_by_failing() 
     let answer = call_for(&app, others[2], json!({})).await;
     assert_eq!(answer.problem(), (429, "too-many-calls", Some(3_600)));
     assert_eq!(app.count_requests("POST", PASS_PATH), 3);
+    // So it is with the key that every function has from the start.
+    let body = |user: Uuid| json!({"UserName": user}).to_string();
+    for n in 0..3 {
+        assert_eq!(send_with_key(&app, &body(Uuid::from_u128(n)), &[], "default").await.status, 404);
+    }
+    let answer = send_with_key(&app, &body(Uuid::from_u128(9)), &[], "default").await;
+    assert_eq!(answer.problem(), (429, "too-many-calls", Some(3_600)));
+    assert_eq!(send_with_key(&app, &body(emma), &[], "default").await.status, 201);
     // Who has a name has a limit of their own, for calls that fail too.
     for (n, status) in [(0, 404), (1, 404), (2, 404), (3, 429)] {
         let body = json!({"UserName": Uuid::from_u128(n)}).to_string();
@@ -204,4 +212,22 @@ async fn a_token_of_the_app_that_names_no_tenant_lets_nobody_in() {
     let answer = send(&app, &json!({"UserName": emma}).to_string(), &[(name, &principal)]).await;
     assert!(answer.status >= 400 && answer.code().is_none(), "{answer:?}");
     assert_eq!(app.sandbox.passes(), []);
+}
+
+/// Under `func start` no key is asked for, and any page can post a text that is JSON there: the host hands it on.
+#[tokio::test(start_paused = true)]
+async fn a_web_page_without_a_key_or_a_token_has_no_pass_made() {
+    let (tenant, emma) = tenant_with_emma();
+    let app = TestApp::new(tenant, &[("CREATE_TAP_OPEN", "true")]);
+    let body = json!({"UserName": emma}).to_string();
+    let text = ("Content-Type", "text/plain");
+    let (origin, site) = (("Origin", "https://evil.example"), ("sec-fetch-site", "cross-site"));
+    for headers in [&[text, origin][..], &[text, site], &[origin, site]] {
+        let (answer, log) = capture_log("warn", send(&app, &body, headers)).await;
+        assert_eq!(answer.problem(), (403, "caller-not-allowed", None), "{headers:?}");
+        assert!(log.contains("from a web page"), "{log}");
+    }
+    assert_eq!(app.sandbox.passes(), []);
+    // A page that was given a key is a client as any other.
+    assert_eq!(send_with_key(&app, &body, &[text, origin, site], "portal").await.status, 201);
 }
