@@ -57,9 +57,9 @@ pub(super) async fn snapshot(
             error.kind != GraphErrorKind::NotFound || !is_young(services, job.queued_at)
         }
         Ok(snapshot) => {
-            !may_become_member(services, job, snapshot)
-                && !(lacks_joiner_group(services, job, &snapshot.privileges)
-                    && is_young(services, job.queued_at))
+            let is_unlisted = lacks_joiner_group(services, job, &snapshot.privileges);
+            let may_be_listed = is_unlisted && is_young(services, job.queued_at);
+            !may_be_listed && !may_become_member(services, job, snapshot)
         }
     };
     let usage = match job.reason {
