@@ -81,10 +81,14 @@ impl Cloud {
                 endings.iter().find_map(|ending| host.strip_suffix(ending.as_str())).map(private_name);
             let zoned = zone.and_then(|ending| private_name(host.strip_suffix(&ending)?).rsplit_once(".z"));
             let is_number = |zone: &str| zone.len() == 2 && zone.bytes().all(|b| b.is_ascii_digit());
-            account
-                .or(zoned.filter(|(_, zone)| is_number(zone)).map(|(name, _)| name))
-                .is_some_and(is_storage_account)
+            let name = account.or(zoned.filter(|(_, zone)| is_number(zone)).map(|(name, _)| name));
+            name.map(routed_name).is_some_and(is_storage_account)
         };
+        if host.split('.').next().is_some_and(|name| name.ends_with("-secondary")) {
+            return Err(
+                "leads to the secondary endpoint of a storage account, which can only be read".to_owned()
+            );
+        }
         let other = [Self::Public, Self::UsGov]
             .into_iter()
             .find(|cloud| cloud.storage_suffix() != self.storage_suffix());
@@ -101,11 +105,17 @@ impl Cloud {
     }
 }
 
-/// <https://learn.microsoft.com/azure/storage/common/storage-account-overview#storage-account-name>; the secondary endpoint of a
-/// geo-redundant account is `<name>-secondary`.
+/// <https://learn.microsoft.com/azure/storage/common/storage-account-overview#storage-account-name>
 pub(crate) fn is_storage_account(name: &str) -> bool {
-    let plain = name.strip_suffix("-secondary").unwrap_or(name);
-    (3..=24).contains(&plain.len()) && plain.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
+    (3..=24).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
+}
+
+/// `name` without the route of an endpoint (<https://learn.microsoft.com/azure/storage/common/network-routing-preference>).
+fn routed_name(name: &str) -> &str {
+    ["-microsoftrouting", "-internetrouting"]
+        .iter()
+        .find_map(|route| name.strip_suffix(route))
+        .unwrap_or(name)
 }
 
 /// `name` without the label of a private endpoint's own zone.
@@ -132,7 +142,12 @@ mod tests {
     fn only_storage_accounts_of_the_cloud_are_accepted() {
         for (cloud, host, is_accepted) in [
             (Cloud::Public, "mine.blob.core.windows.net", true),
-            (Cloud::Public, "mine-secondary.blob.core.windows.net", true),
+            (Cloud::Public, "mine-secondary.blob.core.windows.net", false),
+            (Cloud::Public, "mine-internetrouting-secondary.blob.core.windows.net", false),
+            (Cloud::Public, "mine-microsoftrouting.blob.core.windows.net", true),
+            (Cloud::Public, "mine-internetrouting.blob.core.windows.net", true),
+            (Cloud::UsGov, "mine-internetrouting.blob.core.usgovcloudapi.net", true),
+            (Cloud::Public, "mine-otherrouting.blob.core.windows.net", false),
             (Cloud::Public, "mine.privatelink.blob.core.windows.net", true),
             (Cloud::Public, "mine.z07.blob.storage.azure.net", true),
             (Cloud::Public, "mine.z07.privatelink.blob.storage.azure.net", true),

@@ -8,8 +8,9 @@ use std::collections::BTreeSet;
 use icu_properties::{
     CodePointMapData, CodePointMapDataBorrowed, CodePointSetData, CodePointSetDataBorrowed,
     props::{
-        CanonicalCombiningClass, DefaultIgnorableCodePoint, Emoji, GeneralCategory, GeneralCategoryGroup,
-        Ideographic, IndicSyllabicCategory, JoiningType, Script, VariationSelector,
+        CanonicalCombiningClass, DefaultIgnorableCodePoint, Emoji, EmojiModifier, ExtendedPictographic,
+        GeneralCategory, GeneralCategoryGroup, Ideographic, IndicSyllabicCategory, JoiningType, Script,
+        VariationSelector,
     },
 };
 
@@ -20,6 +21,8 @@ const IGNORABLE: CodePointSetDataBorrowed<'static> = CodePointSetData::new::<Def
 const SELECTORS: CodePointSetDataBorrowed<'static> = CodePointSetData::new::<VariationSelector>();
 const IDEOGRAPHS: CodePointSetDataBorrowed<'static> = CodePointSetData::new::<Ideographic>();
 const EMOJI: CodePointSetDataBorrowed<'static> = CodePointSetData::new::<Emoji>();
+const SKIN_TONES: CodePointSetDataBorrowed<'static> = CodePointSetData::new::<EmojiModifier>();
+const PICTOGRAPHS: CodePointSetDataBorrowed<'static> = CodePointSetData::new::<ExtendedPictographic>();
 const CATEGORIES: CodePointMapDataBorrowed<'static, GeneralCategory> = CodePointMapData::new();
 const JOINING: CodePointMapDataBorrowed<'static, JoiningType> = CodePointMapData::new();
 const INDIC: CodePointMapDataBorrowed<'static, IndicSyllabicCategory> = CodePointMapData::new();
@@ -66,6 +69,7 @@ fn is_hidden(chars: &[char], at: usize) -> bool {
     // The marks around ruby text are not called ignorable, nor is the Braille pattern without dots.
     let is_odd = matches!(c, '\u{fff9}'..='\u{fffb}' | '\u{2800}');
     let is_needed = match c {
+        '\u{200d}' if joins_pictographs(before, after) => true,
         '\u{200c}' | '\u{200d}' => joins(before, after),
         c if SELECTORS.contains(c) => before.last().is_some_and(|of| has_variants(*of)),
         _ => false,
@@ -86,6 +90,13 @@ fn joins(before: &[char], after: &[char]) -> bool {
     let is_after_virama = before.last().is_some_and(|c| COMBINING.get(*c) == CanonicalCombiningClass::Virama);
     before.iter().rev().find(|c| !is_mark(c)).is_some_and(is_joined)
         && (is_after_virama || after.iter().find(|c| !is_mark(c)).is_some_and(is_joined))
+}
+
+/// Whether a joiner between these makes one emoji of two (UAX 29, rule GB11).
+fn joins_pictographs(before: &[char], after: &[char]) -> bool {
+    let is_part = |c: &&char| SELECTORS.contains(**c) || SKIN_TONES.contains(**c);
+    before.iter().rev().find(|c| !is_part(c)).is_some_and(|c| PICTOGRAPHS.contains(*c))
+        && after.first().is_some_and(|c| PICTOGRAPHS.contains(*c))
 }
 
 /// Whether a variation selector after `c` chooses one of its forms: of an ideograph in a Japanese name, a Mongolian letter, an emoji.
@@ -198,6 +209,9 @@ mod tests {
             "Ивáн Петров",
             "ສົມພອນ",
             "Service desk ☎️",
+            "👩‍💻 IT",
+            "👩🏽‍💻👨‍👩‍👧",
+            "🏳️‍🌈 🏴‍☠️",
         ] {
             assert!(!hides_something(name), "{name}");
             assert_eq!(one_line(name), name);
@@ -214,6 +228,9 @@ mod tests {
             ("علی\u{200c}\u{200c}رضا", "علیرضا"),
             ("e\u{301}\u{200d}m", "e\u{301}m"),
             ("7\u{200d}7", "77"),
+            ("\u{1f469}\u{200d}", "\u{1f469}"),
+            ("\u{1f469}\u{200d}\u{200d}\u{1f4bb}", "\u{1f469}\u{1f4bb}"),
+            ("a\u{200d}\u{1f4bb}", "a\u{1f4bb}"),
         ] {
             assert!(hides_something(text), "{text:?}");
             assert_eq!(one_line(text), cleaned);
@@ -272,6 +289,7 @@ mod tests {
             ' ',
             '\n',
             '\u{1f469}',
+            '\u{1f3fd}',
             '\u{202e}',
         ]);
         prop::collection::vec(prop_oneof![any, odd], 0..24).prop_map(|chars| chars.into_iter().collect())

@@ -33,6 +33,8 @@ pub struct PrivilegeSnapshot {
     pub eligible: Vec<Role>,
     /// Why Graph lists no eligible roles: it says that the tenant does not have Privileged Identity Management.
     pub without_pim: Option<GraphError>,
+    /// The same of the groups that the user can become a member or owner of.
+    pub groups_without_pim: Option<GraphError>,
     /// Whether Graph lists a group whose member or owner the user can become, whatever group it is.
     pub shows_eligible_group: bool,
     /// Names of the user's role-assignable groups.
@@ -200,7 +202,7 @@ impl PrivilegeSnapshot {
                 self.eligible_groups =
                     named.map(|name| name.unwrap_or_else(|| "hidden".to_owned())).collect();
             }
-            Err(error) if is_without_pim(&error) => {}
+            Err(error) if is_without_pim(&error) => self.groups_without_pim = Some(error),
             Err(error) if error.status == Some(403) => self.eligible_groups_unread = Some(error),
             Err(error) => self.unknown = Some(Unread::from(&error)),
         }
@@ -208,23 +210,19 @@ impl PrivilegeSnapshot {
     }
 
     /// Notes what the user owns that matters. Microsoft documents this list for users alone, and it is reported to answer
-    /// applications (pnpcore issue 1630). So a refusal says nothing of the account, and neither does a list that hides every group.
-    pub(super) fn add_owned(
-        &mut self,
-        read: Result<Vec<Owned>, GraphError>,
-        protected: Option<Uuid>,
-    ) -> Result<(), GraphError> {
+    /// applications (pnpcore issue 1630). So no error says anything of the account, and neither does a list that hides every group;
+    /// a list that leaves out what decides does.
+    pub(super) fn add_owned(&mut self, read: Result<Vec<Owned>, GraphError>, protected: Option<Uuid>) {
         let owned = match read {
-            Err(error) if error.is_transient() => return Err(error),
-            Err(error) if matches!(error.kind, GraphErrorKind::Refused | GraphErrorKind::NotFound) => {
-                self.owners_unread = Some(error);
-                return Ok(());
+            Ok(owned) => owned,
+            Err(error) if error.kind == GraphErrorKind::Unreadable => {
+                self.unknown.get_or_insert(Unread::from(&error));
+                return;
             }
             Err(error) => {
-                self.unknown.get_or_insert(Unread::from(&error));
-                return Ok(());
+                self.owners_unread = Some(error);
+                return;
             }
-            Ok(owned) => owned,
         };
         let is_shown =
             |owned: &Owned| matches!(owned, Owned::Group(group) if group.is_role_group().is_some());
@@ -247,7 +245,6 @@ impl PrivilegeSnapshot {
                 Owned::Other => {}
             }
         }
-        Ok(())
     }
 
     /// Notes that the memberships are not listed although the account certainly has one, because it does what `why` says.
@@ -381,8 +378,12 @@ mod tests {
         assert!(of(Ok(vec![]), lacks(), Ok(vec![])));
         assert!(of(Ok(vec![]), Ok(vec![]), lacks()));
         let mut privileges = PrivilegeSnapshot::default();
-        privileges.add_owned(lacks(), None).unwrap();
+        privileges.add_owned(lacks(), None);
         assert!(privileges.unknown.is_some());
+        let mut privileges = PrivilegeSnapshot::default();
+        privileges.add_owned(Err(GraphError::timed_out("reading a part")), None);
+        let (unknown, unread) = (privileges.unknown, privileges.owners_unread);
+        assert!(unknown.is_none() && unread.is_some(), "nobody promises this list");
     }
 
     #[test]
@@ -394,7 +395,7 @@ mod tests {
             };
             let list = names.iter().map(|name| serde_json::from_value(group(name)).unwrap()).collect();
             let mut privileges = PrivilegeSnapshot::default();
-            privileges.add_owned(Ok(list), None).unwrap();
+            privileges.add_owned(Ok(list), None);
             (privileges.owners_unread.is_some(), privileges.unknown.is_some())
         };
         assert_eq!(owned(&[Some("Crew"), Some("Club")]), (false, false));

@@ -112,7 +112,7 @@ impl Graph {
         let eligible: Result<Vec<RoleAssignment>, _> = self.list_part(&mut parts, ELIGIBLE).await;
         let mut privileges = PrivilegeSnapshot::new(memberships, active, eligible)?;
         privileges.add_eligible_groups(self.list_part(&mut parts, GROUP_ELIGIBLE).await, protected)?;
-        privileges.add_owned(self.list_part(&mut parts, owners::OPERATION).await, protected)?;
+        privileges.add_owned(self.list_part(&mut parts, owners::OPERATION).await, protected);
         if let Some(group) = protected {
             privileges.protect(parts.take(PROTECTED), self.shows_no_member(group)).await?;
         }

@@ -210,6 +210,15 @@ impl Candidate {
         self.user_principal_name.is_none() && self.account.account_enabled.is_none()
     }
 
+    /// The account's addresses in Exchange. "SMTP:" is the main one and "smtp:" an alias; other systems have other prefixes.
+    pub(crate) fn aliases(&self) -> impl Iterator<Item = Address> {
+        let address = |proxy: &String| {
+            let (kind, address) = proxy.split_once(':')?;
+            Address::parse(address).ok().filter(|_| kind.eq_ignore_ascii_case("smtp"))
+        };
+        self.account.proxy_addresses.iter().filter_map(address)
+    }
+
     /// Whether the address is one of the account itself.
     pub(crate) fn has_mailbox(&self, address: &Address) -> bool {
         // "SMTP:" is the main address and "smtp:" an alias; other systems have other prefixes.

@@ -54,10 +54,16 @@ pub(crate) fn mailbox(
     let name = colleague(manager)?;
     let address = manager.mail.as_deref().and_then(|mail| Address::read(mail).ok());
     let address = address.filter(|address| !joiner.has_mailbox(address)).ok_or(Unfit::NoMailbox)?;
-    let joiners = joiner.user_principal_name.as_deref().filter(|_| !joiner.sign_in().is_external);
-    let of_names = [Some(name), joiners].into_iter().flatten();
-    let of_names: Vec<Address> = of_names.filter_map(|name| Address::parse(name).ok()).collect();
-    let mut domains = of_names.iter().map(Address::domain).chain([settings.from.domain()]);
+    let (account, is_external) = (&joiner.account, joiner.sign_in().is_external);
+    let joiners = joiner.user_principal_name.as_deref().filter(|_| !is_external);
+    let of_names = [Some(name), joiners].into_iter().flatten().filter_map(|name| Address::parse(name).ok());
+    // Exchange takes aliases in domains of the tenant only, except for somebody whose mailbox is elsewhere.
+    let private: Vec<Address> =
+        account.other_mails.iter().filter_map(|mail| Address::parse(mail).ok()).collect();
+    let is_private = |alias: &Address| private.iter().any(|mail| mail.domain() == alias.domain());
+    let aliases = joiner.aliases().filter(|alias| !is_external && !is_private(alias));
+    let own: Vec<Address> = of_names.chain(aliases).collect();
+    let mut domains = own.iter().map(Address::domain).chain([settings.from.domain()]);
     let is_of_tenant =
         known.domains.contains(address.domain()) || domains.any(|domain| domain == address.domain());
     if is_of_tenant { Ok(address) } else { Err(Unfit::Outside(address.masked())) }
@@ -143,6 +149,32 @@ mod tests {
             let mut manager = jo();
             edit(&mut manager);
             assert_eq!(mailbox(&manager, &emma, &settings, &known).err(), unfit, "{case}");
+        }
+    }
+    /// Exchange takes an alias only in a domain of the tenant. A guest, and a mail user, has one of their mailbox elsewhere.
+    #[test]
+    fn the_aliases_of_the_joiner_show_domains_of_the_tenant() {
+        let manager = Manager {
+            mail: Some("jo@brand.example".into()),
+            account_enabled: Some(true),
+            user_principal_name: Some("jo@contoso.onmicrosoft.com".into()),
+            ..Manager::default()
+        };
+        let known = KnownAddresses::default();
+        for (alias, name, other, is_fit) in [
+            ("SMTP:emma@Brand.example", "emma@contoso.example", "e@mail.example", true),
+            ("smtp:emma@brand.example", "emma@contoso.example", "e@mail.example", true),
+            ("X500:emma@brand.example", "emma@contoso.example", "e@mail.example", false),
+            ("SMTP:emma@brand.example", "emma_brand.example#EXT#@contoso.example", "e@mail.example", false),
+            ("SMTP:emma@brand.example", "emma@contoso.example", "e@brand.example", false),
+        ] {
+            let mut emma = fixtures::emma();
+            emma.user_principal_name = name.into();
+            emma.account.creation_type = name.contains("#EXT#").then(|| "Invitation".into());
+            emma.account.proxy_addresses = vec![alias.into()];
+            emma.account.other_mails = vec![other.into()];
+            let mailbox = mailbox(&manager, &emma.as_candidate(), &fixtures::mail_settings(), &known);
+            assert_eq!(mailbox.is_ok(), is_fit, "{alias} {name} {other}");
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The domain: who gets a pass, when it works, and the one flow that makes and delivers it.
 //!
-//! The rules are pure and take `now`: [`day_one`], [`window`], [`guard`], [`account_use`], [`manager_call`], [`follow_up`], [`recipients`], [`mod@decide`],
+//! The rules are pure and take `now`: [`day_one`], [`window`], [`guard`], [`account_use`], [`follow_up`], [`recipients`], [`mod@decide`],
 //! [`request`], [`job`], [`mod@message`], [`ownership`].
 //!
 //! [`issue`] is the flow around them: [`replication`] retries what is not replicated yet, [`lease`] excludes other jobs,
@@ -32,7 +32,6 @@ pub mod lease;
 pub mod ledger_tenant;
 pub mod malformed;
 mod manager;
-mod manager_call;
 pub mod message;
 pub mod nested;
 pub mod outcome;

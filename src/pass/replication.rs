@@ -9,7 +9,6 @@ use uuid::Uuid;
 use super::{
     account_use,
     job::{Job, Reason},
-    manager_call,
     outcome::Failure,
     person::Person,
     services::Services,
@@ -57,11 +56,15 @@ pub(super) async fn snapshot(
         Err(SnapshotError::Graph(error)) => {
             error.kind != GraphErrorKind::NotFound || !is_young(services, job.queued_at)
         }
-        Ok(snapshot) => !may_become_member(services, job, snapshot),
+        Ok(snapshot) => {
+            let is_unlisted = lacks_joiner_group(services, job, &snapshot.privileges);
+            let may_be_listed = is_unlisted && is_young(services, job.queued_at);
+            !may_be_listed && !may_become_member(services, job, snapshot)
+        }
     };
     let usage = match job.reason {
         Reason::Joiner | Reason::Recheck => account_use::parts(&services.settings.joiner_check),
-        Reason::Http if by_manager => account_use::parts(&manager_call::check(&services.settings)),
+        Reason::Http if by_manager => account_use::parts(&services.settings.joiner_check.strict()),
         // A person decided.
         Reason::GroupAdd | Reason::Http => UsageParts::default(),
     };
@@ -97,12 +100,7 @@ pub(super) async fn snapshot(
 /// Compares the privileges with what else is known, and says once what the app cannot see of them.
 async fn check_privileges(services: &Services, job: &Job, privileges: &mut PrivilegeSnapshot) {
     services.eligibility.lock().await.check(privileges, services.clock.now());
-    // The sweep found the account in this group.
-    if job.reason == Reason::Joiner
-        && matches!(services.settings.joiners, JoinerSource::Group(_))
-        && privileges.groups.is_empty()
-        && privileges.active.is_empty()
-    {
+    if lacks_joiner_group(services, job, privileges) {
         privileges.not_listed("was in the joiner group when the sweep ran");
     }
     if let Some(error) = &privileges.eligible_groups_unread {
@@ -124,6 +122,14 @@ async fn check_privileges(services: &Services, job: &Job, privileges: &mut Privi
             );
         });
     }
+}
+
+/// Whether no membership is listed of an account that the sweep found in the joiner group. It may have been put there just before.
+fn lacks_joiner_group(services: &Services, job: &Job, privileges: &PrivilegeSnapshot) -> bool {
+    job.reason == Reason::Joiner
+        && matches!(services.settings.joiners, JoinerSource::Group(_))
+        && privileges.groups.is_empty()
+        && privileges.active.is_empty()
 }
 
 /// Whether what was queued at `queued_at` may be about something that a replica does not show yet.

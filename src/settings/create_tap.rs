@@ -153,7 +153,7 @@ pub struct CreateTapSettings {
     pub allowed_group: Option<Uuid>,
     /// Who may call.
     pub callers: Callers,
-    /// The hosts that a ticket's URL may have, in ASCII and small letters.
+    /// The hosts that a ticket's URL may have, in ASCII and small letters, with the port of the portal's.
     pub ticket_hosts: Vec<String>,
     /// The limit of passes per user and hour, 1 to 1,000.
     pub limit_per_user: usize,
@@ -223,10 +223,11 @@ fn listed_caller(text: &str) -> Parsed<Option<Uuid>> {
     guid(text).map(Some).map_err(|_| format!("is neither managers nor a GUID: \"{text}\""))
 }
 
-/// The host of an `https:` URL without a port, in ASCII and small letters. A port leads to another server.
+/// The host of an `https:` URL, in ASCII and small letters, with its port: another port leads to another server.
 fn ticket_host(url: &str) -> Option<String> {
     let url = Url::parse(url).ok().filter(|_| is_https_url(url))?;
-    url.domain().filter(|_| url.port().is_none()).map(str::to_owned)
+    let port = url.port().map_or_else(String::new, |port| format!(":{port}"));
+    url.domain().map(|host| format!("{host}{port}"))
 }
 
 /// A host name alone.
@@ -301,6 +302,14 @@ mod tests {
         assert_eq!(hosts(&[]), Vec::<String>::new());
         let portal = ("SERVICE_DESK_PORTAL_URL", "https://Help.contoso.com/start?a=1");
         assert_eq!(hosts(&[portal]), ["help.contoso.com"]);
+        let with_port = read(&[("SERVICE_DESK_PORTAL_URL", "https://help.contoso.com:8443/start")]).unwrap();
+        for (ticket, is_listed) in [
+            ("https://help.contoso.com:8443/4711", true),
+            ("https://help.contoso.com/4711", false),
+            ("https://help.contoso.com:8444/4711", false),
+        ] {
+            assert_eq!(with_port.ticket_url(ticket).is_ok(), is_listed, "{ticket}");
+        }
         assert_eq!(
             hosts(&[portal, ("TICKET_URL_HOSTS", "a.example; B.example")]),
             ["a.example", "b.example"]

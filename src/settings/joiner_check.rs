@@ -58,6 +58,12 @@ impl JoinerCheck {
         !self.ignored_methods.contains(&kind.to_ascii_lowercase())
     }
 
+    /// The same with the checks that settings may leave out, except for the age.
+    #[must_use]
+    pub(crate) fn strict(&self) -> Self {
+        Self { methods: true, sign_ins: SignInCheck::Required, ..self.clone() }
+    }
+
     pub(super) fn read(read: &mut SettingsReader<'_>, env: &Environment) -> Self {
         const NAME: &str = "JOINER_CHECK";
         let is_none = env.get(NAME).is_some_and(|text| text.trim().eq_ignore_ascii_case("none"));
@@ -131,6 +137,11 @@ mod tests {
         let (check, problems) = read(&[("JOINER_CHECK", "None"), ("JOINER_MAX_AGE_DAYS", "30")]);
         assert_eq!((check.methods, check.sign_ins, check.max_age_days), (false, SignInCheck::Off, None));
         assert_eq!(problems, [] as [&str; 0]);
+        let strict = check.strict();
+        assert_eq!(
+            (strict.methods, strict.sign_ins, strict.max_age_days),
+            (true, SignInCheck::Required, None)
+        );
         assert_eq!(read(&[("JOINER_CHECK", "age"), ("JOINER_MAX_AGE_DAYS", "30")]).0.max_age_days, Some(30));
     }
 

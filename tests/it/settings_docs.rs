@@ -31,3 +31,14 @@ fn the_settings_page_documents_exactly_the_settings() {
         .collect();
     assert_eq!(documented, settings::NAMES);
 }
+
+/// The default decides who may have passes made.
+#[test]
+fn the_settings_page_says_that_nobody_may_call_by_default() {
+    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/SETTINGS.md")).unwrap();
+    let default = |name: &str| {
+        page.lines().find_map(|line| line.strip_prefix(&format!("| `{name}` | "))?.split(" |").next())
+    };
+    let (callers, group) = (default("CREATE_TAP_ALLOWED_CALLERS"), default("CREATE_TAP_ALLOWED_GROUP_ID"));
+    assert_eq!((callers, group, default("CREATE_TAP_OPEN")), (Some("none"), Some("none"), Some("`false`")));
+}

@@ -20,6 +20,8 @@ pub(super) struct Caller {
     name: Option<String>,
     /// The name of the function key.
     key_name: Option<String>,
+    /// Whether a browser sent the call for a page.
+    is_from_page: bool,
 }
 
 /// The user or application that a token of Entra ID is of.
@@ -40,6 +42,11 @@ enum Kind {
     /// The token does not say.
     Unknown,
 }
+
+/// The key that the host makes for every function, and that every client has that was not given one of its own.
+const DEFAULT_KEY: &str = "default";
+/// What a browser adds to a request of a page, and a page cannot leave out.
+const FROM_PAGE: [&str; 2] = ["Origin", "Sec-Fetch-Site"];
 
 /// What a caller may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -140,7 +147,8 @@ impl Caller {
     pub(super) fn of(headers: &Headers, key_name: Option<&str>, settings: &CreateTapSettings) -> Self {
         let principal = settings.platform_authentication.then(|| Principal::of(headers)).flatten();
         let name = principal.as_ref().and_then(|_| headers.get("X-MS-CLIENT-PRINCIPAL-NAME"));
-        Self { name: name.map(str::to_owned), principal, key_name: key_name.map(str::to_owned) }
+        let is_from_page = FROM_PAGE.iter().any(|name| headers.get(name).is_some());
+        Self { name: name.map(str::to_owned), principal, key_name: key_name.map(str::to_owned), is_from_page }
     }
 
     /// Checks that the caller may call. Whether a token is of our tenant is for Graph to say: [`Grant::tenant`].
@@ -150,6 +158,12 @@ impl Caller {
     pub(super) fn authorise(&self, settings: &CreateTapSettings) -> Result<Grant, Denied> {
         let (ids, managers) = match &settings.callers {
             Callers::Nobody => return Err(Denied::Off),
+            // The host on a developer's machine asks for no key, and any page can reach it.
+            Callers::Everyone if self.is_from_page && self.principal.is_none() && self.key_name.is_none() => {
+                return Err(Denied::NotAllowed(
+                    "the call is from a web page, and has neither a key nor a token",
+                ));
+            }
             Callers::Everyone => return Ok(Grant { tenant: None, manager: None }),
             Callers::Listed { ids, managers } => (ids, *managers),
         };
@@ -173,19 +187,24 @@ impl Caller {
         Err(Denied::NotAllowed(why))
     }
 
-    /// The key of the rate limit; `None` for who calls without a token and a named key. Callers without a token share the
-    /// limit of their function key.
-    pub(super) fn key(&self) -> Option<String> {
+    /// The key of the rate limit. Callers without a token share the limit of their function key.
+    pub(super) fn key(&self) -> String {
         match (&self.principal, &self.key_name) {
-            (Some(principal), _) => Some(principal.object_id.to_string()),
-            (None, Some(name)) => Some(format!("function key {name}")),
-            (None, None) => None,
+            (Some(principal), _) => principal.object_id.to_string(),
+            (None, Some(name)) => format!("function key {name}"),
+            (None, None) => "unknown".to_owned(),
         }
+    }
+
+    /// Whether the key of the rate limit is that of several callers as a rule: nothing names them, or only the key that every new
+    /// function has. Their calls that fail count apart, so that nobody can exhaust the limit of others by failing.
+    pub(super) fn is_shared(&self) -> bool {
+        self.principal.is_none() && self.key_name.as_deref().is_none_or(|name| name == DEFAULT_KEY)
     }
 
     /// The caller in the audit line.
     pub(super) fn describe(&self) -> String {
-        let key = self.key().unwrap_or_else(|| "unknown".to_owned());
+        let key = self.key();
         match &self.name {
             Some(name) => format!("{key} ({name})"),
             None => key,

@@ -24,7 +24,7 @@ use crate::{
     graph::{GraphErrorKind, NotSent, OutgoingMail, within},
     mail::{NoticeMail, PassTimes},
     pass::{
-        Failure, Job, NotIssued, PassRequest,
+        Failure, Job, NotIssued,
         domains::shown_name,
         issue::{Delivery, Issued, issue_to_caller},
     },
@@ -113,35 +113,30 @@ async fn serve(
     let call = parameters::parse(body, headers.get("Idempotency-Key"), settings, now)
         .map_err(ProblemDetails::bad_request)?;
     audit.call(&call, shown_name(&app.services, &call.user_name).await);
-    let (limit, key) = (settings.limit_per_caller, audit.caller.key());
+    let (limit, key, is_shared) = (settings.limit_per_caller, audit.caller.key(), audit.caller.is_shared());
     let too_many = |again_at| ProblemDetails::too_many_calls(limit, again_at, now);
-    let permitted = match key.clone() {
-        Some(key) => app.rate_limiter.check(key, limit, now),
-        None => app.rate_limiter.peek(UNNAMED.to_owned(), limit, now),
+    let permitted = match is_shared {
+        false => app.rate_limiter.check(key.clone(), limit, now),
+        true => app.rate_limiter.peek(key.clone(), limit, now),
     };
     permitted.map_err(too_many)?;
     let result = make(app, &call, grant, invocation, start, audit).await;
     let made = match result {
-        Err(problem) if key.is_none() && problem.is_about_call() => {
+        Err(problem) if is_shared && problem.is_about_call() => {
             // Whoever tries names learns nothing more, and those who share the limit can go on.
-            let counted = app.rate_limiter.check(UNNAMED_FAILED.to_owned(), limit, now);
+            let counted = app.rate_limiter.check(format!("{key}, failed"), limit, now);
             return Err(counted.err().map_or(problem.clone(), |at| too_many(at).in_place_of(&problem)));
         }
         result => result?,
     };
-    if key.is_none() {
+    if is_shared {
         // Calls that run at the same time can exceed the limit.
-        let _ = app.rate_limiter.check(UNNAMED.to_owned(), limit, now);
+        let _ = app.rate_limiter.check(key, limit, now);
     }
     let (issued, notification) = made;
     let warnings = warnings(&call, &issued, &notification, now);
     Ok(Success { issued, notification, warnings })
 }
-
-/// The limits of all callers that nothing names. Calls that fail count apart from the others: nobody can exhaust the limit of
-/// others by failing.
-const UNNAMED: &str = "unknown";
-const UNNAMED_FAILED: &str = "unknown, failed";
 
 async fn make(
     app: &App,
@@ -172,7 +167,10 @@ async fn make(
     let user = found.map_err(Failure::Graph).and_then(|user| user.ok_or(Failure::Missing));
     let user = user.map_err(|failure| problem(&failure.into()))?;
     let request = call.request(user, settings, app.services.clock.now(), start + budget::CALL);
-    let request = PassRequest { manager: grant.manager, ..request };
+    let request = match grant.manager {
+        Some(manager) => request.by_manager(manager, settings),
+        None => request,
+    };
     let job = Job::http(user, invocation);
     context::set_job(&job.key, job.user_id);
     let issued = issue_to_caller(&app.services, &job, &request, &mut audit.user).await;
@@ -260,6 +258,11 @@ fn warnings(
     for violation in &issued.clamped {
         let name = reply::parameter(violation).name();
         warnings.push(format!("the default for {name} was changed: {violation}"));
+    }
+    let is_longer = call.lifetime_minutes.is_some_and(|asked| asked > issued.pass.lifetime_in_minutes);
+    if is_longer || (call.one_time == Some(false) && issued.pass.is_usable_once) {
+        let text = "a pass for a manager works once, and not for longer than the default";
+        warnings.push(text.to_owned());
     }
     if let Some(NoticeError { message, maybe_sent }) = &notification.error {
         let sent = if *maybe_sent { "may not have been sent" } else { "was not sent" };

@@ -155,8 +155,9 @@ impl ProblemDetails {
 
     /// The one answer to a manager who gets no pass, whatever the reason is.
     fn not_for_manager(why: String) -> Self {
-        let detail = "This caller may call as a manager: for people who report to them in Entra ID, who have a private \
-                      mail address, and whose account nobody has used yet. The service desk helps everyone else. The \
+        let detail = "This caller may call as a manager: for joiners who report to them in Entra ID, have a private mail \
+                      address and no pass by somebody else, and whose account is new and unused. The service desk helps \
+                      everyone else. The \
                       audit line has the reason for an admin.";
         let problem = Self::new(403, "not-for-manager", "No pass for this account by its manager", detail);
         Self { logged: Some(why), ..problem }

@@ -6,6 +6,7 @@
 mod account;
 mod changes;
 mod follow;
+mod manager_call;
 mod withdrawal;
 
 pub(crate) use self::changes::CORRECTED_UNTIL;
@@ -420,7 +421,6 @@ impl<'a> Facts<'a> {
     fn is_late(&self, day: NaiveDate, zone: Tz) -> bool {
         let is_of_sweep =
             self.reason == Reason::Joiner || self.record.is_some_and(|r| r.purpose == Purpose::Joiner);
-        let today = self.now.with_timezone(&zone).date_naive();
         let was_served = |record: &Record| {
             let delivered = record.delivered.as_ref();
             let opened = delivered.map(|d| (d.purpose, d.pass.opens_at));
@@ -430,8 +430,13 @@ impl<'a> Facts<'a> {
                 || opened.any(|(purpose, at)| at <= self.now && serves(purpose, at, day))
         };
         is_of_sweep
-            && (today - day).num_days() <= self.late_days.into()
+            && self.days_since(day, zone) <= self.late_days.into()
             && !self.record.is_some_and(was_served)
+    }
+
+    /// How many days `day` is past in the joiner's zone.
+    fn days_since(&self, day: NaiveDate, zone: Tz) -> i64 {
+        (self.now.with_timezone(&zone).date_naive() - day).num_days()
     }
 
     /// Identifies the user as a listing shows them, if the decision is about a start and final. Minutes after a delivery,

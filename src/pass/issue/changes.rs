@@ -39,17 +39,20 @@ impl JobContext<'_> {
         Ok(Outcome::Skipped(Skip::ToldOfChange))
     }
 
-    /// Tells the manager, who is new, that the joiner was sent a code.
+    /// Tells the manager, who is new, that the joiner was sent a code. If nothing may go to them, that is settled too.
     pub(super) async fn tell_new_manager(&self) -> Result<Outcome, Failure> {
         let Some(mut record) = self.record.clone() else {
             return Ok(Outcome::Skipped(Skip::AlreadyServed));
         };
+        let note = self.manager_note(ManagerNews::New);
         self.set_basis(&mut record, |told, basis| {
-            told.managers_told += 1;
+            told.managers_told += u32::from(note.is_some());
             basis.manager.clone_from(&self.basis.manager);
         });
         self.write(record).await?;
-        self.tell_manager(ManagerNews::New).await;
+        if !self.tell_manager(note).await {
+            return Ok(Outcome::Skipped(Skip::AlreadyServed));
+        }
         tracing::info!(event = "manager.changed", "The joiner has another manager, who was told of the mail");
         Ok(Outcome::Skipped(Skip::ToldOfChange))
     }

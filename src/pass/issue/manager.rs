@@ -6,7 +6,7 @@ use super::JobContext;
 use crate::{
     address::Address,
     graph::TenantSnapshot,
-    mail::ManagerMail,
+    mail::{MailError, ManagerMail, Rendered},
     pass::manager::{self, Unfit},
 };
 
@@ -32,10 +32,13 @@ impl JobContext<'_> {
         Some(manager::mailbox(manager.as_ref()?, &user.as_candidate(), settings, &self.known))
     }
 
-    /// Tells the manager, if the reminder did not go to them.
-    pub(super) async fn tell_manager(&self, news: ManagerNews<'_>) {
-        let (user, Some(manager)) = (&self.snapshot.user, &self.snapshot.manager) else { return };
-        let Some(Ok(to)) = self.manager_mailbox() else { return };
+    /// The mail that tells the manager, and its address; `None` if nothing may go to them, or they have the joiner's mail.
+    pub(super) fn manager_note(
+        &self,
+        news: ManagerNews<'_>,
+    ) -> Option<(Address, Result<Rendered, MailError>)> {
+        let (user, manager) = (&self.snapshot.user, self.snapshot.manager.as_ref()?);
+        let to = self.manager_mailbox()?.ok()?;
         let has_code = match news {
             ManagerNews::NotSignedIn { reminded } => *reminded == to,
             ManagerNews::Disabled | ManagerNews::New => {
@@ -43,11 +46,9 @@ impl JobContext<'_> {
             }
         };
         if has_code && !matches!(news, ManagerNews::Disabled) {
-            return;
+            return None;
         }
-        let Some(delivered) = self.record.as_ref().and_then(|record| record.delivered.as_ref()) else {
-            return;
-        };
+        let delivered = self.record.as_ref()?.delivered.as_ref()?;
         let note = self.services.mailer.manager(&ManagerMail {
             manager: manager.display_name.as_deref(),
             usage_location: user.account.usage_location.as_deref(),
@@ -59,12 +60,20 @@ impl JobContext<'_> {
             is_new: matches!(news, ManagerNews::New),
             has_code,
         });
-        if let Err(error) = self.send_note(to, note).await {
+        Some((to, note))
+    }
+
+    /// Tells the manager, if there is something to send. Returns whether it was sent.
+    pub(super) async fn tell_manager(&self, note: Option<(Address, Result<Rendered, MailError>)>) -> bool {
+        let Some((to, note)) = note else { return false };
+        let sent = self.send_note(to, note).await;
+        if let Err(error) = &sent {
             tracing::warn!(
                 event = "manager.not_told",
-                error = &error as &dyn Error,
+                error = error as &dyn Error,
                 "The mail to the manager may not have been sent; it is not sent again"
             );
         }
+        sent.is_ok()
     }
 }

@@ -1,21 +1,20 @@
 //! A call by a manager: whether they may have the pass, and the notice to the joiner.
 //!
-//! The notice goes to the joiner's own mailbox and to a private address, so that whoever is impersonated hears of it whatever the
+//! The notice goes to a private address and to the joiner's own mailbox, so that whoever is impersonated hears of it whatever the
 //! manager asks for. It is as the settings say: the caller chooses neither its sender nor the service desk in it.
 
-use chrono::{DateTime, Utc};
 use tokio::time::Instant;
 
-use super::{Inputs, JobContext};
+use super::{Inputs, JobContext, basis, facts};
 use crate::{
     address::Address,
     graph::{GraphError, GraphErrorKind, NotSent, OutgoingMail, Pass, SnapshotError},
     ledger::Notice,
     mail::{NoticeMail, PassTimes, Rendered},
     pass::{
-        decide::Plan,
+        decide::{Facts, Plan},
+        job::Job,
         lease::HeldLease,
-        manager_call,
         outcome::Failure,
         recipients::readable,
         request::{NotIssued, PassRequest, Refusal},
@@ -26,7 +25,8 @@ use crate::{
 /// A notice that is ready to be sent, once for each address.
 pub(super) struct ManagerNotice {
     content: Rendered,
-    to: Vec<Address>,
+    private: Address,
+    own: Option<Address>,
 }
 
 /// Who was told.
@@ -47,15 +47,18 @@ impl Inputs {
     pub(super) fn check_manager(
         &self,
         services: &Services,
+        job: &Job,
         request: &PassRequest,
-        now: DateTime<Utc>,
     ) -> Result<(), NotIssued> {
         let Some(manager) = request.manager else { return Ok(()) };
         let snapshot = self.snapshot.as_ref().map_err(|error| match error {
             SnapshotError::Missing => Failure::Missing,
             SnapshotError::Graph(error) => error.clone().into(),
         })?;
-        match manager_call::refusal(manager, snapshot, self.record.as_ref(), &services.settings, now) {
+        let settings = &services.settings;
+        let (check, basis) = (settings.joiner_check.strict(), basis::read(snapshot, None, &settings.pass));
+        let facts = facts(services, job, Some(request), (snapshot, self.record.as_ref()), &basis);
+        match (Facts { joiner_check: &check, ..facts }).refused_to_manager(manager, settings.joiners) {
             Some(why) => Err(Refusal::NotForManager(why).into()),
             None => Ok(()),
         }
@@ -66,15 +69,14 @@ impl JobContext<'_> {
     /// The notice, if a manager asks for the pass.
     ///
     /// # Errors
-    /// When there is no private address: until the first sign-in, the joiner would not hear of the pass. Or when a template
-    /// is broken.
+    /// When there is no private address: until the first sign-in nobody opens the own mailbox, and the joiner would not hear of
+    /// the pass. Or when a template is broken.
     pub(super) fn manager_notice(&self, plan: &Plan) -> Result<Option<ManagerNotice>, NotIssued> {
         if self.request.is_none_or(|request| request.manager.is_none()) {
             return Ok(None);
         }
-        let to = [self.own_mailbox(), self.private_address()].into_iter().collect::<Option<Vec<_>>>();
-        let to = to.ok_or_else(|| {
-            Refusal::NotForManager("the joiner has no mailbox or no private address to be told at".to_owned())
+        let private = self.private_address().ok_or_else(|| {
+            Refusal::NotForManager("the joiner has no private address to be told at".to_owned())
         })?;
         let language = self.language();
         let manager = self.snapshot.manager.as_ref();
@@ -94,7 +96,7 @@ impl JobContext<'_> {
             manager: Some(name.unwrap_or_default()),
         };
         let content = self.services.mailer.notice(&notice).map_err(Failure::from)?;
-        Ok(Some(ManagerNotice { content, to }))
+        Ok(Some(ManagerNotice { content, private, own: self.own_mailbox() }))
     }
 
     fn own_mailbox(&self) -> Option<Address> {
@@ -116,7 +118,8 @@ impl JobContext<'_> {
 }
 
 impl ManagerNotice {
-    /// Sends the notice before anybody has the code of `pass`. If Exchange takes it for neither address, the pass is deleted.
+    /// Sends the notice before anybody has the code of `pass`. If Exchange does not take it for the private address, the pass is
+    /// deleted: the joiner does not read the own mailbox yet.
     ///
     /// # Errors
     /// When the joiner could not be told.
@@ -126,32 +129,33 @@ impl ManagerNotice {
         mut lease: HeldLease<'a>,
         pass: &Pass,
     ) -> Result<(HeldLease<'a>, Option<Notified>), Failure> {
-        let Some(notice) = notice else { return Ok((lease, None)) };
-        let notified = notice.send(services, lease.deadline).await;
+        let Some(Self { content, private, own }) = notice else { return Ok((lease, None)) };
+        let mut notified = Notified { to: Vec::new(), unsent: None };
+        notified.tell(private, &content, services, lease.deadline).await;
         if let (true, Some(error)) = (notified.to.is_empty(), &notified.unsent) {
             lease.delete(pass).await;
             return Err(lease.fail(Failure::Graph(error.clone()), false).await);
         }
         lease.note(Notice::MANAGER_CALL);
+        if let Some(own) = own {
+            notified.tell(own, &content, services, lease.deadline).await;
+        }
         Ok((lease, Some(notified)))
     }
+}
 
-    /// No mail goes out after `deadline`.
-    async fn send(self, services: &Services, deadline: Instant) -> Notified {
-        let mut notified = Notified { to: Vec::new(), unsent: None };
-        for address in self.to {
-            let message =
-                OutgoingMail { to: vec![address.clone()], cc: vec![], content: self.content.clone() };
-            match services.graph.send_mail(&services.settings.mail.from, &message, deadline).await {
-                Ok(()) => notified.to.push(address.masked()),
-                Err(NotSent { error, .. }) => {
-                    if error.kind == GraphErrorKind::Ambiguous {
-                        notified.to.push(address.masked());
-                    }
-                    notified.unsent = Some(error);
+impl Notified {
+    /// Sends the notice to one address, and not after `deadline`.
+    async fn tell(&mut self, to: Address, content: &Rendered, services: &Services, deadline: Instant) {
+        let message = OutgoingMail { to: vec![to.clone()], cc: vec![], content: content.clone() };
+        match services.graph.send_mail(&services.settings.mail.from, &message, deadline).await {
+            Ok(()) => self.to.push(to.masked()),
+            Err(NotSent { error, .. }) => {
+                if error.kind == GraphErrorKind::Ambiguous {
+                    self.to.push(to.masked());
                 }
+                self.unsent.get_or_insert(error);
             }
         }
-        notified
     }
 }

@@ -151,7 +151,7 @@ pub(crate) async fn issue_to_caller(
     *who = person.name;
     let inputs = inputs?;
     let now = services.clock.now();
-    inputs.check_manager(services, request, now)?;
+    inputs.check_manager(services, job, request)?;
     request.check_idempotency(inputs.record.as_ref(), inputs.snapshot.as_ref().ok(), now)?;
     let context = continued(JobContext::new(services, job, Some(request), CALL, inputs).await?)?;
     let plan = continued(context.plan().await?)?;
@@ -224,6 +224,34 @@ fn had<'a>(job: &Job, snapshot: &TenantSnapshot, record: Option<&'a Record>) -> 
     let is_joiner = matches!(job.reason, Reason::Joiner | Reason::Recheck);
     let told = record?.announcement.as_ref().filter(|_| is_joiner).filter(is_of_start)?;
     told.mailbox.as_deref()
+}
+
+/// What a decision depends on, but for the address.
+fn facts<'a>(
+    services: &'a Services,
+    job: &'a Job,
+    request: Option<&'a PassRequest>,
+    (snapshot, record): (&'a TenantSnapshot, Option<&'a Record>),
+    basis: &'a Basis,
+) -> Facts<'a> {
+    let settings = &services.settings;
+    Facts {
+        reason: job.reason,
+        since: job.since,
+        snapshot,
+        record,
+        no_address: None,
+        basis,
+        copies_manager: settings.mail.copies_manager(),
+        request,
+        joiner_check: &settings.joiner_check,
+        pass: &settings.pass,
+        follow_up: &settings.follow_up,
+        lead_days: settings.lead_days,
+        late_days: settings.late_days,
+        on_demand_group: settings.on_demand_group,
+        now: services.clock.now(),
+    }
 }
 
 /// A pass whose mail was sent.
@@ -307,23 +335,9 @@ impl<'a> JobContext<'a> {
     }
 
     fn facts(&self) -> Facts<'_> {
-        Facts {
-            reason: self.job.reason,
-            since: self.job.since,
-            snapshot: &self.snapshot,
-            record: self.record.as_ref(),
-            no_address: self.recipients.as_ref().err().map(String::as_str),
-            basis: &self.basis,
-            copies_manager: self.services.settings.mail.copies_manager(),
-            request: self.request,
-            joiner_check: &self.services.settings.joiner_check,
-            pass: &self.services.settings.pass,
-            follow_up: &self.services.settings.follow_up,
-            lead_days: self.services.settings.lead_days,
-            late_days: self.services.settings.late_days,
-            on_demand_group: self.services.settings.on_demand_group,
-            now: self.services.clock.now(),
-        }
+        let read = (&self.snapshot, self.record.as_ref());
+        let no_address = self.recipients.as_ref().err().map(String::as_str);
+        Facts { no_address, ..facts(self.services, self.job, self.request, read, &self.basis) }
     }
 
     /// Step 3. Every decision except to issue ends the job (`without_pass.rs`).

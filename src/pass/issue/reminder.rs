@@ -38,7 +38,7 @@ impl JobContext<'_> {
             Err(error) => return self.not_reminded(error, before, &etag).await,
         };
         tracing::info!(event = "joiner.reminded", "The joiner has not used the pass and was reminded of it");
-        self.tell_manager(ManagerNews::NotSignedIn { reminded: &to }).await;
+        self.tell_manager(self.manager_note(ManagerNews::NotSignedIn { reminded: &to })).await;
         Ok(Outcome::Skipped(Skip::Reminded))
     }
 

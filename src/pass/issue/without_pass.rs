@@ -104,7 +104,7 @@ impl JobContext<'_> {
         }
         self.write(record).await?;
         if is_disabled {
-            self.tell_manager(ManagerNews::Disabled).await;
+            self.tell_manager(self.manager_note(ManagerNews::Disabled)).await;
         }
         Ok(outcome)
     }

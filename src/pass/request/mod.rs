@@ -164,6 +164,16 @@ impl fmt::Display for NotIssued {
 }
 
 impl PassRequest {
+    /// The same by a manager: their pass works once and not for longer than the default, whatever they ask for. The joiner's first
+    /// sign-in then shuts them out.
+    #[must_use]
+    pub fn by_manager(mut self, manager: Uuid, settings: &CreateTapSettings) -> Self {
+        if self.lifetime_minutes.value() > settings.lifetime_minutes {
+            self.lifetime_minutes = Choice::Default(settings.lifetime_minutes);
+        }
+        Self { manager: Some(manager), one_time: Choice::Default(true), ..self }
+    }
+
     /// The window, within the policy.
     pub fn window(&self, zone: Tz, policy: &PassPolicy, now: DateTime<Utc>) -> Window {
         let opens_at = self.opens_at.unwrap_or(now);

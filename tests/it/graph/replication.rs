@@ -1,10 +1,10 @@
 //! A 404 from a replica that lags behind is retried, and is not taken for an answer.
 
 use chrono::TimeDelta;
-use firstpass_sandbox::tenant::{Fault, FaultKind};
+use firstpass_sandbox::tenant::{Fault, FaultKind, Group};
 use uuid::Uuid;
 
-use crate::helpers::{PASS_PATH, TestApp, cc_addresses, fail_with};
+use crate::helpers::{PASS_PATH, TestApp, cc_addresses, fail_with, tenant_with_emma};
 
 /// The answer of a replica that does not have the user yet.
 fn not_replicated(user: Uuid) -> FaultKind {
@@ -53,4 +53,18 @@ async fn a_404_for_passes_alone_does_not_mean_a_deleted_user() {
         app.sweep().await;
     }
     assert_eq!(app.live_code(emma), None, "{ends:?}");
+}
+
+/// Whoever is put into the joiner group just before the sweep is in no other group yet.
+#[tokio::test(start_paused = true)]
+async fn a_replica_without_a_new_joiners_membership_is_asked_again_before_anybody_is_alerted() {
+    for (times, outcome, alerts) in [(1, "delivered", 0), (4, "delivered", 0), (5, "blocked", 1)] {
+        let (mut tenant, emma) = tenant_with_emma();
+        let joiners = tenant.add_group(Group::named("Joiners"));
+        let app = TestApp::new(tenant, &[("JOINER_GROUP_ID", &joiners.to_string())]);
+        app.sandbox.inject(Fault::on("GET", "transitiveMemberOf", FaultKind::Stale).times(times));
+        app.sandbox.edit(|tenant| tenant.add_member(joiners, emma));
+        let end = app.run_job(emma).await;
+        assert_eq!((end.outcome.as_str(), app.alerts().len()), (outcome, alerts), "{times} {end:?}");
+    }
 }

@@ -1,6 +1,16 @@
 //! Who may call, and what a refusal tells.
 
-use firstpass_sandbox::tenant::{Group, Person, TENANT_ID, roles};
+use std::sync::Arc;
+
+use azure_core::{
+    credentials::{AccessToken, TokenCredential, TokenRequestOptions},
+    time::OffsetDateTime,
+};
+use firstpass::{app::App, host::router};
+use firstpass_sandbox::{
+    functions_host::local_host::LocalHost,
+    tenant::{Group, Person, TENANT_ID, roles},
+};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -126,6 +136,14 @@ async fn callers_without_a_name_cannot_exhaust_the_limit_of_others_by_failing() 
     let answer = call_for(&app, others[2], json!({})).await;
     assert_eq!(answer.problem(), (429, "too-many-calls", Some(3_600)));
     assert_eq!(app.count_requests("POST", PASS_PATH), 3);
+    // So it is with the key that every function has from the start.
+    let body = |user: Uuid| json!({"UserName": user}).to_string();
+    for n in 0..3 {
+        assert_eq!(send_with_key(&app, &body(Uuid::from_u128(n)), &[], "default").await.status, 404);
+    }
+    let answer = send_with_key(&app, &body(Uuid::from_u128(9)), &[], "default").await;
+    assert_eq!(answer.problem(), (429, "too-many-calls", Some(3_600)));
+    assert_eq!(send_with_key(&app, &body(emma), &[], "default").await.status, 201);
     // Who has a name has a limit of their own, for calls that fail too.
     for (n, status) in [(0, 404), (1, 404), (2, 404), (3, 429)] {
         let body = json!({"UserName": Uuid::from_u128(n)}).to_string();
@@ -159,4 +177,57 @@ async fn a_ticket_leads_to_a_host_that_an_admin_listed() {
     for name in ["TICKET_URL_HOSTS", "SERVICE_DESK_PORTAL_URL"] {
         assert!(answer.detail().contains(name), "{answer:?}");
     }
+}
+
+/// A token of this app that says nothing of its tenant, which the caller's token then can't be compared with.
+#[derive(Debug)]
+struct OpaqueToken;
+
+#[async_trait::async_trait]
+impl TokenCredential for OpaqueToken {
+    async fn get_token(
+        &self,
+        _: &[&str],
+        _: Option<TokenRequestOptions<'_>>,
+    ) -> azure_core::Result<AccessToken> {
+        Ok(AccessToken::new("opaque", OffsetDateTime::from_unix_timestamp(4_070_908_800).unwrap()))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_token_of_the_app_that_names_no_tenant_lets_nobody_in() {
+    let (tenant, emma) = tenant_with_emma();
+    let settings = [("CREATE_TAP_ALLOWED_CALLERS", OID), ("WEBSITE_AUTH_ENABLED", "true")];
+    let mut app = TestApp::new(tenant, &settings);
+    let services = &app.app.services;
+    let opaque = App::new(
+        services.settings.clone(),
+        app.sandbox.transport(),
+        Arc::new(OpaqueToken),
+        services.ledger.clone(),
+        app.sandbox.clock(),
+    );
+    app.host = LocalHost::new(router(Ok(Arc::new(opaque.unwrap()))), app.sandbox.clock());
+    let (name, principal) = signed_in(OID, &[]);
+    let answer = send(&app, &json!({"UserName": emma}).to_string(), &[(name, &principal)]).await;
+    assert!(answer.status >= 400 && answer.code().is_none(), "{answer:?}");
+    assert_eq!(app.sandbox.passes(), []);
+}
+
+/// Under `func start` no key is asked for, and any page can post a text that is JSON there: the host hands it on.
+#[tokio::test(start_paused = true)]
+async fn a_web_page_without_a_key_or_a_token_has_no_pass_made() {
+    let (tenant, emma) = tenant_with_emma();
+    let app = TestApp::new(tenant, &[("CREATE_TAP_OPEN", "true")]);
+    let body = json!({"UserName": emma}).to_string();
+    let text = ("Content-Type", "text/plain");
+    let (origin, site) = (("Origin", "https://evil.example"), ("sec-fetch-site", "cross-site"));
+    for headers in [&[text, origin][..], &[text, site], &[origin, site]] {
+        let (answer, log) = capture_log("warn", send(&app, &body, headers)).await;
+        assert_eq!(answer.problem(), (403, "caller-not-allowed", None), "{headers:?}");
+        assert!(log.contains("from a web page"), "{log}");
+    }
+    assert_eq!(app.sandbox.passes(), []);
+    // A page that was given a key is a client as any other.
+    assert_eq!(send_with_key(&app, &body, &[text, origin, site], "portal").await.status, 201);
 }

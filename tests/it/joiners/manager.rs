@@ -179,3 +179,37 @@ async fn only_a_colleague_hears_that_the_joiner_has_not_signed_in_or_is_theirs_n
         assert_eq!(notes, if is_colleague { 2 } else { 0 });
     }
 }
+
+/// Sign-in names in onmicrosoft.com, MAIL_FROM in a sub-domain, no `Domain.Read.All`: only the addresses in Exchange show the domain.
+#[tokio::test(start_paused = true)]
+async fn the_domain_of_the_joiners_own_mailbox_is_the_tenants() {
+    let onmicrosoft: Change = |t, emma, manager| {
+        for (user, name) in
+            [(emma, "emma@contoso.onmicrosoft.com"), (manager, "grace@contoso.onmicrosoft.com")]
+        {
+            t.change(user, |user| user.user_principal_name = name.into());
+        }
+    };
+    let settings = [("MAIL_TO", "manager"), ("MAIL_FROM", "hello@welcome.contoso.example")];
+    let (app, _) = self::app(onmicrosoft, &settings);
+    let ends = app.sweep().await;
+    assert!(!ends[0].why.contains("in no known domain"), "{ends:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_new_manager_who_may_get_no_mail_is_not_called_told() {
+    let (app, emma) = self::app(|_, _, _| {}, &[]);
+    app.sweep().await;
+    let mails = app.sandbox.mails().len();
+    app.sandbox.edit(|tenant| {
+        let guest = tenant.add(Person::named("Ola Nord").external_guest("ola@partner.example"));
+        tenant.change(emma, |emma| emma.manager = Some(guest));
+    });
+    let (ends, log) = capture_log("info", app.sweep_daily(1)).await;
+    assert_eq!(app.sandbox.mails().len(), mails);
+    assert!(!log.contains("manager.changed") && !log.contains("told-of-change"), "{ends:?} {log}");
+    assert_eq!(app.record(emma).await.unwrap().announcement.unwrap().managers_told, 0);
+    // It is settled: later sweeps have nothing to do.
+    let (_, log) = capture_log("info", app.sweep_daily(1)).await;
+    assert!(!log.contains("event=job.done"), "{log}");
+}

@@ -187,3 +187,21 @@ async fn an_empty_list_of_memberships_is_believed_unless_the_account_is_certainl
         assert!(!is_blocked || end.why.contains("Graph lists no group and no role"), "{case}: {end:?}");
     }
 }
+
+/// The other direction: the same batch shows an eligible role.
+#[tokio::test(start_paused = true)]
+async fn a_missing_licence_for_groups_is_not_believed_where_the_tenant_shows_an_eligible_role() {
+    for (has_role, is_blocked) in [(true, true), (false, false)] {
+        let (mut tenant, emma) = tenant_with_emma();
+        tenant.granted.insert(Permission::GroupEligibilityRead);
+        if has_role {
+            tenant.make_eligible(emma, roles::REPORTS_READER);
+        }
+        let group = tenant.add_group(Group::named("Tier 0").role_assignable());
+        tenant.eligible_members.insert((emma, group));
+        let app = TestApp::new(tenant, &[]);
+        app.sandbox.inject(Fault::on("GET", "privilegedAccess/group", no_licence()).always());
+        let end = app.run_job(emma).await;
+        assert_eq!(end.outcome == "blocked", is_blocked, "{end:?}");
+    }
+}

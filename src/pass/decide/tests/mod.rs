@@ -469,4 +469,5 @@ fn a_late_pass_that_nobody_holds_goes_when_day_one_is_past() {
     assert!(matches!(case.decide(), Decision::Revoke { pass_id, .. } if pass_id == "late"));
 }
 
+mod managers;
 mod rows;
