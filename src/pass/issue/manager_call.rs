@@ -10,7 +10,7 @@ use crate::{
     address::Address,
     graph::{GraphError, GraphErrorKind, NotSent, OutgoingMail, Pass, SnapshotError},
     ledger::Notice,
-    mail::{NoticeMail, PassTimes, Rendered},
+    mail::{NoticeMail, Rendered},
     pass::{
         decide::{Facts, Plan},
         job::Job,
@@ -83,14 +83,7 @@ impl JobContext<'_> {
         let name = manager.and_then(|manager| manager.display_name.as_deref().or(manager.mail.as_deref()));
         let notice = NoticeMail {
             reader: self.snapshot.user.reader(&language),
-            times: PassTimes {
-                opens_at: plan.window.opens_at,
-                opens_now: plan.window.opens_now,
-                closes_at: plan.window.ends_at(),
-                zone: plan.window.zone,
-                one_time: plan.window.one_time,
-                made_at: self.services.clock.now(),
-            },
+            times: self.times(plan),
             service_desk: self.services.settings.mail.service_desk.clone(),
             ticket_url: None,
             manager: Some(name.unwrap_or_default()),

@@ -489,18 +489,23 @@ impl<'a> JobContext<'a> {
         HeldLease::take(self.services, self.job, plan, &self.facts(), self.etag.as_ref(), deadline).await
     }
 
+    /// The times of a pass that is about to be made.
+    fn times(&self, plan: &Plan) -> PassTimes {
+        PassTimes {
+            opens_at: plan.window.opens_at,
+            opens_now: plan.window.opens_now,
+            closes_at: plan.window.ends_at(),
+            zone: plan.window.zone,
+            one_time: plan.window.one_time,
+            made_at: self.services.clock.now(),
+        }
+    }
+
     fn draft(&self, plan: &Plan, recipients: &Recipients) -> Result<Draft, Failure> {
         let language = self.language();
         Ok(self.services.mailer.joiner(&JoinerMail {
             reader: self.snapshot.user.reader(&language),
-            times: PassTimes {
-                opens_at: plan.window.opens_at,
-                opens_now: plan.window.opens_now,
-                closes_at: plan.window.ends_at(),
-                zone: plan.window.zone,
-                one_time: plan.window.one_time,
-                made_at: self.services.clock.now(),
-            },
+            times: self.times(plan),
             manager: recipients.manager.as_deref(),
             day_one: plan.day_one,
             occasion: plan.occasion,

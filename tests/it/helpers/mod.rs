@@ -8,6 +8,7 @@ pub mod source;
 use std::{sync::Arc, time::Duration};
 
 use axum::Router;
+use azure_core::credentials::TokenCredential;
 use chrono::{DateTime, TimeDelta, Utc};
 use firstpass::{
     app::App,
@@ -19,6 +20,7 @@ use firstpass::{
 };
 use firstpass_sandbox::{
     functions_host::{
+        self, Embedded, FunctionsHost, Storage,
         handler_response::{Completed, HandlerResponse},
         local_host::LocalHost,
     },
@@ -31,7 +33,7 @@ use firstpass_sandbox::{
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::schema;
+use crate::{local_host::app as function_app, schema};
 
 /// A Sunday, five in the morning UTC.
 pub const NOW: &str = "2026-11-22T05:00:00Z";
@@ -147,6 +149,26 @@ impl TestApp {
     pub fn another_installation(&self, salt: Uuid) -> Self {
         let settings = self.app.services.settings.clone();
         Self::start(self.sandbox.clone(), settings, Arc::new(MemoryLedger::default()), salt)
+    }
+
+    /// The same app with another credential.
+    pub fn with_credential(mut self, credential: Arc<dyn TokenCredential>) -> Self {
+        let product = self.product(credential);
+        self.host = LocalHost::new(host::router(Ok(Arc::new(product))), self.sandbox.clock());
+        self
+    }
+
+    /// A host of this storage account, whose handler can write to its queues.
+    pub fn start_host(&self, storage: &Storage, settings: &[(&str, &str)]) -> FunctionsHost {
+        let product = self.product(self.sandbox.credential()).with_queues(functions_host::queues(storage));
+        let worker = Embedded::new(host::router(Ok(Arc::new(product))));
+        FunctionsHost::start(function_app(settings), Arc::new(worker), storage.clone())
+    }
+
+    fn product(&self, credential: Arc<dyn TokenCredential>) -> App {
+        let services = &self.app.services;
+        let (settings, ledger) = (services.settings.clone(), services.ledger.clone());
+        App::new(settings, self.sandbox.transport(), credential, ledger, self.sandbox.clock()).unwrap()
     }
 
     /// Allows schema problems that contain `words`.

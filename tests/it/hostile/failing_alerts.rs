@@ -20,7 +20,7 @@ use firstpass::{
     },
 };
 use firstpass_sandbox::{
-    functions_host::{self, Embedded, FunctionsHost, Storage, encode_base64, local_host::LocalHost},
+    functions_host::{Storage, encode_base64, local_host::LocalHost},
     tenant::{Fault, FaultKind, Person, Tenant, samples::SENDER},
 };
 use serde_json::json;
@@ -29,7 +29,6 @@ use uuid::Uuid;
 use crate::{
     helpers::{TestApp, log_capture::capture_log, tenant_with_emma, time},
     ledger::{blob_ledger, blob_service::BlobService},
-    local_host::app as function_app,
 };
 
 const GARBAGE: &str = r#"{"colour":"red"}"#;
@@ -327,22 +326,6 @@ async fn a_repeated_claim_is_our_own() {
     assert_eq!(app.alerts().len(), 1, "the first of a kind goes at once");
 }
 
-/// The hosts of one storage account, with queues that the handler can write to.
-fn start(app: &TestApp, storage: &Storage) -> FunctionsHost {
-    let services = &app.app.services;
-    let product = App::new(
-        services.settings.clone(),
-        app.sandbox.transport(),
-        app.sandbox.credential(),
-        services.ledger.clone(),
-        app.sandbox.clock(),
-    );
-    let product = product.unwrap().with_queues(functions_host::queues(storage));
-    let worker = Embedded::new(host::router(Ok(Arc::new(product))));
-    let daily = [("SWEEP_SCHEDULE", "0 0 4 * * *")];
-    FunctionsHost::start(function_app(&daily), Arc::new(worker), storage.clone())
-}
-
 async fn waiting(app: &TestApp) -> usize {
     app.ledger().pending_alerts().await.unwrap().len()
 }
@@ -352,7 +335,7 @@ async fn waiting(app: &TestApp) -> usize {
 async fn a_first_alert_whose_mail_failed_wakes_the_app() {
     let (app, _) = TestApp::with_emma();
     let storage = Storage::new(app.sandbox.clock());
-    let _host = start(&app, &storage);
+    let _host = app.start_host(&storage, &[("SWEEP_SCHEDULE", "0 0 4 * * *")]);
     app.sandbox.inject(Fault::on("POST", "sendMail", FaultKind::Throttle { retry_after: None }).times(4));
     storage.put("pass-jobs", encode_base64(GARBAGE)).unwrap();
     storage.wait_until_empty("pass-jobs").await;
@@ -365,7 +348,7 @@ async fn a_first_alert_whose_mail_failed_wakes_the_app() {
 async fn what_the_woken_process_leaves_wakes_it_again() {
     let (app, _) = TestApp::with_emma();
     let storage = Storage::new(app.sandbox.clock());
-    let host = start(&app, &storage);
+    let host = app.start_host(&storage, &[("SWEEP_SCHEDULE", "0 0 4 * * *")]);
     for _ in 0..3 {
         storage.put("pass-jobs", encode_base64(GARBAGE)).unwrap();
     }
@@ -378,7 +361,7 @@ async fn what_the_woken_process_leaves_wakes_it_again() {
     tokio::time::sleep(Duration::from_secs(900)).await;
     let before = (app.alerts().len(), waiting(&app).await);
     drop(host);
-    let _other = start(&app, &storage);
+    let _other = app.start_host(&storage, &[("SWEEP_SCHEDULE", "0 0 4 * * *")]);
     tokio::time::sleep(Duration::from_secs(12 * 3600)).await;
     assert_eq!(
         waiting(&app).await,
@@ -500,7 +483,7 @@ async fn position_of_joiner(message_first: i64) -> (TimeDelta, usize) {
     let group = tenant.add_group(Group::named("On-demand access").members(people.clone()));
     let app = TestApp::new(tenant, &[("ON_DEMAND_GROUP_ID", &group.to_string()), ("SWEEP_MAX", "100000")]);
     let storage = Storage::new(app.sandbox.clock());
-    let host = start(&app, &storage);
+    let host = app.start_host(&storage, &[("SWEEP_SCHEDULE", "0 0 4 * * *")]);
     app.sandbox.edit(|tenant| tenant.latency = Duration::from_secs(10));
     let put = || storage.put("pass-jobs", encode_base64(&json!(people).to_string())).unwrap();
     let seconds = |seconds: i64| tokio::time::sleep(Duration::from_secs(seconds.unsigned_abs()));

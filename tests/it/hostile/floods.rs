@@ -1,11 +1,11 @@
 //! Many messages, many people, many alerts.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use chrono::TimeDelta;
-use firstpass::{app::App, host, ledger::LedgerError};
+use firstpass::ledger::LedgerError;
 use firstpass_sandbox::{
-    functions_host::{self, Embedded, FunctionsHost, Invocation, Storage, encode_base64},
+    functions_host::{Invocation, Storage, encode_base64},
     tenant::{Fault, FaultKind, Group, Person, Tenant, samples::SENDER},
 };
 use serde_json::{Value, json};
@@ -14,7 +14,6 @@ use uuid::Uuid;
 use crate::{
     helpers::{TestApp, tenant_with_emma, time, to_address},
     ledger::faulty_ledger::{FaultyLedger, LedgerFault, Operation},
-    local_host::app as function_app,
 };
 
 const GARBAGE: &str = r#"{"colour":"red"}"#;
@@ -27,21 +26,6 @@ async fn send_garbage(app: &TestApp, messages: usize) {
 
 async fn waiting(app: &TestApp) -> usize {
     app.ledger().pending_alerts().await.unwrap().len()
-}
-
-/// The hosts of one storage account, with queues that the handler can write to.
-fn start(app: &TestApp, storage: &Storage) -> FunctionsHost {
-    let services = &app.app.services;
-    let product = App::new(
-        services.settings.clone(),
-        app.sandbox.transport(),
-        app.sandbox.credential(),
-        services.ledger.clone(),
-        app.sandbox.clock(),
-    );
-    let product = product.unwrap().with_queues(functions_host::queues(storage));
-    let worker = Embedded::new(host::router(Ok(Arc::new(product))));
-    FunctionsHost::start(function_app(&[]), Arc::new(worker), storage.clone())
 }
 
 #[tokio::test(start_paused = true)]
@@ -114,7 +98,7 @@ async fn a_summary_names_each_person_and_what_to_do() {
 async fn a_message_wakes_the_app_for_the_summary() {
     let (app, _) = TestApp::with_emma();
     let storage = Storage::new(app.sandbox.clock());
-    let host = start(&app, &storage);
+    let host = app.start_host(&storage, &[]);
     for _ in 0..30 {
         storage.put("pass-jobs", encode_base64(GARBAGE)).unwrap();
     }
@@ -223,7 +207,7 @@ async fn an_unknown_name_holds_the_queue_up_once() {
     let (tenant, _, group, _) = tenant_with_group(1);
     let app = app(tenant, group);
     let storage = Storage::new(app.sandbox.clock());
-    let host = start(&app, &storage);
+    let host = app.start_host(&storage, &[]);
     let names: Vec<String> = (0..500).map(|n| format!("nobody{n}@contoso.example")).collect();
     storage.put("pass-jobs", encode_base64(&json!(names).to_string())).unwrap();
     let began = app.sandbox.now();
@@ -247,7 +231,7 @@ async fn joiners_overtake_the_members_of_a_group() {
     let app = app(tenant, group);
     app.sandbox.edit(|tenant| tenant.latency = Duration::from_secs(2));
     let storage = Storage::new(app.sandbox.clock());
-    let host = start(&app, &storage);
+    let host = app.start_host(&storage, &[]);
     let ids = json!(people).to_string();
     storage.put("pass-jobs", encode_base64(&ids)).unwrap();
     // The queue is full of members when the sweep runs.

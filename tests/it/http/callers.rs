@@ -6,11 +6,7 @@ use azure_core::{
     credentials::{AccessToken, TokenCredential, TokenRequestOptions},
     time::OffsetDateTime,
 };
-use firstpass::{app::App, host::router};
-use firstpass_sandbox::{
-    functions_host::local_host::LocalHost,
-    tenant::{Group, Person, TENANT_ID, roles},
-};
+use firstpass_sandbox::tenant::{Group, Person, TENANT_ID, roles};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -194,24 +190,41 @@ impl TokenCredential for OpaqueToken {
     }
 }
 
+/// An identity endpoint that is busy.
+#[derive(Debug)]
+struct NoToken;
+
+#[async_trait::async_trait]
+impl TokenCredential for NoToken {
+    async fn get_token(
+        &self,
+        _: &[&str],
+        _: Option<TokenRequestOptions<'_>>,
+    ) -> azure_core::Result<AccessToken> {
+        Err(azure_core::Error::with_message(azure_core::error::ErrorKind::Credential, "busy"))
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_token_of_the_app_that_names_no_tenant_lets_nobody_in() {
     let (tenant, emma) = tenant_with_emma();
     let settings = [("CREATE_TAP_ALLOWED_CALLERS", OID), ("WEBSITE_AUTH_ENABLED", "true")];
-    let mut app = TestApp::new(tenant, &settings);
-    let services = &app.app.services;
-    let opaque = App::new(
-        services.settings.clone(),
-        app.sandbox.transport(),
-        Arc::new(OpaqueToken),
-        services.ledger.clone(),
-        app.sandbox.clock(),
-    );
-    app.host = LocalHost::new(router(Ok(Arc::new(opaque.unwrap()))), app.sandbox.clock());
+    let app = TestApp::new(tenant, &settings).with_credential(Arc::new(OpaqueToken));
     let (name, principal) = signed_in(OID, &[]);
     let answer = send(&app, &json!({"UserName": emma}).to_string(), &[(name, &principal)]).await;
     assert!(answer.status >= 400 && answer.code().is_none(), "{answer:?}");
     assert_eq!(app.sandbox.passes(), []);
+}
+
+/// That is no refusal of the caller, who may come back.
+#[tokio::test(start_paused = true)]
+async fn while_the_app_has_no_token_a_listed_caller_is_not_refused() {
+    let (tenant, emma) = tenant_with_emma();
+    let settings = [("CREATE_TAP_ALLOWED_CALLERS", OID), ("WEBSITE_AUTH_ENABLED", "true")];
+    let app = TestApp::new(tenant, &settings).with_credential(Arc::new(NoToken));
+    let (name, principal) = signed_in(OID, &[]);
+    let answer = send(&app, &json!({"UserName": emma}).to_string(), &[(name, &principal)]).await;
+    assert!(answer.status >= 500 && answer.problem().1 != "caller-not-allowed", "{answer:?}");
 }
 
 /// Under `func start` no key is asked for, and any page can post a text that is JSON there: the host hands it on.
