@@ -54,8 +54,14 @@ pub(crate) async fn of_sweeps(services: &Services) -> Option<Conditions> {
     }
 }
 
-/// Records a sweep that ended well. Without it, the next sweep takes the gap since the last one for longer than it is.
+/// Records a sweep that ended well, and so that the clock is right. Without it, the next sweep takes the gap since the last one for
+/// longer than it is.
 pub(crate) async fn end_sweep(services: &Services, sweep: LastSweep) {
+    // Nothing is written to the ledger of another tenant.
+    if services.ledger_tenant.is_other() {
+        return;
+    }
+    let ours = services.graph.token_tenant().await.ok().flatten();
     let _one_at_a_time = services.conditions.lock().await;
     for is_last in [false, true] {
         let (conditions, etag) = match read(services).await {
@@ -63,8 +69,9 @@ pub(crate) async fn end_sweep(services: &Services, sweep: LastSweep) {
             Err(error) => return log_unreadable(&error),
         };
         // An older ledger names none.
-        let tenant = conditions.tenant.or(services.graph.token_tenant().await.ok().flatten());
+        let tenant = conditions.tenant.or(ours);
         let next = Conditions { tenant, last_sweep: Some(sweep.clone()), ..conditions };
+        let next = next.without(ConditionName::ClockWrong).unwrap_or(next);
         match services.ledger.write_conditions(&next, etag.as_ref()).await {
             // A job of another process reported something.
             Err(LedgerError::Conflict) if !is_last => {}

@@ -108,9 +108,6 @@ async fn sweep(app: &App) -> Result<GroupSync, Failure> {
         within(budget::SWEEP_SEARCH, "searching for joiners", search).await?;
     condition::end(&app.services, ConditionName::SweepFails).await;
     clock_skew::check(&app.services).await?;
-    if last.as_ref().is_some_and(|last| last.has(ConditionName::ClockWrong)) {
-        condition::end(&app.services, ConditionName::ClockWrong).await;
-    }
     let without_date = candidates.iter().filter(|user| user.account.employee_hire_date.is_none()).count();
     let standings = standings(app, now).await;
     let days = days_one(settings, &candidates, standings.as_ref());

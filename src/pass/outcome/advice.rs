@@ -228,8 +228,8 @@ impl Failure {
             }
             Self::Ledger(_) => "Check the storage account of the ledger (LEDGER_URL).".into(),
             Self::Clock(_) => "Restart the function app, so that it runs on another machine, and look at Azure's status page. Sweeps and \
-                messages are tried again, and the next sweep finds everyone who was missed. If the app does not run in Azure, \
-                synchronise the machine's clock."
+                messages are tried again, and the next sweep finds the joiners who were missed; whoever else was missed is in the poison \
+                queue. If the app does not run in Azure, synchronise the machine's clock."
                 .into(),
             Self::Busy(_) => "Wait five minutes: the other job has ended then.".into(),
         }
