@@ -14,10 +14,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use firstpass::{
     app::App,
     host,
-    ledger::{
-        AlertId, AlertMails, Conditions, ETag, HeldList, Ledger, LedgerError, MembershipSnapshot,
-        PendingAlert, Record, memory::MemoryLedger,
-    },
+    ledger::{Conditions, Ledger, LedgerError, memory::MemoryLedger},
 };
 use firstpass_sandbox::{
     functions_host::{Storage, encode_base64, local_host::LocalHost},
@@ -28,7 +25,11 @@ use uuid::Uuid;
 
 use crate::{
     helpers::{TestApp, log_capture::capture_log, tenant_with_emma, time},
-    ledger::{blob_ledger, blob_service::BlobService},
+    ledger::{
+        blob_ledger,
+        blob_service::BlobService,
+        faulty_ledger::{FaultyLedger, LedgerFault, Operation},
+    },
 };
 
 const GARBAGE: &str = r#"{"colour":"red"}"#;
@@ -50,101 +51,38 @@ struct Wrong {
     panics: AtomicBool,
 }
 
-#[derive(Debug, Default)]
-struct AlertLedger {
-    inner: MemoryLedger,
-    wrong: Wrong,
-}
-
-fn down<T>() -> Result<T, LedgerError> {
-    Err(LedgerError::Unavailable("the answer was 503 ServerBusy".into()))
-}
-
 fn takes(counter: &AtomicUsize) -> bool {
     counter.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok()
 }
 
 #[async_trait]
-impl Ledger for AlertLedger {
-    async fn read(&self, user: Uuid) -> Result<Option<(Record, ETag)>, LedgerError> {
-        self.inner.read(user).await
+impl LedgerFault for Wrong {
+    async fn before(&self, operation: Operation) -> Result<(), LedgerError> {
+        let error = match operation {
+            Operation::PendingAlerts => {
+                assert!(!self.panics.load(Ordering::SeqCst), "a document that the summary cannot take");
+                None
+            }
+            Operation::PendingAlert if takes(&self.reads_fail) => Some("503 ServerBusy"),
+            Operation::WritePendingAlert => {
+                if self.keep_takes_6_s.load(Ordering::SeqCst) {
+                    tokio::time::sleep(Duration::from_secs(6)).await;
+                }
+                self.keeps_none.load(Ordering::SeqCst).then_some("503 ServerBusy")
+            }
+            Operation::DeletePendingAlert if self.deletes_none.load(Ordering::SeqCst) => {
+                Some("403 AuthorizationPermissionMismatch")
+            }
+            _ => None,
+        };
+        error
+            .map_or(Ok(()), |answer| Err(LedgerError::Unavailable(format!("the answer was {answer}").into())))
     }
-    async fn write(&self, user: Uuid, record: &Record, expected: Option<&ETag>) -> Result<ETag, LedgerError> {
-        self.inner.write(user, record, expected).await
-    }
-    async fn list(&self) -> Result<Vec<(Uuid, Record)>, LedgerError> {
-        self.inner.list().await
-    }
-    async fn membership(&self, group: Uuid) -> Result<Option<(MembershipSnapshot, ETag)>, LedgerError> {
-        self.inner.membership(group).await
-    }
-    async fn write_membership(
-        &self,
-        group: Uuid,
-        membership: &MembershipSnapshot,
-        expected: Option<&ETag>,
-    ) -> Result<ETag, LedgerError> {
-        self.inner.write_membership(group, membership, expected).await
-    }
-    async fn held_list(&self, reference: &str) -> Result<Option<(HeldList, ETag)>, LedgerError> {
-        self.inner.held_list(reference).await
-    }
-    async fn write_held_list(
-        &self,
-        reference: &str,
-        list: &HeldList,
-        expected: Option<&ETag>,
-    ) -> Result<ETag, LedgerError> {
-        self.inner.write_held_list(reference, list, expected).await
-    }
-    async fn held_lists(&self) -> Result<Vec<(String, HeldList)>, LedgerError> {
-        self.inner.held_lists().await
-    }
-    async fn pending_alerts(&self) -> Result<Vec<AlertId>, LedgerError> {
-        assert!(!self.wrong.panics.load(Ordering::SeqCst), "a document that the summary cannot take");
-        self.inner.pending_alerts().await
-    }
-    async fn pending_alert(&self, id: &AlertId) -> Result<Option<PendingAlert>, LedgerError> {
-        if takes(&self.wrong.reads_fail) { down() } else { self.inner.pending_alert(id).await }
-    }
-    async fn write_pending_alert(&self, id: &AlertId, alert: &PendingAlert) -> Result<(), LedgerError> {
-        if self.wrong.keep_takes_6_s.load(Ordering::SeqCst) {
-            tokio::time::sleep(Duration::from_secs(6)).await;
-        }
-        if self.wrong.keeps_none.load(Ordering::SeqCst) {
-            return down();
-        }
-        self.inner.write_pending_alert(id, alert).await
-    }
-    async fn delete_pending_alert(&self, id: &AlertId) -> Result<(), LedgerError> {
-        if self.wrong.deletes_none.load(Ordering::SeqCst) {
-            return Err(LedgerError::Unavailable(
-                "the answer was 403 AuthorizationPermissionMismatch".into(),
-            ));
-        }
-        self.inner.delete_pending_alert(id).await
-    }
-    async fn alert_mails(&self) -> Result<Option<(AlertMails, ETag)>, LedgerError> {
-        self.inner.alert_mails().await
-    }
-    async fn write_alert_mails(
-        &self,
-        mails: &AlertMails,
-        expected: Option<&ETag>,
-    ) -> Result<ETag, LedgerError> {
-        let written = self.inner.write_alert_mails(mails, expected).await;
-        // The answer is lost, and the client library sends the write again.
-        if takes(&self.wrong.lost_claims) { Err(LedgerError::Conflict) } else { written }
-    }
-    async fn conditions(&self) -> Result<Option<(Conditions, ETag)>, LedgerError> {
-        self.inner.conditions().await
-    }
-    async fn write_conditions(
-        &self,
-        conditions: &Conditions,
-        expected: Option<&ETag>,
-    ) -> Result<ETag, LedgerError> {
-        self.inner.write_conditions(conditions, expected).await
+
+    /// The answer to a claim is lost, and the client library sends the write again.
+    fn after(&self, operation: Operation, _: bool) -> Result<(), LedgerError> {
+        let is_lost = operation == Operation::WriteAlertMails && takes(&self.lost_claims);
+        if is_lost { Err(LedgerError::Conflict) } else { Ok(()) }
     }
 }
 
@@ -222,9 +160,9 @@ async fn everybody_who_is_blocked_is_named_in_a_mail() {
     assert!(missing.is_empty(), "{} of 40 are named nowhere; {:?}", missing.len(), subjects(&app));
 }
 
-fn with_wrong(people: &[&str]) -> (TestApp, Vec<Uuid>, Arc<AlertLedger>) {
+fn with_wrong(people: &[&str]) -> (TestApp, Vec<Uuid>, Arc<FaultyLedger<Wrong>>) {
     let (tenant, people) = without_address(&names(people));
-    let ledger = Arc::new(AlertLedger::default());
+    let ledger = FaultyLedger::with_fault(Wrong::default());
     (TestApp::with_ledger(tenant, &[], ledger.clone()), people, ledger)
 }
 
@@ -236,11 +174,11 @@ async fn an_alert_that_cannot_be_kept_is_sent() {
         let (app, people, ledger) = with_wrong(&["Ada North", "Ben South"]);
         app.run_job(people[0]).await;
         assert_eq!(app.alerts().len(), 1);
-        ledger.wrong.keeps_none.store(!slow, Ordering::SeqCst);
-        ledger.wrong.keep_takes_6_s.store(slow, Ordering::SeqCst);
+        ledger.fault.keeps_none.store(!slow, Ordering::SeqCst);
+        ledger.fault.keep_takes_6_s.store(slow, Ordering::SeqCst);
         app.run_job(people[1]).await;
-        ledger.wrong.keeps_none.store(false, Ordering::SeqCst);
-        ledger.wrong.keep_takes_6_s.store(false, Ordering::SeqCst);
+        ledger.fault.keeps_none.store(false, Ordering::SeqCst);
+        ledger.fault.keep_takes_6_s.store(false, Ordering::SeqCst);
         assert_eq!(app.record(people[1]).await.unwrap().cause, None, "nobody is told yet");
         for _ in 0..48 {
             app.advance(TimeDelta::hours(1));
@@ -257,7 +195,7 @@ async fn a_document_that_cannot_be_read_now_is_not_deleted() {
     for user in &people {
         app.run_job(*user).await;
     }
-    ledger.wrong.reads_fail.store(1, Ordering::SeqCst);
+    ledger.fault.reads_fail.store(1, Ordering::SeqCst);
     for _ in 0..48 {
         app.advance(TimeDelta::hours(1));
         app.sweep().await;
@@ -307,7 +245,7 @@ async fn the_alert_about_another_tenants_ledger_comes_although_its_first_mail_fa
 #[tokio::test(start_paused = true)]
 async fn documents_that_cannot_be_deleted_are_not_mailed_for_ever() {
     let (app, people, ledger) = with_wrong(&["Ada North"]);
-    ledger.wrong.deletes_none.store(true, Ordering::SeqCst);
+    ledger.fault.deletes_none.store(true, Ordering::SeqCst);
     app.run_job(people[0]).await;
     for _ in 0..48 {
         app.advance(TimeDelta::hours(1));
@@ -321,7 +259,7 @@ async fn documents_that_cannot_be_deleted_are_not_mailed_for_ever() {
 #[tokio::test(start_paused = true)]
 async fn a_repeated_claim_is_our_own() {
     let (app, people, ledger) = with_wrong(&["Ada North"]);
-    ledger.wrong.lost_claims.store(1, Ordering::SeqCst);
+    ledger.fault.lost_claims.store(1, Ordering::SeqCst);
     app.run_job(people[0]).await;
     assert_eq!(app.alerts().len(), 1, "the first of a kind goes at once");
 }
@@ -524,9 +462,9 @@ async fn messages_that_came_during_a_sweep_go_behind_its_jobs() {
 #[tokio::test(start_paused = true)]
 async fn a_panic_in_the_care_for_alerts_loses_no_joiner() {
     let (tenant, emma) = tenant_with_emma();
-    let ledger = Arc::new(AlertLedger::default());
+    let ledger = FaultyLedger::with_fault(Wrong::default());
     let app = TestApp::with_ledger(tenant, &[], ledger.clone());
-    ledger.wrong.panics.store(true, Ordering::SeqCst);
+    ledger.fault.panics.store(true, Ordering::SeqCst);
     for _ in 0..7 {
         let sweep = app.host.fire_timer().await;
         if sweep.is_success() {

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use firstpass::ledger::LedgerError;
 use firstpass_sandbox::{
     functions_host::{Invocation, Storage, encode_base64},
     tenant::{Fault, FaultKind, Group, Person, Tenant, samples::SENDER},
@@ -13,7 +12,7 @@ use uuid::Uuid;
 
 use crate::{
     helpers::{TestApp, tenant_with_emma, time, to_address},
-    ledger::faulty_ledger::{FaultyLedger, LedgerFault, Operation},
+    ledger::faulty_ledger::{FaultyLedger, Unavailable},
 };
 
 const GARBAGE: &str = r#"{"colour":"red"}"#;
@@ -128,21 +127,11 @@ async fn an_alert_whose_mail_fails_is_in_the_next_summary() {
     assert_eq!((app.alerts().len(), waiting(&app).await), (2, 0));
 }
 
-#[derive(Debug)]
-struct Down;
-
-#[async_trait::async_trait]
-impl LedgerFault for Down {
-    async fn before(&self, _: Operation) -> Result<(), LedgerError> {
-        Err(LedgerError::Unavailable("down".into()))
-    }
-}
-
 /// Without the ledger nobody knows what other processes have sent: each sends one an hour.
 #[tokio::test(start_paused = true)]
 async fn without_the_ledger_a_process_sends_one_alert_an_hour() {
     let (tenant, _) = tenant_with_emma();
-    let app = TestApp::with_ledger(tenant, &[], FaultyLedger::with_fault(Down));
+    let app = TestApp::with_ledger(tenant, &[], FaultyLedger::with_fault(Unavailable));
     for _ in 0..3 {
         send_garbage(&app, 20).await;
         app.advance(TimeDelta::minutes(40));

@@ -5,11 +5,7 @@ use std::{
     time::Duration,
 };
 
-use async_trait::async_trait;
-use firstpass::{
-    ledger::LedgerError,
-    settings::{Parameter, ParameterType},
-};
+use firstpass::settings::{Parameter, ParameterType};
 use firstpass_sandbox::tenant::{Fault, FaultKind, Person, roles};
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -17,7 +13,7 @@ use uuid::Uuid;
 use super::{HandlerResponse, call, call_for, sample, send};
 use crate::{
     helpers::{PASS_PATH, TestApp, fail_with, tenant_with_emma, throttle},
-    ledger::faulty_ledger::{FaultyLedger, LedgerFault, Operation},
+    ledger::faulty_ledger::{FaultyLedger, Unavailable},
 };
 
 /// Statuses of the platform, or of errors that a test cannot cause.
@@ -178,17 +174,6 @@ async fn the_definition_has_the_parameters_of_the_handler() {
     for (length, status) in [(longest, 201), (longest + 1, 400)] {
         let key = "k".repeat(length);
         assert_eq!(send(&open(), &body, &[("Idempotency-Key", &key)]).await.status, status);
-    }
-}
-
-/// Every operation fails.
-#[derive(Debug)]
-struct Unavailable;
-
-#[async_trait]
-impl LedgerFault for Unavailable {
-    async fn before(&self, _: Operation) -> Result<(), LedgerError> {
-        Err(LedgerError::Unavailable("no connection".into()))
     }
 }
 

@@ -19,8 +19,12 @@ pub enum Operation {
     WriteMembership,
     Conditions,
     WriteConditions,
-    /// Everything about alerts that wait.
-    Alerts,
+    PendingAlerts,
+    PendingAlert,
+    WritePendingAlert,
+    DeletePendingAlert,
+    AlertMails,
+    WriteAlertMails,
 }
 
 /// Decides which operations fail.
@@ -34,6 +38,17 @@ pub trait LedgerFault: fmt::Debug + Send + Sync {
     /// Runs after the operation; an error replaces its result.
     fn after(&self, _: Operation, _succeeded: bool) -> Result<(), LedgerError> {
         Ok(())
+    }
+}
+
+/// Every operation fails.
+#[derive(Debug)]
+pub struct Unavailable;
+
+#[async_trait]
+impl LedgerFault for Unavailable {
+    async fn before(&self, _: Operation) -> Result<(), LedgerError> {
+        Err(LedgerError::Unavailable("no connection".into()))
     }
 }
 
@@ -105,23 +120,23 @@ impl<T: LedgerFault> Ledger for FaultyLedger<T> {
     }
 
     async fn pending_alerts(&self) -> Result<Vec<AlertId>, LedgerError> {
-        self.call(Operation::Alerts, self.inner.pending_alerts()).await
+        self.call(Operation::PendingAlerts, self.inner.pending_alerts()).await
     }
 
     async fn pending_alert(&self, id: &AlertId) -> Result<Option<PendingAlert>, LedgerError> {
-        self.call(Operation::Alerts, self.inner.pending_alert(id)).await
+        self.call(Operation::PendingAlert, self.inner.pending_alert(id)).await
     }
 
     async fn write_pending_alert(&self, id: &AlertId, alert: &PendingAlert) -> Result<(), LedgerError> {
-        self.call(Operation::Alerts, self.inner.write_pending_alert(id, alert)).await
+        self.call(Operation::WritePendingAlert, self.inner.write_pending_alert(id, alert)).await
     }
 
     async fn delete_pending_alert(&self, id: &AlertId) -> Result<(), LedgerError> {
-        self.call(Operation::Alerts, self.inner.delete_pending_alert(id)).await
+        self.call(Operation::DeletePendingAlert, self.inner.delete_pending_alert(id)).await
     }
 
     async fn alert_mails(&self) -> Result<Option<(AlertMails, ETag)>, LedgerError> {
-        self.call(Operation::Alerts, self.inner.alert_mails()).await
+        self.call(Operation::AlertMails, self.inner.alert_mails()).await
     }
 
     async fn write_alert_mails(
@@ -129,7 +144,7 @@ impl<T: LedgerFault> Ledger for FaultyLedger<T> {
         mails: &AlertMails,
         expected: Option<&ETag>,
     ) -> Result<ETag, LedgerError> {
-        self.call(Operation::Alerts, self.inner.write_alert_mails(mails, expected)).await
+        self.call(Operation::WriteAlertMails, self.inner.write_alert_mails(mails, expected)).await
     }
 
     async fn conditions(&self) -> Result<Option<(Conditions, ETag)>, LedgerError> {
