@@ -81,9 +81,14 @@ impl Account {
         let is_external = is(&self.creation_type, "Invitation")
             || is(&self.creation_type, "SelfServiceSignUp")
             || self.identities.iter().any(|identity| is(&identity.sign_in_type, "federated"))
-            || (is_guest && name.to_ascii_uppercase().contains("#EXT#"));
+            || (is_guest && is_name_of_invitation(name));
         SignIn { is_guest, is_external, is_enabled: self.is_enabled() }
     }
+}
+
+/// Whether the sign-in name `name` was made for an invitation: it has the address of the invited person in it.
+pub(crate) fn is_name_of_invitation(name: &str) -> bool {
+    name.to_ascii_uppercase().contains("#EXT#")
 }
 
 /// The names of an account that was deleted.

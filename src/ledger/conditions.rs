@@ -179,7 +179,7 @@ impl Conditions {
     const TOLERATED: TimeDelta = TimeDelta::minutes(15);
     /// The time between two alerts about the same condition. Less than a day, so that a daily sweep that runs a little
     /// earlier than the day before repeats its alert.
-    const ALERT_INTERVAL: TimeDelta = TimeDelta::hours(20);
+    pub(crate) const ALERT_INTERVAL: TimeDelta = TimeDelta::hours(20);
 
     /// The conditions after `name` was seen, and whether an alert about it is due.
     pub(crate) fn after(&self, name: ConditionName, urgency: Urgency, now: DateTime<Utc>) -> (Self, bool) {

@@ -118,6 +118,11 @@ pub enum Distance {
     Beyond,
 }
 
+/// How many days `day` is past in `zone`.
+pub(crate) fn days_since(day: NaiveDate, zone: Tz, now: DateTime<Utc>) -> i64 {
+    (now.with_timezone(&zone).date_naive() - day).num_days()
+}
+
 /// How far `day_one` is from today.
 pub(crate) fn distance(day_one: NaiveDate, zone: Tz, lead_days: u8, now: DateTime<Utc>) -> Distance {
     let today = now.with_timezone(&zone).date_naive();

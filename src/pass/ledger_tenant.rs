@@ -2,7 +2,6 @@
 
 use std::sync::atomic::Ordering;
 
-use chrono::TimeDelta;
 use tokio::time::timeout;
 use uuid::Uuid;
 
@@ -11,9 +10,6 @@ use crate::{
     budget,
     ledger::{Conditions, LedgerError},
 };
-
-/// The time between two alerts about it, as for every condition that lasts.
-const ALERT_INTERVAL: TimeDelta = TimeDelta::hours(20);
 
 /// Reads the ledger once in each process. A ledger that names no tenant, or that cannot be read, stops nothing here.
 ///
@@ -64,7 +60,7 @@ async fn compare(services: &Services, conditions: &Conditions, ours: Uuid) -> Re
             state.is_other.store(true, Ordering::SeqCst);
             // In the ledger of another tenant nothing is written, not even that somebody was told.
             let (now, mut told_at) = (services.clock.now(), state.told_at.lock().await);
-            let is_due = told_at.is_none_or(|at| (now - at).abs() >= ALERT_INTERVAL);
+            let is_due = told_at.is_none_or(|at| (now - at).abs() >= Conditions::ALERT_INTERVAL);
             if is_due && services.alert(&other_tenant(ledger, ours)).await {
                 *told_at = Some(now);
             }

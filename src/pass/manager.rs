@@ -5,7 +5,10 @@ use std::fmt;
 use super::known_addresses::KnownAddresses;
 use crate::{
     address::Address,
-    graph::{Manager, users::Candidate},
+    graph::{
+        Manager,
+        users::{Candidate, is_name_of_invitation},
+    },
     settings::MailSettings,
 };
 
@@ -31,7 +34,7 @@ pub(crate) enum Unfit {
 pub(super) fn colleague(manager: &Manager) -> Result<&str, Unfit> {
     let name = manager.user_principal_name.as_deref().ok_or(Unfit::Contact)?;
     let is_guest = manager.user_type.as_deref().is_some_and(|kind| !kind.eq_ignore_ascii_case("Member"));
-    if is_guest || name.to_ascii_uppercase().contains("#EXT#") {
+    if is_guest || is_name_of_invitation(name) {
         return Err(Unfit::Guest);
     }
     if manager.account_enabled == Some(true) { Ok(name) } else { Err(Unfit::Disabled) }

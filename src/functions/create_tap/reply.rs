@@ -157,8 +157,7 @@ impl ProblemDetails {
     fn not_for_manager(why: String) -> Self {
         let detail = "This caller may call as a manager: for joiners who report to them in Entra ID, have a private mail \
                       address and no pass by somebody else, and whose account is new and unused. The service desk helps \
-                      everyone else. The \
-                      audit line has the reason for an admin.";
+                      everyone else. The audit line has the reason for an admin.";
         let problem = Self::new(403, "not-for-manager", "No pass for this account by its manager", detail);
         Self { logged: Some(why), ..problem }
     }

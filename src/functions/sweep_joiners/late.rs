@@ -19,7 +19,7 @@ use crate::{
         Skip,
         alert::Alert,
         cap::NAMES_IN_ALERT,
-        day_one::{Distance, distance},
+        day_one::{Distance, days_since, distance},
         window::serves,
     },
     settings::{Settings, SignInCheck},
@@ -132,10 +132,6 @@ pub(super) async fn find<'a>(
 /// Whether two first days are one that HR did not change: a setting, or the country, can move a date by a day.
 fn is_same_day(one: NaiveDate, other: NaiveDate) -> bool {
     (one - other).abs() <= TimeDelta::days(1)
-}
-
-fn days_since(day: NaiveDate, zone: Tz, now: DateTime<Utc>) -> i64 {
-    (now.with_timezone(&zone).date_naive() - day).num_days()
 }
 
 /// Whether a person was told of this start why a job made no pass.

@@ -12,7 +12,7 @@ use std::{
 };
 
 use chrono::{DateTime, TimeDelta, Utc};
-use futures::future::join_all;
+use futures::{StreamExt, future::ready, stream};
 use serde_json::Map;
 use tokio::time::{Instant, timeout, timeout_at};
 use uuid::Uuid;
@@ -282,25 +282,23 @@ async fn try_send(services: &Services) -> Result<Waiting, LedgerError> {
         Sent::No => false,
     };
     let (over, unclear): (Vec<_>, Vec<_>) = to_tell.into_iter().partition(|(_, alert)| is_over(alert));
-    let mut finished = 0;
-    let over: Vec<_> = done.into_iter().chain(over).collect();
-    for some in over.chunks(AT_ONCE) {
-        let results = join_all(some.iter().map(|(id, alert)| services.finish(id, alert))).await;
-        finished += results.into_iter().filter(|is_done| *is_done).count();
-    }
+    let over = done.into_iter().chain(over);
+    let mut finished = all_done(over.map(|(id, alert)| services.finish(id, alert))).await;
     if sent == Sent::Maybe {
-        for some in unclear.chunks(AT_ONCE) {
-            join_all(some.iter().map(|(id, alert)| services.mark(id, alert, PendingState::Unclear))).await;
-        }
+        all_done(unclear.iter().map(|(id, alert)| services.mark(id, alert, PendingState::Unclear))).await;
     }
     if sent == Sent::Yes {
-        let unreadable: Vec<_> = kinds.iter().flat_map(|kind| &kind.unreadable).collect();
-        for some in unreadable.chunks(AT_ONCE) {
-            let results = join_all(some.iter().map(|id| services.ledger.delete_pending_alert(id))).await;
-            finished += results.iter().filter(|deleted| deleted.is_ok()).count();
-        }
+        let unreadable = kinds.iter().flat_map(|kind| &kind.unreadable);
+        let delete = |id| async move { services.ledger.delete_pending_alert(id).await.is_ok() };
+        finished += all_done(unreadable.map(delete)).await;
     }
     Ok(if finished == all { Waiting::Nothing } else { Waiting::Some })
+}
+
+/// Does all this, some at once. Returns how often it succeeded.
+async fn all_done(work: impl Iterator<Item = impl Future<Output = bool>>) -> usize {
+    let work: Vec<_> = work.collect();
+    stream::iter(work).buffer_unordered(AT_ONCE).filter(|is_done| ready(*is_done)).count().await
 }
 
 /// The alerts of one kind that are in a summary.
@@ -316,14 +314,14 @@ async fn read(services: &Services, waiting: &BTreeMap<String, Vec<AlertId>>) -> 
     let mut kinds = Vec::new();
     for ids in waiting.values() {
         let mut kind = Kind::default();
-        for some in ids[..ids.len().min(NAMED as usize + 1)].chunks(AT_ONCE) {
-            let read = join_all(some.iter().map(|id| services.ledger.pending_alert(id))).await;
-            for (id, read) in some.iter().zip(read) {
-                match read {
-                    Ok(alert) => kind.alerts.extend(alert.map(|alert| (id.clone(), alert))),
-                    Err(LedgerError::Unreadable(_)) => kind.unreadable.push(id.clone()),
-                    Err(_) => {}
-                }
+        let read = |id: AlertId| async move { (services.ledger.pending_alert(&id).await, id) };
+        let ids = ids.iter().take(NAMED as usize + 1).cloned();
+        let mut reads = stream::iter(ids).map(read).buffered(AT_ONCE);
+        while let Some((read, id)) = reads.next().await {
+            match read {
+                Ok(alert) => kind.alerts.extend(alert.map(|alert| (id, alert))),
+                Err(LedgerError::Unreadable(_)) => kind.unreadable.push(id),
+                Err(_) => {}
             }
         }
         kind.alerts.sort_by_key(|(_, alert)| alert.at);

@@ -10,7 +10,7 @@ use super::Facts;
 use crate::{
     graph::{Pass, Usability},
     ledger::Notice,
-    pass::{manager::colleague, outcome::Skip},
+    pass::{day_one::days_since, manager::colleague, outcome::Skip},
     settings::JoinerSource,
     zone::Tz,
 };
@@ -39,7 +39,7 @@ impl Facts<'_> {
             return Some("the account is not in the joiner group".to_owned());
         }
         let zone = self.zone();
-        let is_recent = |day: &NaiveDate| self.days_since(*day, zone) <= self.late_days.into();
+        let is_recent = |day: &NaiveDate| days_since(*day, zone, self.now) <= self.late_days.into();
         let in_scope = self.day_one_in_scope(zone);
         let day = match in_scope.and_then(|day| Some(day).filter(is_recent).ok_or(Skip::DayOnePast(day))) {
             Ok(day) => day,

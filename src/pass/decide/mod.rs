@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use super::{
     account_use,
-    day_one::{Distance, day_one, distance},
+    day_one::{Distance, day_one, days_since, distance},
     follow_up::NotArrived,
     guard::{self, PrivilegeFinding},
     job::Reason,
@@ -430,13 +430,8 @@ impl<'a> Facts<'a> {
                 || opened.any(|(purpose, at)| at <= self.now && serves(purpose, at, day))
         };
         is_of_sweep
-            && self.days_since(day, zone) <= self.late_days.into()
+            && days_since(day, zone, self.now) <= self.late_days.into()
             && !self.record.is_some_and(was_served)
-    }
-
-    /// How many days `day` is past in the joiner's zone.
-    fn days_since(&self, day: NaiveDate, zone: Tz) -> i64 {
-        (self.now.with_timezone(&zone).date_naive() - day).num_days()
     }
 
     /// Identifies the user as a listing shows them, if the decision is about a start and final. Minutes after a delivery,
