@@ -163,6 +163,16 @@ impl BlobLedger {
         Ok(Some((bytes, etag.ok_or_else(no_etag)?)))
     }
 
+    /// Writes a document that has no metadata, in the time of one call.
+    async fn put<T: Serialize>(
+        &self,
+        name: &str,
+        document: &T,
+        condition: WriteIf<'_>,
+    ) -> Result<ETag, LedgerError> {
+        within(budget::LEDGER_CALL, self.upload(name, document, HashMap::new(), condition)).await
+    }
+
     async fn upload<T: Serialize>(
         &self,
         name: &str,
@@ -286,11 +296,7 @@ impl Ledger for BlobLedger {
         membership: &MembershipSnapshot,
         expected: Option<&ETag>,
     ) -> Result<ETag, LedgerError> {
-        let etag = within(
-            budget::LEDGER_CALL,
-            self.upload(&blob(GROUPS, group), membership, HashMap::new(), expected.into()),
-        )
-        .await?;
+        let etag = self.put(&blob(GROUPS, group), membership, expected.into()).await?;
         log_membership_write(group);
         Ok(etag)
     }
@@ -300,9 +306,7 @@ impl Ledger for BlobLedger {
     }
 
     async fn pending_alerts(&self) -> Result<Vec<AlertId>, LedgerError> {
-        let id =
-            |blob: &BlobItem| blob.name.as_deref()?.strip_prefix(ALERTS)?.strip_suffix(".json")?.parse().ok();
-        within(budget::LEDGER_CALL, self.listing(ALERTS, id)).await
+        within(budget::LEDGER_CALL, self.listing(ALERTS, |blob| name_in(ALERTS, blob)?.parse().ok())).await
     }
 
     async fn pending_alert(&self, id: &AlertId) -> Result<Option<PendingAlert>, LedgerError> {
@@ -311,9 +315,7 @@ impl Ledger for BlobLedger {
     }
 
     async fn write_pending_alert(&self, id: &AlertId, alert: &PendingAlert) -> Result<(), LedgerError> {
-        let name = pending(id);
-        let written = self.upload(&name, alert, HashMap::new(), WriteIf::Always);
-        within(budget::LEDGER_CALL, written).await.map(|_| ())
+        self.put(&pending(id), alert, WriteIf::Always).await.map(|_| ())
     }
 
     async fn delete_pending_alert(&self, id: &AlertId) -> Result<(), LedgerError> {
@@ -337,7 +339,7 @@ impl Ledger for BlobLedger {
         mails: &AlertMails,
         expected: Option<&ETag>,
     ) -> Result<ETag, LedgerError> {
-        within(budget::LEDGER_CALL, self.upload(ALERT_MAILS, mails, HashMap::new(), expected.into())).await
+        self.put(ALERT_MAILS, mails, expected.into()).await
     }
 
     async fn write_conditions(
@@ -345,8 +347,7 @@ impl Ledger for BlobLedger {
         conditions: &Conditions,
         expected: Option<&ETag>,
     ) -> Result<ETag, LedgerError> {
-        within(budget::LEDGER_CALL, self.upload(CONDITIONS, conditions, HashMap::new(), expected.into()))
-            .await
+        self.put(CONDITIONS, conditions, expected.into()).await
     }
 
     async fn list(&self) -> Result<Vec<(Uuid, Record)>, LedgerError> {
@@ -388,14 +389,13 @@ impl Ledger for BlobLedger {
         list: &HeldList,
         expected: Option<&ETag>,
     ) -> Result<ETag, LedgerError> {
-        within(budget::LEDGER_CALL, self.upload(&held(reference), list, HashMap::new(), expected.into()))
-            .await
+        self.put(&held(reference), list, expected.into()).await
     }
 
     async fn held_lists(&self) -> Result<Vec<(String, HeldList)>, LedgerError> {
         within(budget::LEDGER_LISTING, async {
             let mut lists = Vec::new();
-            for reference in self.listing(HELD, reference_of).await? {
+            for reference in self.listing(HELD, |blob| name_in(HELD, blob).map(str::to_owned)).await? {
                 match self.download(&held(&reference)).await {
                     Ok(found) => lists.extend(found.map(|(list, _)| (reference, list))),
                     // A list that nobody can approve. If its people still wait, the next sweep writes another one.
@@ -467,15 +467,16 @@ fn ascii(json: &str) -> String {
 
 /// The user whose record this is.
 fn user_of(blob: &BlobItem) -> Option<Uuid> {
-    blob.name.as_deref()?.strip_prefix(FOLDER)?.strip_suffix(".json")?.parse().ok()
+    name_in(FOLDER, blob)?.parse().ok()
+}
+
+/// The name of a document in `folder`, without its ending.
+fn name_in<'a>(folder: &str, blob: &'a BlobItem) -> Option<&'a str> {
+    blob.name.as_deref()?.strip_prefix(folder)?.strip_suffix(".json")
 }
 
 fn pending(id: &AlertId) -> String {
     format!("{ALERTS}{id}.json")
-}
-
-fn reference_of(blob: &BlobItem) -> Option<String> {
-    Some(blob.name.as_deref()?.strip_prefix(HELD)?.strip_suffix(".json")?.to_owned())
 }
 
 fn held(reference: &str) -> String {
