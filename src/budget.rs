@@ -25,7 +25,7 @@ pub(crate) const GRAPH_TRIES: u32 = 4;
 /// one copy of a deleted code.
 pub(crate) const MAIL_SENDS: u32 = 3;
 /// How often the host delivers a message before it moves it to the poison queue: `maxDequeueCount` in host.json.
-pub const DELIVERIES: u32 = 5;
+pub const DELIVERIES: u32 = 10;
 
 // One request.
 
@@ -59,13 +59,17 @@ pub(crate) const ALERT_CLAIM: Duration = seconds(5);
 /// Sending the summary. It starts only if the invocation has the time.
 pub(crate) const SUMMARY: Duration = seconds(120);
 
-/// Sending a mail without a code to a joiner or a manager.
+/// Finding out at the start of a job whether the mailbox that sends refuses all mails. Otherwise that is read beside the tenant.
+pub(crate) const READ_MAILBOX: Duration = seconds(5);
+/// Writing down whether it does.
+pub(crate) const NOTE_MAILBOX: Duration = seconds(15);
+/// Sending a mail without a code to a joiner or a manager; or waiting for the permit, before the record says that it is sent.
 pub(crate) const NOTE: Duration = seconds(45);
 
 // OnGroupAdd.
 
 /// Finding a user by name, with the retries for an account that has not been replicated yet.
-pub(crate) const RESOLVE_USER: Duration = seconds(55);
+pub(crate) const RESOLVE_USER: Duration = seconds(50);
 /// Finding out whether joiners wait behind a message that has waited itself.
 pub(crate) const GOES_BEHIND: Duration = seconds(5);
 /// Counting the additions to the on-demand group.
@@ -74,6 +78,10 @@ pub(crate) const ADMISSION: Duration = seconds(15);
 pub(crate) const DELETED_USER: Duration = seconds(10);
 /// Reading the tenant, with the same retries.
 pub(crate) const SNAPSHOT: Duration = seconds(135);
+/// From the start of a job to its lease, if it waits for the mailbox and reads again.
+pub(crate) const BEFORE_LEASE: Duration = seconds(165);
+/// Reading again, of that.
+pub(crate) const READ_AGAIN: Duration = seconds(45);
 /// From the lease to the last change in the tenant and the last mail: shorter than [`LEASE`].
 pub(crate) const WORK: Duration = seconds(240);
 /// How long every other job respects a lease (`Record::leased_until`).
@@ -93,6 +101,8 @@ pub(crate) const CALL_RESOLVE_USER: Duration = seconds(30);
 pub(crate) const CALL_SNAPSHOT: Duration = seconds(60);
 /// From the lease to the last change in the tenant and the last mail.
 pub(crate) const CALL_WORK: Duration = seconds(90);
+/// From the lease to the deadline of a call that has waited for the mailbox.
+pub(crate) const CALL_MAIL: Duration = seconds(50);
 /// A manager who gets no pass is not answered before this time after the call: how long it took would tell why.
 pub(crate) const CALL_REFUSED: Duration = seconds(5);
 /// Deleting a pass that the caller does not get.
@@ -132,12 +142,15 @@ const _: () = {
 const _: () = {
     // The record, and the tenant's domains.
     let read = total(&[SNAPSHOT, LEDGER_CALL, LEDGER_CALL]);
-    let inputs = total(&[RESOLVE_USER, ADMISSION, GOES_BEHIND, read]);
+    assert!(fits(read, BEFORE_LEASE));
+    let inputs = total(&[RESOLVE_USER, ADMISSION, GOES_BEHIND, READ_MAILBOX, BEFORE_LEASE]);
     let settled = total(&[LEDGER_CALL, LEDGER_CALL]);
     // A job by sign-in name that takes the lease, makes a pass, has its mail refused, deletes the pass, writes the record
     // and looks whether the write arrived, on the last delivery, which sends an alert.
     let delivered = total(&[inputs, LEDGER_CALL, WORK, CLEANUP, settled, ALERT]);
     assert!(fits(delivered, FUNCTION_TIMEOUT)); // 600 of 600 s
+    // The mailbox refuses all mails: that is written down instead of an alert.
+    assert!(fits(NOTE_MAILBOX, ALERT) && fits(total(&[WORK, NOTE_MAILBOX, CLEANUP]), LEASE));
     // A pass that ended unused is replaced: an alert more, and the job has the user's id.
     let reissued = total(&[read, ALERT, LEDGER_CALL, WORK, CLEANUP, settled, ALERT]);
     assert!(fits(reissued, FUNCTION_TIMEOUT)); // 570 of 600 s
@@ -157,10 +170,11 @@ const _: () = {
     // An account was deleted.
     assert!(fits(total(&[inputs, DELETED_USER, ALERT, LEDGER_CALL, DELETED_USER, ALERT]), FUNCTION_TIMEOUT));
     // A joiner is reminded, after the record says so, and the manager told; or the reminder is refused.
-    let reminded = total(&[inputs, LEDGER_CALL, NOTE, NOTE, LEDGER_CALL, ALERT]);
+    let note = total(&[NOTE, NOTE_MAILBOX]);
+    let reminded = total(&[inputs, NOTE, LEDGER_CALL, note, note, LEDGER_CALL, ALERT]);
     assert!(fits(reminded, FUNCTION_TIMEOUT));
     // An account is still disabled: an alert, the record, the manager.
-    assert!(fits(total(&[inputs, ALERT, LEDGER_CALL, NOTE, ALERT]), FUNCTION_TIMEOUT));
+    assert!(fits(total(&[inputs, ALERT, LEDGER_CALL, note, ALERT]), FUNCTION_TIMEOUT));
     // The clock is wrong: the conditions are read and written around the alert for all.
     assert!(fits(total(&[inputs, told]), FUNCTION_TIMEOUT));
     // A change notification: one alert for what cannot be read of it, and one on the last delivery.

@@ -43,6 +43,7 @@ use crate::{
         on_group_add::{Handled, QueueDelivery, on_group_add},
         sweep_joiners::sweep_joiners,
     },
+    mail_limiter::{Sender, sending_as},
     pass::{Outcome, alert::Alert},
     range,
     rate_limiter::OncePerMinute,
@@ -118,15 +119,16 @@ async fn in_span(State(state): State<HandlerState>, request: extract::Request, n
     let headers = request.headers();
     let id = text(headers, INVOCATION_ID).map(str::to_owned);
     let span = telemetry::context::invocation(id.as_deref(), &function, text(headers, TRACEPARENT));
+    let name = &function;
     let work = async {
         let _permit = state.permits.acquire().await;
         // No lock outlives the panic in a state that others could see: all data of an invocation are its own.
         match AssertUnwindSafe(next.run(request)).catch_unwind().await {
             Ok(response) => response,
-            Err(_) => state.panicked(&function, id.as_deref().unwrap_or("unknown")).await,
+            Err(_) => state.panicked(name, id.as_deref().unwrap_or("unknown")).await,
         }
     };
-    work.instrument(span).await
+    sending_as(Sender::of_function(&function), work.instrument(span)).await
 }
 
 fn text<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
@@ -265,7 +267,7 @@ impl HandlerState {
                     who: format!("whom the invocation {id} of {function} was about: its lines in the log name the job"),
                     what_happened: what,
                     what_to_do: "Report this text with the lines of the invocation to the maintainers. The host delivers a \
-                                 message five times in all; a call of CreateTap may be repeated with the same Idempotency-Key. \
+                                 message ten times in all; a call of CreateTap may be repeated with the same Idempotency-Key. \
                                  Others are not concerned."
                         .into(),
                     reference: id.to_owned(),

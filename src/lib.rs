@@ -14,7 +14,7 @@
 //! 7. [`budget`]: every time-out, and the proof that their sums stay below the limits of the platform.
 //!
 //! Below them: [`telemetry`] (the log), [`azure`] (connection strings and signatures of storage accounts), [`zone`] (time
-//! zones), [`rate_limiter`], [`templates`], [`code`] (the secret of a pass), [`address`] (a checked mail address),
+//! zones), [`rate_limiter`], [`mail_limiter`], [`templates`], [`code`] (the secret of a pass), [`address`] (a checked mail address),
 //! [`foreign`] (a text of another system), [`range`] (times that can be), `text` (which characters a name may have),
 //! [`transport`] (the limits of answers), [`clock`], [`environment`], [`errors`], [`hash`]. `tests/it/layers.rs` checks that no
 //! module uses one above it.
@@ -36,6 +36,7 @@ pub mod hash;
 pub mod host;
 pub mod ledger;
 pub mod mail;
+pub mod mail_limiter;
 pub mod pass;
 pub mod queue;
 pub mod range;

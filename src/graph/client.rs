@@ -19,7 +19,7 @@ use tokio::time::Instant;
 
 use super::{
     error::{GraphError, request_id},
-    retry::{Deadline, Idempotency, RetryPolicy},
+    retry::{Deadline, Idempotency, RetryPolicy, ReturnsBusy},
     server_time::ServerTime,
 };
 use crate::cloud::Cloud;
@@ -49,6 +49,8 @@ pub(super) struct GraphRequest {
     pub deadline: Option<Instant>,
     /// Sends `ConsistencyLevel: eventual`, which advanced queries need.
     pub eventual: bool,
+    /// An answer that Graph is busy is returned at once.
+    pub returns_busy: bool,
 }
 
 impl GraphRequest {
@@ -62,6 +64,7 @@ impl GraphRequest {
             idempotency: Idempotency::Idempotent,
             deadline: None,
             eventual: false,
+            returns_busy: false,
         }
     }
 
@@ -132,6 +135,9 @@ impl Graph {
         let mut context = Context::new().with_value(call.idempotency);
         if let Some(deadline) = call.deadline {
             context = context.with_value(Deadline(deadline));
+        }
+        if call.returns_busy {
+            context = context.with_value(ReturnsBusy);
         }
         let unchecked = PipelineStreamOptions { skip_checks: true, ..PipelineStreamOptions::default() };
         match self.pipeline.stream(&context, &mut request, Some(unchecked)).await.and_then(whole) {

@@ -105,6 +105,18 @@ impl GraphError {
             && self.message.raw().to_lowercase().contains("restricted management administrative unit")
     }
 
+    /// Whether Exchange refuses every mail from this mailbox, whoever it is for.
+    pub(crate) fn is_about_sender(&self) -> bool {
+        self.operation == SENDING_MAIL
+            && (refuses_sender(&self.code)
+                || matches!(self.status, Some(403 | 404)) && !self.is_about_message())
+    }
+
+    /// Whether Exchange refuses this mail only: it takes it for spam.
+    fn is_about_message(&self) -> bool {
+        &*self.code == "ErrorMessageBlocked"
+    }
+
     /// Whether it says that the tenant has no licence for Privileged Identity Management.
     pub(crate) fn is_about_pim_licence(&self) -> bool {
         &*self.code == "AadPremiumLicenseRequired"
@@ -174,6 +186,17 @@ impl GraphError {
     fn exchange_advice(&self) -> Option<&'static str> {
         let is_refused = self.kind == GraphErrorKind::Refused;
         Some(match (self.status, &*self.code) {
+            (_, "ErrorQuotaExceeded") => {
+                "make room in the mailbox that sends (MAIL_FROM): it is full, and a full mailbox sends nothing"
+            }
+            (_, "ErrorSubmissionQuotaExceeded" | "ErrorExceededMessageLimit") => {
+                "wait: the mailbox that sends (MAIL_FROM) has had as many recipients as Exchange Online allows in 24 hours, and no \
+                 admin can lift that; if others send from it too, give this app a mailbox of its own"
+            }
+            (_, "ErrorMessageSubmissionBlocked" | "ErrorAccountSuspend" | "ErrorAccountDisabled") => {
+                "unblock the mailbox that sends (MAIL_FROM): Microsoft Defender portal, Restricted entities, or enable its account; \
+                 and find out what was sent from it"
+            }
             (Some(403), "ErrorSendAsDenied") => {
                 "set MAIL_FROM, or EmailFrom of the call, to the address of the mailbox itself: the app may not send in the name \
                  of another"
@@ -224,7 +247,17 @@ impl GraphError {
         // A longer one is no error of Graph's.
         let body = Some(body).filter(|body| body.len() <= transport::ERROR);
         let body: Value = body.and_then(|body| serde_json::from_slice(body).ok()).unwrap_or_default();
+        let text = |path| body.pointer(path).and_then(Value::as_str).map(str::to_owned);
+        let code = text("/error/code").unwrap_or_default();
+        let message = text("/error/message").unwrap_or_default();
+        // Services behind Graph answer in JSON of their own, which Graph wraps in a code such as `UnknownError`.
+        let (code, message) = match serde_json::from_str::<InnerError>(&message) {
+            Ok(inner) => (inner.code, inner.message.unwrap_or_default()),
+            Err(_) => (code, message),
+        };
         let kind = match status {
+            // Whatever its status is, the mail was not sent, and waiting does not help.
+            _ if operation == SENDING_MAIL && refuses_sender(&code) => GraphErrorKind::Refused,
             401 => GraphErrorKind::SignIn,
             404 => GraphErrorKind::NotFound,
             // Graph does not redirect: something else answered.
@@ -233,14 +266,6 @@ impl GraphError {
             _ if is_ambiguous(status.into()) => without_answer(idempotency),
             500.. => without_answer(idempotency),
             _ => GraphErrorKind::Refused,
-        };
-        let text = |path| body.pointer(path).and_then(Value::as_str).map(str::to_owned);
-        let code = text("/error/code").unwrap_or_default();
-        let message = text("/error/message").unwrap_or_default();
-        // Services behind Graph answer in JSON of their own, which Graph wraps in a code such as `UnknownError`.
-        let (code, message) = match serde_json::from_str::<InnerError>(&message) {
-            Ok(inner) => (inner.code, inner.message.unwrap_or_default()),
-            Err(_) => (code, message),
         };
         Self {
             kind,
@@ -276,6 +301,14 @@ impl GraphError {
         Self { kind: GraphErrorKind::Unavailable, ..Self::unreadable(operation, "timed out") }
     }
 
+    /// The change was not sent, because the answer could not be waited for.
+    pub(super) fn not_sent(operation: &'static str) -> Self {
+        Self {
+            kind: GraphErrorKind::Unavailable,
+            ..Self::unreadable(operation, "not sent: there is no time left")
+        }
+    }
+
     /// Removes `code` from the error: an answer may quote the request.
     pub(crate) fn redact(&mut self, code: &Code) {
         self.message.forget(code);
@@ -305,6 +338,23 @@ impl GraphError {
             source: None,
         }
     }
+}
+
+/// Whether Exchange's code says that the mailbox sends nothing at present, with whatever status it comes. The names are those of
+/// Exchange Web Services (ServiceError of the EWS Managed API); of the statuses, 403, 404, 413, 429, 507 and 554 were seen or are
+/// guessed. The daily limits of recipients end by themselves, and no admin can lift them.
+fn refuses_sender(code: &str) -> bool {
+    matches!(
+        code,
+        "ErrorAccountDisabled"
+            | "ErrorAccountSuspend"
+            | "ErrorExceededMessageLimit"
+            | "ErrorMessageSubmissionBlocked"
+            | "ErrorQuotaExceeded"
+            | "ErrorSendAsDenied"
+            | "ErrorSubmissionQuotaExceeded"
+            | "MailboxNotEnabledForRESTAPI"
+    )
 }
 
 /// The error of a service behind Graph, such as Privileged Identity Management (microsoft-graph-docs issue 22292).

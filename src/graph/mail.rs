@@ -5,10 +5,10 @@ use tokio::time::Instant;
 
 use super::{
     client::{Graph, GraphRequest},
-    error::{GraphError, SENDING_MAIL},
+    error::{GraphError, GraphErrorKind, SENDING_MAIL},
     users::user_path,
 };
-use crate::{address::Address, mail::Rendered};
+use crate::{address::Address, budget, mail::Rendered, mail_limiter::Permit};
 
 /// A mail with its recipients.
 #[derive(Clone, Debug)]
@@ -99,12 +99,13 @@ impl Graph {
     /// Like [`Self::send_mail`]; also when nobody is left.
     pub async fn send_mail_to_valid(
         &self,
+        permit: &mut Permit,
         from: &Address,
         mut message: OutgoingMail,
         deadline: Instant,
     ) -> Result<Vec<Address>, GraphError> {
         let mut refused = Vec::new();
-        while let Err(unsent) = self.send_mail(from, &message, deadline).await {
+        while let Err(unsent) = self.send_mail(permit, from, &message, deadline).await {
             message.to.retain(|address| !unsent.refused.contains(address));
             message.cc.retain(|address| !unsent.refused.contains(address));
             if unsent.refused.is_empty() || message.to.is_empty() {
@@ -117,9 +118,9 @@ impl Graph {
 
     /// Sends `message` from the mailbox `from`. No try starts after `deadline`.
     ///
-    /// A 429 is repeated after Retry-After, up to `budget::GRAPH_TRIES` tries. If all fail, nothing was sent: `pass/issue`
-    /// deletes the pass and the job fails. The queue delivers it up to `budget::DELIVERIES` times, each time with a new pass;
-    /// a call of CreateTap answers 429 `graph-busy`.
+    /// After a 429 nobody in this process sends from the mailbox until Retry-After, and then this mail is sent again. If there is
+    /// no time for that, nothing was sent: `pass/issue` deletes the pass and the job fails. The queue delivers it up to
+    /// `budget::DELIVERIES` times, each time with a new pass; a call of CreateTap answers 429 `graph-busy`.
     ///
     /// Success means that Exchange accepted the mail. It checks recipients and policy later and reports failures to the
     /// sender's inbox (Graph's sendMail page).
@@ -128,6 +129,7 @@ impl Graph {
     /// [`super::GraphErrorKind::Ambiguous`] when the mail may have been sent.
     pub async fn send_mail(
         &self,
+        permit: &mut Permit,
         from: &Address,
         message: &OutgoingMail,
         deadline: Instant,
@@ -147,8 +149,28 @@ impl Graph {
             "saveToSentItems": false,
         });
         let path = format!("{}/sendMail", user_path(&from.to_string()));
-        let sent = self.send(GraphRequest::post(SENDING_MAIL, &path, body, deadline)).await;
-        sent.map(|_| ()).map_err(|error| message.not_sent(error))
+        let mut busy = None;
+        loop {
+            // A request that is cut off would leave open whether the mail was sent.
+            let Some(sending) = permit.begin(deadline - budget::GRAPH_CHANGE_MIN).await else {
+                let no_time = || GraphError::not_sent(SENDING_MAIL);
+                return Err(message.not_sent(busy.unwrap_or_else(no_time)));
+            };
+            let request = GraphRequest::post(SENDING_MAIL, &path, body.clone(), deadline);
+            match self.send(GraphRequest { returns_busy: true, ..request }).await {
+                Ok(_) => {
+                    drop(sending);
+                    permit.accepted();
+                    return Ok(());
+                }
+                Err(error) if error.kind == GraphErrorKind::Throttled => {
+                    sending.was_refused();
+                    permit.close(error.retry_after);
+                    busy = Some(error);
+                }
+                Err(error) => return Err(message.not_sent(error)),
+            }
+        }
     }
 }
 

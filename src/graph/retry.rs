@@ -3,7 +3,7 @@
 //! | answer | a read | a change (POST of a pass, sendMail) |
 //! |---|---|---|
 //! | connection refused: nothing was sent | again | again |
-//! | 429, 503: Graph did nothing | again, after Retry-After | again, after Retry-After |
+//! | 429, 503: Graph did nothing | again, after Retry-After | again, after Retry-After; of sendMail [`super::mail`] decides |
 //! | 401: the token was refused | once more, with a new token | once more, with a new token |
 //! | connection lost, no answer in 30 s, 408, 500, 502, 504 | again | **never**: it may have taken effect |
 //! | anything else | never | never |
@@ -42,6 +42,10 @@ pub enum Idempotency {
 /// The time after which no try starts, not even the first.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Deadline(pub Instant);
+
+/// The caller waits itself when Graph is busy.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ReturnsBusy;
 
 /// The policy. It precedes the bearer policy, so that every try has a valid token.
 /// It reads the bodies too, so that one that does not come counts as a lost answer.
@@ -101,6 +105,10 @@ impl Policy for RetryPolicy {
                     Err(Error::with_message(ErrorKind::Io, message))
                 }
             };
+            let is_busy = |response: &AsyncRawResponse| is_busy(response.status());
+            if ctx.value::<ReturnsBusy>().is_some() && result.as_ref().is_ok_and(is_busy) {
+                return result;
+            }
             let wait = match decide(&result, idempotency) {
                 RetryDecision::Return => return result,
                 RetryDecision::NewToken if renewed_token => return result,
@@ -141,7 +149,7 @@ fn decide(result: &Result<AsyncRawResponse, Error>, idempotency: Idempotency) ->
     match result {
         Ok(response) => match response.status() {
             StatusCode::Unauthorized => RetryDecision::NewToken,
-            StatusCode::TooManyRequests | StatusCode::ServiceUnavailable => {
+            status if is_busy(status) => {
                 retry_after(response.headers()).map_or(RetryDecision::Backoff, RetryDecision::After)
             }
             status if is_ambiguous(status) => without_answer,
@@ -153,6 +161,11 @@ fn decide(result: &Result<AsyncRawResponse, Error>, idempotency: Idempotency) ->
             _ => RetryDecision::Return,
         },
     }
+}
+
+/// Whether Graph did nothing, and asks to come again.
+fn is_busy(status: StatusCode) -> bool {
+    matches!(status, StatusCode::TooManyRequests | StatusCode::ServiceUnavailable)
 }
 
 /// Whether a request that got this status may have taken effect.

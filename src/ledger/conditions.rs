@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
+use super::ShutMailbox;
 use crate::range;
 
 /// The conditions of the tenant and the app, by name. They are in the ledger because the host restarts the app at any time
@@ -31,6 +32,9 @@ pub struct Conditions {
     /// The last sweep that ended well.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_sweep: Option<LastSweep>,
+    /// That the mailbox that sends refuses every mail.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mailbox: Option<ShutMailbox>,
     /// Fields of a newer version, kept as they are.
     #[serde(flatten)]
     pub unknown: Map<String, Value>,
@@ -167,6 +171,7 @@ impl Default for Conditions {
             conditions: BTreeMap::new(),
             looked_at: None,
             last_sweep: None,
+            mailbox: None,
             unknown: Map::new(),
         }
     }

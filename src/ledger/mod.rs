@@ -12,6 +12,7 @@ mod held_list;
 mod membership;
 pub mod memory;
 mod record;
+mod shut_mailbox;
 mod standing;
 
 use std::{collections::BTreeMap, fmt};
@@ -31,6 +32,7 @@ pub use self::{
         Announcement, CallResult, Delivered, Fingerprint, IdempotencyEntry, Lease, Notice, PassRecord,
         Purpose, Record, State,
     },
+    shut_mailbox::ShutMailbox,
     standing::{Standing, StandingPass},
 };
 pub(crate) use self::{

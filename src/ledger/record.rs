@@ -374,6 +374,8 @@ impl Record {
     pub(crate) const SCHEMA: u32 = 1;
     /// The cause of a record whose account was deleted.
     pub const DELETED: &str = "deleted";
+    /// The cause of a record whose job needed a mail while the mailbox that sends refused all.
+    pub const MAILBOX_SHUT: &str = "mailbox-shut";
     /// How long after the end of a pass sweeps look whether the joiner got in: reports can lag for a week.
     const FOLLOWED: TimeDelta = TimeDelta::days(10);
     /// How long an unfinished record stays open: longer than the horizon.
@@ -588,7 +590,9 @@ impl Record {
         match self.state {
             // A caller without a pass calls again.
             State::Issuing | State::Failed if self.purpose != Purpose::Http => {
-                self.lease.as_ref().map(|lease| lease.since + Self::UNFINISHED)
+                let leased = self.lease.as_ref().map(|lease| lease.since);
+                let waits = (self.cause.as_deref() == Some(Self::MAILBOX_SHUT)).then_some(self.updated_at);
+                leased.max(waits).map(|since| since + Self::UNFINISHED)
             }
             State::Issuing | State::Failed => Self::last_end(self.leases()),
             State::Delivered | State::Revoked | State::Blocked => None,

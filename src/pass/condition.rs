@@ -12,35 +12,29 @@ use crate::ledger::{ConditionName, Conditions, ETag, LastSweep, LedgerError, Urg
 pub(crate) async fn report(services: &Services, name: ConditionName, urgency: Urgency, alert: &Alert) {
     // Several jobs of this process can see the condition at the same time.
     let _one_at_a_time = services.conditions.lock().await;
-    match read(services).await {
-        Ok((conditions, etag)) => {
-            let (mut next, is_due) = conditions.after(name, urgency, services.clock.now());
-            if is_due && !services.alert(alert).await {
-                next = next.untold(name, &conditions);
-            }
-            if next != conditions {
-                write(services, &next, etag).await;
-            }
-        }
+    let now = services.clock.now();
+    let is_due = match read(services).await {
+        Ok((conditions, _)) => conditions.after(name, urgency, now).1,
         Err(error) => {
             log_unreadable(&error);
             if services.alert_lines.is_due() {
                 alert.log();
             }
+            return;
         }
-    }
+    };
+    let is_told = !is_due || services.alert(alert).await;
+    let seen = |conditions: &Conditions| {
+        let (next, _) = conditions.after(name, urgency, now);
+        let next = if is_told { next } else { next.untold(name, conditions) };
+        (next != *conditions).then_some((next, ()))
+    };
+    change(services, seen).await;
 }
 
 /// Records that the condition has ended, if it was there.
 pub(crate) async fn end(services: &Services, name: ConditionName) {
-    match read(services).await {
-        Ok((conditions, etag)) => {
-            if let Some(next) = conditions.without(name) {
-                write(services, &next, etag).await;
-            }
-        }
-        Err(error) => log_unreadable(&error),
-    }
+    change(services, |conditions| Some((conditions.without(name)?, ()))).await;
 }
 
 /// What earlier sweeps left for the next one; `None` if the ledger does not show it.
@@ -62,42 +56,47 @@ pub(crate) async fn end_sweep(services: &Services, sweep: LastSweep) {
         return;
     }
     let ours = services.graph.token_tenant().await.ok().flatten();
-    let _one_at_a_time = services.conditions.lock().await;
-    for is_last in [false, true] {
-        let (conditions, etag) = match read(services).await {
-            Ok(read) => read,
-            Err(error) => return log_unreadable(&error),
-        };
+    let ended = |conditions: &Conditions| {
         // An older ledger names none.
         let tenant = conditions.tenant.or(ours);
-        let next = Conditions { tenant, last_sweep: Some(sweep.clone()), ..conditions };
-        let next = next.without(ConditionName::ClockWrong).unwrap_or(next);
-        match services.ledger.write_conditions(&next, etag.as_ref()).await {
-            // A job of another process reported something.
-            Err(LedgerError::Conflict) if !is_last => {}
-            result => return log_unwritten(result),
-        }
-    }
+        let next = Conditions { tenant, last_sweep: Some(sweep.clone()), ..conditions.clone() };
+        Some((next.without(ConditionName::ClockWrong).unwrap_or(next), ()))
+    };
+    change(services, ended).await;
 }
 
 /// Records that a sweep looked at everyone at `at`, and that the jobs which it found are in the queue.
 pub(crate) async fn end_daily_look(services: &Services, at: DateTime<Utc>) {
-    let _one_at_a_time = services.conditions.lock().await;
-    match read(services).await {
-        Ok((conditions, etag)) => {
-            write(services, &Conditions { looked_at: Some(at), ..conditions }, etag).await;
+    change(services, |conditions| Some((Conditions { looked_at: Some(at), ..conditions.clone() }, ()))).await;
+}
+
+/// Changes the document, and again if another process has written it meanwhile. `change` gives `None` if nothing has to change.
+/// Returns what it gives when the document is written; `None` if it is not.
+pub(super) async fn change<T>(
+    services: &Services,
+    change: impl Fn(&Conditions) -> Option<(Conditions, T)>,
+) -> Option<T> {
+    for is_last in [false, false, true] {
+        let (conditions, etag) = match read(services).await {
+            Ok(read) => read,
+            Err(error) => {
+                log_unreadable(&error);
+                return None;
+            }
+        };
+        let (next, result) = change(&conditions)?;
+        match services.ledger.write_conditions(&next, etag.as_ref()).await {
+            Ok(_) => return Some(result),
+            Err(LedgerError::Conflict) if !is_last => {}
+            written => log_unwritten(written),
         }
-        Err(error) => log_unreadable(&error),
     }
+    None
 }
 
 async fn read(services: &Services) -> Result<(Conditions, Option<ETag>), LedgerError> {
     let (conditions, etag) = services.ledger.conditions().await?.unzip();
     Ok((conditions.unwrap_or_default(), etag))
-}
-
-async fn write(services: &Services, conditions: &Conditions, etag: Option<ETag>) {
-    log_unwritten(services.ledger.write_conditions(conditions, etag.as_ref()).await);
 }
 
 fn log_unwritten(result: Result<ETag, LedgerError>) {

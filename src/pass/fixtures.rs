@@ -53,6 +53,7 @@ pub(super) fn pass_settings() -> PassSettings {
 /// Mails from contoso.example, in a tenant that also has fabrikam.example.
 pub(super) fn mail_settings() -> MailSettings {
     MailSettings {
+        per_minute: 30,
         from: Address::parse("passes@contoso.example").unwrap(),
         alert_to: vec![],
         to: vec![],

@@ -7,7 +7,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::range::{self, is_key};
+use crate::{
+    ledger::Purpose,
+    range::{self, is_key},
+};
 
 /// Why a job exists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -94,6 +97,16 @@ impl Job {
             user_id,
             since: None,
             queued_at: None,
+        }
+    }
+
+    /// What its pass would be for; `None` for a recheck, which goes by the record.
+    pub(super) fn purpose(&self) -> Option<Purpose> {
+        match self.reason {
+            Reason::Joiner => Some(Purpose::Joiner),
+            Reason::GroupAdd => Some(Purpose::OnDemand),
+            Reason::Http => Some(Purpose::Http),
+            Reason::Recheck => None,
         }
     }
 

@@ -289,6 +289,14 @@ impl<'a> HeldLease<'a> {
         failure
     }
 
+    /// Releases the lease because the mailbox that sends refuses all mails. A later job begins anew.
+    pub async fn wait_for_mailbox(mut self, refusal: String) -> Outcome {
+        self.record.end_call(&self.job.key, CallResult::Nothing);
+        self.record.cause = self.recorded_cause(Record::MAILBOX_SHUT);
+        self.release(State::Failed).await;
+        Outcome::Blocked(Block::MailboxShut(refusal))
+    }
+
     /// Adds a notice to the record of the delivery.
     pub fn note(&mut self, kind: &'static str) {
         self.notices.push(kind);

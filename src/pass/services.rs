@@ -12,9 +12,13 @@ use chrono::{DateTime, Utc};
 use tokio::sync::Mutex;
 use uuid::Uuid;
 
-use super::{eligibility::EligibilityShown, known_addresses::KnownAddresses, known_alerts::KnownAlertMails};
+use super::{
+    eligibility::EligibilityShown, known_addresses::KnownAddresses, known_alerts::KnownAlertMails,
+    known_mailbox::KnownMailbox,
+};
 use crate::{
-    clock::Clock, graph::Graph, ledger::Ledger, mail::Mailer, rate_limiter::OncePerMinute, settings::Settings,
+    clock::Clock, graph::Graph, ledger::Ledger, mail::Mailer, mail_limiter::MailLimiter,
+    rate_limiter::OncePerMinute, settings::Settings,
 };
 
 /// The services that the flow runs on, and the settings that it follows.
@@ -32,6 +36,10 @@ pub struct Services {
     pub clock: Clock,
     /// Makes the random starts of this process unlike those of others. A test can fix it.
     pub salt: Uuid,
+    /// How fast mails are sent.
+    pub(super) mail_limiter: MailLimiter,
+    /// Whether the mailbox that sends refuses all mails, as this process knows it.
+    pub(super) mailbox: KnownMailbox,
     /// Held while a condition is reported.
     pub(super) conditions: Mutex<()>,
     /// The alerts that only the log has.
@@ -94,6 +102,7 @@ impl Services {
             (Mutex::default(), OncePerMinute::default(), Once::new());
         let (additions, addresses, eligibility) = (Mutex::default(), Mutex::default(), Mutex::default());
         let (eligible_groups_unread, owners_unread) = (Once::new(), Once::new());
+        let mail_limiter = MailLimiter::new(settings.mail.per_minute);
         Self {
             settings,
             graph,
@@ -101,6 +110,8 @@ impl Services {
             mailer,
             clock,
             salt: Uuid::new_v4(),
+            mail_limiter,
+            mailbox: KnownMailbox::default(),
             conditions,
             alert_lines,
             alert_mails: Mutex::default(),

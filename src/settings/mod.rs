@@ -68,6 +68,7 @@ pub const NAMES: &[&str] = &[
     "COMPANY_NAME",
     "MAIL_TO",
     "MAIL_CC",
+    "MAILS_PER_MINUTE",
     "TENANT_DOMAINS",
     "ADDRESS_SHARED_BY",
     "ADDRESS_SHARED_ALLOWED",
@@ -228,6 +229,8 @@ pub struct FollowUpSettings {
 pub struct MailSettings {
     /// The mailbox that sends all mails.
     pub from: Address,
+    /// How many mails a minute the mailbox accepts, 1 to 100,000.
+    pub per_minute: u32,
     /// The recipients of alerts.
     pub alert_to: Vec<Address>,
     /// The sources of the joiner's address, the first with an address wins.
@@ -380,6 +383,7 @@ impl Settings {
             Some(none) if none.eq_ignore_ascii_case("none") => vec![],
             _ => read.list("MAIL_CC", "manager", vec![MailCc::Manager], reader::mail_cc),
         };
+        let per_minute = read.or("MAILS_PER_MINUTE", "30", 30, |text| reader::number(text, 1..=100_000));
         let tenant_domains = read.list("TENANT_DOMAINS", "contoso.com, contoso.de", vec![], reader::domain);
         let shared_by = read.or("ADDRESS_SHARED_BY", "2", 2, |text| reader::number(text, 1..=10_000));
         let shared_allowed =
@@ -404,6 +408,7 @@ impl Settings {
                 pass,
                 mail: MailSettings {
                     from,
+                    per_minute,
                     alert_to,
                     to,
                     cc,

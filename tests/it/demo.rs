@@ -9,7 +9,7 @@ use axum::{
 };
 use firstpass_sandbox::{
     demo::{Progress, setup::Setup, web},
-    tenant::{Sandbox, SendDenial, samples::samples},
+    tenant::{Fault, Sandbox, samples::samples},
 };
 use serde_json::{Value, json};
 use tower::ServiceExt;
@@ -249,13 +249,13 @@ async fn a_fault_affects_one_request_and_the_pass_is_still_delivered() {
 #[tokio::test]
 async fn redelivery_delays_pass_in_virtual_time() {
     let client = PageClient::new().await;
-    client.setup.sandbox.edit(|tenant| tenant.send_denied = Some(SendDenial::OutOfScope));
+    client.setup.sandbox.inject(Fault::on("POST", "sendMail", crate::helpers::fail_with(400)).always());
     let before = client.state().await;
     let after = client.act("on-demand", json!({"user": "noah.fischer@contoso.example"})).await;
     assert_eq!(outcome(&after, "Noah Fischer"), "failed");
-    assert_eq!(after["invocations"].as_array().unwrap().last().unwrap()["delivery"], 5);
+    assert_eq!(after["invocations"].as_array().unwrap().last().unwrap()["delivery"], 10);
     let at = |state: &Value| time(state["now"].as_str().unwrap());
-    assert!(at(&after) - at(&before) >= chrono::TimeDelta::minutes(12), "four visibility timeouts");
+    assert!(at(&after) - at(&before) >= chrono::TimeDelta::minutes(27), "nine visibility timeouts");
 }
 
 #[tokio::test]

@@ -17,7 +17,7 @@ const LAYERS: &[&[&str]] = &[
     &["graph"],
     &["ledger", "mail", "queue"],
     &["settings"],
-    &["rate_limiter", "telemetry", "templates"],
+    &["mail_limiter", "rate_limiter", "telemetry", "templates"],
     &["azure", "working_days", "zone"],
     &["cloud", "foreign", "transport"],
     &["address", "budget", "clock", "code", "environment", "errors", "hash", "range"],

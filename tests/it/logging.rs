@@ -164,7 +164,7 @@ async fn every_line_of_a_job_carries_its_invocation_and_its_user() {
         app.sandbox.inject(Fault::on("POST", PASS_PATH, throttle("3")));
         app.sandbox.inject(Fault::on("POST", "sendMail", fail_with(400)).always());
         let job = app.job(emma);
-        let (answer, log) = capture_log("firstpass=trace", app.host.deliver(&job.to_message(), 5)).await;
+        let (answer, log) = capture_log("firstpass=trace", app.host.deliver(&job.to_message(), 10)).await;
         assert!(!answer.is_success(), "{answer:?}");
         let lines = own(&log);
         let before = [
@@ -176,7 +176,7 @@ async fn every_line_of_a_job_carries_its_invocation_and_its_user() {
         ];
         let after = ["job.done", "alert", "alert.mail_failed"];
         assert_eq!(events(&lines), [&before[..], &after].concat(), "{log}");
-        assert_carry(&lines, &[("function", "OnGroupAdd"), ("delivery", "5"), ("job", &job.key)]);
+        assert_carry(&lines, &[("function", "OnGroupAdd"), ("delivery", "10"), ("job", &job.key)]);
         let user = emma.to_string();
         for line in &lines {
             // The one line that names the person by the sign-in name; the object id is in its job.

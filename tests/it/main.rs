@@ -26,6 +26,7 @@ mod on_demand;
 mod queue;
 mod sandbox;
 mod schema;
+mod sending;
 mod settings_docs;
 mod strict;
 mod strict_access;

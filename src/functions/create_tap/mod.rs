@@ -23,10 +23,12 @@ use crate::{
     budget,
     graph::{GraphErrorKind, NotSent, OutgoingMail, within},
     mail::{NoticeMail, PassTimes},
+    mail_limiter::Content,
     pass::{
         Failure, Job, NotIssued,
         domains::shown_name,
         issue::{Delivery, Issued, issue_to_caller},
+        mailbox,
     },
     settings::ServiceDesk,
     telemetry::context,
@@ -230,7 +232,15 @@ async fn send_notice(app: &App, call: &Parameters, issued: &Issued) -> Result<St
     let content = mailer.notice(&notice).map_err(|error| error.to_string())?;
     let message = OutgoingMail { to: vec![to.clone()], cc: vec![], content };
     let from = call.email_from.as_ref().unwrap_or(&settings.from);
-    let sent = app.services.graph.send_mail(from, &message, issued.deadline).await;
+    let services = &app.services;
+    let is_of_app = from.to_string().eq_ignore_ascii_case(&settings.from.to_string());
+    if is_of_app && mailbox::is_shut(services) {
+        return Err("the mailbox that sends refuses all mails".to_owned().into());
+    }
+    let permit_by = issued.deadline - budget::GRAPH_CHANGE_MIN;
+    let permit = services.mail_permit(from, Content::Note, permit_by).await;
+    let mut permit = permit.ok_or_else(|| "the mailbox takes no more mails at present".to_owned())?;
+    let sent = services.send_mail(&mut permit, from, &message, issued.deadline).await;
     sent.map(|()| to.masked()).map_err(|NotSent { error, .. }| NoticeError {
         message: error.to_string(),
         maybe_sent: error.kind == GraphErrorKind::Ambiguous,

@@ -285,6 +285,12 @@ impl ProblemDetails {
                 Self::new(503, "ledger-unavailable", "The ledger is not available", &detail)
                     .retry_in(None, 60)
             }
+            Failure::MailboxBusy => {
+                let detail = "The mailbox that sends takes no more mails at present, and nothing was changed. Try again later, or \
+                              call with Deliver: response.";
+                Self::new(429, "mailbox-busy", "The mailbox takes no more mails at present", detail)
+                    .retry_in(None, 60)
+            }
             Failure::Clock(_) => {
                 let detail = format!("{failure}. To do for an admin: {}", failure.advice());
                 Self::new(503, "clock-wrong", "The app's clock is wrong", &detail).retry_in(None, 60)
@@ -336,6 +342,11 @@ impl ProblemDetails {
             Block::NoAddress(_) => {
                 let to_do = "Add a private mail address to the account, or call with Deliver: response.";
                 of(409, "no-address", "The user has no private mail address", to_do)
+            }
+            Block::MailboxShut(_) => {
+                let to_do = "To do for an admin: the alert about the mailbox says what. Until then, call with Deliver: response.";
+                of(503, "mailbox-shut", "The mailbox that sends refuses all mails", to_do)
+                    .retry_in(None, 3_600)
             }
             // Decided for jobs of the queue only.
             Block::TooManyCodes

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use crate::{
     graph::{GraphError, Look, LookParts, Method, Pass, PrivilegeSnapshot, Usability, users::Candidate},
-    ledger::{Basis, Purpose, Standing, StandingPass, is_same_start},
+    ledger::{Basis, Purpose, Record, Standing, StandingPass, is_same_start},
     pass::{
         Block, Skip, account_use, basis,
         follow_up::{ENABLED_WITHIN, REMINDED_UNTIL, REPORT_LAG},
@@ -21,7 +21,7 @@ use crate::{
 
 /// Whoever starts within this many days and has no pass is looked at by every sweep: the reason may have gone.
 const SOON: TimeDelta = TimeDelta::days(2);
-/// How long an unfinished job is left alone: what failed five times in a quarter of an hour seldom ends within another.
+/// How long an unfinished job is left alone: what failed ten times in half an hour seldom ends within another.
 const RETRY_AFTER: TimeDelta = TimeDelta::hours(6);
 /// Before a pass opens.
 const LAST_DAY: TimeDelta = TimeDelta::hours(36);
@@ -69,9 +69,15 @@ pub(super) fn due(settings: &Settings, known: Known<'_>, is_daily: bool, now: Da
     // Not long after: whoever is late is looked at daily.
     let is_soon = known.day.is_some_and(|day| (day - now.date_naive()).abs() <= SOON);
     let is_changed = known.candidate.is_some_and(|user| standing.seen != Some(user.fingerprint()));
+    // Who waits for the mailbox is held back elsewhere while it is shut.
+    let waits = standing.cause.as_deref() == Some(Record::MAILBOX_SHUT);
     if standing.unfinished_until > Some(now) {
         let has_waited = standing.leased_at.is_none_or(|at| now - at >= RETRY_AFTER);
-        return if is_changed || is_daily || is_soon || has_waited { Due::Job } else { Due::Nothing };
+        return if is_changed || is_daily || is_soon || has_waited || waits {
+            Due::Job
+        } else {
+            Due::Nothing
+        };
     }
     let is_enabled = known.candidate.is_none_or(|user| user.account.is_enabled());
     let returns = |at| account_use::returns(at, known.day, is_enabled, now);
@@ -84,7 +90,7 @@ pub(super) fn due(settings: &Settings, known: Known<'_>, is_daily: bool, now: Da
     }
     let for_day = |pass: &&StandingPass| pass.purpose == Purpose::Joiner && pass.day_one == known.day;
     match (known.day, &standing.pass) {
-        _ if is_changed && (known.day.is_some() || standing.is_open(now)) => Due::Job,
+        _ if (is_changed || waits) && (known.day.is_some() || standing.is_open(now)) => Due::Job,
         _ if is_daily && standing.is_blocked && standing.is_open(now) => Due::Job,
         // The address may count again for a reason that no listing shows.
         _ if is_daily && standing.cause.as_deref() == Some(Block::AddressRemoved.cause()) => Due::Job,

@@ -4,6 +4,7 @@
 mod cap;
 mod due;
 mod late;
+mod mailbox;
 mod poison;
 mod shared;
 mod subscription;
@@ -14,7 +15,7 @@ use std::{
 };
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Timelike, Utc};
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, timeout, timeout_at};
 use uuid::Uuid;
 
 use self::{
@@ -38,7 +39,9 @@ use crate::{
         domains,
         group_sync::sync_group,
         known_addresses::KnownAddresses,
-        ledger_tenant, malformed,
+        ledger_tenant,
+        mailbox::note_read,
+        malformed,
         nested::{self, GroupInSettings},
     },
     settings::{JoinerSource, PassSettings, Settings},
@@ -98,6 +101,10 @@ async fn sweep(app: &App) -> Result<GroupSync, Failure> {
     let settings = &app.services.settings;
     let last = condition::of_sweeps(&app.services).await;
     let look_back = late::look_back(settings, last.as_ref(), now);
+    if let Some(last) = &last {
+        note_read(&app.services, last);
+    }
+    let shut = last.as_ref().and_then(|last| last.mailbox.clone());
     let search = async {
         if let Some(last) = &last {
             ledger_tenant::check_conditions(&app.services, last).await?;
@@ -155,10 +162,12 @@ async fn sweep(app: &App) -> Result<GroupSync, Failure> {
     if is_daily {
         report_changed_reading(settings, &found);
     }
-    let (SweepJobs { mut jobs, daily_look }, looked) = found.jobs(app, is_daily, now).await;
+    let (SweepJobs { due, daily_look }, looked) = found.jobs(app, is_daily, now).await;
+    let deadline = Instant::now() + budget::SWEEP_OTHER;
+    let mut jobs = mailbox::hold_back(app, shut.as_ref(), &found, due, now).await;
     let due = jobs.len();
-    let GroupSync { jobs: added, completion, .. } = timeout(
-        budget::SWEEP_OTHER,
+    let GroupSync { jobs: added, completion, .. } = timeout_at(
+        deadline,
         other_duties(app, late, due, shared, is_daily, &candidates, (nested, malformed)),
     )
     .await
@@ -340,7 +349,8 @@ const CHECK_STORAGE: &str = "Check that the storage account can be reached and t
 
 /// What a sweep queues for joiners.
 struct SweepJobs {
-    jobs: Vec<Job>,
+    /// With the first day, the earliest first.
+    due: Vec<(Option<NaiveDate>, Job)>,
     /// Behind the jobs, if everyone was looked at for this day.
     daily_look: Option<DailyLook>,
 }
@@ -395,12 +405,11 @@ impl Found<'_> {
         // Without the ledger, nobody was looked at.
         let is_complete = looked.len() == wanted && !self.standings.is_empty();
         let daily_look = (is_daily && is_complete).then_some(DailyLook { daily_look: now });
-        let mut jobs: Vec<(Option<NaiveDate>, Job)> =
+        let mut due: Vec<(Option<NaiveDate>, Job)> =
             due_now.iter().filter_map(|user| Some(job(*user, users.get(user)?, now))).collect();
         // Rechecks of users who are no joiners any more come last.
-        jobs.sort_by_key(|(day, _)| (day.is_none(), *day));
-        let jobs = jobs.into_iter().map(|(_, job)| job).collect();
-        (SweepJobs { jobs, daily_look }, looked.len())
+        due.sort_by_key(|(day, _)| (day.is_none(), *day));
+        (SweepJobs { due, daily_look }, looked.len())
     }
 
     /// Says if hire dates look as if HIRE_DATE_ZONE read some of them a day off.

@@ -60,7 +60,11 @@ impl Services {
             // Nothing is written to the ledger of another tenant.
             if !self.ledger_tenant.is_other() {
                 let own = Uuid::new_v4();
-                claim = self.claim(alert.kind, own, now).await;
+                claim = match self.mailbox.shut_since() {
+                    // The mail would be refused too.
+                    Some(since) => Claim::Later(since),
+                    None => self.claim(alert.kind, own, now).await,
+                };
                 kept = self.keep(alert, claim, own, now).await;
             }
         };
@@ -215,7 +219,7 @@ pub(crate) async fn send_if_due(services: &Services) {
 
 /// Sends one mail about all alerts that wait, of kinds of which none was sent for an hour.
 pub(crate) async fn send(services: &Services) {
-    if services.settings.mail.alert_to.is_empty() {
+    if services.settings.mail.alert_to.is_empty() || services.mailbox.is_shut() {
         return;
     }
     services.alert_mails.lock().await.looked_at = Some(services.clock.now());
@@ -384,7 +388,7 @@ pub(crate) async fn take_wake_up(services: &Services) -> Option<Duration> {
     let now = services.clock.now();
     let mut known = services.alert_mails.lock().await;
     let is_woken = known.woken_at.is_some_and(|at| (now..=now + WAKE_UP).contains(&at));
-    if !known.is_kept || is_woken {
+    if !known.is_kept || is_woken || services.mailbox.is_shut() {
         return None;
     }
     known.woken_at = Some(now + WAKE_UP);

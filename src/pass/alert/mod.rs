@@ -12,15 +12,17 @@ use tokio::time::Instant;
 use super::{
     follow_up::NotArrived,
     job::Job,
-    outcome::{Block, Outcome, Revoke},
+    outcome::{Block, Failure, Outcome, Revoke},
     person::Person,
     services::Services,
     window::Window,
 };
 use crate::{
     address::Address,
+    budget,
     graph::{GraphErrorKind, OutgoingMail},
     mail::AlertMail,
+    mail_limiter::Content,
 };
 
 /// Something that a person must act on.
@@ -64,15 +66,26 @@ impl Services {
         self.settings.mail.alert_to.is_empty() || self.mail_or_keep(alert).await
     }
 
+    /// Logs the alert, and tries to send it by mail although the mailbox has refused others. It is not kept: it comes again.
+    pub(crate) async fn alert_by_probe(&self, alert: &Alert) {
+        alert.log();
+        if !self.settings.mail.alert_to.is_empty() {
+            self.send_alert(alert, Instant::now() + budget::ALERT).await;
+        }
+    }
+
     /// Sends the alert by mail.
     async fn send_alert(&self, alert: &Alert, deadline: Instant) -> Sent {
         let Alert { headline, who, what_happened, what_to_do, reference, .. } = alert;
         let (at, to) = (self.clock.now(), &self.settings.mail.alert_to);
         let mail = AlertMail { headline, who, what_happened, what_to_do, reference, at };
-        let (sent, error): (Sent, Box<dyn Error + Send>) = match self.mailer.alert(&mail) {
-            Ok(content) => {
+        let permit_by = deadline - budget::GRAPH_CHANGE_MIN;
+        let permit = self.mail_permit(&self.settings.mail.from, Content::Note, permit_by).await;
+        let (sent, error): (Sent, Box<dyn Error + Send>) = match (self.mailer.alert(&mail), permit) {
+            (Ok(_), None) => (Sent::No, Box::new(Failure::MailboxBusy)),
+            (Ok(content), Some(mut permit)) => {
                 let message = OutgoingMail { to: to.clone(), cc: Vec::new(), content };
-                match self.graph.send_mail_to_valid(&self.settings.mail.from, message, deadline).await {
+                match self.send_mail_to_valid(&mut permit, message, deadline).await {
                     Ok(refused) => {
                         report_refused(&refused, reference);
                         return Sent::Yes;
@@ -81,7 +94,7 @@ impl Services {
                     Err(error) => (Sent::No, Box::new(error)),
                 }
             }
-            Err(error) => (Sent::No, Box::new(error)),
+            (Err(error), _) => (Sent::No, Box::new(error)),
         };
         tracing::error!(
             event = "alert.mail_failed",

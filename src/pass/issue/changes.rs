@@ -2,7 +2,7 @@
 //!
 //! As with reminders, the record says that a mail is sent before it is.
 
-use std::error::Error;
+use std::{error::Error, ops::ControlFlow};
 
 use super::{JobContext, manager::ManagerNews};
 use crate::{
@@ -10,6 +10,7 @@ use crate::{
     graph::OutgoingMail,
     ledger::{Announcement, Basis, Delivered, Record},
     mail::{MailError, PassTimes, ReminderMail, Rendered},
+    mail_limiter::Permit,
     pass::{Failure, Outcome, Skip},
 };
 
@@ -25,6 +26,10 @@ impl JobContext<'_> {
             reader: self.snapshot.user.reader(&language),
             times: self.times_of(delivered),
         })?;
+        let mut permit = match self.note_permit().await? {
+            ControlFlow::Continue(permit) => permit,
+            ControlFlow::Break(outcome) => return Ok(outcome),
+        };
         let mut record = before.clone();
         self.set_basis(&mut record, |told, basis| {
             told.names_told += 1;
@@ -32,7 +37,7 @@ impl JobContext<'_> {
         });
         let etag = self.write(record).await?;
         let message = OutgoingMail { to: vec![to], cc: Vec::new(), content };
-        if let Err(unsent) = self.send_without_code(&message).await {
+        if let Err(unsent) = self.send_without_code(&message, &mut permit).await {
             return self.not_reminded(unsent.error, before, &etag).await;
         }
         tracing::info!(event = "joiner.renamed", "The sign-in name has changed, and the joiner was told");
@@ -45,12 +50,19 @@ impl JobContext<'_> {
             return Ok(Outcome::Skipped(Skip::AlreadyServed));
         };
         let note = self.manager_note(ManagerNews::New);
+        let permit = match &note {
+            None => None,
+            Some(_) => match self.note_permit().await? {
+                ControlFlow::Continue(permit) => Some(permit),
+                ControlFlow::Break(outcome) => return Ok(outcome),
+            },
+        };
         self.set_basis(&mut record, |told, basis| {
             told.managers_told += u32::from(note.is_some());
             basis.manager.clone_from(&self.basis.manager);
         });
         self.write(record).await?;
-        if !self.tell_manager(note).await {
+        if !self.tell_manager(note, permit).await {
             return Ok(Outcome::Skipped(Skip::AlreadyServed));
         }
         tracing::info!(event = "manager.changed", "The joiner has another manager, who was told of the mail");
@@ -58,12 +70,12 @@ impl JobContext<'_> {
     }
 
     /// Tells whoever has the address of the mail before that mails go elsewhere now. The pass in that mail is replaced.
-    pub(super) async fn tell_old_address(&self, now_to: &Address) {
+    pub(super) async fn tell_old_address(&self, now_to: &Address, permit: &mut Permit) {
         let told = self.record.as_ref().and_then(|record| record.announcement.as_ref());
         let Some(to) = told.and_then(|told| told.to.clone()).filter(|to| to != now_to) else { return };
         let country = self.snapshot.user.account.usage_location.as_deref();
         let note = self.services.mailer.address_changed(&self.language(), country);
-        match self.send_note(to, note).await {
+        match self.send_note(to, note, permit).await {
             Ok(()) => tracing::info!(
                 event = "joiner.address_corrected",
                 "The private address was corrected: a new pass went to the new one, a note without code to the old one"
@@ -81,9 +93,10 @@ impl JobContext<'_> {
         &self,
         to: Address,
         note: Result<Rendered, MailError>,
+        permit: &mut Permit,
     ) -> Result<(), Failure> {
         let message = OutgoingMail { to: vec![to], cc: Vec::new(), content: note? };
-        Ok(self.send_without_code(&message).await.map_err(|unsent| unsent.error)?)
+        Ok(self.send_without_code(&message, permit).await.map_err(|unsent| unsent.error)?)
     }
 
     /// The last mail for a start, and its pass.

@@ -10,6 +10,7 @@ use crate::{
     graph::{GraphError, GraphErrorKind, NotSent, OutgoingMail, TenantSnapshot},
     ledger::Notice,
     mail::Draft,
+    mail_limiter::Permit,
     pass::{decide::Plan, lease::HeldLease, recipients::Recipients},
 };
 
@@ -21,14 +22,14 @@ impl JobContext<'_> {
         lease: &mut HeldLease<'_>,
         plan: &Plan,
         (draft, recipients): &mut (Draft, Recipients),
-        code: &Code,
+        (code, permit): (&Code, &mut Permit),
     ) -> Result<(), Unsent> {
         let (mut refused, mut guessed): (Vec<Refusal>, Vec<Refusal>) = Default::default();
         loop {
             let content = draft.with_code(code);
             let (to, cc) = (vec![recipients.to.clone()], recipients.cc.clone());
             let message = OutgoingMail { to, cc, content };
-            let Err(unsent) = self.send(lease, &message, code).await else {
+            let Err(unsent) = self.send(lease, &message, (code, permit)).await else {
                 refused.iter().chain(&guessed).for_each(|refusal| refusal.report(lease));
                 return Ok(());
             };
@@ -69,11 +70,16 @@ impl JobContext<'_> {
     }
 
     /// Sends the mail, and sends it again only when the answer leaves open whether it was sent.
-    async fn send(&self, lease: &HeldLease<'_>, message: &OutgoingMail, code: &Code) -> Result<(), Unsent> {
+    async fn send(
+        &self,
+        lease: &HeldLease<'_>,
+        message: &OutgoingMail,
+        (code, permit): (&Code, &mut Permit),
+    ) -> Result<(), Unsent> {
         let mut maybe_sent = false;
         for send in 1.. {
             let from = &self.services.settings.mail.from;
-            let sent = self.services.graph.send_mail(from, message, lease.deadline).await;
+            let sent = self.services.send_mail(permit, from, message, lease.deadline).await;
             let Err(NotSent { mut error, refused, is_guess }) = sent else { break };
             // Exchange may quote the mail in its error.
             error.redact(code);

@@ -2,12 +2,19 @@
 
 use std::error::Error;
 
+use tokio::time::Instant;
+
 use super::JobContext;
 use crate::{
     address::Address,
+    budget,
     graph::TenantSnapshot,
     mail::{MailError, ManagerMail, Rendered},
-    pass::manager::{self, Unfit},
+    mail_limiter::{Content, Permit},
+    pass::{
+        Failure,
+        manager::{self, Unfit},
+    },
 };
 
 /// What a manager hears.
@@ -63,10 +70,23 @@ impl JobContext<'_> {
         Some((to, note))
     }
 
-    /// Tells the manager, if there is something to send. Returns whether it was sent.
-    pub(super) async fn tell_manager(&self, note: Option<(Address, Result<Rendered, MailError>)>) -> bool {
+    /// Tells the manager, if there is something to send, by the permit that is `held` or another one. Returns whether it was sent.
+    pub(super) async fn tell_manager(
+        &self,
+        note: Option<(Address, Result<Rendered, MailError>)>,
+        held: Option<Permit>,
+    ) -> bool {
         let Some((to, note)) = note else { return false };
-        let sent = self.send_note(to, note).await;
+        let (from, deadline) = (&self.services.settings.mail.from, Instant::now() + budget::NOTE);
+        let permit = match held {
+            None if self.services.mailbox.is_shut() => None,
+            None => self.services.mail_permit(from, Content::Note, deadline).await,
+            held => held,
+        };
+        let sent = match permit {
+            Some(mut permit) => self.send_note(to, note, &mut permit).await,
+            None => Err(Failure::MailboxBusy),
+        };
         if let Err(error) = &sent {
             tracing::warn!(
                 event = "manager.not_told",

@@ -11,6 +11,7 @@ use crate::{
     graph::{GraphError, GraphErrorKind, NotSent, OutgoingMail, Pass, SnapshotError},
     ledger::Notice,
     mail::{NoticeMail, Rendered},
+    mail_limiter::Permit,
     pass::{
         decide::{Facts, Plan},
         job::Job,
@@ -117,21 +118,22 @@ impl ManagerNotice {
     /// # Errors
     /// When the joiner could not be told.
     pub(super) async fn send_first<'a>(
-        notice: Option<Self>,
+        self,
         services: &Services,
         mut lease: HeldLease<'a>,
         pass: &Pass,
+        permit: &mut Permit,
     ) -> Result<(HeldLease<'a>, Option<Notified>), Failure> {
-        let Some(Self { content, private, own }) = notice else { return Ok((lease, None)) };
+        let Self { content, private, own } = self;
         let mut notified = Notified { to: Vec::new(), unsent: None };
-        notified.tell(private, &content, services, lease.deadline).await;
+        notified.tell(private, &content, services, (permit, lease.deadline)).await;
         if let (true, Some(error)) = (notified.to.is_empty(), &notified.unsent) {
             lease.delete(pass).await;
             return Err(lease.fail(Failure::Graph(error.clone()), false).await);
         }
         lease.note(Notice::MANAGER_CALL);
         if let Some(own) = own {
-            notified.tell(own, &content, services, lease.deadline).await;
+            notified.tell(own, &content, services, (permit, lease.deadline)).await;
         }
         Ok((lease, Some(notified)))
     }
@@ -139,9 +141,15 @@ impl ManagerNotice {
 
 impl Notified {
     /// Sends the notice to one address, and not after `deadline`.
-    async fn tell(&mut self, to: Address, content: &Rendered, services: &Services, deadline: Instant) {
+    async fn tell(
+        &mut self,
+        to: Address,
+        content: &Rendered,
+        services: &Services,
+        (permit, deadline): (&mut Permit, Instant),
+    ) {
         let message = OutgoingMail { to: vec![to.clone()], cc: vec![], content: content.clone() };
-        match services.graph.send_mail(&services.settings.mail.from, &message, deadline).await {
+        match services.send_mail(permit, &services.settings.mail.from, &message, deadline).await {
             Ok(()) => self.to.push(to.masked()),
             Err(NotSent { error, .. }) => {
                 if error.kind == GraphErrorKind::Ambiguous {

@@ -3,7 +3,7 @@
 //! 1. Read the tenant, then the record, so that the record is newer than the snapshot.
 //! 2. Respect a live lease of another job.
 //! 3. [`decide`].
-//! 4. Render the mail, before anything changes in the tenant.
+//! 4. Take the permit to send a mail, and render it, before anything changes in the tenant. After a wait, read again.
 //! 5. Take the lease.
 //! 6. POST the pass.
 //! 7. Send the mail.
@@ -34,7 +34,7 @@ use super::{
     job::{Job, Reason},
     known_addresses::KnownAddresses,
     lease::HeldLease,
-    ledger_tenant,
+    ledger_tenant, mailbox,
     manager::Unfit,
     outcome::{Block, DeliveredPass, Failure, Outcome, Step},
     person::Person,
@@ -50,19 +50,35 @@ use crate::{
     graph::{Pass, SnapshotError, TenantSnapshot, User, within},
     ledger::{Announcement, Basis, ETag, LedgerError, Notice, Record, is_move},
     mail::{Draft, JoinerMail, Occasion, PassTimes},
+    mail_limiter::{Content, Permit},
 };
 
-/// The time-outs of the two steps that wait for the tenant.
+/// The time limits of a job.
 #[derive(Clone, Copy)]
-struct StepBudget {
+struct Limits {
     /// Of reading the tenant.
     snapshot: Duration,
+    /// The permit for the mail is not waited for after this.
+    permit_by: Instant,
+    /// Nothing is read again after this.
+    lease_by: Instant,
     /// From the lease to the last change and the last mail.
     work: Duration,
 }
 
-const JOB: StepBudget = StepBudget { snapshot: budget::SNAPSHOT, work: budget::WORK };
-const CALL: StepBudget = StepBudget { snapshot: budget::CALL_SNAPSHOT, work: budget::CALL_WORK };
+impl Limits {
+    /// Those of a message, or of a call that has to be answered.
+    fn of(request: Option<&PassRequest>) -> Self {
+        let (snapshot, work, lease_by) = match request {
+            None => (budget::SNAPSHOT, budget::WORK, Instant::now() + budget::BEFORE_LEASE),
+            Some(request) => (budget::CALL_SNAPSHOT, budget::CALL_WORK, request.deadline - budget::CALL_MAIL),
+        };
+        Self { snapshot, permit_by: lease_by - budget::READ_AGAIN, lease_by, work }
+    }
+}
+
+/// What was read is too old to decide by after this: it is read again before anything is changed.
+const CURRENT: Duration = Duration::from_secs(15);
 
 /// The result of a job.
 #[derive(Debug)]
@@ -81,27 +97,41 @@ pub async fn issue(services: &Services, job: &Job) -> JobResult {
 }
 
 async fn run(services: &Services, job: &Job, who: &mut Person) -> Result<Outcome, Failure> {
-    let inputs = match Inputs::read(services, job, None, JOB, who).await {
-        Err(Failure::Ledger(error @ LedgerError::Unreadable(_))) => {
-            return Ok(without_pass::unreadable(services, job, who, error).await);
-        }
-        inputs => inputs?,
-    };
-    let context = match JobContext::new(services, job, None, JOB, inputs).await? {
-        ControlFlow::Continue(context) => context,
-        ControlFlow::Break(outcome) => return Ok(outcome),
-    };
-    let plan = match context.plan().await? {
-        ControlFlow::Continue(plan) => plan,
-        ControlFlow::Break(outcome) => return Ok(outcome),
-    };
-    Ok(match context.mail(&plan, None).await? {
-        ControlFlow::Continue(Handover { recipients, .. }) => {
-            let to = recipients.to.masked();
-            Outcome::Delivered(DeliveredPass { window: plan.window, to, occasion: plan.occasion })
-        }
-        ControlFlow::Break(outcome) => outcome,
-    })
+    if let Some(refusal) = mailbox::shut_out(services, job).await? {
+        return Ok(Outcome::Blocked(Block::MailboxShut(refusal)));
+    }
+    let (limits, mut held) = (Limits::of(None), None);
+    loop {
+        let inputs = match Inputs::read(services, job, None, limits, who).await {
+            Err(Failure::Ledger(error @ LedgerError::Unreadable(_))) => {
+                return Ok(without_pass::unreadable(services, job, who, error).await);
+            }
+            inputs => inputs?,
+        };
+        let context = match JobContext::new(services, job, None, limits, inputs).await? {
+            ControlFlow::Continue(context) => context,
+            ControlFlow::Break(outcome) => return Ok(outcome),
+        };
+        let plan = match context.plan().await? {
+            ControlFlow::Continue(plan) => plan,
+            ControlFlow::Break(outcome) => return Ok(outcome),
+        };
+        let mut permit = match context.ready(&plan, held.take()).await? {
+            ControlFlow::Continue(Ready::Go(permit)) => permit,
+            ControlFlow::Continue(Ready::ReadAgain(permit)) => {
+                held = Some(permit);
+                continue;
+            }
+            ControlFlow::Break(outcome) => return Ok(outcome),
+        };
+        return Ok(match context.mail(&plan, None, &mut permit).await? {
+            ControlFlow::Continue(Handover { recipients, .. }) => {
+                let to = recipients.to.masked();
+                Outcome::Delivered(DeliveredPass { window: plan.window, to, occasion: plan.occasion })
+            }
+            ControlFlow::Break(outcome) => outcome,
+        });
+    }
 }
 
 /// A pass made for a caller.
@@ -146,36 +176,50 @@ pub(crate) async fn issue_to_caller(
     request: &PassRequest,
     who: &mut String,
 ) -> Result<Issued, NotIssued> {
-    let mut person = Person::known_as(mem::take(who));
-    let inputs = Inputs::read(services, job, Some(request), CALL, &mut person).await;
-    *who = person.name;
-    let inputs = inputs?;
-    let now = services.clock.now();
-    inputs.check_manager(services, job, request)?;
-    request.check_idempotency(inputs.record.as_ref(), inputs.snapshot.as_ref().ok(), now)?;
-    let context = continued(JobContext::new(services, job, Some(request), CALL, inputs).await?)?;
-    let plan = continued(context.plan().await?)?;
-    let JobContext { snapshot, record, .. } = &context;
-    request.authorize(&services.settings.create_tap, snapshot, record.as_ref(), services.clock.now())?;
-    let notice = context.manager_notice(&plan)?;
-    let (pass, delivery, notified, deadline) = if request.by_mail {
-        let Handover { pass, recipients, notified, deadline } =
-            continued(context.mail(&plan, notice).await?)?;
-        (pass, Delivery::ByMail(recipients.masked()), notified, deadline)
-    } else {
-        continued(context.hand_to_caller(&plan, notice).await?)?
-    };
-    Ok(Issued {
-        window: plan.window,
-        pass,
-        delivery,
-        notified,
-        replaced: context.snapshot.passes.first().map(|pass| pass.can_be_used(services.clock.now())),
-        owns: guard::owned_application(&context.snapshot.privileges),
-        clamped: request.clamped(&context.snapshot.policy),
-        deadline,
-        user: context.snapshot.user,
-    })
+    let (limits, mut held) = (Limits::of(Some(request)), None);
+    loop {
+        let mut person = Person::known_as(mem::take(who));
+        let inputs = Inputs::read(services, job, Some(request), limits, &mut person).await;
+        *who = person.name;
+        let inputs = inputs?;
+        let now = services.clock.now();
+        inputs.check_manager(services, job, request)?;
+        request.check_idempotency(inputs.record.as_ref(), inputs.snapshot.as_ref().ok(), now)?;
+        let context = continued(JobContext::new(services, job, Some(request), limits, inputs).await?)?;
+        let plan = continued(context.plan().await?)?;
+        let JobContext { snapshot, record, .. } = &context;
+        request.authorize(&services.settings.create_tap, snapshot, record.as_ref(), services.clock.now())?;
+        let notice = context.manager_notice(&plan)?;
+        let (pass, delivery, notified, deadline) = if request.by_mail || notice.is_some() {
+            let mut permit = match continued(context.ready(&plan, held.take()).await?)? {
+                Ready::Go(permit) => permit,
+                Ready::ReadAgain(permit) => {
+                    held = Some(permit);
+                    continue;
+                }
+            };
+            if request.by_mail {
+                let Handover { pass, recipients, notified, deadline } =
+                    continued(context.mail(&plan, notice, &mut permit).await?)?;
+                (pass, Delivery::ByMail(recipients.masked()), notified, deadline)
+            } else {
+                continued(context.hand_to_caller(&plan, notice.zip(Some(permit))).await?)?
+            }
+        } else {
+            continued(context.hand_to_caller(&plan, None).await?)?
+        };
+        return Ok(Issued {
+            window: plan.window,
+            pass,
+            delivery,
+            notified,
+            replaced: context.snapshot.passes.first().map(|pass| pass.can_be_used(services.clock.now())),
+            owns: guard::owned_application(&context.snapshot.privileges),
+            clamped: request.clamped(&context.snapshot.policy),
+            deadline,
+            user: context.snapshot.user,
+        });
+    }
 }
 
 /// For a caller, a job that ends without a pass is an error.
@@ -191,6 +235,8 @@ struct Inputs {
     snapshot: Result<TenantSnapshot, SnapshotError>,
     record: Option<Record>,
     etag: Option<ETag>,
+    /// When the tenant was read.
+    read_at: Instant,
 }
 
 impl Inputs {
@@ -199,21 +245,24 @@ impl Inputs {
         services: &Services,
         job: &Job,
         request: Option<&PassRequest>,
-        step_budget: StepBudget,
+        limits: Limits,
         who: &mut Person,
     ) -> Result<Self, Failure> {
         let by_manager = request.is_some_and(|request| request.manager.is_some());
         let reading = replication::snapshot(services, job, by_manager);
-        let reading = within(step_budget.snapshot, "reading the user", reading);
-        let (snapshot, is_ours) = tokio::join!(reading, ledger_tenant::check(services));
+        let reading = within(limits.snapshot, "reading the user", reading);
+        let (snapshot, is_ours, is_shut) =
+            tokio::join!(reading, ledger_tenant::check(services), mailbox::read(services));
         is_ours?;
+        is_shut?;
+        let read_at = Instant::now();
         clock_skew::check(services).await?;
         if let Ok(snapshot) = &snapshot {
             *who = Person::read(snapshot, &services.settings.pass);
         }
         let (record, etag) = services.ledger.read(job.user_id).await?.unzip();
         let record = record.map(|record| record.seen_at(services.clock.now()));
-        Ok(Self { snapshot, record, etag })
+        Ok(Self { snapshot, record, etag, read_at })
     }
 }
 
@@ -254,6 +303,14 @@ fn facts<'a>(
     }
 }
 
+/// The permit to send a mail, and what comes before it.
+enum Ready {
+    /// Nothing: the pass is made.
+    Go(Permit),
+    /// What was read is too old to decide by.
+    ReadAgain(Permit),
+}
+
 /// A pass whose mail was sent.
 struct Handover {
     pass: Pass,
@@ -267,10 +324,11 @@ struct JobContext<'a> {
     services: &'a Services,
     job: &'a Job,
     request: Option<&'a PassRequest>,
-    step_budget: StepBudget,
+    limits: Limits,
     snapshot: TenantSnapshot,
     record: Option<Record>,
     etag: Option<ETag>,
+    read_at: Instant,
     /// Which addresses do not count.
     known: KnownAddresses,
     recipients: Result<Recipients, String>,
@@ -284,10 +342,10 @@ impl<'a> JobContext<'a> {
         services: &'a Services,
         job: &'a Job,
         request: Option<&'a PassRequest>,
-        step_budget: StepBudget,
+        limits: Limits,
         inputs: Inputs,
     ) -> Step<Self> {
-        let Inputs { snapshot, record, etag } = inputs;
+        let Inputs { snapshot, record, etag, read_at } = inputs;
         if let Some(until) = record.as_ref().and_then(|r| r.leased_until(services.clock.now())) {
             return Err(Failure::Busy(Some(until)));
         }
@@ -324,9 +382,19 @@ impl<'a> JobContext<'a> {
         };
         let address = recipients.as_ref().ok().map(|recipients| recipients.fingerprint(snapshot.user.id));
         let basis = basis::read(&snapshot, address, &services.settings.pass);
-        let context =
-            Self { services, job, request, step_budget, snapshot, record, etag, known, recipients, basis };
-        Ok(ControlFlow::Continue(context))
+        Ok(ControlFlow::Continue(Self {
+            services,
+            job,
+            request,
+            limits,
+            snapshot,
+            record,
+            etag,
+            read_at,
+            known,
+            recipients,
+            basis,
+        }))
     }
 
     /// The mailbox that got the mails for this start so far.
@@ -356,15 +424,27 @@ impl<'a> JobContext<'a> {
         }))
     }
 
-    /// Steps 4 to 8.
-    async fn mail(&self, plan: &Plan, notice: Option<ManagerNotice>) -> Step<Handover> {
-        let recipients = match &self.recipients {
-            Ok(recipients) => recipients,
-            Err(why) => {
-                return Ok(ControlFlow::Break(Outcome::Blocked(Block::NoAddress(why.clone()))));
+    /// Waits for the permit to send a mail, before anything is changed. Tells a person first of what they have to know before.
+    async fn ready(&self, plan: &Plan, held: Option<Permit>) -> Step<Ready> {
+        if let Some(refusal) = self.services.mailbox.refusal(self.job) {
+            return Ok(ControlFlow::Break(self.wait_for_mailbox(refusal).await?));
+        }
+        let permit = match held {
+            // This was read after the wait.
+            Some(permit) => return Ok(ControlFlow::Continue(Ready::Go(permit))),
+            None => {
+                self.report_before(plan).await;
+                let from = &self.services.settings.mail.from;
+                let permit = self.services.mail_permit(from, Content::Code, self.limits.permit_by).await;
+                permit.ok_or(Failure::MailboxBusy)?
             }
         };
-        let draft = self.draft(plan, recipients)?;
+        let is_old = self.read_at.elapsed() >= CURRENT && Instant::now() < self.limits.lease_by;
+        Ok(ControlFlow::Continue(if is_old { Ready::ReadAgain(permit) } else { Ready::Go(permit) }))
+    }
+
+    /// Tells a person that a pass is made in place of an unused one, or that it is short.
+    async fn report_before(&self, plan: &Plan) {
         // The mail of the first pass has promised the second.
         let was_promised = self
             .record
@@ -375,14 +455,28 @@ impl<'a> JobContext<'a> {
             self.report_reissue(unused, &plan.window).await;
         }
         self.report_short_pass(plan).await;
+    }
+
+    /// Steps 4 to 8.
+    async fn mail(&self, plan: &Plan, notice: Option<ManagerNotice>, permit: &mut Permit) -> Step<Handover> {
+        let recipients = match &self.recipients {
+            Ok(recipients) => recipients,
+            Err(why) => {
+                return Ok(ControlFlow::Break(Outcome::Blocked(Block::NoAddress(why.clone()))));
+            }
+        };
+        let draft = self.draft(plan, recipients)?;
         let (lease, pass, code) = match self.lease(plan).await?.make_pass(plan).await? {
             ControlFlow::Continue(made) => made,
             ControlFlow::Break(outcome) => return Ok(ControlFlow::Break(outcome)),
         };
-        let (mut lease, notified) = ManagerNotice::send_first(notice, self.services, lease, &pass).await?;
+        let (mut lease, notified) = match notice {
+            Some(notice) => notice.send_first(self.services, lease, &pass, permit).await?,
+            None => (lease, None),
+        };
         self.note_circumstances(plan, &mut lease);
         let mut mail = (draft, recipients.clone());
-        let sent = self.send_to_valid(&mut lease, plan, &mut mail, &code).await;
+        let sent = self.send_to_valid(&mut lease, plan, &mut mail, (&code, permit)).await;
         let (draft, recipients) = mail;
         if let Err(unsent) = sent {
             if !unsent.maybe_sent {
@@ -390,9 +484,12 @@ impl<'a> JobContext<'a> {
             } else if !lease.may_repeat_unclear() {
                 let kept = lease.keep_unclear(&pass, (&draft, &recipients), plan, unsent.error).await?;
                 if plan.occasion == Occasion::Corrected {
-                    self.tell_old_address(&recipients.to).await;
+                    self.tell_old_address(&recipients.to, permit).await;
                 }
                 return Ok(ControlFlow::Break(kept));
+            }
+            if !unsent.maybe_sent && unsent.error.is_about_sender() {
+                return Ok(ControlFlow::Break(lease.wait_for_mailbox(unsent.error.to_string()).await));
             }
             // The next try would be refused too, and no pass works meanwhile: a person has to hear of it at once.
             if plan.occasion == Occasion::Corrected && unsent.is_about_recipients() {
@@ -403,7 +500,7 @@ impl<'a> JobContext<'a> {
         }
         lease.record_delivery(&pass, Some((&draft, &recipients))).await?;
         if plan.occasion == Occasion::Corrected {
-            self.tell_old_address(&recipients.to).await;
+            self.tell_old_address(&recipients.to, permit).await;
         }
         Ok(ControlFlow::Continue(Handover { pass, recipients, notified, deadline: lease.deadline }))
     }
@@ -458,13 +555,16 @@ impl<'a> JobContext<'a> {
     async fn hand_to_caller(
         &self,
         plan: &Plan,
-        notice: Option<ManagerNotice>,
+        notice: Option<(ManagerNotice, Permit)>,
     ) -> Step<(Pass, Delivery, Option<Notified>, Instant)> {
         let (lease, pass, code) = match self.lease(plan).await?.make_pass(plan).await? {
             ControlFlow::Continue(made) => made,
             ControlFlow::Break(outcome) => return Ok(ControlFlow::Break(outcome)),
         };
-        let (mut lease, notified) = ManagerNotice::send_first(notice, self.services, lease, &pass).await?;
+        let (mut lease, notified) = match notice {
+            Some((notice, mut permit)) => notice.send_first(self.services, lease, &pass, &mut permit).await?,
+            None => (lease, None),
+        };
         if let Err(error) = lease.record_delivery(&pass, None).await {
             // Another job may have made a newer pass: the caller must not get a code that does not work.
             lease.delete(&pass).await;
@@ -484,7 +584,7 @@ impl<'a> JobContext<'a> {
     }
 
     async fn lease(&self, plan: &Plan) -> Result<HeldLease<'_>, Failure> {
-        let deadline = Instant::now() + self.step_budget.work;
+        let deadline = Instant::now() + self.limits.work;
         let deadline = self.request.map_or(deadline, |request| deadline.min(request.deadline));
         HeldLease::take(self.services, self.job, plan, &self.facts(), self.etag.as_ref(), deadline).await
     }

@@ -2,7 +2,7 @@
 //!
 //! The record says that a mail is sent before it is, by a conditional write. So it may be lost, and is never sent twice.
 
-use std::error::Error;
+use std::{error::Error, ops::ControlFlow};
 
 use tokio::time::Instant;
 
@@ -13,10 +13,12 @@ use crate::{
     graph::{GraphError, GraphErrorKind, NotSent, OutgoingMail},
     ledger::{Delivered, ETag, Record},
     mail::{ReminderMail, Rendered},
+    mail_limiter::{Content, Permit},
     pass::{
-        Failure, Outcome, Skip, Window,
+        Block, Failure, Outcome, Skip, Window,
         alert::{self},
         follow_up::NotArrived,
+        outcome::Step,
         recipients::Recipients,
     },
 };
@@ -30,15 +32,20 @@ impl JobContext<'_> {
         };
         let Some(delivered) = &before.delivered else { return Ok(Outcome::Skipped(Skip::AlreadyServed)) };
         let content = self.reminder(delivered)?;
+        let mut permit = match self.note_permit().await? {
+            ControlFlow::Continue(permit) => permit,
+            ControlFlow::Break(outcome) => return Ok(outcome),
+        };
         let mut record = before.clone();
         record.reminded_pass = Some(delivered.pass.pass_id.clone());
         let etag = self.write(record).await?;
-        let to = match self.send_reminder(recipients, &content).await {
+        let to = match self.send_reminder(recipients, &content, &mut permit).await {
             Ok(to) => to,
             Err(error) => return self.not_reminded(error, before, &etag).await,
         };
         tracing::info!(event = "joiner.reminded", "The joiner has not used the pass and was reminded of it");
-        self.tell_manager(self.manager_note(ManagerNews::NotSignedIn { reminded: &to })).await;
+        let note = self.manager_note(ManagerNews::NotSignedIn { reminded: &to });
+        self.tell_manager(note, Some(permit)).await;
         Ok(Outcome::Skipped(Skip::Reminded))
     }
 
@@ -47,11 +54,12 @@ impl JobContext<'_> {
         &self,
         recipients: &Recipients,
         content: &Rendered,
+        permit: &mut Permit,
     ) -> Result<Address, GraphError> {
         let (mut to, mut refused) = (recipients.to.clone(), Vec::new());
         loop {
             let message = OutgoingMail { to: vec![to.clone()], cc: Vec::new(), content: content.clone() };
-            let Err(unsent) = self.send_without_code(&message).await else { return Ok(to) };
+            let Err(unsent) = self.send_without_code(&message, permit).await else { return Ok(to) };
             let is_refused = !unsent.refused.is_empty();
             refused.extend(unsent.refused);
             let next = self.recipients_without(&refused);
@@ -67,7 +75,8 @@ impl JobContext<'_> {
         before: &Record,
         etag: &ETag,
     ) -> Result<Outcome, Failure> {
-        if matches!(error.kind, GraphErrorKind::Ambiguous | GraphErrorKind::Refused) {
+        let is_over = matches!(error.kind, GraphErrorKind::Ambiguous | GraphErrorKind::Refused);
+        if is_over && !error.is_about_sender() {
             tracing::warn!(
                 event = "joiner.not_reminded",
                 error = &error as &dyn Error,
@@ -87,9 +96,33 @@ impl JobContext<'_> {
         })?)
     }
 
-    pub(super) async fn send_without_code(&self, message: &OutgoingMail) -> Result<(), NotSent> {
+    /// The permit for a mail without a code, before the record says that it is sent. If the mailbox refuses all mails, the job
+    /// ends.
+    pub(super) async fn note_permit(&self) -> Step<Permit> {
+        if let Some(refusal) = self.services.mailbox.refusal(self.job) {
+            return Ok(ControlFlow::Break(self.note_later(refusal).await?));
+        }
+        let (from, deadline) = (&self.services.settings.mail.from, Instant::now() + budget::NOTE);
+        let permit = self.services.mail_permit(from, Content::Note, deadline).await;
+        Ok(ControlFlow::Continue(permit.ok_or(Failure::MailboxBusy)?))
+    }
+
+    /// The record says that a mail without a code waits for the mailbox. The pass stays as it is.
+    async fn note_later(&self, refusal: String) -> Result<Outcome, Failure> {
+        let waits = |record: &Record| record.cause.as_deref() == Some(Record::MAILBOX_SHUT);
+        if let Some(record) = self.record.clone().filter(|record| !waits(record)) {
+            self.write(Record { cause: Some(Record::MAILBOX_SHUT.to_owned()), ..record }).await?;
+        }
+        Ok(Outcome::Blocked(Block::MailboxShut(refusal)))
+    }
+
+    pub(super) async fn send_without_code(
+        &self,
+        message: &OutgoingMail,
+        permit: &mut Permit,
+    ) -> Result<(), NotSent> {
         let deadline = Instant::now() + budget::NOTE;
-        self.services.graph.send_mail(&self.services.settings.mail.from, message, deadline).await
+        self.services.send_mail(permit, &self.services.settings.mail.from, message, deadline).await
     }
 
     /// Tells an admin that a pass ended unused and is replaced. The lease records that they were told.

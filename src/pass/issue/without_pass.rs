@@ -9,7 +9,7 @@ use crate::{
     pass::{
         Block, Failure, Job, Outcome, Person, Reason, Revoke, Services, Skip,
         alert::{self, Alert},
-        condition,
+        condition, mailbox,
         ownership::{delivered, pass_record},
         replication,
     },
@@ -104,9 +104,20 @@ impl JobContext<'_> {
         }
         self.write(record).await?;
         if is_disabled {
-            self.tell_manager(self.manager_note(ManagerNews::Disabled)).await;
+            self.tell_manager(self.manager_note(ManagerNews::Disabled), None).await;
         }
         Ok(outcome)
+    }
+
+    /// Ends the job because the mailbox that sends refuses all mails. A caller has the answer; of others the record says that they
+    /// wait.
+    pub(super) async fn wait_for_mailbox(&self, refusal: String) -> Result<Outcome, Failure> {
+        let now = self.services.clock.now();
+        let is_call = self.job.reason == Reason::Http;
+        if let Some(record) = mailbox::waiting(self.record.clone(), self.job, now).filter(|_| !is_call) {
+            self.write(record).await?;
+        }
+        Ok(Outcome::Blocked(Block::MailboxShut(refusal)))
     }
 
     /// Tells an admin once for each pass. The state stays: another job may have to finish.

@@ -76,6 +76,9 @@ impl Block {
                  replaces them (audit log, \"Deleted authentication method\"). Then give this person a pass yourself."
                     .into()
             }
+            Self::MailboxShut(_) => format!(
+                "Make the mailbox of MAIL_FROM able to send, as the alert about it says. {THEN}"
+            ),
             Self::AlreadyHasMethods(_) => format!("{IF_IT_IS_A_JOINER} {REGISTERED_AHEAD}"),
             Self::AlreadySignedIn(_) => format!("{IF_IT_IS_A_JOINER} {TESTED}"),
             Self::TooOld(Age::Created(_)) => {
@@ -230,6 +233,9 @@ impl Failure {
             Self::Clock(_) => "Restart the function app, so that it runs on another machine, and look at Azure's status page. Sweeps and \
                 messages are tried again, and the next sweep finds the joiners who were missed; whoever else was missed is in the poison \
                 queue. If the app does not run in Azure, synchronise the machine's clock."
+                .into(),
+            Self::MailboxBusy => "Wait: the next delivery, or the next sweep, mails it. If it happens often, raise MAILS_PER_MINUTE \
+                if the mailbox accepts more, or spread the first days."
                 .into(),
             Self::Busy(_) => "Wait five minutes: the other job has ended then.".into(),
         }

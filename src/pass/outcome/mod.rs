@@ -109,6 +109,8 @@ pub enum Block {
     Refused(GraphError),
     /// As many passes were mailed for this day one as may be.
     TooManyCodes,
+    /// The mailbox that sends refuses all mails, in this way. Everybody waits for it, and one alert is for all.
+    MailboxShut(String),
     /// Authentication methods are registered, so the account is in use and no joiner's.
     AlreadyHasMethods(Evidence),
     /// Someone has signed in, likewise.
@@ -179,6 +181,11 @@ pub enum Failure {
     /// The mail could not be rendered.
     #[error(transparent)]
     Mail(#[from] MailError),
+    /// The mailbox takes no more mails at present. Nothing was changed.
+    #[error(
+        "the mailbox that sends takes no more mails at present (MAILS_PER_MINUTE), and the job waits in the queue"
+    )]
+    MailboxBusy,
     /// This machine's clock is ahead of Graph's by so much, or behind.
     #[error("{}", wrong_clock(.0))]
     Clock(TimeDelta),
@@ -342,6 +349,7 @@ impl Block {
             Self::DisabledByPolicy => "disabled-by-policy",
             Self::Refused(_) => "refused",
             Self::TooManyCodes => "too-many-codes",
+            Self::MailboxShut(_) => "mailbox-shut",
             Self::AlreadyHasMethods(_) => "already-has-methods",
             Self::AlreadySignedIn(_) => "already-signed-in",
             Self::TooOld(_) => "account-too-old",
@@ -366,6 +374,10 @@ impl fmt::Display for Block {
             Self::PassesOff => f.write_str("the tenant's policy has Temporary Access Passes disabled"),
             Self::DisabledByPolicy => f.write_str("the policy does not let this user sign in with a pass"),
             Self::Refused(error) => error.fmt(f),
+            Self::MailboxShut(refusal) => write!(
+                f,
+                "the mailbox that sends refuses all mails, and no pass is made that could not be sent: {refusal}"
+            ),
             Self::TooManyCodes => f.write_str("four passes were mailed for this day one, and no more are"),
             Self::AlreadyHasMethods(evidence) | Self::AlreadySignedIn(evidence) => evidence.fmt(f),
             Self::TooOld(age) => age.fmt(f),
@@ -471,6 +483,7 @@ impl Failure {
             Self::Graph(_) => "graph",
             Self::Ledger(_) => "ledger",
             Self::Mail(_) => "mail",
+            Self::MailboxBusy => "mailbox-busy",
             Self::Clock(_) => "clock",
         }
     }
@@ -485,6 +498,7 @@ impl Failure {
             Self::Ledger(LedgerError::OtherTenant(_)) => "the ledger belongs to another tenant".into(),
             Self::Ledger(_) => "the storage account of the ledger cannot be used".into(),
             Self::Mail(_) => "a mail template cannot be rendered".into(),
+            Self::MailboxBusy => "the mailbox takes no more mails at present".into(),
             Self::Clock(_) => "this machine's clock is wrong".into(),
         }
     }

@@ -266,7 +266,7 @@ async fn no_request_to_graph_shows_a_token() {
                 json!({"jobKey": "group-add/1", "reason": "group-add", "userId": emma}),
                 json!("emma.brooks@contoso.example"),
             ] {
-                for delivery in [1, 5] {
+                for delivery in [1, firstpass::budget::DELIVERIES] {
                     write!(text, "{:?}", functions.deliver(&message.to_string(), delivery).await).unwrap();
                 }
             }

@@ -203,7 +203,7 @@ async fn a_call_ends_in_time_when_every_step_is_slow() {
     let never = FaultKind::Delay(Duration::from_secs(3_600));
     for (posts, answers, status) in [
         // The longest POST that still succeeds; the ledger then fails, and the pass is revoked.
-        (vec![throttle("20"), delayed(29)], 3, 503),
+        (vec![throttle("20"), delayed(29)], 4, 503),
         // A longer wait exceeds the deadline.
         (vec![throttle("70"), delayed(29)], u32::MAX, 429),
         (vec![throttle("20"), delayed(29)], u32::MAX, 201),

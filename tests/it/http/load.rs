@@ -34,7 +34,11 @@ impl Helpdesk {
             let mail = format!("user{n}@mail.example");
             users.push(tenant.add(Person::named(&format!("User Number{n}")).private_mail(&mail)));
         }
-        let no_limits = [("CREATE_TAP_LIMIT_PER_USER", "1000"), ("CREATE_TAP_LIMIT_PER_CALLER", "100000")];
+        let no_limits = [
+            ("CREATE_TAP_LIMIT_PER_USER", "1000"),
+            ("CREATE_TAP_LIMIT_PER_CALLER", "100000"),
+            ("MAILS_PER_MINUTE", "100000"),
+        ];
         let app = TestApp::new(tenant, &no_limits);
         let (rng, delivered) = (StdRng::seed_from_u64(seed), BTreeMap::new());
         Self { app, users, rng, calls: 0, delivered, created: 0, answers: String::new() }

@@ -16,7 +16,7 @@ async fn calls_that_fail_halfway_cost_no_joiner_the_pass() {
         app.sweep().await;
         app.assert_newest_mail_has_live_code(emma);
         app.advance(TimeDelta::minutes(20));
-        app.sandbox.inject(Fault::on("POST", "sendMail", fail_with(403)));
+        app.sandbox.inject(Fault::on("POST", "sendMail", fail_with(400)));
         assert_eq!(call_for(&app, emma, json!({"Deliver": "mail"})).await.status, 502);
         assert_eq!(app.live_code(emma), None);
         app.advance(TimeDelta::hours(6));
@@ -49,14 +49,14 @@ async fn a_failed_call_does_not_cancel_a_pending_on_demand_pass() {
     for (parameters, path, fault) in [
         (json!({}), PASS_PATH, fail_with(400)),
         (json!({}), PASS_PATH, throttle("1")),
-        (json!({"Deliver": "mail"}), "sendMail", fail_with(403)),
+        (json!({"Deliver": "mail"}), "sendMail", fail_with(400)),
     ] {
         let (mut tenant, emma) = tenant_with_emma();
         tenant.change(emma, |p| p.hire_date = None);
         let user = tenant.add(Person::named("Max Muster").private_mail("max@mail.example"));
         let group = tenant.add_group(Group::named("On-demand access").members([user]));
         let app = TestApp::new(tenant, &[("ON_DEMAND_GROUP_ID", &group.to_string())]);
-        app.sandbox.inject(Fault::on("POST", "sendMail", fail_with(403)));
+        app.sandbox.inject(Fault::on("POST", "sendMail", fail_with(400)));
         assert_eq!(app.run_group_add_job(user).await.outcome, "failed");
         app.advance(TimeDelta::minutes(10));
         app.sandbox.inject(Fault::on("POST", path, fault).times(4));
@@ -85,8 +85,9 @@ async fn a_call_with_a_lost_answer_sends_no_second_on_demand_mail() {
 
 #[tokio::test(start_paused = true)]
 async fn many_calls_do_not_evict_a_joiners_lease() {
-    let (app, emma) = TestApp::with_emma();
-    app.sandbox.inject(Fault::on("POST", "sendMail", fail_with(403)).always());
+    let (tenant, emma) = tenant_with_emma();
+    let app = TestApp::new(tenant, &[("MAILS_PER_MINUTE", "1000")]);
+    app.sandbox.inject(Fault::on("POST", "sendMail", fail_with(400)).always());
     for _ in 0..20 {
         assert_eq!(call_for(&app, emma, json!({"Deliver": "mail"})).await.status, 502);
     }
@@ -95,7 +96,7 @@ async fn many_calls_do_not_evict_a_joiners_lease() {
     assert_eq!(app.run_job(emma).await.outcome, "failed");
     // The joiner's POST takes effect late, after that of another call.
     let hidden = app.sandbox.edit(|t| t.passes.remove(&emma)).unwrap();
-    app.sandbox.inject(Fault::on("POST", "sendMail", fail_with(403)));
+    app.sandbox.inject(Fault::on("POST", "sendMail", fail_with(400)));
     assert_eq!(call_for(&app, emma, json!({"Deliver": "mail"})).await.status, 502);
     app.sandbox.edit(|t| t.passes.insert(emma, hidden));
     app.advance(TimeDelta::hours(1));

@@ -68,9 +68,9 @@ async fn an_alert_names_the_user_the_event_and_the_remedy() {
         (
             |app, emma| {
                 app.sandbox.edit(|tenant| tenant.delete_pass(emma));
-                app.sandbox.inject(Fault::on("POST", "sendMail", fail_with(400)).times(5));
+                app.sandbox.inject(Fault::on("POST", "sendMail", fail_with(400)).times(10));
             },
-            "A message failed 5 times and goes to the poison queue",
+            "A message failed 10 times and goes to the poison queue",
             "Graph error while sending the mail",
             "To do: correct the mail's sender or recipient",
         ),

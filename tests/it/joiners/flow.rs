@@ -2,6 +2,7 @@
 
 use chrono::TimeDelta;
 use firstpass::{
+    budget::DELIVERIES,
     ledger::{Purpose, State},
     pass::Job,
 };
@@ -196,7 +197,7 @@ async fn a_refused_mail_leaves_no_pass_and_the_next_sweep_retries() {
     tenant.undeliverable.insert("emma.brooks@mail.example".into());
     let app = TestApp::new(tenant, &[]);
     let ends = app.sweep().await;
-    assert_eq!((ends[0].outcome.as_str(), ends[0].deliveries), ("failed", 5), "{ends:?}");
+    assert_eq!((ends[0].outcome.as_str(), ends[0].deliveries), ("failed", 10), "{ends:?}");
     assert_eq!(app.sandbox.passes(), []);
     assert_eq!(app.alerts().len(), 1, "the job failed for good");
     assert_eq!(app.record(emma).await.unwrap().state, State::Failed);
@@ -351,7 +352,7 @@ async fn the_accounts_own_mailbox_is_not_a_private_address() {
 async fn a_job_for_an_unknown_user_fails() {
     let (app, _) = TestApp::with_emma();
     let job = Job::joiner(Uuid::from_u128(1), app.sandbox.now().date_naive());
-    let answer = app.host.deliver(&job.to_message(), 5).await;
+    let answer = app.host.deliver(&job.to_message(), DELIVERIES).await;
     assert!(!answer.is_success() && answer.log().contains("no such user"), "{}", answer.log());
     assert_eq!(app.alerts().len(), 1);
 }

@@ -98,7 +98,7 @@ async fn a_pass_that_opens_within_a_day_has_its_second_code_at_once() {
     app.advance(TimeDelta::hours(6));
     app.sandbox.inject(Fault::on("POST", "/sendMail", TAKEN).times(3));
     // A refusal is clear: it is no code that may have arrived.
-    app.sandbox.inject(Fault::on("POST", "/sendMail", fail_with(403)).nth(4));
+    app.sandbox.inject(Fault::on("POST", "/sendMail", fail_with(400)).nth(4));
     let ends = app.sweep().await;
     assert_eq!((ends[0].outcome.as_str(), ends[0].deliveries), ("delivered", 3), "{ends:?}");
     assert_eq!((codes_and_alerts(&app), app.pass_mails().len()), ((3, 0), 4));

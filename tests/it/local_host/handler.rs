@@ -59,7 +59,7 @@ async fn timeouts_do_not_stop_the_host() {
     let host = setup.start_with(&worker, &[("SWEEP_SCHEDULE", "0 0 4 * * *")]);
     setup.put("hangs");
     setup.storage.wait_until_empty(QUEUE).await;
-    assert_eq!((setup.calls().len(), host.has_stopped()), (5, false));
+    assert_eq!((setup.calls().len(), host.has_stopped()), (10, false));
 }
 
 #[tokio::test(start_paused = true)]

@@ -194,16 +194,16 @@ async fn devices_and_groups_in_the_on_demand_group_are_ignored() {
 #[tokio::test(start_paused = true)]
 async fn an_unreadable_group_is_retried_then_alerted() {
     let setup = GroupSetup::new(1, 1);
-    setup.app.sandbox.inject(Fault::on("GET", "/members", fail_with(403)).times(5));
+    setup.app.sandbox.inject(Fault::on("GET", "/members", fail_with(403)).times(10));
     let mut ends = Vec::new();
     let event = setup.cloud_event(None);
     setup.app.host.work(vec![event], |completed| ends.push(completed)).await;
-    assert_eq!((ends[0].deliveries, ends[0].answer.is_success(), setup.mailed()), (5, false, vec![]));
+    assert_eq!((ends[0].deliveries, ends[0].answer.is_success(), setup.mailed()), (10, false, vec![]));
     let alerts = setup.app.alerts();
     assert_eq!(alerts.len(), 1);
     let alert = alerts[0].to_string();
     for words in [
-        "A message failed 5 times and goes to the poison queue",
+        "A message failed 10 times and goes to the poison queue",
         &setup.group.to_string(),
         "request-id",
         "PERMISSIONS.md",

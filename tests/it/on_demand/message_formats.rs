@@ -129,7 +129,7 @@ async fn an_unknown_user_name_ends_with_an_alert() {
     let mut ends = Vec::new();
     let job = "nobody@contoso.example".to_owned();
     setup.app.host.work(vec![job], |completed| ends.push(JobEnd::from(&completed))).await;
-    assert_eq!((ends[0].outcome.as_str(), ends[0].deliveries), ("failed", 5));
+    assert_eq!((ends[0].outcome.as_str(), ends[0].deliveries), ("failed", 10));
     let alerts = setup.app.alerts();
     assert_eq!(alerts.len(), 1);
     let alert = alerts[0].to_string();

@@ -85,9 +85,9 @@ const JUNK: &str = "{\"secret\": \"of another user\"}";
 #[tokio::test(start_paused = true)]
 async fn the_next_sweep_sends_one_alert_for_all_poison_messages() {
     let setup = Setup::new();
-    setup.app.sandbox.inject(Fault::on("POST", "sendMail", fail_with(400)).times(5));
+    setup.app.sandbox.inject(Fault::on("POST", "sendMail", fail_with(400)).times(10));
     setup.sweep().await;
-    assert_eq!(setup.storage.messages(POISON).len(), 1, "five deliveries failed");
+    assert_eq!(setup.storage.messages(POISON).len(), 1, "ten deliveries failed");
     setup.app.sandbox.clear_faults();
     setup.storage.put(POISON, encode_base64(JUNK)).unwrap();
     setup.storage.put(POISON, "not base64: of another user".into()).unwrap();

@@ -1,0 +1,71 @@
+//! A sweep while the mailbox that sends refuses all mails: one probe, and an alert once a day.
+
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
+
+use super::Found;
+use crate::{
+    app::App,
+    ledger::{Record, ShutMailbox, Standing},
+    pass::{Job, mailbox},
+};
+
+/// The time between two alerts. A daily sweep that runs a little earlier than the day before alerts too.
+const ALERT_EVERY: TimeDelta = TimeDelta::minutes(23 * 60 + 30);
+
+/// The jobs to queue, of those that are due, the earliest day one first. `shut` is the mailbox as the sweep has read it.
+pub(super) async fn hold_back(
+    app: &App,
+    shut: Option<&ShutMailbox>,
+    found: &Found<'_>,
+    due: Vec<(Option<NaiveDate>, Job)>,
+    now: DateTime<Utc>,
+) -> Vec<Job> {
+    let Some(shut) = shut else { return due.into_iter().map(|(_, job)| job).collect() };
+    let (waiting, mut jobs): (Vec<_>, Vec<_>) =
+        due.into_iter().partition(|(day, job)| needs_mail(*day, found.standings.get(&job.user_id), now));
+    if now - shut.alerted_at >= ALERT_EVERY {
+        let alert = mailbox::alert(shut, who(found, &waiting), now);
+        app.services.alert_by_probe(&alert).await;
+        mailbox::record_alert(&app.services, now).await;
+    }
+    if !mailbox::is_shut(&app.services) {
+        // It has accepted the alert.
+        jobs.extend(waiting);
+        jobs.sort_by_key(|(day, _)| (day.is_none(), *day));
+    } else if let Some((day, probe)) = waiting.first()
+        && mailbox::choose_probe(&app.services, probe.user_id, now).await
+    {
+        tracing::info!(
+            event = "mailbox.probed",
+            user = %probe.user_id,
+            waiting = waiting.len(),
+            "The mailbox that sends has refused all mails; the job of the nearest first day tries again"
+        );
+        jobs.insert(0, (*day, probe.clone()));
+    } else if !waiting.is_empty() {
+        tracing::info!(
+            event = "mailbox.waits",
+            waiting = waiting.len(),
+            "The mailbox that sends has refused all mails; nobody is queued who needs one"
+        );
+    }
+    jobs.into_iter().map(|(_, job)| job).collect()
+}
+
+/// Whether the job can only be one that needs a mail. Whoever has a pass of ours may have one that revokes it, once: then the
+/// record says that they wait.
+fn needs_mail(day: Option<NaiveDate>, standing: Option<&Standing>, now: DateTime<Utc>) -> bool {
+    let Some(standing) = standing else { return true };
+    let has_pass = standing.pass.as_ref().is_some_and(|pass| pass.ends_at > now);
+    let waits = standing.cause.as_deref() == Some(Record::MAILBOX_SHUT);
+    !has_pass || (waits && day.is_some())
+}
+
+/// How many wait, and whose day is next.
+fn who(found: &Found<'_>, waiting: &[(Option<NaiveDate>, Job)]) -> String {
+    let Some((day, next)) = waiting.first() else { return "nobody at present".to_owned() };
+    let candidate = found.candidates.iter().find(|user| user.id == next.user_id);
+    let name = candidate.map_or_else(|| next.user_id.to_string(), |user| user.name());
+    let day = day.map(|day| format!(", who starts on {day}")).unwrap_or_default();
+    format!("{} people; the next is {name}{day}", waiting.len())
+}
