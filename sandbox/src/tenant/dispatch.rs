@@ -83,8 +83,18 @@ async fn execute(
         Some(FaultKind::Delay(wait)) => *wait,
         _ => Duration::ZERO,
     };
-    if latency + delay > Duration::ZERO {
-        sleep(latency + delay).await;
+    if call.is_batch() {
+        // Its parts have the latency at the same time: together they are one round trip.
+        pause(delay).await;
+        return tokio::join!(effect, pause(latency)).0;
     }
+    pause(latency + delay).await;
     effect.await
+}
+
+/// Sleeps; for no time it does not even yield.
+async fn pause(time: Duration) {
+    if !time.is_zero() {
+        sleep(time).await;
+    }
 }

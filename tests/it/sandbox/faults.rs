@@ -167,6 +167,25 @@ async fn latency_applies_to_every_request() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_batch_and_its_parts_have_one_latency() {
+    let (caller, emma) = caller_of_one();
+    caller.sandbox.edit(|tenant| tenant.latency = Duration::from_millis(300));
+    let part = |id: u32| json!({ "id": id.to_string(), "method": "GET", "url": format!("/users/{emma}") });
+    let timed = async |parts: Vec<Value>, status| {
+        let start = Instant::now();
+        caller.post("/v1.0/$batch", json!({ "requests": parts })).await.expect(status);
+        start.elapsed()
+    };
+    assert_eq!(timed((0..20).map(part).collect(), 200).await, Duration::from_millis(300));
+    assert_eq!(timed(vec![], 400).await, Duration::from_millis(300), "a refused one too");
+    let slow = FaultKind::Delay(Duration::from_secs(1));
+    caller.sandbox.inject(Fault::on("GET", "/users", slow.clone()).nth(2));
+    assert_eq!(timed(vec![part(1), part(2)], 200).await, Duration::from_millis(1_300), "the slowest part");
+    caller.sandbox.inject(Fault::on("POST", "$batch", slow));
+    assert_eq!(timed(vec![part(1)], 200).await, Duration::from_millis(1_300));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_connection_fault_of_a_part_affects_the_whole_batch() {
     let (caller, emma) = caller_of_one();
     let url = PASSES.trim_start_matches("/v1.0");
