@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use crate::helpers::{
     html_escaped,
-    process::{Process, get, post},
+    process::{Process, get, post, send},
     time,
 };
 
@@ -52,6 +52,12 @@ impl Tenant {
         let five = if five > now { five } else { five + TimeDelta::days(1) };
         let advance = json!({"advance_seconds": (five - now).num_seconds() + 1});
         assert_eq!(post(&self.port, "/sandbox/clock", &advance).0, 200);
+    }
+
+    /// Lets every mailbox send as fast as it is asked to: these tests run in real time.
+    fn lift_message_rate(&self) {
+        let limits = json!({ "messages_per_minute": null });
+        assert_eq!(send("PUT", &self.port, "/sandbox/send-limits", &limits).unwrap().0, 204);
     }
 }
 
@@ -163,6 +169,7 @@ fn a_sweep_serves_every_eligible_user_once() {
 
 fn sweeps_serve_once(now: &str) {
     let tenant = Tenant::start_at(now, &["--joiners", "250", "--seed", "7"]);
+    tenant.lift_message_rate();
     let (_serve, handler) = Process::serve_with_clean_env(&[("SANDBOX_URL", &tenant.url)]);
     tenant.advance_to_five();
     let before = tenant.state();

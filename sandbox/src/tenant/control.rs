@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{
-    Fault, Method, NullProperty, Permission, Person, Sandbox, Tenant, method,
+    Fault, Method, NullProperty, Permission, Person, Sandbox, SendDenial, SendLimits, Tenant, method,
     wire::{ErrorResponse, GraphResponse},
 };
 
@@ -31,6 +31,8 @@ pub(super) fn routes() -> Router<Sandbox> {
         .route("/sandbox/users/{user}/sign-in", put(sign_in))
         .route("/sandbox/permissions", get(show_permissions))
         .route("/sandbox/permissions/{name}", put(grant).delete(revoke))
+        .route("/sandbox/send-limits", get(show_send_limits).put(set_send_limits))
+        .route("/sandbox/send-denial", put(deny_sending).delete(allow_sending))
 }
 
 pub(super) fn state(sandbox: &Sandbox) -> Value {
@@ -180,6 +182,42 @@ fn change_user(sandbox: &Sandbox, user: &str, change: impl FnOnce(&mut Person)) 
         Some(()) => GraphResponse::no_content().into_response(),
         None => refuse(sandbox, "There is no such user."),
     }
+}
+
+async fn show_send_limits(State(sandbox): State<Sandbox>) -> Response {
+    let limits = sandbox.lock().tenant.send_limits;
+    GraphResponse::ok(json!(limits)).into_response()
+}
+
+async fn set_send_limits(State(sandbox): State<Sandbox>, body: Bytes) -> Response {
+    match serde_json::from_slice::<SendLimits>(&body) {
+        Ok(limits) => {
+            sandbox.lock().tenant.send_limits = limits;
+            GraphResponse::no_content().into_response()
+        }
+        Err(problem) => refuse(&sandbox, problem.to_string()),
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Denial {
+    why: SendDenial,
+}
+
+async fn deny_sending(State(sandbox): State<Sandbox>, body: Bytes) -> Response {
+    match serde_json::from_slice::<Denial>(&body) {
+        Ok(Denial { why }) => {
+            sandbox.lock().tenant.send_denied = Some(why);
+            GraphResponse::no_content().into_response()
+        }
+        Err(problem) => refuse(&sandbox, problem.to_string()),
+    }
+}
+
+async fn allow_sending(State(sandbox): State<Sandbox>) -> Response {
+    sandbox.lock().tenant.send_denied = None;
+    GraphResponse::no_content().into_response()
 }
 
 async fn show_permissions(State(sandbox): State<Sandbox>) -> Response {

@@ -6,8 +6,8 @@
 //!
 //! Reading order: [`Tenant`] is the directory as plain data, with [`Person`] and [`Pass`]; `wire` is a request and its
 //! response; `router` receives requests and keeps the [`journal`]; `dispatch` applies [`faults`] and latency; `calls`
-//! processes each Graph call, with `calls::authorization`; `batch` is `/$batch`; `control` is `/sandbox/*`; `identity`
-//! issues tokens; `event_grid` publishes changes.
+//! processes each Graph call, with `calls::authorization`; `sending` limits mailboxes; `batch` is `/$batch`; `control`
+//! is `/sandbox/*`; `identity` issues tokens; `event_grid` publishes changes.
 
 mod batch;
 mod calls;
@@ -38,6 +38,7 @@ mod router;
 pub mod samples;
 mod schema;
 mod segments;
+mod sending;
 mod subscription;
 pub(crate) mod token;
 pub(crate) mod transport;
@@ -64,11 +65,12 @@ pub use self::{
     identity::{Identity, TokenRequest},
     journal::{Content, Mail, Part, PassEvent, Request},
     method::Method,
-    model::{AppRole, SendDenial, Tenant},
+    model::{AppRole, Tenant},
     null_property::{NullForm, NullProperty},
     pass::{Pass, PassSpec, Policy, Target, Untargeted},
     permission::Permission,
     person::Person,
+    sending::{SendDenial, SendLimits},
     subscription::{APPLICATION_ID, MAX_SUBSCRIPTION_LIFETIME, Subscription, TENANT_ID},
     wire::ConnectionFault,
 };
@@ -94,6 +96,8 @@ struct State {
     tokens: Vec<TokenRequest>,
     /// The number of current requests to each mailbox.
     busy: BTreeMap<Uuid, usize>,
+    /// What each mailbox sent.
+    submissions: BTreeMap<Uuid, sending::Submissions>,
     /// Separate from the tenant's, so that the number of requests does not change its ids and codes.
     request_id_rng: StdRng,
 }
@@ -113,6 +117,7 @@ impl Sandbox {
             identity: Identity::default(),
             tokens: Vec::new(),
             busy: BTreeMap::new(),
+            submissions: BTreeMap::new(),
             request_id_rng,
         };
         Self(Arc::new(Inner { clock: clock::TenantClock::starting_at(epoch), state: Mutex::new(state) }))

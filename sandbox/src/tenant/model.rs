@@ -12,7 +12,8 @@ use uuid::Uuid;
 
 use super::{
     Application, Contact, Device, Group, Membership, NullProperty, Pass, PassSpec, Permission, Person,
-    Policy, RoleAssignment, ServicePrincipal, Subscription, Target, person::DOMAIN, roles,
+    Policy, RoleAssignment, SendDenial, SendLimits, ServicePrincipal, Subscription, Target, person::DOMAIN,
+    roles,
 };
 
 /// The characters of a code. The symbols reveal code that does not escape them.
@@ -72,6 +73,8 @@ pub struct Tenant {
     pub granted: BTreeSet<Permission>,
     /// Why Exchange denies the app to send mail, if it does.
     pub send_denied: Option<SendDenial>,
+    /// How much each mailbox may send.
+    pub send_limits: SendLimits,
     /// Whether the tenant has a licence for Privileged Identity Management.
     pub pim_licensed: bool,
     /// Whether the tenant has Entra ID P1.
@@ -93,15 +96,6 @@ pub enum AppRole {
     Tenant,
     /// For this administrative unit.
     Unit(Uuid),
-}
-
-/// Why Exchange denies the app to send mail from any mailbox.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SendDenial {
-    /// The app has no role in Exchange, or none whose scope has the mailbox.
-    OutOfScope,
-    /// An application access policy keeps the app out of the mailbox.
-    AccessPolicy,
 }
 
 impl Tenant {
@@ -134,6 +128,7 @@ impl Tenant {
             undeliverable: BTreeSet::new(),
             granted: Permission::ALWAYS_REQUIRED.into(),
             send_denied: None,
+            send_limits: SendLimits::default(),
             pim_licensed: true,
             p1_licensed: true,
             latency: Duration::ZERO,

@@ -29,6 +29,7 @@ struct Helpdesk {
 impl Helpdesk {
     fn new(seed: u64) -> Self {
         let (mut tenant, emma) = tenant_with_emma();
+        tenant.send_limits.messages_per_minute = None;
         let mut users = vec![emma];
         for n in 1..USERS {
             let mail = format!("user{n}@mail.example");

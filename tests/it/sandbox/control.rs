@@ -80,6 +80,40 @@ async fn faults_can_be_armed_and_cleared() {
 }
 
 #[tokio::test]
+async fn sending_can_be_limited_and_denied_over_http() {
+    let mut tenant = Tenant::new(7);
+    tenant.add_mailbox(Person::named("Welcome").user_principal_name("welcome@contoso.example"));
+    let caller = caller(tenant);
+    let put = async |url: &str, body: Value| bare(&caller, "PUT", url, body).await;
+    let send = || caller.post("/v1.0/users/welcome@contoso.example/sendMail", mail_to("emma@gmail.example"));
+    let shown = async || bare(&caller, "GET", "/sandbox/send-limits", Value::Null).await.expect(200);
+    assert_eq!(shown().await, json!({ "messages_per_minute": 30, "recipients_per_day": 10_000 }));
+    put("/sandbox/send-limits", json!({ "messages_per_minute": 1 })).await.expect(204);
+    send().await.expect(202);
+    assert_eq!(send().await.status, 429);
+    put("/sandbox/send-limits", json!({ "messages_per_minute": null })).await.expect(204);
+    assert_eq!(shown().await, json!({ "messages_per_minute": null, "recipients_per_day": 10_000 }));
+    send().await.expect(202);
+    for why in ["out_of_scope", "access_policy", "mailbox_full", "submission_blocked", "account_suspended"] {
+        put("/sandbox/send-denial", json!({ "why": why })).await.expect(204);
+        assert!(send().await.status >= 403, "{why}");
+    }
+    bare(&caller, "DELETE", "/sandbox/send-denial", Value::Null).await.expect(204);
+    send().await.expect(202);
+    for (url, body) in [
+        ("/sandbox/send-limits", json!({ "messages_per_minute": 0 })),
+        ("/sandbox/send-limits", json!({ "per_hour": 9 })),
+        ("/sandbox/send-denial", json!({ "why": "monday" })),
+    ] {
+        assert_eq!(put(url, body.clone()).await.status, 400, "{body}");
+    }
+    let state = bare(&caller, "GET", "/sandbox/state", Value::Null).await.expect(200);
+    let statuses: Vec<_> =
+        state["requests"].as_array().unwrap().iter().map(|r| r["status"].as_u64()).collect();
+    assert_eq!(statuses, [202, 429, 202, 403, 403, 507, 554, 403, 202].map(Some));
+}
+
+#[tokio::test]
 async fn a_property_can_be_null_absent_or_a_list_with_a_null() {
     let mut tenant = Tenant::new(7);
     let emma = tenant.add(Person::named("Emma Brooks").private_mail("emma@mail.example"));

@@ -1,9 +1,11 @@
 //! Sending mail.
 
-use std::time::Duration;
+use std::{num::NonZeroUsize, time::Duration};
 
-use firstpass_sandbox::tenant::SendDenial;
+use chrono::TimeDelta;
+use firstpass_sandbox::tenant::{SendDenial, SendLimits};
 use serde_json::{Value, json};
+use tokio::time::sleep;
 
 use super::{Caller, Person, Tenant, caller, mail_to, now};
 
@@ -116,14 +118,23 @@ async fn the_sender_needs_a_mailbox_and_permission() {
     assert_eq!(send("nobody@contoso.example").await.error().1, "Request_ResourceNotFound");
     let reply = send("emma.brooks@contoso.example").await;
     assert_eq!((reply.error().0, reply.error().1), (404, "MailboxNotEnabledForRESTAPI"));
-    for (denial, words) in
-        [(SendDenial::OutOfScope, "Check credentials"), (SendDenial::AccessPolicy, "[RAOP]")]
-    {
+    for (denial, status, code, words) in [
+        (SendDenial::OutOfScope, 403, "ErrorAccessDenied", "Check credentials"),
+        (SendDenial::AccessPolicy, 403, "ErrorAccessDenied", "[RAOP]"),
+        (SendDenial::MailboxFull, 507, "ErrorQuotaExceeded", "maximum mailbox size"),
+        (SendDenial::SubmissionBlocked, 554, "ErrorMessageSubmissionBlocked", "verify your account"),
+        (SendDenial::AccountSuspended, 403, "ErrorAccountSuspend", "Account suspended"),
+    ] {
         caller.sandbox.edit(|tenant| tenant.send_denied = Some(denial));
         let reply = send("welcome@contoso.example").await;
-        let (status, code, message) = reply.error();
-        assert!((status, code) == (403, "ErrorAccessDenied") && message.contains(words), "{message}");
+        let (is_status, is_code, message) = reply.error();
+        assert!((is_status, is_code) == (status, code) && message.contains(words), "{denial:?}: {message}");
+        assert_eq!(reply.header("retry-after"), "");
     }
+    caller.sandbox.edit(|tenant| tenant.send_denied = None);
+    send("welcome@contoso.example").await.expect(202);
+    caller.sandbox.edit(|tenant| tenant.mailboxes.clear());
+    assert_eq!(send("welcome@contoso.example").await.error().1, "MailboxNotEnabledForRESTAPI");
 }
 
 #[tokio::test]
@@ -161,4 +172,69 @@ async fn a_mailbox_serves_four_requests_at_a_time() {
     statuses.sort_unstable();
     assert_eq!(statuses, [202, 202, 202, 202, 429]);
     assert_eq!(send().await.unwrap().status, 202, "the slots are released");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_mailbox_sends_thirty_messages_a_minute() {
+    let caller = caller_with_mailbox();
+    let other = Person::named("Service Desk").user_principal_name("desk@contoso.example");
+    caller.sandbox.edit(|tenant| tenant.add_mailbox(other));
+    let send = || caller.post(URL, mail_to("emma@gmail.example"));
+    send().await.expect(202);
+    sleep(Duration::from_millis(1_500)).await;
+    for _ in 1..30 {
+        send().await.expect(202);
+    }
+    let refused = send().await;
+    let message = "Application is over its MailboxMessageRate limit.";
+    assert_eq!(refused.error(), (429, "ApplicationThrottled", message));
+    assert_eq!(refused.header("retry-after"), "59", "whole seconds, never too early");
+    let from_the_desk =
+        caller.post("/v1.0/users/desk@contoso.example/sendMail", mail_to("emma@gmail.example"));
+    from_the_desk.await.expect(202);
+    caller.post(URL, mail_to("emma")).await.expect(400);
+
+    sleep(Duration::from_millis(58_499)).await;
+    assert_eq!(send().await.status, 429);
+    sleep(Duration::from_millis(1)).await;
+    send().await.expect(202);
+    assert_eq!(send().await.header("retry-after"), "2", "the others are from 1.5 s later");
+    caller.sandbox.advance(TimeDelta::seconds(60));
+    for _ in 0..30 {
+        send().await.expect(202);
+    }
+    let requests = caller.sandbox.requests();
+    assert_eq!(requests.iter().filter(|request| request.status == Some(429)).count(), 3);
+    caller.sandbox.edit(|tenant| tenant.send_limits.messages_per_minute = None);
+    send().await.expect(202);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_mailbox_sends_to_so_many_recipients_a_day() {
+    let caller = caller_with_mailbox();
+    assert_eq!(SendLimits::default().recipients_per_day, NonZeroUsize::new(10_000));
+    caller.sandbox.edit(|tenant| tenant.send_limits.recipients_per_day = NonZeroUsize::new(5));
+    let recipients = json!([{ "emailAddress": { "address": "emma@gmail.example" } }]);
+    let mut to_three = with("/message/ccRecipients", recipients.clone());
+    to_three["message"]["bccRecipients"] = recipients;
+    let send = |mail: &Value| caller.post(URL, mail.clone());
+    let to_one = mail_to("emma@gmail.example");
+    send(&to_three).await.expect(202);
+    caller.sandbox.advance(TimeDelta::hours(1));
+    let refused = send(&to_three).await;
+    let message = "The message can't be submitted because the sender's submission quota was exceeded.";
+    assert_eq!(refused.error(), (429, "ErrorSubmissionQuotaExceeded", message));
+    assert_eq!(refused.header("retry-after"), "");
+    send(&to_one).await.expect(202);
+    send(&to_one).await.expect(202);
+    assert_eq!(send(&to_one).await.status, 429);
+    caller.sandbox.advance(TimeDelta::hours(23) - TimeDelta::seconds(1));
+    assert_eq!(send(&to_one).await.status, 429);
+    caller.sandbox.advance(TimeDelta::seconds(1));
+    send(&to_three).await.expect(202);
+    assert_eq!(
+        send(&to_one).await.status,
+        429,
+        "a refused mail does not count, an accepted one does for 24 hours"
+    );
 }

@@ -4,10 +4,11 @@ use axum::http::StatusCode;
 use email_address::EmailAddress;
 use serde::Deserialize;
 use serde_json::{Map, Value};
+use uuid::Uuid;
 
 use super::RequestContext;
 use crate::tenant::{
-    Mail, SendDenial,
+    Mail,
     wire::{CallResult, ErrorResponse, GraphResponse},
 };
 
@@ -122,7 +123,7 @@ struct ExtendedProperty {
 /// Accepts a mail for delivery; 202 means no more than that.
 pub(super) fn send(ctx: RequestContext<'_>, sender: &str) -> CallResult {
     ctx.query.allow(ctx.call, &[])?;
-    let from = mailbox(&ctx, sender)?;
+    let (mailbox, from) = mailbox(&ctx, sender)?;
     check_is_not_mime(&ctx)?;
     let mut body = ctx.call.json()?;
     let save_to_sent_items = save_to_sent_items(parameter(&mut body, "saveToSentItems")?)?;
@@ -133,7 +134,8 @@ pub(super) fn send(ctx: RequestContext<'_>, sender: &str) -> CallResult {
             "The parameter '{name}' in the request payload is not a valid parameter."
         )));
     }
-    check(&ctx, &message, &from)?;
+    let recipients = check(&ctx, &message, &from)?;
+    ctx.submissions.entry(mailbox).or_default().submit(recipients, ctx.tenant.send_limits, ctx.now)?;
     ctx.mails.push(Mail { at: ctx.now, from, save_to_sent_items, message });
     Ok(GraphResponse::accepted())
 }
@@ -162,22 +164,17 @@ fn parameter(body: &mut Map<String, Value>, name: &str) -> Result<Option<Value>,
     }
 }
 
-fn mailbox(ctx: &RequestContext<'_>, sender: &str) -> Result<String, ErrorResponse> {
+/// The sender and the address of the mailbox.
+fn mailbox(ctx: &RequestContext<'_>, sender: &str) -> Result<(Uuid, String), ErrorResponse> {
     let person = ctx.user(sender)?;
     if !ctx.tenant.mailboxes.contains(&person.id) {
         let message = "The mailbox is either inactive, soft-deleted, or is hosted on-premise.";
         return Err(ErrorResponse::new(StatusCode::NOT_FOUND, "MailboxNotEnabledForRESTAPI", message));
     }
     if let Some(denial) = ctx.tenant.send_denied {
-        let message = match denial {
-            SendDenial::OutOfScope => "Access is denied. Check credentials and try again.",
-            SendDenial::AccessPolicy => {
-                "Access to OData is disabled: [RAOP] : Blocked by tenant configured AppOnly AccessPolicy settings."
-            }
-        };
-        return Err(ErrorResponse::new(StatusCode::FORBIDDEN, "ErrorAccessDenied", message));
+        return Err(denial.refusal());
     }
-    Ok(person.mail.clone().unwrap_or_else(|| person.user_principal_name.clone()))
+    Ok((person.id, person.mail.clone().unwrap_or_else(|| person.user_principal_name.clone())))
 }
 
 /// A boolean in the schema, a string in Microsoft's samples; the default is true.
@@ -190,7 +187,8 @@ fn save_to_sent_items(value: Option<Value>) -> Result<bool, ErrorResponse> {
     }
 }
 
-fn check(ctx: &RequestContext<'_>, message: &Value, from: &str) -> Result<(), ErrorResponse> {
+/// The number of recipients.
+fn check(ctx: &RequestContext<'_>, message: &Value, from: &str) -> Result<usize, ErrorResponse> {
     for (name, value) in message.as_object().into_iter().flatten() {
         if name == "@odata.type" {
             check_type(value)?;
@@ -243,7 +241,7 @@ fn check_sender(message: &Message, mailbox: &str) -> Result<(), ErrorResponse> {
     Ok(())
 }
 
-fn check_recipients(ctx: &RequestContext<'_>, message: &Message) -> Result<(), ErrorResponse> {
+fn check_recipients(ctx: &RequestContext<'_>, message: &Message) -> Result<usize, ErrorResponse> {
     let Message { to_recipients, cc_recipients, bcc_recipients, reply_to, .. } = message;
     let recipients = || to_recipients.iter().chain(cc_recipients).chain(bcc_recipients);
     let address = |recipient: &Recipient| recipient.email_address.address.clone();
@@ -255,7 +253,7 @@ fn check_recipients(ctx: &RequestContext<'_>, message: &Message) -> Result<(), E
             "Recipient '{refused}' is not resolved. All recipients must be resolved before a message can be submitted."
         )
     } else {
-        return Ok(());
+        return Ok(recipients().count());
     };
     let text = format!("At least one recipient is not valid., {problem}");
     Err(ErrorResponse::new(StatusCode::BAD_REQUEST, "ErrorInvalidRecipients", text))

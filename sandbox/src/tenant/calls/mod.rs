@@ -10,20 +10,25 @@ mod subscriptions;
 mod usage;
 mod users;
 
+use std::collections::BTreeMap;
+
 use axum::http::Method;
 use chrono::{DateTime, Utc};
 use serde_json::Value;
+use uuid::Uuid;
 
 use super::{
     Mail, Pass, PassEvent, Permission, Person, State, Tenant,
     query::Query,
     route::Route,
+    sending::Submissions,
     wire::{CallResult, ErrorResponse, GraphCall},
 };
 
 struct RequestContext<'a> {
     tenant: &'a mut Tenant,
     mails: &'a mut Vec<Mail>,
+    submissions: &'a mut BTreeMap<Uuid, Submissions>,
     pass_events: &'a mut Vec<PassEvent>,
     now: DateTime<Utc>,
     call: &'a GraphCall,
@@ -34,8 +39,8 @@ pub(super) fn handle(state: &mut State, now: DateTime<Utc>, call: &GraphCall) ->
     let route = Route::parse(call)?;
     let query = Query::parse(&call.target)?;
     authorization::check(&state.tenant, &route, call, &query, now)?;
-    let State { tenant, mails, pass_events, .. } = state;
-    let ctx = RequestContext { tenant, mails, pass_events, now, call, query };
+    let State { tenant, mails, submissions, pass_events, .. } = state;
+    let ctx = RequestContext { tenant, mails, submissions, pass_events, now, call, query };
     match (&call.method, route) {
         (&Method::GET, Route::Users) => users::list(&ctx),
         (&Method::GET, Route::User(key)) => users::get(&ctx, &key),
