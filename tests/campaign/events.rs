@@ -4,7 +4,9 @@ use std::{sync::Arc, time::Duration};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use firstpass::pass::Job;
-use firstpass_sandbox::tenant::{Fault, FaultKind, Method, PassSpec, Person, roles, samples::SERVICE_DESK};
+use firstpass_sandbox::tenant::{
+    Fault, FaultKind, Method, PassSpec, Person, SendDenial, roles, samples::SERVICE_DESK,
+};
 use uuid::Uuid;
 
 use crate::{
@@ -54,6 +56,7 @@ pub fn last_sweep_at(sim: &Simulation) -> DateTime<Utc> {
 async fn play_calm_days(sim: &Arc<Simulation>) {
     sim.add_line("end of faults");
     sim.sandbox.clear_faults();
+    sim.sandbox.edit(|tenant| tenant.send_denied = None);
     sim.ledger.clear_faults();
     sim.crashes.lock().unwrap().clear();
     sim.queue_faults.lock().unwrap().clear();
@@ -96,6 +99,15 @@ fn perform(sim: &Arc<Simulation>, step: &Step) {
         Action::SweepFault(kind, times) => {
             sim.add_line(&format!("the sweep: {kind:?} x {times}"));
             sim.sandbox.inject(Fault::on("GET", "/v1.0/users?", kind.clone()).times(*times));
+        }
+        Action::MailboxShut(lasts) => {
+            sim.add_line(&format!("the mailbox is shut for {} minutes", lasts.as_secs() / 60));
+            sim.sandbox.edit(|tenant| tenant.send_denied = Some(SendDenial::OutOfScope));
+            let (shut, lasts) = (sim.clone(), *lasts);
+            tokio::spawn(async move {
+                tokio::time::sleep(lasts).await;
+                shut.sandbox.edit(|tenant| tenant.send_denied = None);
+            });
         }
         Action::Sweep => {
             let day = sim.elapsed().as_secs() / DAY.as_secs();

@@ -31,6 +31,7 @@ pub fn scenario(seed: u64) -> Scenario {
             &[HireDates::Midnight, HireDates::Midnight, HireDates::Noon, HireDates::Office],
         ),
         without_sweeps: draw_gap(&mut rng),
+        mails_per_minute: if seed % 5 == 3 { 2 } else { 30 },
     };
     let personas = draw_personas(&mut rng);
     let mut steps = regular_events(&personas);
@@ -45,6 +46,9 @@ pub fn scenario(seed: u64) -> Scenario {
     }
     if seed % 4 == 3 && !quiet {
         steps.extend(draw_changes(seed, &personas));
+    }
+    if seed % 5 == 2 && !quiet {
+        steps.extend(draw_shut_mailbox(seed));
     }
     if seed % 4 == 1 || seed % 40 == 10 {
         steps.extend(frequent_sweeps());
@@ -70,6 +74,18 @@ fn draw_changes(seed: u64, personas: &[Persona]) -> Vec<Step> {
         };
         let at = Duration::from_millis(rng.random_range(0..DAYS * DAY_MS));
         Step { at, action: Action::User(persona, event) }
+    };
+    (0..count).map(draw).collect()
+}
+
+/// In one of five scenarios, Exchange denies the app to send, once or twice. These draws are apart, too.
+fn draw_shut_mailbox(seed: u64) -> Vec<Step> {
+    let mut rng = StdRng::seed_from_u64(seed ^ 0x5_4417);
+    let count = rng.random_range(1..3);
+    let draw = |_| {
+        let (at, minutes) = (rng.random_range(0..DAYS * DAY_MS), rng.random_range(1..3_000));
+        let shut = Action::MailboxShut(Duration::from_secs(minutes * 60));
+        Step { at: Duration::from_millis(at), action: shut }
     };
     (0..count).map(draw).collect()
 }

@@ -44,6 +44,8 @@ pub struct Config {
     pub sign_ins_readable: bool,
     pub latency: Duration,
     pub workers: usize,
+    /// What the app takes for the limit of the mailbox.
+    pub mails_per_minute: u32,
     pub hire_dates: HireDates,
     /// The days on which the timer does not run.
     pub without_sweeps: Range<u64>,
@@ -80,6 +82,8 @@ pub enum Action {
     Queue(PersonaIndex, QueueFault),
     /// The sweep's own Graph requests fail, this many times.
     SweepFault(FaultKind, u32),
+    /// Exchange denies the app to send for so long.
+    MailboxShut(Duration),
     /// The timer starts an extra sweep.
     Sweep,
 }
@@ -185,6 +189,8 @@ impl Step {
                 Some((Some(*persona), 1))
             }
             Action::SweepFault(_, times) => Some((None, *times)),
+            // Refusals that are seen as such cost no mail; a reminder that waits can come in another order.
+            Action::MailboxShut(_) => Some((None, 1)),
         }
     }
 }

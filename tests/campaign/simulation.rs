@@ -233,7 +233,7 @@ impl Simulation {
 
 fn settings(scenario: &Scenario, group: Uuid) -> Settings {
     let config = &scenario.config;
-    let group = group.to_string();
+    let (group, mails) = (group.to_string(), config.mails_per_minute.to_string());
     let env: Environment = [
         ("LEDGER_URL", "https://localhost/memory"),
         ("MAIL_FROM", SENDER),
@@ -251,6 +251,7 @@ fn settings(scenario: &Scenario, group: Uuid) -> Settings {
         ("PASS_START", if config.pass_starts_now { "now" } else { "day-one" }),
         ("PASS_ONE_TIME", if config.one_time { "true" } else { "false" }),
         ("CREATE_TAP_OPEN", "true"),
+        ("MAILS_PER_MINUTE", &mails),
         ("SERVE_DISABLED", if config.serve_disabled { "true" } else { "false" }),
     ]
     .into_iter()

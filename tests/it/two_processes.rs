@@ -170,7 +170,8 @@ fn a_sweep_serves_every_eligible_user_once() {
 fn sweeps_serve_once(now: &str) {
     let tenant = Tenant::start_at(now, &["--joiners", "250", "--seed", "7"]);
     tenant.lift_message_rate();
-    let (_serve, handler) = Process::serve_with_clean_env(&[("SANDBOX_URL", &tenant.url)]);
+    let (_serve, handler) =
+        Process::serve_with_clean_env(&[("SANDBOX_URL", &tenant.url), ("MAILS_PER_MINUTE", "100000")]);
     tenant.advance_to_five();
     let before = tenant.state();
     sweep(&handler);

@@ -1,10 +1,12 @@
 //! The mailbox that sends refuses all mails: nobody gets a pass that nobody is told of, and nobody is forgotten.
 
+use std::num::NonZeroUsize;
+
 use chrono::TimeDelta;
 use firstpass::ledger::State;
 use firstpass_sandbox::{
     functions_host::handler_response::HandlerResponse,
-    tenant::{Group, Person, SendDenial},
+    tenant::{Fault, FaultKind, Group, Person, SendDenial, Tenant},
 };
 use futures::future::join_all;
 use serde_json::json;
@@ -89,6 +91,47 @@ async fn a_week_with_a_shut_mailbox_is_one_probe_an_hour_and_an_alert_a_day() {
         app.advance(TimeDelta::hours(1));
     }
     assert_eq!(app.pass_mails().len(), 50);
+}
+
+/// However the mailbox says that it sends nothing, with whatever status: after the first refusal no pass is made.
+#[tokio::test(start_paused = true)]
+async fn every_refusal_of_the_sender_shuts_the_mailbox() {
+    type Change = fn(&mut Tenant);
+    let refusals: [(Change, &str); 7] = [
+        (|tenant| tenant.send_denied = Some(SendDenial::OutOfScope), "Application Mail.Send"),
+        (|tenant| tenant.send_denied = Some(SendDenial::AccessPolicy), "application access policy"),
+        (|tenant| tenant.send_denied = Some(SendDenial::MailboxFull), "make room"),
+        (|tenant| tenant.send_denied = Some(SendDenial::SubmissionBlocked), "Restricted entities"),
+        (|tenant| tenant.send_denied = Some(SendDenial::AccountSuspended), "Restricted entities"),
+        (|tenant| tenant.mailboxes.clear(), "a mailbox in Exchange Online"),
+        (|tenant| tenant.send_limits.recipients_per_day = NonZeroUsize::new(1), "24 hours"),
+    ];
+    for (refuse, remedy) in refusals {
+        let (tenant, joiners) = tenant(3);
+        let app = TestApp::new(tenant, &[("ALERT_TO", "")]);
+        assert_eq!(app.run_job(joiners[0]).await.outcome, "delivered");
+        app.sandbox.edit(refuse);
+        let (end, log) = capture_log("error", app.run_job(joiners[1])).await;
+        assert_eq!((end.outcome.as_str(), app.live_code(joiners[1])), ("blocked", None), "{remedy}: {end:?}");
+        assert!(log.contains("event=alert ") && log.contains(remedy), "\"{remedy}\" is missing in {log}");
+        assert_eq!(app.run_job(joiners[2]).await.outcome, "blocked", "{remedy}");
+        assert_eq!(minted(&app), 2, "{remedy}");
+    }
+}
+
+/// A refusal of one mail or one recipient stops nobody else.
+#[tokio::test(start_paused = true)]
+async fn a_refusal_of_one_mail_shuts_nothing() {
+    for (status, code) in
+        [(400, "ErrorInvalidRecipients"), (400, "ErrorMessageBlocked"), (403, "ErrorMessageBlocked")]
+    {
+        let (tenant, joiners) = tenant(2);
+        let app = TestApp::new(tenant, &[]);
+        let refusal = FaultKind::Fail { status, code: code.into(), message: "not this one".into() };
+        app.sandbox.inject(Fault::on("POST", "sendMail", refusal));
+        app.run_job(joiners[0]).await;
+        assert_eq!(app.run_job(joiners[1]).await.outcome, "delivered", "{status} {code}");
+    }
 }
 
 /// Who waits is served the nearest first day first, and the mailbox is found open by the probe.
