@@ -1,6 +1,9 @@
 //! Builds the [`App`] from the settings.
 
-use std::sync::Arc;
+use std::{
+    error::Error,
+    sync::{Arc, LazyLock},
+};
 
 use azure_core::{
     credentials::TokenCredential,
@@ -10,6 +13,8 @@ use azure_identity::{
     DeveloperToolsCredential, ManagedIdentityCredential, ManagedIdentityCredentialOptions, UserAssignedId,
 };
 use reqwest::ClientBuilder;
+use rustls::{ClientConfig, crypto::ring};
+use rustls_platform_verifier::BuilderVerifierExt;
 use uuid::Uuid;
 
 use crate::{
@@ -31,7 +36,7 @@ use crate::{
 /// A report on the settings that are not usable.
 pub fn build_app(settings: Settings) -> Result<Arc<App>, SettingsError> {
     let IdentitySettings { client_id, managed } = settings.identity;
-    let http: Arc<dyn HttpClient> = Arc::new(http_client(|client| client)?);
+    let http: Arc<dyn HttpClient> = Arc::new(http_client(with_certificates(ClientBuilder::new())?)?);
     let credential = credential(client_id, managed)?;
     let ledger = ledger(&settings.ledger_url, Some(credential.clone()))?;
     let queues = settings.queues.as_ref().map(|service| queues(service, managed)).transpose()?;
@@ -43,7 +48,7 @@ pub fn build_app(settings: Settings) -> Result<Arc<App>, SettingsError> {
 /// # Errors
 /// When the client cannot be built.
 pub fn loopback_client() -> Result<reqwest::Client, SettingsError> {
-    http_client(for_loopback)
+    http_client(for_loopback(ClientBuilder::new()))
 }
 
 /// Plain http to this machine needs neither a proxy nor certificates.
@@ -51,16 +56,29 @@ fn for_loopback(client: ClientBuilder) -> ClientBuilder {
     client.no_proxy().tls_certs_only([])
 }
 
-fn http_client(adapt: impl FnOnce(ClientBuilder) -> ClientBuilder) -> Result<reqwest::Client, SettingsError> {
-    // Fails if the process has a default provider already.
-    drop(rustls::crypto::ring::default_provider().install_default());
-    let client = reqwest::Client::builder()
-        .connect_timeout(budget::CONNECT)
-        .redirect(reqwest::redirect::Policy::none());
-    adapt(client).build().map_err(|error| {
-        let cause = chain(&Cause::of(&error));
-        report("SSL_CERT_FILE", format!("leads to no certificates, and TLS needs them: {cause}"))
-    })
+/// What every client with certificates uses. To load them takes most of a start's time, so it is done once in a process.
+static TLS: LazyLock<Result<ClientConfig, rustls::Error>> = LazyLock::new(|| {
+    let provider = Arc::new(ring::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
+    let mut tls = builder.with_platform_verifier()?.with_no_client_auth();
+    tls.alpn_protocols = vec!["h2".into(), "http/1.1".into()];
+    Ok(tls)
+});
+
+fn with_certificates(client: ClientBuilder) -> Result<ClientBuilder, SettingsError> {
+    Ok(client.tls_backend_preconfigured(TLS.clone().map_err(|error| no_certificates(&error))?))
+}
+
+fn http_client(client: ClientBuilder) -> Result<reqwest::Client, SettingsError> {
+    // For clients without certificates. Fails if the process has a default provider already.
+    drop(ring::default_provider().install_default());
+    let client = client.connect_timeout(budget::CONNECT).redirect(reqwest::redirect::Policy::none());
+    client.build().map_err(|error| no_certificates(&error))
+}
+
+fn no_certificates(error: &(dyn Error + 'static)) -> SettingsError {
+    let cause = chain(&Cause::of(error));
+    report("SSL_CERT_FILE", format!("leads to no certificates, and TLS needs them: {cause}"))
 }
 
 /// Builds the App from its parts.
@@ -96,7 +114,8 @@ pub fn credential(
     };
     if managed_identity {
         // The endpoint is on this machine, or link-local: a proxy would ask another machine for its identity.
-        let http: Arc<dyn HttpClient> = Arc::new(http_client(ClientBuilder::no_proxy)?);
+        let http: Arc<dyn HttpClient> =
+            Arc::new(http_client(with_certificates(ClientBuilder::new())?.no_proxy())?);
         let options = ManagedIdentityCredentialOptions {
             user_assigned_id: client_id.map(|id| UserAssignedId::ClientId(id.to_string())),
             client_options: ClientOptions {
@@ -125,12 +144,10 @@ pub fn identity(env: &Environment) -> Result<Arc<dyn TokenCredential>, SettingsE
 
 /// `settings` allows plain http for this machine only.
 fn storage_client(url: &Url) -> Result<Arc<dyn HttpClient>, SettingsError> {
+    let client = ClientBuilder::new().timeout(budget::STORAGE_TRY).no_gzip();
     let is_local = url.scheme() == "http";
-    let http = http_client(|client| {
-        let client = client.timeout(budget::STORAGE_TRY).no_gzip();
-        if is_local { for_loopback(client) } else { client }
-    })?;
-    Ok(Arc::new(http))
+    let client = if is_local { for_loopback(client) } else { with_certificates(client)? };
+    Ok(Arc::new(http_client(client)?))
 }
 
 /// The queues in the host's storage account.

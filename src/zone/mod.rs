@@ -4,7 +4,7 @@ mod place;
 mod region;
 mod tz;
 
-use std::fmt;
+use std::{fmt, sync::LazyLock};
 
 pub use self::{
     place::{Place, PlaceProperty, ZoneRule},
@@ -12,9 +12,23 @@ pub use self::{
 };
 
 /// A country with one zone and that zone per line; the file names their source.
-const ZONES: &str = include_str!("zones.txt");
+static ZONES: LazyLock<Table> = LazyLock::new(|| table(include_str!("zones.txt")));
 /// A country with several zones per line; the file says in which form.
-const COUNTRIES: &str = include_str!("countries.txt");
+static COUNTRIES: LazyLock<Table> = LazyLock::new(|| table(include_str!("countries.txt")));
+
+/// Countries and what is known of each, sorted by country: a sweep asks for every user.
+type Table = Vec<(&'static str, &'static str)>;
+
+fn table(text: &'static str) -> Table {
+    text.lines().filter(|line| !line.starts_with('#')).filter_map(|line| line.split_once(' ')).collect()
+}
+
+/// The row of the country with this code, in any case.
+fn row(table: &Table, code: &str) -> Option<(&'static str, &'static str)> {
+    let code = code.to_ascii_uppercase();
+    let index = table.binary_search_by_key(&code.as_str(), |(country, _)| country).ok()?;
+    table.get(index).copied()
+}
 
 impl From<Tz> for JoinerZone {
     /// A zone that is known.
@@ -76,13 +90,9 @@ pub struct Country {
 impl Country {
     /// The country with this code (ISO 3166-1, any case), if it has several zones.
     fn of(code: &str) -> Option<Self> {
-        let lines = COUNTRIES.lines().filter(|line| !line.starts_with('#'));
-        let mut countries = lines.filter_map(|line| {
-            let (code, zones) = line.split_once(' ')?;
-            let (zones, others) = zones.split_once(" | ").unwrap_or((zones, ""));
-            Some(Self { code, zones, others })
-        });
-        countries.find(|country| country.code.eq_ignore_ascii_case(code))
+        let (code, zones) = row(&COUNTRIES, code)?;
+        let (zones, others) = zones.split_once(" | ").unwrap_or((zones, ""));
+        Some(Self { code, zones, others })
     }
 
     /// One zone for each local time that more than a few people have, the most populous first.
@@ -115,12 +125,7 @@ pub(crate) fn zone(name: &'static str) -> Tz {
 }
 
 fn only_zone_of(country: &str) -> Option<Tz> {
-    let (_, zone) = rows().find(|(code, _)| code.eq_ignore_ascii_case(country))?;
-    zone.parse().ok()
-}
-
-fn rows() -> impl Iterator<Item = (&'static str, &'static str)> {
-    ZONES.lines().filter(|line| !line.starts_with('#')).filter_map(|line| line.split_once(' '))
+    row(&ZONES, country)?.1.parse().ok()
 }
 
 #[cfg(test)]
@@ -169,21 +174,24 @@ mod tests {
 
     #[test]
     fn every_line_of_the_tables_is_a_country_and_zones_we_know() {
-        for line in ZONES.lines().chain(COUNTRIES.lines()).filter(|line| !line.starts_with('#')) {
-            let (country, zones) = line.split_once(' ').expect("a code and zones");
-            assert!(country.len() == 2 && country.bytes().all(|b| b.is_ascii_uppercase()), "{line}");
+        for (country, zones) in ZONES.iter().chain(&*COUNTRIES) {
+            assert!(country.len() == 2 && country.bytes().all(|b| b.is_ascii_uppercase()), "{country}");
             for zone in zones.split(' ').filter(|word| *word != "|") {
-                assert!(zone.parse::<Tz>().is_ok(), "{zone} in {line}");
+                assert!(zone.parse::<Tz>().is_ok(), "{zone} of {country}");
             }
         }
-        assert!(rows().count() > 200);
-        assert!(rows().all(|(country, _)| Country::of(country).is_none()), "no country is in both");
+        assert!(ZONES.len() > 200);
+        assert!(ZONES.iter().all(|(country, _)| Country::of(country).is_none()), "no country is in both");
     }
 
     #[test]
     fn the_tables_are_sorted_and_name_a_country_once() {
-        assert!(rows().map(|(country, _)| country).is_sorted_by(|a, b| a < b));
-        let countries = COUNTRIES.lines().filter(|line| !line.starts_with('#'));
-        assert!(countries.map(|line| &line[..2]).is_sorted_by(|a, b| a < b));
+        for (table, text) in
+            [(&*ZONES, include_str!("zones.txt")), (&*COUNTRIES, include_str!("countries.txt"))]
+        {
+            assert!(table.is_sorted_by(|(a, _), (b, _)| a < b));
+            let lines = text.lines().filter(|line| !line.starts_with('#'));
+            assert_eq!(lines.count(), table.len(), "each line can be read");
+        }
     }
 }

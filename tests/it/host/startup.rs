@@ -1,6 +1,6 @@
 //! The process: environment, commands, and a first sweep.
 
-use std::process::Command;
+use std::{fs, path::Path, process::Command, thread};
 
 use firstpass_sandbox::functions_host::local_host::LocalHost;
 use serde_json::{Value, json};
@@ -28,6 +28,49 @@ fn serve_keeps_running_with_invalid_settings_and_reports_all() {
             assert!(body["Logs"][0].as_str().unwrap().contains(name), "{body}");
         }
     }
+}
+
+/// Settings as in Azure: Graph, the identity endpoint, the ledger and the queues each have a client.
+const AZURE: &[(&str, &str)] = &[
+    ("MAIL_FROM", "it@contoso.com"),
+    ("LEDGER_URL", "https://contoso.blob.core.windows.net/ledger"),
+    ("AzureWebJobsStorage__accountName", "contoso"),
+    ("AzureWebJobsStorage__credential", "managedidentity"),
+    ("IDENTITY_ENDPOINT", "http://127.0.0.1:9/msi/token"),
+    ("IDENTITY_HEADER", "secret"),
+    ("SSL_CERT_DIR", "/dev/null"),
+];
+
+#[test]
+fn without_certificates_the_report_names_the_variable() {
+    let (mut serve, port) = Process::serve_product(&[AZURE, &[("SSL_CERT_FILE", "/dev/null")]].concat());
+    let report = "SSL_CERT_FILE leads to no certificates, and TLS needs them";
+    serve.wait_for_error(report);
+    let (status, body) = post(&port, "/SweepJoiners", &json!({"Data": {"timer": {}}}));
+    assert_eq!(status, 500);
+    assert!(body["Logs"][0].as_str().unwrap().contains(report), "{body}");
+}
+
+/// Each time costs milliseconds of every cold start.
+#[test]
+fn certificates_are_loaded_once_for_all_clients() {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let (pipe, empty) = (folder.join("certificates"), folder.join("no-certificates"));
+    let _ = fs::remove_file(&pipe);
+    fs::write(&empty, "").unwrap();
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let at = pipe.clone();
+    let writer = thread::spawn(move || {
+        // Waits for the first reader. Whoever comes later finds no certificates.
+        let mut first = fs::OpenOptions::new().write(true).open(&at).unwrap();
+        fs::rename(&empty, &at).unwrap();
+        std::io::copy(&mut CERTIFICATE.as_bytes(), &mut first).unwrap();
+    });
+    let (_serve, port) =
+        Process::serve_product(&[AZURE, &[("SSL_CERT_FILE", pipe.to_str().unwrap())]].concat());
+    let (status, body) = post(&port, "/SweepJoiners", &json!({"Data": {}}));
+    assert_eq!(status, 400, "the settings are valid, and only the request is not: {body}");
+    writer.join().unwrap();
 }
 
 #[test]
@@ -89,3 +132,17 @@ fn serve_with_a_sandbox_serves_its_joiners() {
     assert!(delivered > 3);
     assert_eq!(state["mails"].as_array().unwrap().len(), delivered);
 }
+
+/// Of a certificate authority that exists nowhere.
+const CERTIFICATE: &str = "\
+-----BEGIN CERTIFICATE-----
+MIIBdDCCARugAwIBAgIUMYDU89WiYVBc93JwhM2xf+xg8IAwCgYIKoZIzj0EAwIw
+DzENMAsGA1UEAwwEVGVzdDAgFw0yNjExMjkxMzUyMTlaGA8yMTI2MTEwNTEzNTIx
+OVowDzENMAsGA1UEAwwEVGVzdDBZMBMGByqGSM49AgEGCCqGSM49AwEHA0IABPd+
+CO66I7DArI1ohFSZ1Z85BGBFd7l5ZFSr1oAX2eabJv4+uyJIMbMLfVRpr22/sdMB
+GwnN1IIax+jgUgQfFo+jUzBRMB0GA1UdDgQWBBTAFD3tqtCwQxHFJi3dCeqU8yKk
+xzAfBgNVHSMEGDAWgBTAFD3tqtCwQxHFJi3dCeqU8yKkxzAPBgNVHRMBAf8EBTAD
+AQH/MAoGCCqGSM49BAMCA0cAMEQCIEZjGNG4G78K9IxRinEwn2+8uhdjBg/Xz4/r
+Zn/ZTPp9AiBq0s7wOIPZbhS3YYoOyMU1/ATNNgTgFxvtSxINQEIhLg==
+-----END CERTIFICATE-----
+";
