@@ -133,36 +133,35 @@ pub(crate) const SWEEP_SUBSCRIPTION: Duration = seconds(40);
 
 // The longest path of each invocation. The steps stand in the order in which they happen.
 
-// Which tenant the ledger belongs to is read beside the tenant.
+// Which tenant the ledger belongs to, and what is known of addresses, is read beside the tenant.
 const _: () = {
     assert!(fits(total(&[GRAPH_TRY, LEDGER_CALL]), LEDGER_TENANT));
     assert!(fits(LEDGER_TENANT, CALL_SNAPSHOT) && fits(CALL_SNAPSHOT, SNAPSHOT));
 };
 
 const _: () = {
-    // The record, and the tenant's domains.
-    let read = total(&[SNAPSHOT, LEDGER_CALL, LEDGER_CALL]);
+    let read = total(&[SNAPSHOT, LEDGER_CALL]);
     assert!(fits(read, BEFORE_LEASE));
     let inputs = total(&[RESOLVE_USER, ADMISSION, GOES_BEHIND, READ_MAILBOX, BEFORE_LEASE]);
     let settled = total(&[LEDGER_CALL, LEDGER_CALL]);
     // A job by sign-in name that takes the lease, makes a pass, has its mail refused, deletes the pass, writes the record
     // and looks whether the write arrived, on the last delivery, which sends an alert.
     let delivered = total(&[inputs, LEDGER_CALL, WORK, CLEANUP, settled, ALERT]);
-    assert!(fits(delivered, FUNCTION_TIMEOUT)); // 600 of 600 s
+    assert!(fits(delivered, FUNCTION_TIMEOUT)); // 590 of 600 s
     // The mailbox refuses all mails: that is written down instead of an alert.
     assert!(fits(NOTE_MAILBOX, ALERT) && fits(total(&[WORK, NOTE_MAILBOX, CLEANUP]), LEASE));
     // A pass that ended unused is replaced: an alert more, and the job has the user's id.
     let reissued = total(&[read, ALERT, LEDGER_CALL, WORK, CLEANUP, settled, ALERT]);
-    assert!(fits(reissued, FUNCTION_TIMEOUT)); // 570 of 600 s
+    assert!(fits(reissued, FUNCTION_TIMEOUT)); // 555 of 600 s
     // A pass is too short for some zones: an alert that is for everybody.
     let told = total(&[LEDGER_CALL, ALERT, LEDGER_CALL]);
     let short = total(&[read, told, LEDGER_CALL, WORK, CLEANUP, settled, ALERT]);
-    assert!(fits(short, FUNCTION_TIMEOUT)); // 600 of 600 s
+    assert!(fits(short, FUNCTION_TIMEOUT)); // 585 of 600 s
     // Nobody knows whether a mail arrived: an alert, the record, and another alert if it could not be written.
     let unclear = total(&[inputs, LEDGER_CALL, WORK, ALERT, LEDGER_CALL, ALERT]);
-    assert!(fits(unclear, FUNCTION_TIMEOUT)); // 600 of 600 s
+    assert!(fits(unclear, FUNCTION_TIMEOUT)); // 585 of 600 s
     let unclear = total(&[read, told, LEDGER_CALL, WORK, ALERT, LEDGER_CALL, ALERT]);
-    assert!(fits(unclear, FUNCTION_TIMEOUT)); // 600 of 600 s
+    assert!(fits(unclear, FUNCTION_TIMEOUT)); // 585 of 600 s
     // A pass is revoked, or deleted because its account is privileged: an alert, the record, and on the last delivery
     // another alert if the record could not be written.
     let revoked = total(&[inputs, GRAPH_REQUEST, ALERT, LEDGER_CALL, ALERT]);
@@ -184,7 +183,7 @@ const _: () = {
 
 const _: () = {
     // The deadline of the call bounds everything up to the last change.
-    let before = total(&[CALL_RESOLVE_USER, CALL_SNAPSHOT, LEDGER_CALL, LEDGER_CALL, LEDGER_CALL]);
+    let before = total(&[CALL_RESOLVE_USER, CALL_SNAPSHOT, LEDGER_CALL, LEDGER_CALL]);
     assert!(fits(before, CALL));
     // The clock is wrong: an alert.
     let told = total(&[LEDGER_CALL, ALERT, LEDGER_CALL]);

@@ -180,8 +180,7 @@ impl BlobLedger {
         metadata: HashMap<String, String>,
         condition: WriteIf<'_>,
     ) -> Result<ETag, LedgerError> {
-        let document = serde_json::to_vec_pretty(document)
-            .map_err(|error| LedgerError::Unavailable(format!("{name} cannot be written: {error}").into()))?;
+        let document = serde_json::to_vec_pretty(document).map_err(|error| unwritable(name, &error))?;
         let mut made_container = false;
         loop {
             let options = BlockBlobClientUploadOptions {
@@ -192,6 +191,8 @@ impl BlobLedger {
                     WriteIf::New | WriteIf::Always => None,
                 },
                 if_none_match: matches!(condition, WriteIf::New).then(|| Etag::from("*")),
+                // By default the library asks the system for the number of processors at each call, and reads files for it.
+                parallel: NonZero::new(1),
                 ..BlockBlobClientUploadOptions::default()
             };
             let content = RequestContent::from(document.clone());
@@ -277,8 +278,9 @@ impl Ledger for BlobLedger {
 
     async fn write(&self, user: Uuid, record: &Record, expected: Option<&ETag>) -> Result<ETag, LedgerError> {
         // A header holds ASCII only; JSON escapes the rest.
-        let standing = ascii(&serde_json::json!(Standing::from(record)).to_string());
-        let metadata = [(STANDING.to_owned(), standing)].into();
+        let standing =
+            serde_json::to_string(&Standing::from(record)).map_err(|error| unwritable(STANDING, &error))?;
+        let metadata = [(STANDING.to_owned(), ascii(&standing))].into();
         let etag =
             within(budget::LEDGER_CALL, self.upload(&blob(FOLDER, user), record, metadata, expected.into()))
                 .await?;
@@ -435,6 +437,10 @@ fn parse<T: DeserializeOwned>(name: &str, bytes: &[u8]) -> Result<T, LedgerError
 /// How much of a document is read.
 fn limit(name: &str) -> usize {
     if name.starts_with(FOLDER) { MAX_RECORD } else { MAX_DOCUMENT }
+}
+
+fn unwritable(name: &str, error: &serde_json::Error) -> LedgerError {
+    LedgerError::Unavailable(format!("{name} cannot be written: {error}").into())
 }
 
 fn no_etag() -> LedgerError {

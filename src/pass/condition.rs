@@ -2,10 +2,16 @@
 
 use std::error::Error;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
-use super::{alert::Alert, services::Services};
+use super::{
+    alert::Alert,
+    services::{KnownConditions, Services},
+};
 use crate::ledger::{ConditionName, Conditions, ETag, LastSweep, LedgerError, Urgency};
+
+/// For how long an end needs no reading of the ledger: that of an invocation. What is reported later than it was read has not ended.
+const CURRENT: TimeDelta = TimeDelta::minutes(10);
 
 /// Sends `alert` about the condition if it is due. Without the ledger nothing says how long the condition lasts and who
 /// heard of it: then the log has the alert, at most once a minute, and no mail is sent.
@@ -34,6 +40,12 @@ pub(crate) async fn report(services: &Services, name: ConditionName, urgency: Ur
 
 /// Records that the condition has ended, if it was there.
 pub(crate) async fn end(services: &Services, name: ConditionName) {
+    {
+        let (known, now) = (services.known_conditions.lock().await, services.clock.now());
+        if !known.last.has(name) && known.read_at.is_some_and(|at| (at..at + CURRENT).contains(&now)) {
+            return;
+        }
+    }
     change(services, |conditions| Some((conditions.without(name)?, ()))).await;
 }
 
@@ -85,6 +97,8 @@ pub(super) async fn change<T>(
             }
         };
         let (next, result) = change(&conditions)?;
+        // Also if the answer is lost: an end must not believe that the condition is not there.
+        services.known_conditions.lock().await.last = only(&next);
         match services.ledger.write_conditions(&next, etag.as_ref()).await {
             Ok(_) => return Some(result),
             Err(LedgerError::Conflict) if !is_last => {}
@@ -95,8 +109,16 @@ pub(super) async fn change<T>(
 }
 
 async fn read(services: &Services) -> Result<(Conditions, Option<ETag>), LedgerError> {
+    let read_at = Some(services.clock.now());
     let (conditions, etag) = services.ledger.conditions().await?.unzip();
-    Ok((conditions.unwrap_or_default(), etag))
+    let conditions = conditions.unwrap_or_default();
+    *services.known_conditions.lock().await = KnownConditions { read_at, last: only(&conditions) };
+    Ok((conditions, etag))
+}
+
+/// Without what sweeps leave for the next one, which is large.
+fn only(conditions: &Conditions) -> Conditions {
+    Conditions { conditions: conditions.conditions.clone(), ..Conditions::default() }
 }
 
 fn log_unwritten(result: Result<ETag, LedgerError>) {

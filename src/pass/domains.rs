@@ -6,44 +6,34 @@
 
 use std::{collections::BTreeSet, error::Error};
 
-use chrono::{DateTime, TimeDelta, Utc};
-
 use super::{condition, known_addresses::KnownAddresses, services::Services};
 use crate::{address::Address, graph::users::Candidate, ledger::LedgerError};
 
-/// How long a process takes what it read from the ledger for current.
-const CURRENT: TimeDelta = TimeDelta::minutes(30);
-/// How far the queue's clock and ours may differ.
-const CLOCK_SKEW: TimeDelta = TimeDelta::minutes(1);
 /// More domains than a tenant can have that uses this app: a limit for the document, not for Graph.
 const MAX_DOMAINS: usize = 1_000;
 
-/// What is known of addresses. For a job that was queued at `queued_at` it is not read before: a sweep writes it first. A call gets
-/// what is a minute old.
-pub(super) async fn known(
-    services: &Services,
-    queued_at: Option<DateTime<Utc>>,
-) -> Result<KnownAddresses, LedgerError> {
-    let now = services.clock.now();
-    let since = queued_at.map_or(now - CLOCK_SKEW, |at| at + CLOCK_SKEW);
-    let known = services.addresses.lock().await.clone();
-    if known.read_at.is_some_and(|at| at >= since && (at..at + CURRENT).contains(&now)) {
-        return Ok(known);
-    }
+/// Reads what the ledger says for everybody: what is known of addresses, which a sweep has written before it queued the job, and
+/// whether the mailbox that sends refuses all mails.
+///
+/// # Errors
+/// When the ledger fails.
+pub(super) async fn known(services: &Services) -> Result<KnownAddresses, LedgerError> {
     let conditions = match services.ledger.conditions().await {
-        Ok(conditions) => conditions,
+        Ok(read) => read.map(|(conditions, _)| conditions),
         // It must not stop everybody.
         Err(error @ LedgerError::Unreadable(_)) => {
             condition::log_unreadable(&error);
-            let named = || KnownAddresses::of(&services.settings, None);
-            return Ok(known.read_at.map_or_else(named, |_| known));
+            return Ok(match services.addresses.lock().await.clone() {
+                Some(known) => known,
+                None => KnownAddresses::of(&services.settings, None),
+            });
         }
         Err(error) => return Err(error),
     };
-    let sweep = conditions.and_then(|(conditions, _)| conditions.last_sweep);
-    let known =
-        KnownAddresses { read_at: Some(now), ..KnownAddresses::of(&services.settings, sweep.as_ref()) };
-    *services.addresses.lock().await = known.clone();
+    let sweep = conditions.as_ref().and_then(|conditions| conditions.last_sweep.as_ref());
+    let known = KnownAddresses::of(&services.settings, sweep);
+    services.mailbox.set(conditions.and_then(|conditions| conditions.mailbox));
+    *services.addresses.lock().await = Some(known.clone());
     Ok(known)
 }
 
@@ -53,7 +43,10 @@ pub(crate) async fn shown_name(services: &Services, name: &str) -> String {
     let Ok(address) = Address::parse(name) else { return name.to_owned() };
     let settings = &services.settings.mail;
     let is_named = settings.tenant_domains.iter().any(|domain| domain == address.domain());
-    let is_known = || async { services.addresses.lock().await.domains.contains(address.domain()) };
+    let is_known = || async {
+        let known = services.addresses.lock().await;
+        known.as_ref().is_some_and(|known| known.domains.contains(address.domain()))
+    };
     if is_named || address.domain() == settings.from.domain() || is_known().await {
         name.to_owned()
     } else {

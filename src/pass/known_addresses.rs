@@ -2,15 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use chrono::{DateTime, Utc};
-
 use crate::{ledger::LastSweep, settings::Settings};
 
 /// What is known of addresses.
 #[derive(Clone, Debug, Default)]
 pub struct KnownAddresses {
-    /// When the ledger was read.
-    pub(super) read_at: Option<DateTime<Utc>>,
     /// The tenant's domains, in ASCII and small letters.
     pub domains: BTreeSet<String>,
     /// The mailboxes of several people, with how many have them.
@@ -25,6 +21,6 @@ impl KnownAddresses {
             named => named.iter().cloned().collect(),
         };
         let shared = last.map(|sweep| sweep.shared.clone()).unwrap_or_default();
-        Self { read_at: None, domains, shared }
+        Self { domains, shared }
     }
 }

@@ -9,7 +9,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use uuid::Uuid;
 
 use super::{
-    alert::Alert, condition, job::Job, known_mailbox::Known, ledger_tenant, outcome::Failure,
+    alert::Alert, condition, domains, job::Job, known_mailbox::Known, ledger_tenant, outcome::Failure,
     services::Services,
 };
 use crate::{
@@ -143,20 +143,6 @@ pub(crate) fn alert(shut: &ShutMailbox, who: String, now: DateTime<Utc>) -> Aler
     }
 }
 
-/// Reads whether the mailbox is shut.
-///
-/// # Errors
-/// When the ledger does not say it.
-pub(super) async fn read(services: &Services) -> Result<(), LedgerError> {
-    match services.ledger.conditions().await {
-        Ok(read) => services.mailbox.set(read.and_then(|(conditions, _)| conditions.mailbox)),
-        // The document is written anew by whoever can.
-        Err(LedgerError::Unreadable(_)) => {}
-        Err(error) => return Err(error),
-    }
-    Ok(())
-}
-
 /// Notes what a sweep has read.
 pub(crate) fn note_read(services: &Services, conditions: &Conditions) {
     services.mailbox.set(conditions.mailbox.clone());
@@ -176,7 +162,7 @@ pub(super) async fn shut_out(services: &Services, job: &Job) -> Result<Option<St
     // If the mailbox was open, its state is read beside the tenant.
     if !matches!(services.mailbox.get(), Known::Open) {
         // Without an answer in time, likewise.
-        let _ = timeout(budget::READ_MAILBOX, read(services)).await;
+        let _ = timeout(budget::READ_MAILBOX, domains::known(services)).await;
     }
     let Some(refusal) = services.mailbox.refusal(job) else { return Ok(None) };
     ledger_tenant::check(services).await?;

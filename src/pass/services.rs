@@ -17,8 +17,13 @@ use super::{
     known_mailbox::KnownMailbox,
 };
 use crate::{
-    clock::Clock, graph::Graph, ledger::Ledger, mail::Mailer, mail_limiter::MailLimiter,
-    rate_limiter::OncePerMinute, settings::Settings,
+    clock::Clock,
+    graph::Graph,
+    ledger::{Conditions, Ledger},
+    mail::Mailer,
+    mail_limiter::MailLimiter,
+    rate_limiter::OncePerMinute,
+    settings::Settings,
 };
 
 /// The services that the flow runs on, and the settings that it follows.
@@ -42,6 +47,8 @@ pub struct Services {
     pub(super) mailbox: KnownMailbox,
     /// Held while a condition is reported.
     pub(super) conditions: Mutex<()>,
+    /// The conditions that there are, as this process knows them.
+    pub(super) known_conditions: Mutex<KnownConditions>,
     /// The alerts that only the log has.
     pub(super) alert_lines: OncePerMinute,
     /// Which alerts were sent, as this process knows them.
@@ -49,7 +56,7 @@ pub struct Services {
     /// Who was served on demand within the last day.
     pub(super) additions: Mutex<KnownAdditions>,
     /// Which addresses do not count, as this process knows them.
-    pub(super) addresses: Mutex<KnownAddresses>,
+    pub(super) addresses: Mutex<Option<KnownAddresses>>,
     /// That sign-ins cannot be read is logged once.
     pub(super) sign_ins_unread: Once,
     /// That the groups that a user can activate cannot be read is logged once.
@@ -78,6 +85,15 @@ impl LedgerTenant {
     pub(super) fn is_other(&self) -> bool {
         self.is_other.load(Ordering::SeqCst)
     }
+}
+
+/// The conditions that there are, as this process knows them.
+#[derive(Debug, Default)]
+pub(super) struct KnownConditions {
+    /// When the ledger was read.
+    pub read_at: Option<DateTime<Utc>>,
+    /// They and nothing else of the document.
+    pub last: Conditions,
 }
 
 /// The users who were served on demand within the last day or will be, as this process knows them.
@@ -113,6 +129,7 @@ impl Services {
             mail_limiter,
             mailbox: KnownMailbox::default(),
             conditions,
+            known_conditions: Mutex::default(),
             alert_lines,
             alert_mails: Mutex::default(),
             additions,

@@ -233,6 +233,7 @@ fn continued<T>(flow: ControlFlow<Outcome, T>) -> Result<T, NotIssued> {
 /// The inputs of the flow: the tenant, then the record.
 struct Inputs {
     snapshot: Result<TenantSnapshot, SnapshotError>,
+    known: Result<KnownAddresses, LedgerError>,
     record: Option<Record>,
     etag: Option<ETag>,
     /// When the tenant was read.
@@ -251,10 +252,11 @@ impl Inputs {
         let by_manager = request.is_some_and(|request| request.manager.is_some());
         let reading = replication::snapshot(services, job, by_manager);
         let reading = within(limits.snapshot, "reading the user", reading);
-        let (snapshot, is_ours, is_shut) =
-            tokio::join!(reading, ledger_tenant::check(services), mailbox::read(services));
+        // What concerns everybody is read beside the tenant. The record is not: one from before the snapshot does not show the lease
+        // under which the pass in the snapshot was made, so that ours would pass for somebody else's, and nobody be served.
+        let (snapshot, is_ours, known) =
+            tokio::join!(reading, ledger_tenant::check(services), domains::known(services));
         is_ours?;
-        is_shut?;
         let read_at = Instant::now();
         clock_skew::check(services).await?;
         if let Ok(snapshot) = &snapshot {
@@ -262,7 +264,7 @@ impl Inputs {
         }
         let (record, etag) = services.ledger.read(job.user_id).await?.unzip();
         let record = record.map(|record| record.seen_at(services.clock.now()));
-        Ok(Self { snapshot, record, etag, read_at })
+        Ok(Self { snapshot, known, record, etag, read_at })
     }
 }
 
@@ -345,7 +347,7 @@ impl<'a> JobContext<'a> {
         limits: Limits,
         inputs: Inputs,
     ) -> Step<Self> {
-        let Inputs { snapshot, record, etag, read_at } = inputs;
+        let Inputs { snapshot, known, record, etag, read_at } = inputs;
         if let Some(until) = record.as_ref().and_then(|r| r.leased_until(services.clock.now())) {
             return Err(Failure::Busy(Some(until)));
         }
@@ -356,12 +358,8 @@ impl<'a> JobContext<'a> {
                 return without_pass::missing(services, job, record, etag).await.map(ControlFlow::Break);
             }
         };
+        let known = known?;
         let mail = &services.settings.mail;
-        // A code in an answer needs no address.
-        let known = match request {
-            Some(request) if !request.by_mail && request.manager.is_none() => KnownAddresses::default(),
-            _ => domains::known(services, job.queued_at).await?,
-        };
         let recipients = match &snapshot.manager_refused {
             // Another address than the one that the admin prefers is not meant.
             Some(error) if mail.names_manager_as_recipient() => {

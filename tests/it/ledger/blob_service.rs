@@ -36,7 +36,9 @@ struct State {
     /// `None` until the container is created.
     blobs: Option<BTreeMap<String, Blob>>,
     writes: u32,
+    /// Each with its method and its path.
     requests: Vec<String>,
+    latency: Duration,
     next: VecDeque<(String, Fault)>,
     always: Option<Fault>,
     page_size: Option<usize>,
@@ -86,7 +88,18 @@ impl BlobService {
     }
 
     pub fn count_requests(&self, method: &str) -> usize {
-        self.0.lock().unwrap().requests.iter().filter(|m| *m == method).count()
+        let state = self.0.lock().unwrap();
+        state.requests.iter().filter(|request| request.split(' ').next() == Some(method)).count()
+    }
+
+    /// Every answer takes this time from now on.
+    pub fn set_latency(&self, latency: Duration) {
+        self.0.lock().unwrap().latency = latency;
+    }
+
+    /// The requests since the last call, like "PUT joiners/….json".
+    pub fn take_requests(&self) -> Vec<String> {
+        std::mem::take(&mut self.0.lock().unwrap().requests)
     }
 }
 
@@ -221,11 +234,17 @@ impl HttpClient for BlobService {
             let cause = std::io::Error::other(format!("{what}, url ({})", request.url()));
             Error::with_error(kind, cause, "failed to execute request")
         };
-        let fault = {
+        let (fault, latency) = {
             let mut state = self.0.lock().unwrap();
-            state.requests.push(method.clone());
-            state.fault(&method)
+            let path = request.url().path().replace("%2F", "/");
+            let name = path.trim_start_matches('/').split_once('/').map_or("", |(_, name)| name);
+            let prefix = request.url().query_pairs().find(|(key, _)| key == "prefix");
+            state.requests.push(format!("{method} {name}{}", prefix.map_or("".into(), |(_, prefix)| prefix)));
+            (state.fault(&method), state.latency)
         };
+        if !latency.is_zero() {
+            tokio::time::sleep(latency).await;
+        }
         let (status, headers, body) = match fault {
             Some(Fault::Refuse) => {
                 return Err(failed(ErrorKind::Connection, "connection refused"));

@@ -4,6 +4,7 @@ mod azurite;
 pub mod blob_service;
 pub mod faulty_ledger;
 mod leases;
+mod trips;
 
 pub use azurite::new_container;
 
