@@ -63,10 +63,11 @@ impl App {
     pub(crate) async fn care_for_alerts(&self, started: Instant, look: Look) {
         let has_time = |needed: Duration| started.elapsed() + needed <= budget::FUNCTION_TIMEOUT;
         // The check of the ledger's tenant may alert.
-        if has_time(budget::LEDGER_TENANT + budget::ALERT + budget::SUMMARY + budget::QUEUE_CALL) {
+        let needed = budget::LEDGER_TENANT + budget::ALERT + budget::SUMMARY + budget::QUEUE_CALL;
+        if has_time(needed + budget::OUTPUT) {
             self.send_summary(look).await;
         }
-        if has_time(budget::QUEUE_CALL) {
+        if has_time(budget::QUEUE_CALL + budget::OUTPUT) {
             self.wake_for_alerts().await;
         }
     }

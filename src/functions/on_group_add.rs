@@ -10,15 +10,16 @@ use uuid::Uuid;
 use crate::{
     app::{App, Look},
     budget,
+    functions::sweep_joiners::continue_sweep,
     graph::within,
     hash::sha256,
     ledger::LedgerError,
     pass::{
         ChangeNotification, Failure, GroupSync, Job, MembershipEvent, Outcome, ParsedMessage, Person, Reason,
-        SyncCompleted,
+        SweepContinues, SyncCompleted, SyncContinues,
         alert::{self, Alert},
         condition, domains,
-        group_sync::{complete_sync, sync_group, without_held},
+        group_sync::{complete_sync, continue_sync, sync_group, without_held},
         issue::{JobResult, issue},
         ledger_tenant,
         replication::{self, resolve_user},
@@ -98,6 +99,8 @@ pub async fn on_group_add(app: &App, delivery: &QueueDelivery) -> Handled {
             condition::end_daily_look(&app.services, at).await;
             queued(Vec::new(), "all jobs of the sweep are in the queue".to_owned())
         }
+        Ok(ParsedMessage::SweepContinues(continued)) => continued_sweep(app, delivery, &continued).await,
+        Ok(ParsedMessage::SyncContinues(continued)) => continued_sync(app, delivery, &continued).await,
         Ok(ParsedMessage::AlertsDue) => {
             app.send_summary(Look::Now).await;
             queued(Vec::new(), "the summary of alerts was sent if there is one".to_owned())
@@ -115,6 +118,34 @@ pub async fn on_group_add(app: &App, delivery: &QueueDelivery) -> Handled {
 async fn completed_sync(app: &App, completed: &SyncCompleted) -> Result<bool, Failure> {
     ledger_tenant::check(&app.services).await?;
     complete_sync(&app.services, completed).await
+}
+
+async fn continued_sweep(app: &App, delivery: &QueueDelivery, continued: &SweepContinues) -> Handled {
+    match continue_sweep(app, continued).await {
+        Ok(found) => queued_next(&found, "joiners of the sweep"),
+        Err(failure) => {
+            let who = "joiners whose jobs are not in the queue yet: the next sweep finds them".to_owned();
+            finish(app, delivery, "sweep", failed(failure, who)).await
+        }
+    }
+}
+
+async fn continued_sync(app: &App, delivery: &QueueDelivery, continued: &SyncContinues) -> Handled {
+    let next = async {
+        ledger_tenant::check(&app.services).await?;
+        continue_sync(&app.services, continued).await
+    };
+    match within(budget::GROUP_SYNC, "reading the new members of the on-demand group", next).await {
+        Ok(found) => queued_next(&found, "new members of the on-demand group"),
+        Err(failure) => {
+            let who = "new members of the on-demand group: the next sweep finds them".to_owned();
+            finish(app, delivery, &continued.sync_id, failed(failure, who)).await
+        }
+    }
+}
+
+fn queued_next(found: &GroupSync, whom: &str) -> Handled {
+    queued(found.to_messages().collect(), format!("queued the next {} jobs, of {whom}", found.jobs.len()))
 }
 
 async fn run(app: &App, job: &Job, delivery: &QueueDelivery) -> Handled {

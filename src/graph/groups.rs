@@ -9,7 +9,7 @@ use super::{
     client::{Graph, query},
     error::{GraphError, Unread, refusal_kept},
     null::Nullable,
-    page::{Page, Readable},
+    page::{Item, Page, Readable},
     users::{CANDIDATE_PROPERTIES, Candidate},
 };
 
@@ -110,10 +110,15 @@ impl Graph {
             "/groups/{group}/members{}",
             query(&[("$select", CANDIDATE_PROPERTIES), ("$top", "999")])
         );
-        let Readable { items: members, malformed } =
-            Readable::of(OPERATION, self.list(OPERATION, &path, false).await?);
-        let groups = groups(&members);
-        let users: Vec<Candidate> = members.into_iter().filter_map(Member::user).collect();
+        let (mut members, mut words, mut groups) = (Readable::default(), BTreeSet::new(), 0);
+        let keep = |page: Vec<Item<Member<Candidate>>>| {
+            members.add(page, |member| {
+                groups += usize::from(matches!(member, Member::Group));
+                Some(member.user()?.compact(&mut words))
+            });
+        };
+        self.pages(OPERATION, &path, false, keep).await?;
+        let Readable { items: users, malformed } = members.logged(OPERATION);
         if users.is_empty() && malformed.is_empty() {
             self.check_membership_is_visible(OPERATION, group).await?;
         }

@@ -37,6 +37,14 @@ pub struct LookParts {
     pub leave_date: bool,
 }
 
+impl LookParts {
+    /// How many parts of a batch it takes.
+    fn count(self) -> usize {
+        let Self { account, passes, methods: _, sign_ins, memberships, manager, leave_date } = self;
+        [account, passes, sign_ins, memberships, manager, leave_date].into_iter().filter(|part| *part).count()
+    }
+}
+
 /// What was read of one user. A part that was not asked for is `None`.
 #[derive(Clone, Debug)]
 pub struct Look {
@@ -69,27 +77,34 @@ const LEAVE_DATE: &str = "reading the user's leave date";
 const AT_ONCE: usize = 4;
 
 impl Graph {
-    /// Looks at `users`, with as many of them in one batch as fit, until `deadline`. Of a batch that is late or fails as a
-    /// whole there are no looks.
-    pub(crate) async fn look(&self, users: Vec<(Uuid, LookParts)>, deadline: Instant) -> Vec<(Uuid, Look)> {
-        let mut batches: Vec<Vec<(Uuid, Vec<Part>)>> = Vec::new();
+    /// Looks at `users`, with as many of them in one batch as fit, until `deadline`, and returns what `decide` makes of each. Of a
+    /// batch that is late or fails as a whole there is nothing.
+    pub(crate) async fn look<T>(
+        &self,
+        users: Vec<(Uuid, LookParts)>,
+        deadline: Instant,
+        decide: impl Fn(Uuid, &Look) -> T,
+    ) -> Vec<T> {
+        let mut batches: Vec<Vec<(Uuid, LookParts)>> = Vec::new();
         let mut size = MAX_PARTS;
         for (user, wanted) in users {
-            let parts = parts(user, wanted);
-            if size + parts.len() > MAX_PARTS {
+            if size + wanted.count() > MAX_PARTS {
                 batches.push(Vec::new());
                 size = 0;
             }
-            size += parts.len();
+            size += wanted.count();
             if let Some(batch) = batches.last_mut() {
-                batch.push((user, parts));
+                batch.push((user, wanted));
             }
         }
         let looks = stream::iter(batches).map(|batch| self.look_at(batch)).buffer_unordered(AT_ONCE);
-        looks.take_until(sleep_until(deadline)).flat_map(stream::iter).collect().await
+        let decided = looks.take_until(sleep_until(deadline)).flat_map(stream::iter);
+        decided.map(|(user, look)| decide(user, &look)).collect().await
     }
 
-    async fn look_at(&self, users: Vec<(Uuid, Vec<Part>)>) -> Vec<(Uuid, Look)> {
+    async fn look_at(&self, users: Vec<(Uuid, LookParts)>) -> Vec<(Uuid, Look)> {
+        let users: Vec<(Uuid, Vec<Part>)> =
+            users.into_iter().map(|(user, wanted)| (user, parts(user, wanted))).collect();
         let parts: Vec<Part> = users.iter().flat_map(|(_, parts)| parts.clone()).collect();
         let results = match self.batch_in_order(OPERATION, parts).await {
             Ok(results) => results,

@@ -16,13 +16,6 @@ impl Nullable<String> {
     }
 }
 
-/// The value, or the default for null.
-pub(super) fn null_is_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(
-    deserializer: D,
-) -> Result<T, D::Error> {
-    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
-}
-
 /// A name without what a person does not see; `None` also if nothing is left of it.
 pub(super) fn visible<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
     Ok(Option::<String>::deserialize(deserializer)?.and_then(|text| text::name(&text)))

@@ -63,7 +63,7 @@ impl<'de, T: DeserializeOwned> Deserialize<'de> for Item<T> {
 }
 
 /// The items of a list that have the documented form, and what is known of the others.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Readable<T> {
     /// Those that have it.
     pub items: Vec<T>,
@@ -71,26 +71,36 @@ pub struct Readable<T> {
     pub malformed: Vec<String>,
 }
 
+impl<T> Default for Readable<T> {
+    fn default() -> Self {
+        Self { items: Vec::new(), malformed: Vec::new() }
+    }
+}
+
 impl<T> Readable<T> {
-    /// Logs the malformed items as one ERROR.
-    pub(super) fn of(operation: &'static str, list: Vec<Item<T>>) -> Self {
-        let mut read = Self { items: Vec::with_capacity(list.len()), malformed: Vec::new() };
-        for item in list {
+    /// Adds a page, with what `keep` makes of its items.
+    pub(super) fn add<U>(&mut self, page: Vec<Item<U>>, mut keep: impl FnMut(U) -> Option<T>) {
+        for item in page {
             match item {
-                Item::Read(item) => read.items.push(item),
-                Item::Malformed(id) => read.malformed.push(id.unwrap_or_else(|| "one without an id".into())),
+                Item::Read(item) => self.items.extend(keep(item)),
+                Item::Malformed(id) => self.malformed.push(id.unwrap_or_else(|| "one without an id".into())),
             }
         }
-        if !read.malformed.is_empty() {
+    }
+
+    /// Logs the malformed items as one ERROR.
+    pub(super) fn logged(mut self, operation: &'static str) -> Self {
+        self.items.shrink_to_fit();
+        if !self.malformed.is_empty() {
             tracing::error!(
                 event = "graph.items_malformed",
                 operation,
-                count = read.malformed.len(),
-                ids = read.malformed.iter().take(NAMED).map(String::as_str).collect::<Vec<_>>().join(", "),
+                count = self.malformed.len(),
+                ids = self.malformed.iter().take(NAMED).map(String::as_str).collect::<Vec<_>>().join(", "),
                 "Entries of a list in Graph have an unknown form; the others count"
             );
         }
-        read
+        self
     }
 }
 
@@ -132,9 +142,23 @@ impl Graph {
         path: &str,
         eventual: bool,
     ) -> Result<Vec<T>, GraphError> {
+        let mut items = Vec::new();
+        self.pages(operation, path, eventual, |page| items.extend(page)).await?;
+        Ok(items)
+    }
+
+    /// Passes each page of the list at `path` to `keep`, so that no two of them are in memory at the same time.
+    pub(super) async fn pages<T: DeserializeOwned>(
+        &self,
+        operation: &'static str,
+        path: &str,
+        eventual: bool,
+        mut keep: impl FnMut(Vec<T>),
+    ) -> Result<(), GraphError> {
         let first = GraphRequest { eventual, ..GraphRequest::get(operation, path) };
-        let first = self.send(first).await?.json()?;
-        self.rest(operation, first, eventual).await
+        let first: Page<T> = self.send(first).await?.json()?;
+        keep(first.value);
+        self.following(operation, first.next_link, eventual, keep).await
     }
 
     /// All items of a list whose first page was read.
@@ -144,8 +168,19 @@ impl Graph {
         first: Page<T>,
         eventual: bool,
     ) -> Result<Vec<T>, GraphError> {
+        let mut items = first.value;
+        self.following(operation, first.next_link, eventual, |page| items.extend(page)).await?;
+        Ok(items)
+    }
+
+    async fn following<T: DeserializeOwned>(
+        &self,
+        operation: &'static str,
+        mut next: Option<String>,
+        eventual: bool,
+        mut keep: impl FnMut(Vec<T>),
+    ) -> Result<(), GraphError> {
         let unreadable = |why| Err(GraphError::unreadable(operation, why));
-        let (mut items, mut next) = (first.value, first.next_link);
         let (mut seen, mut bytes) = (BTreeSet::new(), 0);
         while let Some(url) = next {
             // The token is sent to Graph only.
@@ -162,10 +197,10 @@ impl Graph {
                 return unreadable("the list is too long");
             }
             let page: Page<T> = answer.json()?;
-            items.extend(page.value);
+            keep(page.value);
             next = page.next_link;
         }
-        Ok(items)
+        Ok(())
     }
 }
 
@@ -185,7 +220,9 @@ mod tests {
             id: u8,
         }
         let page: Page<Item<Thing>> = serde_json::from_str(&text).unwrap();
-        let read = Readable::of("reading things", page.value);
+        let mut read = Readable::default();
+        read.add(page.value, Some);
+        let read = read.logged("reading things");
         assert_eq!(read.items, [Thing { id: 1 }, Thing { id: 2 }]);
         let none = "one without an id";
         assert_eq!(read.malformed, ["abc", none, none, none, none, none, none]);

@@ -1,6 +1,9 @@
 //! Users and their managers.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::{Deserialize, Deserializer};
@@ -9,10 +12,16 @@ use uuid::Uuid;
 use super::{
     client::{Graph, query, segment},
     error::{GraphError, if_exists},
-    null::{null_is_default, visible, without_nulls},
+    null::{visible, without_nulls},
     page::Readable,
 };
-use crate::{address::Address, hash::sha256, mail::Reader, range, zone::Place};
+use crate::{
+    address::Address,
+    hash::sha256,
+    mail::Reader,
+    range,
+    zone::{Attributes, Place},
+};
 
 /// What a listing shows of an account, and a job reads of it too.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -22,15 +31,15 @@ pub struct Account {
     #[serde(default, deserialize_with = "range::graphs")]
     pub employee_hire_date: Option<DateTime<Utc>>,
     /// ISO 3166 country code.
-    pub usage_location: Option<String>,
+    pub usage_location: Option<Arc<str>>,
     /// The state or province, as a name or a code.
-    pub state: Option<String>,
+    pub state: Option<Arc<str>>,
     /// The city.
-    pub city: Option<String>,
+    pub city: Option<Arc<str>>,
     /// The office, as a free text.
-    pub office_location: Option<String>,
+    pub office_location: Option<Arc<str>>,
     /// The account's own mailbox, which a joiner cannot open yet.
-    pub mail: Option<String>,
+    pub mail: Option<Arc<str>>,
     /// Other addresses, private ones included.
     #[serde(default, deserialize_with = "without_nulls")]
     pub other_mails: Vec<String>,
@@ -38,17 +47,17 @@ pub struct Account {
     #[serde(default, deserialize_with = "without_nulls")]
     pub proxy_addresses: Vec<String>,
     /// `Member` or `Guest`; old synchronised accounts, which are members, have none.
-    pub user_type: Option<String>,
+    pub user_type: Option<Arc<str>>,
     /// How the account was created, if not as a regular one: `Invitation`, `SelfServiceSignUp` and others.
-    pub creation_type: Option<String>,
-    /// How its user signs in.
-    #[serde(default, deserialize_with = "without_nulls")]
-    pub identities: Vec<Identity>,
+    pub creation_type: Option<Arc<str>>,
+    /// Whether its user signs in to another tenant or provider.
+    #[serde(default, rename = "identities", deserialize_with = "is_federated")]
+    pub is_federated: bool,
     /// Whether the account may sign in.
     pub account_enabled: Option<bool>,
     /// `extensionAttribute1` to `extensionAttribute15`.
-    #[serde(default, deserialize_with = "null_is_default")]
-    pub on_premises_extension_attributes: BTreeMap<String, Option<String>>,
+    #[serde(default)]
+    pub on_premises_extension_attributes: Attributes,
 }
 
 impl Account {
@@ -74,13 +83,13 @@ impl Account {
     /// identity (<https://learn.microsoft.com/entra/external-id/user-properties>); conversion to an internal user
     /// clears both. A guest's name may be all that is left of an invitation.
     fn sign_in(&self, name: &str) -> SignIn {
-        let is = |text: &Option<String>, word: &str| {
+        let is = |text: &Option<Arc<str>>, word: &str| {
             text.as_deref().is_some_and(|text| text.eq_ignore_ascii_case(word))
         };
         let is_guest = is(&self.user_type, "Guest");
         let is_external = is(&self.creation_type, "Invitation")
             || is(&self.creation_type, "SelfServiceSignUp")
-            || self.identities.iter().any(|identity| is(&identity.sign_in_type, "federated"))
+            || self.is_federated
             || (is_guest && is_name_of_invitation(name));
         SignIn { is_guest, is_external, is_enabled: self.is_enabled() }
     }
@@ -133,6 +142,10 @@ fn sign_in_name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D:
     Ok(visible(deserializer)?.unwrap_or_default())
 }
 
+fn shared_name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Arc<str>>, D::Error> {
+    Ok(visible(deserializer)?.map(Arc::from))
+}
+
 /// The properties of [`User`]. Graph returns the hire date and many others only when they are selected.
 pub(super) const USER_PROPERTIES: &str = "id,userPrincipalName,displayName,givenName,mail,otherMails,proxyAddresses,\
     employeeHireDate,usageLocation,state,city,officeLocation,preferredLanguage,userType,creationType,identities,\
@@ -147,7 +160,7 @@ impl User {
     /// The user as a listing shows them.
     pub(crate) fn as_candidate(&self) -> Candidate {
         let Self { id, user_principal_name, account, .. } = self.clone();
-        Candidate { id, user_principal_name: Some(user_principal_name), account }
+        Candidate { id, user_principal_name: Some(user_principal_name.into()), account }
     }
 
     /// The display name, or the sign-in name if there is none.
@@ -193,8 +206,8 @@ pub struct Candidate {
     /// The object id.
     pub id: Uuid,
     /// The sign-in name, if Graph says it.
-    #[serde(default, deserialize_with = "visible")]
-    pub user_principal_name: Option<String>,
+    #[serde(default, deserialize_with = "shared_name")]
+    pub user_principal_name: Option<Arc<str>>,
     /// The rest.
     #[serde(flatten)]
     pub account: Account,
@@ -232,16 +245,45 @@ impl Candidate {
         own.any(|own| address.same_as(own))
     }
 
+    /// With `words` in place of those that many users have, and without memory in reserve: a sweep keeps all joiners.
+    pub(super) fn compact(mut self, words: &mut BTreeSet<Arc<str>>) -> Self {
+        let Account {
+            usage_location,
+            state,
+            city,
+            office_location,
+            user_type,
+            creation_type,
+            mail,
+            other_mails,
+            proxy_addresses,
+            ..
+        } = &mut self.account;
+        for word in
+            [usage_location, state, city, office_location, user_type, creation_type].into_iter().flatten()
+        {
+            match words.get(word) {
+                Some(known) => *word = known.clone(),
+                None => drop(words.insert(word.clone())),
+            }
+        }
+        if *mail == self.user_principal_name {
+            mail.clone_from(&self.user_principal_name);
+        }
+        other_mails.shrink_to_fit();
+        proxy_addresses.shrink_to_fit();
+        self
+    }
+
     /// The sign-in name, or the object id of whom Graph does not name.
     pub(crate) fn name(&self) -> String {
-        self.user_principal_name.clone().unwrap_or_else(|| self.id.to_string())
+        self.user_principal_name.as_deref().map_or_else(|| self.id.to_string(), str::to_owned)
     }
 
     /// Identifies everything here that a pass depends on, without showing it. The number is the version of this form.
     pub(crate) fn fingerprint(&self) -> String {
         let account = &self.account;
-        let attributes: BTreeMap<_, _> =
-            account.on_premises_extension_attributes.iter().filter(|(_, value)| value.is_some()).collect();
+        let attributes: BTreeMap<_, _> = account.on_premises_extension_attributes.iter().collect();
         let name = self.user_principal_name.as_ref().map(|name| name.to_lowercase());
         let SignIn { is_guest, is_external, is_enabled } = self.sign_in();
         let seen = serde_json::json!([
@@ -264,12 +306,16 @@ impl Candidate {
     }
 }
 
-/// One of the ways in which a user signs in.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Identity {
-    /// `federated` for users of another tenant or provider, else `userPrincipalName` and others.
-    pub sign_in_type: Option<String>,
+/// Whether one of the ways in which a user signs in is `federated`; others are `userPrincipalName` and more.
+fn is_federated<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Identity {
+        sign_in_type: Option<String>,
+    }
+    let identities: Vec<Identity> = without_nulls(deserializer)?;
+    let is = |kind: String| kind.eq_ignore_ascii_case("federated");
+    Ok(identities.into_iter().filter_map(|identity| identity.sign_in_type).any(is))
 }
 
 /// Whether and where a user signs in.
@@ -313,8 +359,10 @@ impl Graph {
             ("$select", CANDIDATE_PROPERTIES),
             ("$top", "999"),
         ];
-        let list = self.list(OPERATION, &format!("/users{}", query(&options)), true).await?;
-        Ok(Readable::of(OPERATION, list))
+        let (mut users, mut words) = (Readable::default(), BTreeSet::new());
+        let keep = |page| users.add(page, |user: Candidate| Some(user.compact(&mut words)));
+        self.pages(OPERATION, &format!("/users{}", query(&options)), true, keep).await?;
+        Ok(users.logged(OPERATION))
     }
 
     /// The object id of the user with this UPN or object id; `None` if there is no such user.

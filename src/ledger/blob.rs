@@ -221,7 +221,7 @@ impl BlobLedger {
     async fn listing<T>(
         &self,
         folder: &str,
-        read: impl Fn(&BlobItem) -> Option<T>,
+        mut read: impl FnMut(&BlobItem) -> Option<T>,
     ) -> Result<Vec<T>, LedgerError> {
         let options = BlobContainerClientListBlobsOptions {
             prefix: Some(folder.to_owned()),
@@ -363,15 +363,15 @@ impl Ledger for BlobLedger {
 
     async fn standings(&self) -> Result<BTreeMap<Uuid, Standing>, LedgerError> {
         within(budget::LEDGER_LISTING, async {
-            let listed = self.listing(FOLDER, |blob| Some((user_of(blob)?, standing(blob)))).await?;
-            let (mut standings, mut others) = (BTreeMap::new(), Vec::new());
-            for (user, standing) in listed {
-                match standing {
-                    Some(standing) => drop(standings.insert(user, standing)),
-                    // A copy from a backup can lack the metadata, and another version can have another form of it.
-                    None => others.push(user),
-                }
-            }
+            let mut standings = BTreeMap::new();
+            let other = |blob: &BlobItem| {
+                let user = user_of(blob)?;
+                // A copy from a backup can lack the metadata, and another version can have another form of it.
+                let Some(standing) = standing(blob) else { return Some(user) };
+                standings.insert(user, standing);
+                None
+            };
+            let others = self.listing(FOLDER, other).await?;
             let others = self.records(others).await?;
             standings.extend(others.iter().map(|(user, record)| {
                 (*user, record.as_ref().map_or_else(Standing::unreadable, Standing::from))

@@ -100,8 +100,7 @@ impl Standing {
     }
 
     /// As this clock sees it: see [`Record::seen_at`].
-    #[must_use]
-    pub(crate) fn seen_at(mut self, now: DateTime<Utc>) -> Self {
+    pub(crate) fn see_at(&mut self, now: DateTime<Utc>) {
         let at = |at: Option<DateTime<Utc>>| at.map(|at| range::past(at, now));
         self.leased_at = at(self.leased_at);
         self.mailed = self.mailed.map(|(day, mailed)| (day, range::past(mailed, now)));
@@ -111,7 +110,6 @@ impl Standing {
         if let Some(pass) = &mut self.pass {
             pass.delivered_at = range::past(pass.delivered_at, now);
         }
-        self
     }
 
     /// Whether a sweep at `now` has to look at the user.

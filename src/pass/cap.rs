@@ -27,6 +27,9 @@ pub(crate) fn held_back(
     approved: &BTreeSet<Start>,
     max: usize,
 ) -> BTreeSet<Start> {
+    if wanted.len() + counted.len() <= max {
+        return BTreeSet::new();
+    }
     let not_approved: BTreeSet<Start> = wanted.difference(approved).copied().collect();
     let count = counted.difference(approved).chain(&not_approved).collect::<BTreeSet<_>>().len();
     if count > max { not_approved } else { BTreeSet::new() }

@@ -10,11 +10,13 @@ use std::{collections::BTreeSet, error::Error, time::Duration};
 use chrono::{DateTime, SecondsFormat, Utc};
 use futures::{StreamExt, TryStreamExt, stream};
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, json};
 use tokio::time::{sleep, timeout};
 use uuid::Uuid;
 
 use super::{
     additions,
+    continuation::{SweepContinues, SyncContinues},
     job::Job,
     outcome::Failure,
     replication::{MEMBERSHIP_LAG, REPLICA_LAG},
@@ -52,7 +54,7 @@ pub struct SyncCompleted {
 impl SyncCompleted {
     /// The message.
     pub fn to_message(&self) -> String {
-        serde_json::json!(self).to_string()
+        json!(self).to_string()
     }
 }
 
@@ -121,8 +123,12 @@ pub struct GroupSync {
     pub jobs: Vec<Job>,
     /// The message behind the jobs; none where there are no new members.
     pub completion: Option<SyncCompleted>,
+    /// In its place, if there are more new members than jobs.
+    pub continuation: Option<SyncContinues>,
     /// Another message behind the jobs, of the first sweep of a day.
     pub daily_look: Option<DailyLook>,
+    /// In its place, if the sweep has found more than these jobs.
+    pub sweep_continuation: Option<SweepContinues>,
     /// How many groups are members of the group. No message is about them.
     pub nested_groups: usize,
 }
@@ -131,8 +137,11 @@ impl GroupSync {
     /// The messages, in the order in which they have to be sent.
     pub(crate) fn to_messages(&self) -> impl Iterator<Item = String> {
         let completion = self.completion.as_ref().map(SyncCompleted::to_message);
-        let daily_look = self.daily_look.as_ref().map(|look| serde_json::json!(look).to_string());
-        self.jobs.iter().map(Job::to_message).chain(completion).chain(daily_look)
+        let continuation = self.continuation.as_ref().map(|message| json!(message).to_string());
+        let daily_look = self.daily_look.as_ref().map(|look| json!(look).to_string());
+        let sweep = self.sweep_continuation.as_ref().map(|message| json!(message).to_string());
+        let behind = completion.into_iter().chain(continuation).chain(daily_look).chain(sweep);
+        self.jobs.iter().map(Job::to_message).chain(behind)
     }
 }
 
@@ -201,20 +210,61 @@ async fn read(
             None => return Ok(GroupSync { nested_groups, ..GroupSync::default() }),
         }
     };
-    let new: Vec<(Uuid, DateTime<Utc>)> = next.found_by(sync_id).collect();
-    let jobs: Vec<Option<Job>> = stream::iter(new)
-        .map(|(user, since)| job(services, user, since, event))
-        .buffered(CONCURRENT_READS)
-        .try_collect()
-        .await?;
-    let completion = next.found_by(sync_id).next();
-    let completion = completion.map(|_| SyncCompleted { synced_group: group, sync_id: sync_id.to_owned() });
+    let found = jobs_of(services, group, next.found_by(sync_id), event, sync_id).await?;
     // Last: after this only a crash can keep the jobs from the queue.
     if membership.as_ref() != Some(&next) {
         services.ledger.write_membership(group, &next, etag.as_ref()).await?;
     }
+    Ok(GroupSync { nested_groups, ..found })
+}
+
+/// The jobs of as many of `new`, the members whom a group sync has found, as an answer may have, and the message behind them.
+async fn jobs_of(
+    services: &Services,
+    group: Uuid,
+    new: impl Iterator<Item = (Uuid, DateTime<Utc>)>,
+    event: Option<&MembershipEvent>,
+    sync_id: &str,
+) -> Result<GroupSync, LedgerError> {
+    let mut new = new.peekable();
+    let part: Vec<(Uuid, DateTime<Utc>)> = new.by_ref().take(budget::SYNC_PART).collect();
+    let Some((after_member, _)) = part.last().copied() else { return Ok(GroupSync::default()) };
+    let jobs: Vec<Option<Job>> = stream::iter(part)
+        .map(|(user, since)| job(services, user, since, event))
+        .buffered(CONCURRENT_READS)
+        .try_collect()
+        .await?;
     let jobs = jobs.into_iter().flatten().collect();
-    Ok(GroupSync { jobs, completion, daily_look: None, nested_groups })
+    let sync_id = sync_id.to_owned();
+    Ok(if new.peek().is_some() {
+        let unknown = Map::new();
+        let continuation = SyncContinues { continued_group: group, sync_id, after_member, unknown };
+        GroupSync { jobs, continuation: Some(continuation), ..GroupSync::default() }
+    } else {
+        let completion = SyncCompleted { synced_group: group, sync_id };
+        GroupSync { jobs, completion: Some(completion), ..GroupSync::default() }
+    })
+}
+
+/// The next jobs of a group sync. The group is not read again: who came since is new for the next sync. If another one has taken over
+/// the pending members meanwhile, there are none.
+///
+/// # Errors
+/// When the ledger fails.
+pub(crate) async fn continue_sync(
+    services: &Services,
+    continued: &SyncContinues,
+) -> Result<GroupSync, Failure> {
+    let SyncContinues { continued_group: group, sync_id, after_member, unknown } = continued;
+    let Some((membership, _)) = services.ledger.membership(*group).await? else {
+        return Ok(GroupSync::default());
+    };
+    let behind = membership.found_by(sync_id).filter(|(user, _)| user > after_member);
+    let mut found = jobs_of(services, *group, behind, None, sync_id).await?;
+    if let Some(next) = &mut found.continuation {
+        next.unknown.clone_from(unknown);
+    }
+    Ok(found)
 }
 
 fn next_snapshot(

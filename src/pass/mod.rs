@@ -5,7 +5,7 @@
 //!
 //! [`issue`] is the flow around them: [`replication`] retries what is not replicated yet, [`lease`] excludes other jobs,
 //! [`alert`] sends alerts about a [`person`], [`condition`] one for what affects everybody. [`cap`] and [`additions`] hold
-//! back too many people. [`group_sync`] finds the new members of the on-demand group, [`nested`] tells of groups among
+//! back too many people. [`group_sync`] finds the new members of the on-demand group, [`continuation`] queues many jobs in parts, [`nested`] tells of groups among
 //! them, and [`malformed`] of joiners who cannot be read. [`ledger_tenant`] and [`clock_skew`] stop everything that would go wrong. All of it runs on [`services`].
 
 pub mod account_use;
@@ -15,6 +15,7 @@ pub mod basis;
 pub mod cap;
 pub mod clock_skew;
 pub mod condition;
+pub mod continuation;
 pub mod day_one;
 pub mod decide;
 pub mod domains;
@@ -47,6 +48,7 @@ pub mod subject;
 pub mod window;
 
 pub use self::{
+    continuation::{Position, SweepContinues, SyncContinues},
     decide::{Decision, Facts, Plan, decide},
     group_sync::{DailyLook, GroupSync, MembershipEvent, SyncCompleted},
     job::{Job, Reason},

@@ -108,7 +108,7 @@ fn values(user: &Candidate, place: MailTo) -> impl Iterator<Item = &str> {
         MailTo::OtherMails | MailTo::Manager => None,
     };
     let others: &[String] = if place == MailTo::OtherMails { &user.account.other_mails } else { &[] };
-    others.iter().map(String::as_str).chain(attribute.and_then(Option::as_deref))
+    others.iter().map(String::as_str).chain(attribute)
 }
 
 /// All addresses in the places that MAIL_TO names, without the manager's, usable or not.
@@ -119,8 +119,9 @@ pub(crate) fn private_addresses(user: &Candidate, settings: &MailSettings) -> Ve
 
 /// The mailboxes of all private addresses that an account names, in whatever place.
 pub(crate) fn mailboxes(account: &Account) -> impl Iterator<Item = String> {
-    let attributes = account.on_premises_extension_attributes.values().flatten();
-    account.other_mails.iter().chain(attributes).filter_map(|mail| Some(mailbox(&Address::read(mail).ok()?)))
+    let attributes = account.on_premises_extension_attributes.iter().map(|(_, value)| value);
+    let named = account.other_mails.iter().map(String::as_str).chain(attributes);
+    named.filter_map(|mail| Some(mailbox(&Address::read(mail).ok()?)))
 }
 
 /// Identifies a mailbox without naming it, the same for all users. What follows a plus sign does not make another mailbox. The
@@ -190,7 +191,7 @@ mod tests {
     }
 
     fn emma(other_mails: &[&str]) -> User {
-        let third = ("extensionAttribute3".to_owned(), Some("third@post.example".to_owned()));
+        let third = ("extensionAttribute3", "third@post.example");
         User {
             account: Account {
                 mail: Some("emma.larsen@contoso.example".into()),

@@ -31,7 +31,13 @@ impl Subject {
                 users: notification.added.into_keys().collect(),
                 names: notification.named.into_keys().collect(),
             },
-            Ok(ParsedMessage::SyncCompleted(_) | ParsedMessage::DailyLook(_) | ParsedMessage::AlertsDue)
+            Ok(
+                ParsedMessage::SyncCompleted(_)
+                | ParsedMessage::DailyLook(_)
+                | ParsedMessage::SweepContinues(_)
+                | ParsedMessage::SyncContinues(_)
+                | ParsedMessage::AlertsDue,
+            )
             | Err(_) => Self::default(),
         }
     }

@@ -7,7 +7,7 @@ mod tz;
 use std::{fmt, sync::LazyLock};
 
 pub use self::{
-    place::{Place, PlaceProperty, ZoneRule},
+    place::{Attributes, Place, PlaceProperty, ZoneRule},
     tz::{Tz, TzOffset, UnknownZone},
 };
 

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Deserializer};
+
 use super::{Tz, region::fold};
 
 /// Where a joiner works, as far as the account says.
@@ -16,7 +18,7 @@ pub struct Place<'a> {
     /// The office, as a free text.
     pub office_location: Option<&'a str>,
     /// `extensionAttribute1` to `extensionAttribute15`.
-    pub attributes: Option<&'a BTreeMap<String, Option<String>>>,
+    pub attributes: Option<&'a Attributes>,
 }
 
 /// A property of the account that can say a place.
@@ -55,10 +57,38 @@ impl PlaceProperty {
             Self::State => place.state,
             Self::City => place.city,
             Self::OfficeLocation => place.office_location,
-            Self::ExtensionAttribute(number) => {
-                place.attributes?.get(&format!("extensionAttribute{number}"))?.as_deref()
-            }
+            Self::ExtensionAttribute(number) => place.attributes?.get(&format!("extensionAttribute{number}")),
         }
+    }
+}
+
+/// `extensionAttribute1` to `extensionAttribute15`, without those that are null: a sweep keeps them of each joiner.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Attributes(Box<[(Box<str>, Box<str>)]>);
+
+impl Attributes {
+    /// The value of this one.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.iter().find(|(own, _)| *own == name).map(|(_, value)| value)
+    }
+
+    /// Their names and values.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (&**name, &**value))
+    }
+}
+
+impl<'a> FromIterator<(&'a str, &'a str)> for Attributes {
+    fn from_iter<I: IntoIterator<Item = (&'a str, &'a str)>>(attributes: I) -> Self {
+        Self(attributes.into_iter().map(|(name, value)| (name.into(), value.into())).collect())
+    }
+}
+
+impl<'de> Deserialize<'de> for Attributes {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let all = Option::<BTreeMap<Box<str>, Option<Box<str>>>>::deserialize(deserializer)?;
+        let set = all.into_iter().flatten().filter_map(|(name, value)| Some((name, value?)));
+        Ok(Self(set.collect()))
     }
 }
 
@@ -127,8 +157,7 @@ mod tests {
         ]
         .map(|text| ZoneRule::parse(text).unwrap())
         .into();
-        let attributes =
-            BTreeMap::from([("extensionAttribute7".to_owned(), Some("Sao Paulo, Paulista".to_owned()))]);
+        let attributes = [("extensionAttribute7", "Sao Paulo, Paulista")].into_iter().collect();
         let of = |place| joiner_zone(place, &rules, Tz::UTC).zone;
         let none = Place::default();
         for (place, expected) in [

@@ -75,7 +75,10 @@ impl Simulation {
     }
 
     async fn deliver(self: &Arc<Self>, message: &str, delivery: u32) -> InvocationResult {
-        if ["syncedGroup", "dailyLook"].iter().any(|name| !field(message, name).is_empty()) {
+        if ["syncedGroup", "dailyLook", "sweepContinues", "continuedGroup"]
+            .iter()
+            .any(|name| !field(message, name).is_empty())
+        {
             // The message behind the jobs of a group sync or a sweep is not a job: it issues no pass and sends no alert.
             let answer = self.host.deliver(message, delivery).await;
             let outcome = if answer.is_success() { "done" } else { "failed" };

@@ -17,7 +17,13 @@ fuzz_target!(|text: &str| {
         Ok(ParsedMessage::Job(job)) => {
             assert!(job.reason != Reason::Http, "a queue message is never an HTTP call")
         }
-        Ok(ParsedMessage::SyncCompleted(_) | ParsedMessage::DailyLook(_) | ParsedMessage::AlertsDue) => {}
+        Ok(
+            ParsedMessage::SyncCompleted(_)
+            | ParsedMessage::DailyLook(_)
+            | ParsedMessage::SweepContinues(_)
+            | ParsedMessage::SyncContinues(_)
+            | ParsedMessage::AlertsDue,
+        ) => {}
         Ok(ParsedMessage::Notification(notification)) => {
             assert!(
                 !(notification.added.is_empty()

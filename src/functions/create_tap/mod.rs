@@ -207,7 +207,7 @@ async fn notify(app: &App, call: &Parameters, issued: &Issued) -> Notification {
 /// Sends the notice to the account's own mailbox, so that the owner learns of a pass requested by another person.
 async fn send_notice(app: &App, call: &Parameters, issued: &Issued) -> Result<String, NoticeError> {
     let (user, window) = (&issued.user, &issued.window);
-    let own = user.account.mail.iter().chain([&user.user_principal_name]);
+    let own = user.account.mail.as_deref().into_iter().chain([user.user_principal_name.as_str()]);
     let to = own
         .filter_map(|text| Address::read(text).ok())
         .next()

@@ -139,14 +139,15 @@ pub(super) async fn apply(
         just_mailed(standings, now),
     );
     let withdraw = to_be_withdrawn(joiners, candidates, standings, now);
-    let name = |user: &Candidate| Some((user.id, user.user_principal_name.clone()?));
-    let names = &candidates.iter().filter_map(name).collect();
     let none = BTreeSet::new();
     let late = late.iter().map(|(day, user)| (*user, *day)).collect();
     let mut held = Held {
         joiners: joiners_held(&mail, &late, &mailed, &none, max),
         withdrawals: held_back(&withdraw, &none, &none, max),
     };
+    let all: BTreeSet<Uuid> = held.joiners.iter().chain(&held.withdrawals).map(|(user, _)| *user).collect();
+    let name = |user: &Candidate| Some((user.id, user.user_principal_name.as_deref()?.to_owned()));
+    let names = &candidates.iter().filter(|user| all.contains(&user.id)).filter_map(name).collect();
     let work = async {
         if !held.joiners.is_empty() || !held.withdrawals.is_empty() {
             let approved = approved(&app.services).await?;

@@ -10,7 +10,7 @@ use crate::{
     graph::{GraphError, Look, LookParts, Method, Pass, PrivilegeSnapshot, Usability, users::Candidate},
     ledger::{Basis, Purpose, Record, Standing, StandingPass, is_same_start},
     pass::{
-        Block, Skip, account_use, basis,
+        Block, Position, Skip, account_use, basis,
         follow_up::{ENABLED_WITHIN, REMINDED_UNTIL, REPORT_LAG},
         guard,
         replication::REPLICA_LAG,
@@ -42,6 +42,13 @@ pub(super) struct Known<'a> {
     pub day: Option<NaiveDate>,
     /// In the ledger; `None` without a record.
     pub standing: Option<&'a Standing>,
+}
+
+impl Known<'_> {
+    /// The place among the jobs of a sweep.
+    pub(super) fn position(&self) -> Position {
+        Position { day: self.day, user: self.id }
+    }
 }
 
 /// What a sweep does about a user.

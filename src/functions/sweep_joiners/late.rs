@@ -16,7 +16,7 @@ use crate::{
     graph::{Look, LookParts, users::Candidate},
     ledger::{Conditions, LastSweep, Purpose, Standing, is_same_start},
     pass::{
-        Skip,
+        Position, Skip,
         alert::Alert,
         cap::NAMES_IN_ALERT,
         day_one::{Distance, days_since, distance},
@@ -60,12 +60,14 @@ struct Missed<'a> {
     is_told: bool,
 }
 
-/// Finds them among `days`, the first days of the candidates, and tells a person whom no sweep serves.
+/// Finds them among `days`, the first days of the candidates, and tells a person whom no sweep serves. Of the rest of a sweep, those
+/// `after` the last user who was queued: a person was told already.
 pub(super) async fn find<'a>(
     app: &App,
     days: &[(&'a Candidate, NaiveDate, Tz)],
     standings: &Standings,
     conditions: &Conditions,
+    after: Option<Position>,
     now: DateTime<Utc>,
 ) -> Late {
     let settings = &app.services.settings;
@@ -82,6 +84,7 @@ pub(super) async fn find<'a>(
             distance(*day, *zone, settings.lead_days, now) == Distance::Past
                 && days_since(*day, *zone, now) <= look_back
                 && is_served(user)
+                && after.is_none_or(|after| Position { day: Some(*day), user: user.id } > after)
                 && !settled.get(&user.id).is_some_and(|settled| is_same_day(*settled, *day))
                 && was_missed(standings.get(&user.id), *day, now)
         })
@@ -104,6 +107,7 @@ pub(super) async fn find<'a>(
         missed.iter().filter(|missed| !missed.is_told).copied().collect()
     };
     let alert = match last {
+        _ if after.is_some() => None,
         None => first(&untold(&late), settings, !standings.is_empty(), now),
         Some(last) if now - last.at > GAP => gap(&untold(&late), &untold(&too_late), last, settings, now),
         Some(_) => unserved(&untold(&too_late), settings, now),
@@ -172,9 +176,8 @@ async fn in_use(app: &App, missed: &[Missed<'_>]) -> BTreeMap<Uuid, bool> {
     let days: BTreeMap<Uuid, NaiveDate> = missed.iter().map(|missed| (missed.user.id, missed.day)).collect();
     let parts = LookParts { passes: check.methods, methods: check.methods, sign_ins, ..LookParts::default() };
     let looks = missed.iter().map(|missed| (missed.user.id, parts)).collect();
-    let looked = app.services.graph.look(looks, Instant::now() + budget::SWEEP_LATE_LOOK).await;
-    let use_of = |(user, look): &(Uuid, Look)| {
-        let day = days.get(user).copied();
+    let use_of = |user: Uuid, look: &Look| {
+        let day = days.get(&user).copied();
         // An older use is that of an earlier start: a person decides.
         let is_in_use = shows_use(settings, look, |at| at.is_none_or(|at| is_same_start(at, day)));
         let is_unread = look
@@ -182,9 +185,10 @@ async fn in_use(app: &App, missed: &[Missed<'_>]) -> BTreeMap<Uuid, bool> {
             .as_ref()
             .and_then(|read| read.as_ref().err())
             .is_some_and(|error| error.is_transient());
-        (is_in_use || !is_unread).then_some((*user, is_in_use))
+        (is_in_use || !is_unread).then_some((user, is_in_use))
     };
-    looked.iter().filter_map(use_of).collect()
+    let looked = app.services.graph.look(looks, Instant::now() + budget::SWEEP_LATE_LOOK, use_of).await;
+    looked.into_iter().flatten().collect()
 }
 
 /// The alert of the first sweep, if there is somebody to name.

@@ -2,11 +2,11 @@
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 
-use super::Found;
+use super::{Found, part::DueJob};
 use crate::{
     app::App,
     ledger::{Record, ShutMailbox, Standing},
-    pass::{Job, mailbox},
+    pass::{Position, mailbox},
 };
 
 /// The time between two alerts. A daily sweep that runs a little earlier than the day before alerts too.
@@ -17,12 +17,12 @@ pub(super) async fn hold_back(
     app: &App,
     shut: Option<&ShutMailbox>,
     found: &Found<'_>,
-    due: Vec<(Option<NaiveDate>, Job)>,
+    due: Vec<DueJob>,
     now: DateTime<Utc>,
-) -> Vec<Job> {
-    let Some(shut) = shut else { return due.into_iter().map(|(_, job)| job).collect() };
+) -> Vec<DueJob> {
+    let Some(shut) = shut else { return due };
     let (waiting, mut jobs): (Vec<_>, Vec<_>) =
-        due.into_iter().partition(|(day, job)| needs_mail(*day, found.standings.get(&job.user_id), now));
+        due.into_iter().partition(|job| needs_mail(job.at.day, found.standings.get(&job.at.user), now));
     if now - shut.alerted_at >= ALERT_EVERY {
         let alert = mailbox::alert(shut, who(found, &waiting), now);
         app.services.alert_by_probe(&alert).await;
@@ -31,17 +31,18 @@ pub(super) async fn hold_back(
     if !mailbox::is_shut(&app.services) {
         // It has accepted the alert.
         jobs.extend(waiting);
-        jobs.sort_by_key(|(day, _)| (day.is_none(), *day));
-    } else if let Some((day, probe)) = waiting.first()
-        && mailbox::choose_probe(&app.services, probe.user_id, now).await
+        jobs.sort_by_key(|job| job.at);
+    } else if let Some(probe) = waiting.first()
+        && mailbox::choose_probe(&app.services, probe.at.user, now).await
     {
         tracing::info!(
             event = "mailbox.probed",
-            user = %probe.user_id,
+            user = %probe.at.user,
             waiting = waiting.len(),
             "The mailbox that sends has refused all mails; the job of the nearest first day tries again"
         );
-        jobs.insert(0, (*day, probe.clone()));
+        jobs.push(*probe);
+        jobs.sort_by_key(|job| job.at);
     } else if !waiting.is_empty() {
         tracing::info!(
             event = "mailbox.waits",
@@ -49,7 +50,7 @@ pub(super) async fn hold_back(
             "The mailbox that sends has refused all mails; nobody is queued who needs one"
         );
     }
-    jobs.into_iter().map(|(_, job)| job).collect()
+    jobs
 }
 
 /// Whether the job can only be one that needs a mail. Whoever has a pass of ours may have one that revokes it, once: then the
@@ -62,10 +63,12 @@ fn needs_mail(day: Option<NaiveDate>, standing: Option<&Standing>, now: DateTime
 }
 
 /// How many wait, and whose day is next.
-fn who(found: &Found<'_>, waiting: &[(Option<NaiveDate>, Job)]) -> String {
-    let Some((day, next)) = waiting.first() else { return "nobody at present".to_owned() };
-    let candidate = found.candidates.iter().find(|user| user.id == next.user_id);
-    let name = candidate.map_or_else(|| next.user_id.to_string(), |user| user.name());
+fn who(found: &Found<'_>, waiting: &[DueJob]) -> String {
+    let Some(DueJob { at: Position { day, user }, .. }) = waiting.first() else {
+        return "nobody at present".to_owned();
+    };
+    let candidate = found.candidates.iter().find(|candidate| candidate.id == *user);
+    let name = candidate.map_or_else(|| user.to_string(), |candidate| candidate.name().to_string());
     let day = day.map(|day| format!(", who starts on {day}")).unwrap_or_default();
     format!("{} people; the next is {name}{day}", waiting.len())
 }

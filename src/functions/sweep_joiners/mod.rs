@@ -5,14 +5,12 @@ mod cap;
 mod due;
 mod late;
 mod mailbox;
+mod part;
 mod poison;
 mod shared;
 mod subscription;
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    error::Error,
-};
+use std::{collections::BTreeSet, error::Error};
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Timelike, Utc};
 use tokio::time::{Instant, timeout, timeout_at};
@@ -22,15 +20,16 @@ use self::{
     cap::{Held, Standings},
     due::{Due, Known, due, needs_job},
     late::Late,
+    part::{DueJob, Part},
     shared::Shared,
 };
 use crate::{
     app::App,
     budget,
     graph::{GraphError, GroupMembers, Look, page::Readable, users::Candidate, within},
-    ledger::{ConditionName, Purpose, Standing, Urgency},
+    ledger::{ConditionName, LedgerError, Purpose, Standing, Urgency},
     pass::{
-        DailyLook, Failure, GroupSync, Job, Skip,
+        Failure, GroupSync, Position, Skip, SweepContinues,
         alert::Alert,
         basis,
         cap::NAMES_IN_ALERT,
@@ -58,7 +57,7 @@ const TIMER_TOLERANCE: TimeDelta = TimeDelta::seconds(1);
 /// When the search for joiners fails. An alert is sent if it does not help to run the sweep again, or if sweeps have
 /// failed for a while.
 pub(crate) async fn sweep_joiners(app: &App, retries_left: Option<u32>) -> Result<GroupSync, Failure> {
-    let result = sweep(app).await;
+    let result = sweep(app, None).await;
     if let Err(error) = &result {
         let advice = error.advice();
         tracing::warn!(
@@ -73,6 +72,21 @@ pub(crate) async fn sweep_joiners(app: &App, retries_left: Option<u32>) -> Resul
         }
     }
     result
+}
+
+/// Finds the next jobs of a sweep that has more than one answer may have. By another search, because every stored list of people
+/// would be old: the jobs before them can take hours. If a later sweep has ended well, its jobs are all that are due.
+///
+/// # Errors
+/// When the search fails, or the ledger, without which it is not known who was served.
+pub(crate) async fn continue_sweep(app: &App, continued: &SweepContinues) -> Result<GroupSync, Failure> {
+    ledger_tenant::check(&app.services).await?;
+    let conditions = app.services.ledger.conditions().await?;
+    let last = conditions.and_then(|(conditions, _)| conditions.last_sweep);
+    if last.is_some_and(|last| last.at > continued.sweep_continues) {
+        return Ok(GroupSync::default());
+    }
+    sweep(app, Some(continued)).await
 }
 
 /// Sends the alert about a failed sweep, if one is due.
@@ -96,7 +110,8 @@ async fn report(app: &App, error: &GraphError, retries_left: Option<u32>) {
     condition::report(&app.services, ConditionName::SweepFails, urgency, &alert).await;
 }
 
-async fn sweep(app: &App) -> Result<GroupSync, Failure> {
+/// Finds the jobs of a sweep, or of what is left of it.
+async fn sweep(app: &App, continued: Option<&SweepContinues>) -> Result<GroupSync, Failure> {
     let now = app.services.clock.now() + TIMER_TOLERANCE;
     let settings = &app.services.settings;
     let last = condition::of_sweeps(&app.services).await;
@@ -117,6 +132,10 @@ async fn sweep(app: &App) -> Result<GroupSync, Failure> {
     clock_skew::check(&app.services).await?;
     let without_date = candidates.iter().filter(|user| user.account.employee_hire_date.is_none()).count();
     let standings = standings(app, now).await;
+    if continued.is_some() && standings.is_none() {
+        return Err(LedgerError::Unavailable("its records could not be listed".into()).into());
+    }
+    let after = continued.map(SweepContinues::after);
     let days = days_one(settings, &candidates, standings.as_ref());
     let is_unserved = |user: &Candidate| Skip::of_account(user.sign_in(), &settings.pass).is_some();
     let is_near = |day: NaiveDate, zone: Tz| distance(day, zone, settings.lead_days, now) == Distance::Near;
@@ -129,7 +148,7 @@ async fn sweep(app: &App) -> Result<GroupSync, Failure> {
     let near = days.iter().filter(|(user, day, _)| joiners.contains(&(*day, user.id)));
     let unserved = near.filter(|(user, ..)| is_unserved(user)).count();
     let late = match (&standings, &last) {
-        (Some(standings), Some(last)) => Some(late::find(app, &days, standings, last, now).await),
+        (Some(standings), Some(last)) => Some(late::find(app, &days, standings, last, after, now).await),
         // Without the ledger it is not known who was served.
         _ => None,
     };
@@ -158,15 +177,30 @@ async fn sweep(app: &App) -> Result<GroupSync, Failure> {
     let was_malformed = last.as_ref().is_some_and(|last| last.has(ConditionName::JoinersMalformed));
     let malformed = (was_malformed || !malformed.is_empty()).then_some(&*malformed);
     let is_today = |at: DateTime<Utc>| at.date_naive() == now.date_naive();
-    let is_daily = !last.and_then(|last| last.looked_at).is_some_and(is_today);
-    if is_daily {
+    let is_daily = match continued {
+        Some(continued) => continued.is_first_of_day,
+        None => !last.and_then(|last| last.looked_at).is_some_and(is_today),
+    };
+    if is_daily && continued.is_none() {
         report_changed_reading(settings, &found);
+        found.report_odd_stamps(app, now);
     }
-    let (SweepJobs { due, daily_look }, looked) = found.jobs(app, is_daily, now).await;
+    let (jobs, looks) = found.jobs(app, is_daily, after, now).await;
     let deadline = Instant::now() + budget::SWEEP_OTHER;
-    let mut jobs = mailbox::hold_back(app, shut.as_ref(), &found, due, now).await;
+    let jobs = mailbox::hold_back(app, shut.as_ref(), &found, jobs, now).await;
     let due = jobs.len();
-    let GroupSync { jobs: added, completion, .. } = timeout_at(
+    let part = Part::new(&jobs, continued, is_daily, looks.is_complete, now);
+    if continued.is_some() {
+        tracing::info!(
+            event = "sweep.continued",
+            looked = looks.looked,
+            due,
+            queued = part.jobs.len(),
+            "Another search has found jobs of the sweep that are not in the queue yet"
+        );
+        return Ok(part.with(GroupSync::default()));
+    }
+    let added = timeout_at(
         deadline,
         other_duties(app, late, due, shared, is_daily, &candidates, (nested, malformed)),
     )
@@ -185,13 +219,13 @@ async fn sweep(app: &App) -> Result<GroupSync, Failure> {
         joiners = joiners.len(),
         unserved,
         late = late_due.len(),
-        looked,
+        looked = looks.looked,
         due,
-        added = added.len(),
+        queued = part.jobs.len(),
+        added = added.jobs.len(),
         "The sweep has found its jobs"
     );
-    jobs.extend(added);
-    Ok(GroupSync { jobs, completion, daily_look, ..GroupSync::default() })
+    Ok(part.with(added))
 }
 
 /// What a sweep does beside joiners. If it is cut off, the next sweep finds the same again. So does the next one if the jobs
@@ -325,8 +359,9 @@ fn report_changed_reading(settings: &Settings, found: &Found<'_>) {
 /// What the records say. Without the ledger, joiners are still queued, and everyone else waits for the next sweep.
 async fn standings(app: &App, now: DateTime<Utc>) -> Option<Standings> {
     match app.services.ledger.standings().await {
-        Ok(standings) => {
-            Some(standings.into_iter().map(|(user, standing)| (user, standing.seen_at(now))).collect())
+        Ok(mut standings) => {
+            standings.values_mut().for_each(|standing| standing.see_at(now));
+            Some(standings)
         }
         Err(error) => {
             app.services
@@ -347,12 +382,11 @@ async fn standings(app: &App, now: DateTime<Utc>) -> Option<Standings> {
 const CHECK_STORAGE: &str = "Check that the storage account can be reached and that the app's identity may read and \
     write its blobs. Joiners are queued all the same, but no pass is made without the ledger.";
 
-/// What a sweep queues for joiners.
-struct SweepJobs {
-    /// With the first day, the earliest first.
-    due: Vec<(Option<NaiveDate>, Job)>,
-    /// Behind the jobs, if everyone was looked at for this day.
-    daily_look: Option<DailyLook>,
+/// How many users were looked at.
+struct Looks {
+    looked: usize,
+    /// Whether there was time for all.
+    is_complete: bool,
 }
 
 /// What a sweep has found in the tenant and in the ledger.
@@ -364,21 +398,22 @@ struct Found<'a> {
 }
 
 impl Found<'_> {
-    /// The jobs, those for the earliest day one first, and how many users were looked at. `is_daily` says that no sweep
-    /// looked at everyone today.
-    async fn jobs(&self, app: &App, is_daily: bool, now: DateTime<Utc>) -> (SweepJobs, usize) {
+    /// The jobs of those users who come `after` the last one that is in the queue, in their order. `is_daily` says that no sweep looked at everyone today.
+    async fn jobs(
+        &self,
+        app: &App,
+        is_daily: bool,
+        after: Option<Position>,
+        now: DateTime<Utc>,
+    ) -> (Vec<DueJob>, Looks) {
         let settings = &app.services.settings;
-        if is_daily {
-            self.report_odd_stamps(app, now);
-        }
-        let (mut due_now, mut looks) = (BTreeSet::new(), Vec::new());
-        let users = self.users();
-        for (user, known) in &users {
+        let (mut jobs, mut looks) = (Vec::new(), Vec::new());
+        let mut users = self.users();
+        users.retain(|known| after.is_none_or(|after| known.position() > after));
+        for known in &users {
             match due(settings, *known, is_daily, now) {
-                Due::Job => {
-                    due_now.insert(*user);
-                }
-                Due::Look(parts) => looks.push((*user, parts)),
+                Due::Job => jobs.push(job(known, now)),
+                Due::Look(parts) => looks.push((known.id, parts)),
                 Due::Nothing => {}
             }
         }
@@ -389,11 +424,13 @@ impl Found<'_> {
             (opens_at > Some(now), user.as_u128().wrapping_mul(salt) ^ salt)
         });
         let wanted = looks.len();
-        let looked = app.services.graph.look(looks, Instant::now() + budget::SWEEP_LOOK).await;
-        let has_work = |(user, look): &&(Uuid, Look)| {
-            users.get(user).is_none_or(|known| needs_job(settings, *known, look, is_daily, now))
+        // At once, because what was read of all would be much.
+        let decide = |user: Uuid, look: &Look| {
+            let known = &users[users.binary_search_by_key(&user, |known| known.id).ok()?];
+            needs_job(settings, *known, look, is_daily, now).then(|| job(known, now))
         };
-        due_now.extend(looked.iter().filter(has_work).map(|(user, _)| *user));
+        let looked = app.services.graph.look(looks, Instant::now() + budget::SWEEP_LOOK, decide).await;
+        jobs.extend(looked.iter().flatten());
         if looked.len() < wanted {
             tracing::warn!(
                 event = "sweep.not_all_looked_at",
@@ -404,12 +441,8 @@ impl Found<'_> {
         }
         // Without the ledger, nobody was looked at.
         let is_complete = looked.len() == wanted && !self.standings.is_empty();
-        let daily_look = (is_daily && is_complete).then_some(DailyLook { daily_look: now });
-        let mut due: Vec<(Option<NaiveDate>, Job)> =
-            due_now.iter().filter_map(|user| Some(job(*user, users.get(user)?, now))).collect();
-        // Rechecks of users who are no joiners any more come last.
-        due.sort_by_key(|(day, _)| (day.is_none(), *day));
-        (SweepJobs { due, daily_look }, looked.len())
+        jobs.sort_by_key(|job| job.at);
+        (jobs, Looks { looked: looked.len(), is_complete })
     }
 
     /// Says if hire dates look as if HIRE_DATE_ZONE read some of them a day off.
@@ -437,36 +470,39 @@ impl Found<'_> {
         );
     }
 
-    /// Everyone near day one or with a record, without those who wait for an approval.
-    fn users(&self) -> BTreeMap<Uuid, Known<'_>> {
-        let candidates: BTreeMap<Uuid, &Candidate> =
-            self.candidates.iter().map(|user| (user.id, user)).collect();
-        let days: BTreeMap<Uuid, NaiveDate> = self.joiners.iter().map(|(day, user)| (*user, *day)).collect();
-        let is_held = |user: &Uuid| match days.get(user) {
-            Some(day) => self.held.joiners.contains(&(*user, *day)),
-            None => self.held.withdrawals.iter().any(|(held, _)| held == user),
+    /// Everyone near day one or with a record, by id, without those who wait for an approval.
+    fn users(&self) -> Vec<Known<'_>> {
+        let mut candidates: Vec<&Candidate> = self.candidates.iter().collect();
+        candidates.sort_unstable_by_key(|user| user.id);
+        let candidate = |user: &Uuid| {
+            candidates.binary_search_by_key(user, |candidate| candidate.id).ok().map(|at| candidates[at])
         };
-        let users: BTreeSet<Uuid> = days.keys().chain(self.standings.keys()).copied().collect();
-        let known = |user: Uuid| Known {
-            id: user,
-            candidate: candidates.get(&user).copied(),
-            day: days.get(&user).copied(),
-            standing: self.standings.get(&user),
+        let known = |id: &Uuid, day: Option<NaiveDate>| Known {
+            id: *id,
+            candidate: candidate(id),
+            day,
+            standing: self.standings.get(id),
         };
-        users.into_iter().filter(|user| !is_held(user)).map(|user| (user, known(user))).collect()
+        let near = self.joiners.iter().map(|(day, user)| known(user, Some(*day)));
+        let mut users: Vec<Known<'_>> =
+            near.chain(self.standings.keys().map(|user| known(user, None))).collect();
+        // Of two entries of a user the one with the day is first.
+        users.sort_unstable_by_key(|known| (known.id, known.day.is_none()));
+        users.dedup_by_key(|known| known.id);
+        users.retain(|known| match known.day {
+            Some(day) => !self.held.joiners.contains(&(known.id, day)),
+            None => !self.held.withdrawals.iter().any(|(held, _)| *held == known.id),
+        });
+        users
     }
 }
 
 /// The job for a user. A recheck of a pass on demand that is due includes the joiner's job.
-fn job(user: Uuid, known: &Known<'_>, now: DateTime<Utc>) -> (Option<NaiveDate>, Job) {
+fn job(known: &Known<'_>, now: DateTime<Utc>) -> DueJob {
     let is_due_on_demand = known.standing.is_some_and(|standing| {
         let is_open = standing.unfinished_until > Some(now)
             || (standing.is_blocked && standing.may_appear_until > Some(now));
         standing.purpose == Purpose::OnDemand && is_open
     });
-    let job = match known.day.filter(|_| !is_due_on_demand) {
-        Some(day) => Job::joiner(user, day),
-        None => Job::recheck(user, now.date_naive()),
-    };
-    (known.day, job)
+    DueJob { at: known.position(), is_recheck: is_due_on_demand }
 }

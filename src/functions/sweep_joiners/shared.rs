@@ -48,26 +48,27 @@ pub(super) fn find(
     standings: &Standings,
     now: DateTime<Utc>,
 ) -> Shared {
-    let mut users: BTreeMap<String, BTreeSet<Uuid>> = BTreeMap::new();
+    let mut users: Vec<(String, Uuid)> = Vec::new();
     for user in candidates {
-        for address in private_addresses(user, settings) {
-            users.entry(mailbox(&address)).or_default().insert(user.id);
-        }
+        users.extend(private_addresses(user, settings).iter().map(|address| (mailbox(address), user.id)));
     }
     for (user, standing) in standings {
         // Whose account was deleted may have another one now.
         let is_deleted = standing.cause.as_deref() == Some(Record::DELETED);
         let is_counted = !is_deleted && standing.mailed.is_some_and(|(_, at)| at > now - COUNTED);
         if let Some(mailbox) = standing.mailbox.as_ref().filter(|_| is_counted) {
-            users.entry(mailbox.clone()).or_default().insert(*user);
+            users.push((mailbox.clone(), *user));
         }
     }
-    for address in &settings.shared_allowed {
-        users.remove(&mailbox(address));
-    }
-    let mut counts: Vec<(String, usize)> =
-        users.into_iter().map(|(mailbox, users)| (mailbox, users.len())).collect();
-    counts.retain(|(_, count)| *count > settings.shared_by);
+    users.sort_unstable();
+    users.dedup();
+    let allowed: Vec<String> = settings.shared_allowed.iter().map(mailbox).collect();
+    let of_one = users.chunk_by(|(one, _), (other, _)| one == other);
+    let counts = of_one.filter(|users| users.len() > settings.shared_by);
+    let mut counts: Vec<(String, usize)> = counts
+        .map(|users| (users[0].0.clone(), users.len()))
+        .filter(|(mailbox, _)| !allowed.contains(mailbox))
+        .collect();
     counts.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
     known.shared = counts.into_iter().take(MAX_SHARED).collect();
     let is_joiner: BTreeSet<Uuid> = joiners.iter().map(|(_, user)| *user).collect();

@@ -95,7 +95,7 @@ impl JobContext<'_> {
 
     fn own_mailbox(&self) -> Option<Address> {
         let user = &self.snapshot.user;
-        let own = user.account.mail.iter().chain([&user.user_principal_name]);
+        let own = user.account.mail.as_deref().into_iter().chain([user.user_principal_name.as_str()]);
         own.filter_map(|text| Address::parse(text).ok()).next()
     }
 

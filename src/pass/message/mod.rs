@@ -12,6 +12,7 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::{
+    continuation::{SweepContinues, SyncContinues},
     group_sync::{DailyLook, MembershipEvent, SyncCompleted},
     job::Job,
 };
@@ -26,6 +27,10 @@ pub enum ParsedMessage {
     SyncCompleted(SyncCompleted),
     /// Ours: the jobs of a sweep that looked at everyone are in the queue.
     DailyLook(DailyLook),
+    /// Ours: a sweep has more jobs than are in the queue so far.
+    SweepContinues(SweepContinues),
+    /// Ours: a group sync has more jobs than are in the queue so far.
+    SyncContinues(SyncContinues),
     /// Ours: a summary of alerts may be due.
     AlertsDue,
     /// From outside.
@@ -78,6 +83,12 @@ impl ParsedMessage {
             }
             if let Ok(look) = DailyLook::deserialize(message) {
                 return Ok(Self::DailyLook(look));
+            }
+            if let Ok(read) = SweepContinues::deserialize(message) {
+                return Ok(Self::SweepContinues(read));
+            }
+            if let Ok(read) = SyncContinues::deserialize(message) {
+                return Ok(Self::SyncContinues(read));
             }
             if fields.len() == 1 && fields.contains_key(ALERTS_DUE) {
                 return Ok(Self::AlertsDue);

@@ -196,11 +196,15 @@ impl TestApp {
         let answer = self.host.fire_timer().await;
         assert!(answer.is_success(), "{}", answer.log());
         let mut ends = Vec::new();
-        // The message behind the jobs is no job.
-        let (daily_look, jobs): (Vec<_>, Vec<_>) =
-            answer.jobs().into_iter().partition(|message| message.contains("dailyLook"));
-        self.host.work(jobs, |completed| ends.push(JobEnd::from(&completed))).await;
-        self.host.work(daily_look, |_| {}).await;
+        let mut next = answer.jobs();
+        while !next.is_empty() {
+            // The messages behind the jobs are no jobs.
+            let is_behind =
+                |message: &String| ["dailyLook", "Continues"].iter().any(|word| message.contains(word));
+            let (behind, jobs): (Vec<_>, Vec<_>) = next.drain(..).partition(is_behind);
+            self.host.work(jobs, |completed| ends.push(JobEnd::from(&completed))).await;
+            self.host.work(behind, |completed| next.extend(completed.answer.jobs())).await;
+        }
         ends
     }
 

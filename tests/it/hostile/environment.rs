@@ -85,9 +85,13 @@ async fn the_ledger_of_another_tenant_is_refused_by_every_invocation_with_one_al
         let sweep = stranger.fire_timer().await;
         assert!(!sweep.is_success() && sweep.log().contains("belongs to the tenant"), "{}", sweep.log());
         for delivery in 1..=5 {
-            for message in
-                [&job, &group.to_string(), &json!({"dailyLook": "2026-11-22T05:00:00Z"}).to_string()]
-            {
+            for message in [
+                &job,
+                &group.to_string(),
+                &json!({"dailyLook": "2026-11-22T05:00:00Z"}).to_string(),
+                &json!({"sweepContinues": "2026-11-22T05:00:00Z", "afterUser": emma}).to_string(),
+                &json!({"continuedGroup": emma, "syncId": "1", "afterMember": emma}).to_string(),
+            ] {
                 let answer = stranger.deliver(message, delivery).await;
                 assert!(!answer.is_success(), "{message}: {}", answer.log());
             }

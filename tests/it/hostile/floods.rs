@@ -186,7 +186,8 @@ async fn a_notification_with_more_people_is_about_its_group() {
     let notification = json!({"value": [{"changeType": "updated", "resource": format!("Groups/{group}"),
         "resourceData": {"@odata.type": "#Microsoft.Graph.Group", "id": group, "members@delta": strangers}}]});
     let answer = app.host.deliver(&notification.to_string(), 1).await;
-    let jobs = answer.jobs().concat();
+    let rest = answer.jobs().pop().unwrap();
+    let jobs = answer.jobs().concat() + &app.host.deliver(&rest, 1).await.jobs().concat();
     assert!(people.iter().all(|user| jobs.contains(&user.to_string())), "{}", answer.log());
     assert!(!jobs.contains(&Uuid::from_u128(1).to_string()), "who is no member gets no job");
     assert_eq!(app.alerts().len(), 0);

@@ -184,6 +184,8 @@ async fn nonsense_times_in_messages_are_no_times() {
                 "members@delta": [{"id": emma}]}}}),
             json!({"jobKey": "k", "reason": "group-add", "userId": emma, "since": time}),
             json!({"dailyLook": time}),
+            json!({"sweepContinues": time, "afterUser": emma}),
+            json!({"sweepContinues": "2026-11-22T05:00:00Z", "afterDay": time[..time.len() - 10], "afterUser": emma}),
         ] {
             let answer = app.host.deliver(&message.to_string(), 1).await;
             assert!(answer.is_success(), "{message}: {}", answer.log());

@@ -72,6 +72,39 @@ async fn joiners_who_were_served_cost_less_than_a_tenth_of_a_request_each() {
     assert!(open.graph + open.storage <= SERVED / 20 + listing + 30, "{} + {}", open.graph, open.storage);
 }
 
+/// Who gets copies is compared once a day, by one more part for each joiner.
+#[tokio::test(start_paused = true)]
+async fn managers_who_get_copies_cost_one_part_more() {
+    const SERVED: usize = 120;
+    let mut tenant = Tenant::new(7);
+    tenant.add_mailbox(Person::named("Contoso Welcome").user_principal_name("welcome@contoso.example"));
+    let manager = tenant.add_mailbox(Person::named("Grace Hall"));
+    for n in 0..SERVED {
+        let joiner = Person::named(&format!("Joiner{n} Smith")).usage_location("GB").manager(manager);
+        let joiner = joiner.private_mail(&format!("joiner{n}@mail.example"));
+        tenant.add(joiner.hire_date(time("2026-11-28T00:00:00Z")));
+    }
+    let service = BlobService::new();
+    service.set_page_size(BLOBS_PER_PAGE);
+    let ledger = std::sync::Arc::new(blob_ledger(&service));
+    let app = TestApp::with_ledger(tenant, &[("SWEEP_MAX", "20000"), ("MAIL_CC", "manager")], ledger);
+    app.sweep_at(NOW).await;
+    assert_eq!(app.pass_mails().len(), SERVED);
+    app.advance(TimeDelta::hours(1));
+    for day in 23..=28 {
+        let daily = sweep(&app, &service).await;
+        assert_eq!(daily.jobs, 0);
+        // Passes, groups and roles, and the manager: three parts on the last day.
+        let looks = if day == 28 { SERVED / 6 } else { SERVED / 10 };
+        let fixed = 12;
+        assert!(daily.graph + daily.storage <= looks + fixed, "{day}: {} + {}", daily.graph, daily.storage);
+        app.advance(TimeDelta::hours(1));
+        let hourly = sweep(&app, &service).await;
+        assert!(hourly.graph + hourly.storage <= fixed, "{day}: {} + {}", hourly.graph, hourly.storage);
+        app.wait_until(&format!("2026-11-{day}T05:00:00Z"));
+    }
+}
+
 /// Each change that a pass depends on costs one job, and no other one does.
 #[tokio::test(start_paused = true)]
 async fn a_change_that_matters_costs_one_job() {

@@ -18,6 +18,7 @@ mod mailbox;
 mod manager;
 mod names;
 mod owners;
+mod parts;
 mod privileges;
 mod scope;
 mod second_chance;
