@@ -1,13 +1,15 @@
 //! Dates and times in the reader's format.
 
+use std::{collections::BTreeMap, sync::LazyLock};
+
 use chrono::{DateTime, Datelike, NaiveDate, Offset, Timelike, Utc};
 use icu_calendar::{Date, Gregorian};
 use icu_datetime::{
     FixedCalendarDateTimeFormatter, NoCalendarFormatter,
-    fieldsets::{T, YMDE, zone::ExemplarCity},
+    fieldsets::{T, YMDE},
 };
-use icu_locale::Locale;
-use icu_time::{Time, TimeZone};
+use icu_locale::{LanguageIdentifier, Locale};
+use icu_time::Time;
 use serde::Serialize;
 
 use super::MailError;
@@ -37,7 +39,7 @@ impl Dates {
     pub(super) fn new(locale: Locale, zone: Tz) -> Result<Self, MailError> {
         let date = FixedCalendarDateTimeFormatter::try_new((&locale).into(), YMDE::long())?;
         let time = NoCalendarFormatter::try_new((&locale).into(), T::hm())?;
-        let city = city(&locale, zone)?;
+        let city = city(&locale, zone);
         Ok(Self { date, time, city, zone })
     }
 
@@ -66,18 +68,22 @@ impl Dates {
     }
 }
 
+/// CLDR's names of cities that are not in a zone's name, by language (with a country where that has another name) and zone.
+static CITIES: LazyLock<BTreeMap<&str, &str>> = LazyLock::new(|| {
+    let lines = include_str!(concat!(env!("OUT_DIR"), "/cities.txt")).lines();
+    lines.filter_map(|line| line.split_once('=')).collect()
+});
+
 /// The zone's city in the reader's language; `None` for a zone like UTC or Etc/GMT+5.
-fn city(locale: &Locale, zone: Tz) -> Result<Option<String>, MailError> {
-    let city = match zone.name().rsplit_once('/') {
-        None | Some(("Etc", _)) => return Ok(None),
-        Some((_, city)) => city,
+fn city(locale: &Locale, zone: Tz) -> Option<String> {
+    let (name, last) = match zone.name().rsplit_once('/') {
+        None | Some(("Etc", _)) => return None,
+        Some((_, last)) => (zone.name(), last),
     };
-    let zone = TimeZone::from_iana_id(zone.name());
-    if zone == TimeZone::UNKNOWN {
-        return Ok(Some(city.replace('_', " ")));
-    }
-    let formatter = NoCalendarFormatter::try_new(locale.into(), ExemplarCity)?;
-    Ok(Some(formatter.format(&zone.without_offset()).to_string()))
+    let of = |language: &LanguageIdentifier| CITIES.get(format!("{language} {name}").as_str());
+    let without_country = LanguageIdentifier { region: None, ..locale.id.clone() };
+    let city = of(&locale.id).or_else(|| of(&without_country));
+    Some(city.map_or_else(|| last.replace('_', " "), |city| (*city).to_owned()))
 }
 
 /// "UTC+1", "UTC−3:30" (with a minus sign, not a hyphen), "UTC+0".
@@ -92,8 +98,35 @@ fn utc_offset(seconds: i32) -> String {
 
 #[cfg(test)]
 mod tests {
+    use icu_datetime::fieldsets::zone::ExemplarCity;
+    use icu_time::TimeZone;
+
     use super::*;
     use crate::zone::zone;
+
+    /// Wherever the reader is, whatever the language.
+    #[test]
+    fn the_cities_are_those_of_icu() {
+        for locale in [
+            "de", "de-AT", "de-CH", "de-LI", "en", "en-GB", "en-AU", "en-IN", "en-CA", "en-ZA", "en-DE",
+            "de-US",
+        ] {
+            let locale: Locale = locale.parse().unwrap();
+            let formatter = NoCalendarFormatter::try_new((&locale).into(), ExemplarCity).unwrap();
+            for zone in Tz::all() {
+                let of_icu = TimeZone::from_iana_id(zone.name());
+                if let Some(city) = city(&locale, zone)
+                    && of_icu != TimeZone::UNKNOWN
+                {
+                    assert_eq!(
+                        city,
+                        formatter.format(&of_icu.without_offset()).to_string(),
+                        "{locale} {zone}"
+                    );
+                }
+            }
+        }
+    }
 
     /// 2026, at 06:00 UTC, in three parts.
     fn written(locale: &str, zone: Tz, month: u32, day: u32) -> [String; 3] {

@@ -1,5 +1,5 @@
-"""Checks the build of tests/release/run: the features of dependencies, the texts in the binary, its shared libraries, and
-the files of the package."""
+"""Checks the build of tests/release/run: the features of dependencies, the texts in the binary, its size and its shared
+libraries, and the files of the package."""
 
 import difflib
 import json
@@ -17,6 +17,10 @@ RELATIVE = "tests/release/features.txt"
 # later, remove exactly its text before the search, and name the dependency.
 FOREIGN = ("sandbox", "simulated tenant", "the whole job")
 FOREIGN_COMMANDS = ("demo", "sandbox")
+
+# The largest binary in bytes. The host reads all of it at each cold start. `nm --size-sort` on a build with
+# CARGO_PROFILE_RELEASE_STRIP=none says what a dependency costs.
+LIMIT = 10_000_000
 
 # The type of the ELF segment that names the loader of shared libraries.
 INTERPRETER = 3
@@ -76,6 +80,11 @@ def shared_libraries(binary):
         yield "the binary needs shared libraries"
 
 
+def too_large(binary):
+    if len(binary) > LIMIT:
+        yield f"the binary has {len(binary):,} bytes, and {LIMIT:,} are the limit"
+
+
 def packaged():
     """Yields the deployed files that the host does not read."""
 
@@ -107,6 +116,7 @@ def main():
         *foreign_words(binary),
         *foreign_commands(path),
         *shared_libraries(binary),
+        *too_large(binary),
         *packaged(),
     ]
     for problem in problems:
