@@ -28,6 +28,10 @@ campaign SEEDS="2000":
 mutations LIST="tests/mutations/flow.toml":
     tests/mutations/run.py {{ LIST }}
 
+# What whole scenarios cost; with --check, compared with the counts that are kept
+bench *ARGS:
+    cargo bench --bench scenarios -- {{ ARGS }}
+
 # Review changed snapshots (needs cargo-insta)
 review:
     cargo insta review
