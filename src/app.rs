@@ -11,7 +11,12 @@ use crate::{
     graph::Graph,
     ledger::Ledger,
     mail::{MailError, MailOptions, Mailer},
-    pass::{Services, alert::collected, ledger_tenant, message::ALERTS_DUE},
+    pass::{
+        Services,
+        alert::collected,
+        ledger_tenant, mailbox,
+        message::{ALERTS_DUE, SWEEP_DUE},
+    },
     queue::Queues,
     rate_limiter::RateLimiter,
     settings::Settings,
@@ -67,8 +72,8 @@ impl App {
         if has_time(needed + budget::OUTPUT) {
             self.send_summary(look).await;
         }
-        if has_time(budget::QUEUE_CALL + budget::OUTPUT) {
-            self.wake_for_alerts().await;
+        if has_time(budget::QUEUE_CALL + budget::QUEUE_CALL + budget::OUTPUT) {
+            self.wake().await;
         }
     }
 
@@ -83,18 +88,23 @@ impl App {
         }
     }
 
-    /// Has somebody woken in an hour, if alerts wait for a summary: until the next sweep, nothing else may run.
-    pub(crate) async fn wake_for_alerts(&self) {
+    /// Has the app woken if alerts wait for a summary, or people for the mailbox that sends: until the next sweep, nothing else may
+    /// run.
+    pub(crate) async fn wake(&self) {
         let Some(queues) = self.queues.as_ref() else { return };
-        let Some(hidden) = collected::take_wake_up(&self.services).await else { return };
-        let message = format!(r#"{{"{ALERTS_DUE}":"{}"}}"#, self.services.clock.now().to_rfc3339());
-        let put = queues.jobs.put_hidden(&base64::encode(message), hidden).await;
-        if let Err(error) = put {
-            tracing::warn!(
-                event = "alerts.not_woken",
-                error = &error as &dyn Error,
-                "Nothing wakes the app for the summary of alerts; the next sweep or job after an hour sends it"
-            );
+        let alerts = collected::take_wake_up(&self.services).await.map(|hidden| (ALERTS_DUE, hidden));
+        let sweep = mailbox::take_wake_up(&self.services).map(|hidden| (SWEEP_DUE, hidden));
+        for (name, hidden) in alerts.into_iter().chain(sweep) {
+            let message = format!(r#"{{"{name}":"{}"}}"#, self.services.clock.now().to_rfc3339());
+            let put = queues.jobs.put_hidden(&base64::encode(message), hidden).await;
+            if let Err(error) = put {
+                tracing::warn!(
+                    event = "app.not_woken",
+                    message = name,
+                    error = &error as &dyn Error,
+                    "Nothing wakes the app; the next sweep does what is due"
+                );
+            }
         }
     }
 

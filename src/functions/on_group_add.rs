@@ -10,7 +10,7 @@ use uuid::Uuid;
 use crate::{
     app::{App, Look},
     budget,
-    functions::sweep_joiners::continue_sweep,
+    functions::sweep_joiners::{continue_sweep, sweep_joiners},
     graph::within,
     hash::sha256,
     ledger::LedgerError,
@@ -21,7 +21,7 @@ use crate::{
         condition, domains,
         group_sync::{complete_sync, continue_sync, sync_group, without_held},
         issue::{JobResult, issue},
-        ledger_tenant,
+        ledger_tenant, mailbox,
         replication::{self, resolve_user},
     },
     telemetry::context,
@@ -105,6 +105,7 @@ pub async fn on_group_add(app: &App, delivery: &QueueDelivery) -> Handled {
             app.send_summary(Look::Now).await;
             queued(Vec::new(), "the summary of alerts was sent if there is one".to_owned())
         }
+        Ok(ParsedMessage::SweepDue) => sweep_between(app, delivery).await,
         Ok(ParsedMessage::Notification(notification)) => {
             handle_notification(app, delivery, notification).await
         }
@@ -118,6 +119,22 @@ pub async fn on_group_add(app: &App, delivery: &QueueDelivery) -> Handled {
 async fn completed_sync(app: &App, completed: &SyncCompleted) -> Result<bool, Failure> {
     ledger_tenant::check(&app.services).await?;
     complete_sync(&app.services, completed).await
+}
+
+/// Sweeps between the sweeps of the timer: the mailbox that sends accepts mails again, or has to be tried.
+async fn sweep_between(app: &App, delivery: &QueueDelivery) -> Handled {
+    let (asked, now) = (delivery.inserted, app.services.clock.now());
+    let conditions = condition::of_sweeps(&app.services).await;
+    if conditions.is_some_and(|conditions| !mailbox::needs_sweep(&conditions, asked, now)) {
+        return queued(Vec::new(), "another sweep has run meanwhile".to_owned());
+    }
+    match sweep_joiners(app, Some(budget::DELIVERIES.saturating_sub(delivery.count))).await {
+        Ok(found) => queued_next(&found, "joiners of a sweep for the mailbox"),
+        Err(failure) => {
+            let who = "joiners who wait for the mailbox that sends: the next sweep finds them".to_owned();
+            finish(app, delivery, "sweep", failed(failure, who)).await
+        }
+    }
 }
 
 async fn continued_sweep(app: &App, delivery: &QueueDelivery, continued: &SweepContinues) -> Handled {

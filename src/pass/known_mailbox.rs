@@ -1,6 +1,9 @@
 //! What a process knows of the mailbox that sends.
 
-use std::sync::{Mutex, PoisonError};
+use std::{
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
 
 use chrono::{DateTime, Utc};
 
@@ -20,7 +23,19 @@ pub(super) enum Known {
 
 /// The same for all of its invocations.
 #[derive(Debug, Default)]
-pub(super) struct KnownMailbox(Mutex<Known>);
+pub(super) struct KnownMailbox(Mutex<Known>, Mutex<Wake>);
+
+/// When a sweep is due between those of the timer.
+#[derive(Debug, Default)]
+struct Wake {
+    /// At once: the mailbox accepts mails again.
+    is_due: bool,
+    /// When this process is woken for one.
+    woken_at: Option<DateTime<Utc>>,
+}
+
+/// How long after a look at a mailbox that is shut the next sweep is due: a sweep a day would keep everybody waiting for it.
+const WAKE_UP: Duration = Duration::from_secs(46 * 60);
 
 impl KnownMailbox {
     pub(super) fn get(&self) -> Known {
@@ -30,6 +45,27 @@ impl KnownMailbox {
     pub(super) fn set(&self, shut: Option<ShutMailbox>) {
         let known = shut.map_or(Known::Open, Known::Shut);
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = known;
+    }
+
+    /// The mailbox accepts mails again.
+    pub(super) fn opened(&self) {
+        self.set(None);
+        self.1.lock().unwrap_or_else(PoisonError::into_inner).is_due = true;
+    }
+
+    /// After how long a sweep is due between those of the timer; `None` if none is, or it is arranged already. Then it is.
+    pub(super) fn take_wake_up(&self, now: DateTime<Utc>) -> Option<Duration> {
+        let is_shut = self.is_shut();
+        let mut wake = self.1.lock().unwrap_or_else(PoisonError::into_inner);
+        if std::mem::take(&mut wake.is_due) {
+            return Some(Duration::ZERO);
+        }
+        let is_woken = wake.woken_at.is_some_and(|at| at > now && at <= now + WAKE_UP);
+        if !is_shut || is_woken {
+            return None;
+        }
+        wake.woken_at = Some(now + WAKE_UP);
+        Some(WAKE_UP)
     }
 
     /// Whether mails are refused, as far as this process knows.

@@ -4,6 +4,8 @@
 //! of them, and a pass that is made then has to be deleted. So the first such refusal opens the breaker, in the ledger for all
 //! processes: jobs that need a mail end without one, and sweeps queue one probe. The first mail that is accepted closes it.
 
+use std::time::Duration;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio::time::{Instant, timeout, timeout_at};
 use uuid::Uuid;
@@ -94,10 +96,10 @@ async fn open(services: &Services) {
     if is_open.await.is_some() {
         tracing::info!(
             event = "mailbox.accepts",
-            "The mailbox that sends accepts mails again; the next sweep queues everybody who waits"
+            "The mailbox that sends accepts mails again; a sweep queues everybody who waits"
         );
     }
-    services.mailbox.set(None);
+    services.mailbox.opened();
 }
 
 /// Opens the breaker. Who waits is told by the next sweep; the mailbox that would send the alert is the one that refuses.
@@ -135,7 +137,7 @@ pub(crate) fn alert(shut: &ShutMailbox, who: String, now: DateTime<Utc>) -> Aler
         who,
         what_happened: format!("Since {since:.0} Exchange accepts no mail from MAIL_FROM: {refusal}"),
         what_to_do: format!(
-            "To do: {advice}. No pass is made meanwhile. A sweep tries one mail at most every {} minutes; when one is accepted, \
+            "To do: {advice}. No pass is made meanwhile. One mail is tried at most every {} minutes; when one is accepted, \
              everybody who waits is queued, the nearest first day first.",
             TRY_EVERY.num_minutes()
         ),
@@ -146,6 +148,18 @@ pub(crate) fn alert(shut: &ShutMailbox, who: String, now: DateTime<Utc>) -> Aler
 /// Notes what a sweep has read.
 pub(crate) fn note_read(services: &Services, conditions: &Conditions) {
     services.mailbox.set(conditions.mailbox.clone());
+}
+
+/// After how long a sweep is due between those of the timer; `None` if none is, or it is arranged already. Then it is.
+pub(crate) fn take_wake_up(services: &Services) -> Option<Duration> {
+    services.mailbox.take_wake_up(services.clock.now())
+}
+
+/// Whether a sweep is due for a message that was put into the queue at `asked`: whether none has run since, or lately if the mailbox
+/// is shut.
+pub(crate) fn needs_sweep(conditions: &Conditions, asked: DateTime<Utc>, now: DateTime<Utc>) -> bool {
+    let since = if conditions.mailbox.is_some() { now - TRY_EVERY } else { asked };
+    conditions.last_sweep.as_ref().is_none_or(|last| last.at <= since)
 }
 
 /// Whether the mailbox is shut, as far as this process knows.

@@ -36,7 +36,8 @@ impl Subject {
                 | ParsedMessage::DailyLook(_)
                 | ParsedMessage::SweepContinues(_)
                 | ParsedMessage::SyncContinues(_)
-                | ParsedMessage::AlertsDue,
+                | ParsedMessage::AlertsDue
+                | ParsedMessage::SweepDue,
             )
             | Err(_) => Self::default(),
         }

@@ -22,7 +22,8 @@ fuzz_target!(|text: &str| {
             | ParsedMessage::DailyLook(_)
             | ParsedMessage::SweepContinues(_)
             | ParsedMessage::SyncContinues(_)
-            | ParsedMessage::AlertsDue,
+            | ParsedMessage::AlertsDue
+            | ParsedMessage::SweepDue,
         ) => {}
         Ok(ParsedMessage::Notification(notification)) => {
             assert!(

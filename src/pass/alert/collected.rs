@@ -387,7 +387,7 @@ pub(crate) async fn take_wake_up(services: &Services) -> Option<Duration> {
     const WAKE_UP: Duration = Duration::from_secs(61 * 60);
     let now = services.clock.now();
     let mut known = services.alert_mails.lock().await;
-    let is_woken = known.woken_at.is_some_and(|at| (now..=now + WAKE_UP).contains(&at));
+    let is_woken = known.woken_at.is_some_and(|at| at > now && at <= now + WAKE_UP);
     if !known.is_kept || is_woken || services.mailbox.is_shut() {
         return None;
     }

@@ -25,7 +25,9 @@ impl JobContext<'_> {
         let is_served = skip == Skip::AlreadyServed;
         let is_removed =
             self.recipients.is_err() && record.cause.as_deref() == Some(Block::AddressRemoved.cause());
-        let is_served_again = is_served && record.cause.is_some() && !is_removed;
+        // No mail is due any more.
+        let has_waited = record.cause.as_deref() == Some(Record::MAILBOX_SHUT);
+        let is_served_again = has_waited || is_served && record.cause.is_some() && !is_removed;
         let settled = self.settled_announcement().filter(|_| is_served);
         if is_served_again || settled.is_some() || self.is_seen_anew() {
             let cause = record.cause.clone().filter(|_| !is_served_again);

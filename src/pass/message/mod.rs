@@ -33,6 +33,8 @@ pub enum ParsedMessage {
     SyncContinues(SyncContinues),
     /// Ours: a summary of alerts may be due.
     AlertsDue,
+    /// Ours: a sweep may be due between those of the timer.
+    SweepDue,
     /// From outside.
     Notification(ChangeNotification),
 }
@@ -62,6 +64,8 @@ const MAX_KEY: usize = 64;
 
 /// The only field of the message that a summary of alerts may be due.
 pub(crate) const ALERTS_DUE: &str = "alertsDue";
+/// The only field of the message that a sweep may be due.
+pub(crate) const SWEEP_DUE: &str = "sweepDue";
 const GROUP: &str = "#Microsoft.Graph.Group";
 const LIFECYCLE: &str = "it is a lifecycle notification";
 const DELETED: &str = "it says that a group was deleted";
@@ -92,6 +96,9 @@ impl ParsedMessage {
             }
             if fields.len() == 1 && fields.contains_key(ALERTS_DUE) {
                 return Ok(Self::AlertsDue);
+            }
+            if fields.len() == 1 && fields.contains_key(SWEEP_DUE) {
+                return Ok(Self::SweepDue);
             }
             if fields.contains_key("jobKey") || fields.contains_key("reason") {
                 return Job::parse(message).map(Self::Job);

@@ -10,6 +10,8 @@ use crate::{
 
 /// The start of the product's alert for a poisoned job.
 const POISONED: &str = "goes to the poison queue";
+/// What the outcome and the alert say when the mailbox that sends refuses everything.
+const MAILBOX_SHUT: &str = "he mailbox that sends refuses all mails";
 /// The product's alert for a sweep that failed at every retry.
 const SWEEP_FAILED: &str = "The sweep could not read the tenant";
 
@@ -26,6 +28,12 @@ pub async fn check(sim: &Simulation) {
             match outcome.as_str() {
                 "revoked" if !is_alerted(&format!("reference={job_key}")) => {
                     missing.push(format!("{job_key} was revoked without an alert"));
+                }
+                // One alert is for all.
+                "blocked" if reason.contains(MAILBOX_SHUT) => {
+                    if !is_alerted(MAILBOX_SHUT) {
+                        missing.push(format!("{job_key} waits for the mailbox ({reason}) without an alert"));
+                    }
                 }
                 // One alert is enough, also if the reason changes.
                 "blocked" if !is_alerted_of(sim, invocation, &is_alerted) => {

@@ -1,6 +1,6 @@
 //! The mailbox that sends refuses all mails: nobody gets a pass that nobody is told of, and nobody is forgotten.
 
-use std::num::NonZeroUsize;
+use std::{num::NonZeroUsize, time::Duration};
 
 use chrono::TimeDelta;
 use firstpass::ledger::State;
@@ -64,7 +64,7 @@ async fn a_week_with_a_shut_mailbox_is_one_probe_an_hour_and_an_alert_a_day() {
     let week = async {
         for _ in 0..7 * 24 {
             host.run("SweepJoiners").await.unwrap();
-            tokio::time::sleep(std::time::Duration::from_secs(600)).await;
+            tokio::time::sleep(Duration::from_secs(600)).await;
             assert!(storage.messages("pass-jobs").len() <= 1, "{:?}", storage.messages("pass-jobs"));
             app.advance(TimeDelta::minutes(50));
         }
@@ -176,6 +176,30 @@ async fn an_alert_that_is_accepted_opens_the_mailbox() {
     app.advance(TimeDelta::days(1));
     let ends = app.sweep().await;
     assert_eq!((ends.len(), app.pass_mails().len(), app.alerts().len()), (5, 5, 1), "{ends:?}");
+}
+
+/// With one sweep a day, nobody waits for it: messages run sweeps in between.
+#[tokio::test(start_paused = true)]
+async fn a_mailbox_is_tried_between_daily_sweeps() {
+    let (tenant, joiners) = tenant(20);
+    let app = TestApp::new(tenant, &[]);
+    shut(&app);
+    let (host, storage) = host(&app);
+    host.run("SweepJoiners").await.unwrap();
+    tokio::time::sleep(Duration::from_secs(3 * 3_600)).await;
+    let tries = minted(&app);
+    assert!((3..=9).contains(&tries), "{tries}: those in flight, and one for each 46 minutes");
+    assert_eq!(
+        (app.pass_mails().len(), storage.messages("pass-jobs").len()),
+        (0, 1),
+        "the next sweep is hidden"
+    );
+    reopen(&app);
+    tokio::time::sleep(Duration::from_secs(3_600)).await;
+    assert_eq!((app.pass_mails().len(), minted(&app)), (joiners.len(), tries + joiners.len()));
+    assert_eq!(storage.messages("pass-jobs").len(), 0);
+    let sweeps = app.count_requests("GET", "/v1.0/users?");
+    assert!(sweeps <= 8, "{sweeps}");
 }
 
 /// Another process learns it from the ledger, before it makes a pass.
