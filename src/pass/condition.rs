@@ -3,12 +3,16 @@
 use std::error::Error;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use tokio::time::timeout;
 
 use super::{
     alert::Alert,
     services::{KnownConditions, Services},
 };
-use crate::ledger::{ConditionName, Conditions, ETag, LastSweep, LedgerError, Urgency};
+use crate::{
+    budget,
+    ledger::{ConditionName, Conditions, ETag, LastSweep, LedgerError, Urgency},
+};
 
 /// For how long an end needs no reading of the ledger: that of an invocation. What is reported later than it was read has not ended.
 const CURRENT: TimeDelta = TimeDelta::minutes(10);
@@ -83,29 +87,36 @@ pub(crate) async fn end_daily_look(services: &Services, at: DateTime<Utc>) {
 }
 
 /// Changes the document, and again if another process has written it meanwhile. `change` gives `None` if nothing has to change.
-/// Returns what it gives when the document is written; `None` if it is not.
+/// Returns what it gives when the document is written; `None` if it is not. All of it has the time of one call to the ledger, which
+/// needs some milliseconds.
 pub(super) async fn change<T>(
     services: &Services,
     change: impl Fn(&Conditions) -> Option<(Conditions, T)>,
 ) -> Option<T> {
-    for is_last in [false, false, true] {
-        let (conditions, etag) = match read(services).await {
-            Ok(read) => read,
-            Err(error) => {
-                log_unreadable(&error);
-                return None;
+    let work = async {
+        for is_last in [false, false, true] {
+            let (conditions, etag) = match read(services).await {
+                Ok(read) => read,
+                Err(error) => {
+                    log_unreadable(&error);
+                    return None;
+                }
+            };
+            let (next, result) = change(&conditions)?;
+            // Also if the answer is lost: an end must not believe that the condition is not there.
+            services.known_conditions.lock().await.last = only(&next);
+            match services.ledger.write_conditions(&next, etag.as_ref()).await {
+                Ok(_) => return Some(result),
+                Err(LedgerError::Conflict) if !is_last => {}
+                Err(error) => log_unwritten(&error),
             }
-        };
-        let (next, result) = change(&conditions)?;
-        // Also if the answer is lost: an end must not believe that the condition is not there.
-        services.known_conditions.lock().await.last = only(&next);
-        match services.ledger.write_conditions(&next, etag.as_ref()).await {
-            Ok(_) => return Some(result),
-            Err(LedgerError::Conflict) if !is_last => {}
-            written => log_unwritten(written),
         }
-    }
-    None
+        None
+    };
+    timeout(budget::LEDGER_CALL, work).await.unwrap_or_else(|_| {
+        log_unwritten(&LedgerError::Unavailable("no answer in time".into()));
+        None
+    })
 }
 
 async fn read(services: &Services) -> Result<(Conditions, Option<ETag>), LedgerError> {
@@ -121,14 +132,12 @@ fn only(conditions: &Conditions) -> Conditions {
     Conditions { conditions: conditions.conditions.clone(), ..Conditions::default() }
 }
 
-fn log_unwritten(result: Result<ETag, LedgerError>) {
-    if let Err(error) = result {
-        tracing::warn!(
-            event = "conditions.not_written",
-            error = &error as &dyn Error,
-            "The ledger does not show what affects everybody; an alert about it may come twice, or later"
-        );
-    }
+fn log_unwritten(error: &LedgerError) {
+    tracing::warn!(
+        event = "conditions.not_written",
+        error = error as &dyn Error,
+        "The ledger does not show what affects everybody; an alert about it may come twice, or later"
+    );
 }
 
 pub(super) fn log_unreadable(error: &LedgerError) {

@@ -1,6 +1,7 @@
 //! A sweep while the mailbox that sends refuses all mails: one probe, and an alert once a day.
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
+use tokio::time::{Instant, timeout_at};
 
 use super::{Found, part::DueJob};
 use crate::{
@@ -12,37 +13,46 @@ use crate::{
 /// The time between two alerts. A daily sweep that runs a little earlier than the day before alerts too.
 const ALERT_EVERY: TimeDelta = TimeDelta::minutes(23 * 60 + 30);
 
-/// The jobs to queue, of those that are due, the earliest day one first. `shut` is the mailbox as the sweep has read it.
+/// The jobs to queue, of those that are due, in their order. `shut` is the mailbox as the sweep has read it. What is not known by
+/// `deadline` waits for the next sweep.
 pub(super) async fn hold_back(
     app: &App,
     shut: Option<&ShutMailbox>,
     found: &Found<'_>,
     due: Vec<DueJob>,
     now: DateTime<Utc>,
+    deadline: Instant,
 ) -> Vec<DueJob> {
     let Some(shut) = shut else { return due };
     let (waiting, mut jobs): (Vec<_>, Vec<_>) =
         due.into_iter().partition(|job| needs_mail(job.at.day, found.standings.get(&job.at.user), now));
-    if now - shut.alerted_at >= ALERT_EVERY {
-        let alert = mailbox::alert(shut, who(found, &waiting), now);
-        app.services.alert_by_probe(&alert).await;
-        mailbox::record_alert(&app.services, now).await;
-    }
-    if !mailbox::is_shut(&app.services) {
-        // It has accepted the alert.
+    let (services, first) = (&app.services, waiting.first());
+    let trying = async {
+        if now - shut.alerted_at >= ALERT_EVERY {
+            services.alert_by_probe(&mailbox::alert(shut, who(found, &waiting), now)).await;
+            mailbox::record_alert(services, now).await;
+        }
+        // The mailbox may have accepted the alert.
+        match first {
+            Some(probe) if mailbox::is_shut(services) => {
+                mailbox::choose_probe(services, probe.at.user, now).await
+            }
+            _ => false,
+        }
+    };
+    let is_probed = timeout_at(deadline, trying).await.unwrap_or(false);
+    if !mailbox::is_shut(services) {
+        // This is the sweep that the app would be woken for.
+        mailbox::take_wake_up(services);
         jobs.extend(waiting);
-        jobs.sort_by_key(|job| job.at);
-    } else if let Some(probe) = waiting.first()
-        && mailbox::choose_probe(&app.services, probe.at.user, now).await
-    {
+    } else if is_probed {
         tracing::info!(
             event = "mailbox.probed",
-            user = %probe.at.user,
+            user = first.map(|probe| probe.at.user.to_string()),
             waiting = waiting.len(),
             "The mailbox that sends has refused all mails; the job of the nearest first day tries again"
         );
-        jobs.push(*probe);
-        jobs.sort_by_key(|job| job.at);
+        jobs.extend(first);
     } else if !waiting.is_empty() {
         tracing::info!(
             event = "mailbox.waits",
@@ -50,6 +60,7 @@ pub(super) async fn hold_back(
             "The mailbox that sends has refused all mails; nobody is queued who needs one"
         );
     }
+    jobs.sort_by_key(|job| job.at);
     jobs
 }
 

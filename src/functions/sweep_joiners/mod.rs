@@ -187,7 +187,7 @@ async fn sweep(app: &App, continued: Option<&SweepContinues>) -> Result<GroupSyn
     }
     let (jobs, looks) = found.jobs(app, is_daily, after, now).await;
     let deadline = Instant::now() + budget::SWEEP_OTHER;
-    let jobs = mailbox::hold_back(app, shut.as_ref(), &found, jobs, now).await;
+    let jobs = mailbox::hold_back(app, shut.as_ref(), &found, jobs, now, deadline).await;
     let due = jobs.len();
     let part = Part::new(&jobs, continued, is_daily, looks.is_complete, now);
     if continued.is_some() {
