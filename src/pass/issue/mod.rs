@@ -12,73 +12,49 @@
 //! Another order of these steps loses a joiner or leaks a pass; `docs/ARCHITECTURE.md` says which.
 
 mod changes;
+mod circumstances;
 mod delivery;
+mod inputs;
 mod manager;
 mod manager_call;
+mod ready;
 mod reminder;
 mod short_window;
 mod without_pass;
 
-use std::{error::Error, mem, ops::ControlFlow, time::Duration};
+use std::{mem, ops::ControlFlow};
 
 use tokio::time::Instant;
 
-use self::manager_call::ManagerNotice;
 pub use self::manager_call::Notified;
+use self::{
+    inputs::{Inputs, Limits, facts, had},
+    manager_call::ManagerNotice,
+    ready::Ready,
+};
 use super::{
-    basis, clock_skew,
-    day_one::fits,
+    basis,
     decide::{Decision, Facts, Plan, decide},
-    domains,
     guard::{self, PrivilegeFinding},
-    job::{Job, Reason},
+    job::Job,
     known_addresses::KnownAddresses,
     lease::HeldLease,
-    ledger_tenant, mailbox,
+    mailbox,
     manager::Unfit,
     outcome::{Block, DeliveredPass, Failure, Outcome, Step},
     person::Person,
     recipients::Recipients,
-    replication,
     request::{NotIssued, PassRequest, PolicyViolation},
     services::Services,
     window::Window,
 };
 use crate::{
-    budget,
     code::Code,
-    graph::{Pass, SnapshotError, TenantSnapshot, User, within},
-    ledger::{Announcement, Basis, ETag, LedgerError, Notice, Record, is_move},
+    graph::{Pass, SnapshotError, TenantSnapshot, User},
+    ledger::{Basis, ETag, LedgerError, Record},
     mail::{Draft, JoinerMail, Occasion, PassTimes},
-    mail_limiter::{Content, Permit},
+    mail_limiter::Permit,
 };
-
-/// The time limits of a job.
-#[derive(Clone, Copy)]
-struct Limits {
-    /// Of reading the tenant.
-    snapshot: Duration,
-    /// The permit for the mail is not waited for after this.
-    permit_by: Instant,
-    /// Nothing is read again after this.
-    lease_by: Instant,
-    /// From the lease to the last change and the last mail.
-    work: Duration,
-}
-
-impl Limits {
-    /// Those of a message, or of a call that has to be answered.
-    fn of(request: Option<&PassRequest>) -> Self {
-        let (snapshot, work, lease_by) = match request {
-            None => (budget::SNAPSHOT, budget::WORK, Instant::now() + budget::BEFORE_LEASE),
-            Some(request) => (budget::CALL_SNAPSHOT, budget::CALL_WORK, request.deadline - budget::CALL_MAIL),
-        };
-        Self { snapshot, permit_by: lease_by - budget::READ_AGAIN, lease_by, work }
-    }
-}
-
-/// What was read is too old to decide by after this: it is read again before anything is changed.
-const CURRENT: Duration = Duration::from_secs(15);
 
 /// The result of a job.
 #[derive(Debug)]
@@ -230,89 +206,6 @@ fn continued<T>(flow: ControlFlow<Outcome, T>) -> Result<T, NotIssued> {
     }
 }
 
-/// The inputs of the flow: the tenant, then the record.
-struct Inputs {
-    snapshot: Result<TenantSnapshot, SnapshotError>,
-    known: Result<KnownAddresses, LedgerError>,
-    record: Option<Record>,
-    etag: Option<ETag>,
-    /// When the tenant was read.
-    read_at: Instant,
-}
-
-impl Inputs {
-    /// Step 1. `who` is completed as soon as the account is read.
-    async fn read(
-        services: &Services,
-        job: &Job,
-        request: Option<&PassRequest>,
-        limits: Limits,
-        who: &mut Person,
-    ) -> Result<Self, Failure> {
-        let by_manager = request.is_some_and(|request| request.manager.is_some());
-        let reading = replication::snapshot(services, job, by_manager);
-        let reading = within(limits.snapshot, "reading the user", reading);
-        // What concerns everybody is read beside the tenant. The record is not: one from before the snapshot does not show the lease
-        // under which the pass in the snapshot was made, so that ours would pass for somebody else's, and nobody be served.
-        let (snapshot, is_ours, known) =
-            tokio::join!(reading, ledger_tenant::check(services), domains::known(services));
-        is_ours?;
-        let read_at = Instant::now();
-        clock_skew::check(services).await?;
-        if let Ok(snapshot) = &snapshot {
-            *who = Person::read(snapshot, &services.settings.pass);
-        }
-        let (record, etag) = services.ledger.read(job.user_id).await?.unzip();
-        let record = record.map(|record| record.seen_at(services.clock.now()));
-        Ok(Self { snapshot, known, record, etag, read_at })
-    }
-}
-
-/// The mailbox that got the mails for the start of a joiner so far.
-fn had<'a>(job: &Job, snapshot: &TenantSnapshot, record: Option<&'a Record>) -> Option<&'a str> {
-    let day = snapshot.user.account.employee_hire_date?.date_naive();
-    let is_of_start = |told: &&Announcement| is_move(told.day_one, day);
-    let is_joiner = matches!(job.reason, Reason::Joiner | Reason::Recheck);
-    let told = record?.announcement.as_ref().filter(|_| is_joiner).filter(is_of_start)?;
-    told.mailbox.as_deref()
-}
-
-/// What a decision depends on, but for the address.
-fn facts<'a>(
-    services: &'a Services,
-    job: &'a Job,
-    request: Option<&'a PassRequest>,
-    (snapshot, record): (&'a TenantSnapshot, Option<&'a Record>),
-    basis: &'a Basis,
-) -> Facts<'a> {
-    let settings = &services.settings;
-    Facts {
-        reason: job.reason,
-        since: job.since,
-        snapshot,
-        record,
-        no_address: None,
-        basis,
-        copies_manager: settings.mail.copies_manager(),
-        request,
-        joiner_check: &settings.joiner_check,
-        pass: &settings.pass,
-        follow_up: &settings.follow_up,
-        lead_days: settings.lead_days,
-        late_days: settings.late_days,
-        on_demand_group: settings.on_demand_group,
-        now: services.clock.now(),
-    }
-}
-
-/// The permit to send a mail, and what comes before it.
-enum Ready {
-    /// Nothing: the pass is made.
-    Go(Permit),
-    /// What was read is too old to decide by.
-    ReadAgain(Permit),
-}
-
 /// A pass whose mail was sent.
 struct Handover {
     pass: Pass,
@@ -422,39 +315,6 @@ impl<'a> JobContext<'a> {
         }))
     }
 
-    /// Waits for the permit to send a mail, before anything is changed. Tells a person first of what they have to know before.
-    async fn ready(&self, plan: &Plan, held: Option<Permit>) -> Step<Ready> {
-        if let Some(refusal) = self.services.mailbox.refusal(self.job) {
-            return Ok(ControlFlow::Break(self.wait_for_mailbox(refusal).await?));
-        }
-        let permit = match held {
-            // This was read after the wait.
-            Some(permit) => return Ok(ControlFlow::Continue(Ready::Go(permit))),
-            None => {
-                self.report_before(plan).await;
-                let from = &self.services.settings.mail.from;
-                let permit = self.services.mail_permit(from, Content::Code, self.limits.permit_by).await;
-                permit.ok_or(Failure::MailboxBusy)?
-            }
-        };
-        let is_old = self.read_at.elapsed() >= CURRENT && Instant::now() < self.limits.lease_by;
-        Ok(ControlFlow::Continue(if is_old { Ready::ReadAgain(permit) } else { Ready::Go(permit) }))
-    }
-
-    /// Tells a person that a pass is made in place of an unused one, or that it is short.
-    async fn report_before(&self, plan: &Plan) {
-        // The mail of the first pass has promised the second.
-        let was_promised = self
-            .record
-            .as_ref()
-            .and_then(|record| record.delivered.as_ref())
-            .is_some_and(|delivered| delivered.follows_on.is_some());
-        if let Some(unused) = plan.unused.as_ref().filter(|_| !was_promised) {
-            self.report_reissue(unused, &plan.window).await;
-        }
-        self.report_short_pass(plan).await;
-    }
-
     /// Steps 4 to 8.
     async fn mail(&self, plan: &Plan, notice: Option<ManagerNotice>, permit: &mut Permit) -> Step<Handover> {
         let recipients = match &self.recipients {
@@ -501,52 +361,6 @@ impl<'a> JobContext<'a> {
             self.tell_old_address(&recipients.to, permit).await;
         }
         Ok(ControlFlow::Continue(Handover { pass, recipients, notified, deadline: lease.deadline }))
-    }
-
-    /// Notes what a person should know of this pass.
-    fn note_circumstances(&self, plan: &Plan, lease: &mut HeldLease<'_>) {
-        if plan.window.too_short.is_some() {
-            lease.note(Notice::SHORT_WINDOW);
-        }
-        let settings = &self.services.settings.pass;
-        let zone = settings.zone(self.snapshot.user.account.place());
-        let is_odd = |stamp| !fits(stamp, settings.hire_date_zone, zone);
-        if plan.day_one.is_some() && self.snapshot.user.account.employee_hire_date.is_some_and(is_odd) {
-            lease.note(Notice::ODD_HIRE_DATE);
-        }
-        if plan.occasion == Occasion::Corrected {
-            lease.note(Notice::ADDRESS_CORRECTED);
-        }
-        if plan.is_late {
-            lease.note(Notice::LATE);
-        }
-        if self.snapshot.manager_left {
-            lease.note(Notice::MANAGER_LEFT);
-            tracing::warn!(
-                event = "manager.left",
-                "The manager's account is disabled; the mail goes without them"
-            );
-        }
-        let mail = &self.services.settings.mail;
-        let is_wanted = mail.copies_manager() || mail.names_manager_as_recipient();
-        if let Some(Err(why)) = self.manager_mailbox().filter(|_| is_wanted)
-            && why != Unfit::NoMailbox
-        {
-            lease.note(Notice::MANAGER_UNFIT);
-            tracing::warn!(
-                event = "manager.unfit",
-                why = %why,
-                "The manager may get no mail about the joiner; the mail goes without them"
-            );
-        }
-        if let Some(error) = &self.snapshot.manager_refused {
-            lease.note(Notice::MANAGER_REFUSED);
-            tracing::warn!(
-                event = "manager.not_read",
-                error = error as &dyn Error,
-                "Graph does not show the manager; the mail goes without them"
-            );
-        }
     }
 
     /// Steps 5 to 8 for a code in an answer.
