@@ -98,11 +98,15 @@ impl App {
             let message = format!(r#"{{"{name}":"{}"}}"#, self.services.clock.now().to_rfc3339());
             let put = queues.jobs.put_hidden(&base64::encode(message), hidden).await;
             if let Err(error) = put {
+                match name {
+                    SWEEP_DUE => mailbox::give_wake_up_back(&self.services, hidden),
+                    _ => collected::give_wake_up_back(&self.services).await,
+                }
                 tracing::warn!(
                     event = "app.not_woken",
                     message = name,
                     error = &error as &dyn Error,
-                    "Nothing wakes the app; the next sweep does what is due"
+                    "The app has no message that wakes it; its next invocation puts another one, and the next sweep does what is due"
                 );
             }
         }

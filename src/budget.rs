@@ -63,8 +63,12 @@ pub(crate) const SUMMARY: Duration = seconds(120);
 pub(crate) const READ_MAILBOX: Duration = seconds(5);
 /// Writing down whether it does.
 pub(crate) const NOTE_MAILBOX: Duration = seconds(15);
-/// Sending a mail without a code to a joiner or a manager; or waiting for the permit, before the record says that it is sent.
+/// Sending a mail without a code to a joiner or a manager.
 pub(crate) const NOTE: Duration = seconds(45);
+/// Waiting for the permit to do so: longer than the minute after which the mailbox takes more.
+pub(crate) const NOTE_PERMIT: Duration = seconds(80);
+/// Telling somebody at an address that does not count any more, of all.
+pub(crate) const OLD_ADDRESS: Duration = seconds(30);
 
 // OnGroupAdd.
 
@@ -78,8 +82,8 @@ pub(crate) const ADMISSION: Duration = seconds(15);
 pub(crate) const DELETED_USER: Duration = seconds(10);
 /// Reading the tenant, with the same retries.
 pub(crate) const SNAPSHOT: Duration = seconds(135);
-/// From the start of a job to its lease, if it waits for the mailbox and reads again.
-pub(crate) const BEFORE_LEASE: Duration = seconds(165);
+/// From the start of a job to its lease, but for the record, if it waits for the mailbox and reads again.
+pub(crate) const BEFORE_LEASE: Duration = seconds(150);
 /// Reading again, of that.
 pub(crate) const READ_AGAIN: Duration = seconds(45);
 /// From the lease to the last change in the tenant and the last mail: shorter than [`LEASE`].
@@ -103,6 +107,8 @@ pub(crate) const CALL_SNAPSHOT: Duration = seconds(60);
 pub(crate) const CALL_WORK: Duration = seconds(90);
 /// From the lease to the deadline of a call that has waited for the mailbox.
 pub(crate) const CALL_MAIL: Duration = seconds(50);
+/// Waiting for the permit for a notice to the user, while the caller waits for the code.
+pub(crate) const CALL_NOTICE: Duration = seconds(5);
 /// A manager who gets no pass is not answered before this time after the call: how long it took would tell why.
 pub(crate) const CALL_REFUSED: Duration = seconds(5);
 /// Deleting a pass that the caller does not get.
@@ -137,7 +143,7 @@ pub(crate) const SWEEP_DOMAINS: Duration = seconds(20);
 /// Holding back more people than SWEEP_MAX.
 pub(crate) const SWEEP_CAP: Duration = seconds(70);
 /// Everything in a sweep that is not about joiners: poison messages, the on-demand group, its subscription.
-pub(crate) const SWEEP_OTHER: Duration = seconds(170);
+pub(crate) const SWEEP_OTHER: Duration = seconds(165);
 /// Finding the names of the users that poison messages are about.
 pub(crate) const SWEEP_NAMES: Duration = seconds(15);
 /// Reading the on-demand group.
@@ -156,7 +162,7 @@ const _: () = {
 const _: () = {
     let read = total(&[SNAPSHOT, LEDGER_CALL]);
     assert!(fits(read, BEFORE_LEASE));
-    let inputs = total(&[RESOLVE_USER, ADMISSION, GOES_BEHIND, READ_MAILBOX, BEFORE_LEASE]);
+    let inputs = total(&[RESOLVE_USER, ADMISSION, GOES_BEHIND, READ_MAILBOX, BEFORE_LEASE, LEDGER_CALL]);
     let settled = total(&[LEDGER_CALL, LEDGER_CALL]);
     // A job by sign-in name that takes the lease, makes a pass, has its mail refused, deletes the pass, writes the record
     // and looks whether the write arrived, on the last delivery, which sends an alert.
@@ -184,10 +190,13 @@ const _: () = {
     assert!(fits(total(&[inputs, DELETED_USER, ALERT, LEDGER_CALL, DELETED_USER, ALERT]), FUNCTION_TIMEOUT));
     // A joiner is reminded, after the record says so, and the manager told; or the reminder is refused.
     let note = total(&[NOTE, NOTE_MAILBOX]);
-    let reminded = total(&[inputs, NOTE, LEDGER_CALL, note, note, LEDGER_CALL, ALERT]);
+    let reminded = total(&[inputs, NOTE_PERMIT, LEDGER_CALL, note, NOTE_PERMIT, note, LEDGER_CALL]);
     assert!(fits(reminded, FUNCTION_TIMEOUT));
     // An account is still disabled: an alert, the record, the manager.
-    assert!(fits(total(&[inputs, ALERT, LEDGER_CALL, note, ALERT]), FUNCTION_TIMEOUT));
+    assert!(fits(total(&[inputs, ALERT, LEDGER_CALL, NOTE_PERMIT, note]), FUNCTION_TIMEOUT));
+    // A corrected address: whoever has the old one is told at the end, also if nobody knows whether the mail arrived.
+    assert!(fits(total(&[inputs, LEDGER_CALL, WORK, settled, OLD_ADDRESS]), FUNCTION_TIMEOUT));
+    assert!(fits(total(&[read, LEDGER_CALL, WORK, ALERT, LEDGER_CALL, OLD_ADDRESS]), FUNCTION_TIMEOUT));
     // The clock is wrong: the conditions are read and written around the alert for all.
     assert!(fits(total(&[inputs, told]), FUNCTION_TIMEOUT));
     // A change notification: one alert for what cannot be read of it, and one on the last delivery.
@@ -212,7 +221,8 @@ const _: () = {
     let status = total(&[LEDGER_CALL, LEDGER_CALL, LEDGER_CALL]);
     let joiners = total(&[SWEEP_LATE, SWEEP_CAP, SWEEP_LOOK]);
     let sweep = total(&[SWEEP_SEARCH, status, LEDGER_LISTING, joiners, SWEEP_OTHER, OUTPUT]);
-    assert!(fits(sweep, FUNCTION_TIMEOUT)); // 600 of 600 s
+    // One by a message finds out first whether it is needed.
+    assert!(fits(total(&[READ_MAILBOX, sweep]), FUNCTION_TIMEOUT)); // 600 of 600 s
     // The search for the rest of the jobs, with the alert of the last delivery.
     let continued = total(&[SWEEP_SEARCH, status, LEDGER_LISTING, joiners, ALERT, OUTPUT]);
     assert!(fits(continued, FUNCTION_TIMEOUT));

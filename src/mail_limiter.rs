@@ -5,7 +5,8 @@
 //! [`Permit`] is taken before the pass is made, and [`crate::graph::Graph::send_mail`] needs one.
 //!
 //! On the Flex Consumption plan the functions run in processes of their own, which share nothing. So each [`Sender`] has a fixed
-//! share, and all shares together are the limit.
+//! share. All shares together are the limit of a minute. Of requests they are one more than the limit, because a sweep seldom
+//! sends: its alert may get a 429, and waits.
 //!
 //! [sending limits]: https://learn.microsoft.com/office365/servicedescriptions/exchange-online-service-description/exchange-online-limits#sending-limits
 //! [throttling limits]: https://learn.microsoft.com/graph/throttling-limits#outlook-service-limits
@@ -133,9 +134,15 @@ impl Share {
         result
     }
 
-    /// Waits for one mail more, until `deadline` at most. Returns whether it may be sent.
-    async fn reserve(self: &Arc<Self>, content: Content, order: Order, deadline: Instant) -> bool {
-        let ticket = self.window().queue(content, order, Instant::now());
+    /// Waits until so many mails more may be sent, and until `deadline` at most. Returns how many: fewer if the limit is less.
+    async fn reserve(
+        self: &Arc<Self>,
+        content: Content,
+        mails: usize,
+        order: Order,
+        deadline: Instant,
+    ) -> Option<usize> {
+        let ticket = self.window().queue(content, mails, order, Instant::now());
         let waiting = Waiting { ticket, share: self.clone() };
         loop {
             let changed = self.changed.notified();
@@ -144,8 +151,8 @@ impl Share {
             changed.as_mut().enable();
             let taken = self.window().take(&waiting.ticket, Instant::now());
             let until = match taken {
-                Ok(()) => return true,
-                Err(_) if Instant::now() >= deadline => return false,
+                Ok(mails) => return Some(mails),
+                Err(_) if Instant::now() >= deadline => return None,
                 Err(until) => until.map_or(deadline, |until| until.min(deadline)),
             };
             let _ = timeout_at(until, changed).await;
@@ -180,19 +187,20 @@ impl MailLimiter {
         mailboxes.entry(name).or_insert_with(|| Arc::new(Mailbox::new(self.per_minute))).clone()
     }
 
-    /// Waits for the permit to send a mail from `from`, until `deadline` at most; `None` if it does not come. `salt` makes the
-    /// waits of this process unlike those of others.
+    /// Waits for the permit to send so many mails from `from`, until `deadline` at most; `None` if it does not come. It is for fewer
+    /// if the limit is less: then each further one waits. `salt` makes the waits of this process unlike those of others.
     pub async fn permit(
         &self,
         from: &Address,
         content: Content,
+        mails: usize,
         deadline: Instant,
         salt: Uuid,
     ) -> Option<Permit> {
         let mailbox = self.mailbox(from);
         let share = mailbox.share(SENDER.try_get().unwrap_or_default()).clone();
-        let is_reserved = share.reserve(content, Order::ByTime, deadline).await;
-        is_reserved.then(|| Permit { mailbox, share, content, is_reserved, refusals: 0, salt })
+        let reserved = share.reserve(content, mails, Order::ByTime, deadline).await?;
+        Some(Permit { mailbox, share, content, reserved, refusals: 0, salt })
     }
 }
 
@@ -217,13 +225,13 @@ impl Mailbox {
     }
 }
 
-/// The permit to send a mail. Not used, it counts for nothing when it is dropped. For every further mail it waits.
+/// The permit to send mails. What is not used counts for nothing when it is dropped. For every further mail it waits.
 pub struct Permit {
     mailbox: Arc<Mailbox>,
     share: Arc<Share>,
     content: Content,
-    /// Whether one mail may be sent at once.
-    is_reserved: bool,
+    /// How many mails may be sent at once.
+    reserved: usize,
     /// How often the mailbox was busy since it last accepted a mail.
     refusals: u32,
     salt: Uuid,
@@ -231,18 +239,23 @@ pub struct Permit {
 
 impl fmt::Debug for Permit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Permit").field("is_reserved", &self.is_reserved).finish_non_exhaustive()
+        f.debug_struct("Permit").field("reserved", &self.reserved).finish_non_exhaustive()
     }
 }
 
 impl Permit {
+    /// Waits until one mail more may be sent, if the permit is used up, and until `deadline` at most.
+    pub(crate) async fn renew(&mut self, deadline: Instant) {
+        if self.reserved == 0 {
+            let reserved = self.share.reserve(self.content, 1, Order::First, deadline).await;
+            self.reserved = reserved.unwrap_or_default();
+        }
+    }
+
     /// Waits until a request to the mailbox may begin, `deadline` at most; `None` if it may not.
     pub(crate) async fn begin(&mut self, deadline: Instant) -> Option<Sending<'_>> {
-        if !self.is_reserved {
-            self.is_reserved = self.share.reserve(self.content, Order::First, deadline).await;
-            if !self.is_reserved {
-                return None;
-            }
+        if self.reserved == 0 {
+            self.reserved = self.share.reserve(self.content, 1, Order::First, deadline).await?;
         }
         loop {
             let closed_until = self.share.window().closed_until(Instant::now());
@@ -283,8 +296,8 @@ impl Permit {
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        let (has_code, is_reserved) = (self.content == Content::Code, self.is_reserved);
-        self.share.change(|window| window.give_back(has_code, is_reserved));
+        let (has_code, reserved) = (self.content == Content::Code, self.reserved);
+        self.share.change(|window| window.give_back(has_code, reserved));
     }
 }
 
@@ -306,7 +319,7 @@ impl Drop for Sending<'_> {
     /// Whoever stops waiting for the answer does not know whether the mail was sent.
     fn drop(&mut self) {
         if !self.was_refused {
-            self.permit.is_reserved = false;
+            self.permit.reserved -= 1;
             self.permit.share.change(|window| window.sent(Instant::now()));
         }
     }

@@ -105,7 +105,7 @@ pub async fn on_group_add(app: &App, delivery: &QueueDelivery) -> Handled {
             app.send_summary(Look::Now).await;
             queued(Vec::new(), "the summary of alerts was sent if there is one".to_owned())
         }
-        Ok(ParsedMessage::SweepDue) => sweep_between(app, delivery).await,
+        Ok(ParsedMessage::SweepDue(asked)) => sweep_between(app, delivery, asked).await,
         Ok(ParsedMessage::Notification(notification)) => {
             handle_notification(app, delivery, notification).await
         }
@@ -122,10 +122,17 @@ async fn completed_sync(app: &App, completed: &SyncCompleted) -> Result<bool, Fa
 }
 
 /// Sweeps between the sweeps of the timer: the mailbox that sends accepts mails again, or has to be tried.
-async fn sweep_between(app: &App, delivery: &QueueDelivery) -> Handled {
-    let (asked, now) = (delivery.inserted, app.services.clock.now());
-    let conditions = condition::of_sweeps(&app.services).await;
-    if conditions.is_some_and(|conditions| !mailbox::needs_sweep(&conditions, asked, now)) {
+async fn sweep_between(app: &App, delivery: &QueueDelivery, asked: DateTime<Utc>) -> Handled {
+    let now = app.services.clock.now();
+    let read = timeout(budget::READ_MAILBOX, condition::of_sweeps(&app.services)).await;
+    let conditions = read.ok().flatten();
+    if let Some(conditions) = &conditions {
+        // So that the next try is arranged, whichever process this is.
+        mailbox::note_read(&app.services, conditions);
+    }
+    // The answer of the delivery before may be lost, with the jobs of a sweep that ended well.
+    let is_first = delivery.count <= 1;
+    if is_first && conditions.is_some_and(|conditions| !mailbox::needs_sweep(&conditions, asked, now)) {
         return queued(Vec::new(), "another sweep has run meanwhile".to_owned());
     }
     match sweep_joiners(app, Some(budget::DELIVERIES.saturating_sub(delivery.count))).await {

@@ -86,6 +86,15 @@ pub enum GraphErrorKind {
     Unreadable,
 }
 
+/// How surely a refusal of a mail is about the mailbox that sends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SenderRefusal {
+    /// The code says it.
+    Certain,
+    /// The status alone suggests it: Graph's own answers have a code.
+    Likely,
+}
+
 impl GraphError {
     /// Whether the same call may succeed later without a change by an admin.
     pub(crate) fn is_transient(&self) -> bool {
@@ -105,16 +114,18 @@ impl GraphError {
             && self.message.raw().to_lowercase().contains("restricted management administrative unit")
     }
 
-    /// Whether Exchange refuses every mail from this mailbox, whoever it is for.
-    pub(crate) fn is_about_sender(&self) -> bool {
-        self.operation == SENDING_MAIL
-            && (refuses_sender(&self.code)
-                || matches!(self.status, Some(403 | 404)) && !self.is_about_message())
-    }
-
-    /// Whether Exchange refuses this mail only: it takes it for spam.
-    fn is_about_message(&self) -> bool {
-        &*self.code == "ErrorMessageBlocked"
+    /// Whether Exchange refuses every mail from this mailbox, whoever it is for; `None` if it does not.
+    pub(crate) fn sender_refusal(&self) -> Option<SenderRefusal> {
+        if self.operation != SENDING_MAIL {
+            return None;
+        }
+        match self.status {
+            _ if refuses_sender(&self.code) => Some(SenderRefusal::Certain),
+            // This mail is taken for spam.
+            _ if &*self.code == "ErrorMessageBlocked" => None,
+            Some(403 | 404) => Some(SenderRefusal::Likely),
+            _ => None,
+        }
     }
 
     /// Whether it says that the tenant has no licence for Privileged Identity Management.
@@ -301,11 +312,14 @@ impl GraphError {
         Self { kind: GraphErrorKind::Unavailable, ..Self::unreadable(operation, "timed out") }
     }
 
-    /// The change was not sent, because the answer could not be waited for.
-    pub(super) fn not_sent(operation: &'static str) -> Self {
+    /// The mail was not sent, because the mailbox takes no more mails in the time that is left.
+    pub(super) fn mailbox_busy(operation: &'static str) -> Self {
         Self {
-            kind: GraphErrorKind::Unavailable,
-            ..Self::unreadable(operation, "not sent: there is no time left")
+            kind: GraphErrorKind::Throttled,
+            ..Self::unreadable(
+                operation,
+                "not sent: the mailbox takes no more mails at present (MAILS_PER_MINUTE)",
+            )
         }
     }
 
@@ -346,14 +360,18 @@ impl GraphError {
 fn refuses_sender(code: &str) -> bool {
     matches!(
         code,
-        "ErrorAccountDisabled"
+        "ErrorAccessDenied"
+            | "ErrorAccountDisabled"
             | "ErrorAccountSuspend"
             | "ErrorExceededMessageLimit"
+            | "ErrorInvalidUser"
             | "ErrorMessageSubmissionBlocked"
             | "ErrorQuotaExceeded"
             | "ErrorSendAsDenied"
             | "ErrorSubmissionQuotaExceeded"
             | "MailboxNotEnabledForRESTAPI"
+            | "Request_ResourceNotFound"
+            | "ResourceNotFound"
     )
 }
 

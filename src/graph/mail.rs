@@ -153,7 +153,7 @@ impl Graph {
         loop {
             // A request that is cut off would leave open whether the mail was sent.
             let Some(sending) = permit.begin(deadline - budget::GRAPH_CHANGE_MIN).await else {
-                let no_time = || GraphError::not_sent(SENDING_MAIL);
+                let no_time = || GraphError::mailbox_busy(SENDING_MAIL);
                 return Err(message.not_sent(busy.unwrap_or_else(no_time)));
             };
             let request = GraphRequest::post(SENDING_MAIL, &path, body.clone(), deadline);

@@ -33,7 +33,7 @@ pub mod users;
 
 pub use self::{
     client::Graph,
-    error::{GraphError, GraphErrorKind, Unread},
+    error::{GraphError, GraphErrorKind, SenderRefusal, Unread},
     groups::GroupMembers,
     look::{Look, LookParts},
     mail::{NotSent, OutgoingMail},

@@ -32,6 +32,9 @@ pub struct Conditions {
     /// The last sweep that ended well.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_sweep: Option<LastSweep>,
+    /// The last sweep with more jobs than one answer may have whose first ones are in the queue.
+    #[serde(default, deserialize_with = "range::ours", skip_serializing_if = "Option::is_none")]
+    pub continued: Option<DateTime<Utc>>,
     /// That the mailbox that sends refuses every mail.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mailbox: Option<ShutMailbox>,
@@ -171,6 +174,7 @@ impl Default for Conditions {
             conditions: BTreeMap::new(),
             looked_at: None,
             last_sweep: None,
+            continued: None,
             mailbox: None,
             unknown: Map::new(),
         }

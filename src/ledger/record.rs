@@ -475,8 +475,24 @@ impl Record {
         }
     }
 
+    /// Whether a job for the user needed a mail that the mailbox refused.
+    pub(crate) fn waits_for_mailbox(&self) -> bool {
+        self.cause.as_deref() == Some(Self::MAILBOX_SHUT)
+    }
+
+    /// No mail is due any more: what was delivered before counts again.
+    pub(crate) fn end_wait_for_mailbox(&mut self) {
+        if self.waits_for_mailbox() {
+            self.cause = None;
+            if self.delivered.is_some() {
+                self.state = State::Delivered;
+            }
+        }
+    }
+
     /// Records that the joiner is in the account.
     pub(crate) fn record_arrival(&mut self, at: DateTime<Utc>) {
+        self.end_wait_for_mailbox();
         self.arrived_at = Some(at);
         self.forget_address();
     }
@@ -591,7 +607,7 @@ impl Record {
             // A caller without a pass calls again.
             State::Issuing | State::Failed if self.purpose != Purpose::Http => {
                 let leased = self.lease.as_ref().map(|lease| lease.since);
-                let waits = (self.cause.as_deref() == Some(Self::MAILBOX_SHUT)).then_some(self.updated_at);
+                let waits = self.waits_for_mailbox().then_some(self.updated_at);
                 leased.max(waits).map(|since| since + Self::UNFINISHED)
             }
             State::Issuing | State::Failed => Self::last_end(self.leases()),

@@ -1,6 +1,6 @@
 //! That the mailbox that sends refuses every mail.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use uuid::Uuid;
@@ -28,7 +28,21 @@ pub struct ShutMailbox {
     /// When a person was last told.
     #[serde(deserialize_with = "range::ours")]
     pub alerted_at: DateTime<Utc>,
+    /// Who noted the first refusal: so a process knows its own write, whose answer was lost.
+    #[serde(default)]
+    pub noted_by: Uuid,
     /// Fields of a newer version, kept as they are.
     #[serde(flatten)]
     pub unknown: Map<String, Value>,
+}
+
+impl ShutMailbox {
+    /// The least time between two tries. Exchange keeps what it has found out about an app's rights as long as it is asked, and so it
+    /// may go on refusing although the rights are there (Test-ServicePrincipalAuthorization page: "between 30 minutes and 2 hours").
+    pub(crate) const TRY_EVERY: TimeDelta = TimeDelta::minutes(45);
+
+    /// Whether it is time for another try.
+    pub(crate) fn may_be_tried(&self, now: DateTime<Utc>) -> bool {
+        now - self.tried_at >= Self::TRY_EVERY
+    }
 }

@@ -30,6 +30,8 @@ pub(super) struct Ticket {
     at: Instant,
     number: u64,
     content: Content,
+    /// How many mails it is for, as far as the limit allows.
+    mails: usize,
 }
 
 impl Ticket {
@@ -47,7 +49,7 @@ pub(super) struct Window {
     period: Duration,
     /// When mails were answered, the oldest first.
     sent: VecDeque<Instant>,
-    /// How many permits have not sent yet.
+    /// How many mails of permits are not sent yet.
     reserved: usize,
     /// How many permits are for mails with a code: so many passes may wait for their mail.
     codes: usize,
@@ -77,10 +79,11 @@ impl Window {
     }
 
     /// A place in the queue.
-    pub(super) fn queue(&mut self, content: Content, order: Order, now: Instant) -> Ticket {
+    pub(super) fn queue(&mut self, content: Content, mails: usize, order: Order, now: Instant) -> Ticket {
         self.last += 1;
         let later = if content == Content::Note { NOTE_LATER } else { Duration::ZERO };
-        let ticket = Ticket { order, at: now + later, number: self.last, content };
+        let mails = mails.min(self.limit);
+        let ticket = Ticket { order, at: now + later, number: self.last, content, mails };
         self.waiting.insert(ticket.clone());
         ticket
     }
@@ -90,11 +93,11 @@ impl Window {
         self.waiting.remove(ticket);
     }
 
-    /// Takes the permit for one mail.
+    /// Takes the permit. Returns for how many mails it is: fewer than were asked for if the limit is less.
     ///
     /// # Errors
     /// When it may be tried again; `None`: when something has changed.
-    pub(super) fn take(&mut self, ticket: &Ticket, now: Instant) -> Result<(), Option<Instant>> {
+    pub(super) fn take(&mut self, ticket: &Ticket, now: Instant) -> Result<usize, Option<Instant>> {
         if let Some(until) = self.closed_until(now) {
             return Err(Some(until));
         }
@@ -107,12 +110,15 @@ impl Window {
         while self.sent.front().is_some_and(|at| now - *at >= self.period) {
             self.sent.pop_front();
         }
-        if self.reserved + self.sent.len() >= self.limit {
-            return Err(self.sent.front().map(|at| *at + self.period));
+        let counted = self.reserved + self.sent.len();
+        if counted + ticket.mails > self.limit {
+            // Until so many of them count no more.
+            let over = (counted + ticket.mails - self.limit).min(self.sent.len());
+            return Err(over.checked_sub(1).and_then(|last| self.sent.get(last)).map(|at| *at + self.period));
         }
-        self.reserved += 1;
+        self.reserved += ticket.mails;
         self.codes += usize::from(ticket.makes_pass());
-        Ok(())
+        Ok(ticket.mails)
     }
 
     /// Until when nothing is sent.
@@ -126,10 +132,10 @@ impl Window {
         self.sent.push_back(now);
     }
 
-    /// A permit ends, with its mail if that was not sent.
-    pub(super) fn give_back(&mut self, has_code: bool, is_reserved: bool) {
+    /// A permit ends, with those of its mails that were not sent.
+    pub(super) fn give_back(&mut self, has_code: bool, reserved: usize) {
         self.codes -= usize::from(has_code);
-        self.reserved -= usize::from(is_reserved);
+        self.reserved -= reserved;
     }
 
     /// The mailbox is busy until then.
@@ -165,7 +171,7 @@ mod tests {
 
     /// Takes a permit if it is there.
     fn take(window: &mut Window, (content, order): (Content, Order), now: Instant) -> bool {
-        let ticket = window.queue(content, order, now);
+        let ticket = window.queue(content, 1, order, now);
         let is_taken = window.take(&ticket, now).is_ok();
         window.leave(&ticket);
         is_taken
@@ -189,10 +195,10 @@ mod tests {
         let (mut window, now) = (Window::new(10, 1, 9), Instant::now());
         assert!(take(&mut window, CODE, now));
         assert!(!take(&mut window, CODE, now));
-        window.give_back(true, true);
+        window.give_back(true, 1);
         assert!(take(&mut window, CODE, now));
         window.sent(now);
-        window.give_back(true, false);
+        window.give_back(true, 0);
         assert!(!take(&mut window, NOTE, now + MINUTE - Duration::from_millis(1)));
         assert!(take(&mut window, NOTE, now + MINUTE));
     }
@@ -200,13 +206,13 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_note_lets_codes_pass_for_a_while_and_not_for_ever() {
         let (mut window, now) = (Window::new(30, 10, 9), Instant::now());
-        let note = window.queue(Content::Note, Order::ByTime, now);
-        let soon = window.queue(Content::Code, Order::ByTime, now + NOTE_LATER / 2);
-        let late = window.queue(Content::Code, Order::ByTime, now + NOTE_LATER * 2);
-        let next = window.queue(Content::Note, Order::First, now + NOTE_LATER * 2);
+        let note = window.queue(Content::Note, 1, Order::ByTime, now);
+        let soon = window.queue(Content::Code, 1, Order::ByTime, now + NOTE_LATER / 2);
+        let late = window.queue(Content::Code, 1, Order::ByTime, now + NOTE_LATER * 2);
+        let next = window.queue(Content::Note, 1, Order::First, now + NOTE_LATER * 2);
         for ticket in [&next, &soon, &note, &late] {
             assert_eq!(window.waiting.first(), Some(ticket));
-            assert_eq!(window.take(ticket, now), Ok(()));
+            assert_eq!(window.take(ticket, now), Ok(1));
             window.leave(ticket);
         }
     }
@@ -220,11 +226,26 @@ mod tests {
         window.close(now + MINUTE);
         assert!(!take(&mut window, NOTE, now));
         let now = now + MINUTE;
-        (0..3).for_each(|_| window.give_back(true, true));
+        (0..3).for_each(|_| window.give_back(true, 1));
         assert!(take(&mut window, CODE, now));
         assert!(!take(&mut window, CODE, now));
         window.accepted();
         assert!(take(&mut window, CODE, now));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn several_mails_are_reserved_together_or_not_at_all() {
+        let (mut window, now) = (Window::new(50, 1, 9), Instant::now());
+        let all = window.queue(Content::Code, 9, Order::ByTime, now);
+        assert_eq!(window.take(&all, now), Ok(5), "no more than the limit");
+        window.leave(&all);
+        for second in 0..4 {
+            window.sent(now + Duration::from_secs(second));
+        }
+        let three = window.queue(Content::Note, 3, Order::ByTime, now);
+        let at = |seconds| now + Duration::from_secs(seconds);
+        assert_eq!(window.take(&three, at(4)), Err(Some(at(62))), "when three of the four are a minute ago");
+        assert_eq!(window.take(&three, at(62)), Ok(3));
     }
 
     proptest! {
@@ -245,11 +266,11 @@ mod tests {
                     // Exchange counted it at any time since the permit.
                     3 | 4 => if let Some(since) = held.pop() {
                         window.sent(now);
-                        window.give_back(true, false);
+                        window.give_back(true, 0);
                         window.accepted();
                         accepted.push(since + (now - since) * u32::from(step == 4));
                     },
-                    _ => if held.pop().is_some() { window.give_back(true, true) },
+                    _ => if held.pop().is_some() { window.give_back(true, 1) },
                 }
                 let (limit, period) = (window.limit, window.period);
                 let within = |end: Instant| {

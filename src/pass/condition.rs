@@ -86,6 +86,27 @@ pub(crate) async fn end_daily_look(services: &Services, at: DateTime<Utc>) {
     change(services, |conditions| Some((Conditions { looked_at: Some(at), ..conditions.clone() }, ()))).await;
 }
 
+/// Records that the rest of the sweep that ran at `began` is queued, unless that of a later one is. Returns whether it is so: the
+/// message about it comes behind the first jobs of that sweep, so these are in the queue.
+///
+/// # Errors
+/// When the ledger cannot be read.
+pub(crate) async fn is_continued_since(
+    services: &Services,
+    began: DateTime<Utc>,
+) -> Result<bool, LedgerError> {
+    let (conditions, _) = read(services).await?;
+    if conditions.continued.is_some_and(|continued| continued > began) {
+        return Ok(true);
+    }
+    change(services, |conditions| {
+        let is_known = conditions.continued >= Some(began);
+        (!is_known).then(|| (Conditions { continued: Some(began), ..conditions.clone() }, ()))
+    })
+    .await;
+    Ok(false)
+}
+
 /// Changes the document, and again if another process has written it meanwhile. `change` gives `None` if nothing has to change.
 /// Returns what it gives when the document is written; `None` if it is not. All of it has the time of one call to the ledger, which
 /// needs some milliseconds.

@@ -1,7 +1,10 @@
 //! What a process knows of the mailbox that sends.
 
 use std::{
-    sync::{Mutex, PoisonError},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -23,7 +26,12 @@ pub(super) enum Known {
 
 /// The same for all of its invocations.
 #[derive(Debug, Default)]
-pub(super) struct KnownMailbox(Mutex<Known>, Mutex<Wake>);
+pub(super) struct KnownMailbox {
+    known: Mutex<Known>,
+    wake: Mutex<Wake>,
+    /// Whether the last mail was refused in a way that may be about the mailbox.
+    is_in_doubt: AtomicBool,
+}
 
 /// When a sweep is due between those of the timer.
 #[derive(Debug, Default)]
@@ -39,24 +47,34 @@ const WAKE_UP: Duration = Duration::from_secs(46 * 60);
 
 impl KnownMailbox {
     pub(super) fn get(&self) -> Known {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub(super) fn set(&self, shut: Option<ShutMailbox>) {
         let known = shut.map_or(Known::Open, Known::Shut);
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = known;
+        *self.known.lock().unwrap_or_else(PoisonError::into_inner) = known;
+    }
+
+    /// The mailbox has accepted a mail.
+    pub(super) fn forget_doubt(&self) {
+        self.is_in_doubt.store(false, Ordering::SeqCst);
+    }
+
+    /// Whether the mail before was refused in a way that may be about the mailbox. So is this one.
+    pub(super) fn is_in_doubt(&self) -> bool {
+        self.is_in_doubt.swap(true, Ordering::SeqCst)
     }
 
     /// The mailbox accepts mails again.
     pub(super) fn opened(&self) {
         self.set(None);
-        self.1.lock().unwrap_or_else(PoisonError::into_inner).is_due = true;
+        self.wake.lock().unwrap_or_else(PoisonError::into_inner).is_due = true;
     }
 
     /// After how long a sweep is due between those of the timer; `None` if none is, or it is arranged already. Then it is.
     pub(super) fn take_wake_up(&self, now: DateTime<Utc>) -> Option<Duration> {
         let is_shut = self.is_shut();
-        let mut wake = self.1.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut wake = self.wake.lock().unwrap_or_else(PoisonError::into_inner);
         if std::mem::take(&mut wake.is_due) {
             return Some(Duration::ZERO);
         }
@@ -66,6 +84,13 @@ impl KnownMailbox {
         }
         wake.woken_at = Some(now + WAKE_UP);
         Some(WAKE_UP)
+    }
+
+    /// It could not be arranged.
+    pub(super) fn give_wake_up_back(&self, hidden: Duration) {
+        let mut wake = self.wake.lock().unwrap_or_else(PoisonError::into_inner);
+        wake.is_due |= hidden.is_zero();
+        wake.woken_at = None;
     }
 
     /// Whether mails are refused, as far as this process knows.

@@ -17,24 +17,21 @@ use super::{
 use crate::{
     address::Address,
     budget,
-    graph::{GraphError, NotSent, OutgoingMail},
+    graph::{GraphError, NotSent, OutgoingMail, SenderRefusal},
     ledger::{Conditions, LedgerError, Purpose, Record, ShutMailbox, State},
     mail_limiter::{Content, Permit},
 };
 
-/// The least time between two tries. Exchange keeps what it has found out about an app's rights as long as it is asked, and so it
-/// may go on refusing although the rights are there (Test-ServicePrincipalAuthorization page: "between 30 minutes and 2 hours").
-const TRY_EVERY: TimeDelta = TimeDelta::minutes(45);
-
 impl Services {
-    /// Waits for the permit to send a mail from `from`; `None` if it does not come until `deadline`.
+    /// Waits for the permit to send so many mails from `from`; `None` if it does not come until `deadline`.
     pub(crate) async fn mail_permit(
         &self,
         from: &Address,
         content: Content,
+        mails: usize,
         deadline: Instant,
     ) -> Option<Permit> {
-        self.mail_limiter.permit(from, content, deadline, self.salt).await
+        self.mail_limiter.permit(from, content, mails, deadline, self.salt).await
     }
 
     /// Sends `message`, and notes if the mailbox itself is refused, or is not any more.
@@ -76,10 +73,17 @@ impl Services {
             return;
         }
         let noting = async {
-            match error {
-                None if self.mailbox.is_shut() => open(self).await,
-                Some(error) if error.is_about_sender() => shut(self, error).await,
-                _ => {}
+            match error.map(GraphError::sender_refusal) {
+                None => {
+                    self.mailbox.forget_doubt();
+                    if self.mailbox.is_shut() {
+                        open(self).await;
+                    }
+                }
+                Some(Some(SenderRefusal::Certain)) => shut(self, error).await,
+                // One odd answer, of a proxy for example, must not stop everybody.
+                Some(Some(SenderRefusal::Likely)) if self.mailbox.is_in_doubt() => shut(self, error).await,
+                Some(_) => {}
             }
         };
         // What is not noted now is noted with the next mail.
@@ -89,6 +93,9 @@ impl Services {
 
 /// Closes the breaker: the mailbox has accepted a mail.
 async fn open(services: &Services) {
+    if services.ledger_tenant.is_other() {
+        return;
+    }
     let is_open = condition::change(services, |conditions| {
         conditions.mailbox.as_ref()?;
         Some((Conditions { mailbox: None, ..conditions.clone() }, ()))
@@ -103,11 +110,12 @@ async fn open(services: &Services) {
 }
 
 /// Opens the breaker. Who waits is told by the next sweep; the mailbox that would send the alert is the one that refuses.
-async fn shut(services: &Services, error: &GraphError) {
+async fn shut(services: &Services, error: Option<&GraphError>) {
+    let Some(error) = error else { return };
     if services.ledger_tenant.is_other() {
         return;
     }
-    let now = services.clock.now();
+    let (now, own) = (services.clock.now(), Uuid::new_v4());
     let next = |before: Option<&ShutMailbox>| ShutMailbox {
         since: before.map_or(now, |before| before.since),
         refusal: error.to_string(),
@@ -115,11 +123,13 @@ async fn shut(services: &Services, error: &GraphError) {
         tried_at: now,
         probe: None,
         alerted_at: before.map_or(now, |before| before.alerted_at),
+        noted_by: before.map_or(own, |before| before.noted_by),
         unknown: before.map(|before| before.unknown.clone()).unwrap_or_default(),
     };
     let written = condition::change(services, |conditions| {
         let before = conditions.mailbox.as_ref();
-        Some((Conditions { mailbox: Some(next(before)), ..conditions.clone() }, before.is_none()))
+        let is_first = before.is_none_or(|before| before.noted_by == own);
+        Some((Conditions { mailbox: Some(next(before)), ..conditions.clone() }, is_first))
     });
     let is_first = written.await;
     services.mailbox.set(Some(next(None)));
@@ -139,7 +149,7 @@ pub(crate) fn alert(shut: &ShutMailbox, who: String, now: DateTime<Utc>) -> Aler
         what_to_do: format!(
             "To do: {advice}. No pass is made meanwhile. One mail is tried at most every {} minutes; when one is accepted, \
              everybody who waits is queued, the nearest first day first.",
-            TRY_EVERY.num_minutes()
+            ShutMailbox::TRY_EVERY.num_minutes()
         ),
         reference: format!("mailbox-shut, {now:.0}"),
     }
@@ -155,11 +165,17 @@ pub(crate) fn take_wake_up(services: &Services) -> Option<Duration> {
     services.mailbox.take_wake_up(services.clock.now())
 }
 
-/// Whether a sweep is due for a message that was put into the queue at `asked`: whether none has run since, or lately if the mailbox
-/// is shut.
+/// The work that a wake-up was arranged for: it was not.
+pub(crate) fn give_wake_up_back(services: &Services, hidden: Duration) {
+    services.mailbox.give_wake_up_back(hidden);
+}
+
+/// Whether a sweep is due that was `asked` for: whether none has run since, or lately if the mailbox is shut.
 pub(crate) fn needs_sweep(conditions: &Conditions, asked: DateTime<Utc>, now: DateTime<Utc>) -> bool {
-    let since = if conditions.mailbox.is_some() { now - TRY_EVERY } else { asked };
-    conditions.last_sweep.as_ref().is_none_or(|last| last.at <= since)
+    /// A sweep is dated a second later than it began.
+    const TOLERANCE: TimeDelta = TimeDelta::seconds(1);
+    let since = if conditions.mailbox.is_some() { now - ShutMailbox::TRY_EVERY } else { asked };
+    conditions.last_sweep.as_ref().is_none_or(|last| last.at <= since + TOLERANCE)
 }
 
 /// Whether the mailbox is shut, as far as this process knows.
@@ -168,7 +184,7 @@ pub(crate) fn is_shut(services: &Services) -> bool {
 }
 
 /// Ends a job before anything is read from the tenant, if it can only be one that needs a mail: returns how the mailbox refuses.
-/// Whoever has a pass from us has a job that reads, because the pass may have to be revoked.
+/// Whoever was ever sent a pass has a job that reads: they may be served already, or the pass may have to be revoked.
 ///
 /// # Errors
 /// When the ledger fails.
@@ -188,14 +204,18 @@ pub(super) async fn shut_out(services: &Services, job: &Job) -> Result<Option<St
     };
     let now = services.clock.now();
     let record = record.map(|record: Record| record.seen_at(now));
-    let has_pass = |record: &Record| {
-        record.delivered.as_ref().is_some_and(|delivered| delivered.pass.ends_at > now)
-            || record.leased_until(now).is_some()
+    let was_served = |record: &Record| {
+        let served_at = record.delivered.as_ref().map(|delivered| delivered.at);
+        served_at.or(record.on_demand_at).or(record.arrived_at).is_some()
+            || record.pass.is_some()
+            || record.leases().next().is_some()
     };
-    if record.as_ref().is_some_and(has_pass) {
+    if record.as_ref().is_some_and(was_served) {
         return Ok(None);
     }
-    if let Some(record) = waiting(record, job, now) {
+    // A person was told why they get no pass: that stays so.
+    let is_blocked = record.as_ref().is_some_and(|record| record.state == State::Blocked);
+    if let Some(record) = waiting(record, job, now).filter(|_| !is_blocked) {
         services.ledger.write(job.user_id, &record, etag.as_ref()).await?;
     }
     Ok(Some(refusal))
@@ -203,11 +223,13 @@ pub(super) async fn shut_out(services: &Services, job: &Job) -> Result<Option<St
 
 /// The record of a user whose job needs a mail and cannot send it: like one of a job that failed. `None` if it says so already.
 pub(super) fn waiting(record: Option<Record>, job: &Job, now: DateTime<Utc>) -> Option<Record> {
-    let purpose = job.purpose().or(record.as_ref().map(|record| record.purpose)).unwrap_or(Purpose::Joiner);
+    // A recheck of a pass on demand includes the joiner's.
+    let kept =
+        record.as_ref().filter(|record| record.waits_for_mailbox() && record.purpose == Purpose::OnDemand);
+    let known = record.as_ref().map(|record| record.purpose);
+    let purpose = kept.map(|record| record.purpose).or(job.purpose()).or(known).unwrap_or(Purpose::Joiner);
     let record = record.unwrap_or_else(|| Record::new(State::Failed, purpose, now));
-    let says_so = record.state == State::Failed
-        && record.purpose == purpose
-        && record.cause.as_deref() == Some(Record::MAILBOX_SHUT);
+    let says_so = record.state == State::Failed && record.purpose == purpose && record.waits_for_mailbox();
     (!says_so).then(|| Record {
         state: State::Failed,
         purpose,
@@ -217,21 +239,42 @@ pub(super) fn waiting(record: Option<Record>, job: &Job, now: DateTime<Utc>) -> 
     })
 }
 
-/// Chooses the user whose job may try, if it is time. Returns whether it is so; then the ledger says it.
-pub(crate) async fn choose_probe(services: &Services, user: Uuid, now: DateTime<Utc>) -> bool {
+/// Chooses whose job may try, if it is time: the first of `waiting`. If the job of the last one has sent no mail at all, the one after
+/// them: it may never send one. Returns who it is; then the ledger says it.
+pub(crate) async fn choose_probe(services: &Services, waiting: &[Uuid], now: DateTime<Utc>) -> Option<Uuid> {
+    if services.ledger_tenant.is_other() {
+        return None;
+    }
     let chosen = condition::change(services, |conditions| {
         let shut = conditions.mailbox.as_ref()?;
-        if now - shut.tried_at < TRY_EVERY {
+        // Our own write, whose answer was lost.
+        if shut.tried_at == now && shut.probe.is_some_and(|probe| waiting.contains(&probe)) {
+            return Some((conditions.clone(), shut.clone()));
+        }
+        if !shut.may_be_tried(now) {
             return None;
         }
-        let shut = ShutMailbox { probe: Some(user), tried_at: now, ..shut.clone() };
-        Some((Conditions { mailbox: Some(shut), ..conditions.clone() }, ()))
+        let last = waiting.iter().position(|user| shut.probe == Some(*user));
+        let next = last.map_or(0, |last| last + 1);
+        let probe = *waiting.get(next).or_else(|| waiting.first())?;
+        let shut = ShutMailbox { probe: Some(probe), tried_at: now, ..shut.clone() };
+        Some((Conditions { mailbox: Some(shut.clone()), ..conditions.clone() }, shut))
     });
-    chosen.await.is_some()
+    let shut = chosen.await?;
+    services.mailbox.set(Some(shut.clone()));
+    shut.probe
+}
+
+/// Whether a mail about this user may be sent for a caller: the mailbox is not shut, or it is time to try.
+pub(crate) async fn may_try(services: &Services, user: Uuid) -> bool {
+    !services.mailbox.is_shut() || choose_probe(services, &[user], services.clock.now()).await.is_some()
 }
 
 /// Records that a person was told.
 pub(crate) async fn record_alert(services: &Services, now: DateTime<Utc>) {
+    if services.ledger_tenant.is_other() {
+        return;
+    }
     let told = condition::change(services, |conditions| {
         let shut = conditions.mailbox.clone()?;
         Some((

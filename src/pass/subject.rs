@@ -37,7 +37,7 @@ impl Subject {
                 | ParsedMessage::SweepContinues(_)
                 | ParsedMessage::SyncContinues(_)
                 | ParsedMessage::AlertsDue
-                | ParsedMessage::SweepDue,
+                | ParsedMessage::SweepDue(_),
             )
             | Err(_) => Self::default(),
         }

@@ -23,7 +23,7 @@ fuzz_target!(|text: &str| {
             | ParsedMessage::SweepContinues(_)
             | ParsedMessage::SyncContinues(_)
             | ParsedMessage::AlertsDue
-            | ParsedMessage::SweepDue,
+            | ParsedMessage::SweepDue(_),
         ) => {}
         Ok(ParsedMessage::Notification(notification)) => {
             assert!(

@@ -187,6 +187,12 @@ impl ProblemDetails {
         Self::new(429, "too-many-calls", "Too many calls by this caller", &why).retry_at(again_at, now)
     }
 
+    fn mailbox_busy() -> Self {
+        let detail = "The mailbox that sends takes no more mails at present. Try again later, or call with Deliver: response.";
+        Self::new(429, "mailbox-busy", "The mailbox takes no more mails at present", detail)
+            .retry_in(None, 60)
+    }
+
     fn retry_at(mut self, at: DateTime<Utc>, now: DateTime<Utc>) -> Self {
         // Rounded up: a call a second too early would be refused again.
         let seconds = ((at - now).num_milliseconds().max(0) as u64).div_ceil(1_000);
@@ -204,6 +210,8 @@ impl ProblemDetails {
         let of =
             |status, word, title, to_do: &str| Self::new(status, word, title, &format!("{error}. {to_do}"));
         let problem = match error.kind {
+            // Graph was not asked.
+            GraphErrorKind::Throttled if error.status.is_none() => Self::mailbox_busy(),
             GraphErrorKind::Throttled => of(429, "graph-busy", "Microsoft Graph is busy", "Try again later.")
                 .retry_in(error.retry_after, 60),
             GraphErrorKind::Ambiguous | GraphErrorKind::Unavailable => {
@@ -285,12 +293,7 @@ impl ProblemDetails {
                 Self::new(503, "ledger-unavailable", "The ledger is not available", &detail)
                     .retry_in(None, 60)
             }
-            Failure::MailboxBusy => {
-                let detail = "The mailbox that sends takes no more mails at present, and nothing was changed. Try again later, or \
-                              call with Deliver: response.";
-                Self::new(429, "mailbox-busy", "The mailbox takes no more mails at present", detail)
-                    .retry_in(None, 60)
-            }
+            Failure::MailboxBusy => Self::mailbox_busy(),
             Failure::Clock(_) => {
                 let detail = format!("{failure}. To do for an admin: {}", failure.advice());
                 Self::new(503, "clock-wrong", "The app's clock is wrong", &detail).retry_in(None, 60)

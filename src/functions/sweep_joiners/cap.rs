@@ -16,7 +16,7 @@ use crate::{
     app::App,
     budget,
     graph::users::Candidate,
-    ledger::{HeldKind, LedgerError, Purpose, Standing, StandingPass, is_same_start},
+    ledger::{HeldKind, LedgerError, Purpose, Record, Standing, StandingPass, is_same_start},
     pass::{
         Block,
         cap::{COUNTED, Start, approved, held_back, hold},
@@ -58,6 +58,8 @@ fn to_be_mailed(
     };
     let moved: BTreeSet<Uuid> = candidates.iter().filter(has_other_address).map(|user| user.id).collect();
     let is_new = |(day, user): &&(NaiveDate, Uuid)| match standings.get(user) {
+        // An earlier sweep has let them through.
+        Some(standing) if standing.cause.as_deref() == Some(Record::MAILBOX_SHUT) => false,
         Some(Standing { mailed: Some((mailed, _)), .. }) => mailed != day || moved.contains(user),
         Some(standing) => !standing.is_blocked,
         None => true,

@@ -1,20 +1,25 @@
 //! A sweep while the mailbox that sends refuses all mails: one probe, and an alert once a day.
 
-use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use tokio::time::{Instant, timeout_at};
+use uuid::Uuid;
 
-use super::{Found, part::DueJob};
+use super::{
+    Found,
+    due::Known,
+    part::{DueJob, Mail},
+};
 use crate::{
     app::App,
-    ledger::{Record, ShutMailbox, Standing},
+    ledger::{Record, ShutMailbox},
     pass::{Position, mailbox},
 };
 
 /// The time between two alerts. A daily sweep that runs a little earlier than the day before alerts too.
 const ALERT_EVERY: TimeDelta = TimeDelta::minutes(23 * 60 + 30);
 
-/// The jobs to queue, of those that are due, in their order. `shut` is the mailbox as the sweep has read it. What is not known by
-/// `deadline` waits for the next sweep.
+/// The jobs to queue, of those that are due, in their order, and whether others wait. `shut` is the mailbox as the sweep has read it.
+/// What is not known by `deadline` waits for the next sweep.
 pub(super) async fn hold_back(
     app: &App,
     shut: Option<&ShutMailbox>,
@@ -22,55 +27,72 @@ pub(super) async fn hold_back(
     due: Vec<DueJob>,
     now: DateTime<Utc>,
     deadline: Instant,
-) -> Vec<DueJob> {
-    let Some(shut) = shut else { return due };
-    let (waiting, mut jobs): (Vec<_>, Vec<_>) =
-        due.into_iter().partition(|job| needs_mail(job.at.day, found.standings.get(&job.at.user), now));
-    let (services, first) = (&app.services, waiting.first());
+) -> (Vec<DueJob>, bool) {
+    let Some(shut) = shut else { return (due, false) };
+    // Whose job has been blocked for another reason may send none.
+    let of = |mail: Mail| due.iter().filter(move |job| job.mail == mail).map(|job| job.at.user);
+    let probes = [Mail::Likely, Mail::Also, Mail::Unlikely].map(|mail| of(mail).collect::<Vec<Uuid>>());
+    let probes = probes.into_iter().find(|users| !users.is_empty()).unwrap_or_default();
+    let waiting: Vec<DueJob> = due.iter().filter(|job| job.mail != Mail::Not).copied().collect();
+    let (mut jobs, held): (Vec<_>, Vec<_>) =
+        due.into_iter().partition(|job| matches!(job.mail, Mail::Also | Mail::Not));
+    if waiting.is_empty() {
+        return (jobs, false);
+    }
+    let services = &app.services;
     let trying = async {
         if now - shut.alerted_at >= ALERT_EVERY {
-            services.alert_by_probe(&mailbox::alert(shut, who(found, &waiting), now)).await;
+            services
+                .alert_by_probe(&mailbox::alert(shut, who(found, &waiting), now), shut.may_be_tried(now))
+                .await;
             mailbox::record_alert(services, now).await;
         }
-        // The mailbox may have accepted the alert.
-        match first {
-            Some(probe) if mailbox::is_shut(services) => {
-                mailbox::choose_probe(services, probe.at.user, now).await
-            }
-            _ => false,
-        }
+        // It may have accepted the alert.
+        if mailbox::is_shut(services) { mailbox::choose_probe(services, &probes, now).await } else { None }
     };
-    let is_probed = timeout_at(deadline, trying).await.unwrap_or(false);
+    let probe = timeout_at(deadline, trying).await.ok().flatten();
     if !mailbox::is_shut(services) {
         // This is the sweep that the app would be woken for.
         mailbox::take_wake_up(services);
-        jobs.extend(waiting);
-    } else if is_probed {
+        jobs.extend(held);
+        jobs.sort_by_key(|job| job.at);
+        return (jobs, false);
+    }
+    if let Some(probe) = probe {
         tracing::info!(
             event = "mailbox.probed",
-            user = first.map(|probe| probe.at.user.to_string()),
+            user = %probe,
             waiting = waiting.len(),
-            "The mailbox that sends has refused all mails; the job of the nearest first day tries again"
+            "The mailbox that sends has refused all mails; the job of a joiner whose first day is near tries again"
         );
-        jobs.extend(first);
-    } else if !waiting.is_empty() {
+        jobs.extend(held.iter().find(|job| job.at.user == probe));
+        jobs.sort_by_key(|job| job.at);
+    } else {
         tracing::info!(
             event = "mailbox.waits",
             waiting = waiting.len(),
             "The mailbox that sends has refused all mails; nobody is queued who needs one"
         );
     }
-    jobs.sort_by_key(|job| job.at);
-    jobs
+    (jobs, !held.is_empty())
 }
 
-/// Whether the job can only be one that needs a mail. Whoever has a pass of ours may have one that revokes it, once: then the
-/// record says that they wait.
-fn needs_mail(day: Option<NaiveDate>, standing: Option<&Standing>, now: DateTime<Utc>) -> bool {
-    let Some(standing) = standing else { return true };
-    let has_pass = standing.pass.as_ref().is_some_and(|pass| pass.ends_at > now);
+/// Whether the job sends a mail. Whoever has or may have a pass of ours, or differs from what the last job saw, has a job all the
+/// same: it may revoke.
+pub(super) fn mail_of(known: &Known<'_>, now: DateTime<Utc>) -> Mail {
+    let Some(standing) = known.standing else { return Mail::Likely };
     let waits = standing.cause.as_deref() == Some(Record::MAILBOX_SHUT);
-    !has_pass || (waits && day.is_some())
+    let has_pass = standing.pass.as_ref().is_some_and(|pass| pass.ends_at > now);
+    let fingerprint = known.candidate.map(|user| user.fingerprint());
+    let is_changed = standing.seen.is_some() && fingerprint.is_some() && standing.seen != fingerprint;
+    let may_have_pass = known.day.is_none() && (standing.leased_at.is_some() || standing.pass.is_some());
+    if has_pass || is_changed || may_have_pass || standing.is_unreadable {
+        if waits { Mail::Also } else { Mail::Not }
+    } else if waits || !standing.is_blocked {
+        Mail::Likely
+    } else {
+        Mail::Unlikely
+    }
 }
 
 /// How many wait, and whose day is next.

@@ -75,15 +75,14 @@ pub(crate) async fn sweep_joiners(app: &App, retries_left: Option<u32>) -> Resul
 }
 
 /// Finds the next jobs of a sweep that has more than one answer may have. By another search, because every stored list of people
-/// would be old: the jobs before them can take hours. If a later sweep has ended well, its jobs are all that are due.
+/// would be old: the jobs before them can take hours. If the rest of a later sweep has begun, its jobs are all that are due.
 ///
 /// # Errors
 /// When the search fails, or the ledger, without which it is not known who was served.
 pub(crate) async fn continue_sweep(app: &App, continued: &SweepContinues) -> Result<GroupSync, Failure> {
     ledger_tenant::check(&app.services).await?;
-    let conditions = app.services.ledger.conditions().await?;
-    let last = conditions.and_then(|(conditions, _)| conditions.last_sweep);
-    if last.is_some_and(|last| last.at > continued.sweep_continues) {
+    let began = continued.sweep_continues.min(app.services.clock.now());
+    if condition::is_continued_since(&app.services, began).await? {
         return Ok(GroupSync::default());
     }
     sweep(app, Some(continued)).await
@@ -116,13 +115,11 @@ async fn sweep(app: &App, continued: Option<&SweepContinues>) -> Result<GroupSyn
     let settings = &app.services.settings;
     let last = condition::of_sweeps(&app.services).await;
     let look_back = late::look_back(settings, last.as_ref(), now);
-    if let Some(last) = &last {
-        note_read(&app.services, last);
-    }
     let shut = last.as_ref().and_then(|last| last.mailbox.clone());
     let search = async {
         if let Some(last) = &last {
             ledger_tenant::check_conditions(&app.services, last).await?;
+            note_read(&app.services, last);
         }
         Ok::<_, Failure>(candidates(app, look_back, now).await?)
     };
@@ -187,9 +184,10 @@ async fn sweep(app: &App, continued: Option<&SweepContinues>) -> Result<GroupSyn
     }
     let (jobs, looks) = found.jobs(app, is_daily, after, now).await;
     let deadline = Instant::now() + budget::SWEEP_OTHER;
-    let jobs = mailbox::hold_back(app, shut.as_ref(), &found, jobs, now, deadline).await;
+    let (jobs, others_wait) = mailbox::hold_back(app, shut.as_ref(), &found, jobs, now, deadline).await;
     let due = jobs.len();
-    let part = Part::new(&jobs, continued, is_daily, looks.is_complete, now);
+    // Whom only this look has found is found again when they need not wait any more.
+    let part = Part::new(&jobs, continued, is_daily, looks.is_complete && !others_wait, now);
     if continued.is_some() {
         tracing::info!(
             event = "sweep.continued",
@@ -504,5 +502,5 @@ fn job(known: &Known<'_>, now: DateTime<Utc>) -> DueJob {
             || (standing.is_blocked && standing.may_appear_until > Some(now));
         standing.purpose == Purpose::OnDemand && is_open
     });
-    DueJob { at: known.position(), is_recheck: is_due_on_demand }
+    DueJob { at: known.position(), is_recheck: is_due_on_demand, mail: mailbox::mail_of(known, now) }
 }

@@ -17,6 +17,21 @@ pub(super) struct DueJob {
     pub(super) at: Position,
     /// Whether the record decides, although a day one is near.
     pub(super) is_recheck: bool,
+    /// Whether it sends a mail, as far as the listings show.
+    pub(super) mail: Mail,
+}
+
+/// Whether a job sends a mail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mail {
+    /// It does, or it does nothing.
+    Likely,
+    /// The one before was blocked for a reason of its own.
+    Unlikely,
+    /// It may do something else, but its record says that it waits for the mailbox.
+    Also,
+    /// It may do something else.
+    Not,
 }
 
 impl DueJob {

@@ -394,3 +394,8 @@ pub(crate) async fn take_wake_up(services: &Services) -> Option<Duration> {
     known.woken_at = Some(now + WAKE_UP);
     Some(WAKE_UP)
 }
+
+/// It could not be arranged.
+pub(crate) async fn give_wake_up_back(services: &Services) {
+    services.alert_mails.lock().await.woken_at = None;
+}

@@ -66,10 +66,11 @@ impl Services {
         self.settings.mail.alert_to.is_empty() || self.mail_or_keep(alert).await
     }
 
-    /// Logs the alert, and tries to send it by mail although the mailbox has refused others. It is not kept: it comes again.
-    pub(crate) async fn alert_by_probe(&self, alert: &Alert) {
+    /// Logs the alert, and tries to send it by mail although the mailbox has refused others, if it `may_be_tried`. It is not kept: it
+    /// comes again.
+    pub(crate) async fn alert_by_probe(&self, alert: &Alert, may_be_tried: bool) {
         alert.log();
-        if !self.settings.mail.alert_to.is_empty() {
+        if may_be_tried && !self.settings.mail.alert_to.is_empty() {
             self.send_alert(alert, Instant::now() + budget::ALERT).await;
         }
     }
@@ -80,7 +81,7 @@ impl Services {
         let (at, to) = (self.clock.now(), &self.settings.mail.alert_to);
         let mail = AlertMail { headline, who, what_happened, what_to_do, reference, at };
         let permit_by = deadline - budget::GRAPH_CHANGE_MIN;
-        let permit = self.mail_permit(&self.settings.mail.from, Content::Note, permit_by).await;
+        let permit = self.mail_permit(&self.settings.mail.from, Content::Note, 1, permit_by).await;
         let (sent, error): (Sent, Box<dyn Error + Send>) = match (self.mailer.alert(&mail), permit) {
             (Ok(_), None) => (Sent::No, Box::new(Failure::MailboxBusy)),
             (Ok(content), Some(mut permit)) => {

@@ -4,9 +4,12 @@
 
 use std::{error::Error, ops::ControlFlow};
 
+use tokio::time::timeout;
+
 use super::{JobContext, manager::ManagerNews};
 use crate::{
     address::Address,
+    budget,
     graph::OutgoingMail,
     ledger::{Announcement, Basis, Delivered, Record},
     mail::{MailError, PassTimes, ReminderMail, Rendered},
@@ -26,7 +29,7 @@ impl JobContext<'_> {
             reader: self.snapshot.user.reader(&language),
             times: self.times_of(delivered),
         })?;
-        let mut permit = match self.note_permit().await? {
+        let mut permit = match self.note_permit(1).await? {
             ControlFlow::Continue(permit) => permit,
             ControlFlow::Break(outcome) => return Ok(outcome),
         };
@@ -52,7 +55,7 @@ impl JobContext<'_> {
         let note = self.manager_note(ManagerNews::New);
         let permit = match &note {
             None => None,
-            Some(_) => match self.note_permit().await? {
+            Some(_) => match self.note_permit(1).await? {
                 ControlFlow::Continue(permit) => Some(permit),
                 ControlFlow::Break(outcome) => return Ok(outcome),
             },
@@ -75,7 +78,8 @@ impl JobContext<'_> {
         let Some(to) = told.and_then(|told| told.to.clone()).filter(|to| to != now_to) else { return };
         let country = self.snapshot.user.account.usage_location.as_deref();
         let note = self.services.mailer.address_changed(&self.language(), country);
-        match self.send_note(to, note, permit).await {
+        let sending = self.send_note(to, note, permit);
+        match timeout(budget::OLD_ADDRESS, sending).await.unwrap_or(Err(Failure::MailboxBusy)) {
             Ok(()) => tracing::info!(
                 event = "joiner.address_corrected",
                 "The private address was corrected: a new pass went to the new one, a note without code to the old one"

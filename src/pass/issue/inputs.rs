@@ -30,7 +30,7 @@ pub(super) struct Limits {
     pub(super) snapshot: Duration,
     /// The permit for the mail is not waited for after this.
     pub(super) permit_by: Instant,
-    /// Nothing is read again after this.
+    /// The tenant is not read any more after this.
     pub(super) lease_by: Instant,
     /// From the lease to the last change and the last mail.
     pub(super) work: Duration,
@@ -68,7 +68,8 @@ impl Inputs {
     ) -> Result<Self, Failure> {
         let by_manager = request.is_some_and(|request| request.manager.is_some());
         let reading = replication::snapshot(services, job, by_manager);
-        let reading = within(limits.snapshot, "reading the user", reading);
+        let left = limits.lease_by.saturating_duration_since(Instant::now());
+        let reading = within(limits.snapshot.min(left), "reading the user", reading);
         // What concerns everybody is read beside the tenant. The record is not: one from before the snapshot does not show the lease
         // under which the pass in the snapshot was made, so that ours would pass for somebody else's, and nobody be served.
         let (snapshot, is_ours, known) =

@@ -77,10 +77,10 @@ impl JobContext<'_> {
         held: Option<Permit>,
     ) -> bool {
         let Some((to, note)) = note else { return false };
-        let (from, deadline) = (&self.services.settings.mail.from, Instant::now() + budget::NOTE);
+        let (from, deadline) = (&self.services.settings.mail.from, Instant::now() + budget::NOTE_PERMIT);
         let permit = match held {
             None if self.services.mailbox.is_shut() => None,
-            None => self.services.mail_permit(from, Content::Note, deadline).await,
+            None => self.services.mail_permit(from, Content::Note, 1, deadline).await,
             held => held,
         };
         let sent = match permit {

@@ -8,6 +8,7 @@ use tokio::time::Instant;
 use super::{Inputs, JobContext, basis, facts};
 use crate::{
     address::Address,
+    budget,
     graph::{GraphError, GraphErrorKind, NotSent, OutgoingMail, Pass, SnapshotError},
     ledger::Notice,
     mail::{NoticeMail, Rendered},
@@ -123,7 +124,7 @@ impl ManagerNotice {
         mut lease: HeldLease<'a>,
         pass: &Pass,
         permit: &mut Permit,
-    ) -> Result<(HeldLease<'a>, Option<Notified>), Failure> {
+    ) -> Result<(HeldLease<'a>, JoinerTold), Failure> {
         let Self { content, private, own } = self;
         let mut notified = Notified { to: Vec::new(), unsent: None };
         notified.tell(private, &content, services, (permit, lease.deadline)).await;
@@ -132,10 +133,23 @@ impl ManagerNotice {
             return Err(lease.fail(Failure::Graph(error.clone()), false).await);
         }
         lease.note(Notice::MANAGER_CALL);
-        if let Some(own) = own {
-            notified.tell(own, &content, services, (permit, lease.deadline)).await;
-        }
-        Ok((lease, Some(notified)))
+        Ok((lease, JoinerTold { notified, content, own }))
+    }
+}
+
+/// A joiner who was told at the private address.
+pub(super) struct JoinerTold {
+    pub(super) notified: Notified,
+    content: Rendered,
+    own: Option<Address>,
+}
+
+impl JoinerTold {
+    /// Sends the notice to the own mailbox too. That is for later, so it is not waited for long, and comes after the code.
+    pub(super) async fn tell_own(&mut self, services: &Services, permit: &mut Permit, deadline: Instant) {
+        let Some(own) = self.own.take() else { return };
+        let deadline = deadline.min(Instant::now() + budget::CALL_NOTICE + budget::GRAPH_CHANGE_MIN);
+        self.notified.tell(own, &self.content, services, (permit, deadline)).await;
     }
 }
 

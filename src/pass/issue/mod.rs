@@ -92,7 +92,9 @@ async fn run(services: &Services, job: &Job, who: &mut Person) -> Result<Outcome
             ControlFlow::Continue(plan) => plan,
             ControlFlow::Break(outcome) => return Ok(outcome),
         };
-        let mut permit = match context.ready(&plan, held.take()).await? {
+        // The address before a correction gets a note.
+        let mails = 1 + usize::from(plan.occasion == Occasion::Corrected);
+        let mut permit = match context.ready(&plan, mails, held.take()).await? {
             ControlFlow::Continue(Ready::Go(permit)) => permit,
             ControlFlow::Continue(Ready::ReadAgain(permit)) => {
                 held = Some(permit);
@@ -167,7 +169,8 @@ pub(crate) async fn issue_to_caller(
         request.authorize(&services.settings.create_tap, snapshot, record.as_ref(), services.clock.now())?;
         let notice = context.manager_notice(&plan)?;
         let (pass, delivery, notified, deadline) = if request.by_mail || notice.is_some() {
-            let mut permit = match continued(context.ready(&plan, held.take()).await?)? {
+            let mails = usize::from(request.by_mail) + usize::from(notice.is_some());
+            let mut permit = match continued(context.ready(&plan, mails, held.take()).await?)? {
                 Ready::Go(permit) => permit,
                 Ready::ReadAgain(permit) => {
                     held = Some(permit);
@@ -328,8 +331,11 @@ impl<'a> JobContext<'a> {
             ControlFlow::Continue(made) => made,
             ControlFlow::Break(outcome) => return Ok(ControlFlow::Break(outcome)),
         };
-        let (mut lease, notified) = match notice {
-            Some(notice) => notice.send_first(self.services, lease, &pass, permit).await?,
+        let (mut lease, mut told) = match notice {
+            Some(notice) => {
+                let (lease, told) = notice.send_first(self.services, lease, &pass, permit).await?;
+                (lease, Some(told))
+            }
             None => (lease, None),
         };
         self.note_circumstances(plan, &mut lease);
@@ -346,11 +352,11 @@ impl<'a> JobContext<'a> {
                 }
                 return Ok(ControlFlow::Break(kept));
             }
-            if !unsent.maybe_sent && unsent.error.is_about_sender() {
-                return Ok(ControlFlow::Break(lease.wait_for_mailbox(unsent.error.to_string()).await));
+            if let Some(refusal) = self.services.mailbox.refusal(self.job).filter(|_| !unsent.maybe_sent) {
+                return Ok(ControlFlow::Break(lease.wait_for_mailbox(refusal).await));
             }
-            // The next try would be refused too, and no pass works meanwhile: a person has to hear of it at once.
-            if plan.occasion == Occasion::Corrected && unsent.is_about_recipients() {
+            // Every pass would be made in vain: a person has to hear of it at once.
+            if unsent.is_about_recipients() {
                 let why = format!("Exchange refuses {}: {}", recipients.to.masked(), unsent.error);
                 return Ok(ControlFlow::Break(lease.block(Block::NoAddress(why)).await));
             }
@@ -360,6 +366,10 @@ impl<'a> JobContext<'a> {
         if plan.occasion == Occasion::Corrected {
             self.tell_old_address(&recipients.to, permit).await;
         }
+        if let Some(told) = &mut told {
+            told.tell_own(self.services, permit, lease.deadline).await;
+        }
+        let notified = told.map(|told| told.notified);
         Ok(ControlFlow::Continue(Handover { pass, recipients, notified, deadline: lease.deadline }))
     }
 
@@ -373,8 +383,11 @@ impl<'a> JobContext<'a> {
             ControlFlow::Continue(made) => made,
             ControlFlow::Break(outcome) => return Ok(ControlFlow::Break(outcome)),
         };
-        let (mut lease, notified) = match notice {
-            Some((notice, mut permit)) => notice.send_first(self.services, lease, &pass, &mut permit).await?,
+        let (mut lease, mut told) = match notice {
+            Some((notice, mut permit)) => {
+                let (lease, told) = notice.send_first(self.services, lease, &pass, &mut permit).await?;
+                (lease, Some((told, permit)))
+            }
             None => (lease, None),
         };
         if let Err(error) = lease.record_delivery(&pass, None).await {
@@ -382,6 +395,10 @@ impl<'a> JobContext<'a> {
             lease.delete(&pass).await;
             return Err(error.into());
         }
+        if let Some((told, permit)) = &mut told {
+            told.tell_own(self.services, permit, lease.deadline).await;
+        }
+        let notified = told.map(|(told, _)| told.notified);
         Ok(ControlFlow::Continue((pass, Delivery::ToCaller(code), notified, lease.deadline)))
     }
 

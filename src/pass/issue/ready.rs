@@ -9,6 +9,7 @@ use crate::{
     mail_limiter::{Content, Permit},
     pass::{
         decide::Plan,
+        mailbox,
         outcome::{Failure, Step},
     },
 };
@@ -25,25 +26,32 @@ pub(super) enum Ready {
 }
 
 impl JobContext<'_> {
-    /// Waits for the permit to send a mail, before anything is changed. Tells a person first of what they have to know before.
-    pub(super) async fn ready(&self, plan: &Plan, held: Option<Permit>) -> Step<Ready> {
-        if let Some(refusal) = self.services.mailbox.refusal(self.job) {
+    /// Waits for the permit to send so many mails, before anything is changed. Then tells a person of what they have to know before.
+    pub(super) async fn ready(&self, plan: &Plan, mails: usize, held: Option<Permit>) -> Step<Ready> {
+        if let Some(refusal) = self.refusal().await {
             return Ok(ControlFlow::Break(self.wait_for_mailbox(refusal).await?));
         }
         if let Some(permit) = held {
             // This was read after the wait.
             return Ok(ControlFlow::Continue(Ready::Go(permit)));
         }
-        self.report_before(plan).await;
         let from = &self.services.settings.mail.from;
-        let permit = self.services.mail_permit(from, Content::Code, self.limits.permit_by).await;
+        let permit = self.services.mail_permit(from, Content::Code, mails, self.limits.permit_by).await;
         let permit = permit.ok_or(Failure::MailboxBusy)?;
         // Another job may have found it shut during the wait.
-        if let Some(refusal) = self.services.mailbox.refusal(self.job) {
+        if let Some(refusal) = self.refusal().await {
             return Ok(ControlFlow::Break(self.wait_for_mailbox(refusal).await?));
         }
+        self.report_before(plan).await;
         let is_old = self.read_at.elapsed() >= CURRENT && Instant::now() < self.limits.lease_by;
         Ok(ControlFlow::Continue(if is_old { Ready::ReadAgain(permit) } else { Ready::Go(permit) }))
+    }
+
+    /// How the mailbox refuses all mails, if it does. A call tries it if it is time: nobody else may, where no joiner waits.
+    async fn refusal(&self) -> Option<String> {
+        let refusal = self.services.mailbox.refusal(self.job)?;
+        let is_tried = self.request.is_some() && mailbox::may_try(self.services, self.job.user_id).await;
+        (!is_tried).then_some(refusal)
     }
 
     /// Tells a person that a pass is made in place of an unused one, or that it is short.

@@ -32,7 +32,8 @@ impl JobContext<'_> {
         };
         let Some(delivered) = &before.delivered else { return Ok(Outcome::Skipped(Skip::AlreadyServed)) };
         let content = self.reminder(delivered)?;
-        let mut permit = match self.note_permit().await? {
+        // The manager hears of it too.
+        let mut permit = match self.note_permit(2).await? {
             ControlFlow::Continue(permit) => permit,
             ControlFlow::Break(outcome) => return Ok(outcome),
         };
@@ -76,7 +77,7 @@ impl JobContext<'_> {
         etag: &ETag,
     ) -> Result<Outcome, Failure> {
         let is_over = matches!(error.kind, GraphErrorKind::Ambiguous | GraphErrorKind::Refused);
-        if is_over && !error.is_about_sender() {
+        if is_over && self.services.mailbox.refusal(self.job).is_none() {
             tracing::warn!(
                 event = "joiner.not_reminded",
                 error = &error as &dyn Error,
@@ -96,21 +97,20 @@ impl JobContext<'_> {
         })?)
     }
 
-    /// The permit for a mail without a code, before the record says that it is sent. If the mailbox refuses all mails, the job
+    /// The permit for so many mails without a code, before the record says that they are sent. If the mailbox refuses all mails, the job
     /// ends.
-    pub(super) async fn note_permit(&self) -> Step<Permit> {
+    pub(super) async fn note_permit(&self, mails: usize) -> Step<Permit> {
         if let Some(refusal) = self.services.mailbox.refusal(self.job) {
             return Ok(ControlFlow::Break(self.note_later(refusal).await?));
         }
-        let (from, deadline) = (&self.services.settings.mail.from, Instant::now() + budget::NOTE);
-        let permit = self.services.mail_permit(from, Content::Note, deadline).await;
+        let (from, deadline) = (&self.services.settings.mail.from, Instant::now() + budget::NOTE_PERMIT);
+        let permit = self.services.mail_permit(from, Content::Note, mails, deadline).await;
         Ok(ControlFlow::Continue(permit.ok_or(Failure::MailboxBusy)?))
     }
 
     /// The record says that a mail without a code waits for the mailbox. The pass stays as it is.
     async fn note_later(&self, refusal: String) -> Result<Outcome, Failure> {
-        let waits = |record: &Record| record.cause.as_deref() == Some(Record::MAILBOX_SHUT);
-        if let Some(record) = self.record.clone().filter(|record| !waits(record)) {
+        if let Some(record) = self.record.clone().filter(|record| !record.waits_for_mailbox()) {
             self.write(Record { cause: Some(Record::MAILBOX_SHUT.to_owned()), ..record }).await?;
         }
         Ok(Outcome::Blocked(Block::MailboxShut(refusal)))
@@ -121,6 +121,8 @@ impl JobContext<'_> {
         message: &OutgoingMail,
         permit: &mut Permit,
     ) -> Result<(), NotSent> {
+        // A further mail than the permit is for waits like the first.
+        permit.renew(Instant::now() + budget::NOTE_PERMIT).await;
         let deadline = Instant::now() + budget::NOTE;
         self.services.send_mail(permit, &self.services.settings.mail.from, message, deadline).await
     }

@@ -17,7 +17,10 @@ use crate::{
 
 impl JobContext<'_> {
     pub(super) async fn skip(&self, skip: Skip) -> Result<Outcome, Failure> {
-        let Some(record) = self.record.clone() else { return Ok(Outcome::Skipped(skip)) };
+        let Some(mut record) = self.record.clone() else { return Ok(Outcome::Skipped(skip)) };
+        if matches!(skip, Skip::AlreadyServed | Skip::ServedSince | Skip::Arrived | Skip::WasUsed) {
+            record.end_wait_for_mailbox();
+        }
         if skip == Skip::HasWorkingPass(None) && self.facts().was_replaced() {
             self.report_another_program().await;
         }
@@ -25,8 +28,16 @@ impl JobContext<'_> {
         let is_served = skip == Skip::AlreadyServed;
         let is_removed =
             self.recipients.is_err() && record.cause.as_deref() == Some(Block::AddressRemoved.cause());
-        // No mail is due any more.
-        let has_waited = record.cause.as_deref() == Some(Record::MAILBOX_SHUT);
+        let is_final = !matches!(skip, Skip::JustDelivered | Skip::MailUnclear);
+        let waited = self.record.as_ref().is_some_and(Record::waits_for_mailbox);
+        let has_waited = is_final && waited && !self.services.mailbox.is_shut();
+        if let Skip::DayOnePast(day) = skip
+            && has_waited
+            && record.delivered.is_none()
+        {
+            let why = format!("it did so until the first day, {day}, was over");
+            self.alert(&Outcome::Blocked(Block::MailboxShut(why))).await;
+        }
         let is_served_again = has_waited || is_served && record.cause.is_some() && !is_removed;
         let settled = self.settled_announcement().filter(|_| is_served);
         if is_served_again || settled.is_some() || self.is_seen_anew() {

@@ -33,8 +33,8 @@ pub enum ParsedMessage {
     SyncContinues(SyncContinues),
     /// Ours: a summary of alerts may be due.
     AlertsDue,
-    /// Ours: a sweep may be due between those of the timer.
-    SweepDue,
+    /// Ours: a sweep may be due between those of the timer, since this time.
+    SweepDue(DateTime<Utc>),
     /// From outside.
     Notification(ChangeNotification),
 }
@@ -97,8 +97,8 @@ impl ParsedMessage {
             if fields.len() == 1 && fields.contains_key(ALERTS_DUE) {
                 return Ok(Self::AlertsDue);
             }
-            if fields.len() == 1 && fields.contains_key(SWEEP_DUE) {
-                return Ok(Self::SweepDue);
+            if let (1, Some(since)) = (fields.len(), fields.get(SWEEP_DUE)) {
+                return Ok(Self::SweepDue(range::ours(since).unwrap_or(inserted).min(inserted)));
             }
             if fields.contains_key("jobKey") || fields.contains_key("reason") {
                 return Job::parse(message).map(Self::Job);

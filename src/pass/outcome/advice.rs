@@ -77,7 +77,8 @@ impl Block {
                     .into()
             }
             Self::MailboxShut(_) => format!(
-                "Make the mailbox of MAIL_FROM able to send, as the alert about it says. {THEN}"
+                "Make the mailbox of MAIL_FROM able to send, as the alert about it says. {THEN} If this person has started \
+                 already: {BY_HAND}"
             ),
             Self::AlreadyHasMethods(_) => format!("{IF_IT_IS_A_JOINER} {REGISTERED_AHEAD}"),
             Self::AlreadySignedIn(_) => format!("{IF_IT_IS_A_JOINER} {TESTED}"),

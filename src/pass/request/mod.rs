@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::{
-    outcome::{Failure, Outcome},
+    outcome::{Block, Failure, Outcome},
     ownership::{pass_record, was_created_under},
     replication::REPLICA_LAG,
     window::Window,
@@ -149,6 +149,8 @@ impl NotIssued {
             Self::Outcome(Outcome::Failed(failure)) => {
                 !matches!(failure, Failure::Missing | Failure::Ledger(LedgerError::Unreadable(_)))
             }
+            // It is so for every account.
+            Self::Outcome(Outcome::Blocked(Block::MailboxShut(_))) => true,
             _ => false,
         }
     }

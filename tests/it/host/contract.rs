@@ -2,10 +2,10 @@
 
 use axum::http::StatusCode;
 use firstpass::{clock::Clock, environment::Environment, hash::sha256, host, settings::Settings};
-use firstpass_sandbox::functions_host::local_host::LocalHost;
+use firstpass_sandbox::{functions_host::local_host::LocalHost, tenant::Fault};
 use serde_json::{Value, json};
 
-use crate::helpers::{NOW, TestApp, time};
+use crate::helpers::{NOW, TestApp, fail_with, time};
 
 #[tokio::test(start_paused = true)]
 async fn the_timer_answer_lists_jobs_as_json_strings() {
@@ -55,7 +55,8 @@ async fn only_the_host_says_which_delivery_it_is() {
         [(json!("10"), 1), (json!(10), 1), (json!("\"10\""), 0), (json!("9"), 0), (json!("many"), 0)]
     {
         let (app, emma) = TestApp::with_emma();
-        app.sandbox.edit(|tenant| tenant.undeliverable.insert("emma.brooks@mail.example".into()));
+        let refusal = Fault::on("POST", "sendMail", fail_with(400)).body("emma.brooks@mail.example");
+        app.sandbox.inject(refusal.always());
         let mut body = app.host.queue_invocation(&app.job(emma).to_message(), 1);
         body["Metadata"]["DequeueCount"] = count.clone();
         assert_eq!(

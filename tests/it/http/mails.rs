@@ -183,7 +183,14 @@ async fn delivery_by_mail_needs_a_private_address() {
 
 #[tokio::test(start_paused = true)]
 async fn a_refused_mail_revokes_the_pass() {
-    for (kind, status) in [(fail_with(400), 502), (fail_with(403), 503), (throttle("100"), 429)] {
+    let denied = FaultKind::Fail {
+        status: 403,
+        code: "ErrorAccessDenied".into(),
+        message: "Access is denied.".into(),
+    };
+    for (kind, status) in
+        [(fail_with(400), 502), (fail_with(403), 502), (denied, 503), (throttle("100"), 429)]
+    {
         let (app, emma) = TestApp::with_emma();
         app.sandbox.inject(Fault::on("POST", "sendMail", kind.clone()).always());
         let answer = call_for(&app, emma, json!({"Deliver": "mail"})).await;

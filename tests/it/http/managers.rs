@@ -311,8 +311,8 @@ async fn the_code_can_go_to_the_joiner_instead() {
     assert_eq!((answer.status, answer.code()), (201, None), "{answer:?}");
     let mails = app.pass_mails();
     let to: Vec<&str> = mails.iter().map(to_address).collect();
-    assert_eq!(to, ["emma.brooks@mail.example", "emma.brooks@contoso.example", "emma.brooks@mail.example"]);
-    app.assert_mail_has_live_code(emma, 2);
+    assert_eq!(to, ["emma.brooks@mail.example", "emma.brooks@mail.example", "emma.brooks@contoso.example"]);
+    app.assert_mail_has_live_code(emma, 1);
 }
 
 /// Where `MAIL_TO` sends codes to the manager, the joiner is told before.
@@ -327,8 +327,9 @@ async fn no_code_goes_to_a_manager_whose_joiner_cannot_be_told() {
     assert_eq!(call_as(&app, grace, body).await.status, 201);
     let mails = app.pass_mails();
     let to: Vec<&str> = mails.iter().map(to_address).collect();
-    assert_eq!(to, ["emma.brooks@mail.example", "emma.brooks@contoso.example", "grace.hall@contoso.example"]);
-    app.assert_mail_has_live_code(emma, 2);
+    // A minute takes three mails of calls, and one was refused: the notice to the own mailbox is not waited for.
+    assert_eq!(to, ["emma.brooks@mail.example", "grace.hall@contoso.example"]);
+    app.assert_mail_has_live_code(emma, 1);
 }
 
 /// The pass works once: with it the joiner is in the account, and the manager is out.

@@ -38,7 +38,7 @@ async fn a_slow_mailbox_gets_no_more_requests_at_a_time_than_it_takes() {
     for milliseconds in [600, 1_100, 9_000] {
         let (tenant, joiners) = tenant(24);
         let app = TestApp::new(tenant, &[]);
-        let slow = FaultKind::DelayAfter(Duration::from_millis(milliseconds));
+        let slow = FaultKind::Delay(Duration::from_millis(milliseconds));
         app.sandbox.inject(Fault::on("POST", "sendMail", slow).always());
         let deliver = |user: &uuid::Uuid| {
             let message = app.job(*user).to_message();

@@ -1,6 +1,8 @@
 //! The mailbox that sends: its limits, and what happens when it refuses all mails.
 
+mod breaker;
 mod limits;
+mod permits;
 mod shut;
 
 use chrono::{DateTime, TimeDelta, Utc};

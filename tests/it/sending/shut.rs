@@ -77,7 +77,7 @@ async fn a_week_with_a_shut_mailbox_is_one_probe_an_hour_and_an_alert_a_day() {
         alert.contains("50 people; the next is joiner.") && alert.contains(", who starts on 2026-11-27")
     };
     assert!(alerts[..4].iter().all(is_named), "{}", alerts.join("\n"));
-    assert!(minted(&app) <= 6 + 7 * 24, "{}", minted(&app));
+    assert!((100..=6 + 7 * 24).contains(&minted(&app)), "{}", minted(&app));
     assert_eq!((app.sandbox.passes().len(), storage.messages("pass-jobs-poison").len()), (0, 0));
     let tries: Vec<_> =
         app.sandbox.requests().iter().filter(|r| r.url.contains("sendMail")).map(|r| r.at).collect();
