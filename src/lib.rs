@@ -37,6 +37,7 @@ pub mod host;
 pub mod ledger;
 pub mod mail;
 pub mod mail_limiter;
+mod memory;
 pub mod pass;
 pub mod queue;
 pub mod range;

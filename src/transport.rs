@@ -14,7 +14,7 @@ use tokio::{
     time::timeout,
 };
 
-use crate::budget;
+use crate::{budget, memory::MAPPED};
 
 pub(crate) const MIB: usize = 1 << 20;
 /// An answer of Graph or of Azure Storage. A page of 999 users has about 1.5 MiB, one of 5,000 records about 8.
@@ -99,8 +99,8 @@ impl BodyReader {
             }
             if length > LARGE && turn.is_none() {
                 turn = self.0.clone().acquire_owned().await.ok();
-                // Memory that nothing is written to costs nothing; a buffer that grows costs twice its size.
-                bytes.reserve_exact(ANSWER - bytes.len());
+                // A buffer that grows costs twice its size.
+                bytes.reserve_exact(MAPPED - bytes.len());
             }
             bytes.extend_from_slice(&chunk);
         }

@@ -107,6 +107,7 @@ fn run(args: &Args) -> Result<(), String> {
             for joiners in size.served {
                 rows.push(process::served(*joiners)?);
             }
+            rows.push(process::intake(size.intake)?);
         }
         if args.peers {
             rows.extend(peers::run()?);
@@ -142,6 +143,8 @@ struct Size {
     shut: (usize, i64),
     /// Of the sweeps on later days.
     served: &'static [usize],
+    /// New joiners of one sweep in a process of its own.
+    intake: usize,
     /// The points of the plot: joiners, and messages at a time.
     curves: (&'static [usize], &'static [usize]),
 }
@@ -151,9 +154,11 @@ const FULL: Size = Size {
     slow: 200,
     shut: (50, 7),
     served: &[1_000, 10_000],
+    intake: 50_000,
     curves: (&[50, 100, 250, 500, 1_000], &[1, 2, 3, 4, 6, 12, 24, 48]),
 };
-const SMALL: Size = Size { joiners: 60, slow: 30, shut: (10, 2), served: &[200], curves: (&[], &[]) };
+const SMALL: Size =
+    Size { joiners: 60, slow: 30, shut: (10, 2), served: &[200], intake: 200, curves: (&[], &[]) };
 
 /// The messages of an instance at a time, at most: `batchSize` has a limit, and half as many are the threshold.
 const MOST_AT_ONCE: usize = 48;

@@ -1,6 +1,7 @@
 //! The product's handler in a process of its own, on a sandbox that this process serves: what the system says it uses.
 
 use std::{
+    collections::VecDeque,
     fs,
     net::{Ipv4Addr, TcpListener},
     process::{Child, Command, Stdio},
@@ -94,17 +95,16 @@ impl Handler {
         Ok(handler)
     }
 
-    /// Delivers a message of the queue.
-    pub async fn deliver(&self, message: &str) -> Result<Value, String> {
+    /// Delivers a message of the queue, and returns the messages for the queue.
+    pub async fn deliver(&self, message: &str) -> Result<Vec<String>, String> {
         let host = LocalHost::new(axum::Router::new(), Clock::system());
-        self.invoke("OnGroupAdd", host.queue_invocation(message, 1)).await
+        self.invoke("OnGroupAdd", host.queue_invocation(message, 1)).await.map(|answer| messages(&answer))
     }
 
     /// Fires the timer, and returns the messages for the queue.
     pub async fn sweep(&self) -> Result<Vec<String>, String> {
-        let answer = self.invoke("SweepJoiners", json!({"Data": {"timer": {}}, "Metadata": {}})).await?;
-        let jobs = answer["Outputs"]["jobs"].as_array().cloned().unwrap_or_default();
-        Ok(jobs.iter().filter_map(Value::as_str).map(str::to_owned).collect())
+        let timer = json!({"Data": {"timer": {}}, "Metadata": {}});
+        self.invoke("SweepJoiners", timer).await.map(|answer| messages(&answer))
     }
 
     async fn invoke(&self, function: &str, body: Value) -> Result<Value, String> {
@@ -139,25 +139,46 @@ impl Drop for Handler {
     }
 }
 
+fn messages(answer: &Value) -> Vec<String> {
+    let jobs = answer["Outputs"]["jobs"].as_array().into_iter().flatten();
+    jobs.filter_map(Value::as_str).map(str::to_owned).collect()
+}
+
+/// What a sweep costs the process that finds so many new joiners: the part of them that it queues.
+pub fn intake(joiners: usize) -> Result<Row, String> {
+    Runtime::new().map_err(words)?.block_on(async {
+        let day = (Clock::system().now() + TimeDelta::days(6)).date_naive().to_string();
+        let server = Server::start(tenant(joiners, &day).0).await?;
+        let handler = Handler::start(&server.url).await?;
+        measure(&handler, Row::new("process: a sweep of new joiners").parameter("joiners", joiners as f64))
+            .await
+    })
+}
+
 /// What a first sweep of a day costs the process when everybody has been served. The records are in its memory too.
 pub fn served(joiners: usize) -> Result<Row, String> {
     Runtime::new().map_err(words)?.block_on(async {
         let day = (Clock::system().now() + TimeDelta::days(6)).date_naive().to_string();
         let server = Server::start(tenant(joiners, &day).0).await?;
         let handler = Handler::start(&server.url).await?;
-        for message in handler.sweep().await? {
-            handler.deliver(&message).await?;
+        let mut queue = VecDeque::from(handler.sweep().await?);
+        while let Some(message) = queue.pop_front() {
+            queue.extend(handler.deliver(&message).await?);
         }
         server.sandbox.advance(TimeDelta::days(1));
-        let (memory_before, cpu_before) = (handler.memory(), handler.cpu_millis());
-        let messages = handler.sweep().await?.len();
-        Ok(Row::new("process: first sweep of a day")
-            .parameter("served", joiners as f64)
-            .with("messages", messages as f64, Kind::Time)
-            .with("cpu ms", handler.cpu_millis() - cpu_before, Kind::Time)
-            .with("memory before MiB", memory_before, Kind::Time)
-            .with("peak MiB", memory(&handler.process, "VmHWM"), Kind::Time))
+        measure(&handler, Row::new("process: first sweep of a day").parameter("served", joiners as f64)).await
     })
+}
+
+/// What a sweep costs.
+async fn measure(handler: &Handler, row: Row) -> Result<Row, String> {
+    let (memory_before, cpu_before) = (handler.memory(), handler.cpu_millis());
+    let messages = handler.sweep().await?.len();
+    Ok(row
+        .with("messages", messages as f64, Kind::Time)
+        .with("cpu ms", handler.cpu_millis() - cpu_before, Kind::Time)
+        .with("memory before MiB", memory_before, Kind::Time)
+        .with("peak MiB", memory(&handler.process, "VmHWM"), Kind::Time))
 }
 
 /// A port that was free a moment ago.

@@ -27,9 +27,11 @@ pub mod roles;
 mod server_time;
 pub mod snapshot;
 pub mod subscriptions;
+mod texts;
 mod token;
 pub mod usage;
 pub mod users;
+mod word;
 
 pub use self::{
     client::Graph,

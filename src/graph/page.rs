@@ -12,7 +12,7 @@ use super::{
     client::{Graph, GraphRequest},
     error::GraphError,
 };
-use crate::{errors::identifier, transport::MIB};
+use crate::{errors::identifier, memory::mapped, transport::MIB};
 
 /// More pages than any list here has.
 const MAX_PAGES: usize = 1_000;
@@ -73,7 +73,7 @@ pub struct Readable<T> {
 
 impl<T> Default for Readable<T> {
     fn default() -> Self {
-        Self { items: Vec::new(), malformed: Vec::new() }
+        Self { items: mapped(), malformed: Vec::new() }
     }
 }
 
@@ -89,8 +89,7 @@ impl<T> Readable<T> {
     }
 
     /// Logs the malformed items as one ERROR.
-    pub(super) fn logged(mut self, operation: &'static str) -> Self {
-        self.items.shrink_to_fit();
+    pub(super) fn logged(self, operation: &'static str) -> Self {
         if !self.malformed.is_empty() {
             tracing::error!(
                 event = "graph.items_malformed",

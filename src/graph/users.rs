@@ -14,6 +14,8 @@ use super::{
     error::{GraphError, if_exists},
     null::{visible, without_nulls},
     page::Readable,
+    texts::Texts,
+    word::Word,
 };
 use crate::{
     address::Address,
@@ -31,25 +33,25 @@ pub struct Account {
     #[serde(default, deserialize_with = "range::graphs")]
     pub employee_hire_date: Option<DateTime<Utc>>,
     /// ISO 3166 country code.
-    pub usage_location: Option<Arc<str>>,
+    pub usage_location: Option<Word>,
     /// The state or province, as a name or a code.
-    pub state: Option<Arc<str>>,
+    pub state: Option<Word>,
     /// The city.
-    pub city: Option<Arc<str>>,
+    pub city: Option<Word>,
     /// The office, as a free text.
-    pub office_location: Option<Arc<str>>,
+    pub office_location: Option<Word>,
     /// The account's own mailbox, which a joiner cannot open yet.
     pub mail: Option<Arc<str>>,
     /// Other addresses, private ones included.
-    #[serde(default, deserialize_with = "without_nulls")]
-    pub other_mails: Vec<String>,
+    #[serde(default)]
+    pub other_mails: Texts,
     /// All addresses of the mailbox, each with its kind: `smtp:ann@contoso.com`.
-    #[serde(default, deserialize_with = "without_nulls")]
-    pub proxy_addresses: Vec<String>,
+    #[serde(default)]
+    pub proxy_addresses: Texts,
     /// `Member` or `Guest`; old synchronised accounts, which are members, have none.
-    pub user_type: Option<Arc<str>>,
+    pub user_type: Option<Word>,
     /// How the account was created, if not as a regular one: `Invitation`, `SelfServiceSignUp` and others.
-    pub creation_type: Option<Arc<str>>,
+    pub creation_type: Option<Word>,
     /// Whether its user signs in to another tenant or provider.
     #[serde(default, rename = "identities", deserialize_with = "is_federated")]
     pub is_federated: bool,
@@ -83,7 +85,7 @@ impl Account {
     /// identity (<https://learn.microsoft.com/entra/external-id/user-properties>); conversion to an internal user
     /// clears both. A guest's name may be all that is left of an invitation.
     fn sign_in(&self, name: &str) -> SignIn {
-        let is = |text: &Option<Arc<str>>, word: &str| {
+        let is = |text: &Option<Word>, word: &str| {
             text.as_deref().is_some_and(|text| text.eq_ignore_ascii_case(word))
         };
         let is_guest = is(&self.user_type, "Guest");
@@ -230,7 +232,7 @@ impl Candidate {
 
     /// The account's addresses in Exchange. "SMTP:" is the main one and "smtp:" an alias; other systems have other prefixes.
     pub(crate) fn aliases(&self) -> impl Iterator<Item = Address> {
-        let address = |proxy: &String| {
+        let address = |proxy: &str| {
             let (kind, address) = proxy.split_once(':')?;
             Address::parse(address).ok().filter(|_| kind.eq_ignore_ascii_case("smtp"))
         };
@@ -245,20 +247,10 @@ impl Candidate {
         own.any(|own| address.same_as(own))
     }
 
-    /// With `words` in place of those that many users have, and without memory in reserve: a sweep keeps all joiners.
-    pub(super) fn compact(mut self, words: &mut BTreeSet<Arc<str>>) -> Self {
-        let Account {
-            usage_location,
-            state,
-            city,
-            office_location,
-            user_type,
-            creation_type,
-            mail,
-            other_mails,
-            proxy_addresses,
-            ..
-        } = &mut self.account;
+    /// With `words` in place of those that many users have: a sweep keeps all joiners.
+    pub(super) fn compact(mut self, words: &mut BTreeSet<Word>) -> Self {
+        let Account { usage_location, state, city, office_location, user_type, creation_type, mail, .. } =
+            &mut self.account;
         for word in
             [usage_location, state, city, office_location, user_type, creation_type].into_iter().flatten()
         {
@@ -270,8 +262,6 @@ impl Candidate {
         if *mail == self.user_principal_name {
             mail.clone_from(&self.user_principal_name);
         }
-        other_mails.shrink_to_fit();
-        proxy_addresses.shrink_to_fit();
         self
     }
 

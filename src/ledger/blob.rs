@@ -9,13 +9,7 @@
 //! [Put Blob]: https://learn.microsoft.com/rest/api/storageservices/put-blob
 //! [conditional headers]: https://learn.microsoft.com/rest/api/storageservices/specifying-conditional-headers-for-blob-service-operations
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    fmt,
-    num::NonZero,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::HashMap, fmt, num::NonZero, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use azure_core::{
@@ -54,6 +48,8 @@ const AT_ONCE: usize = 16;
 const MAX_RECORD: usize = MIB;
 /// Less than the transport reads, which could not tell the name.
 const MAX_DOCUMENT: usize = transport::ANSWER - MIB;
+/// The documents of one page. With their metadata, what is read of 5,000, the most, takes tens of MiB.
+const PAGE: i32 = 1_000;
 /// More documents than a ledger has.
 const MAX_LISTED: usize = 1_000_000;
 
@@ -226,6 +222,7 @@ impl BlobLedger {
         let options = BlobContainerClientListBlobsOptions {
             prefix: Some(folder.to_owned()),
             include: Some(vec![ListBlobsIncludeItem::Metadata]),
+            maxresults: Some(PAGE),
             ..BlobContainerClientListBlobsOptions::default()
         };
         let mut blobs = self.container.list_blobs(Some(options)).map_err(|error| self.unavailable(&error))?;
@@ -361,22 +358,20 @@ impl Ledger for BlobLedger {
         .await
     }
 
-    async fn standings(&self) -> Result<BTreeMap<Uuid, Standing>, LedgerError> {
+    async fn standings(&self, keep: &mut (dyn FnMut(Uuid, Standing) + Send)) -> Result<(), LedgerError> {
         within(budget::LEDGER_LISTING, async {
-            let mut standings = BTreeMap::new();
             let other = |blob: &BlobItem| {
                 let user = user_of(blob)?;
                 // A copy from a backup can lack the metadata, and another version can have another form of it.
                 let Some(standing) = standing(blob) else { return Some(user) };
-                standings.insert(user, standing);
+                keep(user, standing);
                 None
             };
             let others = self.listing(FOLDER, other).await?;
-            let others = self.records(others).await?;
-            standings.extend(others.iter().map(|(user, record)| {
-                (*user, record.as_ref().map_or_else(Standing::unreadable, Standing::from))
-            }));
-            Ok(standings)
+            for (user, record) in self.records(others).await? {
+                keep(user, record.as_ref().map_or_else(Standing::unreadable, Standing::from));
+            }
+            Ok(())
         })
         .await
     }

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::{
     AlertId, AlertMails, Conditions, ETag, HeldList, Ledger, LedgerError, MembershipSnapshot, PendingAlert,
-    Record, log_membership_write, log_write,
+    Record, Standing, log_membership_write, log_write,
 };
 
 /// A ledger that lasts as long as the process.
@@ -90,6 +90,15 @@ impl Ledger for MemoryLedger {
             .iter()
             .filter_map(|(user, (record, _))| Some((user.parse().ok()?, record.clone())))
             .collect())
+    }
+
+    async fn standings(&self, keep: &mut (dyn FnMut(Uuid, Standing) + Send)) -> Result<(), LedgerError> {
+        for (user, (record, _)) in &self.store().records.0 {
+            if let Ok(user) = user.parse() {
+                keep(user, record.into());
+            }
+        }
+        Ok(())
     }
 
     async fn membership(&self, group: Uuid) -> Result<Option<(MembershipSnapshot, ETag)>, LedgerError> {

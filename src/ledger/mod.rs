@@ -15,7 +15,7 @@ mod record;
 mod shut_mailbox;
 mod standing;
 
-use std::{collections::BTreeMap, fmt};
+use std::fmt;
 
 use async_trait::async_trait;
 use uuid::Uuid;
@@ -60,9 +60,10 @@ pub trait Ledger: fmt::Debug + Send + Sync {
     /// All records.
     async fn list(&self) -> Result<Vec<(Uuid, Record)>, LedgerError>;
 
-    /// What a listing shows of all records.
-    async fn standings(&self) -> Result<BTreeMap<Uuid, Standing>, LedgerError> {
-        Ok(self.list().await?.iter().map(|(user, record)| (*user, Standing::from(record))).collect())
+    /// Passes what a listing shows of each record to `keep`, so that they are not in memory at the same time.
+    async fn standings(&self, keep: &mut (dyn FnMut(Uuid, Standing) + Send)) -> Result<(), LedgerError> {
+        self.list().await?.iter().for_each(|(user, record)| keep(*user, record.into()));
+        Ok(())
     }
 
     /// The membership of `group` and its version.

@@ -13,7 +13,7 @@ use super::{
     cap::{COUNTED, Start, approved, held_back, hold},
     services::Services,
 };
-use crate::ledger::{HeldKind, LedgerError, MembershipSnapshot};
+use crate::ledger::{HeldKind, LedgerError, MembershipSnapshot, Standing};
 
 /// How long what was read of the ledger is used.
 const READ_FOR: TimeDelta = TimeDelta::minutes(1);
@@ -30,11 +30,10 @@ pub(super) async fn held(
     let now = services.clock.now();
     let mut known = services.additions.lock().await;
     if known.read_at.is_none_or(|at| now - at >= READ_FOR || at > now) {
-        let standings = services.ledger.standings().await?;
-        let served =
-            standings.into_iter().filter_map(|(user, standing)| Some((user, standing.on_demand_at?)));
-        known.users.extend(served);
-        known.users.retain(|_, at| *at > now - COUNTED);
+        let users = &mut known.users;
+        let mut keep = |user, standing: Standing| users.extend(standing.on_demand_at.map(|at| (user, at)));
+        services.ledger.standings(&mut keep).await?;
+        users.retain(|_, at| *at > now - COUNTED);
         known.read_at = Some(now);
     }
     let recently = membership.into_iter().flat_map(|membership| membership.added_recently(now));

@@ -70,17 +70,19 @@ const MAX_COMPARED: usize = 200;
 
 /// The stamps, each with the joiner's zone, that do not fit `rule`; `None` if all do. `fallback` is TIME_ZONE.
 pub(crate) fn odd_stamps(
-    stamps: &[(DateTime<Utc>, JoinerZone)],
+    stamps: impl Iterator<Item = (DateTime<Utc>, JoinerZone)>,
     rule: HireDateZone,
     fallback: Tz,
 ) -> Option<OddStamps> {
-    let odd = stamps.iter().filter(|(stamp, zone)| !fits(*stamp, rule, *zone)).count();
-    if odd == 0 {
-        return None;
-    }
+    let (mut odd, mut total) = (0, 0);
     let mut counts: BTreeMap<(DateTime<Utc>, &str), (JoinerZone, usize)> = BTreeMap::new();
     for (stamp, zone) in stamps {
-        counts.entry((*stamp, zone.zone.name())).or_insert((*zone, 0)).1 += 1;
+        total += 1;
+        odd += usize::from(!fits(stamp, rule, zone));
+        counts.entry((stamp, zone.zone.name())).or_insert((zone, 0)).1 += 1;
+    }
+    if odd == 0 {
+        return None;
     }
     let counts: Vec<_> = counts.into_iter().take(MAX_COMPARED).collect();
     let fitting = |rule: HireDateZone| -> usize {
@@ -104,7 +106,7 @@ pub(crate) fn odd_stamps(
         }
     }
     let better = Some(best).filter(|(best, _)| *best != rule);
-    Some(OddStamps { odd, total: stamps.len(), better })
+    Some(OddStamps { odd, total, better })
 }
 
 /// How far a day one is from today in the joiner's zone.
@@ -194,7 +196,7 @@ mod tests {
         let odd = |stamps: &[(&str, &'static str)], rule| {
             let stamps: Vec<_> =
                 stamps.iter().map(|(stamp, joiner)| (time(stamp), zone(joiner).into())).collect();
-            odd_stamps(&stamps, rule, zone("Europe/Vienna")).map(|found| {
+            odd_stamps(stamps.iter().copied(), rule, zone("Europe/Vienna")).map(|found| {
                 (found.odd, found.total, found.better.map(|(rule, count)| (rule.to_string(), count)))
             })
         };

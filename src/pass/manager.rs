@@ -174,8 +174,8 @@ mod tests {
             let mut emma = fixtures::emma();
             emma.user_principal_name = name.into();
             emma.account.creation_type = name.contains("#EXT#").then(|| "Invitation".into());
-            emma.account.proxy_addresses = vec![alias.into()];
-            emma.account.other_mails = vec![other.into()];
+            emma.account.proxy_addresses = [alias].into_iter().collect();
+            emma.account.other_mails = [other].into_iter().collect();
             let mailbox = mailbox(&manager, &emma.as_candidate(), &fixtures::mail_settings(), &known);
             assert_eq!(mailbox.is_ok(), is_fit, "{alias} {name} {other}");
         }

@@ -107,8 +107,8 @@ fn values(user: &Candidate, place: MailTo) -> impl Iterator<Item = &str> {
         }
         MailTo::OtherMails | MailTo::Manager => None,
     };
-    let others: &[String] = if place == MailTo::OtherMails { &user.account.other_mails } else { &[] };
-    others.iter().map(String::as_str).chain(attribute)
+    let others = (place == MailTo::OtherMails).then(|| user.account.other_mails.iter());
+    others.into_iter().flatten().chain(attribute)
 }
 
 /// All addresses in the places that MAIL_TO names, without the manager's, usable or not.
@@ -120,7 +120,7 @@ pub(crate) fn private_addresses(user: &Candidate, settings: &MailSettings) -> Ve
 /// The mailboxes of all private addresses that an account names, in whatever place.
 pub(crate) fn mailboxes(account: &Account) -> impl Iterator<Item = String> {
     let attributes = account.on_premises_extension_attributes.iter().map(|(_, value)| value);
-    let named = account.other_mails.iter().map(String::as_str).chain(attributes);
+    let named = account.other_mails.iter().chain(attributes);
     named.filter_map(|mail| Some(mailbox(&Address::read(mail).ok()?)))
 }
 
@@ -195,11 +195,10 @@ mod tests {
         User {
             account: Account {
                 mail: Some("emma.larsen@contoso.example".into()),
-                other_mails: other_mails.iter().map(|mail| (*mail).to_owned()).collect(),
-                proxy_addresses: vec![
-                    "SMTP:emma.larsen@contoso.example".into(),
-                    "smtp:el@brand.example".into(),
-                ],
+                other_mails: other_mails.iter().collect(),
+                proxy_addresses: ["SMTP:emma.larsen@contoso.example", "smtp:el@brand.example"]
+                    .into_iter()
+                    .collect(),
                 on_premises_extension_attributes: [third].into_iter().collect(),
                 ..Account::default()
             },

@@ -20,7 +20,7 @@ const LAYERS: &[&[&str]] = &[
     &["mail_limiter", "rate_limiter", "telemetry", "templates"],
     &["azure", "working_days", "zone"],
     &["cloud", "foreign", "transport"],
-    &["address", "budget", "clock", "code", "environment", "errors", "hash", "range"],
+    &["address", "budget", "clock", "code", "environment", "errors", "hash", "memory", "range"],
     &["text"],
 ];
 

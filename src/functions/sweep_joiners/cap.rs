@@ -3,20 +3,21 @@
 //! One mistake in an import can give a thousand employees a hire date, or take it from a hundred joiners. Whoever was
 //! mailed in the last day counts too, so that hourly sweeps do not let through bit by bit what one would hold back.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    error::Error,
-};
+use std::{collections::BTreeSet, error::Error};
 
 use chrono::{DateTime, NaiveDate, Utc};
 use tokio::time::timeout;
 use uuid::Uuid;
 
+use super::{
+    due::seen,
+    standing::{Mailbox, Standing, StandingPass, Standings},
+};
 use crate::{
     app::App,
     budget,
     graph::users::Candidate,
-    ledger::{HeldKind, LedgerError, Purpose, Record, Standing, StandingPass, is_same_start},
+    ledger::{HeldKind, LedgerError, Purpose, Record, is_same_start},
     pass::{
         Block,
         cap::{COUNTED, Start, approved, held_back, hold},
@@ -26,9 +27,6 @@ use crate::{
     },
     settings::MailSettings,
 };
-
-/// The ledger, as a listing shows it.
-pub(super) type Standings = BTreeMap<Uuid, Standing>;
 
 /// Who would be mailed: joiners without a mail for this day one, or whose private address is another one since. A job that was
 /// blocked has mailed nobody.
@@ -44,14 +42,14 @@ fn to_be_mailed(
         let is_early =
             |pass: &StandingPass| pass.purpose == Purpose::Joiner && pass.opens_at - now >= CORRECTED_UNTIL;
         let decided = [Block::AddressRemoved, Block::AddressChanged];
-        let is_decided = decided.iter().any(|block| standing.cause.as_deref() == Some(block.cause()));
+        let is_decided = decided.iter().any(|block| standing.has_cause(block.cause()));
         let is_open = standing.arrived_at.is_none() && !standing.is_blocked && !is_decided;
         is_open && standing.pass.as_ref().is_some_and(is_early)
     };
     let has_other_address = |user: &&Candidate| {
         let standing = standings.get(&user.id).filter(is_mailed);
-        let mailbox = standing.and_then(|standing| standing.mailbox.as_ref());
-        let is_named = |mailbox: &String| mailboxes(&user.account).any(|named| named == *mailbox);
+        let mailbox = standing.and_then(|standing| standing.mailbox);
+        let is_named = |mailbox| mailboxes(&user.account).any(|named| Mailbox::read(&named) == mailbox);
         let addresses = private_addresses(user, settings);
         let is_usable = || addresses.iter().any(|address| known.is_usable(address, user, settings));
         mailbox.is_some_and(|mailbox| !is_named(mailbox)) && is_usable()
@@ -59,7 +57,7 @@ fn to_be_mailed(
     let moved: BTreeSet<Uuid> = candidates.iter().filter(has_other_address).map(|user| user.id).collect();
     let is_new = |(day, user): &&(NaiveDate, Uuid)| match standings.get(user) {
         // An earlier sweep has let them through.
-        Some(standing) if standing.cause.as_deref() == Some(Record::MAILBOX_SHUT) => false,
+        Some(standing) if standing.has_cause(Record::MAILBOX_SHUT) => false,
         Some(Standing { mailed: Some((mailed, _)), .. }) => mailed != day || moved.contains(user),
         Some(standing) => !standing.is_blocked,
         None => true,
@@ -86,9 +84,8 @@ fn to_be_withdrawn(
 ) -> BTreeSet<Start> {
     let joiners: BTreeSet<&Uuid> = joiners.iter().map(|(_, user)| user).collect();
     // In the east, day one is over while it goes on in UTC.
-    let is_unchanged = |user: &&Candidate| {
-        standings.get(&user.id).is_some_and(|standing| standing.seen == Some(user.fingerprint()))
-    };
+    let is_unchanged =
+        |user: &&Candidate| standings.get(&user.id).is_some_and(|standing| standing.seen == Some(seen(user)));
     let unchanged: BTreeSet<Uuid> = candidates.iter().filter(is_unchanged).map(|user| user.id).collect();
     let delivered =
         standings.iter().filter(|(user, _)| !joiners.contains(user)).filter_map(|(user, standing)| {

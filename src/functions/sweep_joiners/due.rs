@@ -6,9 +6,10 @@
 use chrono::{DateTime, Datelike, NaiveDate, TimeDelta, Utc};
 use uuid::Uuid;
 
+use super::standing::{Mark, Standing, StandingPass, Told};
 use crate::{
     graph::{GraphError, Look, LookParts, Method, Pass, PrivilegeSnapshot, Usability, users::Candidate},
-    ledger::{Basis, Purpose, Record, Standing, StandingPass, is_same_start},
+    ledger::{Purpose, Record, is_same_start},
     pass::{
         Block, Position, Skip, account_use, basis,
         follow_up::{ENABLED_WITHIN, REMINDED_UNTIL, REPORT_LAG},
@@ -21,8 +22,6 @@ use crate::{
 
 /// Whoever starts within this many days and has no pass is looked at by every sweep: the reason may have gone.
 const SOON: TimeDelta = TimeDelta::days(2);
-/// How long an unfinished job is left alone: what failed ten times in half an hour seldom ends within another.
-const RETRY_AFTER: TimeDelta = TimeDelta::hours(6);
 /// Before a pass opens.
 const LAST_DAY: TimeDelta = TimeDelta::hours(36);
 const LAST_HOURS: TimeDelta = TimeDelta::hours(12);
@@ -62,6 +61,11 @@ pub(super) enum Due {
     Nothing,
 }
 
+/// Identifies what a listing shows of a user.
+pub(super) fn seen(user: &Candidate) -> Mark {
+    Mark::of(&user.fingerprint())
+}
+
 /// Decides by the listings. `is_daily` says that no sweep looked at everyone today.
 pub(super) fn due(settings: &Settings, known: Known<'_>, is_daily: bool, now: DateTime<Utc>) -> Due {
     let Some(standing) = known.standing else {
@@ -75,12 +79,11 @@ pub(super) fn due(settings: &Settings, known: Known<'_>, is_daily: bool, now: Da
     }
     // Not long after: whoever is late is looked at daily.
     let is_soon = known.day.is_some_and(|day| (day - now.date_naive()).abs() <= SOON);
-    let is_changed = known.candidate.is_some_and(|user| standing.seen != Some(user.fingerprint()));
+    let is_changed = known.candidate.is_some_and(|user| standing.seen != Some(seen(user)));
     // Who waits for the mailbox is held back elsewhere while it is shut.
-    let waits = standing.cause.as_deref() == Some(Record::MAILBOX_SHUT);
-    if standing.unfinished_until > Some(now) {
-        let has_waited = standing.leased_at.is_none_or(|at| now - at >= RETRY_AFTER);
-        return if is_changed || is_daily || is_soon || has_waited || waits {
+    let waits = standing.has_cause(Record::MAILBOX_SHUT);
+    if standing.is_unfinished {
+        return if is_changed || is_daily || is_soon || standing.has_waited || waits {
             Due::Job
         } else {
             Due::Nothing
@@ -93,24 +96,24 @@ pub(super) fn due(settings: &Settings, known: Known<'_>, is_daily: bool, now: Da
         None => standing.pass.as_ref().is_some_and(|pass| is_same_start(at, pass.day_one)),
     };
     if standing.arrived_at.is_some_and(has_arrived) {
-        return may_appear(standing, now);
+        return may_appear(standing);
     }
     let for_day = |pass: &&StandingPass| pass.purpose == Purpose::Joiner && pass.day_one == known.day;
     match (known.day, &standing.pass) {
-        _ if (is_changed || waits) && (known.day.is_some() || standing.is_open(now)) => Due::Job,
-        _ if is_daily && standing.is_blocked && standing.is_open(now) => Due::Job,
+        _ if (is_changed || waits) && (known.day.is_some() || standing.is_open) => Due::Job,
+        _ if is_daily && standing.is_blocked && standing.is_open => Due::Job,
         // The address may count again for a reason that no listing shows.
-        _ if is_daily && standing.cause.as_deref() == Some(Block::AddressRemoved.cause()) => Due::Job,
+        _ if is_daily && standing.has_cause(Block::AddressRemoved.cause()) => Due::Job,
         (Some(_), Some(pass)) if for_day(&pass) => delivered(settings, known, standing, pass, is_daily, now),
         (Some(_), _) if is_daily || is_soon => Due::Job,
-        (Some(_), _) => may_appear(standing, now),
-        (None, _) if !standing.is_open(now) => Due::Nothing,
+        (Some(_), _) => may_appear(standing),
+        (None, _) if !standing.is_open => Due::Nothing,
         (None, Some(pass)) if pass.purpose == Purpose::Joiner => {
             delivered(settings, known, standing, pass, is_daily, now)
         }
         // A pass on demand that the withdrawal of a start would end, or one that nobody was sent.
         (None, _) => {
-            let passes = standing.may_appear_until > Some(now);
+            let passes = standing.may_appear;
             let account = known.candidate.is_none();
             let look = LookParts { account, passes, ..LookParts::default() };
             if account || passes { Due::Look(look) } else { Due::Nothing }
@@ -131,8 +134,7 @@ fn delivered(
     let check = &settings.joiner_check;
     let mail = &settings.mail;
     let manager = is_daily && (mail.copies_manager() || mail.names_manager_as_recipient());
-    let basis = standing.basis.as_ref();
-    let leave_date = is_daily && basis.is_some_and(|basis| basis.leave_date.is_some());
+    let leave_date = is_daily && standing.told.is_some_and(|told| told.leave_date.is_some());
     let methods = check.methods;
     let look = LookParts { account, passes: true, methods, manager, leave_date, ..LookParts::default() };
     let reads_sign_ins = check.sign_ins != SignInCheck::Off;
@@ -143,8 +145,8 @@ fn delivered(
         let left = pass.opens_at - now;
         // Groups and roles on one day, passes and methods on the next, so that twenty users fit into a batch; on the last day both.
         let memberships = left <= LAST_DAY || now.date_naive().num_days_from_ce() % 2 == 0;
-        let passes = left <= LAST_DAY || !memberships || standing.may_appear_until > Some(now);
-        return match may_appear(standing, now) {
+        let passes = left <= LAST_DAY || !memberships || standing.may_appear;
+        return match may_appear(standing) {
             _ if is_daily => Due::Look(LookParts { memberships, passes, ..look }),
             // Whether the start was withdrawn shows only the account. A pass that is deleted now has to be replaced at once.
             _ if account || left <= LAST_HOURS => Due::Look(look),
@@ -155,18 +157,18 @@ fn delivered(
         let memberships = is_daily && now - pass.opens_at > LONG_OPEN;
         Due::Look(LookParts { memberships, ..since_opening })
     } else if standing.is_reported {
-        may_appear(standing, now)
+        may_appear(standing)
     } else if !can_show_arrival {
         // Once, to note that.
-        if is_daily && now - pass.ends_at >= REPORT_LAG { Due::Job } else { may_appear(standing, now) }
+        if is_daily && now - pass.ends_at >= REPORT_LAG { Due::Job } else { may_appear(standing) }
     } else {
         Due::Look(LookParts { manager: false, leave_date: false, ..since_opening })
     }
 }
 
 /// A pass that nobody was sent may appear: then a job revokes it.
-fn may_appear(standing: &Standing, now: DateTime<Utc>) -> Due {
-    if standing.may_appear_until > Some(now) {
+fn may_appear(standing: &Standing) -> Due {
+    if standing.may_appear {
         Due::Look(LookParts { passes: true, ..LookParts::default() })
     } else {
         Due::Nothing
@@ -189,12 +191,12 @@ pub(super) fn needs_job(
     };
     let user = match &look.account {
         None => known.candidate,
-        Some(Ok(Some(user))) if standing.seen == Some(user.fingerprint()) => Some(user),
+        Some(Ok(Some(user))) if standing.seen == Some(seen(user)) => Some(user),
         Some(_) => return true,
     };
-    let id = standing.pass.as_ref().map(|pass| &pass.id);
-    let is_other = |listed: &Pass| Some(&listed.id) != id && listed.can_be_used(now);
-    if standing.may_appear_until > Some(now) && passes.into_iter().flatten().any(is_other) {
+    let id = standing.pass.map(|pass| pass.id);
+    let is_other = |listed: &Pass| Some(Mark::of(&listed.id)) != id && listed.can_be_used(now);
+    if standing.may_appear && passes.into_iter().flatten().any(is_other) {
         return true;
     }
     let Some(pass) = standing.pass.as_ref().filter(|pass| pass.purpose == Purpose::Joiner) else {
@@ -203,14 +205,14 @@ pub(super) fn needs_job(
     if now < pass.ends_at && look.privileges.as_ref().is_some_and(|read| is_privileged(settings, read)) {
         return true;
     }
-    let told = standing.basis.as_ref().filter(|told| told.is_comparable());
+    let told = standing.told.filter(|told| told.is_comparable);
     if now < pass.ends_at
         && told.is_some_and(|told| has_new_manager(known.id, told, look) || has_new_end(known.id, told, look))
     {
         return true;
     }
     let Some(passes) = passes else { return false };
-    let listed = passes.iter().find(|listed| listed.id == pass.id);
+    let listed = passes.iter().find(|listed| Mark::of(&listed.id) == pass.id);
     let usability = listed.map(|listed| listed.usability(now));
     if now < pass.opens_at {
         let works = matches!(usability, Some(Usability::NotYetActive | Usability::Active));
@@ -224,7 +226,7 @@ pub(super) fn needs_job(
         let start = start(settings, pass, user);
         let is_disabled = user.is_some_and(|user| !user.account.is_enabled())
             && now - start >= ENABLED_WITHIN
-            && standing.cause.as_deref() != Some("still-disabled");
+            && !standing.has_cause("still-disabled");
         let is_nudged = settings.follow_up.nudge_after.is_some_and(|after| now - start >= after)
             && pass.ends_at - now > REMINDED_UNTIL
             && !standing.is_reminded
@@ -244,16 +246,16 @@ pub(super) fn needs_job(
 
 /// Whether the user has another manager than at the time of the mail. What could not be read is read by the next daily look: a
 /// job would send the same mails without it.
-fn has_new_manager(user: Uuid, told: &Basis, look: &Look) -> bool {
+fn has_new_manager(user: Uuid, told: Told, look: &Look) -> bool {
     let Some(Ok(Some(manager))) = &look.manager else { return false };
-    let manager = basis::of_manager(user, manager);
+    let manager = basis::of_manager(user, manager).map(|manager| Mark::of(&manager));
     manager.is_some() && told.manager != manager
 }
 
 /// Whether the user has another last day than at the time of the mail.
-fn has_new_end(user: Uuid, told: &Basis, look: &Look) -> bool {
+fn has_new_end(user: Uuid, told: Told, look: &Look) -> bool {
     let Some(Ok(leave_date)) = look.leave_date else { return false };
-    told.leave_date != Some(basis::of_leave_date(user, leave_date))
+    told.leave_date != Some(Mark::of(&basis::of_leave_date(user, leave_date)))
 }
 
 /// Whether the account may be privileged: what cannot be read is for a job.
@@ -280,4 +282,91 @@ pub(super) fn shows_use(
     let sign_in = look.last_sign_in.as_ref().and_then(|read| read.as_ref().ok()).copied().flatten();
     look.methods.iter().filter(is_counted).any(|method| counts(method.created_at))
         || sign_in.is_some_and(|at| counts(Some(at)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        environment::Environment,
+        functions::sweep_joiners::standing::is_read,
+        ledger::{self, Announcement, Delivered, Lease, PassRecord, State},
+    };
+
+    /// Whose record is not kept has no work, whatever is in it.
+    #[test]
+    fn without_a_record_that_no_rule_reads_nothing_is_missed() {
+        let env = Environment::from_iter([
+            ("MAIL_FROM", "welcome@contoso.example"),
+            ("LEDGER_URL", "https://contoso.blob.core.windows.net/ledger"),
+        ]);
+        let settings = Settings::read(&env).unwrap();
+        let now: DateTime<Utc> = "2026-11-22T05:00:00Z".parse().unwrap();
+        let ago = |days: i64| now - TimeDelta::days(days);
+        let purposes = [Purpose::Joiner, Purpose::OnDemand, Purpose::Http];
+        let states = [State::Issuing, State::Delivered, State::Blocked, State::Failed, State::Revoked];
+        let causes = [None, Some(Record::DELETED), Some(Record::MAILBOX_SHUT), Some("still-disabled")];
+        let causes = causes.into_iter().chain([Some(Block::AddressRemoved.cause())]);
+        let (mut dropped, mut kept) = (0, 0);
+        for (state, purpose, cause) in states.into_iter().flat_map(|state| {
+            let causes = causes.clone();
+            purposes
+                .into_iter()
+                .flat_map(move |purpose| causes.clone().map(move |cause| (state, purpose, cause)))
+        }) {
+            let times = [None, Some(100), Some(50), Some(5), Some(-2)];
+            for (ended, leased, arrived) in times.into_iter().flat_map(|ended| {
+                times.into_iter().flat_map(move |leased| times.map(|arrived| (ended, leased, arrived)))
+            }) {
+                let mut record = Record::new(state, purpose, now);
+                record.cause = cause.map(str::to_owned);
+                record.arrived_at = arrived.map(ago);
+                record.lease = leased.map(|days| Lease {
+                    job_key: "joiner/1".into(),
+                    purpose,
+                    since: ago(days + 3),
+                    opens_at: Some(ago(days)),
+                    told_at: None,
+                    lifetime_minutes: 480,
+                });
+                record.delivered = ended.map(|days| Delivered {
+                    pass: PassRecord {
+                        pass_id: "p".into(),
+                        opens_at: ago(days + 1),
+                        ends_at: ago(days),
+                        one_time: true,
+                    },
+                    at: ago(days + 7),
+                    purpose,
+                    day_one: Some(ago(days + 1).date_naive()),
+                    after_withdrawal: false,
+                    language: None,
+                    recipients: Vec::new(),
+                    address: None,
+                    follows_on: None,
+                    told_at: None,
+                });
+                record.announcement = ended
+                    .map(|days| Announcement::new(ago(days + 1).date_naive(), true, Some(ago(days + 7))));
+                let listed = ledger::Standing::from(&record);
+                if is_read(&listed, now) {
+                    kept += 1;
+                    continue;
+                }
+                dropped += 1;
+                let standing = Standing::new(
+                    &listed,
+                    None,
+                    &settings.pass,
+                    listed.cause.as_deref().map(Into::into),
+                    now,
+                );
+                let known = Known { id: Uuid::nil(), candidate: None, day: None, standing: Some(&standing) };
+                for is_daily in [false, true] {
+                    assert_eq!(due(&settings, known, is_daily, now), Due::Nothing, "{record:?}");
+                }
+            }
+        }
+        assert!(dropped > 1_000 && kept > 1_000, "{dropped} {kept}");
+    }
 }

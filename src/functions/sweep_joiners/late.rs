@@ -9,12 +9,15 @@ use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use super::{cap::Standings, due::shows_use};
+use super::{
+    due::shows_use,
+    standing::{Standing, Standings},
+};
 use crate::{
     app::App,
     budget,
     graph::{Look, LookParts, users::Candidate},
-    ledger::{Conditions, LastSweep, Purpose, Standing, is_same_start},
+    ledger::{Conditions, LastSweep, Purpose, is_same_start},
     pass::{
         Position, Skip,
         alert::Alert,
@@ -108,7 +111,7 @@ pub(super) async fn find<'a>(
     };
     let alert = match last {
         _ if after.is_some() => None,
-        None => first(&untold(&late), settings, !standings.is_empty(), now),
+        None => first(&untold(&late), settings, standings.records() > 0, now),
         Some(last) if now - last.at > GAP => gap(&untold(&late), &untold(&too_late), last, settings, now),
         Some(_) => unserved(&untold(&too_late), settings, now),
     };
@@ -148,7 +151,7 @@ fn was_told(standing: &Standing, day: NaiveDate, now: DateTime<Utc>) -> bool {
 fn was_missed(standing: Option<&Standing>, day: NaiveDate, now: DateTime<Utc>) -> bool {
     let Some(standing) = standing else { return true };
     // The sweep finishes these jobs in any case.
-    if standing.unfinished_until > Some(now) {
+    if standing.is_unfinished {
         return false;
     }
     let is_for_start = |at: DateTime<Utc>| is_same_start(at, Some(day));

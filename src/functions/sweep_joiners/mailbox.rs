@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::{
     Found,
-    due::Known,
+    due::{Known, seen},
     part::{DueJob, Mail},
 };
 use crate::{
@@ -81,11 +81,11 @@ pub(super) async fn hold_back(
 /// same: it may revoke.
 pub(super) fn mail_of(known: &Known<'_>, now: DateTime<Utc>) -> Mail {
     let Some(standing) = known.standing else { return Mail::Likely };
-    let waits = standing.cause.as_deref() == Some(Record::MAILBOX_SHUT);
+    let waits = standing.has_cause(Record::MAILBOX_SHUT);
     let has_pass = standing.pass.as_ref().is_some_and(|pass| pass.ends_at > now);
-    let fingerprint = known.candidate.map(|user| user.fingerprint());
-    let is_changed = standing.seen.is_some() && fingerprint.is_some() && standing.seen != fingerprint;
-    let may_have_pass = known.day.is_none() && (standing.leased_at.is_some() || standing.pass.is_some());
+    let is_changed =
+        standing.seen.is_some() && known.candidate.is_some_and(|user| standing.seen != Some(seen(user)));
+    let may_have_pass = known.day.is_none() && (standing.was_leased || standing.pass.is_some());
     if has_pass || is_changed || may_have_pass || standing.is_unreadable {
         if waits { Mail::Also } else { Mail::Not }
     } else if waits || !standing.is_blocked {

@@ -8,6 +8,7 @@ mod mailbox;
 mod part;
 mod poison;
 mod shared;
+mod standing;
 mod subscription;
 
 use std::{collections::BTreeSet, error::Error};
@@ -17,21 +18,21 @@ use tokio::time::{Instant, timeout, timeout_at};
 use uuid::Uuid;
 
 use self::{
-    cap::{Held, Standings},
+    cap::Held,
     due::{Due, Known, due, needs_job},
     late::Late,
     part::{DueJob, Part},
     shared::Shared,
+    standing::{Standing, Standings},
 };
 use crate::{
     app::App,
     budget,
     graph::{GraphError, GroupMembers, Look, page::Readable, users::Candidate, within},
-    ledger::{ConditionName, LedgerError, Purpose, Standing, Urgency},
+    ledger::{ConditionName, LedgerError, Purpose, Urgency},
     pass::{
         Failure, GroupSync, Position, Skip, SweepContinues,
         alert::Alert,
-        basis,
         cap::NAMES_IN_ALERT,
         clock_skew, condition,
         day_one::{Distance, OddStamps, day_one, distance, odd_stamps, stamps},
@@ -44,7 +45,7 @@ use crate::{
         nested::{self, GroupInSettings},
     },
     settings::{JoinerSource, PassSettings, Settings},
-    zone::{JoinerZone, Tz},
+    zone::Tz,
 };
 
 /// The host fires a timer up to two milliseconds early (observed on host 4.1037). At midnight, that would be the day before.
@@ -123,12 +124,13 @@ async fn sweep(app: &App, continued: Option<&SweepContinues>) -> Result<GroupSyn
         }
         Ok::<_, Failure>(candidates(app, look_back, now).await?)
     };
-    let GroupMembers { users: candidates, groups: nested, malformed } =
+    let GroupMembers { users: mut candidates, groups: nested, malformed } =
         within(budget::SWEEP_SEARCH, "searching for joiners", search).await?;
+    candidates.sort_unstable_by_key(|user| user.id);
     condition::end(&app.services, ConditionName::SweepFails).await;
     clock_skew::check(&app.services).await?;
     let without_date = candidates.iter().filter(|user| user.account.employee_hire_date.is_none()).count();
-    let standings = standings(app, now).await;
+    let standings = standings(app, &candidates, now).await;
     if continued.is_some() && standings.is_none() {
         return Err(LedgerError::Unavailable("its records could not be listed".into()).into());
     }
@@ -149,10 +151,12 @@ async fn sweep(app: &App, continued: Option<&SweepContinues>) -> Result<GroupSyn
         // Without the ledger it is not known who was served.
         _ => None,
     };
+    drop(days);
     let mut late_due = late.as_ref().map(|late| late.due.clone()).unwrap_or_default();
     joiners.extend(&late_due);
     let known = KnownAddresses::of(settings, last.as_ref().and_then(|last| last.last_sweep.as_ref()));
-    let none = Standings::new();
+    let (records, kept) = standings.as_ref().map(|s| (s.records(), s.kept())).unwrap_or_default();
+    let none = Standings::default();
     let of_ledger = standings.as_ref().unwrap_or(&none);
     let mut shared = shared::find(&settings.mail, known, &candidates, &joiners, of_ledger, now);
     shared.was_told = last.as_ref().is_some_and(|last| last.has(ConditionName::AddressesShared));
@@ -213,6 +217,8 @@ async fn sweep(app: &App, continued: Option<&SweepContinues>) -> Result<GroupSyn
     tracing::info!(
         event = "sweep.done",
         seen = candidates.len(),
+        records,
+        kept,
         without_date,
         joiners = joiners.len(),
         unserved,
@@ -304,6 +310,12 @@ async fn candidates(
     }
 }
 
+/// The one with this id, of those who are sorted by it.
+fn candidate(candidates: &[Candidate], user: Uuid) -> Option<&Candidate> {
+    let at = candidates.binary_search_by_key(&user, |candidate| candidate.id).ok()?;
+    candidates.get(at)
+}
+
 /// The first days of those who have a hire date, each in its zone. Who was told of a day keeps it as long as the tenant's values
 /// are the same, whatever the settings make of them now.
 fn days_one<'a>(
@@ -314,7 +326,7 @@ fn days_one<'a>(
     let day = |user: &'a Candidate| {
         let stamp = user.account.employee_hire_date?;
         let zone = settings.pass.zone(user.account.place());
-        let told = standings.and_then(|standings| told_day(standings.get(&user.id)?, user, &settings.pass));
+        let told = standings.and_then(|standings| told_day(standings.get(&user.id)?));
         let day = told.unwrap_or_else(|| day_one(stamp, settings.pass.hire_date_zone, zone));
         Some((user, day, zone.zone))
     };
@@ -322,9 +334,8 @@ fn days_one<'a>(
 }
 
 /// The day one of the last mail, if it was read from what the tenant has now.
-fn told_day(standing: &Standing, user: &Candidate, settings: &PassSettings) -> Option<NaiveDate> {
-    let basis = standing.basis.as_ref()?;
-    standing.mailed.map(|(day, _)| day).filter(|_| basis.has_same_day(&basis::of_listing(user, settings)))
+fn told_day(standing: &Standing) -> Option<NaiveDate> {
+    standing.mailed.map(|(day, _)| day).filter(|_| standing.told.is_some_and(|told| told.has_same_day))
 }
 
 /// Says if the settings, or a release, read the first days or zones of joiners who were sent a pass in another way than the mail
@@ -332,12 +343,11 @@ fn told_day(standing: &Standing, user: &Candidate, settings: &PassSettings) -> O
 fn report_changed_reading(settings: &Settings, found: &Found<'_>) {
     let is_read_anew = |user: &&Candidate| {
         let standing = found.standings.get(&user.id);
-        let told = standing.and_then(|standing| standing.mailed.zip(standing.basis.as_ref()));
-        told.zip(user.account.employee_hire_date).is_some_and(|(((told, _), before), stamp)| {
-            let now = basis::of_listing(user, &settings.pass);
+        let told = standing.and_then(|standing| Some((told_day(standing)?, standing.told?)));
+        told.zip(user.account.employee_hire_date).is_some_and(|((told_day, told), stamp)| {
             let zone = settings.pass.zone(user.account.place());
             let day = day_one(stamp, settings.pass.hire_date_zone, zone);
-            before.has_same_day(&now) && (day != told || before.zone != now.zone)
+            day != told_day || !told.has_same_zone
         })
     };
     let near: BTreeSet<Uuid> = found.joiners.iter().map(|(_, user)| *user).collect();
@@ -355,12 +365,14 @@ fn report_changed_reading(settings: &Settings, found: &Found<'_>) {
 }
 
 /// What the records say. Without the ledger, joiners are still queued, and everyone else waits for the next sweep.
-async fn standings(app: &App, now: DateTime<Utc>) -> Option<Standings> {
-    match app.services.ledger.standings().await {
-        Ok(mut standings) => {
-            standings.values_mut().for_each(|standing| standing.see_at(now));
-            Some(standings)
-        }
+async fn standings(app: &App, candidates: &[Candidate], now: DateTime<Utc>) -> Option<Standings> {
+    let settings = &app.services.settings.pass;
+    let mut standings = Standings::default();
+    let mut keep = |user: Uuid, standing| {
+        standings.add((user, standing), candidate(candidates, user), settings, now);
+    };
+    match app.services.ledger.standings(&mut keep).await {
+        Ok(()) => Some(standings.sorted()),
         Err(error) => {
             app.services
                 .alert(&Alert {
@@ -438,7 +450,7 @@ impl Found<'_> {
             );
         }
         // Without the ledger, nobody was looked at.
-        let is_complete = looked.len() == wanted && !self.standings.is_empty();
+        let is_complete = looked.len() == wanted && self.standings.records() > 0;
         jobs.sort_by_key(|job| job.at);
         (jobs, Looks { looked: looked.len(), is_complete })
     }
@@ -448,13 +460,11 @@ impl Found<'_> {
         let settings = &app.services.settings.pass;
         let PassSettings { time_zone, hire_date_zone, .. } = *settings;
         let (from, to) = stamps(0, app.services.settings.lead_days, hire_date_zone, now);
-        let stamps: Vec<(DateTime<Utc>, JoinerZone)> = self
-            .candidates
-            .iter()
-            .filter_map(|user| Some((user.account.employee_hire_date?, settings.zone(user.account.place()))))
-            .filter(|(stamp, _)| (from..=to).contains(stamp))
-            .collect();
-        let Some(OddStamps { odd, total, better }) = odd_stamps(&stamps, hire_date_zone, time_zone) else {
+        let stamps = self.candidates.iter().filter_map(|user| {
+            let stamp = user.account.employee_hire_date.filter(|stamp| (from..=to).contains(stamp))?;
+            Some((stamp, settings.zone(user.account.place())))
+        });
+        let Some(OddStamps { odd, total, better }) = odd_stamps(stamps, hire_date_zone, time_zone) else {
             return;
         };
         tracing::warn!(
@@ -470,20 +480,15 @@ impl Found<'_> {
 
     /// Everyone near day one or with a record, by id, without those who wait for an approval.
     fn users(&self) -> Vec<Known<'_>> {
-        let mut candidates: Vec<&Candidate> = self.candidates.iter().collect();
-        candidates.sort_unstable_by_key(|user| user.id);
-        let candidate = |user: &Uuid| {
-            candidates.binary_search_by_key(user, |candidate| candidate.id).ok().map(|at| candidates[at])
-        };
         let known = |id: &Uuid, day: Option<NaiveDate>| Known {
             id: *id,
-            candidate: candidate(id),
+            candidate: candidate(self.candidates, *id),
             day,
             standing: self.standings.get(id),
         };
         let near = self.joiners.iter().map(|(day, user)| known(user, Some(*day)));
         let mut users: Vec<Known<'_>> =
-            near.chain(self.standings.keys().map(|user| known(user, None))).collect();
+            near.chain(self.standings.iter().map(|(user, _)| known(user, None))).collect();
         // Of two entries of a user the one with the day is first.
         users.sort_unstable_by_key(|known| (known.id, known.day.is_none()));
         users.dedup_by_key(|known| known.id);
@@ -498,8 +503,7 @@ impl Found<'_> {
 /// The job for a user. A recheck of a pass on demand that is due includes the joiner's job.
 fn job(known: &Known<'_>, now: DateTime<Utc>) -> DueJob {
     let is_due_on_demand = known.standing.is_some_and(|standing| {
-        let is_open = standing.unfinished_until > Some(now)
-            || (standing.is_blocked && standing.may_appear_until > Some(now));
+        let is_open = standing.is_unfinished || (standing.is_blocked && standing.may_appear);
         standing.purpose == Purpose::OnDemand && is_open
     });
     DueJob { at: known.position(), is_recheck: is_due_on_demand, mail: mailbox::mail_of(known, now) }

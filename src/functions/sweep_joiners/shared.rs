@@ -3,10 +3,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use uuid::Uuid;
 
-use super::cap::Standings;
+use super::standing::{COUNTED, Mailbox, Standings};
 use crate::{
     address::Address,
     app::App,
@@ -22,8 +22,6 @@ use crate::{
     settings::MailSettings,
 };
 
-/// How long a mail to an address counts.
-const COUNTED: TimeDelta = TimeDelta::days(60);
 /// A limit for the document that keeps them: the mailboxes of most people come first.
 const MAX_SHARED: usize = 1_000;
 
@@ -48,16 +46,17 @@ pub(super) fn find(
     standings: &Standings,
     now: DateTime<Utc>,
 ) -> Shared {
-    let mut users: Vec<(String, Uuid)> = Vec::new();
+    let mut users: Vec<(Mailbox, Uuid)> = Vec::new();
     for user in candidates {
-        users.extend(private_addresses(user, settings).iter().map(|address| (mailbox(address), user.id)));
+        let addresses = private_addresses(user, settings);
+        users.extend(addresses.iter().map(|address| (Mailbox::read(&mailbox(address)), user.id)));
     }
-    for (user, standing) in standings {
+    for (user, standing) in standings.iter() {
         // Whose account was deleted may have another one now.
-        let is_deleted = standing.cause.as_deref() == Some(Record::DELETED);
+        let is_deleted = standing.has_cause(Record::DELETED);
         let is_counted = !is_deleted && standing.mailed.is_some_and(|(_, at)| at > now - COUNTED);
-        if let Some(mailbox) = standing.mailbox.as_ref().filter(|_| is_counted) {
-            users.push((mailbox.clone(), *user));
+        if let Some(mailbox) = standing.mailbox.filter(|_| is_counted) {
+            users.push((mailbox, *user));
         }
     }
     users.sort_unstable();
@@ -66,7 +65,7 @@ pub(super) fn find(
     let of_one = users.chunk_by(|(one, _), (other, _)| one == other);
     let counts = of_one.filter(|users| users.len() > settings.shared_by);
     let mut counts: Vec<(String, usize)> = counts
-        .map(|users| (users[0].0.clone(), users.len()))
+        .map(|users| (users[0].0.to_string(), users.len()))
         .filter(|(mailbox, _)| !allowed.contains(mailbox))
         .collect();
     counts.sort_by_key(|(_, count)| std::cmp::Reverse(*count));

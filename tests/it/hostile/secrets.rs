@@ -30,6 +30,7 @@ use super::{FixedToken, ToPort, dead_port, send, serve};
 use crate::{
     helpers::{NOW, TestApp, log_capture::capture_log, process::PRODUCT, source, tenant_with_emma, time},
     http::call_for,
+    ledger::standings,
 };
 
 /// In every secret, and in nothing else.
@@ -155,7 +156,7 @@ async fn use_ledger(ledger: &dyn Ledger) -> String {
     text += &printed(ledger.read(id).await);
     text += &printed(ledger.write(id, &record, None).await);
     text += &printed(ledger.list().await);
-    text += &printed(ledger.standings().await);
+    text += &printed(standings(ledger).await);
     text += &printed(ledger.membership(id).await);
     text += &printed(ledger.write_membership(id, &membership, None).await);
     text += &printed(ledger.held_list("a").await);

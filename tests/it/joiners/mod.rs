@@ -16,6 +16,7 @@ mod interleavings;
 mod late;
 mod mailbox;
 mod manager;
+mod memory;
 mod names;
 mod owners;
 mod parts;

@@ -147,7 +147,10 @@ impl State {
             r#"<?xml version="1.0" encoding="utf-8"?><EnumerationResults ContainerName="ledger"><Blobs>"#
                 .to_owned();
         let mut last = String::new();
-        for (name, blob) in listed.by_ref().take(self.page_size.unwrap_or(BlobService::PAGE_SIZE)) {
+        // An answer has at most so many, whatever the service has for one.
+        let wanted = query.get("maxresults").map_or(usize::MAX, |wanted| wanted.parse().unwrap());
+        for (name, blob) in listed.by_ref().take(self.page_size.unwrap_or(BlobService::PAGE_SIZE).min(wanted))
+        {
             let etag = blob.etag.trim_matches('"');
             let metadata: String =
                 blob.metadata.iter().map(|(k, v)| format!("<{k}>{}</{k}>", escaped(v))).collect();
