@@ -5,12 +5,12 @@ use tokio::time::{Instant, timeout_at};
 use uuid::Uuid;
 
 use super::{
-    Found,
     due::{Known, seen},
     part::{DueJob, Mail},
 };
 use crate::{
     app::App,
+    graph::users::Candidate,
     ledger::{Record, ShutMailbox},
     pass::{Position, mailbox},
 };
@@ -23,7 +23,7 @@ const ALERT_EVERY: TimeDelta = TimeDelta::minutes(23 * 60 + 30);
 pub(super) async fn hold_back(
     app: &App,
     shut: Option<&ShutMailbox>,
-    found: &Found<'_>,
+    candidates: &[Candidate],
     due: Vec<DueJob>,
     now: DateTime<Utc>,
     deadline: Instant,
@@ -43,7 +43,7 @@ pub(super) async fn hold_back(
     let trying = async {
         if now - shut.alerted_at >= ALERT_EVERY {
             services
-                .alert_by_probe(&mailbox::alert(shut, who(found, &waiting), now), shut.may_be_tried(now))
+                .alert_by_probe(&mailbox::alert(shut, who(candidates, &waiting), now), shut.may_be_tried(now))
                 .await;
             mailbox::record_alert(services, now).await;
         }
@@ -96,11 +96,11 @@ pub(super) fn mail_of(known: &Known<'_>, now: DateTime<Utc>) -> Mail {
 }
 
 /// How many wait, and whose day is next.
-fn who(found: &Found<'_>, waiting: &[DueJob]) -> String {
+fn who(candidates: &[Candidate], waiting: &[DueJob]) -> String {
     let Some(DueJob { at: Position { day, user }, .. }) = waiting.first() else {
         return "nobody at present".to_owned();
     };
-    let candidate = found.candidates.iter().find(|candidate| candidate.id == *user);
+    let candidate = candidates.iter().find(|candidate| candidate.id == *user);
     let name = candidate.map_or_else(|| user.to_string(), |candidate| candidate.name().to_string());
     let day = day.map(|day| format!(", who starts on {day}")).unwrap_or_default();
     format!("{} people; the next is {name}{day}", waiting.len())

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use firstpass::ledger::{Conditions, State};
-use firstpass_sandbox::tenant::{Fault, FaultKind, Group, Person, SendDenial};
+use firstpass_sandbox::tenant::{Fault, FaultKind, Group, PassSpec, Person, SendDenial};
 use futures::future::join_all;
 use serde_json::json;
 use uuid::Uuid;
@@ -40,6 +40,27 @@ async fn a_joiner_who_gets_no_mail_anyway_is_not_the_probe() {
         app.sweep().await;
     }
     assert_eq!(app.pass_mails().len(), joiners.len(), "the mailbox accepts mails for 36 hours");
+}
+
+/// A job that sends no mail for a reason that no record shows gives its turn on: the helpdesk has made a pass for this joiner.
+#[tokio::test(start_paused = true)]
+async fn a_probe_that_sends_no_mail_is_followed_by_another_one() {
+    let (mut tenant, joiners) = tenant(5);
+    let served =
+        tenant.add(Person::named("Own Pass").hire_date(time("2026-11-23T00:00:00Z")).usage_location("GB"));
+    tenant.change(served, |person| person.other_mails.push("own@mail.example".into()));
+    let app = TestApp::new(tenant, &[("ALERT_TO", "")]);
+    shut(&app);
+    for user in &joiners {
+        assert_eq!(app.run_job(*user).await.outcome, "blocked");
+    }
+    reopen(&app);
+    app.sandbox.edit(|tenant| tenant.add_pass(served, PassSpec::opening(time(NOW)).lasting(8 * 60)));
+    for _ in 0..4 {
+        app.advance(TimeDelta::hours(1));
+        app.sweep().await;
+    }
+    assert_eq!(app.pass_mails().len(), joiners.len());
 }
 
 /// A start is cancelled, by a disabled account, while the mailbox is shut: the pass is revoked, whether or not a note waits.
