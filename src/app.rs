@@ -73,7 +73,7 @@ impl App {
             self.send_summary(look).await;
         }
         if has_time(budget::QUEUE_CALL + budget::QUEUE_CALL + budget::OUTPUT) {
-            self.wake().await;
+            self.wake(matches!(look, Look::Sometimes)).await;
         }
     }
 
@@ -89,11 +89,11 @@ impl App {
     }
 
     /// Has the app woken if alerts wait for a summary, or people for the mailbox that sends: until the next sweep, nothing else may
-    /// run.
-    pub(crate) async fn wake(&self) {
+    /// run. `is_for_jobs` says that jobs run in this process.
+    pub(crate) async fn wake(&self, is_for_jobs: bool) {
         let Some(queues) = self.queues.as_ref() else { return };
         let alerts = collected::take_wake_up(&self.services).await.map(|hidden| (ALERTS_DUE, hidden));
-        let sweep = mailbox::take_wake_up(&self.services).map(|hidden| (SWEEP_DUE, hidden));
+        let sweep = mailbox::take_wake_up(&self.services, is_for_jobs).map(|hidden| (SWEEP_DUE, hidden));
         for (name, hidden) in alerts.into_iter().chain(sweep) {
             let message = format!(r#"{{"{name}":"{}"}}"#, self.services.clock.now().to_rfc3339());
             let put = queues.jobs.put_hidden(&base64::encode(message), hidden).await;

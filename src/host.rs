@@ -200,7 +200,7 @@ async fn on_request(State(state): State<HandlerState>, headers: HeaderMap, body:
     let key_name = key_name(&request["Identities"]);
     let request = Request { body: request["Body"].as_str(), headers: &headers, key_name, invocation: id };
     let reply = create_tap(app, request).await;
-    guarded(app.wake()).await;
+    guarded(app.wake(false)).await;
     answer(&reply)
 }
 

@@ -41,6 +41,9 @@ impl ShutMailbox {
     /// may go on refusing although the rights are there (Test-ServicePrincipalAuthorization page: "between 30 minutes and 2 hours").
     pub(crate) const TRY_EVERY: TimeDelta = TimeDelta::minutes(45);
 
+    /// The time between two alerts. A daily sweep that runs a little earlier than the day before alerts too.
+    pub(crate) const ALERT_EVERY: TimeDelta = TimeDelta::minutes(24 * 60 - 1);
+
     /// Whether it is time for another try.
     pub(crate) fn may_be_tried(&self, now: DateTime<Utc>) -> bool {
         now - self.tried_at >= Self::TRY_EVERY

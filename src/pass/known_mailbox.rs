@@ -72,14 +72,14 @@ impl KnownMailbox {
     }
 
     /// After how long a sweep is due between those of the timer; `None` if none is, or it is arranged already. Then it is.
-    pub(super) fn take_wake_up(&self, now: DateTime<Utc>) -> Option<Duration> {
+    pub(super) fn take_wake_up(&self, now: DateTime<Utc>, is_for_jobs: bool) -> Option<Duration> {
         let is_shut = self.is_shut();
         let mut wake = self.wake.lock().unwrap_or_else(PoisonError::into_inner);
         if std::mem::take(&mut wake.is_due) {
             return Some(Duration::ZERO);
         }
         let is_woken = wake.woken_at.is_some_and(|at| at > now && at <= now + WAKE_UP);
-        if !is_shut || is_woken {
+        if !is_shut || is_woken || !is_for_jobs {
             return None;
         }
         wake.woken_at = Some(now + WAKE_UP);

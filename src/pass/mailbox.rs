@@ -160,9 +160,10 @@ pub(crate) fn note_read(services: &Services, conditions: &Conditions) {
     services.mailbox.set(conditions.mailbox.clone());
 }
 
-/// After how long a sweep is due between those of the timer; `None` if none is, or it is arranged already. Then it is.
-pub(crate) fn take_wake_up(services: &Services) -> Option<Duration> {
-    services.mailbox.take_wake_up(services.clock.now())
+/// After how long a sweep is due between those of the timer; `None` if none is, or it is arranged already. Then it is. One that
+/// tries the mailbox is only arranged where jobs run (`is_for_jobs`): one process is enough.
+pub(crate) fn take_wake_up(services: &Services, is_for_jobs: bool) -> Option<Duration> {
+    services.mailbox.take_wake_up(services.clock.now(), is_for_jobs)
 }
 
 /// The work that a wake-up was arranged for: it was not.
@@ -270,17 +271,21 @@ pub(crate) async fn may_try(services: &Services, user: Uuid) -> bool {
     !services.mailbox.is_shut() || choose_probe(services, &[user], services.clock.now()).await.is_some()
 }
 
-/// Records that a person was told.
-pub(crate) async fn record_alert(services: &Services, now: DateTime<Utc>) {
+/// Whether an alert of the day is due. If so, this process sends it. Its mail is a try, so it waits for the time of one.
+pub(crate) async fn claim_alert(services: &Services, now: DateTime<Utc>) -> bool {
     if services.ledger_tenant.is_other() {
-        return;
+        return false;
     }
-    let told = condition::change(services, |conditions| {
-        let shut = conditions.mailbox.clone()?;
+    let is_due = |shut: &&ShutMailbox| {
+        now - shut.alerted_at >= ShutMailbox::ALERT_EVERY
+            && (shut.may_be_tried(now) || services.settings.mail.alert_to.is_empty())
+    };
+    let claimed = condition::change(services, |conditions| {
+        let shut = conditions.mailbox.as_ref().filter(is_due)?.clone();
         Some((
             Conditions { mailbox: Some(ShutMailbox { alerted_at: now, ..shut }), ..conditions.clone() },
             (),
         ))
     });
-    let _ = told.await;
+    claimed.await.is_some()
 }

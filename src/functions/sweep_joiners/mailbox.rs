@@ -1,6 +1,6 @@
 //! A sweep while the mailbox that sends refuses all mails: one probe, and an alert once a day.
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use tokio::time::{Instant, timeout_at};
 use uuid::Uuid;
 
@@ -14,9 +14,6 @@ use crate::{
     ledger::{Record, ShutMailbox},
     pass::{Position, mailbox},
 };
-
-/// The time between two alerts. A daily sweep that runs a little earlier than the day before alerts too.
-const ALERT_EVERY: TimeDelta = TimeDelta::minutes(23 * 60 + 30);
 
 /// The jobs to queue, of those that are due, in their order, and whether others wait. `shut` is the mailbox as the sweep has read it.
 /// What is not known by `deadline` waits for the next sweep.
@@ -41,11 +38,9 @@ pub(super) async fn hold_back(
     }
     let services = &app.services;
     let trying = async {
-        if now - shut.alerted_at >= ALERT_EVERY {
-            services
-                .alert_by_probe(&mailbox::alert(shut, who(candidates, &waiting), now), shut.may_be_tried(now))
-                .await;
-            mailbox::record_alert(services, now).await;
+        // Two sweeps at the same time are one alert.
+        if mailbox::claim_alert(services, now).await {
+            services.alert_by_probe(&mailbox::alert(shut, who(candidates, &waiting), now)).await;
         }
         // It may have accepted the alert.
         if mailbox::is_shut(services) { mailbox::choose_probe(services, &probes, now).await } else { None }
@@ -53,7 +48,7 @@ pub(super) async fn hold_back(
     let probe = timeout_at(deadline, trying).await.ok().flatten();
     if !mailbox::is_shut(services) {
         // This is the sweep that the app would be woken for.
-        mailbox::take_wake_up(services);
+        mailbox::take_wake_up(services, false);
         jobs.extend(held);
         jobs.sort_by_key(|job| job.at);
         return (jobs, false);

@@ -66,11 +66,10 @@ impl Services {
         self.settings.mail.alert_to.is_empty() || self.mail_or_keep(alert).await
     }
 
-    /// Logs the alert, and tries to send it by mail although the mailbox has refused others, if it `may_be_tried`. It is not kept: it
-    /// comes again.
-    pub(crate) async fn alert_by_probe(&self, alert: &Alert, may_be_tried: bool) {
+    /// Logs the alert, and tries to send it by mail although the mailbox has refused others. It is not kept: it comes again.
+    pub(crate) async fn alert_by_probe(&self, alert: &Alert) {
         alert.log();
-        if may_be_tried && !self.settings.mail.alert_to.is_empty() {
+        if !self.settings.mail.alert_to.is_empty() {
             self.send_alert(alert, Instant::now() + budget::ALERT).await;
         }
     }
