@@ -418,6 +418,27 @@ async fn who_waited_until_it_was_too_late_is_named() {
     }
 }
 
+/// A first day that passed while the mailbox was shut is a late one, for whoever was in flight and for whoever was not.
+#[tokio::test(start_paused = true)]
+async fn who_waits_beyond_the_first_day_is_late() {
+    let (tenant, first, second) = two("2026-11-24T00:00:00Z", true);
+    let app = TestApp::new(tenant, &[("ALERT_TO", "")]);
+    shut(&app);
+    app.sweep().await;
+    for _ in 0..3 {
+        app.advance(TimeDelta::days(1));
+        app.sweep().await;
+    }
+    reopen(&app);
+    for _ in 0..3 {
+        app.advance(TimeDelta::hours(1));
+        app.sweep().await;
+    }
+    for user in [first, second] {
+        assert!(app.live_code(user).is_some(), "{:?}", app.record(user).await);
+    }
+}
+
 /// Those whom a sweep has let through before do not count as too many because the mailbox was shut.
 #[tokio::test(start_paused = true)]
 async fn who_waits_is_not_held_back_as_too_many() {
