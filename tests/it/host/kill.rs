@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use crate::{
     helpers::{
         NOW, html_escaped,
-        process::{Process, get, post, try_post},
+        process::{Process, get, post, send, try_post},
     },
     ledger::new_container,
 };
@@ -91,6 +91,8 @@ impl Platform {
             ("SANDBOX_URL".to_owned(), format!("http://{address}")),
             ("LEDGER_URL".to_owned(), new_container().to_string()),
             ("RUST_LOG".to_owned(), "firstpass::cli=info".to_owned()),
+            // These processes run in real time.
+            ("MAILS_PER_MINUTE".to_owned(), "100000".to_owned()),
         ];
         let handlers = (0..handlers).map(|_| RwLock::new(Handler::start(&env))).collect();
         let platform = Self {
@@ -101,6 +103,9 @@ impl Platform {
             changed: Condvar::new(),
             _sandbox: sandbox,
         };
+        let port = platform.address.split(':').nth(1).unwrap();
+        let limits = json!({ "messages_per_minute": null });
+        assert_eq!(send("PUT", port, "/sandbox/send-limits", &limits).unwrap().0, 204);
         // New accounts have replicated by then.
         platform.advance(60);
         platform
