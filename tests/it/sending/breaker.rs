@@ -2,7 +2,7 @@
 
 use chrono::TimeDelta;
 use firstpass::pass::Job;
-use firstpass_sandbox::tenant::{Fault, FaultKind, Group, Person, SendDenial, Tenant, samples::SENDER};
+use firstpass_sandbox::tenant::{Fault, FaultKind, Group, Person, Tenant, samples::SENDER};
 
 use std::{
     sync::{
@@ -20,21 +20,9 @@ use firstpass::{
 };
 use firstpass_sandbox::functions_host::{self, Embedded, FunctionsHost, Storage};
 
-use super::tenant;
+use super::{minted, reopen, shut, tenant};
 use crate::helpers::{PASS_PATH, TestApp, log_capture::capture_log, tenant_with_emma, time};
 use crate::ledger::faulty_ledger::{FaultyLedger, LedgerFault, Operation};
-
-fn shut(app: &TestApp) {
-    app.sandbox.edit(|tenant| tenant.send_denied = Some(SendDenial::OutOfScope));
-}
-
-fn reopen(app: &TestApp) {
-    app.sandbox.edit(|tenant| tenant.send_denied = None);
-}
-
-fn minted(app: &TestApp) -> usize {
-    app.count_requests("POST", PASS_PATH)
-}
 
 fn two(first_day: &str, first_has_address: bool) -> (Tenant, uuid::Uuid, uuid::Uuid) {
     let mut tenant = Tenant::new(7);

@@ -8,11 +8,11 @@ mod shut;
 use chrono::{DateTime, TimeDelta, Utc};
 use firstpass_sandbox::{
     functions_host::{FunctionsHost, Storage, encode_base64},
-    tenant::{Person, Tenant, samples::SENDER},
+    tenant::{Person, SendDenial, Tenant, samples::SENDER},
 };
 use uuid::Uuid;
 
-use crate::helpers::{TestApp, time};
+use crate::helpers::{PASS_PATH, TestApp, time};
 
 /// A tenant with so many joiners, who start in five days and on the days after.
 fn tenant(joiners: usize) -> (Tenant, Vec<Uuid>) {
@@ -55,4 +55,19 @@ fn most_in_a_minute(times: &[DateTime<Utc>]) -> usize {
 /// How often the mailbox answered with this status.
 fn answers(app: &TestApp, status: u16) -> usize {
     app.sandbox.requests().iter().filter(|r| r.url.contains("sendMail") && r.status == Some(status)).count()
+}
+
+/// The app may not send from the mailbox any more.
+fn shut(app: &TestApp) {
+    app.sandbox.edit(|tenant| tenant.send_denied = Some(SendDenial::OutOfScope));
+}
+
+/// It may again.
+fn reopen(app: &TestApp) {
+    app.sandbox.edit(|tenant| tenant.send_denied = None);
+}
+
+/// How many passes were made.
+fn minted(app: &TestApp) -> usize {
+    app.count_requests("POST", PASS_PATH)
 }

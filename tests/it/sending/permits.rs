@@ -4,24 +4,16 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use firstpass::ledger::{Conditions, State};
-use firstpass_sandbox::tenant::{Fault, FaultKind, Group, PassSpec, Person, SendDenial};
+use firstpass_sandbox::tenant::{Fault, FaultKind, Group, PassSpec, Person};
 use futures::future::join_all;
 use serde_json::json;
 use uuid::Uuid;
 
-use super::{answers, host, tenant};
+use super::{answers, host, reopen, shut, tenant};
 use crate::{
     helpers::{NOW, PASS_PATH, TestApp, tenant_with_emma, throttle, time, to_address},
     http::{send, signed_in},
 };
-
-fn shut(app: &TestApp) {
-    app.sandbox.edit(|tenant| tenant.send_denied = Some(SendDenial::OutOfScope));
-}
-
-fn reopen(app: &TestApp) {
-    app.sandbox.edit(|tenant| tenant.send_denied = None);
-}
 
 /// Somebody who is blocked for a reason of their own, and whose day is the nearest, is no probe: their job sends no mail.
 #[tokio::test(start_paused = true)]

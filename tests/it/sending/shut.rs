@@ -11,22 +11,8 @@ use firstpass_sandbox::{
 use futures::future::join_all;
 use serde_json::json;
 
-use super::{host, tenant};
-use crate::helpers::{
-    PASS_PATH, TestApp, html_escaped, log_capture::capture_log, tenant_with_emma, to_address,
-};
-
-fn shut(app: &TestApp) {
-    app.sandbox.edit(|tenant| tenant.send_denied = Some(SendDenial::OutOfScope));
-}
-
-fn reopen(app: &TestApp) {
-    app.sandbox.edit(|tenant| tenant.send_denied = None);
-}
-
-fn minted(app: &TestApp) -> usize {
-    app.count_requests("POST", PASS_PATH)
-}
+use super::{host, minted, reopen, shut, tenant};
+use crate::helpers::{TestApp, html_escaped, log_capture::capture_log, tenant_with_emma, to_address};
 
 #[tokio::test(start_paused = true)]
 async fn a_shut_mailbox_costs_no_more_passes_than_jobs_in_flight() {
