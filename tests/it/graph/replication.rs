@@ -48,10 +48,7 @@ async fn a_404_for_passes_alone_does_not_mean_a_deleted_user() {
     app.sandbox.edit(|t| t.change(emma, |p| p.hire_date = None));
     app.sandbox.inject(Fault::on("GET", PASS_PATH, fail_with(404)).times(5));
     let ends = app.sweep().await;
-    for _ in 0..2 {
-        app.advance(TimeDelta::days(1));
-        app.sweep().await;
-    }
+    app.sweep_daily(2).await;
     assert_eq!(app.live_code(emma), None, "{ends:?}");
 }
 

@@ -210,9 +210,18 @@ impl TestApp {
 
     /// Runs a sweep on each of the next days.
     pub async fn sweep_daily(&self, days: usize) -> Vec<JobEnd> {
+        self.sweep_every(TimeDelta::days(1), days).await
+    }
+
+    /// Runs a sweep in each of the next hours.
+    pub async fn sweep_hourly(&self, hours: usize) -> Vec<JobEnd> {
+        self.sweep_every(TimeDelta::hours(1), hours).await
+    }
+
+    async fn sweep_every(&self, interval: TimeDelta, sweeps: usize) -> Vec<JobEnd> {
         let mut ends = Vec::new();
-        for _ in 0..days {
-            self.advance(TimeDelta::days(1));
+        for _ in 0..sweeps {
+            self.advance(interval);
             ends.extend(self.sweep().await);
         }
         ends

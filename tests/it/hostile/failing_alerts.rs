@@ -138,10 +138,7 @@ async fn who_is_alerted_after_a_summary_is_named() {
         tenant.add(zoe);
     });
     app.sweep().await;
-    for _ in 0..48 {
-        app.advance(TimeDelta::hours(1));
-        app.sweep().await;
-    }
+    app.sweep_hourly(48).await;
     assert!(all(&app).contains("Zoe Late"), "no mail names Zoe: {:?}", subjects(&app));
 }
 
@@ -180,10 +177,7 @@ async fn an_alert_that_cannot_be_kept_is_sent() {
         ledger.fault.keeps_none.store(false, Ordering::SeqCst);
         ledger.fault.keep_takes_6_s.store(false, Ordering::SeqCst);
         assert_eq!(app.record(people[1]).await.unwrap().cause, None, "nobody is told yet");
-        for _ in 0..48 {
-            app.advance(TimeDelta::hours(1));
-            app.sweep().await;
-        }
+        app.sweep_hourly(48).await;
         assert!(all(&app).contains("Ben South"), "slow={slow}: no mail names Ben: {:?}", subjects(&app));
     }
 }
@@ -196,10 +190,7 @@ async fn a_document_that_cannot_be_read_now_is_not_deleted() {
         app.run_job(*user).await;
     }
     ledger.fault.reads_fail.store(1, Ordering::SeqCst);
-    for _ in 0..48 {
-        app.advance(TimeDelta::hours(1));
-        app.sweep().await;
-    }
+    app.sweep_hourly(48).await;
     assert!(all(&app).contains("Ben South"), "no mail names Ben: {:?}", subjects(&app));
 }
 
@@ -212,10 +203,7 @@ async fn a_summary_whose_answer_is_lost_is_sent_again() {
     }
     let fault = FaultKind::Fail { status: 504, code: String::new(), message: String::new() };
     app.sandbox.inject(Fault::on("POST", "sendMail", fault).times(1));
-    for _ in 0..48 {
-        app.advance(TimeDelta::hours(1));
-        app.sweep().await;
-    }
+    app.sweep_hourly(48).await;
     assert!(all(&app).contains("Ben South"), "no mail names Ben: {:?}", subjects(&app));
 }
 
@@ -247,10 +235,7 @@ async fn documents_that_cannot_be_deleted_are_not_mailed_for_ever() {
     let (app, people, ledger) = with_wrong(&["Ada North"]);
     ledger.fault.deletes_none.store(true, Ordering::SeqCst);
     app.run_job(people[0]).await;
-    for _ in 0..48 {
-        app.advance(TimeDelta::hours(1));
-        app.sweep().await;
-    }
+    app.sweep_hourly(48).await;
     let mails = app.alerts().len();
     assert!(mails <= 4, "{mails} mails about one alert in two days: {:?}", subjects(&app).last());
 }

@@ -51,10 +51,7 @@ async fn who_is_entered_late_gets_a_pass_that_opens_at_once() {
         assert!(mail.contains("Your code for signing in") && !mail.contains("Your first day is"), "{mail}");
         let record = app.record(noah).await.unwrap();
         assert_eq!(record.notices.iter().map(|notice| notice.kind.as_str()).collect::<Vec<_>>(), ["late"]);
-        for _ in 0..6 {
-            app.advance(TimeDelta::hours(1));
-            app.sweep().await;
-        }
+        app.sweep_hourly(6).await;
         assert_eq!(mails_to(&app, "Noah"), 2, "the pass, and four hours later a reminder without a code");
         assert_eq!(app.alerts(), [] as [Value; 0]);
     }

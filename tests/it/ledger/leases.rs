@@ -45,10 +45,7 @@ async fn a_pass_from_two_failed_tries_is_recognised_as_ours() {
     app.advance(TimeDelta::minutes(3));
     app.sandbox.inject(Fault::on("POST", PASS_PATH, throttle("1")).times(4));
     assert_eq!(app.run_job(emma).await.outcome, "failed");
-    for _ in 0..3 {
-        app.advance(TimeDelta::days(1));
-        app.sweep().await;
-    }
+    app.sweep_daily(3).await;
     app.assert_newest_mail_has_live_code(emma);
 }
 
@@ -188,10 +185,7 @@ async fn a_block_is_alerted_after_a_worker_died_before_the_alert() {
     let app = TestApp::new(tenant, &[]);
     app.sandbox.inject(Fault::on("POST", "sendMail", FaultKind::Delay(Duration::from_secs(86_400))));
     abort_after(1, app.run_job(emma)).await;
-    for _ in 0..2 {
-        app.advance(TimeDelta::days(1));
-        app.sweep().await;
-    }
+    app.sweep_daily(2).await;
     // The first mail of the worker that died goes out all the same, a day later.
     assert_eq!(app.alerts().len(), 2, "{:?}", app.record(emma).await.map(|r| (r.state, r.cause)));
 }

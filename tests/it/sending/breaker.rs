@@ -102,10 +102,7 @@ async fn a_second_message_for_a_served_member_makes_no_second_pass() {
         }
         let again = app.host.deliver(&job, 1).await;
         reopen(&app);
-        for _ in 0..3 {
-            app.advance(TimeDelta::hours(1));
-            app.sweep().await;
-        }
+        app.sweep_hourly(3).await;
         let to_emma =
             app.pass_mails().iter().filter(|mail| !mail.to_string().contains("max@mail.example")).count();
         assert_eq!(
@@ -214,10 +211,7 @@ async fn a_member_who_is_a_joiner_too_still_gets_the_pass_on_demand() {
         app.host.deliver(&job, 1).await;
         app.run_job(emma).await;
         reopen(&app);
-        for _ in 0..4 {
-            app.advance(TimeDelta::hours(1));
-            app.sweep().await;
-        }
+        app.sweep_hourly(4).await;
         let record = app.record(emma).await.unwrap();
         assert!(record.on_demand_at.is_some(), "shut: {is_shut}: {record:?}");
     }
@@ -250,10 +244,7 @@ async fn a_pass_of_somebody_who_waits_is_revoked_when_the_start_is_withdrawn() {
                 assert!(app.live_code(emma).is_some());
             }
             app.sandbox.edit(|tenant| tenant.change(emma, withdraw));
-            for _ in 0..3 {
-                app.advance(TimeDelta::days(1));
-                app.sweep().await;
-            }
+            app.sweep_daily(3).await;
             assert!(
                 app.live_code(emma).is_none(),
                 "{way}; shut: {is_shut}, waits: {waits}: the code works after three days"
@@ -315,10 +306,7 @@ async fn without_anybody_who_waits_no_alert_comes_for_ever() {
     // The start is withdrawn.
     app.sandbox.edit(|tenant| tenant.change(joiners[0], |person| person.hire_date = None));
     let days = async {
-        for _ in 0..80 {
-            app.advance(TimeDelta::days(1));
-            app.sweep().await;
-        }
+        app.sweep_daily(80).await;
     };
     let ((), log) = capture_log("error", days).await;
     let alerts: Vec<&str> = log.lines().filter(|line| line.contains("event=alert ")).collect();
@@ -378,10 +366,7 @@ async fn who_waited_until_it_was_too_late_is_named() {
         let days = async {
             if is_shut {
                 app.sweep().await;
-                for _ in 0..8 {
-                    app.advance(TimeDelta::days(1));
-                    app.sweep().await;
-                }
+                app.sweep_daily(8).await;
                 reopen(&app);
             } else {
                 // Nobody swept meanwhile.
@@ -413,15 +398,9 @@ async fn who_waits_beyond_the_first_day_is_late() {
     let app = TestApp::new(tenant, &[("ALERT_TO", "")]);
     shut(&app);
     app.sweep().await;
-    for _ in 0..3 {
-        app.advance(TimeDelta::days(1));
-        app.sweep().await;
-    }
+    app.sweep_daily(3).await;
     reopen(&app);
-    for _ in 0..3 {
-        app.advance(TimeDelta::hours(1));
-        app.sweep().await;
-    }
+    app.sweep_hourly(3).await;
     for user in [first, second] {
         assert!(app.live_code(user).is_some(), "{:?}", app.record(user).await);
     }
@@ -444,10 +423,7 @@ async fn who_waits_is_not_held_back_as_too_many() {
     });
     app.sweep().await;
     reopen(&app);
-    for _ in 0..24 {
-        app.advance(TimeDelta::hours(1));
-        app.sweep().await;
-    }
+    app.sweep_hourly(24).await;
     assert!(app.pass_mails().len() >= 30, "{} mails a day after", app.pass_mails().len());
 }
 
@@ -496,10 +472,7 @@ async fn the_first_alert_is_not_lost_with_an_answer_of_the_ledger() {
         for user in &joiners {
             assert_eq!(app.run_job(*user).await.outcome, "blocked");
         }
-        for _ in 0..20 {
-            app.advance(TimeDelta::hours(1));
-            app.sweep().await;
-        }
+        app.sweep_hourly(20).await;
     };
     let ((), log) = capture_log("error", work).await;
     assert_eq!(log.lines().filter(|line| line.contains("event=alert ")).count(), 1, "within 20 hours: {log}");
@@ -517,10 +490,7 @@ async fn who_is_blocked_is_not_alerted_again_because_of_the_mailbox() {
         assert_eq!(app.run_job(second).await.outcome, "blocked");
         assert_eq!(app.run_job(blocked).await.outcome, "blocked");
         reopen(&app);
-        for _ in 0..4 {
-            app.advance(TimeDelta::hours(1));
-            app.sweep().await;
-        }
+        app.sweep_hourly(4).await;
     };
     let ((), log) = capture_log("error", work).await;
     let alerts = log
@@ -577,10 +547,7 @@ async fn a_pass_that_appears_late_is_deleted_while_the_mailbox_is_shut() {
             assert_eq!(app.run_job(emma).await.outcome, "blocked");
         }
         app.sandbox.edit(|tenant| tenant.change(emma, |person| person.hire_date = None));
-        for _ in 0..3 {
-            app.advance(TimeDelta::days(1));
-            app.sweep().await;
-        }
+        app.sweep_daily(3).await;
         assert!(
             app.live_code(emma).is_none(),
             "shut: {is_shut}: a pass of a withdrawn start works after three days"
@@ -637,10 +604,7 @@ async fn a_code_that_may_have_arrived_is_revoked_while_the_mailbox_is_shut() {
             assert_eq!(app.run_job(other).await.outcome, "blocked");
         }
         app.sandbox.edit(|tenant| tenant.change(emma, |person| person.hire_date = None));
-        for _ in 0..3 {
-            app.advance(TimeDelta::days(1));
-            app.sweep().await;
-        }
+        app.sweep_daily(3).await;
         let code = app.live_code(emma);
         assert!(
             code.is_none(),

@@ -27,10 +27,7 @@ async fn a_joiner_who_gets_no_mail_anyway_is_not_the_probe() {
     assert_eq!(app.record(blocked).await.unwrap().cause.as_deref(), Some("no-address"));
     reopen(&app);
     // A day and a half of hourly sweeps, with a mailbox that accepts everything.
-    for _ in 0..36 {
-        app.advance(TimeDelta::hours(1));
-        app.sweep().await;
-    }
+    app.sweep_hourly(36).await;
     assert_eq!(app.pass_mails().len(), joiners.len(), "the mailbox accepts mails for 36 hours");
 }
 
@@ -48,10 +45,7 @@ async fn a_probe_that_sends_no_mail_is_followed_by_another_one() {
     }
     reopen(&app);
     app.sandbox.edit(|tenant| tenant.add_pass(served, PassSpec::opening(time(NOW)).lasting(8 * 60)));
-    for _ in 0..4 {
-        app.advance(TimeDelta::hours(1));
-        app.sweep().await;
-    }
+    app.sweep_hourly(4).await;
     assert_eq!(app.pass_mails().len(), joiners.len());
 }
 
@@ -107,11 +101,7 @@ async fn a_pass_whose_note_waits_is_revoked_with_others_before() {
     app.sweep().await;
     assert_eq!(app.record(emma).await.unwrap().cause.as_deref(), Some("mailbox-shut"));
     app.sandbox.edit(|tenant| tenant.change(emma, |p| p.enabled = false));
-    let mut ends = Vec::new();
-    for _ in 0..5 * 24 {
-        app.advance(TimeDelta::hours(1));
-        ends.extend(app.sweep().await);
-    }
+    let ends = app.sweep_hourly(5 * 24).await;
     let revoked = ends.iter().filter(|end| end.outcome == "revoked").count();
     assert_eq!((app.live_code(emma), revoked), (None, 1), "five days of hourly sweeps");
 }
@@ -137,10 +127,7 @@ async fn a_joiner_whose_address_is_refused_is_not_always_the_probe() {
     app.sweep().await;
     reopen(&app);
     app.sandbox.inject(Fault::on("POST", "sendMail", refusal).body("bad@mail.example").always());
-    for _ in 0..36 {
-        app.advance(TimeDelta::hours(1));
-        app.sweep().await;
-    }
+    app.sweep_hourly(36).await;
     assert_eq!(app.pass_mails().len(), joiners.len(), "the mailbox accepts mails for 36 hours");
 }
 
@@ -157,10 +144,7 @@ async fn calls_by_mail_work_again_when_the_mailbox_does() {
     shut(&app);
     assert_eq!(call().await, Some(503));
     reopen(&app);
-    for _ in 0..7 * 24 {
-        app.advance(TimeDelta::hours(1));
-        app.sweep().await;
-    }
+    app.sweep_hourly(7 * 24).await;
     assert_eq!(call().await, Some(201), "the mailbox accepts mails for a week");
 }
 
@@ -270,10 +254,7 @@ async fn a_duplicate_for_a_served_member_changes_nothing() {
         app.host.deliver(&message, 1).await;
         let state = app.record(emma).await.unwrap().state;
         reopen(&app);
-        for _ in 0..3 {
-            app.advance(TimeDelta::hours(1));
-            app.sweep().await;
-        }
+        app.sweep_hourly(3).await;
         let to_emma =
             app.pass_mails().iter().filter(|mail| to_address(mail) == "emma.brooks@mail.example").count();
         assert_eq!((to_emma, state), (1, State::Delivered), "shut: {is_shut}");
