@@ -92,24 +92,31 @@ impl App {
     /// run. `is_for_jobs` says that jobs run in this process.
     pub(crate) async fn wake(&self, is_for_jobs: bool) {
         let Some(queues) = self.queues.as_ref() else { return };
-        let alerts = collected::take_wake_up(&self.services).await.map(|hidden| (ALERTS_DUE, hidden));
-        let sweep = mailbox::take_wake_up(&self.services, is_for_jobs).map(|hidden| (SWEEP_DUE, hidden));
-        for (name, hidden) in alerts.into_iter().chain(sweep) {
-            let message = format!(r#"{{"{name}":"{}"}}"#, self.services.clock.now().to_rfc3339());
-            let put = queues.jobs.put_hidden(&base64::encode(message), hidden).await;
-            if let Err(error) = put {
-                match name {
-                    SWEEP_DUE => mailbox::give_wake_up_back(&self.services, hidden),
-                    _ => collected::give_wake_up_back(&self.services).await,
-                }
-                tracing::warn!(
-                    event = "app.not_woken",
-                    message = name,
-                    error = &error as &dyn Error,
-                    "The app has no message that wakes it; its next invocation puts another one, and the next sweep does what is due"
-                );
-            }
+        if let Some(hidden) = collected::take_wake_up(&self.services).await
+            && !self.put_wake_up(queues, ALERTS_DUE, hidden).await
+        {
+            collected::give_wake_up_back(&self.services).await;
         }
+        if let Some(hidden) = mailbox::take_wake_up(&self.services, is_for_jobs)
+            && !self.put_wake_up(queues, SWEEP_DUE, hidden).await
+        {
+            mailbox::give_wake_up_back(&self.services, hidden);
+        }
+    }
+
+    /// Puts the message `name` into the queue, `hidden` for so long. Returns whether it is there.
+    async fn put_wake_up(&self, queues: &Queues, name: &'static str, hidden: Duration) -> bool {
+        let message = format!(r#"{{"{name}":"{}"}}"#, self.services.clock.now().to_rfc3339());
+        let put = queues.jobs.put_hidden(&base64::encode(message), hidden).await;
+        if let Err(error) = &put {
+            tracing::warn!(
+                event = "app.not_woken",
+                message = name,
+                error = error as &dyn Error,
+                "The app has no message that wakes it; its next invocation puts another one, and the next sweep does what is due"
+            );
+        }
+        put.is_ok()
     }
 
     /// Adds the queues.

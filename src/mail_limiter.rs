@@ -254,8 +254,9 @@ impl Permit {
 
     /// Waits until a request to the mailbox may begin, `deadline` at most; `None` if it may not.
     pub(crate) async fn begin(&mut self, deadline: Instant) -> Option<Sending<'_>> {
+        self.renew(deadline).await;
         if self.reserved == 0 {
-            self.reserved = self.share.reserve(self.content, 1, Order::First, deadline).await?;
+            return None;
         }
         loop {
             let closed_until = self.share.window().closed_until(Instant::now());

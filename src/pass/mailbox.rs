@@ -69,7 +69,7 @@ impl Services {
 
     async fn note_mailbox(&self, from: &Address, error: Option<&GraphError>, deadline: Instant) {
         // Calls may send from others.
-        if !from.to_string().eq_ignore_ascii_case(&self.settings.mail.from.to_string()) {
+        if !from.same_as(&self.settings.mail.from.to_string()) {
             return;
         }
         let noting = async {
@@ -91,16 +91,27 @@ impl Services {
     }
 }
 
+/// Changes what the ledger says of the mailbox, as [`condition::change`] does. In the ledger of another tenant nothing is written.
+async fn change<T>(
+    services: &Services,
+    change: impl Fn(Option<&ShutMailbox>) -> Option<(Option<ShutMailbox>, T)>,
+) -> Option<T> {
+    if services.ledger_tenant.is_other() {
+        return None;
+    }
+    condition::change(services, |conditions| {
+        let (mailbox, result) = change(conditions.mailbox.as_ref())?;
+        Some((Conditions { mailbox, ..conditions.clone() }, result))
+    })
+    .await
+}
+
 /// Closes the breaker: the mailbox has accepted a mail.
 async fn open(services: &Services) {
     if services.ledger_tenant.is_other() {
         return;
     }
-    let is_open = condition::change(services, |conditions| {
-        conditions.mailbox.as_ref()?;
-        Some((Conditions { mailbox: None, ..conditions.clone() }, ()))
-    });
-    if is_open.await.is_some() {
+    if change(services, |shut| shut.map(|_| (None, ()))).await.is_some() {
         tracing::info!(
             event = "mailbox.accepts",
             "The mailbox that sends accepts mails again; a sweep queues everybody who waits"
@@ -126,12 +137,10 @@ async fn shut(services: &Services, error: Option<&GraphError>) {
         noted_by: before.map_or(own, |before| before.noted_by),
         unknown: before.map(|before| before.unknown.clone()).unwrap_or_default(),
     };
-    let written = condition::change(services, |conditions| {
-        let before = conditions.mailbox.as_ref();
-        let is_first = before.is_none_or(|before| before.noted_by == own);
-        Some((Conditions { mailbox: Some(next(before)), ..conditions.clone() }, is_first))
-    });
-    let is_first = written.await;
+    let is_first = change(services, |before| {
+        Some((Some(next(before)), before.is_none_or(|before| before.noted_by == own)))
+    })
+    .await;
     services.mailbox.set(Some(next(None)));
     if is_first.unwrap_or_else(|| services.alert_lines.is_due()) {
         alert(&next(None), "everybody who is to get a pass by mail".to_owned(), now).log();
@@ -243,14 +252,11 @@ pub(super) fn waiting(record: Option<Record>, job: &Job, now: DateTime<Utc>) -> 
 /// Chooses whose job may try, if it is time: the first of `waiting`. If the job of the last one has sent no mail at all, the one after
 /// them: it may never send one. Returns who it is; then the ledger says it.
 pub(crate) async fn choose_probe(services: &Services, waiting: &[Uuid], now: DateTime<Utc>) -> Option<Uuid> {
-    if services.ledger_tenant.is_other() {
-        return None;
-    }
-    let chosen = condition::change(services, |conditions| {
-        let shut = conditions.mailbox.as_ref()?;
+    let chosen = change(services, |shut| {
+        let shut = shut?;
         // Our own write, whose answer was lost.
         if shut.tried_at == now && shut.probe.is_some_and(|probe| waiting.contains(&probe)) {
-            return Some((conditions.clone(), shut.clone()));
+            return Some((Some(shut.clone()), shut.clone()));
         }
         if !shut.may_be_tried(now) {
             return None;
@@ -259,7 +265,7 @@ pub(crate) async fn choose_probe(services: &Services, waiting: &[Uuid], now: Dat
         let next = last.map_or(0, |last| last + 1);
         let probe = *waiting.get(next).or_else(|| waiting.first())?;
         let shut = ShutMailbox { probe: Some(probe), tried_at: now, ..shut.clone() };
-        Some((Conditions { mailbox: Some(shut.clone()), ..conditions.clone() }, shut))
+        Some((Some(shut.clone()), shut))
     });
     let shut = chosen.await?;
     services.mailbox.set(Some(shut.clone()));
@@ -273,19 +279,13 @@ pub(crate) async fn may_try(services: &Services, user: Uuid) -> bool {
 
 /// Whether an alert of the day is due. If so, this process sends it. Its mail is a try, so it waits for the time of one.
 pub(crate) async fn claim_alert(services: &Services, now: DateTime<Utc>) -> bool {
-    if services.ledger_tenant.is_other() {
-        return false;
-    }
     let is_due = |shut: &&ShutMailbox| {
         now - shut.alerted_at >= ShutMailbox::ALERT_EVERY
             && (shut.may_be_tried(now) || services.settings.mail.alert_to.is_empty())
     };
-    let claimed = condition::change(services, |conditions| {
-        let shut = conditions.mailbox.as_ref().filter(is_due)?.clone();
-        Some((
-            Conditions { mailbox: Some(ShutMailbox { alerted_at: now, ..shut }), ..conditions.clone() },
-            (),
-        ))
+    let claimed = change(services, |shut| {
+        let shut = shut.filter(is_due)?.clone();
+        Some((Some(ShutMailbox { alerted_at: now, ..shut }), ()))
     });
     claimed.await.is_some()
 }
