@@ -2,9 +2,6 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
-use firstpass::{cli::Cli, environment::Environment};
-
 fn main() -> ExitCode {
-    Cli::parse().run(&Environment::process())
+    firstpass::cli::main()
 }

@@ -3,7 +3,11 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use firstpass::{cli::jobs, environment::Environment, telemetry};
+use firstpass::{
+    cli::{self, Build, Site},
+    environment::Environment,
+    settings::Settings,
+};
 
 use crate::{demo, sandbox_command, serve};
 
@@ -12,35 +16,43 @@ use crate::{demo, sandbox_command, serve};
 #[command(name = "firstpass-sandbox", version, about)]
 struct Cli {
     #[command(subcommand)]
-    command: Command,
+    command: Top,
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {
+enum Top {
     /// Run one sweep on a simulated tenant and show the result; needs no account and no settings
     Demo(demo::Options),
     /// Serve a simulated tenant on this machine
     Sandbox(sandbox_command::Options),
     /// Serve the Functions host as `firstpass serve` does, on the simulated tenant at SANDBOX_URL
     Serve,
-    /// List, requeue or delete the messages in the poison queue, as `firstpass jobs` does
-    Jobs(jobs::Options),
+    #[command(flatten)]
+    Product(cli::Command),
 }
 
 /// Reads the arguments and the environment of this process, and runs the command.
 pub fn main() -> ExitCode {
     let env = Environment::process();
     let done = match Cli::parse().command {
-        Command::Demo(options) => demo::run(&options, &env),
-        Command::Sandbox(options) => sandbox_command::run(&options, &env),
-        Command::Serve => serve::run(&env),
-        Command::Jobs(options) => jobs::run(&options, &env),
+        Top::Demo(options) => demo::run(&options, &env),
+        Top::Sandbox(options) => sandbox_command::run(&options, &env),
+        Top::Serve => serve::run(&env),
+        Top::Product(command) => return cli::exit_code(on_sandbox(&command, &env)),
     };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(reason) => {
-            telemetry::complain(&reason);
-            ExitCode::FAILURE
-        }
-    }
+    cli::exit_code(done.map(|()| ExitCode::SUCCESS))
+}
+
+/// Runs a command of the product on the tenant at SANDBOX_URL.
+fn on_sandbox(command: &cli::Command, env: &Environment) -> Result<ExitCode, String> {
+    let build: &Build = &|env| {
+        Box::pin(async move {
+            let settings = Settings::read(&serve::product_environment(&env))?;
+            let (app, sandbox) = serve::build_app(settings, &env)?;
+            // The first request reports a sandbox that does not answer.
+            drop(sandbox.sync().await);
+            Ok(app)
+        })
+    };
+    command.run(&Site { env: env.clone(), build })
 }

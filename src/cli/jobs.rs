@@ -5,7 +5,10 @@ use comfy_table::{Table, presets};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::terminal::{self, print};
+use super::{
+    Site,
+    terminal::{self, print},
+};
 use crate::{
     azure::QueueService,
     cloud::Cloud,
@@ -83,7 +86,7 @@ fn matches(message: &QueueMessage, name: &str) -> bool {
 ///
 /// # Errors
 /// The reason, and what to do.
-pub fn run(options: &Options, env: &Environment) -> Result<(), String> {
+pub fn run(options: &Options, Site { env, .. }: &Site<'_>) -> Result<(), String> {
     terminal::run(env, async {
         let service = service(options.account.as_deref(), env)?;
         let queues = startup::queues(&service, env.get("IDENTITY_ENDPOINT").is_some())

@@ -2,47 +2,130 @@
 
 pub mod jobs;
 pub mod serve;
+mod settings_file;
 pub mod sweep;
 mod terminal;
 
-use std::process::ExitCode;
+use std::{fmt, path::PathBuf, pin::Pin, process::ExitCode, sync::Arc};
 
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
 
-use crate::{environment::Environment, startup, telemetry};
+use crate::{
+    app::App,
+    environment::Environment,
+    settings::{Settings, SettingsError},
+    startup, telemetry,
+};
 
 /// Temporary Access Passes for new joiners in Microsoft Entra ID.
 #[derive(Debug, Parser)]
 #[command(version, about)]
-pub struct Cli {
+struct Cli {
     #[command(subcommand)]
-    command: Command,
+    command: Top,
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {
+enum Top {
     /// Serve the Azure Functions host (what host.json starts)
     Serve,
-    /// List, requeue or delete the messages in the poison queue
-    Jobs(jobs::Options),
-    /// List and approve the people whom a sweep holds back (SWEEP_MAX)
-    Sweep(sweep::Options),
+    #[command(flatten)]
+    Other(Command),
 }
 
-impl Cli {
-    /// Runs the command until it ends.
-    pub fn run(self, env: &Environment) -> ExitCode {
-        let done = match self.command {
-            Command::Serve => serve::run(env, startup::build_app, |router| router),
-            Command::Jobs(options) => jobs::run(&options, env),
-            Command::Sweep(options) => sweep::run(&options, env),
-        };
-        match done {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(why) => {
-                telemetry::complain(&why);
-                ExitCode::FAILURE
+/// The commands for a person.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// List, requeue or delete the messages in the poison queue
+    Jobs(WithSettings<jobs::Options>),
+    /// List and approve the people whom a sweep holds back (SWEEP_MAX)
+    Sweep(WithSettings<sweep::Options>),
+}
+
+/// The options of a command, with the one that all of them have.
+#[derive(Debug, Args)]
+pub struct WithSettings<Options: Args> {
+    #[command(flatten)]
+    options: Options,
+    /// Take settings that the environment does not have from this file: what `az functionapp config appsettings list`
+    /// prints, or a local.settings.json
+    #[arg(long, global = true, value_name = "FILE")]
+    settings: Option<PathBuf>,
+}
+
+impl<Options: Args> WithSettings<Options> {
+    fn run<T>(
+        &self,
+        site: &Site<'_>,
+        command: impl FnOnce(&Options, &Site<'_>) -> Result<T, String>,
+    ) -> Result<T, String> {
+        match &self.settings {
+            None => command(&self.options, site),
+            Some(path) => {
+                let env = settings_file::read(path, site.env.clone())?;
+                command(&self.options, &Site { env, build: site.build })
             }
         }
     }
+}
+
+/// Builds the app from settings.
+pub type Build = dyn Fn(Environment) -> Pin<Box<dyn Future<Output = Result<Arc<App>, SettingsError>>>>;
+
+/// What the commands work on.
+pub struct Site<'a> {
+    /// The settings, as names and values.
+    pub env: Environment,
+    /// Builds the app from them.
+    pub build: &'a Build,
+}
+
+impl Site<'_> {
+    /// The app, for a command that works as the functions do, with the identity of this process.
+    ///
+    /// # Errors
+    /// A report on the settings that are not usable.
+    pub async fn app(&self) -> Result<Arc<App>, String> {
+        (self.build)(self.env.clone()).await.map_err(|report| report.to_string())
+    }
+}
+
+impl fmt::Debug for Site<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Site").finish_non_exhaustive()
+    }
+}
+
+impl Command {
+    /// Runs the command until it ends.
+    ///
+    /// # Errors
+    /// The reason, and what to do.
+    pub fn run(&self, site: &Site<'_>) -> Result<ExitCode, String> {
+        match self {
+            Self::Jobs(command) => command.run(site, jobs::run).map(|()| ExitCode::SUCCESS),
+            Self::Sweep(command) => command.run(site, sweep::run).map(|()| ExitCode::SUCCESS),
+        }
+    }
+}
+
+/// Runs the command of this process's arguments.
+pub fn main() -> ExitCode {
+    let env = Environment::process();
+    exit_code(match Cli::parse().command {
+        Top::Serve => serve::run(&env, startup::build_app, |router| router).map(|()| ExitCode::SUCCESS),
+        Top::Other(command) => {
+            let build: &Build =
+                &|env| Box::pin(async move { Settings::read(&env).and_then(startup::build_app) });
+            command.run(&Site { env, build })
+        }
+    })
+}
+
+/// The exit code of a command. If it failed, the reason is printed.
+pub fn exit_code(done: Result<ExitCode, String>) -> ExitCode {
+    done.unwrap_or_else(|why| {
+        telemetry::complain(&why);
+        ExitCode::FAILURE
+    })
 }

@@ -6,7 +6,7 @@ use clap::Args;
 use comfy_table::{Table, presets};
 use serde_json::json;
 
-use super::terminal;
+use super::{Site, terminal};
 use crate::{
     azure::LedgerUrl,
     clock::Clock,
@@ -40,7 +40,7 @@ pub struct Options {
 ///
 /// # Errors
 /// The reason, and what to do.
-pub fn run(options: &Options, env: &Environment) -> Result<(), String> {
+pub fn run(options: &Options, Site { env, .. }: &Site<'_>) -> Result<(), String> {
     terminal::run(env, async {
         let ledger = ledger(options.ledger.as_deref(), env)?;
         let text = match &options.approve {
