@@ -14,8 +14,8 @@ use crate::{
     pass::{
         Services,
         alert::collected,
-        ledger_tenant, mailbox,
-        message::{ALERTS_DUE, SWEEP_DUE},
+        examined, ledger_tenant, mailbox,
+        message::{ALERTS_DUE, EXAMINATION_DUE, SWEEP_DUE},
     },
     queue::Queues,
     rate_limiter::RateLimiter,
@@ -72,7 +72,7 @@ impl App {
         if has_time(needed + budget::OUTPUT) {
             self.send_summary(look).await;
         }
-        if has_time(budget::QUEUE_CALL + budget::QUEUE_CALL + budget::OUTPUT) {
+        if has_time(budget::WAKE_UPS + budget::OUTPUT) {
             self.wake(matches!(look, Look::Sometimes)).await;
         }
     }
@@ -88,7 +88,7 @@ impl App {
         }
     }
 
-    /// Has the app woken if alerts wait for a summary, or people for the mailbox that sends: until the next sweep, nothing else may
+    /// Has the app woken if alerts wait for a summary, people for the mailbox that sends, or an examination is due: until the next sweep, nothing else may
     /// run. `is_for_jobs` says that jobs run in this process.
     pub(crate) async fn wake(&self, is_for_jobs: bool) {
         let Some(queues) = self.queues.as_ref() else { return };
@@ -101,6 +101,11 @@ impl App {
             && !self.put_wake_up(queues, SWEEP_DUE, hidden).await
         {
             mailbox::give_wake_up_back(&self.services, hidden);
+        }
+        if examined::take_wake_up(&self.services)
+            && !self.put_wake_up(queues, EXAMINATION_DUE, Duration::ZERO).await
+        {
+            examined::give_wake_up_back(&self.services);
         }
     }
 

@@ -52,6 +52,8 @@ pub(crate) const LEDGER_TENANT: Duration = seconds(45);
 pub const LEDGER_LISTING: Duration = seconds(45);
 /// One operation on a queue, retries included.
 pub(crate) const QUEUE_CALL: Duration = seconds(10);
+/// Putting the messages that wake the app.
+pub(crate) const WAKE_UPS: Duration = seconds(30);
 /// Sending an alert, or keeping it for the next summary.
 pub(crate) const ALERT: Duration = seconds(45);
 /// Finding out which of the two.
@@ -94,6 +96,17 @@ pub const LEASE: Duration = seconds(300);
 pub(crate) const CLEANUP: Duration = seconds(30);
 /// Reading the on-demand group and the records of its new members.
 pub(crate) const GROUP_SYNC: Duration = seconds(240);
+
+// Examinations.
+
+/// Reading who starts in the next days.
+pub(crate) const EXAMINED_PEOPLE: Duration = seconds(240);
+/// Looking at them, of that.
+pub(crate) const EXAMINED_LOOKS: Duration = seconds(90);
+/// Reading the policies and the source of joiners, beside them.
+pub(crate) const EXAMINED_TENANT: Duration = seconds(240);
+/// Reading the ledger, the queue and the subscription, beside them.
+pub(crate) const EXAMINED_OPERATION: Duration = seconds(240);
 
 // CreateTap.
 
@@ -199,6 +212,10 @@ const _: () = {
     assert!(fits(total(&[read, LEDGER_CALL, WORK, ALERT, LEDGER_CALL, OLD_ADDRESS]), FUNCTION_TIMEOUT));
     // The clock is wrong: the conditions are read and written around the alert for all.
     assert!(fits(total(&[inputs, told]), FUNCTION_TIMEOUT));
+    // An examination, which is due if no other process has made it.
+    let examined = total(&[LEDGER_CALL, LEDGER_TENANT, GRAPH_TRY, EXAMINED_PEOPLE, LEDGER_CALL, LEDGER_CALL]);
+    assert!(fits(examined, FUNCTION_TIMEOUT));
+    assert!(fits(EXAMINED_TENANT, EXAMINED_PEOPLE) && fits(EXAMINED_OPERATION, EXAMINED_PEOPLE));
     // A change notification: one alert for what cannot be read of it, and one on the last delivery.
     let notified = total(&[ADMISSION, GROUP_SYNC, ALERT, ALERT, OUTPUT]);
     assert!(fits(notified, FUNCTION_TIMEOUT));
@@ -212,8 +229,9 @@ const _: () = {
     let told = total(&[LEDGER_CALL, ALERT, LEDGER_CALL]);
     assert!(fits(total(&[CALL_RESOLVE_USER, CALL_SNAPSHOT, told]), HTTP_TIMEOUT));
     // Then the record is written, looked up when the answer was lost, and the pass deleted when the write failed.
-    let after = total(&[CALL, LEDGER_CALL, LEDGER_CALL, CALL_CLEANUP, QUEUE_CALL, QUEUE_CALL]);
-    assert!(fits(after, HTTP_TIMEOUT)); // 210 of 230 s
+    let after = total(&[CALL, LEDGER_CALL, LEDGER_CALL, CALL_CLEANUP, WAKE_UPS]);
+    assert!(fits(after, HTTP_TIMEOUT)); // 220 of 230 s
+    assert!(fits(total(&[QUEUE_CALL, QUEUE_CALL, QUEUE_CALL]), WAKE_UPS));
 };
 
 const _: () = {

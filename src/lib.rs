@@ -27,6 +27,7 @@ pub mod cli;
 pub mod clock;
 pub mod cloud;
 pub mod code;
+pub mod doctor;
 pub mod environment;
 pub mod errors;
 pub mod foreign;

@@ -27,7 +27,7 @@ const TOKEN: usize = MIB;
 
 /// An HTTP client that ends an answer when its body, decompressed, is longer than a limit.
 #[derive(Debug)]
-pub(crate) struct LimitedClient {
+pub struct LimitedClient {
     inner: Arc<dyn HttpClient>,
     limit: usize,
 }
@@ -39,7 +39,7 @@ impl LimitedClient {
     }
 
     /// For the identity endpoint.
-    pub(crate) fn for_tokens(inner: Arc<dyn HttpClient>) -> Arc<Self> {
+    pub fn for_tokens(inner: Arc<dyn HttpClient>) -> Arc<Self> {
         Arc::new(Self { inner, limit: TOKEN })
     }
 }

@@ -1,5 +1,6 @@
 //! The command line.
 
+pub mod doctor;
 pub mod jobs;
 pub mod serve;
 mod settings_file;
@@ -38,6 +39,8 @@ enum Top {
 pub enum Command {
     /// List, requeue or delete the messages in the poison queue
     Jobs(WithSettings<jobs::Options>),
+    /// Show what the app found when it examined itself, its settings and its tenant
+    Doctor(WithSettings<doctor::Options>),
     /// List and approve the people whom a sweep holds back (SWEEP_MAX)
     Sweep(WithSettings<sweep::Options>),
 }
@@ -104,6 +107,7 @@ impl Command {
     pub fn run(&self, site: &Site<'_>) -> Result<ExitCode, String> {
         match self {
             Self::Jobs(command) => command.run(site, jobs::run).map(|()| ExitCode::SUCCESS),
+            Self::Doctor(command) => command.run(site, doctor::run),
             Self::Sweep(command) => command.run(site, sweep::run).map(|()| ExitCode::SUCCESS),
         }
     }

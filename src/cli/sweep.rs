@@ -54,7 +54,11 @@ pub fn run(options: &Options, Site { env, .. }: &Site<'_>) -> Result<(), String>
     })
 }
 
-fn ledger(url: Option<&str>, env: &Environment) -> Result<Arc<dyn Ledger>, String> {
+/// The ledger, for a command that needs nothing else.
+///
+/// # Errors
+/// When it is not known which one, or it cannot be used.
+pub(super) fn ledger(url: Option<&str>, env: &Environment) -> Result<Arc<dyn Ledger>, String> {
     let text = url.or_else(|| env.get("LEDGER_URL")).ok_or(
         "the ledger is not known. Name its container with --ledger, or set LEDGER_URL to the function app's value. The \
          identity of `az login` needs the role Storage Blob Data Contributor",

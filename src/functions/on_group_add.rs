@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use crate::{
     app::{App, Look},
-    budget,
+    budget, doctor,
     functions::sweep_joiners::{continue_sweep, sweep_joiners},
     graph::within,
     hash::sha256,
@@ -18,7 +18,7 @@ use crate::{
         ChangeNotification, Failure, GroupSync, Job, MembershipEvent, Outcome, ParsedMessage, Person, Reason,
         SweepContinues, SyncCompleted, SyncContinues,
         alert::{self, Alert},
-        condition, domains,
+        condition, domains, examined,
         group_sync::{complete_sync, continue_sync, sync_group, without_held},
         issue::{JobResult, issue},
         ledger_tenant, mailbox,
@@ -106,6 +106,7 @@ pub async fn on_group_add(app: &App, delivery: &QueueDelivery) -> Handled {
             queued(Vec::new(), "the summary of alerts was sent if there is one".to_owned())
         }
         Ok(ParsedMessage::SweepDue(asked)) => sweep_between(app, delivery, asked).await,
+        Ok(ParsedMessage::ExaminationDue) => examine(app).await,
         Ok(ParsedMessage::Notification(notification)) => {
             handle_notification(app, delivery, notification).await
         }
@@ -141,6 +142,18 @@ async fn sweep_between(app: &App, delivery: &QueueDelivery, asked: DateTime<Utc>
             let who = "joiners who wait for the mailbox that sends: the next sweep finds them".to_owned();
             finish(app, delivery, "sweep", failed(failure, who)).await
         }
+    }
+}
+
+/// Examines the app, if nobody else has done it meanwhile.
+async fn examine(app: &App) -> Handled {
+    if !examined::is_due_now(&app.services).await {
+        return queued(Vec::new(), "another process has examined the app meanwhile".to_owned());
+    }
+    match doctor::run(app).await {
+        Ok(()) => queued(Vec::new(), "the app has examined itself".to_owned()),
+        // The log says so, and the next sweep asks again: a message that fails would be noise.
+        Err(error) => queued(Vec::new(), format!("the examination is not in the ledger: {error}")),
     }
 }
 

@@ -7,8 +7,8 @@ use uuid::Uuid;
 
 use super::{
     client::{Graph, query},
-    error::{GraphError, Unread, refusal_kept},
-    null::Nullable,
+    error::{GraphError, Unread, if_exists, refusal_kept},
+    null::{Nullable, visible},
     page::{Item, Page, Readable},
     users::{CANDIDATE_PROPERTIES, Candidate},
 };
@@ -84,6 +84,19 @@ impl GroupKind {
     }
 }
 
+/// A group whose members are joiners.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct JoinerGroup {
+    /// Its name.
+    #[serde(default, deserialize_with = "visible")]
+    pub display_name: Option<String>,
+    /// The rule of a dynamic group.
+    pub membership_rule: Option<String>,
+    /// Whether the rule is evaluated: `On` or `Paused`.
+    pub membership_rule_processing_state: Option<String>,
+}
+
 const VISIBILITY: &str = "reading whether the group hides its members";
 /// Why a group seems to have no members.
 const HIDDEN: &str = "the group hides its members: grant Member.Read.Hidden";
@@ -155,6 +168,13 @@ impl Graph {
     ) -> Result<(), GraphError> {
         let is_hidden = self.visibility(operation, group).await?.is_hidden();
         if is_hidden { Err(GraphError::missing_permission(operation, HIDDEN)) } else { Ok(()) }
+    }
+
+    /// The group itself; `None` if there is none.
+    pub(crate) async fn joiner_group(&self, group: Uuid) -> Result<Option<JoinerGroup>, GraphError> {
+        let properties = "id,displayName,membershipRule,membershipRuleProcessingState";
+        let path = format!("/groups/{group}{}", query(&[("$select", properties)]));
+        if_exists(self.get("reading the joiner group", &path).await)
     }
 
     async fn visibility(&self, operation: &'static str, group: Uuid) -> Result<GroupVisibility, GraphError> {

@@ -5,18 +5,20 @@
 //! - [`error`]: failed calls, with advice for admins
 //! - [`batch`], [`page`]: several reads in one request; one list in several requests
 //! - [`null`]: what a null stands for
-//! - a file per resource: [`users`], [`groups`], [`roles`], [`owners`], [`passes`], [`usage`], [`policy`], [`mail`],
-//!   [`subscriptions`]
+//! - a file per resource: [`users`], [`groups`], [`roles`], [`owners`], [`passes`], [`usage`], [`policy`], [`method_policy`],
+//!   [`conditional_access`], [`mail`], [`subscriptions`]
 //! - [`snapshot`]: the data of one joiner, in one `$batch`
 //! - [`look`]: a little of many joiners, in one `$batch`
 
 pub mod batch;
 pub mod client;
+pub(crate) mod conditional_access;
 mod domains;
 pub mod error;
 pub mod groups;
 pub mod look;
 pub mod mail;
+pub(crate) mod method_policy;
 mod null;
 mod owners;
 pub mod page;
@@ -46,5 +48,11 @@ pub use self::{
     usage::{Method, UsageParts, UsageSnapshot},
     users::{Manager, User},
 };
-pub(crate) use self::{error::GRANTED_LATE, users::DeletedUser};
+pub(crate) use self::{
+    error::GRANTED_LATE,
+    groups::JoinerGroup,
+    method_policy::{MethodPolicy, PolicyOf},
+    token::Claims,
+    users::DeletedUser,
+};
 pub(crate) use self::{error::within, passes::says_one_exists};

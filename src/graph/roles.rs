@@ -4,7 +4,7 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use super::{
-    client::query,
+    client::{Graph, query},
     error::{GraphError, GraphErrorKind, Unread, refusal_kept},
     groups::{GroupKind, GroupVisibility},
     null::{Nullable, visible},
@@ -107,6 +107,23 @@ pub(super) struct EligibleGroup {
 pub(super) fn memberships_path(user: Uuid) -> String {
     let properties = [("$select", "id,displayName,isAssignableToRole,roleTemplateId"), ("$top", "999")];
     format!("/users/{user}/transitiveMemberOf{}", query(&properties))
+}
+
+/// The path of the active roles of a principal, which are assigned to it directly, as [`RoleAssignment`]s.
+pub(super) fn assignments_path(principal: Uuid) -> String {
+    let of_principal = format!("principalId eq '{principal}'");
+    let with_names = [("$filter", of_principal.as_str()), ("$expand", "roleDefinition")];
+    format!("/roleManagement/directory/roleAssignments{}", query(&with_names))
+}
+
+impl Graph {
+    /// The active roles of a principal that are assigned to it directly.
+    pub(crate) async fn roles_of(&self, principal: Uuid) -> Result<Vec<Role>, GraphError> {
+        let path = assignments_path(principal);
+        let roles: Vec<RoleAssignment> =
+            self.list("reading the roles of the app's identity", &path, false).await?;
+        Ok(roles.into_iter().filter_map(RoleAssignment::role).collect())
+    }
 }
 
 /// What is in `transitiveMemberOf`.

@@ -165,7 +165,7 @@ fn parts(user: Uuid) -> Vec<Part> {
         part(LEAVE_DATE, users::leave_date_path(user)),
         part(PASSES, passes::path(user)),
         part(MEMBER_OF, roles::memberships_path(user)),
-        part(ASSIGNMENTS, format!("/roleManagement/directory/roleAssignments{}", query(&with_names))),
+        part(ASSIGNMENTS, roles::assignments_path(user)),
         part(
             ELIGIBLE,
             format!("/roleManagement/directory/roleEligibilityScheduleInstances{}", query(&with_names)),

@@ -1,17 +1,45 @@
 //! What the app's own token says.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer, de::DeserializeOwned};
+use serde_json::Value;
 use tokio::time::timeout;
 use uuid::Uuid;
 
 use super::{client::Graph, error::GraphError, retry::Idempotency};
 use crate::budget;
 
-/// The claims that are read.
-#[derive(Deserialize)]
-struct Claims {
-    tid: Uuid,
+/// What a token for Graph says of its owner, as far as it is read
+/// (<https://learn.microsoft.com/entra/identity-platform/access-token-claims-reference>).
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Claims {
+    /// The tenant.
+    #[serde(deserialize_with = "tolerant")]
+    pub tid: Option<Uuid>,
+    /// The app to which it was issued.
+    #[serde(deserialize_with = "tolerant")]
+    pub appid: Option<Uuid>,
+    /// The object id of whoever it stands for: of an app's, that of its identity.
+    #[serde(deserialize_with = "tolerant")]
+    pub oid: Option<Uuid>,
+    /// The permissions of an app that acts for itself.
+    #[serde(deserialize_with = "tolerant")]
+    pub roles: Option<Vec<String>>,
+    /// The permissions of an app that acts for a person.
+    #[serde(deserialize_with = "tolerant")]
+    pub scp: Option<String>,
+    /// When it was issued, in seconds since 1970.
+    #[serde(deserialize_with = "tolerant")]
+    pub iat: Option<i64>,
+    /// When it ends.
+    #[serde(deserialize_with = "tolerant")]
+    pub exp: Option<i64>,
+}
+
+/// `None` for a claim of another form.
+fn tolerant<'de, D: Deserializer<'de>, T: DeserializeOwned>(deserializer: D) -> Result<Option<T>, D::Error> {
+    Ok(serde_json::from_value(Value::deserialize(deserializer)?).ok())
 }
 
 impl Graph {
@@ -21,9 +49,17 @@ impl Graph {
     /// # Errors
     /// When there is no token.
     pub(crate) async fn token_tenant(&self) -> Result<Option<Uuid>, GraphError> {
+        Ok(self.token_claims().await?.tid)
+    }
+
+    /// What the app's token says; nothing if it is not a JSON Web Token.
+    ///
+    /// # Errors
+    /// When there is no token.
+    pub(crate) async fn token_claims(&self) -> Result<Claims, GraphError> {
         const READING: &str = "reading the tenant of the app's token";
         match timeout(budget::GRAPH_TRY, self.token()).await {
-            Ok(Ok(token)) => Ok(tenant_of(token.token.secret())),
+            Ok(Ok(token)) => Ok(claims_of(token.token.secret()).unwrap_or_default()),
             Ok(Err(error)) => Err(GraphError::from_transport(READING, Idempotency::Idempotent, &error)),
             Err(_) => Err(GraphError::timed_out(READING)),
         }
@@ -31,9 +67,9 @@ impl Graph {
 }
 
 /// The token is not verified: it comes from the identity endpoint over a connection of our own.
-fn tenant_of(token: &str) -> Option<Uuid> {
+fn claims_of(token: &str) -> Option<Claims> {
     let claims = URL_SAFE_NO_PAD.decode(token.split('.').nth(1)?.trim_end_matches('=')).ok()?;
-    serde_json::from_slice::<Claims>(&claims).ok().map(|claims| claims.tid)
+    serde_json::from_slice(&claims).ok()
 }
 
 #[cfg(test)]
@@ -52,7 +88,7 @@ mod tests {
             ("a.!.c".into(), None),
             (String::new(), None),
         ] {
-            assert_eq!(tenant_of(&token), expected, "{token}");
+            assert_eq!(claims_of(&token).and_then(|claims| claims.tid), expected, "{token}");
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Records in blob storage: `joiners/<object id>.json` per user, `groups/<object id>.json` for the on-demand group,
 //! `held/<reference>.json` per list that waits for approval, `alerts/<kind>/<id>.json` per alert that waits for the next summary,
-//! `alert-mails.json` and `conditions.json`, in one container.
+//! `alert-mails.json`, `conditions.json` and `examination.json`, in one container.
 //!
 //! A first record is written with `If-None-Match: *`, every other with `If-Match`; of several writes one succeeds
 //! ([Put Blob], [conditional headers]). The client library sends a write again when its answer was lost; if the first
@@ -30,8 +30,8 @@ use tokio::time::timeout;
 use uuid::Uuid;
 
 use super::{
-    AlertId, AlertMails, Conditions, ETag, HeldList, Ledger, LedgerError, MembershipSnapshot, PendingAlert,
-    Record, Standing, log_membership_write, log_write,
+    AlertId, AlertMails, Conditions, ETag, Examination, HeldList, Ledger, LedgerError, MembershipSnapshot,
+    PendingAlert, Record, Standing, log_membership_write, log_write,
 };
 use crate::{
     azure::{StorageRefusal, client_options, has_sas},
@@ -59,6 +59,7 @@ const HELD: &str = "held/";
 const ALERTS: &str = "alerts/";
 const CONDITIONS: &str = "conditions.json";
 const ALERT_MAILS: &str = "alert-mails.json";
+const EXAMINATION: &str = "examination.json";
 /// The metadata with the [`Standing`] of a record, as JSON.
 const STANDING: &str = "standing";
 
@@ -339,6 +340,15 @@ impl Ledger for BlobLedger {
         expected: Option<&ETag>,
     ) -> Result<ETag, LedgerError> {
         self.put(ALERT_MAILS, mails, expected.into()).await
+    }
+
+    async fn examination(&self) -> Result<Option<Examination>, LedgerError> {
+        let found = within(budget::LEDGER_CALL, self.download(EXAMINATION)).await?;
+        Ok(found.map(|(examination, _)| examination))
+    }
+
+    async fn write_examination(&self, examination: &Examination) -> Result<(), LedgerError> {
+        self.put(EXAMINATION, examination, WriteIf::Always).await.map(|_| ())
     }
 
     async fn write_conditions(

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use super::ShutMailbox;
+use super::{Examined, ShutMailbox};
 use crate::range;
 
 /// The conditions of the tenant and the app, by name. They are in the ledger because the host restarts the app at any time
@@ -38,6 +38,9 @@ pub struct Conditions {
     /// That the mailbox that sends refuses every mail.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mailbox: Option<ShutMailbox>,
+    /// When the app was last examined.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub examined: Option<Examined>,
     /// Fields of a newer version, kept as they are.
     #[serde(flatten)]
     pub unknown: Map<String, Value>,
@@ -176,6 +179,7 @@ impl Default for Conditions {
             last_sweep: None,
             continued: None,
             mailbox: None,
+            examined: None,
             unknown: Map::new(),
         }
     }

@@ -9,8 +9,8 @@ use async_trait::async_trait;
 use uuid::Uuid;
 
 use super::{
-    AlertId, AlertMails, Conditions, ETag, HeldList, Ledger, LedgerError, MembershipSnapshot, PendingAlert,
-    Record, Standing, log_membership_write, log_write,
+    AlertId, AlertMails, Conditions, ETag, Examination, HeldList, Ledger, LedgerError, MembershipSnapshot,
+    PendingAlert, Record, Standing, log_membership_write, log_write,
 };
 
 /// A ledger that lasts as long as the process.
@@ -22,6 +22,7 @@ struct Store {
     records: Documents<Record>,
     memberships: Documents<MembershipSnapshot>,
     conditions: Documents<Conditions>,
+    examination: Option<Examination>,
     held_lists: Documents<HeldList>,
     alerts: BTreeMap<AlertId, PendingAlert>,
     alert_mails: Documents<AlertMails>,
@@ -164,6 +165,15 @@ impl Ledger for MemoryLedger {
         expected: Option<&ETag>,
     ) -> Result<ETag, LedgerError> {
         self.store().alert_mails.write(Uuid::nil(), mails, expected)
+    }
+
+    async fn examination(&self) -> Result<Option<Examination>, LedgerError> {
+        Ok(self.store().examination.clone())
+    }
+
+    async fn write_examination(&self, examination: &Examination) -> Result<(), LedgerError> {
+        self.store().examination = Some(examination.clone());
+        Ok(())
     }
 
     async fn conditions(&self) -> Result<Option<(Conditions, ETag)>, LedgerError> {

@@ -8,6 +8,7 @@ mod alerts;
 mod basis;
 pub mod blob;
 mod conditions;
+mod examination;
 mod held_list;
 mod membership;
 pub mod memory;
@@ -26,6 +27,7 @@ pub use self::{
     alerts::{AlertId, AlertMails, PendingAlert, PendingState},
     basis::Basis,
     conditions::{Condition, Conditions, LastSweep},
+    examination::{Examination, Examined, Finding, Level},
     held_list::{HeldKind, HeldList, HeldPerson},
     membership::{MembershipSnapshot, PendingMember},
     record::{
@@ -121,6 +123,12 @@ pub trait Ledger: fmt::Debug + Send + Sync {
         mails: &AlertMails,
         expected: Option<&ETag>,
     ) -> Result<ETag, LedgerError>;
+
+    /// The last examination.
+    async fn examination(&self) -> Result<Option<Examination>, LedgerError>;
+
+    /// Replaces it.
+    async fn write_examination(&self, examination: &Examination) -> Result<(), LedgerError>;
 
     /// What affects everybody, and its version.
     async fn conditions(&self) -> Result<Option<(Conditions, ETag)>, LedgerError>;

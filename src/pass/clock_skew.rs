@@ -10,7 +10,7 @@ use crate::ledger::{ConditionName, Urgency};
 const TOLERATED: TimeDelta = TimeDelta::minutes(2);
 
 /// By how much this machine's clock is ahead of Graph's, if that is too much; by the last answer of Graph.
-fn skew(services: &Services) -> Option<TimeDelta> {
+pub(crate) fn skew(services: &Services) -> Option<TimeDelta> {
     let skew = services.clock.now() - services.graph.now()?;
     (skew.abs() > TOLERATED).then_some(skew)
 }

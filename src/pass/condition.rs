@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     budget,
-    ledger::{ConditionName, Conditions, ETag, LastSweep, LedgerError, Urgency},
+    ledger::{ConditionName, Conditions, ETag, Examined, LastSweep, LedgerError, Urgency},
 };
 
 /// For how long an end needs no reading of the ledger: that of an invocation. What is reported later than it was read has not ended.
@@ -79,6 +79,14 @@ pub(crate) async fn end_sweep(services: &Services, sweep: LastSweep) {
         Some((next.without(ConditionName::ClockWrong).unwrap_or(next), ()))
     };
     change(services, ended).await;
+}
+
+/// Records that the app was examined.
+pub(super) async fn end_examination(services: &Services, examined: Examined) {
+    change(services, |conditions| {
+        Some((Conditions { examined: Some(examined.clone()), ..conditions.clone() }, ()))
+    })
+    .await;
 }
 
 /// Records that a sweep looked at everyone at `at`, and that the jobs which it found are in the queue.

@@ -6,7 +6,7 @@
 
 use std::{collections::BTreeSet, error::Error};
 
-use super::{condition, known_addresses::KnownAddresses, services::Services};
+use super::{condition, examined, known_addresses::KnownAddresses, services::Services};
 use crate::{address::Address, graph::users::Candidate, ledger::LedgerError};
 
 /// More domains than a tenant can have that uses this app: a limit for the document, not for Graph.
@@ -32,6 +32,7 @@ pub(super) async fn known(services: &Services) -> Result<KnownAddresses, LedgerE
     };
     let sweep = conditions.as_ref().and_then(|conditions| conditions.last_sweep.as_ref());
     let known = KnownAddresses::of(&services.settings, sweep);
+    examined::note_read(services, conditions.as_ref());
     services.mailbox.set(conditions.and_then(|conditions| conditions.mailbox));
     *services.addresses.lock().await = Some(known.clone());
     Ok(known)

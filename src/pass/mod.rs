@@ -20,6 +20,7 @@ pub mod day_one;
 pub mod decide;
 pub mod domains;
 mod eligibility;
+pub mod examined;
 #[cfg(test)]
 mod fixtures;
 pub mod follow_up;
@@ -29,6 +30,7 @@ pub mod issue;
 pub mod job;
 pub mod known_addresses;
 pub mod known_alerts;
+pub mod known_examination;
 pub mod known_mailbox;
 pub mod lease;
 pub mod ledger_tenant;

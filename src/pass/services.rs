@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use super::{
     eligibility::EligibilityShown, known_addresses::KnownAddresses, known_alerts::KnownAlertMails,
-    known_mailbox::KnownMailbox,
+    known_examination::KnownExamination, known_mailbox::KnownMailbox,
 };
 use crate::{
     clock::Clock,
@@ -45,6 +45,8 @@ pub struct Services {
     pub(super) mail_limiter: MailLimiter,
     /// Whether the mailbox that sends refuses all mails, as this process knows it.
     pub(super) mailbox: KnownMailbox,
+    /// Whether an examination is due, as this process knows it.
+    pub(super) examination: KnownExamination,
     /// Held while a condition is reported.
     pub(super) conditions: Mutex<()>,
     /// The conditions that there are, as this process knows them.
@@ -128,6 +130,7 @@ impl Services {
             salt: Uuid::new_v4(),
             mail_limiter,
             mailbox: KnownMailbox::default(),
+            examination: KnownExamination::default(),
             conditions,
             known_conditions: Mutex::default(),
             alert_lines,

@@ -37,7 +37,8 @@ impl Subject {
                 | ParsedMessage::SweepContinues(_)
                 | ParsedMessage::SyncContinues(_)
                 | ParsedMessage::AlertsDue
-                | ParsedMessage::SweepDue(_),
+                | ParsedMessage::SweepDue(_)
+                | ParsedMessage::ExaminationDue,
             )
             | Err(_) => Self::default(),
         }

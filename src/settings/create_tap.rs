@@ -164,6 +164,11 @@ pub struct CreateTapSettings {
 }
 
 impl CreateTapSettings {
+    /// Whether everyone with a function key may call, for every user.
+    pub(crate) fn is_open_to_all(&self) -> bool {
+        self.callers == Callers::Everyone && self.allowed_group.is_none()
+    }
+
     /// The hosts of tickets are `portal_url`'s by default.
     pub(super) fn read(read: &mut SettingsReader<'_>, env: &Environment, portal_url: Option<&str>) -> Self {
         let mut open = match env.get("CREATE_TAP_OPEN_PARAMETERS") {

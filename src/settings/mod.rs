@@ -28,6 +28,7 @@ use crate::{
     azure::{LedgerUrl, QueueService},
     cloud::Cloud,
     environment::Environment,
+    hash::sha256,
     templates,
     working_days::{WorkingDays, WorkingDaysItem},
     zone::{JoinerZone, Place, Tz, ZoneRule, joiner_zone},
@@ -124,6 +125,10 @@ pub struct Settings {
     pub mail: MailSettings,
     /// The permissions of CreateTap's callers.
     pub create_tap: CreateTapSettings,
+    /// Identifies the values of all settings but those that can hold a key.
+    pub fingerprint: String,
+    /// Names that have no effect and resemble a setting's.
+    pub ignored: Vec<String>,
 }
 
 /// The identity that signs in to the tenant and to storage.
@@ -420,6 +425,8 @@ impl Settings {
                     service_desk,
                 },
                 create_tap,
+                fingerprint: fingerprint(env),
+                ignored: Self::unknown_names(env),
             }),
             (.., report) => Err(report.unwrap_or_default()),
         }
@@ -450,6 +457,13 @@ impl Settings {
             .map(str::to_owned)
             .collect()
     }
+}
+
+fn fingerprint(env: &Environment) -> String {
+    const WITH_KEY: [&str; 2] = ["LEDGER_URL", "AzureWebJobsStorage"];
+    let names = NAMES.iter().filter(|name| !WITH_KEY.contains(name));
+    let set: Vec<String> = names.filter_map(|name| Some(format!("{name}={}", env.get(name)?))).collect();
+    sha256(&set.join("\n"))[..16].to_owned()
 }
 
 #[cfg(test)]

@@ -4,8 +4,8 @@ use std::sync::Mutex;
 
 use async_trait::async_trait;
 use firstpass::ledger::{
-    AlertId, AlertMails, Conditions, ETag, HeldList, Ledger, LedgerError, MembershipSnapshot, PendingAlert,
-    Record, State,
+    AlertId, AlertMails, Conditions, ETag, Examination, HeldList, Ledger, LedgerError, MembershipSnapshot,
+    PendingAlert, Record, State,
 };
 use firstpass_sandbox::tenant::Sandbox;
 use uuid::Uuid;
@@ -211,6 +211,14 @@ impl<L: Ledger> Ledger for FaultyLedger<L> {
 
     async fn conditions(&self) -> Result<Option<(Conditions, ETag)>, LedgerError> {
         self.inner.conditions().await
+    }
+
+    async fn examination(&self) -> Result<Option<Examination>, LedgerError> {
+        self.inner.examination().await
+    }
+
+    async fn write_examination(&self, examination: &Examination) -> Result<(), LedgerError> {
+        self.inner.write_examination(examination).await
     }
 
     async fn write_conditions(

@@ -23,7 +23,8 @@ fuzz_target!(|text: &str| {
             | ParsedMessage::SweepContinues(_)
             | ParsedMessage::SyncContinues(_)
             | ParsedMessage::AlertsDue
-            | ParsedMessage::SweepDue(_),
+            | ParsedMessage::SweepDue(_)
+            | ParsedMessage::ExaminationDue,
         ) => {}
         Ok(ParsedMessage::Notification(notification)) => {
             assert!(

@@ -12,6 +12,7 @@ const LAYERS: &[&[&str]] = &[
     &["cli"],
     &["startup", "host"],
     &["functions"],
+    &["doctor"],
     &["app"],
     &["pass"],
     &["graph"],

@@ -8,6 +8,7 @@
 )]
 
 mod demo;
+mod doctor;
 mod graph;
 mod helpers;
 mod host;

@@ -65,6 +65,7 @@ async fn permissions_match_the_documentation() {
             Permission::HiddenMemberRead,
             Permission::DomainRead,
             Permission::UserLifeCycleInfoRead,
+            Permission::ConditionalAccessRead,
         ])
         .map(|permission| permission.name())
         .collect();

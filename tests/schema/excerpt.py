@@ -26,6 +26,7 @@ PATHS = [
     "domains/{}",
     "directory/deletedItems/{}",
     "policies/authenticationMethodsPolicy/authenticationMethodConfigurations/{}",
+    "identity/conditionalAccess/policies/{}",
     "roleManagement/directory/roleAssignments/{}/roleDefinition",
     "roleManagement/directory/roleEligibilityScheduleInstances/{}/roleDefinition",
     "identityGovernance/privilegedAccess/group/eligibilityScheduleInstances/{}/group",
@@ -39,6 +40,8 @@ MEMBERS = [
     "application",
     "servicePrincipal",
     "temporaryAccessPassAuthenticationMethodConfiguration",
+    "fido2AuthenticationMethodConfiguration",
+    "microsoftAuthenticatorAuthenticationMethodConfiguration",
 ]
 # The restrictions that are kept, and what of them.
 RESTRICTIONS = {

@@ -12,16 +12,16 @@ use axum::{
     middleware::{self, Next},
 };
 use azure_core::{
-    credentials::TokenCredential,
+    credentials::{AccessToken, TokenCredential, TokenRequestOptions},
     error::{Error, ErrorKind},
     http::{AsyncRawResponse, HttpClient, Method, Url, headers::HeaderName},
 };
 use chrono::{DateTime, TimeDelta, Utc};
-use firstpass::clock::Clock;
+use firstpass::{clock::Clock, transport::LimitedClient};
 
 use crate::tenant::{
     hosts::{GRAPH_HOST, check_is_graph, is_loopback},
-    token::SandboxCredential,
+    token::{access_token, resource},
 };
 
 /// An `http` URL of this machine.
@@ -41,6 +41,40 @@ impl FromStr for LoopbackUrl {
     fn from_str(text: &str) -> Result<Self, NotLoopback> {
         let is_local = |url: &Url| url.scheme() == "http" && url.host_str().is_some_and(is_loopback);
         Url::parse(text).ok().filter(is_local).map(Self).ok_or(NotLoopback)
+    }
+}
+
+/// The identity of the app in a sandbox in another process.
+#[derive(Debug)]
+struct RemoteIdentity {
+    client: Arc<dyn HttpClient>,
+    base: Url,
+}
+
+#[async_trait]
+impl TokenCredential for RemoteIdentity {
+    /// If the endpoint does not issue a token, as it does not without its own header, it is one without claims, which the sandbox
+    /// accepts too.
+    async fn get_token(
+        &self,
+        scopes: &[&str],
+        _options: Option<TokenRequestOptions<'_>>,
+    ) -> azure_core::Result<AccessToken> {
+        #[derive(serde::Deserialize)]
+        struct Issued {
+            access_token: String,
+        }
+        let mut url = self.base.clone();
+        url.set_path("/msi/token");
+        url.query_pairs_mut()
+            .clear()
+            .append_pair("api-version", "2019-08-01")
+            .append_pair("resource", resource(scopes));
+        let mut request = azure_core::http::Request::new(url, Method::Get);
+        request.insert_header("x-identity-header", "sandbox");
+        let answer = self.client.execute_request(&request).await?.try_into_raw_response().await?;
+        let issued = serde_json::from_slice::<Issued>(answer.body().as_ref());
+        access_token(issued.map_or_else(|_| "sandbox".to_owned(), |issued| issued.access_token))
     }
 }
 
@@ -71,9 +105,10 @@ impl SandboxTransport {
         Clock::from_fn(move || local.now() + *offset.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// A credential whose token the sandbox accepts.
+    /// The sandbox's identity endpoint as a credential.
     pub fn credential(&self) -> Arc<dyn TokenCredential> {
-        Arc::new(SandboxCredential)
+        let client = LimitedClient::for_tokens(Arc::new(self.client.clone()));
+        Arc::new(RemoteIdentity { client, base: self.base.clone() })
     }
 
     /// Reads the sandbox's time.

@@ -21,6 +21,8 @@ pub struct Group {
     pub assignable_to_role: bool,
     /// Its members.
     pub membership: Membership,
+    /// Whether its dynamic rule is paused: nobody new gets in.
+    pub is_paused: bool,
 }
 
 /// How members are defined.
@@ -41,6 +43,7 @@ impl Group {
             hidden_membership: false,
             assignable_to_role: false,
             membership: Membership::Assigned(BTreeSet::new()),
+            is_paused: false,
         }
     }
 
@@ -88,7 +91,8 @@ impl Group {
             "mail": null,
             "mailEnabled": false,
             "mailNickname": self.id.simple().to_string(),
-            "membershipRuleProcessingState": rule.as_ref().map(|_| "On"),
+            "membershipRuleProcessingState":
+                rule.as_ref().map(|_| if self.is_paused { "Paused" } else { "On" }),
             "membershipRule": rule,
             "securityEnabled": true,
             "visibility": self.hidden_membership.then_some("HiddenMembership"),

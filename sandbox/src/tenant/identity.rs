@@ -52,7 +52,8 @@ pub(super) async fn issue_token(
 ) -> Response {
     let query = Query::parse(&format!("?{}", query.unwrap_or_default())).unwrap_or_default();
     let identity = sandbox.lock().identity.clone();
-    let response = identity.respond(&query, &headers).unwrap_or_else(|(status, message)| {
+    let token = |resource: &str| token(&sandbox, resource);
+    let response = identity.respond(&query, &headers, token).unwrap_or_else(|(status, message)| {
         let correlation = sandbox.request_ids(&headers).request;
         let body = json!({ "statusCode": status.as_u16(), "message": message, "correlationId": correlation });
         GraphResponse { status, ..GraphResponse::ok(body) }
@@ -72,6 +73,7 @@ impl Identity {
         &self,
         query: &Query,
         headers: &HeaderMap,
+        token: impl Fn(&str) -> String,
     ) -> Result<GraphResponse, (StatusCode, &'static str)> {
         let bad = |message| (StatusCode::BAD_REQUEST, message);
         let header = headers.get("x-identity-header").and_then(|value| value.to_str().ok());

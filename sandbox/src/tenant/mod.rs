@@ -31,6 +31,7 @@ mod page;
 mod pass;
 mod permission;
 mod person;
+mod policies;
 mod query;
 pub mod roles;
 mod route;
@@ -70,8 +71,10 @@ pub use self::{
     pass::{Pass, PassSpec, Policy, Target, Untargeted},
     permission::Permission,
     person::Person,
+    policies::{ConditionalAccessPolicy, MethodPolicy},
     sending::{SendDenial, SendLimits},
     subscription::{APPLICATION_ID, MAX_SUBSCRIPTION_LIFETIME, Subscription, TENANT_ID},
+    token::{IDENTITY_ID, of_claims as token_of_claims},
     wire::ConnectionFault,
 };
 
@@ -154,7 +157,7 @@ impl Sandbox {
 
     /// A credential whose token the sandbox accepts.
     pub fn credential(&self) -> Arc<dyn TokenCredential> {
-        Arc::new(token::SandboxCredential)
+        Arc::new(token::SandboxCredential(self.clone()))
     }
 
     /// Arms a fault.

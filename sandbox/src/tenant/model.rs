@@ -11,9 +11,9 @@ use rand::{RngExt, SeedableRng, rngs::StdRng};
 use uuid::Uuid;
 
 use super::{
-    Application, Contact, Device, Group, Membership, NullProperty, Pass, PassSpec, Permission, Person,
-    Policy, RoleAssignment, SendDenial, SendLimits, ServicePrincipal, Subscription, Target, person::DOMAIN,
-    roles,
+    Application, ConditionalAccessPolicy, Contact, Device, Group, Membership, MethodPolicy, NullProperty,
+    Pass, PassSpec, Permission, Person, Policy, RoleAssignment, SendDenial, SendLimits, ServicePrincipal,
+    Subscription, Target, person::DOMAIN, roles,
 };
 
 /// The characters of a code. The symbols reveal code that does not escape them.
@@ -65,6 +65,12 @@ pub struct Tenant {
     pub domains: Vec<(String, bool)>,
     /// The Temporary Access Pass policy.
     pub policy: Policy,
+    /// The policy of passkeys.
+    pub passkeys: MethodPolicy,
+    /// The policy of Microsoft Authenticator.
+    pub authenticator: MethodPolicy,
+    /// The Conditional Access policies.
+    pub conditional_access: Vec<ConditionalAccessPolicy>,
     /// Users who have a mailbox.
     pub mailboxes: BTreeSet<Uuid>,
     /// Addresses that the mail service refuses.
@@ -124,6 +130,9 @@ impl Tenant {
             subscriptions: BTreeMap::new(),
             domains: vec![(DOMAIN.to_owned(), true)],
             policy: Policy::default(),
+            passkeys: MethodPolicy::default(),
+            authenticator: MethodPolicy::default(),
+            conditional_access: Vec::new(),
             mailboxes: BTreeSet::new(),
             undeliverable: BTreeSet::new(),
             granted: Permission::ALWAYS_REQUIRED.into(),
@@ -230,6 +239,12 @@ impl Tenant {
             Membership::Assigned(members) => Some(members),
             Membership::JoinersWithin(_) => None,
         }
+    }
+
+    /// Adds a Conditional Access policy.
+    pub fn add_conditional_access(&mut self, mut policy: ConditionalAccessPolicy) {
+        policy.id = self.new_id();
+        self.conditional_access.push(policy);
     }
 
     /// Adds a subscription of any app.
@@ -424,11 +439,14 @@ impl Tenant {
 
     /// Whether the Temporary Access Pass policy includes this user.
     pub(super) fn policy_includes(&self, user: Uuid, now: DateTime<Utc>) -> bool {
-        self.policy.include.iter().any(|target| match target {
-            Target::AllUsers => true,
-            Target::User(id) => *id == user,
-            Target::Group(id) => self.groups_of(user, now).contains(id),
-        })
+        let groups = self.groups_of(user, now);
+        let is_excluded = self.policy.exclude.iter().any(|group| groups.contains(group));
+        !is_excluded
+            && self.policy.include.iter().any(|target| match target {
+                Target::AllUsers => true,
+                Target::User(id) => *id == user,
+                Target::Group(id) => groups.contains(id),
+            })
     }
 
     pub(super) fn new_id(&mut self) -> Uuid {

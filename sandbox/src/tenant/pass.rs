@@ -156,6 +156,8 @@ pub struct Policy {
     pub one_time_only: bool,
     /// The users whom the policy includes.
     pub include: Vec<Target>,
+    /// The groups that it excludes.
+    pub exclude: Vec<Uuid>,
     /// The response to a request for a user whom the policy does not include.
     pub untargeted: Untargeted,
     /// Whether a new pass is refused while another exists, as reported of some tenants; Graph is documented to replace
@@ -193,6 +195,7 @@ impl Default for Policy {
             default_length: 8,
             one_time_only: false,
             include: vec![Target::AllUsers],
+            exclude: Vec::new(),
             untargeted: Untargeted::Unusable,
             refuse_when_exists: false,
         }
@@ -211,13 +214,13 @@ impl Policy {
             "maximumLifetimeInMinutes": self.maximum_lifetime,
             "isUsableOnce": self.one_time_only,
             "includeTargets": self.include.iter().map(Target::to_graph).collect::<Vec<_>>(),
-            "excludeTargets": [],
+            "excludeTargets": excluded(&self.exclude),
         }))
     }
 }
 
 impl Target {
-    fn to_graph(&self) -> Value {
+    pub(super) fn to_graph(&self) -> Value {
         let (kind, id) = match self {
             Self::AllUsers => ("group", "all_users".to_owned()),
             Self::Group(id) => ("group", id.to_string()),
@@ -225,4 +228,9 @@ impl Target {
         };
         json!({ "targetType": kind, "id": id, "isRegistrationRequired": false })
     }
+}
+
+/// The exceptions of a policy.
+pub(super) fn excluded(groups: &[Uuid]) -> Value {
+    groups.iter().map(|id| json!({"targetType": "group", "id": id})).collect()
 }

@@ -39,6 +39,12 @@ pub enum Permission {
     RestrictedWrite,
     /// `Domain.Read.All`, which firstpass can use.
     DomainRead,
+    /// `Policy.Read.ConditionalAccess`, which firstpass can use.
+    ConditionalAccessRead,
+    /// `UserAuthenticationMethod.ReadWrite.All`, which is more than firstpass needs.
+    MethodReadWrite,
+    /// `Mail.Send`, which is more than firstpass needs: it permits every mailbox.
+    MailSend,
 }
 
 impl Permission {
@@ -55,7 +61,7 @@ impl Permission {
     /// The additional permission if EVENT_GRID_PARTNER_TOPIC is set.
     pub const REQUIRED_FOR_NOTIFICATIONS: Self = Self::GroupRead;
 
-    const ALL: [Self; 14] = [
+    const ALL: [Self; 17] = [
         Self::UserRead,
         Self::GroupMemberRead,
         Self::RoleManagementRead,
@@ -70,6 +76,9 @@ impl Permission {
         Self::HiddenMemberRead,
         Self::RestrictedWrite,
         Self::DomainRead,
+        Self::ConditionalAccessRead,
+        Self::MethodReadWrite,
+        Self::MailSend,
     ];
 
     /// Its name in Entra ID.
@@ -89,6 +98,9 @@ impl Permission {
             Self::HiddenMemberRead => "Member.Read.Hidden",
             Self::RestrictedWrite => "Directory.Write.Restricted",
             Self::DomainRead => "Domain.Read.All",
+            Self::ConditionalAccessRead => "Policy.Read.ConditionalAccess",
+            Self::MethodReadWrite => "UserAuthenticationMethod.ReadWrite.All",
+            Self::MailSend => "Mail.Send",
         }
     }
 
@@ -101,6 +113,7 @@ impl Permission {
     pub(super) fn is_among(self, granted: &BTreeSet<Self>) -> bool {
         let greater: &[Self] = match self {
             Self::GroupMemberRead => &[Self::GroupMemberReadWrite, Self::GroupRead],
+            Self::PassReadWrite | Self::MethodRead => &[Self::MethodReadWrite],
             _ => &[],
         };
         granted.contains(&self) || greater.iter().any(|permission| granted.contains(permission))
@@ -111,6 +124,12 @@ impl Permission {
             Self::PassReadWrite | Self::MethodRead | Self::PolicyReadAuthenticationMethod => {
                 ("accessDenied", "Request Authorization failed".to_owned())
             }
+            // Reported by many callers of these policies.
+            Self::ConditionalAccessRead => (
+                "AccessDenied",
+                "You cannot perform the requested operation, required scopes are missing in the token."
+                    .to_owned(),
+            ),
             Self::AuditLogRead => (
                 "Authentication_MSGraphPermissionMissing",
                 "Calling principal does not have required MSGraph permissions AuditLog.Read.All".to_owned(),

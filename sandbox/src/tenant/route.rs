@@ -30,17 +30,26 @@ pub(super) enum Route {
     GroupEligibility,
     Domains,
     PassPolicy,
+    MethodPolicy(MethodPolicyName),
+    ConditionalAccess,
     Subscriptions,
     Subscription(String),
+}
+
+/// A policy of a method of sign-in.
+#[derive(Clone, Copy)]
+pub(super) enum MethodPolicyName {
+    Passkeys,
+    Authenticator,
 }
 
 impl Route {
     /// Whether Graph has this method here and the sandbox does not implement it.
     pub(super) fn is_known_to_graph(&self, method: &Method) -> bool {
         match self {
-            Self::Users | Self::RoleAssignments => method == Method::POST,
+            Self::Users | Self::RoleAssignments | Self::ConditionalAccess => method == Method::POST,
             Self::MemberRefs(_) => [Method::GET, Method::DELETE].contains(method),
-            Self::User(_) | Self::Group(_) | Self::PassPolicy => {
+            Self::User(_) | Self::Group(_) | Self::PassPolicy | Self::MethodPolicy(_) => {
                 [Method::PATCH, Method::DELETE].contains(method)
             }
             Self::DeletedItem(_) => method == Method::DELETE,
@@ -68,6 +77,11 @@ impl Route {
             Self::GroupEligibility => "privilegedAccessGroupEligibilityScheduleInstance",
             Self::Domains => "domain",
             Self::PassPolicy => "temporaryAccessPassAuthenticationMethodConfiguration",
+            Self::MethodPolicy(MethodPolicyName::Passkeys) => "fido2AuthenticationMethodConfiguration",
+            Self::MethodPolicy(MethodPolicyName::Authenticator) => {
+                "microsoftAuthenticatorAuthenticationMethodConfiguration"
+            }
+            Self::ConditionalAccess => "conditionalAccessPolicy",
             Self::Subscriptions | Self::Subscription(_) => "subscription",
         }
     }
@@ -111,6 +125,17 @@ impl Route {
             {
                 Self::PassPolicy
             }
+            ["policies", "authenticationMethodsPolicy", "authenticationMethodConfigurations", id]
+                if id.eq_ignore_ascii_case("fido2") =>
+            {
+                Self::MethodPolicy(MethodPolicyName::Passkeys)
+            }
+            ["policies", "authenticationMethodsPolicy", "authenticationMethodConfigurations", id]
+                if id.eq_ignore_ascii_case("microsoftAuthenticator") =>
+            {
+                Self::MethodPolicy(MethodPolicyName::Authenticator)
+            }
+            ["identity", "conditionalAccess", "policies"] => Self::ConditionalAccess,
             ["me", ..] => {
                 return Err(ErrorResponse::bad_request(
                     "/me request is only valid with delegated authentication flow.",

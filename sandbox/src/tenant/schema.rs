@@ -38,6 +38,23 @@ pub(super) const DOMAIN: Schema = Schema {
     ],
 };
 
+pub(super) const CONDITIONAL_ACCESS_POLICY: Schema = Schema {
+    name: "conditionalAccessPolicy",
+    by_default: &[
+        "conditions",
+        "createdDateTime",
+        "displayName",
+        "grantControls",
+        "id",
+        "modifiedDateTime",
+        "sessionControls",
+        "state",
+        "templateId",
+    ],
+    on_request: &[],
+    unimplemented: &["deletedDateTime", "description"],
+};
+
 pub(super) const USER: Schema = Schema {
     name: "user",
     by_default: &[

@@ -36,7 +36,7 @@ use crate::{
         alert::Alert,
         clock_skew, condition,
         day_one::{Distance, day_one, distance, stamps},
-        domains,
+        domains, examined,
         group_sync::sync_group,
         known_addresses::KnownAddresses,
         ledger_tenant,
@@ -121,6 +121,7 @@ async fn sweep(app: &App, continued: Option<&SweepContinues>) -> Result<GroupSyn
         if let Some(last) = &last {
             ledger_tenant::check_conditions(&app.services, last).await?;
             note_read(&app.services, last);
+            examined::note_read(&app.services, Some(last));
         }
         Ok::<_, Failure>(candidates(app, look_back, now).await?)
     };

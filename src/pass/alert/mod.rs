@@ -106,6 +106,39 @@ impl Services {
     }
 }
 
+/// Sends a mail to the recipients of alerts that is none, and returns them, masked.
+///
+/// # Errors
+/// Why it was not sent, and what to do.
+pub(crate) async fn send_test(services: &Services) -> Result<Vec<String>, String> {
+    let (from, to) = (&services.settings.mail.from, &services.settings.mail.alert_to);
+    if to.is_empty() {
+        return Err("ALERT_TO is not set: a test mail goes nowhere else".to_owned());
+    }
+    let mail = AlertMail {
+        headline: "Test: firstpass can send mail",
+        who: "nobody",
+        what_happened: "`firstpass doctor --send-test-mail` sent this mail from the mailbox of MAIL_FROM.",
+        what_to_do: "Nothing.",
+        reference: "test mail",
+        at: services.clock.now(),
+    };
+    let content = services.mailer.alert(&mail).map_err(|error| error.to_string())?;
+    let deadline = Instant::now() + budget::ALERT;
+    let permit = services.mail_permit(from, Content::Note, 1, deadline - budget::GRAPH_CHANGE_MIN).await;
+    let mut permit = permit.ok_or_else(|| Failure::MailboxBusy.to_string())?;
+    let message = OutgoingMail { to: to.clone(), cc: Vec::new(), content };
+    match services.send_mail_to_valid(&mut permit, message, deadline).await {
+        Ok(refused) => {
+            let accepted = to.iter().filter(|address| !refused.contains(address));
+            Ok(accepted.map(Address::masked).collect())
+        }
+        Err(error) => {
+            Err(format!("Exchange did not accept the test mail: {error}. To do: {}", error.advice()))
+        }
+    }
+}
+
 /// Whether a mail was sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Sent {

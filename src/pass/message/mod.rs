@@ -35,6 +35,8 @@ pub enum ParsedMessage {
     AlertsDue,
     /// Ours: a sweep may be due between those of the timer, since this time.
     SweepDue(DateTime<Utc>),
+    /// Ours: an examination of the app may be due.
+    ExaminationDue,
     /// From outside.
     Notification(ChangeNotification),
 }
@@ -66,6 +68,8 @@ const MAX_KEY: usize = 64;
 pub(crate) const ALERTS_DUE: &str = "alertsDue";
 /// The only field of the message that a sweep may be due.
 pub(crate) const SWEEP_DUE: &str = "sweepDue";
+/// The only field of the message that an examination may be due.
+pub(crate) const EXAMINATION_DUE: &str = "examinationDue";
 const GROUP: &str = "#Microsoft.Graph.Group";
 const LIFECYCLE: &str = "it is a lifecycle notification";
 const DELETED: &str = "it says that a group was deleted";
@@ -96,6 +100,9 @@ impl ParsedMessage {
             }
             if fields.len() == 1 && fields.contains_key(ALERTS_DUE) {
                 return Ok(Self::AlertsDue);
+            }
+            if fields.len() == 1 && fields.contains_key(EXAMINATION_DUE) {
+                return Ok(Self::ExaminationDue);
             }
             if let (1, Some(since)) = (fields.len(), fields.get(SWEEP_DUE)) {
                 return Ok(Self::SweepDue(range::ours(since).unwrap_or(inserted).min(inserted)));

@@ -165,7 +165,8 @@ impl TestApp {
         FunctionsHost::start(function_app(settings), Arc::new(worker), storage.clone())
     }
 
-    fn product(&self, credential: Arc<dyn TokenCredential>) -> App {
+    /// The app with another credential and without queues, for what is no function.
+    pub fn product(&self, credential: Arc<dyn TokenCredential>) -> App {
         let services = &self.app.services;
         let (settings, ledger) = (services.settings.clone(), services.ledger.clone());
         App::new(settings, self.sandbox.transport(), credential, ledger, self.sandbox.clock()).unwrap()

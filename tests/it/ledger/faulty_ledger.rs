@@ -4,8 +4,8 @@ use std::{fmt, sync::Arc};
 
 use async_trait::async_trait;
 use firstpass::ledger::{
-    AlertId, AlertMails, Conditions, ETag, HeldList, Ledger, LedgerError, MembershipSnapshot, PendingAlert,
-    Record, memory::MemoryLedger,
+    AlertId, AlertMails, Conditions, ETag, Examination, HeldList, Ledger, LedgerError, MembershipSnapshot,
+    PendingAlert, Record, memory::MemoryLedger,
 };
 use uuid::Uuid;
 
@@ -149,6 +149,14 @@ impl<T: LedgerFault> Ledger for FaultyLedger<T> {
 
     async fn conditions(&self) -> Result<Option<(Conditions, ETag)>, LedgerError> {
         self.call(Operation::Conditions, self.inner.conditions()).await
+    }
+
+    async fn examination(&self) -> Result<Option<Examination>, LedgerError> {
+        self.inner.examination().await
+    }
+
+    async fn write_examination(&self, examination: &Examination) -> Result<(), LedgerError> {
+        self.inner.write_examination(examination).await
     }
 
     async fn write_conditions(

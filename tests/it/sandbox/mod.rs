@@ -11,6 +11,7 @@ mod mail;
 mod paging;
 mod passes;
 mod people;
+mod policies;
 mod roles;
 mod schedule;
 mod serve;

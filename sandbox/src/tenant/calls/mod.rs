@@ -5,6 +5,7 @@ mod domains;
 mod groups;
 mod mail;
 mod passes;
+mod policies;
 mod roles;
 mod subscriptions;
 mod usage;
@@ -62,6 +63,8 @@ pub(super) fn handle(state: &mut State, now: DateTime<Utc>, call: &GraphCall) ->
         (&Method::PATCH, Route::Subscription(key)) => subscriptions::renew(ctx, &key),
         (&Method::DELETE, Route::Subscription(key)) => subscriptions::delete(ctx, &key),
         (&Method::GET, Route::PassPolicy) => passes::policy(&ctx),
+        (&Method::GET, Route::MethodPolicy(name)) => policies::method(&ctx, name),
+        (&Method::GET, Route::ConditionalAccess) => policies::conditional_access(&ctx),
         (&Method::GET, Route::Methods(key)) => usage::methods(&ctx, &key),
         (&Method::GET, Route::RegistrationDetails(key)) => usage::registration_details(&ctx, &key),
         (&Method::GET, Route::Passes(key)) => passes::list(&ctx, &key),

@@ -6,8 +6,9 @@ use uuid::Uuid;
 
 use super::RequestContext;
 use crate::tenant::{
-    Permission, RoleAssignment, filter,
+    AppRole, IDENTITY_ID, Permission, RoleAssignment, filter,
     page::{page, selected},
+    roles::AUTHENTICATION_ADMINISTRATOR,
     schema::{self, Schema, object},
     wire::{CallResult, ErrorResponse},
 };
@@ -15,7 +16,17 @@ use crate::tenant::{
 /// `GET /roleManagement/directory/roleAssignments`: direct assignments only.
 pub(super) fn assignments(ctx: &RequestContext<'_>) -> CallResult {
     let resource = "roleManagement/directory/roleAssignments";
-    of_principal(ctx, &ctx.tenant.roles, resource, &schema::ROLE_ASSIGNMENT, RoleAssignment::to_assignment)
+    let own = ctx.tenant.app_role.map(|role| RoleAssignment {
+        id: IDENTITY_ID,
+        principal: IDENTITY_ID,
+        role: AUTHENTICATION_ADMINISTRATOR,
+        unit: match role {
+            AppRole::Tenant => None,
+            AppRole::Unit(unit) => Some(unit),
+        },
+    });
+    let roles: Vec<RoleAssignment> = ctx.tenant.roles.iter().cloned().chain(own).collect();
+    of_principal(ctx, &roles, resource, &schema::ROLE_ASSIGNMENT, RoleAssignment::to_assignment)
 }
 
 /// `GET /roleManagement/directory/roleEligibilityScheduleInstances`

@@ -1,0 +1,357 @@
+//! The tenant's policies, the source of joiners and the mailbox that sends.
+
+use uuid::{Uuid, uuid};
+
+use super::{
+    Token,
+    conditional_access::{Joiner, Obstacle, obstacle},
+    findings::{Check, Report},
+    people::People,
+    permissions,
+};
+use crate::{
+    app::App,
+    graph::{
+        GraphError, JoinerGroup, MethodPolicy, PassPolicy, PolicyOf,
+        conditional_access::ConditionalAccessPolicy,
+    },
+    settings::{FIRST_HOURS, JoinerSource, PassStart, Settings},
+};
+
+/// The role with which Graph makes passes without the permission.
+const AUTHENTICATION_ADMINISTRATOR: Uuid = uuid!("c4e39bd9-1100-46d3-8c65-fb160da0071f");
+
+/// What was read of the tenant.
+pub(super) struct TenantRead {
+    pass_policy: Result<(PassPolicy, MethodPolicy), GraphError>,
+    passkeys: Result<MethodPolicy, GraphError>,
+    authenticator: Result<MethodPolicy, GraphError>,
+    conditional_access: Result<Vec<ConditionalAccessPolicy>, GraphError>,
+    /// `None` if joiners are found by hire date.
+    group: Option<Result<Option<JoinerGroup>, GraphError>>,
+    sender: Result<Option<Uuid>, GraphError>,
+    /// Whether the app's identity holds the role; `None` if that was not read.
+    has_role: Option<bool>,
+}
+
+/// Reads it.
+pub(super) async fn read(app: &App, token: Option<&Token>) -> TenantRead {
+    let (graph, settings) = (&app.services.graph, &app.services.settings);
+    let group = async {
+        match settings.joiners {
+            JoinerSource::Group(group) => Some(graph.joiner_group(group).await),
+            JoinerSource::HireDate => None,
+        }
+    };
+    let has_role = async {
+        let own = token.filter(|token| token.is_own)?.claims.oid?;
+        let roles = graph.roles_of(own).await.ok()?;
+        Some(roles.iter().any(|role| role.id == AUTHENTICATION_ADMINISTRATOR))
+    };
+    let from = settings.mail.from.to_string();
+    let (pass_policy, passkeys, authenticator, conditional_access, group, sender, has_role) = tokio::join!(
+        graph.pass_policy(),
+        graph.method_policy(PolicyOf::Passkeys),
+        graph.method_policy(PolicyOf::Authenticator),
+        graph.conditional_access(),
+        group,
+        graph.find_user(&from),
+        has_role,
+    );
+    TenantRead { pass_policy, passkeys, authenticator, conditional_access, group, sender, has_role }
+}
+
+impl TenantRead {
+    /// Compares it with the settings, and with who starts in the next days.
+    pub(super) fn check(
+        &self,
+        settings: &Settings,
+        token: Option<&Token>,
+        people: &People,
+        report: &mut Report,
+    ) {
+        permissions::check(settings, token, self.has_role, report);
+        self.passes(settings, people, report);
+        self.passkeys(people, report);
+        self.conditional_access(settings, people, report);
+        self.joiners(settings, people, report);
+        self.sender(settings, report);
+    }
+
+    fn passes(&self, settings: &Settings, people: &People, report: &mut Report) {
+        const CHECK: Check = Check::PassPolicy;
+        const WHERE: &str = "Entra admin center, Authentication methods, Policies, Temporary Access Pass";
+        let (policy, targets) = match &self.pass_policy {
+            Ok(read) => read,
+            Err(error) => return unread(CHECK, error, report),
+        };
+        if !policy.is_enabled() {
+            report.fail(
+                CHECK,
+                "the tenant has Temporary Access Passes switched off",
+                format!("enable them: {WHERE}"),
+            );
+            return;
+        }
+        let (minimum, maximum) = (policy.minimum_lifetime_in_minutes, policy.maximum_lifetime_in_minutes);
+        if maximum < FIRST_HOURS {
+            report.warn(
+                CHECK,
+                format!(
+                    "the longest lifetime is {maximum} minutes: a pass ends before many joiners have a desk"
+                ),
+                format!("set the maximum lifetime to 8 hours or more: {WHERE}"),
+            );
+        }
+        if let Some(wanted) = settings.pass.lifetime_minutes
+            && policy.clamp(wanted) != wanted
+        {
+            report.warn(
+                CHECK,
+                format!(
+                    "PASS_LIFETIME_MINUTES={wanted} is outside of the policy's {minimum} to {maximum} minutes"
+                ),
+                format!("change the setting, or the policy: {WHERE}"),
+            );
+        }
+        if settings.pass.start == PassStart::Now && maximum < 24 * 60 * u32::from(settings.lead_days.max(1)) {
+            report.warn(
+                CHECK,
+                format!("PASS_START=now, and the longest lifetime of {maximum} minutes does not reach from the mail to day one"),
+                format!("set PASS_START=day-one, or a longer maximum lifetime: {WHERE}"),
+            );
+        }
+        if policy.is_usable_once && !settings.pass.one_time {
+            report.warn(
+                CHECK,
+                "PASS_ONE_TIME=false, and the policy makes every pass work only once",
+                format!("change the setting, or allow passes for several uses, which a sign-in to Windows needs: {WHERE}"),
+            );
+        }
+        let left_out = left_out(targets, people);
+        if !left_out.is_empty() {
+            report.warn(
+                CHECK,
+                format!("the policy is not for {}: their passes do not work", left_out.join(", ")),
+                format!("include them: {WHERE}"),
+            );
+        } else if !targets.is_for_all() && people.joiners.iter().all(|joiner| joiner.ids().is_none()) {
+            report.not_asked(
+                CHECK,
+                "the policy is for some groups, and which joiners are in them was not asked",
+            );
+        }
+        if report.is_well(CHECK) {
+            report.ok(CHECK, format!("passes are on, for {minimum} to {maximum} minutes"));
+        }
+    }
+
+    fn passkeys(&self, people: &People, report: &mut Report) {
+        const CHECK: Check = Check::Passkeys;
+        const WHERE: &str = "Entra admin center, Authentication methods, Policies";
+        let (passkeys, authenticator) = match (&self.passkeys, &self.authenticator) {
+            (Ok(passkeys), Ok(authenticator)) => (passkeys, authenticator),
+            (Err(error), _) | (_, Err(error)) => return unread(CHECK, error, report),
+        };
+        let can_register = passkeys.is_enabled() && passkeys.is_self_service();
+        if !can_register && !authenticator.is_enabled() {
+            report.fail(
+                CHECK,
+                "joiners can register neither a passkey nor Microsoft Authenticator: their pass leads nowhere",
+                format!("enable passkeys (FIDO2) with self-service set-up: {WHERE}"),
+            );
+        } else if !passkeys.is_enabled() {
+            report.warn(
+                CHECK,
+                "passkeys are switched off: joiners register Microsoft Authenticator, which can be phished",
+                format!("enable passkeys (FIDO2) with self-service set-up: {WHERE}"),
+            );
+        } else if !passkeys.is_self_service() {
+            report.warn(
+                CHECK,
+                "passkeys are on, and people may not register one themselves: the steps of the mail lead nowhere",
+                format!("allow self-service set-up of passkeys (FIDO2): {WHERE}"),
+            );
+        } else {
+            let left_out = left_out(passkeys, people);
+            if left_out.is_empty() {
+                report.ok(CHECK, "joiners may register a passkey");
+            } else {
+                report.warn(
+                    CHECK,
+                    format!("the policy of passkeys is not for {}", left_out.join(", ")),
+                    format!("include them: {WHERE}, Passkey (FIDO2)"),
+                );
+            }
+        }
+    }
+
+    fn conditional_access(&self, settings: &Settings, people: &People, report: &mut Report) {
+        const CHECK: Check = Check::ConditionalAccess;
+        let policies = match &self.conditional_access {
+            Ok(policies) => policies,
+            Err(error) if error.status == Some(403) => {
+                report.not_asked(CHECK, "grant Policy.Read.ConditionalAccess to have the policies examined");
+                return;
+            }
+            Err(error) => return unread(CHECK, error, report),
+        };
+        let one_time = settings.pass.one_time
+            || self.pass_policy.as_ref().is_ok_and(|(policy, _)| policy.is_usable_once);
+        // Without anybody who starts soon, of somebody who is in no group.
+        let mut ids: Vec<Vec<Uuid>> = people.joiners.iter().filter_map(super::people::Joiner::ids).collect();
+        if ids.is_empty() {
+            ids.push(Vec::new());
+        }
+        for policy in policies {
+            let stops = |ids: &Vec<Uuid>| obstacle(policy, Joiner { ids, has_one_time_pass: one_time });
+            let Some(found) = ids.iter().find_map(stops) else { continue };
+            let Obstacle { policy, asks, is_conditional, is_on_registration } = found;
+            let what = format!(
+                "the policy \"{policy}\" {asks}{}{}: somebody with nothing but a pass cannot {}",
+                if is_on_registration { " for registering security information" } else { "" },
+                if is_conditional { ", depending on the place or the device" } else { "" },
+                if is_on_registration { "register a passkey" } else { "sign in to register a passkey" },
+            );
+            let to_do = "exclude joiners by a group until they are in, or let a Temporary Access Pass meet it (an \
+                         authentication strength that includes it)";
+            if is_conditional {
+                report.warn(CHECK, what, to_do);
+            } else {
+                report.fail(CHECK, what, to_do);
+            }
+        }
+        if report.is_well(CHECK) {
+            report.ok(
+                CHECK,
+                format!("of {} policies none stops somebody with nothing but a pass", policies.len()),
+            );
+        }
+    }
+
+    fn joiners(&self, settings: &Settings, people: &People, report: &mut Report) {
+        const CHECK: Check = Check::Joiners;
+        if let Some(group) = &self.group {
+            match group {
+                Err(error) => return unread(CHECK, error, report),
+                Ok(None) => {
+                    report.fail(
+                        CHECK,
+                        "JOINER_GROUP_ID names no group of the tenant",
+                        "set it to the object id of the group",
+                    );
+                    return;
+                }
+                Ok(Some(group)) => rule(group, settings, report),
+            }
+        }
+        if people.is_unread() {
+            report.not_asked(CHECK, "the joiners could not be read");
+        } else if people.listed == 0 {
+            let (what, to_do) = match settings.joiners {
+                JoinerSource::Group(_) => {
+                    ("the group of joiners has no members", "check its rule or its members")
+                }
+                JoinerSource::HireDate => (
+                    "nobody has a hire date in the next two weeks",
+                    "nothing, if nobody starts; else have HR's system write employeeHireDate",
+                ),
+            };
+            report.warn(CHECK, what, to_do);
+        } else if report.is_well(CHECK) {
+            report.ok(CHECK, format!("{} people are listed", people.listed));
+        }
+    }
+
+    fn sender(&self, settings: &Settings, report: &mut Report) {
+        const CHECK: Check = Check::Sender;
+        let from = &settings.mail.from;
+        match &self.sender {
+            Err(error) => return unread(CHECK, error, report),
+            Ok(None) => {
+                report.fail(
+                    CHECK,
+                    format!("MAIL_FROM names no account of the tenant: {from}"),
+                    "set it to the sign-in name of the mailbox's account; an alias does not do",
+                );
+            }
+            Ok(Some(_)) => {}
+        }
+        if from.domain().ends_with("onmicrosoft.com") {
+            report.warn(
+                CHECK,
+                "MAIL_FROM is in onmicrosoft.com: Exchange sends 100 mails a day from there to other companies",
+                "send from a domain of your own",
+            );
+        }
+    }
+}
+
+/// Whether the rule of a dynamic group lets joiners in, and early enough.
+fn rule(group: &JoinerGroup, settings: &Settings, report: &mut Report) {
+    const CHECK: Check = Check::Joiners;
+    let name = group.display_name.as_deref().unwrap_or("of JOINER_GROUP_ID");
+    let Some(rule) = &group.membership_rule else { return };
+    if group.membership_rule_processing_state.as_deref() == Some("Paused") {
+        report.fail(
+            CHECK,
+            format!("the rule of the group {name} is paused: nobody new gets in"),
+            "resume it in the Entra admin center: Groups, the group, Dynamic membership rules",
+        );
+    }
+    if let Some(days) = days_ahead(rule)
+        && days < u32::from(settings.lead_days)
+    {
+        report.warn(
+            CHECK,
+            format!(
+                "the rule of the group {name} lets people in {days} days before day one, and LEAD_DAYS is {}",
+                settings.lead_days
+            ),
+            "change the rule, or LEAD_DAYS",
+        );
+    }
+}
+
+/// The days in `system.now -plus p7d` of a rule, the most of them.
+fn days_ahead(rule: &str) -> Option<u32> {
+    let rule = rule.to_ascii_lowercase();
+    let days = |part: &str| part.trim_start().strip_prefix('p')?.split_once('d')?.0.parse::<u32>().ok();
+    rule.split("-plus").skip(1).filter_map(days).max()
+}
+
+/// Those who start soon and whom the policy is not for.
+fn left_out(policy: &MethodPolicy, people: &People) -> Vec<String> {
+    if policy.is_for_all() {
+        return Vec::new();
+    }
+    let is_out = |joiner: &&super::people::Joiner| joiner.ids().is_some_and(|ids| !policy.is_for(&ids));
+    people.joiners.iter().filter(is_out).map(super::people::Joiner::name).collect()
+}
+
+fn unread(check: Check, error: &GraphError, report: &mut Report) {
+    report.not_asked(check, format!("it could not be read: {error}"));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::days_ahead;
+
+    #[test]
+    fn the_days_of_a_rule_are_read() {
+        for (rule, days) in [
+            (
+                "(user.employeeHireDate -ge system.now -minus p1d) -and (user.employeeHireDate -le system.now -plus p7d)",
+                Some(7),
+            ),
+            (
+                "user.employeehiredate -le system.now -plus P14D -or user.employeeHireDate -le system.now -plus p3d",
+                Some(14),
+            ),
+            ("user.department -eq \"Sales\"", None),
+            ("user.employeeHireDate -le system.now -plus pt5h", None),
+        ] {
+            assert_eq!(days_ahead(rule), days, "{rule}");
+        }
+    }
+}
