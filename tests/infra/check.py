@@ -1,21 +1,15 @@
-"""Checks infra/ without Azure. Each check is a sentence and a list of problems."""
+"""Checks infra/ and azure.yaml without Azure and without a compiler. Each check is a sentence and a list of problems."""
 
 import json
 import re
 import sys
-from pathlib import Path
 
-import arm
+import azd
+import pages
+import settings
+import templates
 import workflow
-from bicep import Template, unquoted
-
-ROOT = Path(__file__).resolve().parents[2]
-INFRA = ROOT / "infra"
-FUNCTIONS = {
-    *("concat", "dateTimeAdd", "guid", "loadJsonContent", "resourceGroup", "subscription", "subscriptionResourceId"),
-    *("union", "uniqueString", "utcNow"),
-    *("allowed", "description", "maxLength", "minLength"),
-}
+from templates import INFRA, ROOT, of_type, snapshot
 
 results = []
 
@@ -29,127 +23,116 @@ def check(sentence, problems):
             print(f"  {problem}")
 
 
-def check_template(template):
-    name = template.path.relative_to(ROOT)
-    check(f"{name} is Bicep", template.syntax_errors())
-    described = template.all("param") + template.all("output")
-    check(
-        f"{name} describes its parameters and outputs",
-        (each.name for each in described if not each.decorators.get("description")),
-    )
-    names, functions = template.references()
-    check(
-        f"{name} refers only to declared names",
-        [f"line {line}: {each}" for each, line in names if not template.symbol(each)]
-        + [f"line {line}: {each}()" for each, line in functions if each not in FUNCTIONS],
-    )
-    used = {each for each, _ in names}
-    check(
-        f"{name} uses all declarations",
-        (each.name for each in template.all("param") + template.all("var") if each.name not in used),
-    )
-    kept = [each.name for each in template.declarations if each.kind != "output"]
-    check(f"{name} has unique names", {each for each in kept if kept.count(each) > 1})
-    for resource in template.all("resource"):
-        kind, version = template.resource_type(resource)
-        body = template.value(resource.value_node)
-        check(f"{name}: {resource.name} is a {kind}", arm.problems(kind, version, body, resource.existing))
-
-
-def check_queue(templates):
-    queue, host = "pass-jobs", json.loads((ROOT / "host.json").read_text())
-    bindings = [
-        binding
+def queue_problems():
+    """The functions, the storage account and whatever writes to the queue name the same one, and encode alike."""
+    host = json.loads((ROOT / "host.json").read_text())
+    named = {
+        binding["queueName"]
         for file in sorted(ROOT.glob("*/function.json"))
         for binding in json.loads(file.read_text())["bindings"]
         if binding["type"] in ("queue", "queueTrigger")
-    ]
-    check("the functions and the templates have the same queue", {b["queueName"] for b in bindings} - {queue})
+    }
+    for file in sorted(INFRA.glob("modules/*.bicep")):
+        named.update(re.findall(r"^var queueName = '(.*)'$", file.read_text(), re.MULTILINE))
+    if named != {"pass-jobs"}:
+        yield f"{sorted(named)}"
     # Event Grid writes base64, and so does the Logic App.
-    encoding = host["extensions"]["queues"]["messageEncoding"]
-    check("the host expects base64", [] if encoding == "base64" else [encoding])
-    for template in templates:
-        named = template.symbol("queueName")
-        if named:
-            value = template.value(named.value_node)
-            check(f"{template.path.name} writes to that queue", [] if value == queue else [value])
+    if host["extensions"]["queues"]["messageEncoding"] != "base64":
+        yield "the host does not expect base64"
 
 
-def check_event_grid(template):
-    output = next(each for each in template.all("output") if each.name == "eventGridPartnerTopic")
-    url = re.sub(r"\$\{[^}]*\}", "*", unquoted(output.value_node))
-    expected = "EventGrid:?azuresubscriptionid=*&resourcegroup=*&partnertopic=*&location=*"
-    check("the partner topic URL has the form that Graph requires", [] if url == expected else [url])
-
-
-def check_logic_app(template):
-    definition = json.loads((INFRA / "logic-app/workflow.json").read_text())
-    check("the workflow is well-formed", workflow.problems(definition))
-    resource = template.symbol("workflow")
-    given = template.value(resource.value_node)["properties"]["parameters"]
-    check(
-        "the template sets exactly the parameters of the workflow",
-        set(given) ^ set(definition["parameters"]),
-    )
+def logic_app_problems():
+    (deployed,) = of_type(snapshot("everything"), "Microsoft.Logic/workflows")
+    definition, given = deployed["properties"]["definition"], deployed["properties"]["parameters"]
+    yield from workflow.problems(definition)
+    yield from sorted(set(given) ^ set(definition["parameters"]))
     connections = {
         name
         for text in workflow.expressions(definition)
         for name in re.findall(r"parameters\('\$connections'\)\['(\w+)'\]", text)
     }
-    check("the template sets exactly the connections of the workflow", connections ^ set(given["$connections"]["value"]))
+    yield from sorted(connections ^ set(given["$connections"]["value"]))
     put = definition["actions"]["Only_who_was_added"]["actions"]["Put_a_message_on_pass_jobs"]["inputs"]
-    check(
-        "the Logic App encodes its messages as the host expects",
-        [] if "<MessageText>@{base64(" in put["body"] else [put["body"]],
-    )
+    if "<MessageText>@{base64(" not in put["body"]:
+        yield put["body"]
 
 
-def check_commands(page, templates):
-    """Every deployment command names a template and has its required parameters."""
-    by_path = {str(template.path.relative_to(ROOT)): template for template in templates}
-    text = page.read_text().replace("\\\n", " ")
-    shown = set()
-    for line in re.findall(r"^ *\$ (az deployment group create .*)$", text, re.MULTILINE):
-        file = re.search(r"--template-file (\S+)", line).group(1)
-        shown.add(file)
-        if file not in by_path:
-            check(f"{page.name} deploys {file}", ["the file does not exist"])
+def query_problems():
+    """Each alert query is a rule that runs as the head of the query says, and asks for events that the app logs."""
+    events = set(re.findall(r"^\| `([\w.]+)` \|", (ROOT / "docs/LOGGING.md").read_text(), re.MULTILINE))
+    rules = {}
+    for rule in of_type(snapshot("everything"), "Microsoft.Insights/scheduledQueryRules"):
+        (criterion,) = rule["properties"]["criteria"]["allOf"]
+        rules[criterion["query"]] = {**rule["properties"], **criterion}
+    for file in sorted(INFRA.glob("queries/alert-*.kql")):
+        rule = rules.pop(file.read_text(), None)
+        if not rule:
+            yield f"no rule has {file.name}"
             continue
-        parameters = by_path[file].all("param")
-        given = set(re.findall(r"(\w+)=", line.partition("--parameters")[2]))
-        needed = {each.name for each in parameters if each.value_node is None}
-        wrong = [f"unknown: {each}" for each in sorted(given - {each.name for each in parameters})]
-        check(f"{page.name} deploys {file}", wrong + [f"not given: {each}" for each in sorted(needed - given)])
-    check(f"{page.name} shows how to deploy each template", set(by_path) - shown)
+        measure = "number of rows > 0" if rule["timeAggregation"] == "Count" else f"`{rule['metricMeasureColumn']}` < {rule['threshold']}"
+        head = f"// Rule: evaluationFrequency {rule['evaluationFrequency']}, windowSize {rule['windowSize']}, {measure}"
+        if head not in file.read_text().splitlines():
+            yield f"{file.name} does not say: {head}"
+    yield from (f"no file has the query {query}" for query in rules)
+    for file in sorted(INFRA.glob("queries/*.kql")):
+        named = re.findall(r'event == "([\w.]+)"', file.read_text())
+        yield from (f"{file.name}: the app logs no {each}" for each in named if each not in events)
 
 
-def check_page(page):
-    text = page.read_text()
-    links = [link.partition("#")[0] for link in re.findall(r"\]\(([^)]+)\)", text) if "://" not in link]
-    name = page.relative_to(ROOT)
-    check(f"the links of {name} exist", (each for each in links if each and not (page.parent / each).exists()))
-    check(f"the examples of {name} are JSON", (each for each in re.findall(r"`(\{\".*?\})`", text) if not is_json(each)))
+def sampling_problems():
+    """The lines of a handler are traces: a sampled alert would be lost."""
+    sampling = json.loads((ROOT / "host.json").read_text())["logging"]["applicationInsights"]["samplingSettings"]
+    if "Trace" not in sampling["excludedTypes"].split(";"):
+        yield sampling["excludedTypes"]
 
 
-def is_json(text):
-    try:
-        json.loads(text)
-        return True
-    except ValueError:
-        return False
+def feature_problems():
+    """The features that the templates name are those that the scripts grant for."""
+    known = json.loads((INFRA / "permissions.json").read_text())["features"]
+    text = (INFRA / "app.bicep").read_text()
+    computed = re.search(r"^var features = union\((.*?)^\)", text, re.MULTILINE | re.DOTALL)[1]
+    optional = re.search(r"Further features of permissions.json [^:]*: (.*)\.'", text)[1].split(", ")
+    named = set(re.findall(r"'([\w-]+)'[\],]", computed)) - {"methods')"} | set(optional)
+    yield from sorted(named - set(known))
+    yield from (f"{each} can be granted by nobody" for each in sorted(set(known) - named))
+
+
+def lint_problems():
+    rules = json.loads((INFRA / "bicepconfig.json").read_text())["analyzers"]["core"]["rules"]
+    yield from (name for name, rule in rules.items() if rule["level"] != "error")
 
 
 def main():
-    templates = [Template(path) for path in sorted(INFRA.rglob("*.bicep"))]
-    by_name = {str(template.path.relative_to(INFRA)): template for template in templates}
-    for template in templates:
-        check_template(template)
-    check_queue(templates)
-    check_event_grid(by_name["event-grid/partner-configuration.bicep"])
-    check_logic_app(by_name["logic-app/main.bicep"])
-    check_commands(INFRA / "README.md", templates)
-    check_page(INFRA / "README.md")
-    check_page(ROOT / "docs/ON-DEMAND.md")
+    check("each parameter is described, no secret, and has a default or is asked for", templates.parameter_problems())
+    check("main.bicep has the parameters of app.bicep, and passes them on", templates.main_problems())
+    names = set(settings.in_template())
+    check("azd knows each parameter by its variable", templates.azd_parameter_problems(settings.camel_case, names))
+    check("the settings of docs/SETTINGS.md are those of the templates", settings.names_problems())
+    check("each setting is its parameter", settings.parameter_problems())
+    check("the defaults of the templates are those of docs/SETTINGS.md", settings.default_problems())
+    check("the limits of numbers are those of docs/SETTINGS.md", settings.range_problems())
+    check("what a parameter file says is what the app gets", settings.everything_problems())
+    for name in templates.EXPECTED_ROLES:
+        check(f"{name}: who may do what in Azure", templates.role_problems(name))
+        check(f"{name}: Flex Consumption takes the app", templates.flex_problems(name))
+        check(f"{name}: no keys, no passwords", templates.hardening_problems(name))
+        check(f"{name}: records of joiners expire, and nothing else", templates.lifecycle_problems(name))
+    check("one queue, one encoding", queue_problems())
+    check("the Logic App is well-formed", logic_app_problems())
+    check("the alert rules ask for events of docs/LOGGING.md", query_problems())
+    check("the workbook is JSON", [] if json.loads((INFRA / "workbook.json").read_text())["items"] else ["no items"])
+    check("no alert is lost by sampling", sampling_problems())
+    if (INFRA / "permissions.json").exists():
+        check("the features are those of permissions.json", feature_problems())
+    check("every rule of the linter is an error", lint_problems())
+    check("azure.yaml is what azd expects", azd.problems())
+    check("azure.yaml has its hooks for every system", azd.hook_problems())
+    check("the button deploys azuredeploy.json", pages.button_problems())
+    for page in pages.PAGES:
+        check(f"the links of {page.name} exist", pages.link_problems(page))
+        check(f"the examples of {page.name} are JSON", pages.json_problems(page))
+        check(f"the deployments of {page.name} fit the templates", pages.command_problems(page))
+        check(f"the variables of {page.name} are parameters", pages.variable_problems(page))
     print(f"infra: {sum(results)} passed, {len(results) - sum(results)} failed")
     sys.exit(0 if all(results) else 1)
 

@@ -1,56 +1,63 @@
-// Step 4 of Event Grid: delivers Graph's change notifications about the on-demand group to the queue pass-jobs, with the
-// topic's identity. The topic must exist, be activated and have a system-assigned identity: see the README.
-
-targetScope = 'resourceGroup'
+// Step 2 of Event Grid: delivers Graph's change notifications about the on-demand group to the queue pass-jobs, with the
+// topic's identity. The topic must exist, be activated and have a system-assigned identity: docs/DEPLOY.md.
 
 @description('The partner topic that Graph made, in this resource group.')
+@minLength(3)
+@maxLength(50)
 param partnerTopicName string
 
 @description('The storage account of the function app (AzureWebJobsStorage), in this resource group.')
 param storageAccountName string
 
-// The queue of OnGroupAdd/function.json.
+@description('The queue of OnGroupAdd/function.json.')
 var queueName = 'pass-jobs'
+
+@description('The container of events that were not delivered within a day.')
 var undeliveredContainerName = 'pass-jobs-undelivered'
 
-var storageQueueDataMessageSender = subscriptionResourceId('Microsoft.Authorization/roleDefinitions', 'c6a89b2d-59bc-44d0-9896-0f6e12d7b80a')
-var storageBlobDataContributor = subscriptionResourceId('Microsoft.Authorization/roleDefinitions', 'ba92f5b4-2d11-453d-a403-e96b0029c9fe')
+@description('The built-in role that lets the topic add messages.')
+var storageQueueDataMessageSender = subscriptionResourceId(
+  'Microsoft.Authorization/roleDefinitions',
+  'c6a89b2d-59bc-44d0-9896-0f6e12d7b80a'
+)
+
+@description('The built-in role that lets the topic keep undelivered events.')
+var storageBlobDataContributor = subscriptionResourceId(
+  'Microsoft.Authorization/roleDefinitions',
+  'ba92f5b4-2d11-453d-a403-e96b0029c9fe'
+)
 
 resource partnerTopic 'Microsoft.EventGrid/partnerTopics@2025-02-15' existing = {
   name: partnerTopicName
 }
 
-resource storageAccount 'Microsoft.Storage/storageAccounts@2023-05-01' existing = {
+resource storageAccount 'Microsoft.Storage/storageAccounts@2026-06-01' existing = {
   name: storageAccountName
 }
 
-resource queueService 'Microsoft.Storage/storageAccounts/queueServices@2023-05-01' existing = {
+resource queueService 'Microsoft.Storage/storageAccounts/queueServices@2026-06-01' existing = {
+  parent: storageAccount
+  name: 'default'
+
+  resource queue 'queues' existing = {
+    name: queueName
+  }
+}
+
+resource blobService 'Microsoft.Storage/storageAccounts/blobServices@2026-06-01' existing = {
   parent: storageAccount
   name: 'default'
 }
 
-resource queue 'Microsoft.Storage/storageAccounts/queueServices/queues@2023-05-01' = {
-  parent: queueService
-  name: queueName
-}
-
-resource blobService 'Microsoft.Storage/storageAccounts/blobServices@2023-05-01' existing = {
-  parent: storageAccount
-  name: 'default'
-}
-
-resource undelivered 'Microsoft.Storage/storageAccounts/blobServices/containers@2023-05-01' = {
+resource undelivered 'Microsoft.Storage/storageAccounts/blobServices/containers@2026-06-01' = {
   parent: blobService
   name: undeliveredContainerName
-  properties: {
-    publicAccess: 'None'
-  }
 }
 
 // The topic may add messages to this one queue: neither read them nor write to another.
 resource mayAddMessages 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
-  scope: queue
-  name: guid(queue.id, partnerTopic.id, storageQueueDataMessageSender)
+  scope: queueService::queue
+  name: guid(queueService::queue.id, partnerTopic.id, storageQueueDataMessageSender)
   properties: {
     roleDefinitionId: storageQueueDataMessageSender
     principalId: partnerTopic.identity.principalId
@@ -82,7 +89,7 @@ resource toPassJobs 'Microsoft.EventGrid/partnerTopics/eventSubscriptions@2025-0
         endpointType: 'StorageQueue'
         properties: {
           resourceId: storageAccount.id
-          queueName: queue.name
+          queueName: queueName
         }
       }
     }
