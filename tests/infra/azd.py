@@ -41,5 +41,5 @@ def hook_problems():
         for system, hook in systems.items():
             yield from (f"the key {each} of {name} is unknown" for each in sorted(set(hook) - HOOK))
             shell, end = SHELLS[system]
-            if hook["shell"] != shell or hook["run"] != f"infra/hooks/{name}{end}":
-                yield f"{name} runs {hook['run']} with {hook['shell']} on {system}"
+            if (hook.get("shell"), hook.get("run")) != (shell, f"infra/hooks/{name}{end}"):
+                yield f"{name} runs {hook.get('run')} with {hook.get('shell')} on {system}"
