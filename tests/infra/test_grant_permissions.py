@@ -56,7 +56,7 @@ class Tenant:
     def writes(self):
         return [request for request in self.state["requests"] if request[0] != "get"]
 
-    def run(self, *arguments, script="infra/grant-permissions.sh", **environment):
+    def run(self, *arguments, script="infra/grant-permissions.sh", pwsh=None, **environment):
         self.state["requests"] = []
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder, "state.json")
@@ -64,6 +64,10 @@ class Tenant:
             # Nobody waits for a fake, and no other program of this machine decides.
             Path(folder, "sleep").write_text("#!/bin/sh\n")
             Path(folder, "sleep").chmod(0o755)
+            # A pwsh that says how it was called; asked for the modules, it answers as the test wants.
+            if pwsh is not None:
+                Path(folder, "pwsh").write_text(f'#!/bin/sh\ncase $2 in -Command) exit {pwsh};; *) shift 2; echo "pwsh $*";; esac\n')
+                Path(folder, "pwsh").chmod(0o755)
             path = os.pathsep.join([folder, str(ROOT / "tests/infra/bin"), "/usr/local/bin", "/usr/bin", "/bin"])
             result = subprocess.run(
                 ["bash", ROOT / script, *arguments],
@@ -217,6 +221,54 @@ class Grant(unittest.TestCase):
             next(each for each in self.tenant.state["graph"]["appRoles"] if each["value"] == "User.Read.All").update(change)
             self.refused(["does not have these application permissions", "User.Read.All"])
             self.assertEqual(self.tenant.writes, [])
+
+
+class Postprovision(unittest.TestCase):
+    CLIENT = "dddddddd-1111-4111-8111-dddddddddddd"
+    VALUES = {"FIRSTPASS_PRINCIPAL_ID": PRINCIPAL, "FIRSTPASS_CLIENT_ID": CLIENT, "FIRSTPASS_MAIL_FROM": "welcome@contoso.com"}
+    MAIL = f"Grant-MailSend.ps1 -PrincipalId {PRINCIPAL} -ClientId {CLIENT} -MailFrom welcome@contoso.com"
+
+    def run_hook(self, tenant, pwsh=0, **values):
+        return tenant.run(script="infra/hooks/postprovision.sh", pwsh=pwsh, **{**self.VALUES, **values})
+
+    def test_it_grants_what_the_environment_says(self):
+        tenant = Tenant()
+        values = {"FIRSTPASS_FEATURES": "methods,sign-ins", "FIRSTPASS_MODE": "role", "FIRSTPASS_ADMINISTRATIVE_UNIT": UNIT}
+        result = self.run_hook(tenant, **values)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertEqual(tenant.granted, needed("methods", "sign-ins") - {LIST["role"]["instead_of"]})
+        self.assertEqual(tenant.state["roles"][0]["directoryScopeId"], f"/administrativeUnits/{UNIT}")
+        self.assertRegex(result.stdout, f"pwsh .*{self.MAIL}")
+        tenant = Tenant()
+        self.run_hook(tenant)
+        self.assertEqual(tenant.granted, needed(default=True))
+
+    def test_it_says_what_is_to_do_where_nobody_can_sign_in_to_exchange(self):
+        for pwsh, more in [(None, {}), (1, {}), (0, {"CI": "true"}), (0, {"FIRSTPASS_MAIL_FROM": ""})]:
+            result = self.run_hook(Tenant(), pwsh, **more)
+            self.assertEqual(result.returncode, 0, result.stderr)
+            self.assertIn("TO DO", result.stdout)
+            self.assertEqual(result.stdout.count("Grant-MailSend.ps1"), 1, "printed, not run")
+
+    def test_it_stops_azd_if_nothing_is_granted(self):
+        tenant = Tenant()
+        tenant.state["forbidden"] = ["post"]
+        result = self.run_hook(tenant)
+        self.assertEqual(result.returncode, 1)
+        for words in ["azd stops here", f"infra/grant-permissions.sh --principal-id {PRINCIPAL}", self.MAIL, "FIRSTPASS_PERMISSIONS granted"]:
+            self.assertIn(words, result.stderr)
+        self.assertNotIn("pwsh", result.stdout)
+
+    def test_it_does_nothing_if_somebody_else_has_granted_them(self):
+        tenant = Tenant()
+        result = self.run_hook(tenant, FIRSTPASS_PERMISSIONS="granted")
+        self.assertEqual((result.returncode, tenant.state["requests"]), (0, []))
+        self.assertIn("not touched", result.stdout)
+
+    def test_the_template_comes_first(self):
+        result = self.run_hook(Tenant(), FIRSTPASS_CLIENT_ID="")
+        self.assertEqual(result.returncode, 1)
+        self.assertIn("FIRSTPASS_CLIENT_ID: is an output of infra/main.bicep", result.stderr)
 
 
 if __name__ == "__main__":
