@@ -102,7 +102,8 @@ resource=$(graph get "servicePrincipals?\$filter=appId%20eq%20'$(jq -r .resource
   failed "Reading the permissions that Microsoft Graph has" "Application Administrator"
 held=$(graph get "servicePrincipals/$principal/appRoleAssignments?\$top=999") ||
   failed "Reading the permissions of the identity" "Application Administrator"
-held=$(jq --argjson graph "$resource" '[.value[] | select(.resourceId == $graph.id)]' <<<"$held")
+graph_id=$(jq -r .id <<<"$resource")
+held=$(jq --arg graph "$graph_id" '[.value[] | select(.resourceId == $graph)]' <<<"$held")
 
 role=$(jq -r .role.id "$list") role_name=$(jq -r .role.role "$list")
 scope=/${unit:+administrativeUnits/$unit}
@@ -165,20 +166,20 @@ missing=$(jq -r --argjson graph "$resource" '[.[] | . as $p
 [ -z "$missing" ] || refuse "Microsoft Graph of this cloud does not have these application permissions with the ids of permissions.json: $missing"
 
 granted=''
-while read -r id name; do
-  if jq -e --arg id "$id" 'any(.[]; .appRoleId == $id)' <<<"$held" >/dev/null; then
+while read -r is_held id name; do
+  if [ "$is_held" = true ]; then
     say has "$name"
   elif [ "$dry_run" ]; then
     say 'would grant' "$name"
   elif graph post "servicePrincipals/$principal/appRoleAssignments" \
-    "$(jq -nc --arg p "$principal" --argjson graph "$resource" --arg id "$id" '{principalId: $p, resourceId: $graph.id, appRoleId: $id}')" >/dev/null; then
+    "{\"principalId\": \"$principal\", \"resourceId\": \"$graph_id\", \"appRoleId\": \"$id\"}" >/dev/null; then
     say granted "$name" && granted=yes
   elif grep -q 'already exists' "$errors"; then
     say has "$name"
   else
     failed "Granting $name" "Privileged Role Administrator"
   fi
-done < <(jq -r '.[] | "\(.id) \(.permission)"' <<<"$needed")
+done < <(jq -r --argjson held "$held" '.[] | "\(.id | IN($held[].appRoleId)) \(.id) \(.permission)"' <<<"$needed")
 
 if [ "$mode" = role ]; then
   if jq -e 'length > 0' <<<"$roles" >/dev/null; then
@@ -187,7 +188,7 @@ if [ "$mode" = role ]; then
     say 'would assign' "the role $role_name at $scope"
   else
     graph post roleManagement/directory/roleAssignments \
-      "$(jq -nc --arg p "$principal" --arg role "$role" --arg scope "$scope" '{principalId: $p, roleDefinitionId: $role, directoryScopeId: $scope}')" >/dev/null ||
+      "{\"principalId\": \"$principal\", \"roleDefinitionId\": \"$role\", \"directoryScopeId\": \"$scope\"}" >/dev/null ||
       failed "Assigning the role $role_name" "Privileged Role Administrator"
     say assigned "the role $role_name at $scope" && granted=yes
   fi

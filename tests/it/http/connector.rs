@@ -29,7 +29,7 @@ fn definition() -> Value {
 }
 
 fn operation(definition: &Value) -> &Value {
-    &definition["paths"]["/CreateTap"]["post"]
+    &definition["paths"]["/api/CreateTap"]["post"]
 }
 
 /// `schema`, or the schema that it refers to.
@@ -93,7 +93,10 @@ fn the_definition_addresses_the_function_with_its_key() {
     let definition = definition();
     assert_eq!((&definition["swagger"], &definition["schemes"]), (&json!("2.0"), &json!(["https"])));
     let prefix = &file("host.json")["extensions"]["http"]["routePrefix"];
-    assert_eq!(definition["basePath"], format!("/{}", prefix.as_str().unwrap()));
+    // The connection's host takes the place of host and basePath, so the whole path is in the operation.
+    let paths: Vec<&String> = definition["paths"].as_object().unwrap().keys().collect();
+    assert_eq!(definition["basePath"], "/");
+    assert_eq!(paths, [&format!("/{}/CreateTap", prefix.as_str().unwrap())]);
     let function = file("CreateTap/function.json");
     assert_eq!(
         (&function["bindings"][0]["methods"], &function["bindings"][0]["route"]),
@@ -105,8 +108,50 @@ fn the_definition_addresses_the_function_with_its_key() {
         (&json!("apiKey"), &json!("x-functions-key"), &json!("header"))
     );
     assert_eq!(definition["security"], json!([{"function_key": []}]));
-    let properties = file("infra/connector/apiProperties.json");
-    assert_eq!(properties["properties"]["connectionParameters"]["api_key"]["type"], "securestring");
+    let metadata: Vec<&Value> =
+        definition["x-ms-connector-metadata"].as_array().unwrap().iter().map(|m| &m["propertyName"]).collect();
+    assert_eq!(metadata, ["Website", "Privacy policy", "Categories"]);
+}
+
+#[test]
+fn a_connection_has_its_own_host_and_key_and_can_sign_in() {
+    let properties = &file("infra/connector/apiProperties.json")["properties"];
+    let sets = properties["connectionParameterSets"]["values"].as_array().unwrap();
+    let parameters =
+        |set: &Value| set["parameters"].as_object().unwrap().keys().cloned().collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>();
+    let named: Vec<_> = sets.iter().map(|set| (set["name"].as_str().unwrap(), parameters(set))).collect();
+    // CreateTap needs a key beside the token: its authLevel is `function` in every installation.
+    let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+    assert_eq!(
+        named,
+        [("key", owned(&["api_key", "host"])), ("entra", owned(&["api_key", "host", "token"]))]
+    );
+    for (set, parameter) in sets.iter().flat_map(|set| parameters(set).into_iter().map(move |p| (set, p))) {
+        let parameter = &set["parameters"][&parameter];
+        let field = &parameter["uiDefinition"];
+        assert_eq!(field["constraints"]["required"], "true", "{field}");
+        assert!(["displayName", "description", "tooltip"].iter().all(|hint| field[*hint].is_string()), "{field}");
+        let is_key = field["displayName"] == "Function key";
+        assert_eq!(is_key, parameter["type"] == "securestring", "{field}");
+    }
+    let sign_in = &sets[1]["parameters"]["token"]["oAuthSettings"];
+    assert_eq!((&sign_in["identityProvider"], &sign_in["redirectMode"]), (&json!("aad"), &json!("GlobalPerConnector")));
+    // App Service authentication accepts this tenant only. What an admin fills in is in the page.
+    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/CREATE-TAP.md")).unwrap();
+    let custom = &sign_in["customParameters"];
+    for value in [&sign_in["clientId"], &custom["tenantId"]["value"], &custom["resourceUri"]["value"]] {
+        let value = value.as_str().unwrap();
+        assert!(value.contains('<') && page.contains(&format!("`{value}`")), "{value}");
+    }
+    let policies = properties["policyTemplateInstances"].as_array().unwrap();
+    let parameter = |policy: usize, name: &str| &policies[policy]["parameters"][format!("x-ms-apimTemplateParameter.{name}")];
+    assert_eq!(policies[0]["templateId"], "dynamichosturl");
+    assert_eq!(parameter(0, "urlTemplate"), "https://@connectionParameters('host')");
+    assert_eq!(policies[1]["templateId"], "setheader");
+    assert_eq!(parameter(1, "name"), &definition()["securityDefinitions"]["function_key"]["name"]);
+    assert_eq!(parameter(1, "value"), "@connectionParameters('api_key')");
+    let color = properties["iconBrandColor"].as_str().unwrap();
+    assert!(color.len() == 7 && u32::from_str_radix(&color[1..], 16).is_ok(), "{color}");
 }
 
 #[tokio::test(start_paused = true)]
