@@ -176,9 +176,12 @@ function Test-MailSend([string] $Address) {
     [bool] ($rows | Where-Object { $_.GrantedPermissions -match '\bMail\.Send\b' -and "$($_.InScope)" -eq 'True' })
 }
 foreach ($address in $mailboxes | ForEach-Object { $_.PrimarySmtpAddress }) {
-    for ($attempt = 1; -not (Test-MailSend $address); $attempt++) {
+    for ($attempt = 1; $true; $attempt++) {
+        $answer = ''
+        try { if (Test-MailSend $address) { break } }
+        catch { $answer = " Exchange says: $_" }
         if ($attempt -eq 6) {
-            throw "The identity may not send as ${address}: Exchange does not apply the assignment $Name. Wait some minutes and run this again; if that does not help, run it with -Revoke, then again."
+            throw "The identity may not send as ${address}: Exchange does not apply the assignment $Name. Wait some minutes and run this again; if that does not help, run it with -Revoke, then again.$answer"
         }
         Start-Sleep -Seconds 10
     }

@@ -88,7 +88,13 @@ Describe 'Grant-MailSend.ps1' {
             Add-Assignment $Name $CustomResourceScope $App $Role
         }
         Mock Remove-ManagementRoleAssignment { $exchangeOnline.Assignments.RemoveAll({ param($each) $each.Name -eq $Identity }) }
-        Mock Test-ServicePrincipalAuthorization { if ($Resource -and $exchangeOnline.Delay-- -gt 0) { return } Get-Authorization $Resource }
+        Mock Test-ServicePrincipalAuthorization {
+            if ($Resource -and $exchangeOnline.Delay-- -gt 0) {
+                if ($exchangeOnline.Delay % 2) { throw "The service principal '$Identity' couldn't be found" }
+                return
+            }
+            Get-Authorization $Resource
+        }
         Mock Start-Sleep { }
         Mock Write-Warning { }
     }
@@ -202,8 +208,8 @@ Describe 'Grant-MailSend.ps1' {
     }
 
     It 'fails if Exchange does not apply the assignment' {
-        $exchangeOnline.Delay = 99
-        { & $script @grant } | Should -Throw '*may not send as welcome@contoso.com*-Revoke*'
+        $exchangeOnline.Delay = 101
+        { & $script @grant } | Should -Throw '*may not send as welcome@contoso.com*-Revoke*couldn''t be found*'
     }
 
     It 'fails if the identity may send as a foreign mailbox too' {
