@@ -108,8 +108,12 @@ fn the_definition_addresses_the_function_with_its_key() {
         (&json!("apiKey"), &json!("x-functions-key"), &json!("header"))
     );
     assert_eq!(definition["security"], json!([{"function_key": []}]));
-    let metadata: Vec<&Value> =
-        definition["x-ms-connector-metadata"].as_array().unwrap().iter().map(|m| &m["propertyName"]).collect();
+    let metadata: Vec<&Value> = definition["x-ms-connector-metadata"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|m| &m["propertyName"])
+        .collect();
     assert_eq!(metadata, ["Website", "Privacy policy", "Categories"]);
 }
 
@@ -117,25 +121,27 @@ fn the_definition_addresses_the_function_with_its_key() {
 fn a_connection_has_its_own_host_and_key_and_can_sign_in() {
     let properties = &file("infra/connector/apiProperties.json")["properties"];
     let sets = properties["connectionParameterSets"]["values"].as_array().unwrap();
-    let parameters =
-        |set: &Value| set["parameters"].as_object().unwrap().keys().cloned().collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>();
-    let named: Vec<_> = sets.iter().map(|set| (set["name"].as_str().unwrap(), parameters(set))).collect();
     // CreateTap needs a key beside the token: its authLevel is `function` in every installation.
-    let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
-    assert_eq!(
-        named,
-        [("key", owned(&["api_key", "host"])), ("entra", owned(&["api_key", "host", "token"]))]
-    );
-    for (set, parameter) in sets.iter().flat_map(|set| parameters(set).into_iter().map(move |p| (set, p))) {
-        let parameter = &set["parameters"][&parameter];
-        let field = &parameter["uiDefinition"];
-        assert_eq!(field["constraints"]["required"], "true", "{field}");
-        assert!(["displayName", "description", "tooltip"].iter().all(|hint| field[*hint].is_string()), "{field}");
-        let is_key = field["displayName"] == "Function key";
-        assert_eq!(is_key, parameter["type"] == "securestring", "{field}");
+    let (with_key, with_entra) = (vec!["api_key", "host"], vec!["api_key", "host", "token"]);
+    for (set, (name, expected)) in sets.iter().zip([("key", with_key), ("entra", with_entra)]) {
+        let parameters = set["parameters"].as_object().unwrap();
+        let mut names: Vec<&str> = parameters.keys().map(String::as_str).collect();
+        names.sort_unstable();
+        assert_eq!((set["name"].as_str(), names), (Some(name), expected));
+        for (name, parameter) in parameters {
+            let field = &parameter["uiDefinition"];
+            assert_eq!(field["constraints"]["required"], "true", "{field}");
+            let hints = ["displayName", "description", "tooltip"];
+            assert!(hints.iter().all(|hint| field[*hint].is_string()), "{field}");
+            assert_eq!(parameter["type"] == "securestring", name == "api_key", "{field}");
+        }
     }
+    assert_eq!(sets.len(), 2);
     let sign_in = &sets[1]["parameters"]["token"]["oAuthSettings"];
-    assert_eq!((&sign_in["identityProvider"], &sign_in["redirectMode"]), (&json!("aad"), &json!("GlobalPerConnector")));
+    assert_eq!(
+        (&sign_in["identityProvider"], &sign_in["redirectMode"]),
+        (&json!("aad"), &json!("GlobalPerConnector"))
+    );
     // App Service authentication accepts this tenant only. What an admin fills in is in the page.
     let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/CREATE-TAP.md")).unwrap();
     let custom = &sign_in["customParameters"];
@@ -144,7 +150,9 @@ fn a_connection_has_its_own_host_and_key_and_can_sign_in() {
         assert!(value.contains('<') && page.contains(&format!("`{value}`")), "{value}");
     }
     let policies = properties["policyTemplateInstances"].as_array().unwrap();
-    let parameter = |policy: usize, name: &str| &policies[policy]["parameters"][format!("x-ms-apimTemplateParameter.{name}")];
+    let parameter = |policy: usize, name: &str| {
+        &policies[policy]["parameters"][format!("x-ms-apimTemplateParameter.{name}")]
+    };
     assert_eq!(policies[0]["templateId"], "dynamichosturl");
     assert_eq!(parameter(0, "urlTemplate"), "https://@connectionParameters('host')");
     assert_eq!(policies[1]["templateId"], "setheader");
