@@ -44,6 +44,8 @@ param(
     [ValidateSet('Global', 'USGov', 'USGovDoD')] [string] $Environment = 'Global'
 )
 $ErrorActionPreference = 'Stop'
+# A module's functions do not see the preference of this script: without this, an error there would be passed over.
+$PSDefaultParameterValues = @{ '*:ErrorAction' = 'Stop' }
 Set-StrictMode -Version 3.0
 
 $role = 'Application Mail.Send'

@@ -92,7 +92,8 @@ class Permissions(unittest.TestCase):
         page = (ROOT / "docs/MIGRATE.md").read_text()
         logic_app = ["GroupID", "TAPlifetimeInMinutes", "FromMailboxAddress"]
         runbook = ["UserName", "LifetimeInMinutes", "OneTimeUseOnly", "NotifyUser", "EmailFrom"]
-        runbook += ["ServiceDeskDisplayName", "ServiceDeskEmail", "ServiceDeskPhone", "CallerName"]
+        runbook += [f"ServiceDesk{each}" for each in ("DisplayName", "Email", "Phone", "PortalUrl", "TicketUrl")] + ["CallerName"]
+        runbook += [f"Branding{each}" for each in ("HeaderImageUrl", "FooterImageUrl", "FooterLink", "AccentColor", "TextColor")]
         first = [row.split("|")[1].strip() for row in page.splitlines() if row.startswith("|")]
         for name in logic_app + runbook:
             self.assertIn(f"`{name}`", " ".join(first), name)

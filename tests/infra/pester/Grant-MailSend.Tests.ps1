@@ -117,6 +117,15 @@ Describe 'Grant-MailSend.ps1' {
         }
     }
 
+    It 'stops at the first error, also of a function in a module' {
+        $moduleOfExchange = New-Module {
+            function New-ManagementScope { [CmdletBinding(SupportsShouldProcess)] param($Name, $RecipientRestrictionFilter) Write-Error 'no rights' }
+        }
+        Mock New-ManagementScope { & $moduleOfExchange { param($Bound) New-ManagementScope @Bound } $PesterBoundParameters }
+        { & $script @grant } | Should -Throw 'no rights'
+        Should -Invoke New-ManagementRoleAssignment -Times 0 -Exactly
+    }
+
     It 'completes a run that ended after <After>' -ForEach @(@{ After = 'the identity' }, @{ After = 'the scope' }) {
         Add-Principal
         if ($After -eq 'the scope') { Add-Scope $own "((ExternalDirectoryObjectId -eq 'id-1'))" }
