@@ -6,7 +6,7 @@ default:
 
 # Formatting, lints, documentation, dependencies: what needs no test run
 check:
-    .ci/run fmt clippy docs tree
+    .ci/run fmt clippy shell docs tree
 
 # All tests, or those whose name contains a word
 test *ARGS:

@@ -1,5 +1,5 @@
 """Checks the build of tests/release/run: the features of dependencies, the texts in the binary, its size and its shared
-libraries, and the files of the package."""
+libraries, the package, and the files that a deployment of this folder would upload."""
 
 import difflib
 import json
@@ -8,6 +8,8 @@ import struct
 import subprocess
 import sys
 from pathlib import Path
+
+import package
 
 ROOT = Path(__file__).resolve().parents[2]
 FEATURES = ROOT / "tests/release/features.txt"
@@ -34,7 +36,7 @@ def compiled(messages):
             yield message
 
 
-def package(artifact):
+def crate(artifact):
     """The name in an id: `…#name@version`, or `…/name#version` if the folder has the same name."""
     source, _, fragment = artifact["package_id"].partition("#")
     return fragment.partition("@")[0] if "@" in fragment else source.rpartition("/")[2]
@@ -44,7 +46,7 @@ def features(artifacts, triple):
     """One line for each library in the binary. Macros, build scripts and their dependencies are compiled into another
     folder."""
     return sorted(
-        " ".join([f"{package(artifact)}:", *sorted(artifact["features"])])
+        " ".join([f"{crate(artifact)}:", *sorted(artifact["features"])])
         for artifact in artifacts
         if "lib" in artifact["target"]["kind"] and any(f"/{triple}/" in name for name in artifact["filenames"])
     )
@@ -66,6 +68,14 @@ def foreign_words(binary):
             yield f"the binary contains {word!r}: …{found[0].decode()}…"
 
 
+def paths_of_this_machine(binary):
+    """They would say who built it, and make other bytes elsewhere."""
+    for folder in (ROOT, Path.home()):
+        for found in re.finditer(re.escape(str(folder).encode()) + rb"/[ -~]{0,60}", binary):
+            yield f"the binary contains a path of this machine: {found[0].decode()}…"
+            break
+
+
 def foreign_commands(path):
     help_text = subprocess.run([path, "--help"], check=True, capture_output=True, text=True).stdout
     for command in FOREIGN_COMMANDS:
@@ -85,8 +95,8 @@ def too_large(binary):
         yield f"the binary has {len(binary):,} bytes, and {LIMIT:,} are the limit"
 
 
-def packaged():
-    """Yields the deployed files that the host does not read."""
+def uploaded():
+    """Yields the files that the Core Tools would upload and the host does not read."""
 
     def files(*options):
         result = subprocess.run(
@@ -102,7 +112,7 @@ def packaged():
 
 
 def main():
-    messages, triple, *options = sys.argv[1:]
+    zipped, messages, triple, *options = sys.argv[1:]
     artifacts = list(compiled(Path(messages)))
     lines = features(artifacts, triple)
     if "--update" in options:
@@ -110,14 +120,17 @@ def main():
         print(f"wrote {len(lines)} lines to {RELATIVE}")
     [path] = [artifact["executable"] for artifact in artifacts if artifact["executable"]]
     binary = Path(path).read_bytes()
-    print(f"{len(lines)} libraries in a binary of {len(binary):,} bytes")
+    size = Path(zipped).stat().st_size
+    print(f"{len(lines)} libraries in a binary of {len(binary):,} bytes, in a package of {size:,} bytes")
     problems = [
         *different_features(lines),
         *foreign_words(binary),
         *foreign_commands(path),
         *shared_libraries(binary),
         *too_large(binary),
-        *packaged(),
+        *paths_of_this_machine(binary),
+        *package.problems(Path(zipped), Path(path)),
+        *uploaded(),
     ]
     for problem in problems:
         print(f"error: {problem}")
