@@ -24,6 +24,7 @@ mod logging;
 mod logic_app;
 mod nullable;
 mod on_demand;
+mod queries;
 mod queue;
 mod sandbox;
 mod schema;
