@@ -1,6 +1,7 @@
 //! What a joiner's mail rests on, so that a change of it in the tenant shows.
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 /// What a joiner's mail rests on, as hashes of the tenant's values: they show that a value changed, not what it is.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,6 +26,9 @@ pub struct Basis {
     /// The manager's mailbox; `None` if there is none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub manager: Option<String>,
+    /// Fields of a newer version, which are kept.
+    #[serde(flatten)]
+    pub unknown: Map<String, Value>,
 }
 
 impl Basis {

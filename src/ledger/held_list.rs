@@ -45,7 +45,7 @@ impl HeldKind {
 }
 
 /// A person on such a list.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct HeldPerson {
     /// The day one for which a pass would be mailed or taken back; of a pass on demand, the day of the list.
@@ -56,6 +56,9 @@ pub struct HeldPerson {
     /// The sign-in name, if it is known.
     #[serde(default)]
     pub name: Option<String>,
+    /// Fields of a newer version, which are kept.
+    #[serde(flatten)]
+    pub unknown: Map<String, Value>,
 }
 
 impl HeldList {
@@ -63,7 +66,7 @@ impl HeldList {
 
     /// A list that waits for approval.
     pub(crate) fn new(kind: HeldKind, mut people: Vec<HeldPerson>, now: DateTime<Utc>) -> Self {
-        people.sort();
+        people.sort_by_key(|person| (person.day_one, person.user_id));
         Self { schema: Self::SCHEMA, kind, held_at: now, people, approved_at: None, unknown: Map::new() }
     }
 
@@ -92,6 +95,7 @@ mod tests {
             day_one: "2026-11-27".parse().unwrap(),
             user_id: Uuid::from_u128(id),
             name: name.map(str::to_owned),
+            unknown: Map::new(),
         };
         let list = |kind, people| HeldList::new(kind, people, now).reference();
         let reference = list(HeldKind::Joiners, vec![person(1, None), person(2, None)]);

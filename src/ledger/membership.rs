@@ -43,6 +43,9 @@ pub struct PendingMember {
     /// The time of that sync.
     #[serde(deserialize_with = "range::ours")]
     pub at: DateTime<Utc>,
+    /// Fields of a newer version, which are kept.
+    #[serde(flatten)]
+    pub unknown: Map<String, Value>,
 }
 
 impl MembershipSnapshot {
@@ -88,8 +91,8 @@ impl MembershipSnapshot {
         let known: BTreeSet<Uuid> = self.members.intersection(members).copied().collect();
         let pending_member = |user: &Uuid| match self.pending.get(user) {
             Some(earlier) if now - range::past(earlier.at, now) < Self::IN_TRANSIT => earlier.clone(),
-            Some(earlier) => PendingMember { since: earlier.since, sync_id: sync_id.to_owned(), at: now },
-            None => PendingMember { since, sync_id: sync_id.to_owned(), at: now },
+            Some(earlier) => PendingMember { sync_id: sync_id.to_owned(), at: now, ..earlier.clone() },
+            None => PendingMember { since, sync_id: sync_id.to_owned(), at: now, unknown: Map::new() },
         };
         let pending: BTreeMap<Uuid, PendingMember> =
             members.difference(&known).map(|user| (*user, pending_member(user))).collect();

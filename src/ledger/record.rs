@@ -57,6 +57,9 @@ pub struct Lease {
     /// The pass's validity in minutes.
     #[serde(deserialize_with = "range::lifetime")]
     pub lifetime_minutes: u32,
+    /// Fields of a newer version, which are kept.
+    #[serde(flatten)]
+    pub unknown: Map<String, Value>,
 }
 
 impl Lease {
@@ -85,13 +88,16 @@ pub struct PassRecord {
     /// Whether it works only once.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub one_time: bool,
+    /// Fields of a newer version, which are kept.
+    #[serde(flatten)]
+    pub unknown: Map<String, Value>,
 }
 
 /// A delivered pass: Exchange accepted its mail, or the code is in an answer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Delivered {
-    /// The pass.
+    /// The pass. Its unknown fields are those of the delivery, which is one object with it.
     #[serde(flatten)]
     pub pass: PassRecord,
     /// The time of delivery.
@@ -167,6 +173,9 @@ pub struct Announcement {
     /// Whether a person was told that the address was removed.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub removal_told: bool,
+    /// Fields of a newer version, which are kept.
+    #[serde(flatten)]
+    pub unknown: Map<String, Value>,
 }
 
 impl Announcement {
@@ -183,6 +192,7 @@ impl Announcement {
             names_told: 0,
             managers_told: 0,
             removal_told: false,
+            unknown: Map::new(),
         }
     }
 }
@@ -202,6 +212,9 @@ pub struct IdempotencyEntry {
     /// The result; `None` while the call runs, or if its worker crashed.
     #[serde(default)]
     pub result: Option<CallResult>,
+    /// Fields of a newer version, which are kept.
+    #[serde(flatten)]
+    pub unknown: Map<String, Value>,
 }
 
 /// The hashes of an idempotency key and of the body with it.
@@ -232,6 +245,9 @@ pub struct Notice {
     /// The day on which it was found, in UTC.
     #[serde(deserialize_with = "range::ours")]
     pub day: NaiveDate,
+    /// Fields of a newer version, which are kept.
+    #[serde(flatten)]
+    pub unknown: Map<String, Value>,
 }
 
 impl Notice {
@@ -458,7 +474,7 @@ impl Record {
     /// Records a notice. One of the same kind replaces the one before.
     pub(crate) fn add_notice(&mut self, kind: &str, day: NaiveDate) {
         self.notices.retain(|notice| notice.kind != kind);
-        self.notices.push(Notice { kind: kind.to_owned(), day });
+        self.notices.push(Notice { kind: kind.to_owned(), day, unknown: Map::new() });
     }
 
     /// The first opening of a delivered pass until `now`.
@@ -657,12 +673,14 @@ mod tests {
             since: now - TimeDelta::minutes(25 * i64::from(n)),
             fingerprint: Some(Fingerprint { key: "a".into(), body: "b".into() }),
             result: end,
+            unknown: Map::new(),
         };
         let made = PassRecord {
             pass_id: "p".into(),
             opens_at: now,
             ends_at: now + TimeDelta::hours(1),
             one_time: true,
+            unknown: Map::new(),
         };
         let mut record = Record::new(State::Delivered, Purpose::Http, now);
         for (n, end) in [(3, None), (2, Some(CallResult::Nothing)), (1, None), (0, None)] {

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
+use serde_json::Map;
 use uuid::Uuid;
 
 use super::{alert::Alert, condition, services::Services};
@@ -72,6 +73,7 @@ pub(crate) async fn hold(
         day_one: *day_one,
         user_id: *user_id,
         name: names.get(user_id).cloned(),
+        unknown: Map::new(),
     };
     let list = HeldList::new(kind, held.iter().map(person).collect(), now);
     let reference = list.reference();

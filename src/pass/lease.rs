@@ -6,6 +6,8 @@
 //! conditional on the version before. A conflict when the lease is taken or the delivery is recorded ends the job as
 //! `busy`: the queue delivers it again, a call of CreateTap answers 409. A conflict when it is released is only logged.
 
+use serde_json::Map;
+
 use std::{error::Error, ops::ControlFlow, time::Duration};
 
 use tokio::time::{Instant, sleep, timeout};
@@ -81,6 +83,7 @@ impl<'a> HeldLease<'a> {
                 since: lease.since,
                 fingerprint: request.fingerprint.clone(),
                 result: None,
+                unknown: Map::new(),
             };
             record.add_call(call, lease.since);
         }
@@ -377,5 +380,5 @@ fn lease(services: &Services, job: &Job, plan: &Plan, before: &Record) -> Lease 
         .and_then(|told| early_start(told, lifetime_minutes, before, drawn, since));
     let job_key = job.key.clone();
     let (opens_at, told_at) = (early.or(told), early.and(told));
-    Lease { job_key, purpose: plan.purpose, since, opens_at, told_at, lifetime_minutes }
+    Lease { job_key, purpose: plan.purpose, since, opens_at, told_at, lifetime_minutes, unknown: Map::new() }
 }

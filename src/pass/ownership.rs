@@ -1,6 +1,7 @@
 //! Which passes in the tenant are ours, and how a record names them.
 
 use chrono::{DateTime, DurationRound, TimeDelta, Utc};
+use serde_json::Map;
 use uuid::Uuid;
 
 use crate::{
@@ -110,6 +111,7 @@ pub(super) fn pass_record(pass: &Pass) -> PassRecord {
         opens_at: pass.start_date_time,
         ends_at: pass.ends_at(),
         one_time: pass.is_usable_once,
+        unknown: Map::new(),
     }
 }
 
@@ -131,6 +133,7 @@ mod tests {
             opens_at: Some(opens_at),
             told_at: Some(told),
             lifetime_minutes: 480,
+            unknown: Map::new(),
         }
     }
 

@@ -76,6 +76,7 @@ fn line(text: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use serde_json::Map;
 
     use super::*;
     use crate::{
@@ -130,7 +131,13 @@ mod tests {
         let day_one = "2026-11-30".parse().unwrap();
         record.announcement = Some(Announcement::new(day_one, true, Some(now)));
         record.delivered = Some(Delivered {
-            pass: PassRecord { pass_id: "p".into(), opens_at: now, ends_at: now, one_time: true },
+            pass: PassRecord {
+                pass_id: "p".into(),
+                opens_at: now,
+                ends_at: now,
+                one_time: true,
+                unknown: Map::new(),
+            },
             at: now,
             purpose: Purpose::Joiner,
             day_one: Some(day_one),

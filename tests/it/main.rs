@@ -7,6 +7,7 @@
     reason = "a test binary: nothing is reachable, and a panic is a failure"
 )]
 
+mod compat;
 mod demo;
 mod doctor;
 mod graph;

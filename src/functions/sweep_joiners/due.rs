@@ -286,6 +286,8 @@ pub(super) fn shows_use(
 
 #[cfg(test)]
 mod tests {
+    use serde_json::Map;
+
     use super::*;
     use crate::{
         environment::Environment,
@@ -328,6 +330,7 @@ mod tests {
                     opens_at: Some(ago(days)),
                     told_at: None,
                     lifetime_minutes: 480,
+                    unknown: Map::new(),
                 });
                 record.delivered = ended.map(|days| Delivered {
                     pass: PassRecord {
@@ -335,6 +338,7 @@ mod tests {
                         opens_at: ago(days + 1),
                         ends_at: ago(days),
                         one_time: true,
+                        unknown: Map::new(),
                     },
                     at: ago(days + 7),
                     purpose,

@@ -64,11 +64,11 @@ const MAX_PEOPLE: usize = 500;
 /// The longest id of an event that is used unchanged.
 const MAX_KEY: usize = 64;
 
-/// The only field of the message that a summary of alerts may be due.
+/// The field of the message that a summary of alerts may be due.
 pub(crate) const ALERTS_DUE: &str = "alertsDue";
-/// The only field of the message that a sweep may be due.
+/// The field of the message that a sweep may be due.
 pub(crate) const SWEEP_DUE: &str = "sweepDue";
-/// The only field of the message that an examination may be due.
+/// The field of the message that an examination may be due.
 pub(crate) const EXAMINATION_DUE: &str = "examinationDue";
 const GROUP: &str = "#Microsoft.Graph.Group";
 const LIFECYCLE: &str = "it is a lifecycle notification";
@@ -98,13 +98,13 @@ impl ParsedMessage {
             if let Ok(read) = SyncContinues::deserialize(message) {
                 return Ok(Self::SyncContinues(read));
             }
-            if fields.len() == 1 && fields.contains_key(ALERTS_DUE) {
+            if fields.contains_key(ALERTS_DUE) {
                 return Ok(Self::AlertsDue);
             }
-            if fields.len() == 1 && fields.contains_key(EXAMINATION_DUE) {
+            if fields.contains_key(EXAMINATION_DUE) {
                 return Ok(Self::ExaminationDue);
             }
-            if let (1, Some(since)) = (fields.len(), fields.get(SWEEP_DUE)) {
+            if let Some(since) = fields.get(SWEEP_DUE) {
                 return Ok(Self::SweepDue(range::ours(since).unwrap_or(inserted).min(inserted)));
             }
             if fields.contains_key("jobKey") || fields.contains_key("reason") {

@@ -1,3 +1,5 @@
+use serde_json::Map;
+
 use super::*;
 use crate::{
     budget,
@@ -22,6 +24,7 @@ fn made_pass() -> PassRecord {
         opens_at: now(),
         ends_at: now() + TimeDelta::hours(4),
         one_time: true,
+        unknown: Map::new(),
     }
 }
 
@@ -32,6 +35,7 @@ fn record(calls: Vec<(i64, Option<CallResult>)>) -> Record {
         since: now() - TimeDelta::minutes(minutes),
         fingerprint: Some(fingerprint("k", "b")),
         result: end,
+        unknown: Map::new(),
     });
     Record { calls: calls.collect(), ..Record::new(State::Delivered, Purpose::Http, now()) }
 }
@@ -90,6 +94,7 @@ fn where_a_dead_workers_mail_may_have_gone_out_its_pass_is_waited_for() {
         opens_at: None,
         told_at: None,
         lifetime_minutes,
+        unknown: Map::new(),
     };
     record.lease = Some(lease("http/of somebody else", 60));
     record.earlier_leases = vec![lease("http/0", 240)];

@@ -8,7 +8,7 @@ use firstpass::{
     pass::Job,
 };
 use firstpass_sandbox::tenant::{Group, Person};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use crate::{
@@ -165,6 +165,7 @@ async fn what_a_wrong_clock_wrote_holds_nobody_up() {
             opens_at: None,
             told_at: None,
             lifetime_minutes: 60,
+            unknown: Map::new(),
         });
         app.ledger().write(emma, &record, None).await.unwrap();
         assert_eq!(app.sweep().await[0].outcome, "delivered", "{ahead}");

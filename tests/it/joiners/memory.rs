@@ -6,6 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use firstpass::ledger::{
     Announcement, Delivered, Ledger, PassRecord, Purpose, Record, State, memory::MemoryLedger,
 };
+use serde_json::Map;
 use uuid::Uuid;
 
 use crate::{
@@ -20,7 +21,8 @@ fn arrived(mailed_at: DateTime<Utc>) -> Record {
     let mut record = Record::new(State::Delivered, Purpose::Joiner, mailed_at);
     let opens_at = mailed_at + TimeDelta::days(7);
     let ends_at = opens_at + TimeDelta::hours(8);
-    let pass = PassRecord { pass_id: "6f1967b7".into(), opens_at, ends_at, one_time: true };
+    let pass =
+        PassRecord { pass_id: "6f1967b7".into(), opens_at, ends_at, one_time: true, unknown: Map::new() };
     record.delivered = Some(Delivered {
         pass,
         at: mailed_at,

@@ -17,7 +17,7 @@ use firstpass::ledger::{
     blob::BlobLedger, memory::MemoryLedger,
 };
 use futures::future::join_all;
-use serde_json::json;
+use serde_json::{Map, json};
 use uuid::Uuid;
 
 use self::blob_service::{BlobService, Fault};
@@ -168,8 +168,12 @@ async fn pending_alerts_are_listed_replaced_and_removed(ledger: &dyn Ledger) {
 async fn held_lists_are_versioned_and_listed(ledger: &dyn Ledger) {
     assert_eq!(ledger.held_lists().await, Ok(vec![]));
     assert_eq!(ledger.held_list("0a1b2c3d").await, Ok(None));
-    let person =
-        HeldPerson { day_one: "2026-11-27".parse().unwrap(), user_id: Uuid::from_u128(1), name: None };
+    let person = HeldPerson {
+        day_one: "2026-11-27".parse().unwrap(),
+        user_id: Uuid::from_u128(1),
+        name: None,
+        unknown: Map::new(),
+    };
     let mut list: HeldList = serde_json::from_value(json!({
         "schema": 1, "kind": "joiners", "heldAt": NOW, "people": [person], "future": "field",
     }))
@@ -223,7 +227,8 @@ fn delivered_record(ends_in_days: i64) -> Record {
     let (now, mut record) = (time(NOW), record(State::Issuing));
     let ends_at = now + TimeDelta::days(ends_in_days);
     let opens_at = ends_at - TimeDelta::hours(8);
-    let pass = PassRecord { pass_id: "6f1967b7".into(), opens_at, ends_at, one_time: true };
+    let pass =
+        PassRecord { pass_id: "6f1967b7".into(), opens_at, ends_at, one_time: true, unknown: Map::new() };
     record.add_lease(
         Lease {
             job_key: "joiner/1".into(),
@@ -232,6 +237,7 @@ fn delivered_record(ends_in_days: i64) -> Record {
             opens_at: Some(opens_at),
             told_at: None,
             lifetime_minutes: 480,
+            unknown: Map::new(),
         },
         now,
     );

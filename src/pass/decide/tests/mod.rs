@@ -1,5 +1,6 @@
 use chrono::SubsecRound;
 use proptest::{option, prelude::*, sample::select};
+use serde_json::Map;
 
 use super::*;
 use crate::{
@@ -108,8 +109,13 @@ fn carry_out(case: &Case, plan: &Plan) -> Case {
     record.state = State::Delivered;
     record.purpose = plan.purpose;
     record.day_one = plan.day_one;
-    let made =
-        PassRecord { pass_id: "made".into(), opens_at, ends_at: plan.window.ends_at(), one_time: true };
+    let made = PassRecord {
+        pass_id: "made".into(),
+        opens_at,
+        ends_at: plan.window.ends_at(),
+        one_time: true,
+        unknown: Map::new(),
+    };
     record.pass = Some(made.clone());
     record.delivered = Some(Delivered {
         pass: made,
@@ -130,6 +136,7 @@ fn carry_out(case: &Case, plan: &Plan) -> Case {
         opens_at: plan.window.as_new_pass().opens_at,
         told_at: None,
         lifetime_minutes,
+        unknown: Map::new(),
     });
     after.record = Some(record);
     after
@@ -165,6 +172,7 @@ fn pass_record(id: &'static str) -> impl Strategy<Value = Option<PassRecord>> {
         opens_at,
         ends_at: opens_at + TimeDelta::minutes(minutes),
         one_time: true,
+        unknown: Map::new(),
     }))
 }
 
@@ -211,6 +219,7 @@ fn records() -> impl Strategy<Value = Option<Record>> {
             opens_at,
             told_at: None,
             lifetime_minutes,
+            unknown: Map::new(),
         }),
         pass,
         delivered,

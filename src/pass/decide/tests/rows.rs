@@ -1,5 +1,7 @@
 //! Each row of the table, at its edges.
 
+use serde_json::Map;
+
 use super::*;
 
 fn time(text: &str) -> DateTime<Utc> {
@@ -331,6 +333,7 @@ fn a_pass_is_known_by_its_lease_to_the_minute_of_clocks_that_differ() {
         opens_at,
         told_at: None,
         lifetime_minutes: 60,
+        unknown: Map::new(),
     };
     let second = TimeDelta::seconds(1);
     let minute = TimeDelta::minutes(1);
