@@ -30,7 +30,7 @@ $repository = Get-CargoValue repository
 $releases = if ($env:FIRSTPASS_RELEASES) { $env:FIRSTPASS_RELEASES } elseif ($repository) { "$repository/releases/download" }
 if (-not $releases) {
     Stop-Hook ('Cargo.toml names no repository, so there is no release to fetch. Set FIRSTPASS_RELEASES to the folder of ' +
-        'the releases (https://…/releases/download), or install Rust and zip on Linux on x86-64.')
+        'the releases (https://.../releases/download), or install Rust and zip on Linux on x86-64.')
 }
 $url = "$releases/v$version/firstpass.zip"
 

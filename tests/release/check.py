@@ -1,5 +1,5 @@
 """Checks the build of tests/release/run: the features of dependencies, the texts in the binary, its size and its shared
-libraries, the package, and the files that a deployment of this folder would upload."""
+libraries, the package, the files that a deployment of this folder would upload, and the actions of the workflows."""
 
 import difflib
 import json
@@ -111,6 +111,14 @@ def uploaded():
             yield f".funcignore does not exclude {name} from the package"
 
 
+def unpinned_actions():
+    """A tag of an action can be moved to other code; a commit cannot."""
+    for workflow in sorted((ROOT / ".github/workflows").glob("*.yml")):
+        for action in re.findall(r"uses: *(.*)", workflow.read_text()):
+            if not re.fullmatch(r"[\w/-]+@[0-9a-f]{40} # v[\d.]+", action):
+                yield f"{workflow.name} uses {action}, which is not a commit with its version"
+
+
 def main():
     zipped, messages, triple, *options = sys.argv[1:]
     artifacts = list(compiled(Path(messages)))
@@ -131,6 +139,7 @@ def main():
         *paths_of_this_machine(binary),
         *package.problems(Path(zipped), Path(path)),
         *uploaded(),
+        *unpinned_actions(),
     ]
     for problem in problems:
         print(f"error: {problem}")
