@@ -27,8 +27,10 @@ fn rewritten<T: DeserializeOwned + Serialize>(document: &Value) -> Value {
     serde_json::to_value(serde_json::from_value::<T>(document.clone()).unwrap()).unwrap()
 }
 
-/// Each kind of document: its file, and the file of its type.
-const DOCUMENTS: [(&str, &[&str], fn(&Value) -> Value); 6] = [
+/// A kind of document: its file, the files of its types, and [`rewritten`].
+type Kind = (&'static str, &'static [&'static str], fn(&Value) -> Value);
+
+const DOCUMENTS: [Kind; 6] = [
     ("record", &["record", "basis"], rewritten::<Record>),
     ("group", &["membership"], rewritten::<MembershipSnapshot>),
     ("held-list", &["held_list"], rewritten::<HeldList>),
@@ -108,17 +110,18 @@ fn every_field_of_a_document_has_an_example() {
 
 #[test]
 fn messages_of_the_next_release_mean_what_they_meant() {
-    let parse = |message: &Value| {
+    let parse = |name: &str, message: &Value| {
+        let parsed = ParsedMessage::parse(message, None, time(NOW));
+        let parsed = parsed.unwrap_or_else(|problems| panic!("{name}: {problems:?}"));
         // What is left of a message that is continued is kept for the next step.
-        format!("{:?}", ParsedMessage::parse(message, None, time(NOW)).unwrap())
-            .replace(r#"unknown: {"addedLater": Bool(true)}"#, "unknown: {}")
+        format!("{parsed:?}").replace(r#"unknown: {"addedLater": Bool(true)}"#, "unknown: {}")
     };
     let (frozen, next) = (document("1.0", "messages"), document("next", "messages"));
     for (name, message) in frozen.as_object().unwrap() {
         assert_eq!(without_added(&next[name]), (message.clone(), 1), "{name}");
-        let meaning = parse(message);
+        let meaning = parse(name, message);
         assert!(!meaning.starts_with("Notification"), "{name}: {meaning}");
-        assert_eq!(parse(&next[name]), meaning, "{name}");
+        assert_eq!(parse(name, &next[name]), meaning, "{name}");
     }
 }
 
