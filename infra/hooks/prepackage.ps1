@@ -1,5 +1,6 @@
 # Puts the package into dist/: made here, where Rust and zip are installed on Linux on x86-64, and otherwise fetched from the release
-# of the version in Cargo.toml. `azd package`, `azd deploy` and `azd up` run this; it can be run by hand too.
+# of the version in Cargo.toml. `azd package`, `azd deploy` and `azd up` run this; it can be run by hand too. With one of these it is
+# fetched in any case:
 #
 #   FIRSTPASS_RELEASES         where the releases are, if not in the `repository` of Cargo.toml: the folder that has v<version>/
 #   FIRSTPASS_PACKAGE_SHA256   the SHA-256 that the package must have, if not the one beside it
@@ -15,7 +16,8 @@ function Stop-Hook([string] $Why) {
     exit 1
 }
 
-$canBuild = (Get-Variable IsLinux -ValueOnly -ErrorAction SilentlyContinue) -and (uname -m) -eq 'x86_64' -and
+$isReleaseWanted = $env:FIRSTPASS_RELEASES -or $env:FIRSTPASS_PACKAGE_SHA256
+$canBuild = -not $isReleaseWanted -and (Get-Variable IsLinux -ValueOnly -ErrorAction SilentlyContinue) -and (uname -m) -eq 'x86_64' -and
     (Get-Command cargo -ErrorAction SilentlyContinue) -and (Get-Command zip -ErrorAction SilentlyContinue)
 if ($canBuild) {
     & ./infra/package.sh

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Puts the package into dist/: made here, where Rust and zip are installed on Linux on x86-64, and otherwise fetched from the release
-# of the version in Cargo.toml. `azd package`, `azd deploy` and `azd up` run this; it can be run by hand too.
+# of the version in Cargo.toml. `azd package`, `azd deploy` and `azd up` run this; it can be run by hand too. With one of these it is
+# fetched in any case:
 #
 #   FIRSTPASS_RELEASES         where the releases are, if not in the `repository` of Cargo.toml: the folder that has v<version>/
 #   FIRSTPASS_PACKAGE_SHA256   the SHA-256 that the package must have, if not the one beside it
@@ -12,7 +13,7 @@ fail() {
   exit 1
 }
 
-if [ "$(uname -sm)" = "Linux x86_64" ] && command -v cargo >/dev/null && command -v zip >/dev/null; then
+if [ -z "${FIRSTPASS_RELEASES:-}${FIRSTPASS_PACKAGE_SHA256:-}" ] && [ "$(uname -sm)" = "Linux x86_64" ] && command -v cargo >/dev/null && command -v zip >/dev/null; then
   exec infra/package.sh
 fi
 

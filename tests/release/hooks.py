@@ -31,7 +31,12 @@ def serve(folder):
 
 
 def path_without_rust(folder):
-    """A folder with links to every program but those that build."""
+    """A folder with links to every program but those that build, and one with programs in their place that fail."""
+    rust = folder.with_name("rust")
+    rust.mkdir()
+    for name in WITHOUT_RUST:
+        (rust / name).write_text("#!/bin/sh\nexit 99\n")
+        (rust / name).chmod(0o755)
     folder.mkdir()
     for place in os.environ["PATH"].split(os.pathsep):
         for program in Path(place).glob("*"):
@@ -53,8 +58,9 @@ class Machine:
     def package(self):
         return self.folder / "dist/firstpass.zip"
 
-    def run(self, **settings):
-        environment = {"PATH": self.path, "HOME": str(self.folder), **settings}
+    def run(self, has_rust=False, **settings):
+        path = os.pathsep.join([str(Path(self.path).with_name("rust"))] * has_rust + [self.path])
+        environment = {"PATH": path, "HOME": str(self.folder), **settings}
         return subprocess.run([*self.command], cwd="/", env=environment, capture_output=True, text=True)
 
 
@@ -98,6 +104,10 @@ def problems(machine, package, releases, url):
     (releases / "releases").mkdir(exist_ok=True)
     shutil.copytree(release, releases / f"releases/download/v{VERSION}", dirs_exist_ok=True)
     yield from expect("the repository of Cargo.toml", machine.run(), digest, succeeds=True)
+    for wanted in ({"FIRSTPASS_RELEASES": url}, {"FIRSTPASS_PACKAGE_SHA256": digest}):
+        fetched = machine.run(has_rust=True, **wanted)
+        yield from expect(f"{list(wanted)} with Rust", fetched, "is the release", succeeds=True)
+    yield from expect("Rust", machine.run(has_rust=True), "package.sh", succeeds=False)
 
 
 def main():
