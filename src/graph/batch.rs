@@ -45,6 +45,12 @@ const MAX_HEADERS: usize = 64 << 10;
 pub(super) struct Parts(BTreeMap<&'static str, PartResult>);
 
 impl Parts {
+    /// The parts that the token of this process may not read.
+    pub(super) fn forbidden(&self) -> Vec<GraphError> {
+        let errors = self.0.values().filter_map(|result| result.as_ref().err());
+        errors.filter(|error| error.status == Some(403)).cloned().collect()
+    }
+
     /// Removes and parses the answer of one part.
     pub(super) fn take<T: DeserializeOwned>(&mut self, operation: &'static str) -> Result<T, GraphError> {
         let body = self

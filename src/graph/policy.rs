@@ -18,7 +18,7 @@ pub struct PassPolicy {
     pub is_usable_once: bool,
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct ListedPolicy {
     state: Option<String>,
@@ -40,6 +40,13 @@ impl From<ListedPolicy> for PassPolicy {
             maximum_lifetime_in_minutes: listed.maximum_lifetime_in_minutes.unwrap_or(480.max(minimum)),
             is_usable_once: listed.is_usable_once.unwrap_or_default(),
         }
+    }
+}
+
+/// The policy of a tenant that says nothing.
+impl Default for PassPolicy {
+    fn default() -> Self {
+        ListedPolicy::default().into()
     }
 }
 

@@ -151,7 +151,7 @@ pub(super) struct DirectoryRole {
 ///
 /// Without the licence the code is `AadPremiumLicenseRequired`. Before the first use the message is "The tenant has not onboarded
 /// to PIM." (azure-docs-powershell-azuread issue 414), with a code that means a missing permission elsewhere.
-fn is_without_pim(error: &GraphError) -> bool {
+pub(super) fn is_without_pim(error: &GraphError) -> bool {
     let message = error.message.raw().to_ascii_lowercase();
     error.is_about_pim_licence() || (message.contains("not onboarded") && message.contains("pim"))
 }

@@ -63,7 +63,10 @@ const ASSIGNMENTS: &str = "reading the user's role assignments";
 const ELIGIBLE: &str = "reading the user's eligible roles";
 const GROUP_ELIGIBLE: &str = "reading the groups that the user can activate";
 const PROTECTED: &str = "reading the group of protected accounts";
-const POLICY: &str = "reading the Temporary Access Pass policy";
+pub(crate) const POLICY: &str = "reading the Temporary Access Pass policy";
+
+/// The operations without which it is not known whether an account is privileged.
+pub(crate) const OF_PRIVILEGES: [&str; 4] = [MEMBER_OF, ASSIGNMENTS, ELIGIBLE, PROTECTED];
 
 impl Graph {
     /// Reads the data that a decision about `user` needs: `usage` included, and whether they are in the `protected` group.
@@ -75,12 +78,29 @@ impl Graph {
         protected: Option<Uuid>,
         usage: UsageParts,
     ) -> Result<TenantSnapshot, SnapshotError> {
+        let (snapshot, forbidden) = self.snapshot_in_part(user, protected, usage).await?;
+        match forbidden.into_iter().find(|error| error.operation == POLICY) {
+            Some(error) => Err(error.into()),
+            None => Ok(snapshot),
+        }
+    }
+
+    /// The same for a token that may not read all of it, with what it may not. A policy that it may not read counts as one that says
+    /// nothing.
+    pub async fn snapshot_in_part(
+        &self,
+        user: Uuid,
+        protected: Option<Uuid>,
+        usage: UsageParts,
+    ) -> Result<(TenantSnapshot, Vec<GraphError>), SnapshotError> {
         let group = protected.map(|group| Part {
             operation: PROTECTED,
             path: format!("/groups/{group}{}", query(&[("$select", "id,displayName,visibility")])),
         });
         let wanted = [parts(user), group.into_iter().collect(), usage.parts(user)].concat();
         let mut parts = self.batch("reading the user, their passes and roles", wanted).await?;
+        let mut forbidden = parts.forbidden();
+        forbidden.retain(|error| !roles::is_without_pim(error));
         let mut account: User = match parts.take(USER) {
             Err(error) if error.kind == GraphErrorKind::NotFound => return Err(SnapshotError::Missing),
             account => account?,
@@ -114,7 +134,12 @@ impl Graph {
         privileges.add_eligible_groups(self.list_part(&mut parts, GROUP_ELIGIBLE).await, protected)?;
         privileges.add_owned(self.list_part(&mut parts, owners::OPERATION).await, protected);
         if let Some(group) = protected {
-            privileges.protect(parts.take(PROTECTED), self.shows_no_member(group)).await?;
+            let (read, was_known) = (parts.take(PROTECTED), privileges.unknown.is_none());
+            let is_read = read.is_ok();
+            privileges.protect(read, self.shows_no_member(group)).await?;
+            if is_read && was_known && privileges.unknown.is_some() {
+                forbidden.push(GraphError::missing_permission(PROTECTED, "the group hides its members"));
+            }
         }
         if account.user_principal_name.is_empty() {
             // The mail could not say how to sign in.
@@ -125,12 +150,15 @@ impl Graph {
             account.user_principal_name = account.id.to_string();
         }
         let usage = usage.read(&mut parts)?;
-        let policy = parts.take(POLICY)?;
+        let policy = match parts.take(POLICY) {
+            Err(error) if error.status == Some(403) => PassPolicy::default(),
+            policy => policy?,
+        };
         let (passes, passes_refused) = match passes {
             Ok(page) => (page.value, None),
             Err(error) => (Vec::new(), Some(error)),
         };
-        Ok(TenantSnapshot {
+        let snapshot = TenantSnapshot {
             user: account,
             manager,
             manager_refused,
@@ -142,7 +170,8 @@ impl Graph {
             hidden_group: None,
             policy,
             usage,
-        })
+        };
+        Ok((snapshot, forbidden))
     }
 
     /// A list whose first page is in the batch.

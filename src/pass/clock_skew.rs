@@ -9,19 +9,22 @@ use crate::ledger::{ConditionName, Urgency};
 /// More than two clocks that are synchronised differ by.
 const TOLERATED: TimeDelta = TimeDelta::minutes(2);
 
-/// By how much this machine's clock is ahead of Graph's, if that is too much; by the last answer of Graph.
-pub(crate) fn skew(services: &Services) -> Option<TimeDelta> {
-    let skew = services.clock.now() - services.graph.now()?;
-    (skew.abs() > TOLERATED).then_some(skew)
-}
-
-/// Alerts once for all if the clocks differ.
+/// Compares the clocks by the last answer of Graph.
 ///
 /// # Errors
 /// [`Failure::Clock`]: a later try may succeed.
+pub(crate) fn compare(services: &Services) -> Result<(), Failure> {
+    let Some(graph) = services.graph.now() else { return Ok(()) };
+    let skew = services.clock.now() - graph;
+    if skew.abs() > TOLERATED { Err(Failure::Clock(skew)) } else { Ok(()) }
+}
+
+/// The same, and alerts once for all if they differ.
+///
+/// # Errors
+/// As there.
 pub(crate) async fn check(services: &Services) -> Result<(), Failure> {
-    let Some(skew) = skew(services) else { return Ok(()) };
-    let failure = Failure::Clock(skew);
+    let Err(failure) = compare(services) else { return Ok(()) };
     let alert = Alert {
         kind: "clock-wrong",
         headline: "The clock is wrong, and nobody gets a pass".into(),

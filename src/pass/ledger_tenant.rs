@@ -44,6 +44,20 @@ pub(crate) async fn check_conditions(
     }
 }
 
+/// The same without an alert and without a note, for a reader. A ledger that cannot be read is found out by what reads it next.
+///
+/// # Errors
+/// As there.
+pub(crate) async fn look(services: &Services) -> Result<(), LedgerError> {
+    let Ok(Some((Conditions { tenant: Some(ledger), .. }, _))) = services.ledger.conditions().await else {
+        return Ok(());
+    };
+    match services.graph.token_tenant().await {
+        Ok(Some(ours)) if ours != ledger => Err(LedgerError::OtherTenant(ledger)),
+        _ => Ok(()),
+    }
+}
+
 async fn compare(services: &Services, conditions: &Conditions, ours: Uuid) -> Result<(), LedgerError> {
     let state = &services.ledger_tenant;
     match conditions.tenant {

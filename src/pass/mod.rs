@@ -24,6 +24,7 @@ pub mod examined;
 #[cfg(test)]
 mod fixtures;
 pub mod follow_up;
+pub mod forecast;
 pub mod group_sync;
 pub mod guard;
 pub mod issue;

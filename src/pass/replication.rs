@@ -16,7 +16,8 @@ use super::{
 use crate::{
     budget,
     graph::{
-        GraphErrorKind, PrivilegeSnapshot, SnapshotError, TenantSnapshot, UsageParts, UsageSnapshot, within,
+        GraphError, GraphErrorKind, PrivilegeSnapshot, SnapshotError, TenantSnapshot, UsageParts,
+        UsageSnapshot, within,
     },
     ledger::Record,
     settings::{JoinerSource, SignInCheck},
@@ -62,25 +63,48 @@ pub(super) async fn snapshot(
             !may_be_listed && !may_become_member(services, job, snapshot)
         }
     };
-    let usage = match job.reason {
+    let (usage, protected) = (usage(services, job, by_manager), services.settings.protected_group);
+    let snapshot = retry(|| services.graph.snapshot(job.user_id, protected, usage), is_complete).await?;
+    completed(services, job, snapshot).await
+}
+
+/// Reads the tenant once, as far as the token of this process may, and says what it may not read.
+pub(super) async fn snapshot_in_part(
+    services: &Services,
+    job: &Job,
+) -> Result<(TenantSnapshot, Vec<GraphError>), SnapshotError> {
+    let (usage, protected) = (usage(services, job, false), services.settings.protected_group);
+    let (snapshot, forbidden) = services.graph.snapshot_in_part(job.user_id, protected, usage).await?;
+    Ok((completed(services, job, snapshot).await?, forbidden))
+}
+
+/// What is read of the use of the account.
+fn usage(services: &Services, job: &Job, by_manager: bool) -> UsageParts {
+    match job.reason {
         Reason::Joiner | Reason::Recheck => account_use::parts(&services.settings.joiner_check),
         Reason::Http if by_manager => account_use::parts(&services.settings.joiner_check.strict()),
         // A person decided.
         Reason::GroupAdd | Reason::Http => UsageParts::default(),
-    };
-    let protected = services.settings.protected_group;
-    let mut snapshot = retry(|| services.graph.snapshot(job.user_id, protected, usage), is_complete).await;
+    }
+}
+
+/// Adds what is not in one reading.
+async fn completed(
+    services: &Services,
+    job: &Job,
+    mut snapshot: TenantSnapshot,
+) -> Result<TenantSnapshot, SnapshotError> {
     let group = match job.reason {
         Reason::GroupAdd => services.settings.on_demand_group,
         Reason::Http => services.settings.create_tap.allowed_group,
         Reason::Joiner | Reason::Recheck => None,
     };
-    if let (Ok(snapshot), Some(group)) = (&mut snapshot, group)
+    if let Some(group) = group
         && !snapshot.privileges.groups.contains(&group)
     {
         snapshot.hidden_group = services.graph.hides_members(group).await?;
     }
-    if let Ok(TenantSnapshot { usage: UsageSnapshot { last_sign_in: Some(Err(error)), .. }, .. }) = &snapshot
+    if let UsageSnapshot { last_sign_in: Some(Err(error)), .. } = &snapshot.usage
         && services.settings.joiner_check.sign_ins == SignInCheck::IfReadable
     {
         services.sign_ins_unread.call_once(|| {
@@ -91,10 +115,8 @@ pub(super) async fn snapshot(
             );
         });
     }
-    if let Ok(TenantSnapshot { privileges, .. }) = &mut snapshot {
-        check_privileges(services, job, privileges).await;
-    }
-    snapshot
+    check_privileges(services, job, &mut snapshot.privileges).await;
+    Ok(snapshot)
 }
 
 /// Compares the privileges with what else is known, and says once what the app cannot see of them.

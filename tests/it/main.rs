@@ -10,6 +10,7 @@
 mod compat;
 mod demo;
 mod doctor;
+mod first_evening;
 mod graph;
 mod helpers;
 mod host;

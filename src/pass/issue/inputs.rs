@@ -9,14 +9,16 @@ use crate::{
     graph::{SnapshotError, TenantSnapshot, within},
     ledger::{Announcement, Basis, ETag, LedgerError, Record, is_move},
     pass::{
-        clock_skew,
+        basis, clock_skew,
         decide::Facts,
         domains,
         job::{Job, Reason},
         known_addresses::KnownAddresses,
         ledger_tenant,
+        manager::Unfit,
         outcome::Failure,
         person::Person,
+        recipients::Recipients,
         replication,
         request::PassRequest,
         services::Services,
@@ -95,8 +97,35 @@ pub(super) fn had<'a>(job: &Job, snapshot: &TenantSnapshot, record: Option<&'a R
     told.mailbox.as_deref()
 }
 
+/// To whom a mail would go, or why it cannot go to anybody, and what it would rest on.
+pub(in crate::pass) fn addressed(
+    services: &Services,
+    job: &Job,
+    (snapshot, record): (&TenantSnapshot, Option<&Record>),
+    known: &KnownAddresses,
+) -> (Result<Recipients, String>, Basis) {
+    let mail = &services.settings.mail;
+    let recipients = match &snapshot.manager_refused {
+        // Another address than the one that the admin prefers is not meant.
+        Some(error) if mail.names_manager_as_recipient() => {
+            Err(format!("the manager, whom MAIL_TO names, cannot be read: {error}"))
+        }
+        _ => {
+            let (manager, had) = (snapshot.manager.as_ref(), had(job, snapshot, record));
+            let chosen = Recipients::choose(&snapshot.user, manager, mail, known, &[], had);
+            chosen.map_err(|why| match snapshot.manager_left && mail.names_manager_as_recipient() {
+                true => format!("{why}; {}", Unfit::Disabled),
+                false => why,
+            })
+        }
+    };
+    let address = recipients.as_ref().ok().map(|recipients| recipients.fingerprint(snapshot.user.id));
+    let basis = basis::read(snapshot, address, &services.settings.pass);
+    (recipients, basis)
+}
+
 /// What a decision depends on, but for the address.
-pub(super) fn facts<'a>(
+pub(in crate::pass) fn facts<'a>(
     services: &'a Services,
     job: &'a Job,
     request: Option<&'a PassRequest>,

@@ -5,7 +5,7 @@
 
 use tokio::time::Instant;
 
-use super::{Inputs, JobContext, basis, facts};
+use super::{Inputs, JobContext, facts};
 use crate::{
     address::Address,
     budget,
@@ -14,6 +14,7 @@ use crate::{
     mail::{NoticeMail, Rendered},
     mail_limiter::Permit,
     pass::{
+        basis,
         decide::{Facts, Plan},
         job::Job,
         lease::HeldLease,

@@ -26,21 +26,20 @@ use std::{mem, ops::ControlFlow};
 
 use tokio::time::Instant;
 
+pub(super) use self::inputs::{addressed, facts};
 pub use self::manager_call::Notified;
 use self::{
-    inputs::{Inputs, Limits, facts, had},
+    inputs::{Inputs, Limits, had},
     manager_call::ManagerNotice,
     ready::Ready,
 };
 use super::{
-    basis,
     decide::{Decision, Facts, Plan, decide},
     guard::{self, PrivilegeFinding},
     job::Job,
     known_addresses::KnownAddresses,
     lease::HeldLease,
     mailbox,
-    manager::Unfit,
     outcome::{Block, DeliveredPass, Failure, Outcome, Step},
     person::Person,
     recipients::Recipients,
@@ -255,27 +254,7 @@ impl<'a> JobContext<'a> {
             }
         };
         let known = known?;
-        let mail = &services.settings.mail;
-        let recipients = match &snapshot.manager_refused {
-            // Another address than the one that the admin prefers is not meant.
-            Some(error) if mail.names_manager_as_recipient() => {
-                Err(format!("the manager, whom MAIL_TO names, cannot be read: {error}"))
-            }
-            _ => Recipients::choose(
-                &snapshot.user,
-                snapshot.manager.as_ref(),
-                mail,
-                &known,
-                &[],
-                had(job, &snapshot, record.as_ref()),
-            )
-            .map_err(|why| match snapshot.manager_left && mail.names_manager_as_recipient() {
-                true => format!("{why}; {}", Unfit::Disabled),
-                false => why,
-            }),
-        };
-        let address = recipients.as_ref().ok().map(|recipients| recipients.fingerprint(snapshot.user.id));
-        let basis = basis::read(&snapshot, address, &services.settings.pass);
+        let (recipients, basis) = addressed(services, job, (&snapshot, record.as_ref()), &known);
         Ok(ControlFlow::Continue(Self {
             services,
             job,
