@@ -155,6 +155,8 @@ pub(crate) const SWEEP_LATE_LOOK: Duration = seconds(15);
 pub(crate) const SWEEP_DOMAINS: Duration = seconds(20);
 /// Holding back more people than SWEEP_MAX.
 pub(crate) const SWEEP_CAP: Duration = seconds(70);
+/// Looking at the people of whom a sweep that does not act tells. Of those who are left it says how many they are.
+pub(crate) const SWEEP_REPORT: Duration = seconds(40);
 /// Everything in a sweep that is not about joiners: poison messages, the on-demand group, its subscription.
 pub(crate) const SWEEP_OTHER: Duration = seconds(165);
 /// Finding the names of the users that poison messages are about.
@@ -254,6 +256,8 @@ const _: () = {
     assert!(fits(total(&[SWEEP_GROUP_SYNC, told]), SWEEP_OTHER));
     let renewed = total(&[LEDGER_CALL, LEDGER_CALL, SWEEP_SUBSCRIPTION, ALERT]);
     assert!(fits(total(&[SWEEP_GROUP_SYNC, renewed]), SWEEP_OTHER));
+    // One that does not act tells of it, in place of putting out its jobs.
+    assert!(fits(total(&[SWEEP_REPORT, told]), total(&[SWEEP_OTHER, OUTPUT])));
     // What the next sweep has to know is written twice if another process writes the same document.
     let ended = total(&[LEDGER_CALL, LEDGER_CALL]);
     assert!(fits(total(&[SWEEP_DOMAINS, ended, ended]), SWEEP_OTHER));

@@ -41,7 +41,7 @@ pub enum Command {
     Jobs(WithSettings<jobs::Options>),
     /// Show what the app found when it examined itself, its settings and its tenant
     Doctor(WithSettings<doctor::Options>),
-    /// List and approve the people whom a sweep holds back (SWEEP_MAX)
+    /// Say what a sweep would do; list and approve the people whom it holds back (SWEEP_MAX)
     Sweep(WithSettings<sweep::Options>),
 }
 

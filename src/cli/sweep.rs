@@ -1,11 +1,15 @@
-//! `firstpass sweep`: lists and approves the people whom a sweep holds back.
+//! `firstpass sweep`: says what a sweep would do, and lists and approves the people whom one holds back.
+
+mod dry_run;
 
 use std::sync::Arc;
 
+use chrono::NaiveDate;
 use clap::Args;
 use comfy_table::{Table, presets};
 use serde_json::json;
 
+pub use self::dry_run::dry_run;
 use super::{Site, terminal};
 use crate::{
     azure::LedgerUrl,
@@ -26,8 +30,14 @@ pub struct Options {
     #[arg(long, value_name = "USER", requires = "approve", num_args = 1..)]
     only: Vec<String>,
     /// List the people who wait for an approval
-    #[arg(long, required_unless_present = "approve")]
+    #[arg(long, required_unless_present_any = ["approve", "dry_run"])]
     held: bool,
+    /// Say what a sweep would do, person by person; nothing is changed
+    #[arg(long, conflicts_with_all = ["approve", "held", "ledger"])]
+    dry_run: bool,
+    /// With --dry-run: on this day (2026-11-30), if nothing changed until then
+    #[arg(long, value_name = "DATE", requires = "dry_run")]
+    date: Option<NaiveDate>,
     /// The blob container of the ledger; the default is LEDGER_URL
     #[arg(long, value_name = "URL")]
     ledger: Option<String>,
@@ -40,8 +50,15 @@ pub struct Options {
 ///
 /// # Errors
 /// The reason, and what to do.
-pub fn run(options: &Options, Site { env, .. }: &Site<'_>) -> Result<(), String> {
+pub fn run(options: &Options, site: &Site<'_>) -> Result<(), String> {
+    let Site { env, .. } = site;
     terminal::run(env, async {
+        if options.dry_run {
+            let app = site.app().await?;
+            let text = dry_run(&app, options.date, options.json, dry_run::show_progress).await?;
+            terminal::print(&text);
+            return Ok(());
+        }
         let ledger = ledger(options.ledger.as_deref(), env)?;
         let text = match &options.approve {
             Some(reference) => {

@@ -1,6 +1,8 @@
 //! OnGroupAdd: one queue message. A job runs; a message from outside becomes jobs first.
 
-use std::collections::BTreeSet;
+mod stopped;
+
+use std::{collections::BTreeSet, ops::ControlFlow};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
@@ -16,7 +18,7 @@ use crate::{
     ledger::LedgerError,
     pass::{
         ChangeNotification, Failure, GroupSync, Job, MembershipEvent, Outcome, ParsedMessage, Person, Reason,
-        SweepContinues, SyncCompleted, SyncContinues,
+        Skip, SweepContinues, SyncCompleted, SyncContinues,
         alert::{self, Alert},
         condition, domains, examined,
         group_sync::{complete_sync, continue_sync, sync_group, without_held},
@@ -78,6 +80,13 @@ pub async fn on_group_add(app: &App, delivery: &QueueDelivery) -> Handled {
     {
         context::set_message(id);
     }
+    let parsed = match (parsed, Skip::of_mode(app.services.settings.mode)) {
+        (Ok(parsed), Some(why)) => match stopped::handle(app, delivery, parsed, why).await {
+            ControlFlow::Break(handled) => return handled,
+            ControlFlow::Continue(parsed) => Ok(parsed),
+        },
+        (parsed, _) => parsed,
+    };
     match parsed {
         Ok(ParsedMessage::Job(job)) => {
             run(app, &Job { queued_at: Some(delivery.inserted), ..job }, delivery).await

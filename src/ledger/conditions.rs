@@ -130,6 +130,10 @@ pub(crate) enum ConditionName {
     JoinersMalformed,
     /// This machine's clock and Graph's differ.
     ClockWrong,
+    /// The app makes nothing, because REPORT_ONLY is set.
+    ReportOnly,
+    /// The app makes nothing, because PAUSED is set.
+    Paused,
 }
 
 impl ConditionName {
@@ -153,6 +157,8 @@ impl ConditionName {
             Self::PoisonMessages => "poison-messages",
             Self::JoinersMalformed => "joiners-malformed",
             Self::ClockWrong => "clock-wrong",
+            Self::ReportOnly => "report-only",
+            Self::Paused => "paused",
             Self::RecordUnreadable(user) => return format!("{RECORD_UNREADABLE}{user}").into(),
         })
     }

@@ -105,6 +105,19 @@ impl MembershipSnapshot {
         Self { members: known, pending, recent, changed_at, ..self.clone() }
     }
 
+    /// Takes `users` for new when they are found next. Returns whether any was known. They may have been served after the last change,
+    /// and were added again: so this is one.
+    pub(crate) fn forget(&mut self, users: &BTreeSet<Uuid>, now: DateTime<Utc>) -> bool {
+        let before = self.members.len() + self.pending.len();
+        self.members.retain(|user| !users.contains(user));
+        self.pending.retain(|user, _| !users.contains(user));
+        let was_known = self.members.len() + self.pending.len() < before;
+        if was_known {
+            self.changed_at = now;
+        }
+        was_known
+    }
+
     /// The new members that the sync found, with the earliest time of their addition.
     pub(crate) fn found_by(&self, sync_id: &str) -> impl Iterator<Item = (Uuid, DateTime<Utc>)> {
         let found = self.pending.iter().filter(move |(_, pending_member)| pending_member.sync_id == sync_id);

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::{
     cap::{COUNTED, Start, approved, held_back, hold},
-    services::Services,
+    services::{KnownAdditions, Services},
 };
 use crate::ledger::{HeldKind, LedgerError, MembershipSnapshot, Standing};
 
@@ -29,6 +29,38 @@ pub(super) async fn held(
 ) -> Result<BTreeSet<Uuid>, LedgerError> {
     let now = services.clock.now();
     let mut known = services.additions.lock().await;
+    let Compared { wanted, held } = compare(services, &mut known, membership, users).await?;
+    known.users.extend(wanted.difference(&held).map(|(user, _)| (*user, now)));
+    Ok(held.into_iter().map(|(user, _)| user).collect())
+}
+
+/// The same, and nobody counts from now on.
+///
+/// # Errors
+/// As there.
+pub(super) async fn would_hold(
+    services: &Services,
+    membership: Option<&MembershipSnapshot>,
+    users: &BTreeSet<Uuid>,
+) -> Result<BTreeSet<Uuid>, LedgerError> {
+    let mut known = services.additions.lock().await;
+    let Compared { held, .. } = compare(services, &mut known, membership, users).await?;
+    Ok(held.into_iter().map(|(user, _)| user).collect())
+}
+
+/// Who does not count yet, and who of them must wait.
+struct Compared {
+    wanted: BTreeSet<Start>,
+    held: BTreeSet<Start>,
+}
+
+async fn compare(
+    services: &Services,
+    known: &mut KnownAdditions,
+    membership: Option<&MembershipSnapshot>,
+    users: &BTreeSet<Uuid>,
+) -> Result<Compared, LedgerError> {
+    let now = services.clock.now();
     if known.read_at.is_none_or(|at| now - at >= READ_FOR || at > now) {
         let users = &mut known.users;
         let mut keep = |user, standing: Standing| users.extend(standing.on_demand_at.map(|at| (user, at)));
@@ -50,8 +82,7 @@ pub(super) async fn held(
         let approved = approved.into_iter().map(|(user, _)| (user, today)).collect();
         held = held_back(&wanted, &counted, &approved, max);
     }
-    known.users.extend(wanted.difference(&held).map(|(user, _)| (*user, now)));
-    Ok(held.into_iter().map(|(user, _)| user).collect())
+    Ok(Compared { wanted, held })
 }
 
 /// Keeps the list of those who wait, and tells an admin; ends the condition if nobody waits.

@@ -42,6 +42,16 @@ pub(crate) async fn report(services: &Services, name: ConditionName, urgency: Ur
     change(services, seen).await;
 }
 
+/// Whether a line about the condition is due: one a day. No alert is sent.
+pub(crate) async fn claim(services: &Services, name: ConditionName) -> bool {
+    let now = services.clock.now();
+    let due = |conditions: &Conditions| {
+        let (next, is_due) = conditions.after(name, Urgency::Now, now);
+        is_due.then_some((next, ()))
+    };
+    change(services, due).await.is_some()
+}
+
 /// Records that the condition has ended, if it was there.
 pub(crate) async fn end(services: &Services, name: ConditionName) {
     {

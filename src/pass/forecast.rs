@@ -59,8 +59,23 @@ pub enum Would {
     End(Outcome),
     /// Nothing before an admin approves: SWEEP_MAX. Only a sweep knows.
     Held(HeldKind),
+    /// Nothing: a sweep has no job for the user. Only a sweep knows.
+    LeaveOut(LeaveOut),
     /// What the token of this process may not read decides.
     NotAsked,
+}
+
+/// Why a sweep has no job for somebody who has, or had, a first day.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LeaveOut {
+    /// Day one is more than LATE_DAYS ago.
+    TooLate,
+    /// Day one was before the first sweep of the installation.
+    BeforeFirst,
+    /// The only private address is one that several people have.
+    AddressShared,
+    /// The account gets no pass for any reason.
+    Account(Skip),
 }
 
 /// A pass that would be made.
@@ -240,7 +255,8 @@ fn delivered_pass(record: &Record) -> Option<Pass> {
 }
 
 impl Forecast {
-    fn of(who: Person, would: Would) -> Self {
+    /// Of somebody whom only a sweep knows something about.
+    pub(crate) fn of(who: Person, would: Would) -> Self {
         Self { who, day_one: None, would, not_asked: Vec::new() }
     }
 
@@ -312,6 +328,7 @@ impl Would {
             Self::Mail(_) => "mail",
             Self::End(outcome) => outcome.name(),
             Self::Held(_) => "held",
+            Self::LeaveOut(_) => "left-out",
             Self::NotAsked => "not-asked",
         }
     }
@@ -323,6 +340,10 @@ impl Would {
             Self::Mail(Note::Reminder) => Some(Skip::Reminded.cause()),
             Self::Mail(Note::SignInName | Note::NewManager) => Some(Skip::ToldOfChange.cause()),
             Self::End(outcome) => outcome.cause(),
+            Self::LeaveOut(LeaveOut::TooLate) => Some("too-late"),
+            Self::LeaveOut(LeaveOut::BeforeFirst) => Some("first-sweep"),
+            Self::LeaveOut(LeaveOut::AddressShared) => Some("addresses-shared"),
+            Self::LeaveOut(LeaveOut::Account(skip)) => Some(skip.cause()),
             Self::Held(HeldKind::Joiners) => Some("too-many-joiners"),
             Self::Held(HeldKind::Withdrawals) => Some("too-many-withdrawals"),
             Self::Held(HeldKind::Additions) => Some("too-many-additions"),
@@ -336,7 +357,13 @@ impl Would {
             Self::Held(_) => Some(
                 "Sweeps tell ALERT_TO the reference of the list: `firstpass sweep --approve` lets these people through.".into(),
             ),
-            Self::Issue(_) | Self::Mail(_) | Self::NotAsked => None,
+            Self::LeaveOut(LeaveOut::TooLate | LeaveOut::BeforeFirst) => {
+                Some("Whoever cannot sign in gets a pass by the on-demand group or by CreateTap.".into())
+            }
+            Self::LeaveOut(LeaveOut::AddressShared) => {
+                Some("Put the address of this person into the account, or name it in ADDRESS_SHARED_ALLOWED.".into())
+            }
+            Self::Issue(_) | Self::Mail(_) | Self::NotAsked | Self::LeaveOut(LeaveOut::Account(_)) => None,
         }
     }
 
@@ -363,6 +390,16 @@ impl fmt::Display for Would {
             Self::Mail(Note::NewManager) => f.write_str("a mail to the new manager, without a code"),
             Self::End(Outcome::Revoked(why)) => why.fmt(f),
             Self::End(outcome) => outcome.fmt(f),
+            Self::LeaveOut(LeaveOut::TooLate) => {
+                f.write_str("the first day was more than LATE_DAYS ago when a sweep first saw it")
+            }
+            Self::LeaveOut(LeaveOut::BeforeFirst) => {
+                f.write_str("started before the first sweep, which serves nobody who has started")
+            }
+            Self::LeaveOut(LeaveOut::AddressShared) => {
+                f.write_str("has no private address but one that several people have (ADDRESS_SHARED_BY)")
+            }
+            Self::LeaveOut(LeaveOut::Account(skip)) => skip.fmt(f),
             Self::Held(_) => f.write_str("waits for an approval: more people than SWEEP_MAX"),
             Self::NotAsked => {
                 f.write_str("not known: it depends on what the token of this command may not read")

@@ -87,14 +87,38 @@ pub(crate) async fn without_held(services: &Services, group: Uuid, users: BTreeS
     }
 }
 
+/// Has the next sweep that acts find those of `users` who are members then: messages name them while the app serves nobody (REPORT_ONLY,
+/// PAUSED). Before the first sweep it is not known who else is new; `are_others_new` says that a message tells of somebody else.
+///
+/// # Errors
+/// When Graph or the ledger fails.
+pub(crate) async fn find_again(
+    services: &Services,
+    group: Uuid,
+    users: &BTreeSet<Uuid>,
+    are_others_new: bool,
+) -> Result<(), Failure> {
+    if services.ledger.membership(group).await?.is_none() {
+        // The first sweep would take them as known.
+        let known = match are_others_new {
+            true => BTreeSet::new(),
+            false => &services.graph.users_in(group).await?.users - users,
+        };
+        let first = MembershipSnapshot::new(known, services.clock.now());
+        match services.ledger.write_membership(group, &first, None).await {
+            Err(LedgerError::Conflict) => {}
+            written => drop(written?),
+        }
+    }
+    Ok(forget(services, group, users).await?)
+}
+
 /// Takes `held` out of the snapshot, so that the next sweep finds them as new: who left and came back between two sweeps is
 /// still known there.
 async fn forget(services: &Services, group: Uuid, held: &BTreeSet<Uuid>) -> Result<(), LedgerError> {
     loop {
         let Some((mut membership, etag)) = services.ledger.membership(group).await? else { return Ok(()) };
-        let before = membership.members.len();
-        membership.members.retain(|user| !held.contains(user));
-        if membership.members.len() == before {
+        if !membership.forget(held, services.clock.now()) {
             return Ok(());
         }
         match services.ledger.write_membership(group, &membership, Some(&etag)).await {
@@ -191,10 +215,7 @@ async fn read(
         nested_groups = groups;
         // The first sync without an event takes everyone as known.
         if membership.is_some() || event.is_some() {
-            let is_known = |user: &Uuid| {
-                membership.as_ref().is_some_and(|m| m.members.contains(user) || m.pending.contains_key(user))
-            };
-            let new = members.iter().copied().filter(|user| !is_known(user)).collect();
+            let new = unknown(membership.as_ref(), &members);
             let held = additions::held(services, membership.as_ref(), &new).await?;
             if event.is_none() {
                 additions::tell(services, &held).await?;
@@ -217,6 +238,45 @@ async fn read(
     }
     Ok(GroupSync { nested_groups, ..found })
 }
+
+fn unknown(membership: Option<&MembershipSnapshot>, members: &BTreeSet<Uuid>) -> BTreeSet<Uuid> {
+    let is_known = |user: &Uuid| {
+        membership.is_some_and(|known| known.members.contains(user) || known.pending.contains_key(user))
+    };
+    members.iter().copied().filter(|user| !is_known(user)).collect()
+}
+
+/// What a group sync would find.
+#[derive(Debug, Default)]
+pub(crate) struct Additions {
+    /// The jobs, as many as one answer may have.
+    pub jobs: Vec<Job>,
+    /// Who would wait for an approval.
+    pub held: BTreeSet<Uuid>,
+    /// How many groups are members of the group.
+    pub nested_groups: usize,
+}
+
+/// Finds what a group sync of a sweep would find, and changes nothing. The first one finds nobody.
+///
+/// # Errors
+/// When Graph or the ledger fails.
+pub(crate) async fn look(services: &Services, group: Uuid) -> Result<Additions, Failure> {
+    let Some((membership, _)) = services.ledger.membership(group).await? else {
+        return Ok(Additions::default());
+    };
+    let GroupMembers { users: mut members, groups: nested_groups, .. } =
+        services.graph.users_in(group).await?;
+    let held =
+        additions::would_hold(services, Some(&membership), &unknown(Some(&membership), &members)).await?;
+    members.retain(|user| !held.contains(user));
+    let next = next_snapshot(Some(&membership), members, None, LOOK, services.clock.now());
+    let GroupSync { jobs, .. } = jobs_of(services, group, next.found_by(LOOK), None, LOOK).await?;
+    Ok(Additions { jobs, held, nested_groups })
+}
+
+/// The id of a group sync that is none.
+const LOOK: &str = "look";
 
 /// The jobs of as many of `new`, the members whom a group sync has found, as an answer may have, and the message behind them.
 async fn jobs_of(

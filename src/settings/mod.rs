@@ -63,6 +63,8 @@ pub const NAMES: &[&str] = &[
     "JOINER_CHECK_IGNORES",
     "JOINER_MAX_AGE_DAYS",
     "SWEEP_MAX",
+    "REPORT_ONLY",
+    "PAUSED",
     "NUDGE_AFTER",
     "REISSUE_UNUSED",
     "LANGUAGE",
@@ -117,6 +119,8 @@ pub struct Settings {
     pub joiner_check: JoinerCheck,
     /// How many people a sweep may serve within 24 hours without an approval, 1 to 100,000.
     pub sweep_max: usize,
+    /// Whether the app acts.
+    pub mode: Mode,
     /// What is done for a joiner who does not use the pass.
     pub follow_up: FollowUpSettings,
     /// The properties of passes.
@@ -138,6 +142,18 @@ pub struct IdentitySettings {
     pub client_id: Option<Uuid>,
     /// Whether the platform offers a managed identity. Without one, the identity of `az login` is used.
     pub managed: bool,
+}
+
+/// Whether the app acts. Alerts for admins are sent in any case.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mode {
+    /// It does.
+    #[default]
+    Live,
+    /// Sweeps say who would get what, and nothing is made, mailed or revoked (REPORT_ONLY).
+    ReportOnly,
+    /// Nothing is made, mailed or revoked (PAUSED, also together with REPORT_ONLY).
+    Paused,
 }
 
 /// The source of joiners.
@@ -363,6 +379,13 @@ impl Settings {
         };
         let joiner_check = JoinerCheck::read(&mut read, env);
         let sweep_max = read.or("SWEEP_MAX", "100", 100, |text| reader::number(text, 1..=100_000));
+        let report_only = read.or("REPORT_ONLY", "true", false, reader::boolean);
+        let paused = read.or("PAUSED", "true", false, reader::boolean);
+        let mode = match (paused, report_only) {
+            (true, _) => Mode::Paused,
+            (false, true) => Mode::ReportOnly,
+            (false, false) => Mode::Live,
+        };
         let follow_up = FollowUpSettings {
             nudge_after: read.or("NUDGE_AFTER", "4h", Some(TimeDelta::hours(4)), reader::duration_or_off),
             reissue_unused: read.or("REISSUE_UNUSED", "true", true, reader::boolean),
@@ -409,6 +432,7 @@ impl Settings {
                 late_days,
                 joiner_check,
                 sweep_max,
+                mode,
                 follow_up,
                 pass,
                 mail: MailSettings {
@@ -434,7 +458,7 @@ impl Settings {
 
     /// Names in `env` that resemble a setting's: the default replaces a setting with a misspelt name.
     pub fn unknown_names(env: &Environment) -> Vec<String> {
-        const FAMILIES: [&str; 16] = [
+        const FAMILIES: [&str; 18] = [
             "ADDRESS_",
             "ALERT_",
             "CREATE_TAP_",
@@ -445,8 +469,10 @@ impl Settings {
             "NUDGE_",
             "ON_DEMAND_",
             "PASS_",
+            "PAUSE",
             "PROTECTED_",
             "REISSUE_",
+            "REPORT",
             "SERVE_",
             "SERVICE_DESK_",
             "SWEEP_",

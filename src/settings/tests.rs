@@ -129,6 +129,26 @@ fn empty_is_not_set() {
 }
 
 #[test]
+fn the_app_acts_unless_it_only_reports_or_is_paused() {
+    let plain = [
+        ("MAIL_FROM", "welcome@contoso.com"),
+        ("LEDGER_URL", "https://mystorage.blob.core.windows.net/ledger"),
+    ];
+    let mode = |more: &[(&'static str, &'static str)]| read(&[&plain[..], more].concat()).unwrap().mode;
+    assert_eq!(mode(&[]), Mode::Live);
+    assert_eq!(mode(&[("REPORT_ONLY", "false"), ("PAUSED", "False")]), Mode::Live);
+    assert_eq!(mode(&[("REPORT_ONLY", "true")]), Mode::ReportOnly);
+    assert_eq!(mode(&[("PAUSED", "true")]), Mode::Paused);
+    assert_eq!(mode(&[("REPORT_ONLY", "true"), ("PAUSED", "true")]), Mode::Paused);
+    let unclear = read(&[("REPORT_ONLY", "yes please"), ("PAUSED", "2")]).unwrap_err();
+    assert_eq!(unclear.0.iter().map(|problem| problem.name).collect::<Vec<_>>(), ["REPORT_ONLY", "PAUSED"]);
+    let env = Environment::from_iter([("REPORTONLY", "true"), ("PAUSE", "true"), ("REPORT_ONLY", "true")]);
+    let mut unknown = Settings::unknown_names(&env);
+    unknown.sort_unstable();
+    assert_eq!(unknown, ["PAUSE", "REPORTONLY"]);
+}
+
+#[test]
 fn a_misspelt_setting_is_noticed() {
     let env =
         Environment::from_iter([("PASS_LIFETIME", "60"), ("PATH", "/bin"), ("SERVICE_DESK_NAME", "IT")]);

@@ -10,13 +10,16 @@ use crate::{
     graph::{GraphError, GraphErrorKind, Pass, Usability},
     ledger::PassRecord,
     pass::{
-        Block, Failure, NotIssued, Outcome, Refusal,
+        Block, Failure, NotIssued, Outcome, Refusal, Skip,
         guard::PrivilegeFinding,
         issue::{Delivery, Issued},
         request::PolicyViolation,
     },
     settings::Parameter,
 };
+
+/// Nothing says when.
+const RESUMES: &str = "An admin decides when the app makes passes.";
 
 /// An HTTP answer.
 #[derive(Clone)]
@@ -242,6 +245,12 @@ impl ProblemDetails {
             NotIssued::Refused(refusal) => Self::refused(refusal, now),
             NotIssued::Outcome(Outcome::Failed(failure)) => Self::failed(failure, now),
             NotIssued::Outcome(Outcome::Blocked(block)) => Self::blocked(block, why),
+            NotIssued::Outcome(outcome @ Outcome::Skipped(Skip::ReportOnly)) => {
+                Self::new(503, "report-only", "The app makes no passes yet", &format!("{outcome}. {RESUMES}"))
+            }
+            NotIssued::Outcome(outcome @ Outcome::Skipped(Skip::Paused)) => {
+                Self::new(503, "paused", "The app is paused", &format!("{outcome}. {RESUMES}"))
+            }
             NotIssued::Outcome(outcome) => {
                 Self::new(403, "account-not-served", "This account gets no pass", &format!("{outcome}."))
             }

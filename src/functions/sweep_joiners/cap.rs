@@ -3,7 +3,10 @@
 //! One mistake in an import can give a thousand employees a hire date, or take it from a hundred joiners. Whoever was
 //! mailed in the last day counts too, so that hourly sweeps do not let through bit by bit what one would hold back.
 
-use std::{collections::BTreeSet, error::Error};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    error::Error,
+};
 
 use chrono::{DateTime, NaiveDate, Utc};
 use tokio::time::timeout;
@@ -11,6 +14,7 @@ use uuid::Uuid;
 
 use super::{
     due::seen,
+    search::People,
     standing::{Mailbox, Standing, StandingPass, Standings},
 };
 use crate::{
@@ -122,37 +126,60 @@ fn joiners_held(
     held
 }
 
-/// Applies SWEEP_MAX to `joiners`, of whom some are `late`. Without an answer of the ledger in time, nobody above it is served.
-pub(super) async fn apply(
-    app: &App,
-    joiners: &BTreeSet<(NaiveDate, Uuid)>,
-    late: &BTreeSet<(NaiveDate, Uuid)>,
-    candidates: &[Candidate],
-    standings: &Standings,
-    known: &KnownAddresses,
-    now: DateTime<Utc>,
-) -> Held {
-    let max = app.services.settings.sweep_max;
-    let (mail, mailed) = (
-        to_be_mailed(joiners, candidates, standings, (&app.services.settings.mail, known), now),
-        just_mailed(standings, now),
-    );
-    let withdraw = to_be_withdrawn(joiners, candidates, standings, now);
-    let none = BTreeSet::new();
-    let late = late.iter().map(|(day, user)| (*user, *day)).collect();
-    let mut held = Held {
-        joiners: joiners_held(&mail, &late, &mailed, &none, max),
-        withdrawals: held_back(&withdraw, &none, &none, max),
-    };
+/// Whom SWEEP_MAX is about.
+struct Counted {
+    mail: BTreeSet<Start>,
+    late: BTreeSet<Start>,
+    mailed: BTreeSet<Start>,
+    withdraw: BTreeSet<Start>,
+}
+
+impl Counted {
+    fn of(settings: &MailSettings, people: &People, now: DateTime<Utc>) -> Self {
+        let People { joiners, candidates, standings, shared, .. } = people;
+        Self {
+            mail: to_be_mailed(joiners, candidates, standings, (settings, &shared.known), now),
+            late: people.late_due.iter().map(|(day, user)| (*user, *day)).collect(),
+            mailed: just_mailed(standings, now),
+            withdraw: to_be_withdrawn(joiners, candidates, standings, now),
+        }
+    }
+
+    /// Who must wait, if these were approved.
+    fn held(&self, approved: &BTreeMap<HeldKind, BTreeSet<Start>>, max: usize) -> Held {
+        let none = BTreeSet::new();
+        let of = |kind: HeldKind| approved.get(&kind).unwrap_or(&none);
+        let Self { mail, late, mailed, withdraw } = self;
+        Held {
+            joiners: joiners_held(mail, late, mailed, of(HeldKind::Joiners), max),
+            withdrawals: held_back(withdraw, &none, of(HeldKind::Withdrawals), max),
+        }
+    }
+}
+
+/// Finds who must wait, and tells nobody.
+///
+/// # Errors
+/// When the ledger does not show who was approved.
+pub(super) async fn find(app: &App, people: &People, now: DateTime<Utc>) -> Result<Held, LedgerError> {
+    let (settings, counted) = (&app.services.settings, Counted::of(&app.services.settings.mail, people, now));
+    let held = counted.held(&BTreeMap::new(), settings.sweep_max);
+    if held.joiners.is_empty() && held.withdrawals.is_empty() {
+        return Ok(held);
+    }
+    Ok(counted.held(&approved(&app.services).await?, settings.sweep_max))
+}
+
+/// Applies SWEEP_MAX. Without an answer of the ledger in time, nobody above it is served.
+pub(super) async fn apply(app: &App, people: &People, now: DateTime<Utc>) -> Held {
+    let settings = &app.services.settings;
+    let mut held = Counted::of(&settings.mail, people, now).held(&BTreeMap::new(), settings.sweep_max);
     let all: BTreeSet<Uuid> = held.joiners.iter().chain(&held.withdrawals).map(|(user, _)| *user).collect();
     let name = |user: &Candidate| Some((user.id, user.user_principal_name.as_deref()?.to_owned()));
-    let names = &candidates.iter().filter(|user| all.contains(&user.id)).filter_map(name).collect();
+    let named = people.candidates.iter().filter(|user| all.contains(&user.id));
+    let names = &named.filter_map(name).collect();
     let work = async {
-        if !held.joiners.is_empty() || !held.withdrawals.is_empty() {
-            let approved = approved(&app.services).await?;
-            held.joiners = joiners_held(&mail, &late, &mailed, &approved[&HeldKind::Joiners], max);
-            held.withdrawals = held_back(&withdraw, &none, &approved[&HeldKind::Withdrawals], max);
-        }
+        held = find(app, people, now).await?;
         hold(&app.services, HeldKind::Joiners, &held.joiners, names, now).await?;
         hold(&app.services, HeldKind::Withdrawals, &held.withdrawals, names, now).await
     };

@@ -11,7 +11,7 @@ use super::{
     due::{Due, Known, due, needs_job},
     mailbox,
     part::DueJob,
-    standing::{Standing, Standings},
+    search::{People, candidate},
 };
 use crate::{
     app::App,
@@ -35,9 +35,7 @@ pub(super) struct Looks {
 
 /// What a sweep has found in the tenant and in the ledger.
 pub(super) struct Found<'a> {
-    pub(super) candidates: &'a [Candidate],
-    pub(super) joiners: &'a BTreeSet<(NaiveDate, Uuid)>,
-    pub(super) standings: Standings,
+    pub(super) people: &'a People,
     pub(super) held: Held,
 }
 
@@ -64,7 +62,7 @@ impl Found<'_> {
         // If there is no time for all: open passes first, and of the others not always the same.
         let salt = u128::from(now.hour()) << 96 | 1;
         looks.sort_by_key(|(user, _)| {
-            let opens_at = self.standings.get(user).and_then(|s| Some(s.pass.as_ref()?.opens_at));
+            let opens_at = self.people.standings.get(user).and_then(|s| Some(s.pass.as_ref()?.opens_at));
             (opens_at > Some(now), user.as_u128().wrapping_mul(salt) ^ salt)
         });
         let wanted = looks.len();
@@ -84,7 +82,7 @@ impl Found<'_> {
             );
         }
         // Without the ledger, nobody was looked at.
-        let is_complete = looked.len() == wanted && self.standings.records() > 0;
+        let is_complete = looked.len() == wanted && self.people.standings.records() > 0;
         jobs.sort_by_key(|job| job.at);
         (jobs, Looks { looked: looked.len(), is_complete })
     }
@@ -94,7 +92,7 @@ impl Found<'_> {
         let settings = &app.services.settings.pass;
         let PassSettings { time_zone, hire_date_zone, .. } = *settings;
         let (from, to) = stamps(0, app.services.settings.lead_days, hire_date_zone, now);
-        let stamps = self.candidates.iter().filter_map(|user| {
+        let stamps = self.people.candidates.iter().filter_map(|user| {
             let stamp = user.account.employee_hire_date.filter(|stamp| (from..=to).contains(stamp))?;
             Some((stamp, settings.zone(user.account.place())))
         });
@@ -116,13 +114,13 @@ impl Found<'_> {
     fn users(&self) -> Vec<Known<'_>> {
         let known = |id: &Uuid, day: Option<NaiveDate>| Known {
             id: *id,
-            candidate: candidate(self.candidates, *id),
+            candidate: candidate(&self.people.candidates, *id),
             day,
-            standing: self.standings.get(id),
+            standing: self.people.standings.get(id),
         };
-        let near = self.joiners.iter().map(|(day, user)| known(user, Some(*day)));
+        let near = self.people.joiners.iter().map(|(day, user)| known(user, Some(*day)));
         let mut users: Vec<Known<'_>> =
-            near.chain(self.standings.iter().map(|(user, _)| known(user, None))).collect();
+            near.chain(self.people.standings.iter().map(|(user, _)| known(user, None))).collect();
         // Of two entries of a user the one with the day is first.
         users.sort_unstable_by_key(|known| (known.id, known.day.is_none()));
         users.dedup_by_key(|known| known.id);
@@ -147,16 +145,16 @@ fn job(known: &Known<'_>, now: DateTime<Utc>) -> DueJob {
 /// says.
 pub(super) fn report_changed_reading(settings: &Settings, found: &Found<'_>) {
     let is_read_anew = |user: &&Candidate| {
-        let standing = found.standings.get(&user.id);
-        let told = standing.and_then(|standing| Some((told_day(standing)?, standing.told?)));
+        let standing = found.people.standings.get(&user.id);
+        let told = standing.and_then(|standing| Some((standing.told_day()?, standing.told?)));
         told.zip(user.account.employee_hire_date).is_some_and(|((told_day, told), stamp)| {
             let zone = settings.pass.zone(user.account.place());
             let day = day_one(stamp, settings.pass.hire_date_zone, zone);
             day != told_day || !told.has_same_zone
         })
     };
-    let near: BTreeSet<Uuid> = found.joiners.iter().map(|(_, user)| *user).collect();
-    let candidates = found.candidates.iter().filter(|user| near.contains(&user.id));
+    let near: BTreeSet<Uuid> = found.people.joiners.iter().map(|(_, user)| *user).collect();
+    let candidates = found.people.candidates.iter().filter(|user| near.contains(&user.id));
     let users: Vec<String> = candidates.filter(is_read_anew).map(|user| user.id.to_string()).collect();
     if !users.is_empty() {
         tracing::warn!(
@@ -167,15 +165,4 @@ pub(super) fn report_changed_reading(settings: &Settings, found: &Found<'_>) {
              these mails stay as they are"
         );
     }
-}
-
-/// The one with this id, of those who are sorted by it.
-pub(super) fn candidate(candidates: &[Candidate], user: Uuid) -> Option<&Candidate> {
-    let at = candidates.binary_search_by_key(&user, |candidate| candidate.id).ok()?;
-    candidates.get(at)
-}
-
-/// The day one of the last mail, if it was read from what the tenant has now.
-pub(super) fn told_day(standing: &Standing) -> Option<NaiveDate> {
-    standing.mailed.map(|(day, _)| day).filter(|_| standing.told.is_some_and(|told| told.has_same_day))
 }

@@ -48,8 +48,33 @@ pub(super) fn look_back(settings: &Settings, last: Option<&Conditions>, now: Dat
 pub(super) struct Late {
     /// Who gets a pass, at once.
     pub(super) due: BTreeSet<(NaiveDate, Uuid)>,
+    /// Who is more than LATE_DAYS late.
+    pub(super) too_late: Vec<(NaiveDate, Uuid)>,
+    /// Whom the first sweep of an installation leaves out.
+    pub(super) before_first: Vec<(NaiveDate, Uuid)>,
     /// What the next sweep has to know, once this one has ended well.
     pub(super) sweep: LastSweep,
+    is_first: bool,
+    arrived: Vec<(NaiveDate, Uuid)>,
+    alert: Option<Alert>,
+}
+
+impl Late {
+    /// Tells a person whom no sweep serves. Later sweeps leave them alone then.
+    pub(super) async fn tell(&mut self, app: &App) {
+        let is_told = match &self.alert {
+            Some(alert) => app.services.alert(alert).await,
+            None => true,
+        };
+        let too_late = self.too_late.iter().filter(|_| is_told);
+        let settled = self.arrived.iter().chain(&self.before_first).chain(too_late);
+        self.sweep.settled.extend(settled.map(|(day, user)| (*user, *day)));
+    }
+
+    /// Whether this is the first sweep of an installation.
+    pub(super) fn is_first(&self) -> bool {
+        self.is_first
+    }
 }
 
 /// A joiner whose first day is past and who was never sent a pass.
@@ -63,8 +88,8 @@ struct Missed<'a> {
     is_told: bool,
 }
 
-/// Finds them among `days`, the first days of the candidates, and tells a person whom no sweep serves. Of the rest of a sweep, those
-/// `after` the last user who was queued: a person was told already.
+/// Finds them among `days`, the first days of the candidates. Of the rest of a sweep, those `after` the last user who was queued: a
+/// person was told already.
 pub(super) async fn find<'a>(
     app: &App,
     days: &[(&'a Candidate, NaiveDate, Tz)],
@@ -115,25 +140,21 @@ pub(super) async fn find<'a>(
         Some(last) if now - last.at > GAP => gap(&untold(&late), &untold(&too_late), last, settings, now),
         Some(_) => unserved(&untold(&too_late), settings, now),
     };
-    let is_told = match alert {
-        Some(alert) => app.services.alert(&alert).await,
-        None => true,
-    };
-    settled.extend(arrived.iter().map(|missed| (missed.user.id, missed.day)));
-    if is_told {
-        settled.extend(too_late.iter().map(|missed| (missed.user.id, missed.day)));
-    }
-    let due = match last {
-        // The first sweep of an installation mails nobody who has started.
-        None => {
-            settled.extend(late.iter().map(|missed| (missed.user.id, missed.day)));
-            BTreeSet::new()
-        }
-        Some(_) => late.iter().map(|missed| (missed.day, missed.user.id)).collect(),
-    };
+    let starts = |missed: &[Missed<'a>]| missed.iter().map(|missed| (missed.day, missed.user.id)).collect();
+    let is_first = last.is_none();
+    // The first sweep of an installation mails nobody who has started.
+    let (due, before_first) = if is_first { (Vec::new(), late) } else { (late, Vec::new()) };
     let unknown = last.map(|last| last.unknown.clone()).unwrap_or_default();
     let (domains, shared) = last.map(|last| (last.domains.clone(), last.shared.clone())).unwrap_or_default();
-    Late { due, sweep: LastSweep { at: now, ended_at: None, jobs: 0, settled, domains, shared, unknown } }
+    Late {
+        due: due.iter().map(|missed| (missed.day, missed.user.id)).collect(),
+        too_late: starts(&too_late),
+        before_first: starts(&before_first),
+        sweep: LastSweep { at: now, ended_at: None, jobs: 0, settled, domains, shared, unknown },
+        is_first,
+        arrived: starts(&arrived),
+        alert,
+    }
 }
 
 /// Whether two first days are one that HR did not change: a setting, or the country, can move a date by a day.

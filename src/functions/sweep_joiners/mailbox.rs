@@ -91,7 +91,7 @@ pub(super) fn mail_of(known: &Known<'_>, now: DateTime<Utc>) -> Mail {
 }
 
 /// How many wait, and whose day is next.
-fn who(candidates: &[Candidate], waiting: &[DueJob]) -> String {
+pub(super) fn who(candidates: &[Candidate], waiting: &[DueJob]) -> String {
     let Some(DueJob { at: Position { day, user }, .. }) = waiting.first() else {
         return "nobody at present".to_owned();
     };

@@ -35,7 +35,7 @@ pub(super) enum Mail {
 }
 
 impl DueJob {
-    fn to_job(self, now: DateTime<Utc>) -> Job {
+    pub(super) fn to_job(self, now: DateTime<Utc>) -> Job {
         match self.at.day.filter(|_| !self.is_recheck) {
             Some(day) => Job::joiner(self.at.user, day),
             None => Job::recheck(self.at.user, now.date_naive()),

@@ -150,6 +150,11 @@ impl Standing {
         }
     }
 
+    /// The day one of the last mail, if it was read from what the tenant has now.
+    pub(super) fn told_day(&self) -> Option<NaiveDate> {
+        self.mailed.map(|(day, _)| day).filter(|_| self.told.is_some_and(|told| told.has_same_day))
+    }
+
     /// Whether the last job did not deliver for this reason.
     pub(super) fn has_cause(&self, cause: &str) -> bool {
         self.cause.as_deref() == Some(cause)

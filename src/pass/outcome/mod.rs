@@ -19,7 +19,7 @@ use crate::{
     graph::{GraphError, Unread, users::SignIn},
     ledger::{ConditionName, LedgerError, Purpose},
     mail::{MailError, Occasion},
-    settings::PassSettings,
+    settings::{Mode, PassSettings},
 };
 
 /// A step of the flow: the flow continues with `T`, or the job ends with an outcome, or it fails.
@@ -92,6 +92,10 @@ pub enum Skip {
     ArrivalUnknown,
     /// The mail with the last code may have arrived, and there is time before another one is made.
     MailUnclear,
+    /// The app only reports (REPORT_ONLY). Nothing was read.
+    ReportOnly,
+    /// The app is paused (PAUSED). Nothing was read.
+    Paused,
 }
 
 /// What a person must act on.
@@ -269,6 +273,15 @@ impl Skip {
         }
     }
 
+    /// Why nobody gets a pass; `None` if the app acts.
+    pub(crate) fn of_mode(mode: Mode) -> Option<Self> {
+        match mode {
+            Mode::Live => None,
+            Mode::ReportOnly => Some(Self::ReportOnly),
+            Mode::Paused => Some(Self::Paused),
+        }
+    }
+
     /// A fixed word.
     pub fn cause(self) -> &'static str {
         match self {
@@ -291,6 +304,8 @@ impl Skip {
             Self::ToldOfChange => "told-of-change",
             Self::ArrivalUnknown => "arrival-unknown",
             Self::MailUnclear => "mail-unclear",
+            Self::ReportOnly => "report-only",
+            Self::Paused => "paused",
         }
     }
 }
@@ -331,6 +346,8 @@ impl fmt::Display for Skip {
             Self::MailUnclear => f.write_str(
                 "the mail with the last code may have arrived, and a sweep some hours later mails another one",
             ),
+            Self::ReportOnly => f.write_str("REPORT_ONLY is set: nothing is made, mailed or revoked"),
+            Self::Paused => f.write_str("PAUSED is set: nothing is made, mailed or revoked"),
             Self::ArrivalUnknown => {
                 f.write_str("the pass ended, and nothing that the app reads shows whether the joiner is in")
             }

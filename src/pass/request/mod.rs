@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::{
-    outcome::{Block, Failure, Outcome},
+    outcome::{Block, Failure, Outcome, Skip},
     ownership::{pass_record, was_created_under},
     replication::REPLICA_LAG,
     window::Window,
@@ -150,7 +150,9 @@ impl NotIssued {
                 !matches!(failure, Failure::Missing | Failure::Ledger(LedgerError::Unreadable(_)))
             }
             // It is so for every account.
-            Self::Outcome(Outcome::Blocked(Block::MailboxShut(_))) => true,
+            Self::Outcome(
+                Outcome::Blocked(Block::MailboxShut(_)) | Outcome::Skipped(Skip::ReportOnly | Skip::Paused),
+            ) => true,
             _ => false,
         }
     }

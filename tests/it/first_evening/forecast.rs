@@ -9,19 +9,11 @@ use firstpass::pass::{
 use firstpass_sandbox::tenant::{Permission, generate::generate, roles};
 use uuid::Uuid;
 
+use super::changes;
 use crate::helpers::{NOW, TestApp, tenant_with_emma, time};
 
 async fn foresee(app: &TestApp, user: Uuid) -> Forecast {
     forecast(&app.app.services, &app.job(user), app.sandbox.now()).await.unwrap()
-}
-
-/// What was asked of Graph that changes something.
-fn changes(app: &TestApp) -> Vec<String> {
-    let requests = app.sandbox.requests().into_iter();
-    requests
-        .filter(|request| request.method != "GET" && !request.url.contains("$batch"))
-        .map(|request| format!("{} {}", request.method, request.url))
-        .collect()
 }
 
 /// Of every kind of account, with and without a record, the job then does what was said.
