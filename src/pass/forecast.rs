@@ -367,9 +367,13 @@ impl Would {
         }
     }
 
-    /// Whether the joiner or the tenant would notice anything.
-    pub fn changes_something(&self) -> bool {
-        matches!(self, Self::Issue(_) | Self::Mail(_) | Self::End(Outcome::Revoked(_)))
+    /// Whether it is so because day one is past.
+    pub fn is_late(&self) -> bool {
+        match self {
+            Self::Issue(pass) => pass.is_late,
+            Self::LeaveOut(why) => matches!(why, LeaveOut::TooLate | LeaveOut::BeforeFirst),
+            _ => false,
+        }
     }
 }
 

@@ -172,7 +172,8 @@ fn where_or_why(would: &Would) -> String {
 fn summary(found: &DryRun) -> String {
     let counts = counts(found);
     let count = |name: &str| counts.get(name).copied().unwrap_or_default();
-    let is_late = |forecast: &&Forecast| matches!(&forecast.would, Would::Issue(pass) if pass.is_late);
+    let is_late =
+        |forecast: &&Forecast| forecast.would.is_late() && matches!(forecast.would, Would::Issue(_));
     let mut parts = vec![format!("mail {} passes", count("issue"))];
     let late = found.people.iter().filter(is_late).count();
     if late > 0 {

@@ -96,6 +96,11 @@ pub async fn dry_run(
     drop(looks);
     foreseen.append(&mut left_out);
     foreseen.extend(held_additions(&added));
+    // Whoever starts before a day in the future is served by the sweeps until then.
+    let until_then = app.services.clock.now().date_naive()..now.date_naive();
+    foreseen.retain(|forecast| {
+        !(forecast.would.is_late() && forecast.day_one.is_some_and(|day| until_then.contains(&day)))
+    });
     foreseen.sort_by_key(|forecast| (forecast.day_one.is_none(), forecast.day_one));
     Ok(DryRun {
         as_of: now,

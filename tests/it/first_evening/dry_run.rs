@@ -160,7 +160,9 @@ async fn the_table_says_who_gets_what_when_and_why_not() {
     );
     assert!(table.contains("REPORT_ONLY is set") && table.contains("No sweep has run yet"), "{table}");
     assert_eq!(line(&table, "mia@"), None, "beyond the horizon");
-    assert!(line(&show(Some("2026-12-02"), false).await.unwrap(), "mia@").unwrap().contains("get a pass"));
+    let later = show(Some("2026-12-02"), false).await.unwrap();
+    assert!(line(&later, "mia@").unwrap().contains("get a pass"), "{later}");
+    assert_eq!(line(&later, "emma.brooks@"), None, "the sweeps until then serve her");
     let json: Value = from_str(&show(None, true).await.unwrap()).unwrap();
     let of = |name: &str| {
         let people = json["people"].as_array().unwrap();
