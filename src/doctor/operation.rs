@@ -9,7 +9,7 @@ use crate::{
     ledger::{Conditions, LedgerError},
     pass::{clock_skew, ledger_tenant},
     queue::{PoisonMessages, QueueError},
-    settings::Settings,
+    settings::{Mode, Settings},
     templates,
 };
 
@@ -171,6 +171,19 @@ pub(super) fn settings(settings: &Settings, report: &mut Report) {
             ),
             "correct the name, or remove it (docs/SETTINGS.md)",
         );
+    }
+    match settings.mode {
+        Mode::Live => {}
+        Mode::ReportOnly => report.warn(
+            CHECK,
+            "REPORT_ONLY=true: sweeps only say who would get a pass",
+            "remove it, or set it to false, when what they say is right",
+        ),
+        Mode::Paused => report.warn(
+            CHECK,
+            "PAUSED=true: nothing is made, mailed or revoked",
+            "remove it, or set it to false, when passes are to be made again",
+        ),
     }
     if settings.mail.alert_to.is_empty() {
         report.warn(

@@ -243,7 +243,7 @@ impl Assumed {
 /// The delivered pass, as the record has it.
 fn delivered_pass(record: &Record) -> Option<Pass> {
     let delivered = record.delivered.as_ref()?;
-    let PassRecord { pass_id, opens_at, ends_at, one_time } = &delivered.pass;
+    let PassRecord { pass_id, opens_at, ends_at, one_time, unknown: _ } = &delivered.pass;
     Some(Pass {
         id: pass_id.clone(),
         created_date_time: delivered.at,

@@ -49,7 +49,9 @@ pub(super) async fn handle(
         ParsedMessage::DailyLook(_) => explained("the next sweep that acts looks at everyone"),
         ParsedMessage::SweepDue(_) => explained("no sweep is needed for the mailbox"),
         // Its jobs have run, or their users are not among those whom it completes.
-        other @ (ParsedMessage::SyncCompleted(_) | ParsedMessage::AlertsDue) => {
+        other @ (ParsedMessage::SyncCompleted(_)
+        | ParsedMessage::AlertsDue
+        | ParsedMessage::ExaminationDue) => {
             return ControlFlow::Continue(other);
         }
     })

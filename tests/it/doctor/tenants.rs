@@ -53,6 +53,8 @@ const PASSKEYS: &[&str] = &["windowsHelloForBusiness", "fido2", "x509Certificate
 use Level::{Fail, Warn};
 
 const CASES: &[Case] = &[
+    of_settings("only reports", &[("REPORT_ONLY", "true")], ("settings", Warn, "REPORT_ONLY=true")),
+    of_settings("paused", &[("PAUSED", "true")], ("settings", Warn, "PAUSED=true")),
     of_settings("no recipient of alerts", &[("ALERT_TO", "")], ("settings", Warn, "ALERT_TO is not set")),
     of_settings(
         "CreateTap is open",
