@@ -1,5 +1,7 @@
 """azure.yaml: what Microsoft's schema says about the keys that it has, and what azd needs beyond the schema."""
 
+import os
+
 import yaml
 
 from templates import ROOT
@@ -43,3 +45,5 @@ def hook_problems():
             shell, end = SHELLS[system]
             if (hook.get("shell"), hook.get("run")) != (shell, f"infra/hooks/{name}{end}"):
                 yield f"{name} runs {hook.get('run')} with {hook.get('shell')} on {system}"
+            elif not os.access(ROOT / hook["run"], os.X_OK if system == "posix" else os.R_OK):
+                yield f"{hook['run']} does not exist, or cannot be executed"

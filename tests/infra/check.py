@@ -122,8 +122,7 @@ def main():
     check("the alert rules ask for events of docs/LOGGING.md", query_problems())
     check("the workbook is JSON", [] if json.loads((INFRA / "workbook.json").read_text())["items"] else ["no items"])
     check("no alert is lost by sampling", sampling_problems())
-    if (INFRA / "permissions.json").exists():
-        check("the features are those of permissions.json", feature_problems())
+    check("the features are those of permissions.json", feature_problems())
     check("every rule of the linter is an error", lint_problems())
     check("azure.yaml is what azd expects", azd.problems())
     check("azure.yaml has its hooks for every system", azd.hook_problems())

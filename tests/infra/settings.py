@@ -8,8 +8,6 @@ from templates import ROOT, app_settings, snapshot, template
 COMPUTED = {"LEDGER_URL", "AzureWebJobsStorage", "AZURE_CLIENT_ID"}
 # Only a person can know them.
 ASKED_FOR = {"MAIL_FROM", "ALERT_TO"}
-# Settings whose row in docs/SETTINGS.md comes with the code that reads them.
-TO_COME = {"REPORT_ONLY", "PAUSED"}
 # The templates choose another value than the app: a careful admin looks at a report first.
 SAFER = {"REPORT_ONLY": True}
 # The platform's, not firstpass's.
@@ -34,7 +32,7 @@ def in_template():
 
 def names_problems():
     deployed = {name.partition("__")[0] for name in app_settings(snapshot("everything"))} - PLATFORM - {"RUST_LOG"}
-    expected = set(documented()) | TO_COME
+    expected = set(documented())
     yield from (f"{name} is not in the templates" for name in sorted(expected - deployed))
     yield from (f"{name} is not in docs/SETTINGS.md" for name in sorted(deployed - expected))
 
@@ -87,7 +85,7 @@ def everything_problems():
     text = (ROOT / "tests/infra/snapshots/everything.bicepparam").read_text()
     given = dict(re.findall(r"^param (\w+) = '?(.*?)'?$", text, re.MULTILINE))
     found = app_settings(snapshot("everything"))
-    for name in sorted((set(documented()) | TO_COME) - COMPUTED - {"EVENT_GRID_PARTNER_TOPIC"}):
+    for name in sorted(set(documented()) - COMPUTED - {"EVENT_GRID_PARTNER_TOPIC"}):
         own = camel_case(name)
         if str(found.get(name)).lower() != str(given.get(own)).lower():
             yield f"{name} is {found.get(name)}, and {own} is {given.get(own)}"
