@@ -49,12 +49,19 @@ pub(crate) async fn check_conditions(
 /// # Errors
 /// As there.
 pub(crate) async fn look(services: &Services) -> Result<(), LedgerError> {
+    if services.ledger_tenant.is_ours.load(Ordering::SeqCst) {
+        return Ok(());
+    }
     let Ok(Some((Conditions { tenant: Some(ledger), .. }, _))) = services.ledger.conditions().await else {
         return Ok(());
     };
     match services.graph.token_tenant().await {
         Ok(Some(ours)) if ours != ledger => Err(LedgerError::OtherTenant(ledger)),
-        _ => Ok(()),
+        Ok(Some(_)) => {
+            services.ledger_tenant.is_ours.store(true, Ordering::SeqCst);
+            Ok(())
+        }
+        Ok(None) | Err(_) => Ok(()),
     }
 }
 

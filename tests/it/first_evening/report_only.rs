@@ -1,9 +1,10 @@
 //! REPORT_ONLY: sweeps say who would get what. Afterwards everybody is served, as if there had been none.
 
 use chrono::TimeDelta;
+use firstpass_sandbox::tenant::generate::generate;
 
 use super::*;
-use crate::helpers::log_capture::capture_log;
+use crate::helpers::{JobEnd, log_capture::capture_log};
 
 #[tokio::test(start_paused = true)]
 async fn for_days_sweeps_only_say_who_would_be_served_and_then_everybody_is_once() {
@@ -86,4 +87,52 @@ async fn jobs_that_were_queued_before_are_not_lost() {
     let town = town.with(&[]);
     town.app.sweep().await;
     assert_eq!(town.mailed(), names(&["emma.brooks", "noah"]));
+}
+
+/// The first sweep that acts does the same with and without sweeps of the same day that only reported before it.
+#[tokio::test(start_paused = true)]
+async fn sweeps_that_only_report_leave_nothing_that_changes_a_later_one() {
+    for seed in 1..=3 {
+        let new = |settings: &[(&str, &str)]| TestApp::new(generate(60, seed, time(NOW)), settings);
+        let sweep = async |app: &TestApp| {
+            let mut ends: Vec<JobEnd> = app.sweep().await;
+            ends.sort_by(|one, other| (&one.outcome, &one.why).cmp(&(&other.outcome, &other.why)));
+            ends
+        };
+        let without = new(&[]);
+        without.advance(TimeDelta::hours(5));
+        let expected = sweep(&without).await;
+        let with = new(&[REPORT_ONLY]);
+        for _ in 0..5 {
+            assert_eq!(with.sweep().await, []);
+            with.advance(TimeDelta::hours(1));
+        }
+        assert_eq!((passes_changed(&with), with.pass_mails().len()), (0, 0));
+        let with = with.with_settings(&[]);
+        assert_eq!(sweep(&with).await, expected, "seed {seed}");
+        assert!(expected.iter().filter(|end| end.outcome == "delivered").count() > 20, "{expected:?}");
+        let to = |app: &TestApp| {
+            let mails = app.pass_mails();
+            let mut to: Vec<String> = mails.iter().map(|mail| to_address(mail).to_owned()).collect();
+            to.sort_unstable();
+            to
+        };
+        assert_eq!(to(&with), to(&without));
+    }
+}
+
+/// What a live sweep of this day has told of itself does not keep the next one that acts from looking at everyone.
+#[tokio::test(start_paused = true)]
+async fn a_sweep_whose_jobs_were_skipped_did_not_look_at_everyone() {
+    let town = town(&[]);
+    town.app.sweep().await;
+    town.app.advance(TimeDelta::days(1));
+    let queued = town.app.host.fire_timer().await.jobs();
+    assert!(queued.iter().any(|message| message.contains("dailyLook")), "{queued:?}");
+    let town = town.with(&[REPORT_ONLY]);
+    for message in &queued {
+        assert!(town.app.host.deliver(message, 1).await.is_success());
+    }
+    let (conditions, _) = town.app.ledger().conditions().await.unwrap().unwrap();
+    assert_eq!(conditions.looked_at, None);
 }
