@@ -1,7 +1,10 @@
 //! The command line.
 
 pub mod doctor;
+pub mod issue;
 pub mod jobs;
+pub mod people;
+pub mod revoke;
 pub mod serve;
 mod settings_file;
 pub mod sweep;
@@ -43,6 +46,10 @@ pub enum Command {
     Doctor(WithSettings<doctor::Options>),
     /// Say what a sweep would do; list and approve the people whom it holds back (SWEEP_MAX)
     Sweep(WithSettings<sweep::Options>),
+    /// Make a pass for a user and mail it, as a sweep does
+    Issue(WithSettings<issue::Options>),
+    /// Revoke the passes of a user, or all that were mailed and can still work
+    Revoke(WithSettings<revoke::Options>),
 }
 
 /// The options of a command, with the one that all of them have.
@@ -109,6 +116,8 @@ impl Command {
             Self::Jobs(command) => command.run(site, jobs::run).map(|()| ExitCode::SUCCESS),
             Self::Doctor(command) => command.run(site, doctor::run),
             Self::Sweep(command) => command.run(site, sweep::run).map(|()| ExitCode::SUCCESS),
+            Self::Issue(command) => command.run(site, issue::run),
+            Self::Revoke(command) => command.run(site, revoke::run),
         }
     }
 }

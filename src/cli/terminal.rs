@@ -8,7 +8,7 @@ use crate::{environment::Environment, telemetry};
 ///
 /// # Errors
 /// Those of the work.
-pub(super) fn run(env: &Environment, work: impl Future<Output = Result<(), String>>) -> Result<(), String> {
+pub(super) fn run<T>(env: &Environment, work: impl Future<Output = Result<T, String>>) -> Result<T, String> {
     if env.get("RUST_LOG").is_some() {
         telemetry::init(env, std::io::stderr);
     }

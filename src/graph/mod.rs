@@ -7,6 +7,7 @@
 //! - [`null`]: what a null stands for
 //! - a file per resource: [`users`], [`groups`], [`roles`], [`owners`], [`passes`], [`usage`], [`policy`], [`method_policy`],
 //!   [`conditional_access`], [`mail`], [`subscriptions`]
+//! - [`names`]: the names of many users, in one `$batch`
 //! - [`snapshot`]: the data of one joiner, in one `$batch`
 //! - [`look`]: a little of many joiners, in one `$batch`
 
@@ -19,6 +20,7 @@ pub mod groups;
 pub mod look;
 pub mod mail;
 pub(crate) mod method_policy;
+mod names;
 mod null;
 mod owners;
 pub mod page;
@@ -41,6 +43,7 @@ pub use self::{
     groups::GroupMembers,
     look::{Look, LookParts},
     mail::{NotSent, OutgoingMail},
+    names::Names,
     passes::{NewPass, Pass, Usability},
     policy::PassPolicy,
     roles::PrivilegeSnapshot,

@@ -311,6 +311,10 @@ pub struct Record {
     /// The day one for which no pass is mailed any more: the private address changed so late, or so often, that a person decides.
     #[serde(default, deserialize_with = "range::ours", skip_serializing_if = "Option::is_none")]
     pub held_for: Option<NaiveDate>,
+    /// When an admin revoked the passes by hand so that none follows by itself: neither for `held_for`, nor for an addition to the
+    /// on-demand group before this time.
+    #[serde(default, deserialize_with = "range::ours", skip_serializing_if = "Option::is_none")]
+    pub held_at: Option<DateTime<Utc>>,
     /// How many passes were delivered for each of the last few day ones.
     #[serde(default, deserialize_with = "range::ours", skip_serializing_if = "BTreeMap::is_empty")]
     pub codes: BTreeMap<NaiveDate, u32>,
@@ -392,6 +396,8 @@ impl Record {
     pub const DELETED: &str = "deleted";
     /// The cause of a record whose job needed a mail while the mailbox that sends refused all.
     pub const MAILBOX_SHUT: &str = "mailbox-shut";
+    /// The cause of a record whose passes an admin revoked by hand.
+    pub const BY_ADMIN: &str = "revoked-by-admin";
     /// How long after the end of a pass sweeps look whether the joiner got in: reports can lag for a week.
     const FOLLOWED: TimeDelta = TimeDelta::days(10);
     /// How long an unfinished record stays open: longer than the horizon.
@@ -415,6 +421,7 @@ impl Record {
             announcement: None,
             corrected_for: None,
             held_for: None,
+            held_at: None,
             codes: BTreeMap::new(),
             unclear: BTreeMap::new(),
             on_demand_at: None,
@@ -439,7 +446,8 @@ impl Record {
         self.lease.iter_mut().chain(&mut self.earlier_leases).for_each(|lease| settle(&mut lease.since));
         self.calls.iter_mut().for_each(|call| settle(&mut call.since));
         let told = self.announcement.iter_mut().flat_map(|told| [&mut told.at, &mut told.told_at]);
-        let times = told.chain([&mut self.on_demand_at, &mut self.opened_at, &mut self.arrived_at]);
+        let others = [&mut self.on_demand_at, &mut self.opened_at, &mut self.arrived_at, &mut self.held_at];
+        let times = told.chain(others);
         let delivered = self.delivered.iter_mut().map(|delivered| &mut delivered.at);
         times.flatten().chain(delivered).chain([&mut self.updated_at]).for_each(settle);
         self
@@ -526,6 +534,28 @@ impl Record {
         self.cause = Some(cause.to_owned());
         self.delivered.take_if(|delivered| delivered.pass.pass_id == pass_id);
         self.pass.take_if(|made| made.pass_id == pass_id);
+    }
+
+    /// Holds back the passes that would follow those that an admin revokes by hand.
+    pub(crate) fn hold(&mut self, now: DateTime<Utc>) {
+        self.held_at = Some(now);
+        // The next sweep has a job for the user, which completes a revocation that did not get to its end.
+        self.seen = None;
+        let told = self.announcement.as_ref().map(|told| told.day_one);
+        let delivered = self.delivered.as_ref().and_then(|delivered| delivered.day_one);
+        self.held_for = self.day_one.or(delivered).or(told).or(self.held_for);
+    }
+
+    /// Lets passes follow again that an admin held back. Returns whether there were any.
+    pub(crate) fn end_hold(&mut self) -> bool {
+        let was_held = self.held_at.take().is_some();
+        self.held_for.take_if(|_| was_held);
+        was_held
+    }
+
+    /// Whether an admin held back the pass for an addition to the on-demand group at `since` at the earliest.
+    pub(crate) fn is_held_since(&self, since: Option<DateTime<Utc>>) -> bool {
+        self.held_at.is_some_and(|held| since.is_none_or(|since| since <= held))
     }
 
     /// All leases that a pass may belong to.

@@ -6,12 +6,13 @@
 //! [`issue`] is the flow around them: [`replication`] retries what is not replicated yet, [`lease`] excludes other jobs,
 //! [`alert`] sends alerts about a [`person`], [`condition`] one for what affects everybody. [`cap`] and [`additions`] hold
 //! back too many people. [`group_sync`] finds the new members of the on-demand group, [`continuation`] queues many jobs in parts, [`nested`] tells of groups among
-//! them, and [`malformed`] of joiners who cannot be read. [`ledger_tenant`] and [`clock_skew`] stop everything that would go wrong. All of it runs on [`services`].
+//! them, and [`malformed`] of joiners who cannot be read. [`by_hand`] and [`revoke`] are what an admin does from the command line. [`ledger_tenant`] and [`clock_skew`] stop everything that would go wrong. All of it runs on [`services`].
 
 pub mod account_use;
 pub mod additions;
 pub mod alert;
 pub mod basis;
+pub mod by_hand;
 pub mod cap;
 pub mod clock_skew;
 pub mod condition;
@@ -46,6 +47,7 @@ pub mod person;
 pub mod recipients;
 pub mod replication;
 pub mod request;
+pub mod revoke;
 pub mod services;
 pub mod subject;
 pub mod window;

@@ -8,6 +8,7 @@
 )]
 
 mod compat;
+mod commands;
 mod demo;
 mod doctor;
 mod first_evening;

@@ -47,13 +47,20 @@ impl Facts<'_> {
         let is_foreign = |pass: &&Pass| pass.can_be_used(self.now) && self.is_foreign(pass);
         let foreign = self.snapshot.passes.iter().find(is_foreign);
         let pass_id = self.revocable();
-        let hold = |pass_id: Option<String>| match (pass_id, foreign) {
+        let hold_for = |why: Revoke, pass_id: Option<String>| match (pass_id, foreign) {
             (_, Some(pass)) => Some(Decision::Skip(Skip::HasWorkingPass(self.delivered_for(pass)))),
-            (Some(pass_id), None) => Some(Decision::Revoke { pass_id, why: Revoke::AddressChanged }),
+            (Some(pass_id), None) => Some(Decision::Revoke { pass_id, why }),
+            (None, None) if why == Revoke::ByAdmin => {
+                (!is_over).then_some(Decision::Skip(Skip::RevokedByAdmin))
+            }
             (None, None) => (!is_over).then_some(Decision::Block(Block::AddressChanged)),
         };
+        let hold = |pass_id| hold_for(Revoke::AddressChanged, pass_id);
         if record.held_for.as_ref().is_some_and(is_of_start) {
-            return hold(pass_id);
+            return match record.held_at {
+                Some(_) => hold_for(Revoke::ByAdmin, pass_id),
+                None => hold(pass_id),
+            };
         }
         let (told, basis) = self.told(day)?;
         if self.has_address(told, basis) {

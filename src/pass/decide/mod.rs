@@ -282,6 +282,14 @@ fn on_demand(facts: &Facts<'_>, is_recheck: bool) -> Decision {
     if is_recheck && record.is_some_and(|r| r.state == State::Delivered) {
         return Decision::Skip(Skip::NothingOpen);
     }
+    // A recheck finishes what a job began.
+    let began = || record?.lease.as_ref().filter(|_| is_recheck).map(|lease| lease.since);
+    if record.is_some_and(|record| record.is_held_since(facts.since.or_else(began))) {
+        return match facts.undelivered(Purpose::OnDemand) {
+            Some(pass) => Decision::Revoke { pass_id: pass.id.clone(), why: Revoke::ByAdmin },
+            None => Decision::Skip(Skip::RevokedByAdmin),
+        };
+    }
     if let Some(skip) = facts.unserved() {
         return Decision::Skip(skip);
     }

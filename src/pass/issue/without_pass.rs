@@ -40,7 +40,12 @@ impl JobContext<'_> {
         }
         let is_served_again = has_waited || is_served && record.cause.is_some() && !is_removed;
         let settled = self.settled_announcement().filter(|_| is_served);
-        if is_served_again || settled.is_some() || self.is_seen_anew() {
+        // A start that is held stays so, wherever it moves.
+        let day =
+            self.facts().day_one().filter(|_| skip == Skip::RevokedByAdmin && record.held_for.is_some());
+        let is_moved = day.is_some() && record.held_for != day;
+        record.held_for = day.or(record.held_for);
+        if is_served_again || is_moved || settled.is_some() || self.is_seen_anew() {
             let cause = record.cause.clone().filter(|_| !is_served_again);
             let announcement = settled.or(record.announcement);
             self.write(Record { cause, announcement, ..record }).await?;

@@ -176,6 +176,9 @@ impl Revoke {
                  where the object id finds it for 30 days. Then {DECIDED_ANEW}, unless the first day is past."
             ),
             Self::AddressChanged => CHECK_ADDRESS.into(),
+            Self::ByAdmin => {
+                "Nothing. If this person is to get another pass: `firstpass issue` (docs/COMMANDS.md).".into()
+            }
             Self::OutOfScope(Skip::Rescinded(..)) => rescinded(),
             Self::OutOfScope(Skip::Disabled) => format!(
                 "If this person still starts, enable the account: {DECIDED_ANEW}, unless the first day is past by then. \

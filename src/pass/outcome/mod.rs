@@ -96,6 +96,8 @@ pub enum Skip {
     ReportOnly,
     /// The app is paused (PAUSED). Nothing was read.
     Paused,
+    /// An admin revoked the pass by hand, so that none follows by itself.
+    RevokedByAdmin,
 }
 
 /// What a person must act on.
@@ -165,6 +167,8 @@ pub enum Revoke {
     HasMethods,
     /// Someone had signed in to the account before the pass was delivered.
     SignedIn,
+    /// An admin revoked the pass by hand, and it appeared later, or still worked.
+    ByAdmin,
 }
 
 /// Why a job must run again.
@@ -306,6 +310,7 @@ impl Skip {
             Self::MailUnclear => "mail-unclear",
             Self::ReportOnly => "report-only",
             Self::Paused => "paused",
+            Self::RevokedByAdmin => "revoked-by-admin",
         }
     }
 }
@@ -348,6 +353,9 @@ impl fmt::Display for Skip {
             ),
             Self::ReportOnly => f.write_str("REPORT_ONLY is set: nothing is made, mailed or revoked"),
             Self::Paused => f.write_str("PAUSED is set: nothing is made, mailed or revoked"),
+            Self::RevokedByAdmin => {
+                f.write_str("an admin revoked the pass by hand, and no other one follows by itself")
+            }
             Self::ArrivalUnknown => {
                 f.write_str("the pass ended, and nothing that the app reads shows whether the joiner is in")
             }
@@ -443,6 +451,7 @@ impl Revoke {
             Self::AddressChanged => "address-changed",
             Self::HasMethods => "already-has-methods",
             Self::SignedIn => "already-signed-in",
+            Self::ByAdmin => "revoked-by-admin",
         }
     }
 }
@@ -487,6 +496,9 @@ impl fmt::Display for Revoke {
                 f.write_str("pass revoked: authentication methods were registered before the pass was mailed")
             }
             Self::SignedIn => f.write_str("pass revoked: someone had signed in before the pass was mailed"),
+            Self::ByAdmin => {
+                f.write_str("pass revoked: an admin had revoked it by hand, and it still worked")
+            }
         }
     }
 }

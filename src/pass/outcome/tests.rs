@@ -163,6 +163,7 @@ fn each_skip_has_a_text_of_its_own() {
         Skip::Reminded,
         Skip::ArrivalUnknown,
         Skip::MailUnclear,
+        Skip::RevokedByAdmin,
     ] {
         let outcome = Outcome::Skipped(skip);
         assert_eq!((outcome.name(), outcome.advice()), ("skipped", None));

@@ -1,0 +1,66 @@
+//! The names of users, for people who read a list of them.
+
+use std::collections::BTreeMap;
+
+use futures::{StreamExt, TryStreamExt, stream};
+use serde::Deserialize;
+use uuid::Uuid;
+
+use super::{
+    batch::{MAX_PARTS, Part, read_body},
+    client::{Graph, query},
+    error::{GraphError, if_exists},
+    null::visible,
+};
+use crate::text;
+
+/// The names of a user.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct Names {
+    /// The display name.
+    #[serde(default, deserialize_with = "visible")]
+    pub display_name: Option<String>,
+    /// The sign-in name.
+    #[serde(default, deserialize_with = "visible")]
+    pub user_principal_name: Option<String>,
+}
+
+/// The batches that are read at the same time.
+const AT_ONCE: usize = 4;
+
+impl Graph {
+    /// The names of `users`, without those who do not exist.
+    ///
+    /// # Errors
+    /// When Graph does not answer at all.
+    pub async fn names(&self, users: &[Uuid]) -> Result<BTreeMap<Uuid, Names>, GraphError> {
+        let batches = users.chunks(MAX_PARTS).map(|users| self.names_in_batch(users));
+        let mut read = stream::iter(batches).buffer_unordered(AT_ONCE);
+        let mut names = BTreeMap::new();
+        while let Some(batch) = read.try_next().await? {
+            names.extend(batch);
+        }
+        Ok(names)
+    }
+
+    async fn names_in_batch(&self, users: &[Uuid]) -> Result<Vec<(Uuid, Names)>, GraphError> {
+        const OPERATION: &str = "reading the names of users";
+        let select = query(&[("$select", "id,displayName,userPrincipalName")]);
+        let part = |user: &Uuid| Part { operation: OPERATION, path: format!("/users/{user}{select}") };
+        let results = self.batch_in_order(OPERATION, users.iter().map(part).collect()).await?;
+        let read = users.iter().zip(results).filter_map(|(user, result)| {
+            let names = if_exists(result.and_then(|body| read_body::<Names>(OPERATION, &body)));
+            Some((*user, names.ok()??.in_lines()))
+        });
+        Ok(read.collect())
+    }
+}
+
+impl Names {
+    /// Each in one line of bounded length.
+    fn in_lines(self) -> Self {
+        let line = |text: Option<String>| text.as_deref().and_then(text::name);
+        Self { display_name: line(self.display_name), user_principal_name: line(self.user_principal_name) }
+    }
+}
