@@ -7,6 +7,7 @@ pub mod people;
 pub mod revoke;
 pub mod serve;
 mod settings_file;
+pub mod status;
 pub mod sweep;
 mod terminal;
 
@@ -46,6 +47,8 @@ pub enum Command {
     Doctor(WithSettings<doctor::Options>),
     /// Say what a sweep would do; list and approve the people whom it holds back (SWEEP_MAX)
     Sweep(WithSettings<sweep::Options>),
+    /// Show what was done for everybody, or for one user, by the ledger
+    Status(WithSettings<status::Options>),
     /// Make a pass for a user and mail it, as a sweep does
     Issue(WithSettings<issue::Options>),
     /// Revoke the passes of a user, or all that were mailed and can still work
@@ -116,6 +119,7 @@ impl Command {
             Self::Jobs(command) => command.run(site, jobs::run).map(|()| ExitCode::SUCCESS),
             Self::Doctor(command) => command.run(site, doctor::run),
             Self::Sweep(command) => command.run(site, sweep::run).map(|()| ExitCode::SUCCESS),
+            Self::Status(command) => command.run(site, status::run).map(|()| ExitCode::SUCCESS),
             Self::Issue(command) => command.run(site, issue::run),
             Self::Revoke(command) => command.run(site, revoke::run),
         }

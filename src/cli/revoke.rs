@@ -163,6 +163,7 @@ async fn collect<F: Future<Output = (Uuid, Result<Open, Failure>)>>(
         count += 1;
         progress(count);
     }
+    report.done.sort_by_key(|(_, passes)| passes.first().map(|open| open.pass.opens_at));
     report
 }
 
@@ -273,11 +274,9 @@ fn table(done: &[(Uuid, Vec<OpenPass>)], people: &People) -> String {
                 (true, false) => open.to.join(", "),
                 (false, _) => "not delivered, or not recorded".to_owned(),
             };
-            let works = format!(
-                "{} – {}",
-                open.pass.opens_at.format("%a %-d %b %Y %H:%M"),
-                open.pass.ends_at.format("%a %-d %b %H:%M")
-            );
+            let (from, until) = (open.pass.opens_at, open.pass.ends_at);
+            let end = if from.date_naive() == until.date_naive() { "%H:%M" } else { "%a %-d %b %H:%M" };
+            let works = format!("{} – {}", from.format("%a %-d %b %Y %H:%M"), until.format(end));
             table.add_row([people.line(*user), purpose(open.purpose).to_owned(), to, works]);
         }
     }

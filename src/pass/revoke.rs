@@ -181,7 +181,8 @@ async fn attempt(
             done.passes.push(open);
         }
     }
-    // As after a job that failed: the next sweep makes the pass. A caller without one calls again.
+    // As after a job that failed, with a job in the next sweep. A caller without one calls again.
+    record.seen = None;
     if record.held_at.is_none() && record.purpose != Purpose::Http {
         record.state = State::Failed;
     }

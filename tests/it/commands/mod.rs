@@ -1,7 +1,9 @@
 //! The commands for a person, on the sandbox tenant and the ledger.
 
+mod docs;
 mod issue;
 mod revoke;
+mod status;
 
 use firstpass::cli::{
     issue::issue,
