@@ -2,6 +2,8 @@
 
 use std::fmt::Display;
 
+use serde_json::Map;
+
 use crate::ledger::{Finding, Level};
 
 /// The checks, in the order in which an admin mends what they find.
@@ -88,7 +90,10 @@ pub(super) struct Report(Vec<(Check, Finding)>);
 impl Report {
     fn add(&mut self, check: Check, level: Level, what: impl Display, to_do: Option<String>) {
         let (what, user) = (what.to_string(), None);
-        self.0.push((check, Finding { check: check.name().to_owned(), level, user, what, to_do }));
+        self.0.push((
+            check,
+            Finding { check: check.name().to_owned(), level, user, what, to_do, unknown: Map::new() },
+        ));
     }
 
     pub(super) fn ok(&mut self, check: Check, what: impl Display) {

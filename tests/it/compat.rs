@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use chrono::TimeDelta;
 use firstpass::{
-    ledger::{AlertMails, Conditions, HeldList, MembershipSnapshot, PendingAlert, Record},
+    ledger::{AlertMails, Conditions, Examination, HeldList, MembershipSnapshot, PendingAlert, Record},
     pass::message::ParsedMessage,
 };
 use serde::{Serialize, de::DeserializeOwned};
@@ -30,11 +30,12 @@ fn rewritten<T: DeserializeOwned + Serialize>(document: &Value) -> Value {
 /// A kind of document: its file, the files of its types, and [`rewritten`].
 type Kind = (&'static str, &'static [&'static str], fn(&Value) -> Value);
 
-const DOCUMENTS: [Kind; 6] = [
+const DOCUMENTS: [Kind; 7] = [
     ("record", &["record", "basis"], rewritten::<Record>),
     ("group", &["membership"], rewritten::<MembershipSnapshot>),
     ("held-list", &["held_list"], rewritten::<HeldList>),
     ("conditions", &["conditions", "shut_mailbox"], rewritten::<Conditions>),
+    ("examination", &["examination"], rewritten::<Examination>),
     ("alert-mails", &[], rewritten::<AlertMails>),
     ("pending-alert", &[], rewritten::<PendingAlert>),
 ];

@@ -7,8 +7,8 @@
     reason = "a test binary: nothing is reachable, and a panic is a failure"
 )]
 
-mod compat;
 mod commands;
+mod compat;
 mod demo;
 mod doctor;
 mod first_evening;

@@ -53,8 +53,7 @@ struct RemoteIdentity {
 
 #[async_trait]
 impl TokenCredential for RemoteIdentity {
-    /// If the endpoint does not issue a token, as it does not without its own header, it is one without claims, which the sandbox
-    /// accepts too.
+    /// If the sandbox issues none, it is one without claims, which it accepts too.
     async fn get_token(
         &self,
         scopes: &[&str],
@@ -65,13 +64,9 @@ impl TokenCredential for RemoteIdentity {
             access_token: String,
         }
         let mut url = self.base.clone();
-        url.set_path("/msi/token");
-        url.query_pairs_mut()
-            .clear()
-            .append_pair("api-version", "2019-08-01")
-            .append_pair("resource", resource(scopes));
-        let mut request = azure_core::http::Request::new(url, Method::Get);
-        request.insert_header("x-identity-header", "sandbox");
+        url.set_path("/sandbox/token");
+        url.query_pairs_mut().clear().append_pair("resource", resource(scopes));
+        let request = azure_core::http::Request::new(url, Method::Get);
         let answer = self.client.execute_request(&request).await?.try_into_raw_response().await?;
         let issued = serde_json::from_slice::<Issued>(answer.body().as_ref());
         access_token(issued.map_or_else(|_| "sandbox".to_owned(), |issued| issued.access_token))
@@ -105,7 +100,7 @@ impl SandboxTransport {
         Clock::from_fn(move || local.now() + *offset.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// The sandbox's identity endpoint as a credential.
+    /// A credential with the sandbox's tokens. The identity endpoint is not asked: an app that has one uses it itself.
     pub fn credential(&self) -> Arc<dyn TokenCredential> {
         let client = LimitedClient::for_tokens(Arc::new(self.client.clone()));
         Arc::new(RemoteIdentity { client, base: self.base.clone() })

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use axum::{
     Router,
     body::Bytes,
-    extract::{Path, State},
+    extract::{Path, RawQuery, State},
     http::{HeaderMap, StatusCode},
     response::Response,
     routing::{get, post, put},
@@ -17,12 +17,15 @@ use uuid::Uuid;
 
 use super::{
     Fault, Method, NullProperty, Permission, Person, Sandbox, SendDenial, SendLimits, Tenant, method,
+    query::Query,
+    token::token,
     wire::{ErrorResponse, GraphResponse},
 };
 
 pub(super) fn routes() -> Router<Sandbox> {
     Router::new()
         .route("/sandbox/state", get(show_state))
+        .route("/sandbox/token", get(issue_token))
         .route("/sandbox/clock", get(show_clock).post(advance_clock))
         .route("/sandbox/faults", post(arm_fault).delete(clear_faults))
         .route("/sandbox/null-property", put(set_null_property).delete(clear_null_property))
@@ -71,6 +74,13 @@ pub(super) fn state(sandbox: &Sandbox) -> Value {
 
 async fn show_state(State(sandbox): State<Sandbox>) -> Response {
     GraphResponse::ok(state(&sandbox)).into_response()
+}
+
+/// The token of the app's identity for `resource`, for a process without the identity endpoint.
+async fn issue_token(State(sandbox): State<Sandbox>, RawQuery(query): RawQuery) -> Response {
+    let query = Query::parse(&format!("?{}", query.unwrap_or_default())).unwrap_or_default();
+    let token = token(&sandbox, query.get("resource").unwrap_or_default());
+    GraphResponse::ok(json!({ "access_token": token })).into_response()
 }
 
 async fn show_clock(State(sandbox): State<Sandbox>) -> Response {
