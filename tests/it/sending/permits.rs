@@ -465,8 +465,8 @@ async fn words_to_managers_arrive_at_any_limit() {
         let to_manager = notes.iter().filter(|mail| to_address(mail) == "grace.hall@contoso.example").count();
         let invocations = host.log().invocations();
         let failed = invocations[before..].iter().filter(|i| i.attempt > 1).count();
-        // At less than ten a minute, six jobs at a time wait for longer than one may.
-        let is_slow = per_minute.len() == 1;
+        // At ten a minute or less, six jobs at a time can wait for longer than one may.
+        let is_slow = per_minute.parse::<u32>().unwrap() <= 10;
         if to_manager < notes.len() - to_manager || (failed > 0 && !is_slow) {
             lost.push((per_minute, notes.len() - to_manager, to_manager, failed));
         }
