@@ -51,7 +51,7 @@ pub(crate) fn obstacle(policy: &ConditionalAccessPolicy, joiner: Joiner<'_>) -> 
     if !is_in_browser {
         return None;
     }
-    let asks = unmet(policy.grant_controls.as_ref()?, joiner.has_one_time_pass)?;
+    let Unmet { asks, is_about_device } = unmet(policy.grant_controls.as_ref()?, joiner.has_one_time_pass)?;
     let has_places = locations.as_ref().is_some_and(|places| {
         // "All" without an exception is everywhere.
         !places.exclude_locations.is_empty() || !has(&places.include_locations, "All")
@@ -60,7 +60,7 @@ pub(crate) fn obstacle(policy: &ConditionalAccessPolicy, joiner: Joiner<'_>) -> 
     Some(Obstacle {
         policy: policy.display_name.clone().unwrap_or_else(|| "without a name".to_owned()),
         asks,
-        is_conditional: has_places || has_devices,
+        is_conditional: has_places || has_devices || is_about_device,
         is_on_registration,
     })
 }
@@ -94,16 +94,29 @@ fn is_about_registration(applications: &Applications) -> Option<bool> {
     (is_included && !has(&applications.exclude_applications, MY_SIGN_INS)).then_some(false)
 }
 
-/// What a joiner with nothing but a pass does not meet, in words.
-fn unmet(controls: &GrantControls, has_one_time_pass: bool) -> Option<String> {
-    let mut met = 0;
+/// What a joiner with nothing but a pass does not meet.
+struct Unmet {
+    /// In words.
+    asks: String,
+    /// Whether it is the device alone: the joiner's company may have given them one that does.
+    is_about_device: bool,
+}
+
+fn unmet(controls: &GrantControls, has_one_time_pass: bool) -> Option<Unmet> {
+    let (mut met, mut devices) = (0, 0);
     let mut unmet: Vec<String> = Vec::new();
     for control in &controls.built_in_controls {
         match control.as_str() {
-            "block" => return Some("blocks".to_owned()),
+            "block" => return Some(Unmet { asks: "blocks".to_owned(), is_about_device: false }),
             "mfa" => met += 1,
-            "compliantDevice" => unmet.push("a compliant device".to_owned()),
-            "domainJoinedDevice" => unmet.push("a hybrid joined device".to_owned()),
+            "compliantDevice" => {
+                devices += 1;
+                unmet.push("a compliant device".to_owned());
+            }
+            "domainJoinedDevice" => {
+                devices += 1;
+                unmet.push("a hybrid joined device".to_owned());
+            }
             "approvedApplication" | "compliantApplication" => {
                 unmet.push("an app with a protection policy".to_owned())
             }
@@ -128,7 +141,8 @@ fn unmet(controls: &GrantControls, has_one_time_pass: bool) -> Option<String> {
     if unmet.is_empty() || (is_any && met > 0) {
         return None;
     }
-    Some(format!("asks for {}", unmet.join(if is_any { " or " } else { " and " })))
+    let asks = format!("asks for {}", unmet.join(if is_any { " or " } else { " and " }));
+    Some(Unmet { asks, is_about_device: devices == unmet.len() })
 }
 
 #[cfg(test)]
@@ -185,14 +199,14 @@ mod tests {
         assert_eq!(stops(|p| controls(p, json!(["block"]))).unwrap(), "blocks");
         assert_eq!(
             stops(|p| controls(p, json!(["compliantDevice"]))).unwrap(),
-            "asks for a compliant device"
+            "asks for a compliant device somewhere"
         );
         assert_eq!(stops(|p| controls(p, json!(["compliantDevice", "mfa"]))), None);
         let both = |p: &mut Value| {
             controls(p, json!(["compliantDevice", "mfa"]));
             p["grantControls"]["operator"] = "AND".into();
         };
-        assert_eq!(stops(both).unwrap(), "asks for a compliant device");
+        assert_eq!(stops(both).unwrap(), "asks for a compliant device somewhere");
         assert!(stops(strength(json!(["fido2", "windowsHelloForBusiness"]))).unwrap().contains("\"Strong\""));
         assert_eq!(stops(strength(json!(["fido2", "temporaryAccessPassOneTime"]))), None);
         // A pass for one use is another method than one for several.

@@ -47,6 +47,8 @@ pub(super) struct People {
     pub(super) joiners: Vec<Joiner>,
     /// How many there are in the source of joiners.
     pub(super) listed: usize,
+    /// Whether the source had any within a year; not asked if there are some now.
+    pub(super) has_others: bool,
     unread: Option<String>,
     known: KnownAddresses,
 }
@@ -54,7 +56,13 @@ pub(super) struct People {
 impl People {
     /// That they could not be read, and why.
     pub(super) fn unread(why: String) -> Self {
-        Self { joiners: Vec::new(), listed: 0, unread: Some(why), known: KnownAddresses::default() }
+        Self {
+            joiners: Vec::new(),
+            listed: 0,
+            has_others: true,
+            unread: Some(why),
+            known: KnownAddresses::default(),
+        }
     }
 
     pub(super) fn is_unread(&self) -> bool {
@@ -69,6 +77,7 @@ impl People {
             Err(error) => return Self::unread(error.to_string()),
         };
         let listed = candidates.len();
+        let has_others = listed > 0 || has_others(app, now).await;
         let last = condition::of_sweeps(&app.services).await;
         let known = KnownAddresses::of(settings, last.as_ref().and_then(|last| last.last_sweep.as_ref()));
         let mut joiners: Vec<Joiner> = candidates
@@ -101,7 +110,7 @@ impl People {
                 joiner.look = looks.remove(&joiner.user.id);
             }
         }
-        Self { joiners, listed, unread: None, known }
+        Self { joiners, listed, has_others, unread: None, known }
     }
 
     /// Says what is missing.
@@ -234,6 +243,17 @@ impl Joiner {
             );
         }
         defects
+    }
+}
+
+/// Whether the source of joiners works although it has nobody now: somebody has a hire date within a year.
+async fn has_others(app: &App, now: DateTime<Utc>) -> bool {
+    let year = TimeDelta::days(365);
+    match app.services.settings.joiners {
+        JoinerSource::Group(_) => false,
+        JoinerSource::HireDate => {
+            app.services.graph.has_hired_between(now - year, now + year).await.unwrap_or(true)
+        }
     }
 }
 

@@ -248,16 +248,24 @@ impl TenantRead {
         if people.is_unread() {
             report.not_asked(CHECK, "the joiners could not be read");
         } else if people.listed == 0 {
-            let (what, to_do) = match settings.joiners {
-                JoinerSource::Group(_) => {
-                    ("the group of joiners has no members", "check its rule or its members")
+            let is_dynamic = matches!(&self.group, Some(Ok(Some(group))) if group.membership_rule.is_some());
+            match settings.joiners {
+                _ if people.has_others || is_dynamic => {
+                    report.ok(CHECK, "nobody starts in the next two weeks")
                 }
-                JoinerSource::HireDate => (
-                    "nobody has a hire date in the next two weeks",
-                    "nothing, if nobody starts; else have HR's system write employeeHireDate",
+                JoinerSource::Group(_) => {
+                    report.warn(
+                        CHECK,
+                        "the group of joiners has no members",
+                        "add the joiners, or set another group",
+                    );
+                }
+                JoinerSource::HireDate => report.warn(
+                    CHECK,
+                    "nobody has a hire date within a year",
+                    "have HR's system write employeeHireDate, or set JOINER_GROUP_ID",
                 ),
-            };
-            report.warn(CHECK, what, to_do);
+            }
         } else if report.is_well(CHECK) {
             report.ok(CHECK, format!("{} people are listed", people.listed));
         }

@@ -10,10 +10,10 @@ use serde::{Deserialize, Deserializer};
 use uuid::Uuid;
 
 use super::{
-    client::{Graph, query, segment},
+    client::{Graph, GraphRequest, query, segment},
     error::{GraphError, if_exists},
     null::{visible, without_nulls},
-    page::Readable,
+    page::{Page, Readable},
     texts::Texts,
     word::Word,
 };
@@ -330,6 +330,11 @@ struct SignInName {
     user_principal_name: Option<String>,
 }
 
+fn hired_filter(from: DateTime<Utc>, to: DateTime<Utc>) -> String {
+    let stamp = |time: DateTime<Utc>| time.to_rfc3339_opts(SecondsFormat::Secs, true);
+    format!("employeeHireDate ge {} and employeeHireDate le {}", stamp(from), stamp(to))
+}
+
 impl Graph {
     /// The users whose hire date lies between `from` and `to`, both included.
     ///
@@ -341,8 +346,7 @@ impl Graph {
         to: DateTime<Utc>,
     ) -> Result<Readable<Candidate>, GraphError> {
         const OPERATION: &str = "looking for joiners";
-        let stamp = |time: DateTime<Utc>| time.to_rfc3339_opts(SecondsFormat::Secs, true);
-        let filter = format!("employeeHireDate ge {} and employeeHireDate le {}", stamp(from), stamp(to));
+        let filter = hired_filter(from, to);
         let options = [
             ("$filter", filter.as_str()),
             ("$count", "true"),
@@ -353,6 +357,20 @@ impl Graph {
         let keep = |page| users.add(page, |user: Candidate| Some(user.compact(&mut words)));
         self.pages(OPERATION, &format!("/users{}", query(&options)), true, keep).await?;
         Ok(users.logged(OPERATION))
+    }
+
+    /// Whether anybody's hire date lies between `from` and `to`.
+    pub(crate) async fn has_hired_between(
+        &self,
+        from: DateTime<Utc>,
+        to: DateTime<Utc>,
+    ) -> Result<bool, GraphError> {
+        const OPERATION: &str = "looking whether anybody has a hire date";
+        let filter = hired_filter(from, to);
+        let options = [("$filter", filter.as_str()), ("$count", "true"), ("$select", "id"), ("$top", "1")];
+        let path = format!("/users{}", query(&options));
+        let first = GraphRequest { eventual: true, ..GraphRequest::get(OPERATION, &path) };
+        Ok(!self.send(first).await?.json::<Page<Id>>()?.value.is_empty())
     }
 
     /// The object id of the user with this UPN or object id; `None` if there is no such user.
