@@ -8,7 +8,7 @@ use std::{
 };
 
 use chrono::TimeDelta;
-use firstpass::{app::App, host, queue::POISON};
+use firstpass::{host, queue::POISON};
 use firstpass_sandbox::{
     functions_host::{self, Storage, encode_base64, local_host::LocalHost},
     tenant::{Fault, Person, samples},
@@ -120,15 +120,7 @@ async fn with_poison() -> String {
     let (app, _) = TestApp::with_emma();
     let storage = Storage::new(app.sandbox.clock());
     storage.put(POISON, encode_base64("not a job")).unwrap();
-    let services = &app.app.services;
-    let product = App::new(
-        services.settings.clone(),
-        app.sandbox.transport(),
-        app.sandbox.credential(),
-        services.ledger.clone(),
-        app.sandbox.clock(),
-    );
-    let product = product.unwrap().with_queues(functions_host::queues(&storage));
+    let product = app.product(app.sandbox.credential()).with_queues(functions_host::queues(&storage));
     let host = LocalHost::new(host::router(Ok(Arc::new(product))), app.sandbox.clock());
     capture_log("info", host.fire_timer()).await.1
 }

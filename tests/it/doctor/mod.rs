@@ -44,11 +44,7 @@ async fn swept(settings: &[(&str, &str)], change: impl FnOnce(&mut Tenant, Uuid)
 
 /// The app of `app` with the queues of `storage`.
 fn with_queues(app: &TestApp, storage: &Storage) -> App {
-    let services = &app.app.services;
-    let (settings, ledger) = (services.settings.clone(), services.ledger.clone());
-    let app =
-        App::new(settings, app.sandbox.transport(), app.sandbox.credential(), ledger, app.sandbox.clock());
-    app.unwrap().with_queues(functions_host::queues(storage))
+    app.product(app.sandbox.credential()).with_queues(functions_host::queues(storage))
 }
 
 /// What an examination finds that somebody has to mend.

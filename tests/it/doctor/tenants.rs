@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 
 use firstpass::{
-    app::App,
     clock::Clock,
     doctor,
     ledger::{Finding, Level},
@@ -381,15 +380,8 @@ async fn what_happens_later_is_named_too() {
     let app = swept(&[], |_, _| {}).await;
     let clock = app.sandbox.clock();
     let wrong = Clock::from_fn(move || clock.now() + chrono::TimeDelta::minutes(7));
-    let services = &app.app.services;
-    let product = App::new(
-        services.settings.clone(),
-        app.sandbox.transport(),
-        app.sandbox.credential(),
-        services.ledger.clone(),
-        wrong,
-    );
-    let found = of_concern(&doctor::examine(&product.unwrap()).await);
+    let product = app.product_at(app.sandbox.credential(), wrong);
+    let found = of_concern(&doctor::examine(&product).await);
     assert_eq!(shown(&found), "clock fail:  this machine's clock is 7 min 0 s ahead of Microsoft Graph's\n");
 }
 

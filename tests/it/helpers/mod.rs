@@ -12,6 +12,7 @@ use azure_core::credentials::TokenCredential;
 use chrono::{DateTime, TimeDelta, Utc};
 use firstpass::{
     app::App,
+    clock::Clock,
     environment::Environment,
     host,
     ledger::{Ledger, Record, memory::MemoryLedger},
@@ -167,9 +168,14 @@ impl TestApp {
 
     /// The app with another credential and without queues, for what is no function.
     pub fn product(&self, credential: Arc<dyn TokenCredential>) -> App {
+        self.product_at(credential, self.sandbox.clock())
+    }
+
+    /// The same with another clock.
+    pub fn product_at(&self, credential: Arc<dyn TokenCredential>, clock: Clock) -> App {
         let services = &self.app.services;
         let (settings, ledger) = (services.settings.clone(), services.ledger.clone());
-        App::new(settings, self.sandbox.transport(), credential, ledger, self.sandbox.clock()).unwrap()
+        App::new(settings, self.sandbox.transport(), credential, ledger, clock).unwrap()
     }
 
     /// Allows schema problems that contain `words`.

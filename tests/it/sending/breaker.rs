@@ -14,7 +14,6 @@ use std::{
 
 use async_trait::async_trait;
 use firstpass::{
-    app::App,
     ledger::LedgerError,
     queue::{Queue, QueueError, QueueMessage, Queues, Received},
 };
@@ -676,15 +675,7 @@ async fn a_wake_up_that_cannot_be_queued_does_not_cost_a_day() {
         let storage = Storage::new(app.sandbox.clock());
         let Queues { jobs, poison } = functions_host::queues(&storage);
         let jobs = Arc::new(FailsOnce { queue: jobs, puts: AtomicU32::new(0), fails });
-        let services = &app.app.services;
-        let product = App::new(
-            services.settings.clone(),
-            app.sandbox.transport(),
-            app.sandbox.credential(),
-            services.ledger.clone(),
-            app.sandbox.clock(),
-        );
-        let product = product.unwrap().with_queues(Queues { jobs, poison });
+        let product = app.product(app.sandbox.credential()).with_queues(Queues { jobs, poison });
         let worker = Embedded::new(firstpass::host::router(Ok(Arc::new(product))));
         let never = crate::local_host::app(&[("SWEEP_SCHEDULE", "0 0 5 31 12 *")]);
         let host = FunctionsHost::start(never, Arc::new(worker), storage.clone());
