@@ -41,6 +41,9 @@ pub(crate) enum Look {
     Sometimes,
 }
 
+/// How long an examination waits, so that jobs of the same invocation go first.
+const BEHIND_JOBS: Duration = Duration::from_secs(60);
+
 impl App {
     /// Builds the app, without queues.
     ///
@@ -103,7 +106,7 @@ impl App {
             mailbox::give_wake_up_back(&self.services, hidden);
         }
         if examined::take_wake_up(&self.services)
-            && !self.put_wake_up(queues, EXAMINATION_DUE, Duration::ZERO).await
+            && !self.put_wake_up(queues, EXAMINATION_DUE, BEHIND_JOBS).await
         {
             examined::give_wake_up_back(&self.services);
         }

@@ -82,7 +82,7 @@ async fn stored(options: &Options, site: &Site<'_>) -> Result<Examination, Strin
     let found = ledger.examination().await.map_err(|error| error.to_string())?;
     found.ok_or_else(|| {
         "the ledger has no examination yet. The app examines itself with the first sweep after its start: run SweepJoiners \
-         by hand (docs/DEPLOY.md), wait a minute, and run this command again"
+         by hand (docs/DEPLOY.md), wait three minutes, and run this command again"
             .to_owned()
     })
 }
