@@ -7,7 +7,7 @@
 use uuid::Uuid;
 
 use crate::graph::conditional_access::{
-    Applications, ConditionalAccessPolicy, Conditions, GrantControls, Users,
+    Applications, ConditionalAccessPolicy, Conditions, GrantControls, Platforms, Users,
 };
 
 const REGISTRATION: &str = "urn:user:registersecurityinfo";
@@ -39,7 +39,8 @@ pub(crate) struct Joiner<'a> {
 /// What stops the joiner; `None` if the policy does not.
 pub(crate) fn obstacle(policy: &ConditionalAccessPolicy, joiner: Joiner<'_>) -> Option<Obstacle> {
     let is_on = policy.state.as_deref().is_some_and(|state| state.eq_ignore_ascii_case("enabled"));
-    let Conditions { users, applications, client_app_types, locations, devices, .. } = &policy.conditions;
+    let Conditions { users, applications, client_app_types, locations, platforms, devices, .. } =
+        &policy.conditions;
     if !is_on || !is_for(users, joiner.ids) || depends_on_risk(&policy.conditions) {
         return None;
     }
@@ -56,13 +57,44 @@ pub(crate) fn obstacle(policy: &ConditionalAccessPolicy, joiner: Joiner<'_>) -> 
         // "All" without an exception is everywhere.
         !places.exclude_locations.is_empty() || !has(&places.include_locations, "All")
     });
+    let platforms = platforms.as_ref().map(of_platforms);
+    if platforms == Some(Covers::None) {
+        return None;
+    }
     let has_devices = devices.as_ref().is_some_and(|devices| devices.device_filter.is_some());
     Some(Obstacle {
         policy: policy.display_name.clone().unwrap_or_else(|| "without a name".to_owned()),
         asks,
-        is_conditional: has_places || has_devices || is_about_device,
+        is_conditional: has_places || has_devices || is_about_device || platforms == Some(Covers::Some),
         is_on_registration,
     })
+}
+
+/// Which of the operating systems that joiners have a policy is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Covers {
+    None,
+    Some,
+    All,
+}
+
+fn of_platforms(platforms: &Platforms) -> Covers {
+    const KNOWN: [&str; 5] = ["android", "iOS", "windows", "macOS", "linux"];
+    let is_covered = |name: &&str| {
+        let is_in = |list: &[String]| has(list, name) || has(list, "all");
+        is_in(&platforms.include_platforms) && !is_in(&platforms.exclude_platforms)
+    };
+    match KNOWN.iter().filter(|name| is_covered(name)).count() {
+        0 => Covers::None,
+        count if count == KNOWN.len() => Covers::All,
+        _ => Covers::Some,
+    }
+}
+
+/// Whether it depends on groups for whom the policy is.
+pub(crate) fn depends_on_groups(policy: &ConditionalAccessPolicy) -> bool {
+    let users = &policy.conditions.users;
+    !users.include_groups.is_empty() || !users.exclude_groups.is_empty()
 }
 
 fn has(list: &[String], word: &str) -> bool {
@@ -103,7 +135,8 @@ struct Unmet {
 }
 
 fn unmet(controls: &GrantControls, has_one_time_pass: bool) -> Option<Unmet> {
-    let (mut met, mut devices) = (0, 0);
+    // Terms of use are accepted in the browser.
+    let (mut met, mut devices) = (usize::from(!controls.terms_of_use.is_empty()), 0);
     let mut unmet: Vec<String> = Vec::new();
     for control in &controls.built_in_controls {
         match control.as_str() {

@@ -120,9 +120,9 @@ impl Report {
         }
     }
 
-    /// Whether `check` has found nothing to mend.
+    /// Whether `check` has found nothing to mend, and nothing of it was not asked.
     pub(super) fn is_well(&self, check: Check) -> bool {
-        !self.0.iter().any(|(of, finding)| *of == check && matches!(finding.level, Level::Warn | Level::Fail))
+        !self.0.iter().any(|(of, finding)| *of == check && finding.level != Level::Ok)
     }
 
     /// All findings, in the order of the checks.

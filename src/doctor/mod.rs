@@ -49,13 +49,15 @@ pub async fn examine(app: &App) -> Examination {
     let (people, tenant, operation) = tokio::join!(people, tenant, operation);
     // Whoever starts in the next days shows whom the policies leave out.
     let people = people.unwrap_or_else(|_| People::unread("they could not be read in time".into()));
+    let has_role = tenant.as_ref().ok().and_then(|tenant| tenant.has_role);
+    permissions::check(&app.services.settings, token.as_ref(), has_role, &mut report);
     match tenant {
-        Ok(tenant) => tenant.check(&app.services.settings, token.as_ref(), &people, &mut report),
+        Ok(tenant) => tenant.check(&app.services.settings, &people, &mut report),
         Err(_) => report.not_asked(Check::PassPolicy, "the policies could not be read in time"),
     }
     people.check(app, &mut report);
     match operation {
-        Ok(operation) => operation.check(app, &mut report),
+        Ok(operation) => operation.check(app, token.is_some(), &mut report),
         Err(_) => report.not_asked(Check::Sweep, "the ledger and the queue could not be read in time"),
     }
     Examination {
@@ -86,7 +88,11 @@ async fn token(app: &App, report: &mut Report) -> Option<Token> {
         Ok(claims) => {
             let is_other =
                 settings.identity.client_id.is_some_and(|own| claims.appid.is_some_and(|app| app != own));
-            let is_own = claims.roles.is_some() && claims.scp.is_none() && !is_other;
+            // Without any permission the token has no `roles`.
+            let is_app = claims.roles.is_some()
+                || claims.idtyp.as_deref() == Some("app")
+                || settings.identity.client_id.is_some();
+            let is_own = is_app && claims.scp.is_none() && !is_other;
             let ends = claims.exp.and_then(|at| DateTime::from_timestamp(at, 0));
             if is_own {
                 let until = ends.map(|at| format!(", is used until {at:.0}")).unwrap_or_default();

@@ -47,20 +47,24 @@ pub(super) async fn read(app: &App) -> OperationRead {
         Some(found.map(ours))
     };
     let (tenant, conditions, poison, subscription) =
-        tokio::join!(ledger_tenant::check(services), services.ledger.conditions(), poison, subscription);
+        tokio::join!(ledger_tenant::look(services), services.ledger.conditions(), poison, subscription);
     let conditions = conditions.map(|read| read.map(|(conditions, _)| conditions));
     OperationRead { tenant, conditions, poison, subscription }
 }
 
 impl OperationRead {
-    pub(super) fn check(&self, app: &App, report: &mut Report) {
+    /// `has_token` says that the tenant of this process is known.
+    pub(super) fn check(&self, app: &App, has_token: bool, report: &mut Report) {
         let (settings, now) = (&app.services.settings, app.services.clock.now());
-        self.ledger(report);
+        self.ledger(has_token, report);
         self.queue(report);
         self.notifications(settings, now, report);
         let languages = templates::languages();
         report.ok(Check::Templates, format!("mails in {}", languages.join(", ")));
         match clock_skew::compare(&app.services) {
+            Ok(()) if app.services.graph.now().is_none() => {
+                report.not_asked(Check::Clock, "Graph has not answered, so its clock is not known");
+            }
             Ok(()) => report.ok(Check::Clock, "this machine's clock and Graph's agree"),
             Err(failure) => report.fail(Check::Clock, &failure, failure.advice()),
         }
@@ -69,17 +73,20 @@ impl OperationRead {
         }
     }
 
-    fn ledger(&self, report: &mut Report) {
+    fn ledger(&self, has_token: bool, report: &mut Report) {
         match (&self.tenant, &self.conditions) {
-            (Err(error), _) => report.fail(
+            (Err(error @ LedgerError::OtherTenant(_)), _) => report.fail(
                 Check::Ledger,
                 error,
                 "set LEDGER_URL to the container of this tenant's ledger, or to a new one",
             ),
-            (_, Err(error)) => {
-                report.fail(Check::Ledger, error, "check LEDGER_URL and the role on its storage account")
+            (Err(error), _) | (_, Err(error)) => {
+                report.fail(Check::Ledger, error, "check LEDGER_URL and the role on its storage account");
             }
-            (Ok(()), Ok(_)) => report.ok(Check::Ledger, "it can be read, and is this tenant's"),
+            (Ok(()), Ok(_)) if has_token => report.ok(Check::Ledger, "it can be read, and is this tenant's"),
+            (Ok(()), Ok(_)) => {
+                report.not_asked(Check::Ledger, "it can be read; whether it is this tenant's is not known")
+            }
         }
     }
 

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
-use tokio::time::Instant;
+use chrono::{DateTime, Days, NaiveDate, NaiveTime, TimeDelta, Utc};
+use futures::{StreamExt, stream};
+use tokio::time::{Instant, sleep_until};
 use uuid::Uuid;
 
 use super::findings::{Check, Report};
@@ -12,9 +13,9 @@ use crate::{
     budget,
     graph::{GraphError, Look, LookParts, page::Readable, users::Candidate},
     pass::{
-        Skip, condition,
+        Job, Outcome, Skip, condition,
         day_one::{OddStamps, day_one, odd_stamps, stamps},
-        guard::{self, PrivilegeFinding},
+        forecast::{Forecast, Would, forecast},
         known_addresses::KnownAddresses,
         recipients::private_addresses,
     },
@@ -25,21 +26,21 @@ use crate::{
 const DAYS: u8 = 14;
 /// The people who are looked at one by one: the first to start.
 const LOOKED_AT: usize = 200;
+/// How many of them at the same time.
+const AT_ONCE: usize = 4;
+/// How many one finding names.
+const NAMED: usize = 10;
 
 /// One of them.
 pub(super) struct Joiner {
     user: Candidate,
     day: NaiveDate,
-    /// What was read of them; `None` without an answer.
-    look: Option<Known>,
-}
-
-/// What a look shows.
-struct Known {
+    /// Their groups; `None` if they were not read.
     groups: Option<Vec<Uuid>>,
-    privilege: Option<String>,
-    methods: Vec<String>,
-    manager: Option<bool>,
+    /// Whether they have a manager; `None` if that was not read.
+    has_manager: Option<bool>,
+    /// Why they get no pass, with what to do, as the flow decides it; `None` if that was not asked.
+    blocked: Option<Option<(String, String)>>,
 }
 
 /// Who starts in the next days.
@@ -69,7 +70,7 @@ impl People {
         self.unread.is_some()
     }
 
-    /// Reads them. Privileges, methods and managers are read only by the app's `own` token: another's is refused.
+    /// Reads them. What the flow would do with each is asked only with the app's `own` token: another's is refused.
     pub(super) async fn read(app: &App, is_own: bool) -> Self {
         let (settings, now) = (&app.services.settings, app.services.clock.now());
         let candidates = match candidates(app, now).await {
@@ -80,34 +81,26 @@ impl People {
         let has_others = listed > 0 || has_others(app, now).await;
         let last = condition::of_sweeps(&app.services).await;
         let known = KnownAddresses::of(settings, last.as_ref().and_then(|last| last.last_sweep.as_ref()));
-        let mut joiners: Vec<Joiner> = candidates
-            .into_iter()
-            .filter_map(|user| {
-                let stamp = user.account.employee_hire_date?;
-                let zone = settings.pass.zone(user.account.place());
-                let day = day_one(stamp, settings.pass.hire_date_zone, zone);
-                let today = (now - TimeDelta::hours(12)).date_naive();
-                let is_near = (today..=today + TimeDelta::days(i64::from(DAYS))).contains(&day);
-                let is_served = Skip::of_account(user.sign_in(), &settings.pass).is_none();
-                (is_near && is_served).then_some(Joiner { user, day, look: None })
-            })
-            .collect();
+        let today = (now - TimeDelta::hours(12)).date_naive();
+        let days = today..=today + Days::new(u64::from(DAYS));
+        let near = candidates.into_iter().filter_map(|user| {
+            let zone = settings.pass.zone(user.account.place());
+            let day = day_one(user.account.employee_hire_date?, settings.pass.hire_date_zone, zone);
+            let is_served = Skip::of_account(user.sign_in(), &settings.pass).is_none();
+            let joiner = Joiner { user, day, groups: None, has_manager: None, blocked: None };
+            (days.contains(&day) && is_served).then_some(joiner)
+        });
+        let mut joiners: Vec<Joiner> = near.collect();
         joiners.sort_by_key(|joiner| (joiner.day, joiner.user.id));
         if is_own {
-            let wanted = LookParts {
-                passes: settings.joiner_check.methods,
-                methods: settings.joiner_check.methods,
-                memberships: true,
-                manager: true,
-                ..LookParts::default()
-            };
-            let ids = joiners.iter().take(LOOKED_AT).map(|joiner| (joiner.user.id, wanted)).collect();
             let deadline = Instant::now() + budget::EXAMINED_LOOKS;
-            let looks =
-                app.services.graph.look(ids, deadline, |id, look| (id, Known::of(settings, look))).await;
-            let mut looks: BTreeMap<Uuid, Known> = looks.into_iter().collect();
+            let looked_at: Vec<(Uuid, NaiveDate)> =
+                joiners.iter().take(LOOKED_AT).map(|joiner| (joiner.user.id, joiner.day)).collect();
+            let (mut looks, mut blocked) =
+                tokio::join!(looks(app, &looked_at, deadline), blocks(app, &looked_at, deadline));
             for joiner in &mut joiners {
-                joiner.look = looks.remove(&joiner.user.id);
+                (joiner.groups, joiner.has_manager) = looks.remove(&joiner.user.id).unwrap_or_default();
+                joiner.blocked = blocked.remove(&joiner.user.id);
             }
         }
         Self { joiners, listed, has_others, unread: None, known }
@@ -115,30 +108,26 @@ impl People {
 
     /// Says what is missing.
     pub(super) fn check(&self, app: &App, report: &mut Report) {
+        const CHECK: Check = Check::People;
         let settings = &app.services.settings;
         if let Some(why) = &self.unread {
-            report
-                .not_asked(Check::People, format!("who starts in the next {DAYS} days is not known: {why}"));
+            report.not_asked(CHECK, format!("who starts in the next {DAYS} days is not known: {why}"));
             return;
         }
         self.stamps(settings, report);
+        self.zones(settings, report);
         for joiner in &self.joiners {
-            let name = joiner.name();
             for (what, to_do) in joiner.defects(settings, &self.known) {
-                report.warn_of(name.clone(), what, to_do);
+                report.warn_of(joiner.name(), format!("starts on {}: {what}", joiner.day), to_do);
             }
         }
-        if report.is_well(Check::People) {
-            let count = self.joiners.len();
-            let looked = self.joiners.iter().filter(|joiner| joiner.look.is_some()).count();
-            let part = match count - looked {
-                0 => String::new(),
-                others => format!("; privileges, methods and managers of {others} of them were not asked"),
-            };
-            report.ok(
-                Check::People,
-                format!("{count} people start in the next {DAYS} days; nothing is missing{part}"),
-            );
+        let count = self.joiners.len();
+        let others = self.joiners.iter().filter(|joiner| joiner.blocked.is_none()).count();
+        if others > 0 {
+            let what = format!("of {others} of {count} people it was not asked whether they get a pass");
+            report.not_asked(CHECK, what);
+        } else if report.is_well(CHECK) {
+            report.ok(CHECK, format!("{count} people start in the next {DAYS} days; nothing is missing"));
         }
     }
 
@@ -156,39 +145,48 @@ impl People {
                 },
             );
             let what = format!(
-                "{odd} of {total} hire dates are no midnight as HIRE_DATE_ZONE={rule} reads them: some first days may be a day off"
+                "{odd} of {total} hire dates are no midnight as HIRE_DATE_ZONE={rule} reads them: some first days may be a \
+                 day off"
             );
             report.warn(Check::People, what, to_do);
         }
     }
+
+    /// Whether the zone, and without a preferred language the language, is more than a default.
+    fn zones(&self, settings: &Settings, report: &mut Report) {
+        let is_default = |joiner: &&Joiner| {
+            let place = joiner.user.account.place();
+            place.usage_location.is_none() && !settings.pass.zones.iter().any(|rule| rule.applies(place))
+        };
+        let names: Vec<String> = self.joiners.iter().filter(is_default).map(Joiner::name).collect();
+        if !names.is_empty() {
+            report.warn(
+                Check::People,
+                format!(
+                    "no usage location, so that the time zone is that of TIME_ZONE, {}, and the language that of LANGUAGE where \
+                     the account names none: {}",
+                    settings.pass.time_zone.name(),
+                    listed(&names)
+                ),
+                "enter the usage location, or a rule in ZONES",
+            );
+        }
+    }
 }
 
-impl Known {
-    fn of(settings: &Settings, look: &Look) -> Self {
-        let privileges = look.privileges.as_ref().and_then(|read| read.as_ref().ok());
-        let is_protected = privileges
-            .is_some_and(|read| settings.protected_group.is_some_and(|group| read.groups.contains(&group)));
-        let privilege = privileges
-            .and_then(guard::finding)
-            .filter(|finding| !matches!(finding, PrivilegeFinding::Unknown(_)))
-            .map(|finding| finding.to_string());
-        let counts = |kind: &&String| settings.joiner_check.counts_method(kind);
-        Self {
-            groups: privileges.map(|read| read.groups.clone()),
-            privilege: privilege.or_else(|| {
-                is_protected.then(|| "the account is in the group of PROTECTED_GROUP_ID".to_owned())
-            }),
-            methods: look.methods.iter().map(|method| &method.kind).filter(counts).cloned().collect(),
-            manager: look.manager.as_ref().and_then(|read| read.as_ref().ok()).map(Option::is_some),
-        }
+/// The first names, and how many others there are.
+pub(super) fn listed(names: &[String]) -> String {
+    let shown = names.iter().take(NAMED).map(String::as_str).collect::<Vec<_>>().join(", ");
+    match names.len().saturating_sub(NAMED) {
+        0 => shown,
+        others => format!("{shown} and {others} more"),
     }
 }
 
 impl Joiner {
     /// Their own id, and those of all groups that they are in; `None` if the groups were not read.
     pub(super) fn ids(&self) -> Option<Vec<Uuid>> {
-        let groups = self.look.as_ref()?.groups.as_ref()?;
-        Some(groups.iter().copied().chain([self.user.id]).collect())
+        Some(self.groups.as_ref()?.iter().copied().chain([self.user.id]).collect())
     }
 
     pub(super) fn name(&self) -> String {
@@ -196,54 +194,65 @@ impl Joiner {
         name.unwrap_or_else(|| self.user.id.to_string())
     }
 
-    /// What keeps them from a pass, or from one at the right time, with what to do.
+    /// What keeps them from a pass, or somebody from hearing of it, with what to do.
     fn defects(&self, settings: &Settings, known: &KnownAddresses) -> Vec<(String, String)> {
-        let Self { user, day, look } = self;
-        let mut defects = Vec::new();
-        let mut add =
-            |what: String, to_do: &str| defects.push((format!("starts on {day}: {what}"), to_do.to_owned()));
+        let Self { user, has_manager, blocked, .. } = self;
+        let mut defects: Vec<(String, String)> = blocked.iter().flatten().cloned().collect();
         let addresses = private_addresses(user, &settings.mail);
         let is_usable =
             addresses.iter().any(|a| !user.has_mailbox(a) && known.is_usable(a, user, &settings.mail));
-        let manager = look.as_ref().and_then(|look| look.manager);
-        let goes_to_manager = settings.mail.to.contains(&MailTo::Manager) && manager != Some(false);
-        if !is_usable && !goes_to_manager {
-            let what =
-                if addresses.is_empty() { "no private address" } else { "no private address that counts" };
-            add(what.to_owned(), "enter a private address where MAIL_TO says (otherMails by default)");
+        if blocked.is_none() && !is_usable && !settings.mail.to.contains(&MailTo::Manager) {
+            let to_do = "enter a private address where MAIL_TO says (otherMails by default)";
+            defects.push(("no usable private address".to_owned(), to_do.to_owned()));
         }
-        if manager == Some(false)
-            && (settings.mail.copies_manager() || settings.mail.names_manager_as_recipient())
-        {
-            add("no manager who can be told".to_owned(), "enter the manager in Entra ID, or change MAIL_CC");
-        }
-        let place = user.account.place();
-        let is_default = settings.pass.zone(place).zone == settings.pass.time_zone;
-        if place.usage_location.is_none() && is_default {
-            add(
-                format!(
-                    "no usage location, so that the time zone is that of TIME_ZONE, {}",
-                    settings.pass.time_zone.name()
-                ),
-                "enter the usage location, or a rule in ZONES",
-            );
-        }
-        let Some(look) = look else { return defects };
-        if let Some(privilege) = &look.privilege {
-            add(
-                format!("gets no pass: {privilege}"),
-                "give them a way in by hand, or take the privilege away until they are in",
-            );
-        }
-        if !look.methods.is_empty() {
-            let methods = look.methods.join(", ");
-            add(
-                format!("the account seems to be in use: registered methods ({methods})"),
-                "if HR registers such methods ahead, name them in JOINER_CHECK_IGNORES; else find out who uses the account",
-            );
+        let needs_manager = settings.mail.copies_manager() || settings.mail.names_manager_as_recipient();
+        if *has_manager == Some(false) && needs_manager {
+            let to_do = "enter the manager in Entra ID, or change MAIL_CC";
+            defects.push(("no manager who can be told".to_owned(), to_do.to_owned()));
         }
         defects
     }
+}
+
+/// The groups and the manager of each.
+async fn looks(
+    app: &App,
+    people: &[(Uuid, NaiveDate)],
+    deadline: Instant,
+) -> BTreeMap<Uuid, (Option<Vec<Uuid>>, Option<bool>)> {
+    let wanted = LookParts { memberships: true, manager: true, ..LookParts::default() };
+    let read = |id: Uuid, look: &Look| {
+        let privileges = look.privileges.as_ref().and_then(|read| read.as_ref().ok());
+        let manager = look.manager.as_ref().and_then(|read| read.as_ref().ok());
+        (id, (privileges.map(|read| read.groups.clone()), manager.map(Option::is_some)))
+    };
+    let users = people.iter().map(|(user, _)| (*user, wanted)).collect();
+    app.services.graph.look(users, deadline, read).await.into_iter().collect()
+}
+
+/// Why each gets no pass, if that is so: what the flow would decide when a sweep has found them.
+async fn blocks(
+    app: &App,
+    people: &[(Uuid, NaiveDate)],
+    deadline: Instant,
+) -> BTreeMap<Uuid, Option<(String, String)>> {
+    let lead = Days::new(u64::from(app.services.settings.lead_days));
+    let ask = |(user, day): (Uuid, NaiveDate)| async move {
+        let found_at = (day - lead).and_time(NaiveTime::MIN).and_utc() + TimeDelta::hours(24);
+        let Forecast { would, .. } = forecast(&app.services, &Job::joiner(user, day), found_at).await.ok()?;
+        let blocked = match would {
+            // What blocks everybody is a finding of its own.
+            Would::End(Outcome::Blocked(block)) if block.condition().is_none() => {
+                let outcome = Outcome::Blocked(block);
+                Some((outcome.to_string(), outcome.advice().unwrap_or_default()))
+            }
+            Would::NotAsked => return None,
+            _ => None,
+        };
+        Some((user, blocked))
+    };
+    let asked = stream::iter(people.iter().copied()).map(ask).buffer_unordered(AT_ONCE);
+    asked.take_until(sleep_until(deadline)).filter_map(std::future::ready).collect().await
 }
 
 /// Whether the source of joiners works although it has nobody now: somebody has a hire date within a year.

@@ -6,7 +6,7 @@ use super::{
     Token,
     findings::{Check, Report},
 };
-use crate::settings::{Settings, SignInCheck};
+use crate::settings::{Callers, Settings, SignInCheck};
 
 /// A permission that the app uses.
 struct Needed {
@@ -53,13 +53,18 @@ const TOO_MUCH: [(&str, &str); 12] = [
 /// What the settings need.
 fn all_needed(settings: &Settings) -> Vec<Needed> {
     const METHODS: &[&str] = &["UserAuthenticationMethod.ReadWrite.All"];
-    const MEMBERS: &[&str] =
-        &["Group.Read.All", "Group.ReadWrite.All", "GroupMember.ReadWrite.All", "Directory.Read.All"];
+    const MEMBERS: &[&str] = &[
+        "Group.Read.All",
+        "Group.ReadWrite.All",
+        "GroupMember.ReadWrite.All",
+        "Directory.Read.All",
+        "Directory.ReadWrite.All",
+    ];
     let mut all = vec![
         needed(
             "User.Read.All",
             "reading joiners and their managers",
-            &["User.ReadWrite.All", "Directory.Read.All"],
+            &["User.ReadWrite.All", "Directory.Read.All", "Directory.ReadWrite.All"],
         ),
         needed(PASSES, "making passes", METHODS),
         needed(
@@ -70,20 +75,28 @@ fn all_needed(settings: &Settings) -> Vec<Needed> {
         needed(
             "RoleManagement.Read.Directory",
             "telling privileged accounts from others",
-            &["RoleManagement.ReadWrite.Directory", "Directory.Read.All"],
+            &["RoleManagement.ReadWrite.Directory", "Directory.Read.All", "Directory.ReadWrite.All"],
         ),
         needed("GroupMember.Read.All", "reading groups, of joiners and of privileged accounts", MEMBERS),
     ];
-    if settings.joiner_check.methods {
+    let are_managers_callers = matches!(settings.create_tap.callers, Callers::Listed { managers: true, .. });
+    if settings.joiner_check.methods || are_managers_callers {
         let read = needed(
             "UserAuthenticationMethod.Read.All",
-            "telling new accounts from accounts in use (JOINER_CHECK=methods)",
+            "telling new accounts from accounts in use (JOINER_CHECK, or managers as callers)",
             METHODS,
         );
         all.push(read);
     }
-    if settings.joiner_check.registration || settings.joiner_check.sign_ins == SignInCheck::Required {
-        all.push(needed("AuditLog.Read.All", "reading registrations and sign-ins (JOINER_CHECK)", &[]));
+    if are_managers_callers
+        || settings.joiner_check.registration
+        || settings.joiner_check.sign_ins == SignInCheck::Required
+    {
+        all.push(needed(
+            "AuditLog.Read.All",
+            "reading registrations and sign-ins (JOINER_CHECK, or managers as callers)",
+            &[],
+        ));
     }
     if settings.partner_topic.is_some() {
         let why = "subscribing to the on-demand group (EVENT_GRID_PARTNER_TOPIC)";

@@ -4,10 +4,9 @@ use uuid::{Uuid, uuid};
 
 use super::{
     Token,
-    conditional_access::{Joiner, Obstacle, obstacle},
+    conditional_access::{Joiner, Obstacle, depends_on_groups, obstacle},
     findings::{Check, Report},
-    people::People,
-    permissions,
+    people::{People, listed},
 };
 use crate::{
     app::App,
@@ -31,7 +30,7 @@ pub(super) struct TenantRead {
     group: Option<Result<Option<JoinerGroup>, GraphError>>,
     sender: Result<Option<Uuid>, GraphError>,
     /// Whether the app's identity holds the role; `None` if that was not read.
-    has_role: Option<bool>,
+    pub(super) has_role: Option<bool>,
 }
 
 /// Reads it.
@@ -63,14 +62,7 @@ pub(super) async fn read(app: &App, token: Option<&Token>) -> TenantRead {
 
 impl TenantRead {
     /// Compares it with the settings, and with who starts in the next days.
-    pub(super) fn check(
-        &self,
-        settings: &Settings,
-        token: Option<&Token>,
-        people: &People,
-        report: &mut Report,
-    ) {
-        permissions::check(settings, token, self.has_role, report);
+    pub(super) fn check(&self, settings: &Settings, people: &People, report: &mut Report) {
         self.passes(settings, people, report);
         self.passkeys(people, report);
         self.conditional_access(settings, people, report);
@@ -132,7 +124,7 @@ impl TenantRead {
         if !left_out.is_empty() {
             report.warn(
                 CHECK,
-                format!("the policy is not for {}: their passes do not work", left_out.join(", ")),
+                format!("the policy is not for {}: their passes do not work", listed(&left_out)),
                 format!("include them: {WHERE}"),
             );
         } else if !targets.is_for_all() && people.joiners.iter().all(|joiner| joiner.ids().is_none()) {
@@ -153,36 +145,53 @@ impl TenantRead {
             (Ok(passkeys), Ok(authenticator)) => (passkeys, authenticator),
             (Err(error), _) | (_, Err(error)) => return unread(CHECK, error, report),
         };
-        let can_register = passkeys.is_enabled() && passkeys.is_self_service();
-        if !can_register && !authenticator.is_enabled() {
-            report.fail(
-                CHECK,
-                "joiners can register neither a passkey nor Microsoft Authenticator: their pass leads nowhere",
-                format!("enable passkeys (FIDO2) with self-service set-up: {WHERE}"),
-            );
-        } else if !passkeys.is_enabled() {
-            report.warn(
-                CHECK,
-                "passkeys are switched off: joiners register Microsoft Authenticator, which can be phished",
-                format!("enable passkeys (FIDO2) with self-service set-up: {WHERE}"),
-            );
-        } else if !passkeys.is_self_service() {
-            report.warn(
-                CHECK,
-                "passkeys are on, and people may not register one themselves: the steps of the mail lead nowhere",
-                format!("allow self-service set-up of passkeys (FIDO2): {WHERE}"),
-            );
-        } else {
-            let left_out = left_out(passkeys, people);
-            if left_out.is_empty() {
-                report.ok(CHECK, "joiners may register a passkey");
-            } else {
-                report.warn(
-                    CHECK,
-                    format!("the policy of passkeys is not for {}", left_out.join(", ")),
-                    format!("include them: {WHERE}, Passkey (FIDO2)"),
-                );
+        let enable = format!("enable passkeys (FIDO2) with self-service set-up for joiners: {WHERE}");
+        let by_passkey = passkeys.is_enabled() && passkeys.is_self_service();
+        if !by_passkey && !authenticator.is_enabled() {
+            let what = "joiners can register neither a passkey nor Microsoft Authenticator: their pass leads nowhere";
+            report.fail(CHECK, what, enable);
+            return;
+        }
+        let may = |policy: &MethodPolicy, is_on: bool, ids: &[Uuid]| {
+            is_on && (policy.is_for_all() || policy.is_for(ids))
+        };
+        let with_groups = people.joiners.iter().filter_map(|joiner| Some((joiner.name(), joiner.ids()?)));
+        let (mut without, mut only_authenticator) = (Vec::new(), Vec::new());
+        for (name, ids) in with_groups {
+            match (may(passkeys, by_passkey, &ids), may(authenticator, authenticator.is_enabled(), &ids)) {
+                (true, _) => {}
+                (false, true) => only_authenticator.push(name),
+                (false, false) => without.push(name),
             }
+        }
+        if !without.is_empty() {
+            let what =
+                "can register neither a passkey nor Microsoft Authenticator: the pass leads nowhere for";
+            report.fail(CHECK, format!("{what} {}", listed(&without)), enable.clone());
+        }
+        if !passkeys.is_enabled() {
+            let what =
+                "passkeys are switched off: joiners register Microsoft Authenticator, which can be phished";
+            report.warn(CHECK, what, enable);
+        } else if !passkeys.is_self_service() {
+            let what = "passkeys are on, and people may not register one themselves: joiners register Microsoft Authenticator";
+            report.warn(CHECK, what, enable);
+        } else if !only_authenticator.is_empty() {
+            report.warn(
+                CHECK,
+                format!("the policy of passkeys is not for {}", listed(&only_authenticator)),
+                enable,
+            );
+        }
+        let is_for_some = by_passkey && !passkeys.is_for_all();
+        if is_for_some && people.joiners.iter().all(|joiner| joiner.ids().is_none()) {
+            report.not_asked(
+                CHECK,
+                "passkeys are for some groups, and which joiners are in them was not asked",
+            );
+        }
+        if report.is_well(CHECK) {
+            report.ok(CHECK, "joiners may register a passkey");
         }
     }
 
@@ -198,14 +207,28 @@ impl TenantRead {
         };
         let one_time = settings.pass.one_time
             || self.pass_policy.as_ref().is_ok_and(|(policy, _)| policy.is_usable_once);
-        // Without anybody who starts soon, of somebody who is in no group.
         let mut ids: Vec<Vec<Uuid>> = people.joiners.iter().filter_map(super::people::Joiner::ids).collect();
-        if ids.is_empty() {
-            ids.push(Vec::new());
+        // Without anybody who starts soon, of somebody who is in the group of joiners and in no other.
+        let is_imagined = ids.is_empty();
+        if is_imagined {
+            ids.push(match settings.joiners {
+                JoinerSource::Group(group) => vec![group],
+                JoinerSource::HireDate => Vec::new(),
+            });
         }
         for policy in policies {
             let stops = |ids: &Vec<Uuid>| obstacle(policy, Joiner { ids, has_one_time_pass: one_time });
             let Some(found) = ids.iter().find_map(stops) else { continue };
+            if is_imagined && depends_on_groups(policy) {
+                report.not_asked(
+                    CHECK,
+                    format!(
+                        "whether the policy \"{}\" is for joiners: the groups of none are known",
+                        found.policy
+                    ),
+                );
+                continue;
+            }
             let Obstacle { policy, asks, is_conditional, is_on_registration } = found;
             let what = format!(
                 "the policy \"{policy}\" {asks}{}{}: somebody with nothing but a pass cannot {}",
@@ -248,7 +271,7 @@ impl TenantRead {
         if people.is_unread() {
             report.not_asked(CHECK, "the joiners could not be read");
         } else if people.listed == 0 {
-            let is_dynamic = matches!(&self.group, Some(Ok(Some(group))) if group.membership_rule.is_some());
+            let is_dynamic = matches!(&self.group, Some(Ok(Some(group))) if group.is_dynamic());
             match settings.joiners {
                 _ if people.has_others || is_dynamic => {
                     report.ok(CHECK, "nobody starts in the next two weeks")
@@ -299,7 +322,8 @@ impl TenantRead {
 fn rule(group: &JoinerGroup, settings: &Settings, report: &mut Report) {
     const CHECK: Check = Check::Joiners;
     let name = group.display_name.as_deref().unwrap_or("of JOINER_GROUP_ID");
-    let Some(rule) = &group.membership_rule else { return };
+    // A group that was dynamic keeps its rule.
+    let Some(rule) = group.membership_rule.as_ref().filter(|_| group.is_dynamic()) else { return };
     if group.membership_rule_processing_state.as_deref() == Some("Paused") {
         report.fail(
             CHECK,
@@ -321,11 +345,12 @@ fn rule(group: &JoinerGroup, settings: &Settings, report: &mut Report) {
     }
 }
 
-/// The days in `system.now -plus p7d` of a rule, the most of them.
+/// The days in `-le system.now -plus p7d` of a rule, the most of them: how early somebody gets in.
 fn days_ahead(rule: &str) -> Option<u32> {
     let rule = rule.to_ascii_lowercase();
-    let days = |part: &str| part.trim_start().strip_prefix('p')?.split_once('d')?.0.parse::<u32>().ok();
-    rule.split("-plus").skip(1).filter_map(days).max()
+    let bounds = ["-le system.now -plus p", "-lt system.now -plus p"];
+    let days = |rest: &str| rest.split_once('d')?.0.parse::<u32>().ok();
+    bounds.iter().flat_map(|bound| rule.split(bound).skip(1).filter_map(days)).max()
 }
 
 /// Those who start soon and whom the policy is not for.
@@ -357,6 +382,8 @@ mod tests {
                 Some(14),
             ),
             ("user.department -eq \"Sales\"", None),
+            // Microsoft's example. Whoever starts tomorrow or at any later time: everybody is in early enough.
+            ("user.employeehiredate -ge system.now -plus p1d", None),
             ("user.employeeHireDate -le system.now -plus pt5h", None),
         ] {
             assert_eq!(days_ahead(rule), days, "{rule}");

@@ -37,6 +37,7 @@ pub(crate) struct Conditions {
     #[serde(deserialize_with = "without_nulls")]
     pub sign_in_risk_levels: Vec<String>,
     pub locations: Option<Locations>,
+    pub platforms: Option<Platforms>,
     pub devices: Option<Devices>,
     pub authentication_flows: Option<serde_json::Value>,
     pub insider_risk_levels: Option<serde_json::Value>,
@@ -78,6 +79,16 @@ pub(crate) struct Locations {
     pub exclude_locations: Vec<String>,
 }
 
+/// On which operating systems.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(crate) struct Platforms {
+    #[serde(deserialize_with = "without_nulls")]
+    pub include_platforms: Vec<String>,
+    #[serde(deserialize_with = "without_nulls")]
+    pub exclude_platforms: Vec<String>,
+}
+
 /// On which devices.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -95,6 +106,8 @@ pub(crate) struct GrantControls {
     pub built_in_controls: Vec<String>,
     #[serde(deserialize_with = "without_nulls")]
     pub custom_authentication_factors: Vec<String>,
+    #[serde(deserialize_with = "without_nulls")]
+    pub terms_of_use: Vec<String>,
     pub authentication_strength: Option<AuthenticationStrength>,
 }
 

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::{
     client::{Graph, query},
     error::{GraphError, Unread, if_exists, refusal_kept},
-    null::{Nullable, visible},
+    null::{Nullable, visible, without_nulls},
     page::{Item, Page, Readable},
     users::{CANDIDATE_PROPERTIES, Candidate},
 };
@@ -93,8 +93,17 @@ pub(crate) struct JoinerGroup {
     pub display_name: Option<String>,
     /// The rule of a dynamic group.
     pub membership_rule: Option<String>,
+    #[serde(default, deserialize_with = "without_nulls")]
+    group_types: Vec<String>,
     /// Whether the rule is evaluated: `On` or `Paused`.
     pub membership_rule_processing_state: Option<String>,
+}
+
+impl JoinerGroup {
+    /// Whether a rule says who is in it.
+    pub(crate) fn is_dynamic(&self) -> bool {
+        self.group_types.iter().any(|kind| kind == "DynamicMembership")
+    }
 }
 
 const VISIBILITY: &str = "reading whether the group hides its members";
@@ -172,7 +181,7 @@ impl Graph {
 
     /// The group itself; `None` if there is none.
     pub(crate) async fn joiner_group(&self, group: Uuid) -> Result<Option<JoinerGroup>, GraphError> {
-        let properties = "id,displayName,membershipRule,membershipRuleProcessingState";
+        let properties = "id,displayName,groupTypes,membershipRule,membershipRuleProcessingState";
         let path = format!("/groups/{group}{}", query(&[("$select", properties)]));
         if_exists(self.get("reading the joiner group", &path).await)
     }

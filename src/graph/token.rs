@@ -23,6 +23,9 @@ pub(crate) struct Claims {
     /// The object id of whoever it stands for: of an app's, that of its identity.
     #[serde(deserialize_with = "tolerant")]
     pub oid: Option<Uuid>,
+    /// `app` for an app that acts for itself; an optional claim.
+    #[serde(deserialize_with = "tolerant")]
+    pub idtyp: Option<String>,
     /// The permissions of an app that acts for itself.
     #[serde(deserialize_with = "tolerant")]
     pub roles: Option<Vec<String>>,

@@ -1,7 +1,11 @@
 //! When the app is examined: daily, and after a start with other settings or another version. Whatever reads the conditions finds
 //! out; a message starts it.
 
-use super::{condition, known_examination::is_due, services::Services};
+use super::{
+    condition,
+    known_examination::{Due, due},
+    services::Services,
+};
 use crate::{
     hash::sha256,
     ledger::{Conditions, Examined},
@@ -14,7 +18,7 @@ pub(crate) fn mark(services: &Services) -> String {
 
 /// Notes whether an examination is due, by what the ledger says.
 pub(crate) fn note_read(services: &Services, conditions: Option<&Conditions>) {
-    services.examination.set(is_still_due(services, conditions));
+    services.examination.set(why_due(services, conditions));
 }
 
 /// Whether this process has to ask for one now. Then it has.
@@ -29,16 +33,16 @@ pub(crate) fn give_wake_up_back(services: &Services) {
 
 /// Whether one is due now: another process, or another message, may have made it meanwhile.
 pub(crate) async fn is_due_now(services: &Services) -> bool {
-    is_still_due(services, condition::of_sweeps(services).await.as_ref())
+    why_due(services, condition::of_sweeps(services).await.as_ref()).is_some()
 }
 
-fn is_still_due(services: &Services, conditions: Option<&Conditions>) -> bool {
+fn why_due(services: &Services, conditions: Option<&Conditions>) -> Option<Due> {
     let examined = conditions.and_then(|conditions| conditions.examined.as_ref());
-    is_due(examined, &mark(services), services.clock.now())
+    due(examined, &mark(services), services.clock.now())
 }
 
 /// Notes that the app was examined.
 pub(crate) async fn note(services: &Services, examined: Examined) {
-    services.examination.set(false);
+    services.examination.set(None);
     condition::end_examination(services, examined).await;
 }

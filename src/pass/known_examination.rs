@@ -8,6 +8,8 @@ use crate::ledger::Examined;
 
 /// An examination that was asked for and is not in the ledger by then is asked for again.
 const ASKED_AGAIN: TimeDelta = TimeDelta::hours(1);
+/// Less than a day, so that a daily sweep that runs a little earlier than the day before asks for one.
+const EVERY: TimeDelta = TimeDelta::hours(20);
 
 /// The same for all of its invocations.
 #[derive(Debug, Default)]
@@ -15,13 +17,29 @@ pub(super) struct KnownExamination(Mutex<Known>);
 
 #[derive(Debug, Default)]
 struct Known {
-    is_due: bool,
+    due: Option<Due>,
     asked_at: Option<DateTime<Utc>>,
+    /// Whether this process has asked for one because of its settings: another app on the same ledger may have others.
+    has_asked_for_settings: bool,
 }
 
-/// Whether an examination of the settings with this mark is due: none was today, or the last was of others.
-pub(super) fn is_due(examined: Option<&Examined>, mark: &str, now: DateTime<Utc>) -> bool {
-    examined.is_none_or(|last| last.settings != mark || last.at.date_naive() != now.date_naive())
+/// Why an examination is due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Due {
+    /// There is none of the last hours.
+    Daily,
+    /// The last one was of other settings, or another version.
+    OtherSettings,
+}
+
+/// Whether and why an examination of the settings with this mark is due.
+pub(super) fn due(examined: Option<&Examined>, mark: &str, now: DateTime<Utc>) -> Option<Due> {
+    match examined {
+        Some(last) if (now - last.at).abs() >= EVERY => Some(Due::Daily),
+        Some(last) if last.settings != mark => Some(Due::OtherSettings),
+        Some(_) => None,
+        None => Some(Due::Daily),
+    }
 }
 
 impl KnownExamination {
@@ -29,23 +47,31 @@ impl KnownExamination {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn set(&self, is_due: bool) {
-        self.get().is_due = is_due;
+    pub(super) fn set(&self, due: Option<Due>) {
+        self.get().due = due;
     }
 
     /// Whether this process has to ask for one now. Then it has.
     pub(super) fn take_wake_up(&self, now: DateTime<Utc>) -> bool {
         let mut known = self.get();
-        if !known.is_due || known.asked_at.is_some_and(|at| (now - at).abs() < ASKED_AGAIN) {
+        let is_due = match known.due {
+            None => false,
+            Some(Due::Daily) => true,
+            Some(Due::OtherSettings) => !known.has_asked_for_settings,
+        };
+        if !is_due || known.asked_at.is_some_and(|at| (now - at).abs() < ASKED_AGAIN) {
             return false;
         }
+        known.has_asked_for_settings |= known.due == Some(Due::OtherSettings);
         known.asked_at = Some(now);
         true
     }
 
     /// The message could not be put.
     pub(super) fn give_wake_up_back(&self) {
-        self.get().asked_at = None;
+        let mut known = self.get();
+        known.asked_at = None;
+        known.has_asked_for_settings = false;
     }
 }
 
@@ -63,24 +89,29 @@ mod tests {
     fn one_a_day_is_enough_while_the_settings_stay() {
         let last = Examined { at: time("2026-11-22T05:00:00Z"), settings: "a".into(), unknown: Map::new() };
         for (mark, now, expected) in [
-            ("a", "2026-11-22T23:59:00Z", false),
-            ("a", "2026-11-23T00:01:00Z", true),
-            ("b", "2026-11-22T05:01:00Z", true),
+            ("a", "2026-11-23T00:59:00Z", None),
+            ("a", "2026-11-23T01:00:00Z", Some(Due::Daily)),
+            ("b", "2026-11-22T05:01:00Z", Some(Due::OtherSettings)),
             // Written by a clock that was wrong.
-            ("a", "2026-11-21T05:00:00Z", true),
+            ("a", "2026-11-21T05:00:00Z", Some(Due::Daily)),
         ] {
-            assert_eq!(is_due(Some(&last), mark, time(now)), expected, "{mark} {now}");
+            assert_eq!(due(Some(&last), mark, time(now)), expected, "{mark} {now}");
         }
-        assert!(is_due(None, "a", last.at));
+        assert_eq!(due(None, "a", last.at), Some(Due::Daily));
     }
 
     #[test]
     fn a_process_asks_once_an_hour() {
         let (known, now) = (KnownExamination::default(), time("2026-11-22T05:00:00Z"));
         assert!(!known.take_wake_up(now));
-        known.set(true);
+        known.set(Some(Due::Daily));
         assert!(known.take_wake_up(now) && !known.take_wake_up(now + TimeDelta::minutes(59)));
         known.give_wake_up_back();
         assert!(known.take_wake_up(now) && known.take_wake_up(now + TimeDelta::hours(1)));
+        // Another app on the same ledger has other settings, and examines itself too.
+        known.set(Some(Due::OtherSettings));
+        assert!(
+            known.take_wake_up(now + TimeDelta::hours(2)) && !known.take_wake_up(now + TimeDelta::hours(9))
+        );
     }
 }

@@ -136,7 +136,7 @@ impl ZoneRule {
     }
 
     /// Whether it is about `place`.
-    pub(super) fn applies(&self, place: Place<'_>) -> bool {
+    pub(crate) fn applies(&self, place: Place<'_>) -> bool {
         self.property.of(place).map(fold).is_some_and(|value| {
             if self.is_prefix { value.starts_with(&self.value) } else { value == self.value }
         })

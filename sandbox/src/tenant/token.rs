@@ -31,7 +31,7 @@ pub(super) fn token(sandbox: &Sandbox, resource: &str) -> String {
     let now = sandbox.now();
     let roles: Vec<&str> =
         sandbox.edit(|tenant| tenant.granted.iter().map(|granted| granted.name()).collect());
-    of_claims(json!({
+    let mut claims = json!({
         "aud": resource.trim_end_matches('/'),
         "iat": now.timestamp(),
         "nbf": now.timestamp(),
@@ -39,10 +39,14 @@ pub(super) fn token(sandbox: &Sandbox, resource: &str) -> String {
         "appid": APPLICATION_ID,
         "idtyp": "app",
         "oid": IDENTITY_ID,
-        "roles": roles,
         "tid": TENANT_ID,
         "ver": "1.0",
-    }))
+    });
+    // Without any, the claim is not there.
+    if !roles.is_empty() {
+        claims["roles"] = json!(roles);
+    }
+    of_claims(claims)
 }
 
 /// A token with these claims.

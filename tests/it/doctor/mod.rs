@@ -2,6 +2,7 @@
 
 mod command;
 mod tenants;
+mod unusual;
 mod when;
 
 use chrono::TimeDelta;

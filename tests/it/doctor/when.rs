@@ -11,7 +11,7 @@ use firstpass::{
     queue::JOBS,
 };
 use firstpass_sandbox::{
-    functions_host::{Embedded, FunctionsHost, Storage},
+    functions_host::{Embedded, FunctionsHost, Storage, encode_base64, queues},
     tenant::{APPLICATION_ID, IDENTITY_ID, TENANT_ID, token_of_claims},
 };
 use serde_json::{Value, json};
@@ -24,7 +24,7 @@ use crate::{
 
 /// A token with these claims, besides those of the app.
 #[derive(Debug)]
-struct TokenOf(Value);
+pub(super) struct TokenOf(pub(super) Value);
 
 #[async_trait]
 impl TokenCredential for TokenOf {
@@ -150,13 +150,61 @@ async fn the_ledger_of_another_tenant_is_named_and_not_written_to() {
     let storage = Storage::new(app.sandbox.clock());
     let worker = Embedded::new(host::router(Ok(product)));
     let host = FunctionsHost::start(function_app(&[]), Arc::new(worker), storage.clone());
-    let queues = firstpass_sandbox::functions_host::queues(&storage);
-    queues
-        .jobs
-        .put(&firstpass_sandbox::functions_host::encode_base64(r#"{"examinationDue":"x"}"#))
-        .await
-        .unwrap();
+    let queues = queues(&storage);
+    queues.jobs.put(&encode_base64(r#"{"examinationDue":"x"}"#)).await.unwrap();
     storage.wait_until_empty(JOBS).await;
     assert_eq!(app.ledger().examination().await.unwrap(), None);
     drop(host);
+}
+
+/// Two apps with other settings on one ledger (a slot, a canary): each asks again with every sweep.
+#[tokio::test(start_paused = true)]
+async fn two_apps_on_one_ledger_do_not_examine_for_ever() {
+    let one = TestApp::new(tenant_with_emma().0, &CAREFUL);
+    let (storage_one, storage_two) = (Storage::new(one.sandbox.clock()), Storage::new(one.sandbox.clock()));
+    let host_one = start(&one, &storage_one);
+    let services = &one.app.services;
+    let settings: Vec<(&str, &str)> = [&CAREFUL[..], &[("LEAD_DAYS", "3")]].concat();
+    let two = TestApp::with_ledger(tenant_with_emma().0, &settings, services.ledger.clone());
+    let host_two = start(&two, &storage_two);
+    let mut times = std::collections::BTreeSet::new();
+    for _ in 0..8 {
+        sweep(&host_one, &storage_one).await;
+        times.insert(stored(&one).await.at);
+        sweep(&host_two, &storage_two).await;
+        times.insert(stored(&one).await.at);
+        one.advance(TimeDelta::hours(1));
+        two.advance(TimeDelta::hours(1));
+        storage_one.notify_clock_changed();
+        storage_two.notify_clock_changed();
+    }
+    assert!(times.len() <= 3, "{} examinations in 8 hours", times.len());
+}
+
+/// Healthy, a sweep a day at 05:00 UTC; one job runs after midnight.
+#[tokio::test(start_paused = true)]
+async fn an_examination_is_never_older_than_doctor_accepts_where_daily_sweeps_run() {
+    let app = TestApp::new(tenant_with_emma().0, &CAREFUL);
+    let emma = app.sandbox.edit(|tenant| tenant.find_user("emma.brooks@contoso.example").unwrap().id);
+    let storage = Storage::new(app.sandbox.clock());
+    let host = start(&app, &storage);
+    let mut oldest = TimeDelta::zero();
+    let at = |text: &str| crate::helpers::time(text);
+    for day in 22..=26 {
+        let now = at(&format!("2026-11-{day}T05:00:00Z"));
+        app.advance(now - app.sandbox.now());
+        storage.notify_clock_changed();
+        if day > 22 {
+            oldest = oldest.max(app.sandbox.now() - stored(&app).await.at);
+        }
+        sweep(&host, &storage).await;
+        if day == 23 {
+            app.advance(at("2026-11-24T00:10:00Z") - app.sandbox.now());
+            storage.notify_clock_changed();
+            let job = format!(r#"{{"jobKey":"joiner/1","reason":"joiner","userId":"{emma}"}}"#);
+            queues(&storage).jobs.put(&encode_base64(&job)).await.unwrap();
+            storage.wait_until_empty(JOBS).await;
+        }
+    }
+    assert!(oldest <= TimeDelta::hours(26), "{} h {} min", oldest.num_hours(), oldest.num_minutes() % 60);
 }
