@@ -3,7 +3,7 @@
 //
 // Every parameter has a default, or is asked for: the portal and azd take parameters that may be null for required ones.
 
-import { AppSettings, Tags } from 'modules/types.bicep'
+import { AppSettings, Tags, list } from 'modules/types.bicep'
 
 @description('The region. It must have Flex Consumption: az functionapp list-flexconsumption-locations.')
 param location string = resourceGroup().location
@@ -268,7 +268,7 @@ var features = union(
   empty('${joinerGroupId}${onDemandGroupId}${protectedGroupId}${createTapAllowedGroupId}') ? [] : ['groups'],
   contains(createTapAllowedCallers, 'managers') ? ['managers'] : [],
   empty(settings.EVENT_GRID_PARTNER_TOPIC) ? [] : ['event-grid'],
-  empty(optionalFeatures) ? [] : split(replace(optionalFeatures, ' ', ''), ',')
+  list(optionalFeatures)
 )
 
 module identity 'modules/identity.bicep' = {
@@ -282,7 +282,7 @@ module storage 'modules/storage.bicep' = {
     tags: tags
     retentionDays: retentionDays
     isPrivate: privateNetworking
-    allowedIpAddresses: empty(allowedIpAddresses) ? [] : split(allowedIpAddresses, ',')
+    allowedIpAddresses: list(allowedIpAddresses)
     allowTrustedServices: eventGrid != 'off'
   }
 }
@@ -347,7 +347,7 @@ module easyAuth 'modules/easy-auth.bicep' = if (!empty(createTapApiClientId)) {
   params: {
     functionAppName: names.functionApp
     apiClientId: createTapApiClientId
-    allowedApplications: empty(createTapAllowedApplications) ? [] : split(createTapAllowedApplications, ',')
+    allowedApplications: list(createTapAllowedApplications)
   }
   dependsOn: [functionApp]
 }
@@ -379,7 +379,7 @@ module alerts 'modules/alerts.bicep' = if (alertRules) {
     location: location
     tags: tags
     applicationInsightsName: names.applicationInsights
-    recipients: split(alertTo, ',')
+    recipients: list(alertTo)
   }
   dependsOn: [monitoring]
 }

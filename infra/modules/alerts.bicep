@@ -37,9 +37,9 @@ type Rule = {
   every: 'PT5M' | 'PT15M' | 'PT1H'
 
   @description('How far back the query can see.')
-  window: 'PT5M' | 'PT1H' | 'P2D'
+  window: 'PT1H' | 'P2D'
 
-  @description('Whether an alert ends when the query has no row any more; else the next one comes after an hour at the earliest.')
+  @description('Whether an alert ends when the query has no row any more; else the next one comes after an hour at the earliest, and the window has to be so long.')
   endsByItself: bool
 }
 
@@ -47,11 +47,11 @@ type Rule = {
 var rules Rule[] = [
   {
     name: 'firstpass-error'
-    description: 'firstpass has an alert, or cannot start. Read the mail to ALERT_TO, or search the log for event=alert.'
+    description: 'firstpass has an alert, or cannot start. Read the mail to ALERT_TO, or search the log for event=alert. One mail an hour at most: look for other lines of the hour.'
     query: loadTextContent('../queries/alert-error.kql')
     severity: 1
     every: 'PT5M'
-    window: 'PT5M'
+    window: 'PT1H'
     endsByItself: false
   }
   {
@@ -88,7 +88,7 @@ resource actionGroup 'Microsoft.Insights/actionGroups@2023-01-01' = {
     emailReceivers: [
       for (recipient, i) in recipients: {
         name: 'alert-to-${i + 1}'
-        emailAddress: trim(recipient)
+        emailAddress: recipient
         useCommonAlertSchema: true
       }
     ]

@@ -33,6 +33,9 @@ var queueName = 'pass-jobs'
 @description('The container of the ledger.')
 var ledgerContainer = 'ledger'
 
+@description('The container of events that Event Grid did not deliver: event-grid-subscription.bicep makes it.')
+var undeliveredContainer = 'pass-jobs-undelivered'
+
 @description('The container of the package.')
 var packageContainer = 'app-package'
 
@@ -57,7 +60,7 @@ resource account 'Microsoft.Storage/storageAccounts@2026-06-01' = {
     networkAcls: {
       defaultAction: isPrivate ? 'Deny' : 'Allow'
       bypass: isPrivate && !allowTrustedServices ? 'None' : 'AzureServices'
-      ipRules: [for address in allowedIpAddresses: { value: trim(address), action: 'Allow' }]
+      ipRules: [for address in allowedIpAddresses: { value: address, action: 'Allow' }]
     }
   }
 
@@ -82,8 +85,8 @@ resource account 'Microsoft.Storage/storageAccounts@2026-06-01' = {
     }
   }
 
-  // An account has one policy, which replaces all rules that were made by hand. It deletes records of joiners only: the
-  // members of groups, the state of sweeps, lists that wait for an approval and alerts that wait for a mail stay.
+  // An account has one policy, which replaces all rules that were made by hand. Of the ledger it deletes records of joiners only:
+  // the members of groups, the state of sweeps, lists that wait for an approval and alerts that wait for a mail stay.
   resource lifecycle 'managementPolicies' = {
     name: 'default'
     properties: {
@@ -95,6 +98,14 @@ resource account 'Microsoft.Storage/storageAccounts@2026-06-01' = {
             definition: {
               filters: { blobTypes: ['blockBlob'], prefixMatch: ['${ledgerContainer}/joiners/'] }
               actions: { baseBlob: { delete: { daysAfterModificationGreaterThan: retentionDays } } }
+            }
+          }
+          {
+            name: 'undelivered-events-expire'
+            type: 'Lifecycle'
+            definition: {
+              filters: { blobTypes: ['blockBlob', 'appendBlob'], prefixMatch: ['${undeliveredContainer}/'] }
+              actions: { baseBlob: { delete: { daysAfterModificationGreaterThan: 30 } } }
             }
           }
         ]

@@ -1,4 +1,4 @@
-// Types that several templates use.
+// Types and functions that several templates use.
 
 @export()
 @description('Tags of resources.')
@@ -13,3 +13,8 @@ type AppSettings = {
   @description('The value of a setting.')
   *: string
 }
+
+@export()
+@description('The items of a list, as the app reads one: separated by commas or semicolons, with blanks around, empty and repeated ones left out.')
+func list(text string) string[] =>
+  union(filter(map(split(text, [',', ';']), item => trim(item)), item => !empty(item)), [])

@@ -73,6 +73,10 @@ def query_problems():
         head = f"// Rule: evaluationFrequency {rule['evaluationFrequency']}, windowSize {rule['windowSize']}, {measure}"
         if head not in file.read_text().splitlines():
             yield f"{file.name} does not say: {head}"
+        # What came while a rule was mute is in the first window after it.
+        if mute := rule.get("muteActionsDuration"):
+            if mute != rule["windowSize"]:
+                yield f"{file.name} is mute for {mute}, and sees {rule['windowSize']}"
     yield from (f"no file has the query {query}" for query in rules)
     for file in sorted(INFRA.glob("queries/*.kql")):
         named = re.findall(r'event == "([\w.]+)"', file.read_text())
@@ -112,11 +116,12 @@ def main():
     check("the defaults of the templates are those of docs/SETTINGS.md", settings.default_problems())
     check("the limits of numbers are those of docs/SETTINGS.md", settings.range_problems())
     check("what a parameter file says is what the app gets", settings.everything_problems())
+    check("lists are read as the app reads them", templates.list_problems())
     for name in templates.EXPECTED_ROLES:
         check(f"{name}: who may do what in Azure", templates.role_problems(name))
         check(f"{name}: Flex Consumption takes the app", templates.flex_problems(name))
         check(f"{name}: no keys, no passwords", templates.hardening_problems(name))
-        check(f"{name}: records of joiners expire, and nothing else", templates.lifecycle_problems(name))
+        check(f"{name}: records of joiners expire, undelivered events, and nothing else", templates.lifecycle_problems(name))
     check("one queue, one encoding", queue_problems())
     check("the Logic App is well-formed", logic_app_problems())
     check("the alert rules ask for events of docs/LOGGING.md", query_problems())

@@ -102,6 +102,28 @@ def azd_parameter_problems(camel_case, settings):
             yield f"{name} is {each['value']}"
 
 
+def list_problems():
+    """Lists are read as the app reads them (src/settings/reader.rs, `list`): separators, blanks, empty and repeated items."""
+    everything, private = snapshot("everything"), snapshot("private")
+    (group,) = of_type(everything, "Microsoft.Insights/actionGroups")
+    auth = next(each for each in of_type(everything, "Microsoft.Web/sites/config") if each["name"].endswith("/authsettingsV2"))
+    validation = auth["properties"]["identityProviders"]["azureActiveDirectory"]["validation"]
+    (account,) = of_type(private, "Microsoft.Storage/storageAccounts")
+    for wanted, found in (
+        (["it-alerts@contoso.com", "identity@contoso.com"], [each["emailAddress"] for each in group["properties"]["emailReceivers"]]),
+        (
+            ["7a4c2e90-1d3b-4f6a-8e21-5b9d0c7f3a11", "04b07795-8ddb-461a-bbee-02f9e1bf7b46"],
+            validation["defaultAuthorizationPolicy"]["allowedApplications"],
+        ),
+        (["203.0.113.10", "203.0.113.11"], [each["value"] for each in account["properties"]["networkAcls"]["ipRules"]]),
+    ):
+        if found != wanted:
+            yield f"{found}, and not {wanted}"
+    for file in sorted(INFRA.rglob("*.bicep")):
+        if "split(" in file.read_text() and file.name != "types.bicep":
+            yield f"{file.name} splits a list in its own way: types.bicep has `list`"
+
+
 def role_problems(name):
     found = set()
     for each in of_type(snapshot(name), "Microsoft.Authorization/roleAssignments"):
@@ -151,13 +173,13 @@ def hardening_problems(name):
 
 
 def lifecycle_problems(name):
-    """One policy replaces all rules of the account. It deletes records of joiners, and nothing else of the ledger."""
+    """One policy replaces all rules of the account. It deletes records of joiners, nothing else of the ledger, and undelivered events."""
     folder = re.search(r'const FOLDER: &str = "(\w+/)"', (ROOT / "src/ledger/blob.rs").read_text())[1]
     ledger = re.search(r"'\{0\}/(\w+)'", template()["variables"]["settings"]["LEDGER_URL"])[1]
     (policy,) = of_type(snapshot(name), "Microsoft.Storage/storageAccounts/managementPolicies")
-    (rule,) = policy["properties"]["policy"]["rules"]
-    prefixes = rule["definition"]["filters"]["prefixMatch"]
-    if prefixes != [f"{ledger}/{folder}"]:
-        yield f"the rule is for {prefixes}, and the records are in {ledger}/{folder}"
+    prefixes = [each for rule in policy["properties"]["policy"]["rules"] for each in rule["definition"]["filters"]["prefixMatch"]]
+    undelivered = re.search(r"^var undeliveredContainerName = '(.*)'$", (INFRA / "modules/event-grid-subscription.bicep").read_text(), re.MULTILINE)
+    if prefixes != [f"{ledger}/{folder}", f"{undelivered[1]}/"]:
+        yield f"the rules are for {prefixes}, the records in {ledger}/{folder}, the events in {undelivered[1]}/"
     if not any(each["name"].endswith(f"/{ledger}") for each in of_type(snapshot(name), CONTAINERS)):
         yield f"there is no container {ledger}"

@@ -4,7 +4,7 @@ using '../../../infra/main.bicep'
 param environmentName = 'firstpass-test'
 param location = 'swedencentral'
 param mailFrom = 'welcome@contoso.com'
-param alertTo = 'it-alerts@contoso.com, identity@contoso.com'
+param alertTo = 'it-alerts@contoso.com; identity@contoso.com, it-alerts@contoso.com,'
 
 param maximumInstanceCount = 40
 param instanceMemoryMB = 2048
@@ -12,10 +12,10 @@ param retentionDays = 730
 param logRetentionDays = 180
 param alertRules = true
 param createTapApiClientId = '3f1c9a52-7b0e-4d8a-9c55-0e6f4a2b1d10'
-param createTapAllowedApplications = '7a4c2e90-1d3b-4f6a-8e21-5b9d0c7f3a11,04b07795-8ddb-461a-bbee-02f9e1bf7b46'
+param createTapAllowedApplications = '7a4c2e90-1d3b-4f6a-8e21-5b9d0c7f3a11, 04b07795-8ddb-461a-bbee-02f9e1bf7b46;'
 param eventGrid = 'deliver'
 param logicApp = 'managedIdentity'
-param optionalFeatures = 'eligible-roles,domains,doctor'
+param optionalFeatures = 'eligible-groups; domains,doctor'
 param additionalSettings = { RUST_LOG: 'firstpass=debug' }
 
 param sweepSchedule = '0 0 5 * * *'
