@@ -61,9 +61,14 @@ function Get-Line([string] $Action, [string] $What) { [pscustomobject]@{ Action 
 # The cmdlets' parameter -Identity finds everything if it finds nothing, so everything is listed and compared here.
 function Get-OwnScope { @(Get-ManagementScope | Where-Object Name -EQ $Name) }
 function Get-OwnServicePrincipal { @(Get-ServicePrincipal | Where-Object AppId -EQ $ClientId) }
+# Nor is -RoleAssignee documented for applications.
+function Get-AssignmentOfIdentity {
+    $ids = @(Get-OwnServicePrincipal | ForEach-Object { $_.ObjectId; $_.AppId })
+    @(Get-ManagementRoleAssignment | Where-Object { "$($_.RoleAssignee)" -in $ids })
+}
 function Get-OwnAssignment {
     $assignments = @(Get-ManagementRoleAssignment -Role $role | Where-Object Name -EQ $Name)
-    $own = @(Get-OwnServicePrincipal | ForEach-Object { Get-ManagementRoleAssignment -RoleAssignee $_.ObjectId } | ForEach-Object { $_.Name })
+    $own = @(Get-AssignmentOfIdentity | ForEach-Object { $_.Name })
     if ($assignments -and $Name -notin $own) { throw "The assignment $Name in Exchange belongs to another app. Nothing was changed: give another -Name." }
     $assignments
 }
@@ -82,7 +87,7 @@ if ($Revoke) {
         }
     }
     foreach ($principal in @(Get-OwnServicePrincipal)) {
-        $others = @(Get-ManagementRoleAssignment -RoleAssignee $principal.ObjectId | Where-Object Name -NE $Name)
+        $others = @(Get-AssignmentOfIdentity | Where-Object Name -NE $Name)
         if ($others) {
             Write-Warning "The identity stays in Exchange: other assignments use it: $($others.Name -join ', ')."
         }
@@ -121,14 +126,13 @@ $mailboxes = @(foreach ($address in $MailFrom -split ',' | ForEach-Object { $_.T
 # Not by address: that also matches every alias, which whoever manages recipients can move to another mailbox.
 $filter = @($mailboxes | ForEach-Object { "ExternalDirectoryObjectId -eq '$($_.ExternalDirectoryObjectId)'" }) -join ' -or '
 $expected = @($mailboxes | ForEach-Object { $_.ExternalDirectoryObjectId } | Sort-Object)
-function Get-Problem([string] $RecipientFilter) {
-    $found = @(Get-Recipient -Filter $RecipientFilter -ResultSize 100)
-    $ids = @($found | ForEach-Object { $_.ExternalDirectoryObjectId } | Sort-Object)
-    if (($ids -join ' ') -ne ($expected -join ' ')) {
-        "finds $($found.Count) recipients ($(@($found | Select-Object -First 5 | ForEach-Object { $_.PrimarySmtpAddress }) -join ', ')) and not exactly $($MailFrom -join ', ')"
-    }
+function Get-Found([string] $RecipientFilter) { @(Get-Recipient -Filter $RecipientFilter -ResultSize 100) }
+function Get-Id($Recipients) { @($Recipients | ForEach-Object { $_.ExternalDirectoryObjectId } | Sort-Object) }
+function Get-Address($Recipients) { @($Recipients | Select-Object -First 5 | ForEach-Object { $_.PrimarySmtpAddress }) -join ', ' }
+$found = @(Get-Found $filter)
+if (((Get-Id $found) -join ' ') -ne ($expected -join ' ')) {
+    throw "The filter for the scope finds $($found.Count) recipients ($(Get-Address $found)) and not exactly $($MailFrom -join ', '). Nothing was changed. The filter is: $filter"
 }
-if ($problem = Get-Problem $filter) { throw "The filter for the scope $problem. Nothing was changed. The filter is: $filter" }
 
 $principal = Get-OwnServicePrincipal | Select-Object -First 1
 if ($principal -and $principal.ObjectId -ne $PrincipalId) {
@@ -138,13 +142,18 @@ if ($principal) {
     $wide = @(Test-ServicePrincipalAuthorization -Identity $principal.ObjectId -WhatIf:$false |
             Where-Object { $_.GrantedPermissions -match '\bMail\.Send\b' -and $_.ScopeType -eq 'Organization' })
     if ($wide) {
-        throw "The identity holds $(@($wide | ForEach-Object { $_.RoleName }) -join ', ') without a scope: it sends as every mailbox. Find the assignment with Get-ManagementRoleAssignment -RoleAssignee $PrincipalId, remove it with Remove-ManagementRoleAssignment, and run this again."
+        throw "The identity holds $(@($wide | ForEach-Object { $_.RoleName }) -join ', ') without a scope: it sends as every mailbox. Find the assignment with Get-ManagementRoleAssignment | Where-Object RoleAssignee -EQ $PrincipalId, remove it with Remove-ManagementRoleAssignment, and run this again."
     }
 }
 $scope = Get-OwnScope | Select-Object -First 1
-if ($scope -and ($problem = Get-Problem $scope.RecipientFilter)) {
-    throw "There is a scope $Name that $problem. Run this with -Revoke, then again; or give another -Name."
+# A scope may have more mailboxes: azd asks for MAIL_FROM alone, after an admin has added those of EmailFrom.
+$scoped = @(if ($scope) { Get-Found $scope.RecipientFilter })
+$others = @($scoped | Where-Object ExternalDirectoryObjectId -NotIn $expected)
+$isNarrow = $scope -and @($expected | Where-Object { $_ -notin (Get-Id $scoped) })
+if ($isNarrow -and $others) {
+    throw "There is a scope $Name for $(Get-Address $others), and not for all of $($MailFrom -join ', '). Give all mailboxes with -MailFrom; or run this with -Revoke, then again."
 }
+if ($others) { Write-Warning "The identity may also send as $(Get-Address $others), by the scope $Name. If it should not: run this with -Revoke, then again." }
 $assignment = Get-OwnAssignment | Select-Object -First 1
 if ($assignment -and ("$($assignment.CustomResourceScope)" -split '[\\/]')[-1] -ne $Name) {
     throw "There is an assignment $Name with the scope '$($assignment.CustomResourceScope)'. Run this with -Revoke, then again; or give another -Name."
@@ -160,7 +169,13 @@ elseif ($PSCmdlet.ShouldProcess($PrincipalId, 'Make the identity known to Exchan
     New-ServicePrincipal -AppId $ClientId -ObjectId $PrincipalId -DisplayName $identity.DisplayName -Confirm:$false | Out-Null
     Get-Line 'made' "the identity $PrincipalId"
 }
-if ($scope) { Get-Line 'has' "the scope $Name" }
+if ($isNarrow) {
+    if ($PSCmdlet.ShouldProcess($Name, "Change the scope: $filter")) {
+        Set-ManagementScope -Identity $Name -RecipientRestrictionFilter $filter -Confirm:$false
+        Get-Line 'changed' "the scope $Name"
+    }
+}
+elseif ($scope) { Get-Line 'has' "the scope $Name" }
 elseif ($PSCmdlet.ShouldProcess($Name, "Make the scope: $filter")) {
     New-ManagementScope -Name $Name -RecipientRestrictionFilter $filter -Confirm:$false | Out-Null
     Get-Line 'made' "the scope $Name"
@@ -190,7 +205,7 @@ foreach ($address in $mailboxes | ForEach-Object { $_.PrimarySmtpAddress }) {
     Get-Line 'may send as' $address
 }
 if (-not $ForeignMailbox) {
-    $ForeignMailbox = Get-EXOMailbox -ResultSize 20 | Where-Object ExternalDirectoryObjectId -NotIn $expected |
+    $ForeignMailbox = Get-EXOMailbox -ResultSize 20 | Where-Object ExternalDirectoryObjectId -NotIn ($expected + (Get-Id $scoped)) |
         Select-Object -First 1 | ForEach-Object { $_.PrimarySmtpAddress }
 }
 if (-not $ForeignMailbox) { Write-Warning 'Not tested: that the identity may not send as another mailbox. The tenant shows none; give -ForeignMailbox.' }

@@ -6,10 +6,6 @@ $infra = Split-Path $PSScriptRoot
 foreach ($name in 'FIRSTPASS_PRINCIPAL_ID', 'FIRSTPASS_CLIENT_ID') {
     if (-not [Environment]::GetEnvironmentVariable($name)) { throw "$name is an output of infra/main.bicep: run azd provision." }
 }
-if ($env:FIRSTPASS_PERMISSIONS -eq 'granted') {
-    Write-Output 'Permissions: not touched (FIRSTPASS_PERMISSIONS=granted).'
-    return
-}
 
 $graph = @{ PrincipalId = $env:FIRSTPASS_PRINCIPAL_ID; Mode = $env:FIRSTPASS_MODE ? $env:FIRSTPASS_MODE : 'Permissions' }
 if ($env:FIRSTPASS_FEATURES) { $graph.Features = $env:FIRSTPASS_FEATURES }
@@ -20,11 +16,22 @@ $mail = @{
     MailFrom    = $env:FIRSTPASS_MAIL_FROM ? $env:FIRSTPASS_MAIL_FROM : '<MAIL_FROM>'
 }
 function Get-Arguments([hashtable] $Values) { @($Values.GetEnumerator() | Sort-Object Key | ForEach-Object { "-$($_.Key) $($_.Value)" }) -join ' ' }
+$commands = @"
+  infra/Grant-Permissions.ps1 $(Get-Arguments $graph)
+  infra/Grant-MailSend.ps1 $(Get-Arguments $mail)
+"@
+if ($env:FIRSTPASS_PERMISSIONS -eq 'granted') {
+    Write-Output @"
+Permissions: not touched (FIRSTPASS_PERMISSIONS=granted). If an option, a group or the mailbox is new, whoever grants them has to run
+these again; they change only what is missing:
+$commands
+"@
+    return
+}
 $stop = @"
 azd stops here, before it deploys the app: an app without permissions keeps its first token, and fails, for about a day.
 If somebody else grants them, let them run
-  infra/Grant-Permissions.ps1 $(Get-Arguments $graph)
-  infra/Grant-MailSend.ps1 $(Get-Arguments $mail)
+$commands
 and then go on with
   azd env set FIRSTPASS_PERMISSIONS granted; azd up
 "@

@@ -33,7 +33,7 @@ mkdir -p dist
 part=dist/firstpass.zip.part
 trap 'rm -f "$part" "$part.sha256"' EXIT
 fetch "$url" "$part"
-expected=${FIRSTPASS_PACKAGE_SHA256:-}
+expected=$(printf %s "${FIRSTPASS_PACKAGE_SHA256:-}" | tr '[:upper:]' '[:lower:]')
 if [ -z "$expected" ]; then
   fetch "$url.sha256" "$part.sha256"
   expected=$(cut -d ' ' -f 1 "$part.sha256")

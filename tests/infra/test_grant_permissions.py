@@ -259,11 +259,14 @@ class Postprovision(unittest.TestCase):
             self.assertIn(words, result.stderr)
         self.assertNotIn("pwsh", result.stdout)
 
-    def test_it_does_nothing_if_somebody_else_has_granted_them(self):
+    def test_it_grants_nothing_if_somebody_else_does_and_says_what_they_run_for_the_features_of_today(self):
         tenant = Tenant()
-        result = self.run_hook(tenant, FIRSTPASS_PERMISSIONS="granted")
+        features = "passes,guard,methods,doctor"
+        result = self.run_hook(tenant, FIRSTPASS_PERMISSIONS="granted", FIRSTPASS_FEATURES=features)
         self.assertEqual((result.returncode, tenant.state["requests"]), (0, []))
-        self.assertIn("not touched", result.stdout)
+        command = f"infra/grant-permissions.sh --principal-id {PRINCIPAL} --mode permissions --features {features}\n"
+        for words in ["not touched", command, self.MAIL]:
+            self.assertIn(words, result.stdout)
 
     def test_the_template_comes_first(self):
         result = self.run_hook(Tenant(), FIRSTPASS_CLIENT_ID="")

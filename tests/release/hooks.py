@@ -104,7 +104,8 @@ def problems(machine, package, releases, url):
     (releases / "releases").mkdir(exist_ok=True)
     shutil.copytree(release, releases / f"releases/download/v{VERSION}", dirs_exist_ok=True)
     yield from expect("the repository of Cargo.toml", machine.run(), digest, succeeds=True)
-    for wanted in ({"FIRSTPASS_RELEASES": url}, {"FIRSTPASS_PACKAGE_SHA256": digest}):
+    # Get-FileHash prints capitals.
+    for wanted in ({"FIRSTPASS_RELEASES": url}, {"FIRSTPASS_PACKAGE_SHA256": digest}, {"FIRSTPASS_PACKAGE_SHA256": digest.upper()}):
         fetched = machine.run(has_rust=True, **wanted)
         yield from expect(f"{list(wanted)} with Rust", fetched, "is the release", succeeds=True)
     yield from expect("Rust", machine.run(has_rust=True), "package.sh", succeeds=False)

@@ -16,7 +16,7 @@ BeforeAll {
     }
     # What Exchange answers about mailboxes: each assignment, with its scope.
     function Get-Authorization([string] $Address) {
-        foreach ($assignment in @($exchangeOnline.Assignments | Where-Object App -EQ $ourObject)) {
+        foreach ($assignment in @($exchangeOnline.Assignments | Where-Object RoleAssignee -EQ $ourObject)) {
             $scope = $exchangeOnline.Scopes | Where-Object Name -EQ $assignment.CustomResourceScope
             $in = -not $assignment.CustomResourceScope -or ($scope -and (Get-Matching $scope.RecipientFilter | Where-Object PrimarySmtpAddress -EQ $Address))
             [pscustomobject]@{
@@ -29,13 +29,13 @@ BeforeAll {
         }
     }
     function Add-Assignment([string] $Name, [string] $Scope, [string] $App = $ourObject, [string] $Role = 'Application Mail.Send') {
-        $exchangeOnline.Assignments.Add([pscustomobject]@{ Name = $Name; Role = $Role; App = $App; CustomResourceScope = $Scope })
+        $exchangeOnline.Assignments.Add([pscustomobject]@{ Name = $Name; Role = $Role; RoleAssignee = $App; CustomResourceScope = $Scope })
     }
     function Add-Scope([string] $Name, [string] $Filter) { $exchangeOnline.Scopes.Add([pscustomobject]@{ Name = $Name; RecipientFilter = $Filter }) }
     function Add-Principal([string] $ObjectId = $ourObject, [string] $AppId = $ourClient) {
         $exchangeOnline.Principals.Add([pscustomobject]@{ AppId = $AppId; ObjectId = $ObjectId; DisplayName = 'firstpass' })
     }
-    $changes = 'Enable-OrganizationCustomization', 'New-ServicePrincipal', 'New-ManagementScope', 'New-ManagementRoleAssignment', 'Remove-ServicePrincipal', 'Remove-ManagementScope', 'Remove-ManagementRoleAssignment'
+    $changes = 'Enable-OrganizationCustomization', 'New-ServicePrincipal', 'New-ManagementScope', 'Set-ManagementScope', 'New-ManagementRoleAssignment', 'Remove-ServicePrincipal', 'Remove-ManagementScope', 'Remove-ManagementRoleAssignment'
     function Assert-NothingChanged { foreach ($command in $changes) { Should -Invoke $command -Times 0 -Exactly } }
 }
 
@@ -76,12 +76,14 @@ Describe 'Grant-MailSend.ps1' {
         Mock Remove-ServicePrincipal { $exchangeOnline.Principals.RemoveAll({ param($each) $each.ObjectId -eq $Identity }) }
         Mock Get-ManagementScope { $exchangeOnline.Scopes }
         Mock New-ManagementScope { Add-Scope $Name $RecipientRestrictionFilter }
+        Mock Set-ManagementScope { ($exchangeOnline.Scopes | Where-Object Name -EQ $Identity).RecipientFilter = $RecipientRestrictionFilter }
         Mock Remove-ManagementScope {
             if ($exchangeOnline.Assignments | Where-Object CustomResourceScope -EQ $Identity) { throw 'the scope is in use' }
             $exchangeOnline.Scopes.RemoveAll({ param($each) $each.Name -eq $Identity })
         }
         Mock Get-ManagementRoleAssignment {
-            $exchangeOnline.Assignments | Where-Object { (-not $Role -or $_.Role -eq $Role) -and (-not $RoleAssignee -or $_.App -eq $RoleAssignee) }
+            if ($RoleAssignee) { throw 'documented for a role group, an assignment policy, a user or a security group' }
+            $exchangeOnline.Assignments | Where-Object { -not $Role -or $_.Role -eq $Role }
         }
         Mock New-ManagementRoleAssignment {
             if ($App -notin $exchangeOnline.Principals.ObjectId -or $CustomResourceScope -notin $exchangeOnline.Scopes.Name) { throw 'not found' }
@@ -140,6 +142,18 @@ Describe 'Grant-MailSend.ps1' {
         @($lines | Where-Object Action -EQ 'may send as').What | Should -Be @('welcome@contoso.com', 'ceo@contoso.com')
         Should -Invoke Write-Warning -Times 1 -Exactly -ParameterFilter { $Message -like 'ceo@contoso.com is a UserMailbox*nobody reads*' }
         (& $script @both -MailFrom 'ceo@contoso.com', 'welcome@contoso.com').Action | Should -Not -Contain 'made'
+    }
+
+    It 'adds a mailbox for EmailFrom, and keeps it when azd asks for MAIL_FROM alone' {
+        & $script @grant | Out-Null
+        (& $script @both -MailFrom 'welcome@contoso.com', 'help@contoso.com').Action |
+            Should -Be @('has', 'changed', 'has', 'may send as', 'may send as', 'may not send as')
+        # What infra/hooks/postprovision.* call at every `azd provision` and `azd up`: FIRSTPASS_MAIL_FROM is MAIL_FROM only.
+        $lines = & $script @grant
+        ($lines | ForEach-Object { "$($_.Action) $($_.What)" }) -join '; ' |
+            Should -Be "has the identity $ourObject; has the scope $own; has the assignment $own; may send as welcome@contoso.com; may not send as ceo@contoso.com"
+        Should -Invoke Write-Warning -Times 1 -Exactly -ParameterFilter { $Message -like '*may also send as help@contoso.com*-Revoke*' }
+        Should -Invoke Set-ManagementScope -Times 1 -Exactly
     }
 
     It 'only reads with -WhatIf<Also>' -ForEach @(@{ Also = '' }, @{ Also = ' and -Revoke' }) {

@@ -37,9 +37,12 @@ Describe 'postprovision.ps1' {
     It 'leaves defaults to the scripts' {
         & $hook | Where-Object { $_ -like 'Grant-P*' } | Should -Be "Grant-Permissions Mode=Permissions PrincipalId=$principal"
     }
-    It 'does nothing if somebody else has granted them' {
+    It 'grants nothing if somebody else does, and says what they run for the features of today' {
         $env:FIRSTPASS_PERMISSIONS = 'granted'
-        & $hook | Should -BeLike 'Permissions: not touched*'
+        $env:FIRSTPASS_FEATURES = 'passes,guard,methods,doctor'
+        $lines = & $hook
+        @($lines | Where-Object { $_ -like 'Grant-*' }) | Should -BeNullOrEmpty
+        $lines -join "`n" | Should -BeLike "Permissions: not touched*infra/Grant-Permissions.ps1 -Features passes,guard,methods,doctor *infra/Grant-MailSend.ps1*-MailFrom welcome@contoso.com*"
     }
     It 'says what is to do <Where>' -ForEach @(@{ Where = 'without the modules' }, @{ Where = 'without a person' }, @{ Where = 'without a mailbox' }) {
         if ($Where -eq 'without the modules') { Mock Get-Module { [pscustomobject]@{ Name = 'ExchangeOnlineManagement' } } }

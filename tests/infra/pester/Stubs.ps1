@@ -62,6 +62,10 @@ function New-ManagementScope {
     [CmdletBinding(SupportsShouldProcess)]
     param([Parameter(Mandatory, Position = 0)] [ValidateLength(1, 64)] [string] $Name, [Parameter(Mandatory)] [string] $RecipientRestrictionFilter, [switch] $Exclusive, [switch] $Force, $RecipientRoot)
 }
+function Set-ManagementScope {
+    [CmdletBinding(SupportsShouldProcess)]
+    param([Parameter(Mandatory, Position = 0)] $Identity, [string] $Name, [string] $RecipientRestrictionFilter, [switch] $Force, $RecipientRoot)
+}
 function Remove-ManagementScope { [CmdletBinding(SupportsShouldProcess)] param([Parameter(Mandatory, Position = 0)] $Identity, [switch] $Force) }
 function Get-ManagementRoleAssignment {
     [CmdletBinding(DefaultParameterSetName = 'Identity')]
