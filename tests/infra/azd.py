@@ -26,8 +26,9 @@ def problems():
     # azd zips everything else itself, and loses the execute bit on Windows.
     if not service["dist"].endswith(".zip"):
         yield f"dist is {service['dist']}"
-    if found["requiredVersions"] != {"azd": ">= 1.20.0"}:
-        yield "language: custom needs azd 1.20"
+    # Azure/azure-dev pull request 6694: JSON in a variable, for a parameter that is an object.
+    if found["requiredVersions"] != {"azd": ">= 1.23.4"}:
+        yield "FIRSTPASS_ADDITIONAL_SETTINGS needs azd 1.23.4"
 
 
 def hooks():

@@ -132,8 +132,8 @@ def main():
     check("azure.yaml is what azd expects", azd.problems())
     check("azure.yaml has its hooks for every system", azd.hook_problems())
     check("the button deploys azuredeploy.json", pages.button_problems())
+    check("the links of all pages exist", pages.all_link_problems())
     for page in pages.PAGES:
-        check(f"the links of {page.name} exist", pages.link_problems(page))
         check(f"the examples of {page.name} are JSON", pages.json_problems(page))
         check(f"the deployments of {page.name} fit the templates", pages.command_problems(page))
         check(f"the variables of {page.name} are parameters", pages.variable_problems(page))

@@ -7,8 +7,13 @@ import urllib.parse
 from templates import INFRA, ROOT
 
 # What the hooks read.
-HOOKS = {"FIRSTPASS_PERMISSIONS", "FIRSTPASS_MODE", "FIRSTPASS_ADMINISTRATIVE_UNIT", "FIRSTPASS_RELEASES"}
-PAGES = [INFRA / "README.md", *(ROOT / f"docs/{name}.md" for name in ("DEPLOY", "REMOVE", "ON-DEMAND"))]
+HOOKS = {"FIRSTPASS_PERMISSIONS", "FIRSTPASS_MODE", "FIRSTPASS_ADMINISTRATIVE_UNIT", "FIRSTPASS_RELEASES", "FIRSTPASS_PACKAGE_SHA256"}
+PAGES = [INFRA / "README.md", *(ROOT / f"docs/{name}.md" for name in ("DEPLOY", "REMOVE", "ON-DEMAND", "OPERATE", "MIGRATE"))]
+
+
+def all_link_problems():
+    for page in {*PAGES, *ROOT.glob("*.md"), *ROOT.glob("docs/*.md")}:
+        yield from (f"{page.name}: {link}" for link in link_problems(page))
 
 
 def link_problems(page):
@@ -40,7 +45,8 @@ def command_problems(page):
     """Commands name templates that exist, and parameters that they have."""
     text = page.read_text().replace("\\\n", " ")
     for line in re.findall(r"^ *\$ (az deployment \w+ create .*)$", text, re.MULTILINE):
-        file = ROOT / re.search(r"(?:--template-file|--parameters) (\S+\.bicep(?:param)?)", line)[1]
+        # The admin's copy.
+        file = ROOT / re.search(r"(?:--template-file|--parameters) (\S+\.bicep(?:param)?)", line)[1].replace("/my.", "/app.")
         if not file.exists():
             yield f"{file} does not exist"
         if not file.exists() or file.suffix == ".bicepparam":
