@@ -56,7 +56,7 @@ var rules Rule[] = [
   }
   {
     name: 'firstpass-poison'
-    description: 'There are messages in the queue pass-jobs-poison: people wait for a pass. Run: firstpass jobs.'
+    description: 'There are messages in the queue pass-jobs-poison, and not all of their users have a pass since. Run: firstpass jobs.'
     query: loadTextContent('../queries/alert-poison.kql')
     severity: 2
     every: 'PT1H'

@@ -67,6 +67,7 @@ pub(super) async fn alert_poison_messages(app: &App) {
         waiting = waiting.len(),
         served = served.len(),
         nameless,
+        unseen,
         "There are messages in the poison queue"
     );
     if waiting.is_empty() && nameless == 0 && unseen == 0 {
