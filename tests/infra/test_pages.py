@@ -65,7 +65,7 @@ class Pages(unittest.TestCase):
     def test_whoever_saves_the_settings_is_told_to_delete_them(self):
         for name, text in PAGES.items():
             if re.search(r"appsettings list .*> \S+\.json", text):
-                self.assertRegex(text, r"[Dd]elete (?:it afterwards|the file|`app-settings.json`)", name)
+                self.assertRegex(text, r"[Dd]elete (?:it afterwards|the file|`dist/app-settings.json`)", name)
 
     def test_no_secret_on_a_command_line(self):
         for name, text in PAGES.items():
