@@ -5,7 +5,7 @@ Permits the app's managed identity to send mail as the mailboxes of MAIL_FROM, a
 
 .DESCRIPTION
 Uses role-based access control for applications in Exchange Online: the role Application Mail.Send with a scope of these
-mailboxes. Tests that the identity may send as them, and that it may not send as another one. Running it again changes nothing.
+mailboxes. Tests that the identity may send as them, and that it may not send as another one. Running it again adds new mailboxes only.
 Whoever runs it needs the role Exchange Administrator and the right to read applications in Entra ID, and the modules
 ExchangeOnlineManagement and Microsoft.Graph.Applications.
 
