@@ -26,8 +26,9 @@ for tool in cargo zip; do
   }
 done
 
-# Static: it runs on any Linux, whatever its C library. Without this machine's paths, which would be in the messages of panics.
-printf -v flags '%s\x1f' -Ctarget-feature=+crt-static "--remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=/cargo"
+# Static: it runs on any Linux, whatever its C library. With relative relocations packed, which its own start-up code unpacks.
+# Without this machine's paths, which would be in the messages of panics.
+printf -v flags '%s\x1f' -Ctarget-feature=+crt-static -Clink-arg=-Wl,-z,pack-relative-relocs "--remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=/cargo"
 mkdir -p "$build" dist
 CARGO_ENCODED_RUSTFLAGS="$flags--remap-path-prefix=$PWD=/firstpass" cargo build --locked --release --package firstpass --target "$triple" --target-dir "$build" \
   --message-format json-render-diagnostics >"$build/messages.json"
