@@ -2,7 +2,7 @@
 
 mod stopped;
 
-use std::{collections::BTreeSet, ops::ControlFlow};
+use std::{collections::BTreeMap, ops::ControlFlow};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
@@ -21,9 +21,10 @@ use crate::{
         Skip, SweepContinues, SyncCompleted, SyncContinues,
         alert::{self, Alert},
         condition, domains, examined,
-        group_sync::{complete_sync, continue_sync, sync_group, without_held},
+        group_sync::{complete_sync, continue_sync, sync_group},
         issue::{JobResult, issue},
         ledger_tenant, mailbox,
+        named_members::without_held,
         replication::{self, resolve_user},
     },
     telemetry::context,
@@ -267,7 +268,7 @@ async fn handle_notification(
         return queued(Vec::new(), "nothing done: ON_DEMAND_GROUP_ID is not set".to_owned());
     };
     let ChangeNotification { added, named, changed, ignored, problems } = notification;
-    let admission = without_held(&app.services, group, added.keys().copied().collect());
+    let admission = without_held(&app.services, group, &added);
     let (admitted, is_ours) = tokio::join!(admission, ledger_tenant::check(&app.services));
     if let Err(error) = is_ours {
         let who = format!("the new members of the on-demand group {group}");
@@ -328,10 +329,13 @@ async fn run_by_name(
     let looking = resolve_user(&app.services, name, delivery.inserted);
     let looking = within(budget::RESOLVE_USER, "looking for the user", looking);
     match looking.await {
-        Ok(user) if without_held(&app.services, group, BTreeSet::from([user])).await.is_empty() => {
-            queued(Vec::new(), wait_for_approval(1))
+        Ok(user) => {
+            let added = BTreeMap::from([(user, event.clone())]);
+            match without_held(&app.services, group, &added).await.is_empty() {
+                true => queued(Vec::new(), wait_for_approval(1)),
+                false => run(app, &Job::group_add(user, event.at, &event.key), delivery).await,
+            }
         }
-        Ok(user) => run(app, &Job::group_add(user, event.at, &event.key), delivery).await,
         Err(failure) => {
             let name = domains::shown_name(&app.services, name).await;
             finish(app, delivery, &event.key, failed(failure, name)).await

@@ -23,6 +23,9 @@ pub struct MembershipSnapshot {
     /// When the jobs of the members of the last day were queued.
     #[serde(default, deserialize_with = "range::ours", skip_serializing_if = "BTreeMap::is_empty")]
     pub recent: BTreeMap<Uuid, DateTime<Utc>>,
+    /// Whom the next sync takes for new again, with the earliest time of their addition: messages named them, and nobody served them.
+    #[serde(default, deserialize_with = "range::ours", skip_serializing_if = "BTreeMap::is_empty")]
+    pub forgotten: BTreeMap<Uuid, DateTime<Utc>>,
     /// The time of the last change.
     #[serde(deserialize_with = "range::ours")]
     pub changed_at: DateTime<Utc>,
@@ -57,6 +60,8 @@ impl MembershipSnapshot {
 
     /// How long an addition counts as recent.
     const RECENT: TimeDelta = TimeDelta::days(1);
+    /// How long whoever is forgotten may take to be found: they may wait for an approval, or have left.
+    const FORGOTTEN: TimeDelta = TimeDelta::days(60);
 
     /// The users whose addition was found within the last day.
     pub(crate) fn added_recently(&self, now: DateTime<Utc>) -> impl Iterator<Item = (Uuid, DateTime<Utc>)> {
@@ -72,13 +77,14 @@ impl MembershipSnapshot {
             members,
             pending: BTreeMap::new(),
             recent: BTreeMap::new(),
+            forgotten: BTreeMap::new(),
             changed_at: now,
             unknown: Map::new(),
         }
     }
 
     /// The membership after the sync `sync_id` found `members`. New members were added after `since`, unless an
-    /// earlier sync found them. Members who left are removed: if they return, they are new. The same sync,
+    /// earlier sync found them, or a message named them. Members who left are removed: if they return, they are new. The same sync,
     /// repeated, finds the same members.
     #[must_use]
     pub(crate) fn after_sync(
@@ -92,7 +98,10 @@ impl MembershipSnapshot {
         let pending_member = |user: &Uuid| match self.pending.get(user) {
             Some(earlier) if now - range::past(earlier.at, now) < Self::IN_TRANSIT => earlier.clone(),
             Some(earlier) => PendingMember { sync_id: sync_id.to_owned(), at: now, ..earlier.clone() },
-            None => PendingMember { since, sync_id: sync_id.to_owned(), at: now, unknown: Map::new() },
+            None => {
+                let since = self.forgotten.get(user).copied().unwrap_or(since);
+                PendingMember { since, sync_id: sync_id.to_owned(), at: now, unknown: Map::new() }
+            }
         };
         let pending: BTreeMap<Uuid, PendingMember> =
             members.difference(&known).map(|user| (*user, pending_member(user))).collect();
@@ -102,20 +111,22 @@ impl MembershipSnapshot {
         if !is_same {
             recent.retain(|_, at| now - *at < Self::RECENT);
         }
-        Self { members: known, pending, recent, changed_at, ..self.clone() }
+        let mut forgotten = self.forgotten.clone();
+        forgotten.retain(|user, since| !pending.contains_key(user) && now - *since < Self::FORGOTTEN);
+        Self { members: known, pending, recent, forgotten, changed_at, ..self.clone() }
     }
 
-    /// Takes `users` for new when they are found next. Returns whether any was known. They may have been served after the last change,
-    /// and were added again: so this is one.
-    pub(crate) fn forget(&mut self, users: &BTreeSet<Uuid>, now: DateTime<Utc>) -> bool {
-        let before = self.members.len() + self.pending.len();
-        self.members.retain(|user| !users.contains(user));
-        self.pending.retain(|user, _| !users.contains(user));
-        let was_known = self.members.len() + self.pending.len() < before;
-        if was_known {
-            self.changed_at = now;
+    /// Takes `users` for new when they are found next, each with the earliest time of their addition: they may have been served before,
+    /// after the last change. Returns whether that is news. It is no change, which would be one for everybody.
+    pub(crate) fn forget(&mut self, users: &BTreeMap<Uuid, DateTime<Utc>>) -> bool {
+        let before = (self.members.len(), self.pending.len(), self.forgotten.clone());
+        self.members.retain(|user| !users.contains_key(user));
+        self.pending.retain(|user, _| !users.contains_key(user));
+        for (user, since) in users {
+            let known = self.forgotten.entry(*user).or_insert(*since);
+            *known = (*known).max(*since);
         }
-        was_known
+        before != (self.members.len(), self.pending.len(), self.forgotten.clone())
     }
 
     /// The new members that the sync found, with the earliest time of their addition.
@@ -182,6 +193,22 @@ mod tests {
         let back = membership.after_sync(&users([1, 2, 3, 4]), later, first, later);
         assert_eq!(found(&back, first), [2], "who comes back is new");
         assert_eq!(back.after_sync(&users([1, 2, 3, 4]), later, second, later), back, "an unchanged group");
+    }
+
+    #[test]
+    fn whoever_is_forgotten_is_new_since_a_time_of_their_own() {
+        let (later, last) = (now() + TimeDelta::hours(1), now() + TimeDelta::days(61));
+        let [one, two, three] = [1, 2, 3].map(Uuid::from_u128);
+        let mut membership = MembershipSnapshot::new(users([1, 3]), now());
+        assert!(membership.forget(&[(one, later), (two, now())].into()));
+        assert!(!membership.forget(&[(one, now()), (two, now())].into()), "an older message is no news");
+        assert_eq!((membership.members.clone(), membership.changed_at), (users([3]), now()));
+        // The second one does not wait for an approval any more.
+        let found = membership.after_sync(&users([1, 3, 4]), now(), "a sync", later);
+        assert_eq!(found.found_by("a sync").collect::<Vec<_>>(), [(one, later), (Uuid::from_u128(4), now())]);
+        assert_eq!(found.forgotten, [(two, now())].into());
+        assert!(found.after_sync(&users([1, 3, 4]), now(), "the next", last).forgotten.is_empty());
+        assert!(found.members.contains(&three));
     }
 
     proptest! {

@@ -5,13 +5,13 @@
 //! missing, and a last message behind the jobs says that they are queued. After a crash between the two, the next sync
 //! queues the missing jobs.
 
-use std::{collections::BTreeSet, error::Error, time::Duration};
+use std::{collections::BTreeSet, time::Duration};
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use futures::{StreamExt, TryStreamExt, stream};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, json};
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 use uuid::Uuid;
 
 use super::{
@@ -25,7 +25,7 @@ use super::{
 use crate::{
     budget,
     graph::GroupMembers,
-    ledger::{LedgerError, MembershipSnapshot},
+    ledger::{Delivered, LedgerError, MembershipSnapshot, Purpose, State},
     range,
 };
 
@@ -55,77 +55,6 @@ impl SyncCompleted {
     /// The message.
     pub fn to_message(&self) -> String {
         json!(self).to_string()
-    }
-}
-
-/// Of `users`, whom a message names as new members, those who get a job now. The others wait: the next sweep finds them in
-/// the group, and tells an admin. Without an answer of the ledger in time nobody waits; their jobs need the ledger too.
-pub(crate) async fn without_held(services: &Services, group: Uuid, users: BTreeSet<Uuid>) -> BTreeSet<Uuid> {
-    if users.is_empty() {
-        return users;
-    }
-    let work = async {
-        // Before the first sweep nobody is held: it would take them as known.
-        let Some((membership, _)) = services.ledger.membership(group).await? else {
-            return Ok(BTreeSet::new());
-        };
-        let held = additions::held(services, Some(&membership), &users).await?;
-        forget(services, group, &held).await?;
-        Ok(held)
-    };
-    let late = |_| Err(LedgerError::Unavailable("no answer in time".into()));
-    match timeout(budget::ADMISSION, work).await.unwrap_or_else(late) {
-        Ok(held) => &users - &held,
-        Err(error) => {
-            tracing::warn!(
-                event = "additions.not_counted",
-                error = &error as &dyn Error,
-                "The ledger does not show how many users were added to the on-demand group; those of this message are served"
-            );
-            users
-        }
-    }
-}
-
-/// Has the next sweep that acts find those of `users` who are members then: messages name them while the app serves nobody (REPORT_ONLY,
-/// PAUSED). Before the first sweep it is not known who else is new; `are_others_new` says that a message tells of somebody else.
-///
-/// # Errors
-/// When Graph or the ledger fails.
-pub(crate) async fn find_again(
-    services: &Services,
-    group: Uuid,
-    users: &BTreeSet<Uuid>,
-    are_others_new: bool,
-) -> Result<(), Failure> {
-    if services.ledger.membership(group).await?.is_none() {
-        // The first sweep would take them as known.
-        let known = match are_others_new {
-            true => BTreeSet::new(),
-            false => &services.graph.users_in(group).await?.users - users,
-        };
-        let first = MembershipSnapshot::new(known, services.clock.now());
-        match services.ledger.write_membership(group, &first, None).await {
-            Err(LedgerError::Conflict) => {}
-            written => drop(written?),
-        }
-    }
-    Ok(forget(services, group, users).await?)
-}
-
-/// Takes `held` out of the snapshot, so that the next sweep finds them as new: who left and came back between two sweeps is
-/// still known there.
-async fn forget(services: &Services, group: Uuid, held: &BTreeSet<Uuid>) -> Result<(), LedgerError> {
-    loop {
-        let Some((mut membership, etag)) = services.ledger.membership(group).await? else { return Ok(()) };
-        if !membership.forget(held, services.clock.now()) {
-            return Ok(());
-        }
-        match services.ledger.write_membership(group, &membership, Some(&etag)).await {
-            // The time-out of the caller bounds this.
-            Err(LedgerError::Conflict) => sleep(Duration::from_millis(100)).await,
-            result => return result.map(|_| ()),
-        }
     }
 }
 
@@ -353,13 +282,28 @@ async fn job(
     since: DateTime<Utc>,
     event: Option<&MembershipEvent>,
 ) -> Result<Option<Job>, LedgerError> {
-    let record = services.ledger.read(user).await?;
-    if record.is_some_and(|(record, _)| record.was_served_on_demand_since(since - REPLICA_LAG)) {
+    if is_served(services, user, Some(since)).await? {
         return Ok(None);
     }
     let key =
         event.map_or_else(|| since.to_rfc3339_opts(SecondsFormat::Secs, true), |event| event.key.clone());
     Ok(Some(Job::group_add(user, since, &key)))
+}
+
+/// Whether a pass was delivered since the addition at `since`. If that is not known, a pass that still works is for it, as in the flow.
+pub(super) async fn is_served(
+    services: &Services,
+    user: Uuid,
+    since: Option<DateTime<Utc>>,
+) -> Result<bool, LedgerError> {
+    let Some((record, _)) = services.ledger.read(user).await? else { return Ok(false) };
+    let works = |delivered: &Delivered| {
+        delivered.purpose == Purpose::OnDemand && delivered.pass.ends_at > services.clock.now()
+    };
+    Ok(match since {
+        Some(since) => record.was_served_on_demand_since(since - REPLICA_LAG),
+        None => record.state == State::Delivered && record.delivered.as_ref().is_some_and(works),
+    })
 }
 
 /// Whether a replica may lack the change: the event is recent, and no group sync found a change since.

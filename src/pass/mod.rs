@@ -5,8 +5,8 @@
 //!
 //! [`issue`] is the flow around them: [`replication`] retries what is not replicated yet, [`lease`] excludes other jobs,
 //! [`alert`] sends alerts about a [`person`], [`condition`] one for what affects everybody. [`cap`] and [`additions`] hold
-//! back too many people. [`group_sync`] finds the new members of the on-demand group, [`continuation`] queues many jobs in parts, [`nested`] tells of groups among
-//! them, and [`malformed`] of joiners who cannot be read. [`by_hand`] and [`revoke`] are what an admin does from the command line. [`ledger_tenant`] and [`clock_skew`] stop everything that would go wrong. All of it runs on [`services`].
+//! back too many people. [`group_sync`] finds the new members of the on-demand group, [`named_members`] has it
+//! find those of a message, [`continuation`] queues many jobs in parts, [`nested`] tells of groups among them, and [`malformed`] of joiners who cannot be read. [`by_hand`] and [`revoke`] are what an admin does from the command line. [`ledger_tenant`] and [`clock_skew`] stop everything that would go wrong. All of it runs on [`services`].
 
 pub mod account_use;
 pub mod additions;
@@ -40,6 +40,7 @@ pub mod mailbox;
 pub mod malformed;
 mod manager;
 pub mod message;
+pub mod named_members;
 pub mod nested;
 pub mod outcome;
 pub mod ownership;

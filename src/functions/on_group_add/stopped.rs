@@ -1,8 +1,9 @@
 //! Messages that arrive while the app serves nobody (REPORT_ONLY, PAUSED). They are done, and nobody is lost: the next sweep that acts
 //! finds joiners by their dates and records, and members of the on-demand group by the membership snapshot.
 
-use std::{collections::BTreeSet, ops::ControlFlow};
+use std::{collections::BTreeMap, ops::ControlFlow};
 
+use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::{Handled, QueueDelivery, failed, finish, no_group, queued, unreadable};
@@ -12,7 +13,7 @@ use crate::{
     graph::within,
     pass::{
         ChangeNotification, Job, MembershipEvent, Outcome, ParsedMessage, Person, Reason, Skip, domains,
-        group_sync::find_again, issue::JobResult, ledger_tenant, replication::resolve_user,
+        issue::JobResult, ledger_tenant, named_members::find_again, replication::resolve_user,
     },
     telemetry::context,
 };
@@ -30,7 +31,8 @@ pub(super) async fn handle(
             context::set_job(&job.key, job.user_id);
             if let Reason::GroupAdd = job.reason
                 && let Some(group) = app.services.settings.on_demand_group
-                && let Err(handled) = keep(app, delivery, group, &[job.user_id].into(), false).await
+                && let Err(handled) =
+                    keep(app, delivery, group, &[(job.user_id, job.since)].into(), false).await
             {
                 return ControlFlow::Break(handled);
             }
@@ -85,7 +87,7 @@ async fn notified(
             }
         }
     }
-    let new: BTreeSet<Uuid> = users.iter().map(|(user, _)| *user).collect();
+    let new = users.iter().map(|(user, event)| (*user, Some(event.at))).collect();
     keep(app, delivery, group, &new, changed.is_some()).await?;
     if !problems.is_empty() {
         app.services.alert(&unreadable(delivery, &problems)).await;
@@ -102,17 +104,17 @@ async fn notified(
     }
 }
 
-/// Has `users` found when the app acts again.
+/// Has those of `added` who were not served found when the app acts again.
 async fn keep(
     app: &App,
     delivery: &QueueDelivery,
     group: Uuid,
-    users: &BTreeSet<Uuid>,
+    added: &BTreeMap<Uuid, Option<DateTime<Utc>>>,
     are_others_new: bool,
 ) -> Result<(), Handled> {
     let keeping = async {
         ledger_tenant::check(&app.services).await?;
-        find_again(&app.services, group, users, are_others_new).await
+        find_again(&app.services, group, added, are_others_new).await
     };
     match within(budget::GROUP_SYNC, "reading the on-demand group", keeping).await {
         Ok(()) => Ok(()),

@@ -1,5 +1,6 @@
 //! What an admin wants on the first evening: to see who would get what before anything is made, and to stop everything.
 
+mod additions;
 mod dry_run;
 mod forecast;
 mod report_only;
