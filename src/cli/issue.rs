@@ -126,6 +126,10 @@ fn advice(skip: Skip) -> Option<&'static str> {
             "To give this person a pass now, add the account to the on-demand group (ON_DEMAND_GROUP_ID) and run this \
              command again, or call CreateTap.",
         ),
+        Skip::Paused => {
+            Some("Remove PAUSED, or set it to false, when the reason is gone, and run this command again.")
+        }
+        Skip::ReportOnly => Some("Set REPORT_ONLY to false, and run this command again."),
         Skip::Disabled => Some("Enable the account, and run this command again."),
         Skip::Rescinded(..) => {
             Some("If this person still starts, correct or remove the leave date of the account.")

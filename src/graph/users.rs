@@ -6,7 +6,7 @@ use std::{
 };
 
 use chrono::{DateTime, SecondsFormat, Utc};
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, de::IgnoredAny};
 use uuid::Uuid;
 
 use super::{
@@ -390,6 +390,12 @@ impl Graph {
         };
         Ok(found
             .map(|user| DeletedUser { user_principal_name: user.user_principal_name.map(old_name), ..user }))
+    }
+
+    /// Whether there is such a user.
+    pub(crate) async fn has_user(&self, user: Uuid) -> Result<bool, GraphError> {
+        let path = format!("/users/{user}{}", query(&[("$select", "id")]));
+        Ok(if_exists(self.get::<IgnoredAny>("looking for the user", &path).await)?.is_some())
     }
 
     /// The sign-in name of a user; `None` if there is no such user, or Graph does not say it.

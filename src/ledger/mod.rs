@@ -39,7 +39,7 @@ pub use self::{
 };
 pub(crate) use self::{
     conditions::{ConditionName, Urgency},
-    record::{SAME_START, is_move, is_same_start},
+    record::{Hold, SAME_START, is_move, is_same_start},
 };
 
 /// The version of a record, assigned by the store.

@@ -277,6 +277,13 @@ impl Notice {
     pub const COPY_REFUSED: &str = "copy-refused";
 }
 
+/// That an admin holds passes back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Hold {
+    at: DateTime<Utc>,
+    day_one: Option<NaiveDate>,
+}
+
 /// The record of one user.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -546,11 +553,15 @@ impl Record {
         self.held_for = self.day_one.or(delivered).or(told).or(self.held_for);
     }
 
-    /// Lets passes follow again that an admin held back. Returns whether there were any.
-    pub(crate) fn end_hold(&mut self) -> bool {
-        let was_held = self.held_at.take().is_some();
-        self.held_for.take_if(|_| was_held);
-        was_held
+    /// Lets passes follow again that an admin held back. Returns which, if there were any.
+    pub(crate) fn end_hold(&mut self) -> Option<Hold> {
+        self.held_at.take().map(|at| Hold { at, day_one: self.held_for.take() })
+    }
+
+    /// Takes back [`Self::end_hold`].
+    pub(crate) fn hold_again(&mut self, hold: Hold) {
+        self.held_at = Some(hold.at);
+        self.held_for = hold.day_one.or(self.held_for);
     }
 
     /// Whether an admin held back the pass for an addition to the on-demand group at `since` at the earliest.

@@ -1,8 +1,8 @@
 //! Passes that an admin revokes by hand.
 //!
-//! The tenant is read before the record, a live lease is respected, and every write is conditional, as in the flow. If other passes
-//! are to be held back, the record says so before anything is deleted: after a crash, a sweep completes the revocation of a joiner's
-//! pass. If not, a sweep makes the next pass in place of a deleted one. In every case the command can be run again.
+//! The tenant is read before the record, a live lease is respected, and every write is conditional, as in the flow. The record says
+//! what follows before anything is deleted. After a crash, a sweep completes the revocation of a joiner's pass that is held back; a pass
+//! that is renewed counts as one that was not delivered, and a sweep replaces it. In every case the command can be run again.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
@@ -104,8 +104,8 @@ async fn read(
     ledger_tenant::check(services).await?;
     let listed = match services.graph.list_passes(user).await {
         Ok(listed) => listed,
-        // The passes are gone with the account.
-        Err(error) if error.kind == GraphErrorKind::NotFound => {
+        // The passes are gone with the account, unless it is a replica that does not know it.
+        Err(error) if error.kind == GraphErrorKind::NotFound && !services.graph.has_user(user).await? => {
             return Ok((Open::default(), None));
         }
         Err(error) => return Err(error.into()),
@@ -170,10 +170,12 @@ async fn attempt(
     let (Open { passes, has_other }, record) = read(services, user, which).await?;
     done.has_other = has_other;
     let Some((mut record, mut etag)) = record.filter(|_| !passes.is_empty()) else { return Ok(()) };
-    if then == Then::Hold && record.held_at.is_none() {
-        record.hold(services.clock.now());
-        etag = write(services, user, &mut record, &etag).await?;
+    let is_renewed = then == Then::Renew && record.purpose != Purpose::Http;
+    match then {
+        Then::Hold => record.hold(services.clock.now()),
+        Then::Renew => renew(&mut record, &passes),
     }
+    etag = write(services, user, &mut record, &etag).await?;
     for open in passes {
         services.graph.delete_pass(user, &open.pass.pass_id).await?;
         record.record_revocation(&open.pass.pass_id, Record::BY_ADMIN);
@@ -181,13 +183,28 @@ async fn attempt(
             done.passes.push(open);
         }
     }
-    // As after a job that failed, with a job in the next sweep. A caller without one calls again.
-    record.seen = None;
-    if record.held_at.is_none() && record.purpose != Purpose::Http {
+    if is_renewed {
         record.state = State::Failed;
     }
     write(services, user, &mut record, &etag).await?;
     Ok(())
+}
+
+/// As after a job that failed and did not deliver `passes`, with a job in the next sweep. A caller without one calls again.
+fn renew(record: &mut Record, passes: &[OpenPass]) {
+    let began = record.lease.as_ref().map(|lease| lease.since);
+    // What an admin held back before, for another reason, stays so.
+    if passes.iter().any(|open| open.purpose == Purpose::Joiner) || record.is_held_since(began) {
+        record.end_hold();
+    }
+    record.seen = None;
+    if record.purpose != Purpose::Http {
+        record.state = State::Failed;
+        record.cause = Some(Record::BY_ADMIN.to_owned());
+        record
+            .delivered
+            .take_if(|delivered| passes.iter().any(|open| open.pass.pass_id == delivered.pass.pass_id));
+    }
 }
 
 async fn write(

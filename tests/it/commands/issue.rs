@@ -1,7 +1,7 @@
 //! `firstpass issue`.
 
 use chrono::TimeDelta;
-use firstpass::ledger::State;
+use firstpass::{cli::revoke::Request, ledger::State, pass::revoke::Then};
 use firstpass_sandbox::tenant::{Fault, PassSpec, roles};
 
 use super::with_noah;
@@ -69,4 +69,42 @@ async fn a_failure_is_told_and_the_command_can_be_repeated() {
     assert_eq!((app.live_code(emma), app.record(emma).await.unwrap().state), (None, State::Failed));
     assert!(app.issue(emma).await.1);
     app.assert_newest_mail_has_live_code(emma);
+}
+
+/// While the app does not act, or the account is refused, no pass is mailed, and what an admin holds back stays so.
+#[tokio::test(start_paused = true)]
+async fn a_hold_ends_only_with_a_pass() {
+    for case in ["PAUSED", "REPORT_ONLY", "skipped", "blocked"] {
+        let (app, emma) = TestApp::with_emma();
+        app.sweep().await;
+        app.advance(TimeDelta::hours(1));
+        app.revoke(&Request::of_user(emma, Then::Hold)).await;
+        let held = app.record(emma).await.unwrap();
+        let settings: &[_] = if case.starts_with(char::is_uppercase) { &[(case, "true")] } else { &[] };
+        let app = app.with_settings(settings);
+        match case {
+            "skipped" => {
+                app.sandbox
+                    .edit(|tenant| tenant.add_pass(emma, PassSpec::opening(time("2026-11-27T07:00:00Z"))));
+            }
+            "blocked" => app.sandbox.edit(|tenant| tenant.change(emma, |emma| emma.other_mails.clear())),
+            _ => {}
+        }
+        let (text, is_mailed) = app.issue(emma).await;
+        assert!(!is_mailed && text.contains("To do: "), "{case}: {text}");
+        assert!(case != "PAUSED" || text.contains("Remove PAUSED"), "{text}");
+        assert!(case != "REPORT_ONLY" || text.contains("Set REPORT_ONLY to false"), "{text}");
+        let record = app.record(emma).await.unwrap();
+        assert_eq!((record.held_at, record.held_for), (held.held_at, held.held_for), "{case}");
+        // The reason is gone.
+        app.sandbox.edit(|tenant| {
+            tenant.passes.remove(&emma);
+            tenant.change(emma, |emma| emma.other_mails = vec!["emma.brooks@mail.example".into()]);
+        });
+        let app = app.with_settings(&[]);
+        app.sweep_daily(2).await;
+        assert_eq!((app.live_code(emma), app.pass_mails().len()), (None, 1), "{case}");
+        assert!(app.issue(emma).await.1, "{case}");
+        app.assert_newest_mail_has_live_code(emma);
+    }
 }

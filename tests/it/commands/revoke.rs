@@ -19,7 +19,9 @@ use uuid::Uuid;
 
 use super::with_noah;
 use crate::{
-    helpers::{NOW, PASS_PATH, TestApp, abort_after, emma, fail_with, tenant_with_emma, throttle, time},
+    helpers::{
+        NOW, PASS_PATH, TestApp, abort_after, emma, fail_with, tenant_with_emma, throttle, time, to_address,
+    },
     ledger::faulty_ledger::{FaultyLedger, LedgerFault, Operation},
 };
 
@@ -134,6 +136,97 @@ async fn with_hold_nobody_gets_another_by_itself() {
     let again = Job::group_add(noah, app.sandbox.now(), "e2");
     app.host.deliver(&again.to_message(), 1).await;
     assert!(app.live_code(noah).is_some());
+}
+
+/// An admin held Noah's pass back once, and a person added him again.
+#[tokio::test(start_paused = true)]
+async fn what_follows_does_not_depend_on_an_earlier_hold() {
+    for then in [Then::Renew, Then::Hold] {
+        for was_held in [false, true] {
+            let case = format!("{then:?}, held before: {was_held}");
+            let (app, _, noah) = with_noah(&[]);
+            app.sweep().await;
+            if was_held {
+                app.host.deliver(&Job::group_add(noah, app.sandbox.now(), "e1").to_message(), 1).await;
+                app.advance(TimeDelta::hours(1));
+                app.revoke(&Request::of_user(noah, Then::Hold)).await;
+                app.advance(TimeDelta::hours(1));
+            }
+            let addition = Job::group_add(noah, app.sandbox.now(), "e2").to_message();
+            app.host.deliver(&addition, 1).await;
+            assert!(app.live_code(noah).is_some(), "{case}");
+            let mails = app.pass_mails().len();
+            app.advance(TimeDelta::minutes(20));
+            let (report, text) = app.revoke(&all_open(&app, then).await).await;
+            assert!(report.done.iter().any(|(user, _)| *user == noah), "{case}: {text}");
+            // A queue delivers at least once.
+            app.host.deliver(&addition, 2).await;
+            app.sweep_daily(2).await;
+            let to_noah = app.pass_mails().split_off(mails);
+            let to_noah = to_noah.iter().filter(|mail| to_address(mail) == "noah@home.example").count();
+            assert_eq!(to_noah, usize::from(then == Then::Renew), "{case}");
+        }
+    }
+}
+
+/// Her start is held back; the mailbox is another reason, and concerns her pass on demand.
+#[tokio::test(start_paused = true)]
+async fn what_was_held_back_for_another_reason_stays_so() {
+    let (app, emma, _) = with_noah(&[]);
+    app.sweep().await;
+    app.advance(TimeDelta::hours(1));
+    app.revoke(&Request::of_user(emma, Then::Hold)).await;
+    app.advance(TimeDelta::hours(1));
+    let group = app.app.services.settings.on_demand_group.unwrap();
+    app.sandbox.edit(|tenant| tenant.add_member(group, emma));
+    app.host.deliver(&Job::group_add(emma, app.sandbox.now(), "e1").to_message(), 1).await;
+    app.advance(TimeDelta::minutes(20));
+    app.revoke(&all_open(&app, Then::Renew).await).await;
+    app.sweep_daily(5).await;
+    let record = app.record(emma).await.unwrap();
+    assert_eq!(record.delivered.map(|delivered| delivered.purpose), Some(Purpose::OnDemand), "renewed");
+    assert_eq!((app.pass_mails().len(), record.held_for), (3, Some("2026-11-27".parse().unwrap())));
+}
+
+/// As docs/OPERATE.md has it: pause, revoke, go on days later.
+#[tokio::test(start_paused = true)]
+async fn passes_that_are_revoked_during_a_pause_are_renewed_afterwards() {
+    for days in [1, 3, 8, 15] {
+        let (app, emma, noah) = with_noah(&[]);
+        app.sweep().await;
+        app.host.deliver(&Job::group_add(noah, app.sandbox.now(), "e1").to_message(), 1).await;
+        app.advance(TimeDelta::hours(1));
+        let group = app.app.services.settings.on_demand_group.unwrap().to_string();
+        let app = app.with_settings(&[("ON_DEMAND_GROUP_ID", &group), ("PAUSED", "true")]);
+        let (report, text) = app.revoke(&all_open(&app, Then::Renew).await).await;
+        assert_eq!(report.done.len(), 2, "{text}");
+        app.sweep_daily(days).await;
+        let app = app.with_settings(&[("ON_DEMAND_GROUP_ID", &group)]);
+        app.sweep().await;
+        app.sweep_hourly(7).await;
+        for user in [emma, noah] {
+            assert!(app.live_code(user).is_some(), "{days} days: {:?}", app.record(user).await);
+        }
+    }
+}
+
+/// A replica that does not know the user answers as for an account that is gone.
+#[tokio::test(start_paused = true)]
+async fn an_account_that_a_replica_does_not_know_is_left_and_named() {
+    let (app, emma) = TestApp::with_emma();
+    app.sweep().await;
+    app.advance(TimeDelta::hours(1));
+    app.sandbox.inject(Fault::on("GET", PASS_PATH, fail_with(404)).times(1));
+    let request = all_open(&app, Then::Renew).await;
+    let (report, text) = app.revoke(&request).await;
+    assert_eq!(report.failed.len(), 1, "{text}");
+    assert!(app.live_code(emma).is_some() && text.contains("not revoked"), "{text}");
+    assert_eq!(app.revoke(&request).await.0.done.len(), 1);
+    app.advance(TimeDelta::hours(1));
+    app.sweep().await;
+    app.sandbox.edit(|tenant| tenant.delete(emma));
+    let (report, text) = app.revoke(&request).await;
+    assert!(report.failed.is_empty() && text.contains("No pass"), "{text}");
 }
 
 /// A code in an answer of CreateTap was never in the mailbox.
@@ -287,6 +380,37 @@ async fn between_two_steps_nothing_is_lost() {
                 }
             }
         }
+    }
+}
+
+/// The command dies after the deletion, or gives up before it: sweeps make what follows.
+#[tokio::test(start_paused = true)]
+async fn a_command_that_dies_loses_nobody() {
+    for is_deleted in [true, false] {
+        let (app, emma, noah) = with_noah(&[]);
+        app.sweep().await;
+        app.host.deliver(&Job::group_add(noah, app.sandbox.now(), "e1").to_message(), 1).await;
+        app.advance(TimeDelta::hours(1));
+        let codes = [app.live_code(emma), app.live_code(noah)];
+        for user in [emma, noah] {
+            let request = Request::of_user(user, Then::Renew);
+            if is_deleted {
+                let late = FaultKind::DelayAfter(Duration::from_secs(600));
+                app.sandbox.inject(Fault::on("DELETE", PASS_PATH, late));
+                abort_after(10, app.revoke(&request)).await;
+            } else {
+                app.sandbox.inject(Fault::on("DELETE", PASS_PATH, fail_with(500)).times(9));
+                assert_eq!(app.revoke(&request).await.0.failed.len(), 1);
+            }
+            assert_eq!(app.live_code(user).is_none(), is_deleted);
+            app.sandbox.clear_faults();
+        }
+        app.sweep_daily(1).await;
+        for (user, code) in [emma, noah].into_iter().zip(codes) {
+            let newer = app.live_code(user);
+            assert!(newer.is_some() && newer != code, "{is_deleted}: {:?}", app.record(user).await);
+        }
+        assert_eq!(app.pass_mails().len(), 4, "{is_deleted}");
     }
 }
 
