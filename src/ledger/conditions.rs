@@ -53,6 +53,9 @@ pub struct LastSweep {
     /// When it ran.
     #[serde(deserialize_with = "range::ours")]
     pub at: DateTime<Utc>,
+    /// When one last acted, if this one did not (REPORT_ONLY, PAUSED) and was not the first.
+    #[serde(default, deserialize_with = "range::ours", skip_serializing_if = "Option::is_none")]
+    pub acted_at: Option<DateTime<Utc>>,
     /// Joiners whose first day is past and whom no sweep serves, with that day: a person was told of them, or they were in
     /// already.
     #[serde(default, deserialize_with = "range::ours", skip_serializing_if = "BTreeMap::is_empty")]
@@ -72,6 +75,13 @@ pub struct LastSweep {
     /// Fields of a newer version, kept as they are.
     #[serde(flatten)]
     pub unknown: Map<String, Value>,
+}
+
+impl LastSweep {
+    /// When a sweep last served people and told of those whom it did not serve. The first one counts: it tells of those before it.
+    pub(crate) fn acted_at(&self) -> DateTime<Utc> {
+        self.acted_at.unwrap_or(self.at)
+    }
 }
 
 /// One of them.

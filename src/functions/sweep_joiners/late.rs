@@ -38,7 +38,8 @@ const LOOK_BACK_MAX: i64 = 90;
 
 /// How many days before today a first day can be with which a sweep still has to do something.
 pub(super) fn look_back(settings: &Settings, last: Option<&Conditions>, now: DateTime<Utc>) -> u64 {
-    let gap = last.and_then(|last| last.last_sweep.as_ref()).map_or(0, |last| (now - last.at).num_days() + 1);
+    let last = last.and_then(|last| last.last_sweep.as_ref()).map(LastSweep::acted_at);
+    let gap = last.map_or(0, |at| (now - at).num_days() + 1);
     let days = (i64::from(settings.late_days) + NAMED_DAYS).max(gap);
     days.clamp(0, LOOK_BACK_MAX).unsigned_abs()
 }
@@ -145,12 +146,14 @@ pub(super) async fn find<'a>(
     // The first sweep of an installation mails nobody who has started.
     let (due, before_first) = if is_first { (Vec::new(), late) } else { (late, Vec::new()) };
     let unknown = last.map(|last| last.unknown.clone()).unwrap_or_default();
+    // One that does not act serves nobody and tells of nobody: the next one that does looks back as far as it would have had to.
+    let acted_at = Skip::of_mode(settings.mode).and(last.map(LastSweep::acted_at));
     let (domains, shared) = last.map(|last| (last.domains.clone(), last.shared.clone())).unwrap_or_default();
     Late {
         due: due.iter().map(|missed| (missed.day, missed.user.id)).collect(),
         too_late: starts(&too_late),
         before_first: starts(&before_first),
-        sweep: LastSweep { at: now, ended_at: None, jobs: 0, settled, domains, shared, unknown },
+        sweep: LastSweep { at: now, acted_at, ended_at: None, jobs: 0, settled, domains, shared, unknown },
         is_first,
         arrived: starts(&arrived),
         alert,

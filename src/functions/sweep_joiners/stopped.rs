@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, error::Error};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use tokio::time::{Instant, timeout};
 
 use super::{
@@ -70,30 +70,30 @@ async fn report(app: &App, found: &Found<'_>, due: &[DueJob], added: &Additions,
     }
     let mut named = all_jobs(due, added, now);
     let total = named.len();
-    let mut lines = found.left_out(&named);
+    let mut forecasts = found.left_out(&named);
+    forecasts.extend(held_additions(added));
     named.truncate(NAMED);
     let looks = look_at(app, found.people, named, Instant::now() + budget::SWEEP_REPORT, now).await;
     let not_looked_at = total - looks.len();
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
     let mut failed = 0;
-    lines.extend(held_additions(added));
-    lines.truncate(NAMED);
     for (name, looked) in looks {
         match looked {
-            Ok(forecast) => lines.push(forecast),
+            Ok(forecast) => forecasts.push(forecast),
             Err(failure) => {
                 failed += 1;
                 log_failure(&name, &failure);
             }
         }
     }
-    for forecast in &lines {
+    for forecast in &forecasts {
         *counts.entry(forecast.would.name()).or_default() += 1;
-        // Of whom nothing would change there is nothing to say.
-        if !matches!(forecast.would, Would::End(Outcome::Skipped(_))) {
-            log(forecast);
-        }
     }
+    // Of whom nothing would change there is nothing to say.
+    forecasts.retain(|forecast| !matches!(forecast.would, Would::End(Outcome::Skipped(_))));
+    let days_off = |day: NaiveDate| (day - now.date_naive()).num_days().abs();
+    forecasts.sort_by_key(|forecast| (forecast.day_one.is_none(), forecast.day_one.map(days_off)));
+    forecasts.iter().take(NAMED).for_each(log);
     let count = |name: &str| counts.get(name).copied().unwrap_or_default();
     tracing::info!(
         event = "report_only.done",

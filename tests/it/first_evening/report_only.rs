@@ -136,3 +136,21 @@ async fn a_sweep_whose_jobs_were_skipped_did_not_look_at_everyone() {
     let (conditions, _) = town.app.ledger().conditions().await.unwrap().unwrap();
     assert_eq!(conditions.looked_at, None);
 }
+
+/// Two hundred lines at most, and whoever starts soon comes before those whom no sweep serves.
+#[tokio::test(start_paused = true)]
+async fn the_lines_are_few_and_the_nearest_first_days_come_first() {
+    let (mut tenant, _) = tenant_with_emma();
+    for n in 0..150 {
+        joiner(&mut tenant, &format!("Soon{n}"), "2026-11-26");
+        joiner(&mut tenant, &format!("Past{n}"), "2026-11-12");
+    }
+    let app = TestApp::new(tenant, &[REPORT_ONLY, ("SWEEP_MAX", "1000")]);
+    let (_, log) = capture_log("info", app.sweep()).await;
+    let would: Vec<&str> = log.lines().filter(|line| line.contains("event=report_only.would")).collect();
+    assert_eq!(would.len(), 200);
+    assert!(would[..150].iter().all(|line| line.contains("user=soon")), "{}", would[..150].join("\n"));
+    assert!(would[150].contains("emma.brooks"), "{}", would[150]);
+    let done = log.lines().find(|line| line.contains("event=report_only.done")).unwrap();
+    assert!(done.contains("due=151 issue=151") && done.contains("left_out=150"), "{done}");
+}

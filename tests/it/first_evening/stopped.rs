@@ -130,3 +130,35 @@ async fn a_pause_of_three_days_is_said_daily_and_loses_nobody() {
     town.app.sweep().await;
     assert_eq!(town.app.alerts().len(), alerts + 1);
 }
+
+/// Stopped for longer than sweeps look back: a person hears of whoever was not served, as after as long a time without sweeps.
+#[tokio::test(start_paused = true)]
+async fn after_weeks_whoever_is_too_late_is_named() {
+    for setting in [None, Some(PAUSED), Some(REPORT_ONLY)] {
+        let town = town(&[]);
+        town.app.sweep().await;
+        let mia = town.app.sandbox.edit(|tenant| joiner(tenant, "Mia", "2026-12-03"));
+        let settings: Vec<_> = setting.into_iter().collect();
+        let town = town.with(&settings);
+        for _ in 0..60 {
+            town.app.advance(TimeDelta::days(1));
+            if setting.is_some() {
+                town.app.sweep().await;
+            }
+        }
+        let alerts = town.app.alerts().len();
+        let town = town.with(&[]);
+        for _ in 0..2 {
+            town.app.sweep().await;
+            town.app.advance(TimeDelta::days(1));
+        }
+        let told = town.app.alerts().split_off(alerts);
+        // What was collected during the pause comes with the next alert.
+        let words = ["started long ago", "There was no sweep"];
+        let names_mia = subjects(&told).into_iter().filter(|subject| {
+            words.iter().any(|word| subject.contains(word)) && subject.contains("mia@contoso.example")
+        });
+        assert_eq!(names_mia.count(), 1, "{setting:?}: {:?}", subjects(&told));
+        assert_eq!(town.app.record(mia).await, None);
+    }
+}
