@@ -51,7 +51,8 @@ pub fn run(options: &Options, site: &Site<'_>) -> Result<ExitCode, String> {
     let mut code = ExitCode::SUCCESS;
     terminal::run(&site.env, async {
         if options.send_test_mail {
-            return send_test_mail(&*site.app().await?, options.json).await;
+            terminal::print(&send_test_mail(&*site.app().await?, options.json).await?);
+            return Ok(());
         }
         let (examination, now) = if options.now {
             let app = site.app().await?;
@@ -89,18 +90,17 @@ async fn stored(options: &Options, site: &Site<'_>) -> Result<Examination, Strin
     })
 }
 
-/// Sends a test mail to ALERT_TO.
+/// Sends a test mail to ALERT_TO. Returns what to tell.
 ///
 /// # Errors
 /// Why it was not sent, and what to do.
-pub async fn send_test_mail(app: &App, as_json: bool) -> Result<(), String> {
+pub async fn send_test_mail(app: &App, as_json: bool) -> Result<String, String> {
     let sent = send_test(&app.services).await?;
-    terminal::print(&if as_json {
+    Ok(if as_json {
         json!({"sent": true, "recipients": sent}).to_string()
     } else {
         format!("Exchange accepted the test mail for {}. Whether it arrives, look there.", sent.join(", "))
-    });
-    Ok(())
+    })
 }
 
 /// The examination in words, what has to be done first.
