@@ -140,10 +140,13 @@ async fn read(
     Ok((Open { passes, has_other }, Some((record, etag))))
 }
 
-/// The delivered pass, if it can still work: a replica may not list it yet.
+/// The delivered pass, or the one that a command before was about, if it can still work: a replica may not list it yet.
 fn unlisted(record: &Record, now: DateTime<Utc>) -> Option<(PassRecord, Purpose)> {
-    let delivered = record.delivered.as_ref().filter(|_| record.state == State::Delivered)?;
-    (delivered.pass.ends_at > now).then(|| (delivered.pass.clone(), delivered.purpose))
+    let delivered = record.delivered.as_ref().filter(|_| record.state == State::Delivered);
+    let is_left = record.state == State::Failed && record.cause.as_deref() == Some(Record::BY_ADMIN);
+    let left = record.pass.clone().filter(|_| is_left).map(|pass| (pass, record.purpose));
+    let pass = delivered.map(|delivered| (delivered.pass.clone(), delivered.purpose)).or(left);
+    pass.filter(|(pass, _)| pass.ends_at > now)
 }
 
 /// Revokes them and records it. Run again, it does what is left.

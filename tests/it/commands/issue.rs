@@ -96,6 +96,7 @@ async fn a_hold_ends_only_with_a_pass() {
         assert!(case != "REPORT_ONLY" || text.contains("Set REPORT_ONLY to false"), "{text}");
         let record = app.record(emma).await.unwrap();
         assert_eq!((record.held_at, record.held_for), (held.held_at, held.held_for), "{case}");
+        assert!(settings.is_empty() || record == held, "{case}: {record:?}");
         // The reason is gone.
         app.sandbox.edit(|tenant| {
             tenant.passes.remove(&emma);

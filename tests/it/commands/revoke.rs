@@ -383,6 +383,26 @@ async fn between_two_steps_nothing_is_lost() {
     }
 }
 
+/// The pass could not be deleted, and then the admin decides otherwise.
+#[tokio::test(start_paused = true)]
+async fn a_pass_that_is_held_back_can_be_renewed_while_it_works() {
+    let (app, emma, noah) = with_noah(&[]);
+    app.sweep().await;
+    app.host.deliver(&Job::group_add(noah, app.sandbox.now(), "e1").to_message(), 1).await;
+    app.advance(TimeDelta::hours(1));
+    app.sandbox.inject(Fault::on("DELETE", PASS_PATH, fail_with(500)).times(99));
+    let (report, _) = app.revoke(&all_open(&app, Then::Hold).await).await;
+    assert_eq!(report.failed.len(), 2);
+    app.sandbox.clear_faults();
+    let (report, _) = app.revoke(&all_open(&app, Then::Renew).await).await;
+    assert_eq!(report.done.len(), 2);
+    app.advance(TimeDelta::hours(1));
+    app.sweep().await;
+    for user in [emma, noah] {
+        assert!(app.live_code(user).is_some(), "{:?}", app.record(user).await);
+    }
+}
+
 /// The command dies after the deletion, or gives up before it: sweeps make what follows.
 #[tokio::test(start_paused = true)]
 async fn a_command_that_dies_loses_nobody() {
