@@ -83,7 +83,7 @@ async fn stored(options: &Options, site: &Site<'_>) -> Result<Examination, Strin
     }
     let ledger = ledger(options.ledger.as_deref(), &site.env)?;
     let found = ledger.examination().await.map_err(|error| error.to_string())?;
-    found.ok_or_else(|| {
+    found.map(|(examination, _)| examination).ok_or_else(|| {
         "the ledger has no examination yet. The app examines itself with the first sweep after its start: run SweepJoiners \
          by hand (docs/DEPLOY.md), wait three minutes, and run this command again"
             .to_owned()

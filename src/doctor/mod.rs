@@ -108,6 +108,16 @@ async fn token(app: &App, report: &mut Report) -> Option<Token> {
     }
 }
 
+/// Writes it in the place of the last one. One that another process has written meanwhile is as good.
+async fn write(app: &App, examination: &Examination) -> Result<(), LedgerError> {
+    let ledger = &app.services.ledger;
+    let last = ledger.examination().await?.map(|(_, etag)| etag);
+    match ledger.write_examination(examination, last.as_ref()).await {
+        Ok(_) | Err(LedgerError::Conflict) => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
 /// Examines, writes and logs what it finds.
 ///
 /// # Errors
@@ -134,7 +144,7 @@ pub(crate) async fn run(app: &App) -> Result<(), LedgerError> {
             "The examination found something that stops passes"
         );
     }
-    let written = app.services.ledger.write_examination(&examination).await;
+    let written = write(app, &examination).await;
     if let Err(error) = &written {
         tracing::warn!(
             event = "examination.not_written",

@@ -342,13 +342,16 @@ impl Ledger for BlobLedger {
         self.put(ALERT_MAILS, mails, expected.into()).await
     }
 
-    async fn examination(&self) -> Result<Option<Examination>, LedgerError> {
-        let found = within(budget::LEDGER_CALL, self.download(EXAMINATION)).await?;
-        Ok(found.map(|(examination, _)| examination))
+    async fn examination(&self) -> Result<Option<(Examination, ETag)>, LedgerError> {
+        within(budget::LEDGER_CALL, self.download_of_all(EXAMINATION)).await
     }
 
-    async fn write_examination(&self, examination: &Examination) -> Result<(), LedgerError> {
-        self.put(EXAMINATION, examination, WriteIf::Always).await.map(|_| ())
+    async fn write_examination(
+        &self,
+        examination: &Examination,
+        expected: Option<&ETag>,
+    ) -> Result<ETag, LedgerError> {
+        self.put(EXAMINATION, examination, expected.into()).await
     }
 
     async fn write_conditions(

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use crate::range;
 
 /// What an examination found. It is written as a whole and never changed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Examination {
     /// The version of this form of document.

@@ -22,7 +22,7 @@ struct Store {
     records: Documents<Record>,
     memberships: Documents<MembershipSnapshot>,
     conditions: Documents<Conditions>,
-    examination: Option<Examination>,
+    examination: Documents<Examination>,
     held_lists: Documents<HeldList>,
     alerts: BTreeMap<AlertId, PendingAlert>,
     alert_mails: Documents<AlertMails>,
@@ -167,13 +167,16 @@ impl Ledger for MemoryLedger {
         self.store().alert_mails.write(Uuid::nil(), mails, expected)
     }
 
-    async fn examination(&self) -> Result<Option<Examination>, LedgerError> {
-        Ok(self.store().examination.clone())
+    async fn examination(&self) -> Result<Option<(Examination, ETag)>, LedgerError> {
+        Ok(self.store().examination.read(Uuid::nil()))
     }
 
-    async fn write_examination(&self, examination: &Examination) -> Result<(), LedgerError> {
-        self.store().examination = Some(examination.clone());
-        Ok(())
+    async fn write_examination(
+        &self,
+        examination: &Examination,
+        expected: Option<&ETag>,
+    ) -> Result<ETag, LedgerError> {
+        self.store().examination.write(Uuid::nil(), examination, expected)
     }
 
     async fn conditions(&self) -> Result<Option<(Conditions, ETag)>, LedgerError> {

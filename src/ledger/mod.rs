@@ -124,11 +124,18 @@ pub trait Ledger: fmt::Debug + Send + Sync {
         expected: Option<&ETag>,
     ) -> Result<ETag, LedgerError>;
 
-    /// The last examination.
-    async fn examination(&self) -> Result<Option<Examination>, LedgerError>;
+    /// The last examination, and its version.
+    async fn examination(&self) -> Result<Option<(Examination, ETag)>, LedgerError>;
 
-    /// Replaces it.
-    async fn write_examination(&self, examination: &Examination) -> Result<(), LedgerError>;
+    /// Replaces it under the conditions of [`Self::write`].
+    ///
+    /// # Errors
+    /// As there.
+    async fn write_examination(
+        &self,
+        examination: &Examination,
+        expected: Option<&ETag>,
+    ) -> Result<ETag, LedgerError>;
 
     /// What affects everybody, and its version.
     async fn conditions(&self) -> Result<Option<(Conditions, ETag)>, LedgerError>;

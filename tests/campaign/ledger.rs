@@ -213,12 +213,16 @@ impl<L: Ledger> Ledger for FaultyLedger<L> {
         self.inner.conditions().await
     }
 
-    async fn examination(&self) -> Result<Option<Examination>, LedgerError> {
+    async fn examination(&self) -> Result<Option<(Examination, ETag)>, LedgerError> {
         self.inner.examination().await
     }
 
-    async fn write_examination(&self, examination: &Examination) -> Result<(), LedgerError> {
-        self.inner.write_examination(examination).await
+    async fn write_examination(
+        &self,
+        examination: &Examination,
+        expected: Option<&ETag>,
+    ) -> Result<ETag, LedgerError> {
+        self.inner.write_examination(examination, expected).await
     }
 
     async fn write_conditions(

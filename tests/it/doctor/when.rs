@@ -52,7 +52,7 @@ async fn sweep(host: &FunctionsHost, storage: &Storage) {
 }
 
 async fn stored(app: &TestApp) -> Examination {
-    app.ledger().examination().await.unwrap().expect("an examination")
+    app.ledger().examination().await.unwrap().expect("an examination").0
 }
 
 #[tokio::test(start_paused = true)]
