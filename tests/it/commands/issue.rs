@@ -82,6 +82,7 @@ async fn a_hold_ends_only_with_a_pass() {
         let held = app.record(emma).await.unwrap();
         let settings: &[_] = if case.starts_with(char::is_uppercase) { &[(case, "true")] } else { &[] };
         let app = app.with_settings(settings);
+        app.advance(TimeDelta::minutes(20));
         match case {
             "skipped" => {
                 app.sandbox
