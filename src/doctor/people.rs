@@ -1,6 +1,6 @@
 //! Who starts in the next days, and what is missing in their data.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Days, NaiveDate, NaiveTime, TimeDelta, Utc};
 use futures::{StreamExt, stream};
@@ -12,6 +12,7 @@ use crate::{
     app::App,
     budget,
     graph::{GraphError, Look, LookParts, page::Readable, users::Candidate},
+    ledger::Standing,
     pass::{
         Job, Outcome, Skip, condition,
         day_one::{OddStamps, day_one, odd_stamps, stamps},
@@ -96,8 +97,13 @@ impl People {
             let deadline = Instant::now() + budget::EXAMINED_LOOKS;
             let looked_at: Vec<(Uuid, NaiveDate)> =
                 joiners.iter().take(LOOKED_AT).map(|joiner| (joiner.user.id, joiner.day)).collect();
+            // Whoever was sent the pass for that day needs no forecast: what has changed since is a job's.
+            let served = served(app, &joiners).await;
+            let others: Vec<_> =
+                looked_at.iter().filter(|(user, _)| !served.contains(user)).copied().collect();
             let (mut looks, mut blocked) =
-                tokio::join!(looks(app, &looked_at, deadline), blocks(app, &looked_at, deadline));
+                tokio::join!(looks(app, &looked_at, deadline), blocks(app, &others, deadline));
+            blocked.extend(served.into_iter().map(|user| (user, None)));
             for joiner in &mut joiners {
                 (joiner.groups, joiner.has_manager) = looks.remove(&joiner.user.id).unwrap_or_default();
                 joiner.blocked = blocked.remove(&joiner.user.id);
@@ -228,6 +234,23 @@ async fn looks(
     };
     let users = people.iter().map(|(user, _)| (*user, wanted)).collect();
     app.services.graph.look(users, deadline, read).await.into_iter().collect()
+}
+
+/// Whoever was sent the pass for their first day, and nothing is amiss, as the ledger lists it.
+async fn served(app: &App, joiners: &[Joiner]) -> BTreeSet<Uuid> {
+    let days: BTreeMap<Uuid, NaiveDate> = joiners.iter().map(|joiner| (joiner.user.id, joiner.day)).collect();
+    let mut served = BTreeSet::new();
+    let mut keep = |user: Uuid, standing: Standing| {
+        let mailed = standing.mailed.map(|(day, _)| day);
+        if mailed.is_some() && mailed.as_ref() == days.get(&user) && !standing.is_blocked {
+            served.insert(user);
+        }
+    };
+    // Without the ledger nobody is.
+    match app.services.ledger.standings(&mut keep).await {
+        Ok(()) => served,
+        Err(_) => BTreeSet::new(),
+    }
 }
 
 /// Why each gets no pass, if that is so: what the flow would decide when a sweep has found them.

@@ -101,6 +101,26 @@ async fn authenticator_for_others_and_no_passkeys_is_a_dead_end() {
     assert!(found.contains("passkeys fail"), "{found}");
 }
 
+/// On the second day an examination costs little, however many were served.
+#[tokio::test(start_paused = true)]
+async fn whoever_was_served_is_not_asked_about_again() {
+    let app = swept(&[], |_, _| {}).await;
+    app.sweep().await;
+    assert_eq!(app.pass_mails().len(), 1);
+    let before = app.sandbox.requests().len();
+    let examination = doctor::examine(&app.app).await;
+    let requests = app.sandbox.requests();
+    let asked = requests[before..]
+        .iter()
+        .flat_map(|r| r.parts.clone())
+        .filter(|part| part.url.contains("authentication/methods"));
+    assert_eq!(asked.count(), 0);
+    assert!(
+        examination.findings.iter().any(|f| f.check == "people" && f.level == Level::Ok),
+        "{examination:?}"
+    );
+}
+
 /// The advice is followed: a rule in ZONES.
 #[tokio::test(start_paused = true)]
 async fn a_rule_in_zones_ends_the_warning_about_the_usage_location() {
