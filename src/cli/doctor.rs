@@ -38,8 +38,8 @@ pub struct Options {
 
 /// After this an examination does not say how the app is today.
 const OLD: TimeDelta = TimeDelta::hours(26);
-/// The width of the table where there is no terminal.
-const WIDTH: u16 = 140;
+/// The width of the table: it has sentences.
+const WIDTH: u16 = 120;
 /// The exit code if something fails.
 const FAILS: u8 = 3;
 
@@ -107,9 +107,7 @@ pub async fn send_test_mail(app: &App, as_json: bool) -> Result<String, String> 
 pub fn text(examination: &Examination, now: DateTime<Utc>) -> String {
     let mut table = Table::new();
     table.load_style(presets::UTF8_BORDERS_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
-    if !table.is_tty() {
-        table.set_width(WIDTH);
-    }
+    table.set_width(WIDTH);
     table.set_header(["", "Check", "Found", "To do"]);
     let levels = [Level::Fail, Level::Warn, Level::NotAsked, Level::Ok];
     for level in levels {
