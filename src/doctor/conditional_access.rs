@@ -6,13 +6,13 @@
 
 use uuid::Uuid;
 
-use crate::graph::conditional_access::{
-    Applications, ConditionalAccessPolicy, Conditions, GrantControls, Platforms, Users,
-};
+use crate::graph::conditional_access::ConditionalAccessPolicy;
 
 const REGISTRATION: &str = "urn:user:registersecurityinfo";
 /// The page on which security information is registered (Microsoft's list of first-party applications: My Signins).
 const MY_SIGN_INS: &str = "19db86c3-b2b9-44cc-b339-36da233a3be2";
+/// The operating systems that joiners have.
+const PLATFORMS: [&str; 5] = ["android", "iOS", "windows", "macOS", "linux"];
 
 /// What a policy does to a joiner.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,92 +38,77 @@ pub(crate) struct Joiner<'a> {
 
 /// What stops the joiner; `None` if the policy does not.
 pub(crate) fn obstacle(policy: &ConditionalAccessPolicy, joiner: Joiner<'_>) -> Option<Obstacle> {
-    let is_on = policy.state.as_deref().is_some_and(|state| state.eq_ignore_ascii_case("enabled"));
-    let Conditions { users, applications, client_app_types, locations, platforms, devices, .. } =
-        &policy.conditions;
-    if !is_on || !is_for(users, joiner.ids) || depends_on_risk(&policy.conditions) {
+    let is_on = policy.text("/state").is_some_and(|state| state.eq_ignore_ascii_case("enabled"));
+    let client_apps = policy.list("/conditions/clientAppTypes");
+    let is_in_browser = client_apps.is_empty() || has(&client_apps, "all") || has(&client_apps, "browser");
+    if !is_on || !is_in_browser || !is_for(policy, joiner.ids) || depends_on_risk(policy) {
         return None;
     }
-    let is_in_browser = client_app_types.is_empty()
-        || client_app_types
-            .iter()
-            .any(|kind| ["all", "browser"].iter().any(|own| kind.eq_ignore_ascii_case(own)));
-    let is_on_registration = is_about_registration(applications)?;
-    if !is_in_browser {
+    let is_on_registration = is_about_registration(policy)?;
+    let Unmet { asks, is_about_device } = unmet(policy, joiner.has_one_time_pass)?;
+    let platforms = platforms(policy);
+    if platforms == 0 {
         return None;
     }
-    let Unmet { asks, is_about_device } = unmet(policy.grant_controls.as_ref()?, joiner.has_one_time_pass)?;
-    let has_places = locations.as_ref().is_some_and(|places| {
-        // "All" without an exception is everywhere.
-        !places.exclude_locations.is_empty() || !has(&places.include_locations, "All")
-    });
-    let platforms = platforms.as_ref().map(of_platforms);
-    if platforms == Some(Covers::None) {
-        return None;
-    }
-    let has_devices = devices.as_ref().is_some_and(|devices| devices.device_filter.is_some());
+    // "All" without an exception is everywhere.
+    let has_places = policy.has("/conditions/locations")
+        && (!policy.list("/conditions/locations/excludeLocations").is_empty()
+            || !has(&policy.list("/conditions/locations/includeLocations"), "All"));
+    let has_devices = policy.has("/conditions/devices/deviceFilter") || platforms < PLATFORMS.len();
     Some(Obstacle {
-        policy: policy.display_name.clone().unwrap_or_else(|| "without a name".to_owned()),
+        policy: policy.name("/displayName").unwrap_or_else(|| "without a name".to_owned()),
         asks,
-        is_conditional: has_places || has_devices || is_about_device || platforms == Some(Covers::Some),
+        is_conditional: has_places || has_devices || is_about_device,
         is_on_registration,
     })
 }
 
-/// Which of the operating systems that joiners have a policy is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Covers {
-    None,
-    Some,
-    All,
-}
-
-fn of_platforms(platforms: &Platforms) -> Covers {
-    const KNOWN: [&str; 5] = ["android", "iOS", "windows", "macOS", "linux"];
-    let is_covered = |name: &&str| {
-        let is_in = |list: &[String]| has(list, name) || has(list, "all");
-        is_in(&platforms.include_platforms) && !is_in(&platforms.exclude_platforms)
-    };
-    match KNOWN.iter().filter(|name| is_covered(name)).count() {
-        0 => Covers::None,
-        count if count == KNOWN.len() => Covers::All,
-        _ => Covers::Some,
-    }
-}
-
 /// Whether it depends on groups for whom the policy is.
 pub(crate) fn depends_on_groups(policy: &ConditionalAccessPolicy) -> bool {
-    let users = &policy.conditions.users;
-    !users.include_groups.is_empty() || !users.exclude_groups.is_empty()
+    let has_some = |pointer| !policy.list(pointer).is_empty();
+    has_some("/conditions/users/includeGroups") || has_some("/conditions/users/excludeGroups")
 }
 
-fn has(list: &[String], word: &str) -> bool {
+fn has(list: &[&str], word: &str) -> bool {
     list.iter().any(|item| item.eq_ignore_ascii_case(word))
 }
 
 /// Nobody who is new is at risk yet; the flows of devices and of transfers are not the browser's.
-fn depends_on_risk(conditions: &Conditions) -> bool {
-    !conditions.user_risk_levels.is_empty()
-        || !conditions.sign_in_risk_levels.is_empty()
-        || conditions.insider_risk_levels.is_some()
-        || conditions.authentication_flows.is_some()
+fn depends_on_risk(policy: &ConditionalAccessPolicy) -> bool {
+    !policy.list("/conditions/userRiskLevels").is_empty()
+        || !policy.list("/conditions/signInRiskLevels").is_empty()
+        || policy.has("/conditions/insiderRiskLevels")
+        || policy.has("/conditions/authenticationFlows")
 }
 
-fn is_for(users: &Users, ids: &[Uuid]) -> bool {
-    let names = |list: &[String]| list.iter().any(|id| id.parse().is_ok_and(|id| ids.contains(&id)));
-    let is_included =
-        has(&users.include_users, "All") || names(&users.include_users) || names(&users.include_groups);
-    is_included && !names(&users.exclude_users) && !names(&users.exclude_groups)
+fn is_for(policy: &ConditionalAccessPolicy, ids: &[Uuid]) -> bool {
+    let names = |pointer| policy.list(pointer).iter().any(|id| id.parse().is_ok_and(|id| ids.contains(&id)));
+    let is_included = has(&policy.list("/conditions/users/includeUsers"), "All")
+        || names("/conditions/users/includeUsers")
+        || names("/conditions/users/includeGroups");
+    is_included && !names("/conditions/users/excludeUsers") && !names("/conditions/users/excludeGroups")
 }
 
 /// Whether it is about registration alone; `None` if it does not concern it.
-fn is_about_registration(applications: &Applications) -> Option<bool> {
-    if has(&applications.include_user_actions, REGISTRATION) {
+fn is_about_registration(policy: &ConditionalAccessPolicy) -> Option<bool> {
+    if has(&policy.list("/conditions/applications/includeUserActions"), REGISTRATION) {
         return Some(true);
     }
-    let includes = |word: &str| has(&applications.include_applications, word);
-    let is_included = includes("All") || includes(MY_SIGN_INS);
-    (is_included && !has(&applications.exclude_applications, MY_SIGN_INS)).then_some(false)
+    let included = policy.list("/conditions/applications/includeApplications");
+    let is_included = has(&included, "All") || has(&included, MY_SIGN_INS);
+    let is_excluded = has(&policy.list("/conditions/applications/excludeApplications"), MY_SIGN_INS);
+    (is_included && !is_excluded).then_some(false)
+}
+
+/// For how many of the [`PLATFORMS`] it is.
+fn platforms(policy: &ConditionalAccessPolicy) -> usize {
+    if !policy.has("/conditions/platforms") {
+        return PLATFORMS.len();
+    }
+    let included = policy.list("/conditions/platforms/includePlatforms");
+    let excluded = policy.list("/conditions/platforms/excludePlatforms");
+    let is_in = |list: &[&str], name: &str| has(list, name) || has(list, "all");
+    PLATFORMS.iter().filter(|name| is_in(&included, name) && !is_in(&excluded, name)).count()
 }
 
 /// What a joiner with nothing but a pass does not meet.
@@ -134,12 +119,13 @@ struct Unmet {
     is_about_device: bool,
 }
 
-fn unmet(controls: &GrantControls, has_one_time_pass: bool) -> Option<Unmet> {
+fn unmet(policy: &ConditionalAccessPolicy, has_one_time_pass: bool) -> Option<Unmet> {
+    const STRENGTH: &str = "/grantControls/authenticationStrength";
     // Terms of use are accepted in the browser.
-    let (mut met, mut devices) = (usize::from(!controls.terms_of_use.is_empty()), 0);
+    let (mut met, mut devices) = (policy.list("/grantControls/termsOfUse").len(), 0);
     let mut unmet: Vec<String> = Vec::new();
-    for control in &controls.built_in_controls {
-        match control.as_str() {
+    for control in policy.list("/grantControls/builtInControls") {
+        match control {
             "block" => return Some(Unmet { asks: "blocks".to_owned(), is_about_device: false }),
             "mfa" => met += 1,
             "compliantDevice" => {
@@ -151,26 +137,28 @@ fn unmet(controls: &GrantControls, has_one_time_pass: bool) -> Option<Unmet> {
                 unmet.push("a hybrid joined device".to_owned());
             }
             "approvedApplication" | "compliantApplication" => {
-                unmet.push("an app with a protection policy".to_owned())
+                unmet.push("an app with a protection policy".to_owned());
             }
             "passwordChange" => unmet.push("a change of the password".to_owned()),
             other => unmet.push(format!("the control {other}")),
         }
     }
-    if let Some(strength) = &controls.authentication_strength {
+    if policy.has(STRENGTH) {
         let own =
             if has_one_time_pass { "temporaryAccessPassOneTime" } else { "temporaryAccessPassMultiUse" };
-        if has(&strength.allowed_combinations, own) {
+        if has(&policy.list("/grantControls/authenticationStrength/allowedCombinations"), own) {
             met += 1;
         } else {
-            let name = strength.display_name.as_deref().unwrap_or("without a name");
+            let name = policy.name("/grantControls/authenticationStrength/displayName");
+            let name = name.unwrap_or_else(|| "without a name".to_owned());
             unmet.push(format!("the authentication strength \"{name}\", which does not include {own}"));
         }
     }
-    if !controls.custom_authentication_factors.is_empty() {
+    if !policy.list("/grantControls/customAuthenticationFactors").is_empty() {
         unmet.push("a factor of another provider".to_owned());
     }
-    let is_any = !controls.operator.as_deref().is_some_and(|operator| operator.eq_ignore_ascii_case("AND"));
+    let is_any =
+        !policy.text("/grantControls/operator").is_some_and(|operator| operator.eq_ignore_ascii_case("AND"));
     if unmet.is_empty() || (is_any && met > 0) {
         return None;
     }
