@@ -71,6 +71,11 @@ impl People {
         self.unread.is_some()
     }
 
+    /// Whether the groups of none of them were read.
+    pub(super) fn has_no_groups(&self) -> bool {
+        self.joiners.iter().all(|joiner| joiner.groups.is_none())
+    }
+
     /// Reads them. What the flow would do with each is asked only with the app's `own` token: another's is refused.
     pub(super) async fn read(app: &App, is_own: bool) -> Self {
         let (settings, now) = (&app.services.settings, app.services.clock.now());

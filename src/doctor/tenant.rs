@@ -127,7 +127,7 @@ impl TenantRead {
                 format!("the policy is not for {}: their passes do not work", listed(&left_out)),
                 format!("include them: {WHERE}"),
             );
-        } else if !targets.is_for_all() && people.joiners.iter().all(|joiner| joiner.ids().is_none()) {
+        } else if !targets.is_for_all() && people.has_no_groups() {
             report.not_asked(
                 CHECK,
                 "the policy is for some groups, and which joiners are in them was not asked",
@@ -152,13 +152,11 @@ impl TenantRead {
             report.fail(CHECK, what, enable);
             return;
         }
-        let may = |policy: &MethodPolicy, is_on: bool, ids: &[Uuid]| {
-            is_on && (policy.is_for_all() || policy.is_for(ids))
-        };
         let with_groups = people.joiners.iter().filter_map(|joiner| Some((joiner.name(), joiner.ids()?)));
         let (mut without, mut only_authenticator) = (Vec::new(), Vec::new());
         for (name, ids) in with_groups {
-            match (may(passkeys, by_passkey, &ids), may(authenticator, authenticator.is_enabled(), &ids)) {
+            let passkey = by_passkey && passkeys.is_for(&ids);
+            match (passkey, authenticator.is_enabled() && authenticator.is_for(&ids)) {
                 (true, _) => {}
                 (false, true) => only_authenticator.push(name),
                 (false, false) => without.push(name),
@@ -183,8 +181,7 @@ impl TenantRead {
                 enable,
             );
         }
-        let is_for_some = by_passkey && !passkeys.is_for_all();
-        if is_for_some && people.joiners.iter().all(|joiner| joiner.ids().is_none()) {
+        if by_passkey && !passkeys.is_for_all() && people.has_no_groups() {
             report.not_asked(
                 CHECK,
                 "passkeys are for some groups, and which joiners are in them was not asked",

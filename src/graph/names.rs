@@ -12,9 +12,8 @@ use super::{
     error::{GraphError, if_exists},
     null::visible,
 };
-use crate::text;
 
-/// The names of a user.
+/// The names of a user, each in one line of bounded length.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct Names {
@@ -51,16 +50,8 @@ impl Graph {
         let results = self.batch_in_order(OPERATION, users.iter().map(part).collect()).await?;
         let read = users.iter().zip(results).filter_map(|(user, result)| {
             let names = if_exists(result.and_then(|body| read_body::<Names>(OPERATION, &body)));
-            Some((*user, names.ok()??.in_lines()))
+            Some((*user, names.ok()??))
         });
         Ok(read.collect())
-    }
-}
-
-impl Names {
-    /// Each in one line of bounded length.
-    fn in_lines(self) -> Self {
-        let line = |text: Option<String>| text.as_deref().and_then(text::name);
-        Self { display_name: line(self.display_name), user_principal_name: line(self.user_principal_name) }
     }
 }
