@@ -27,7 +27,7 @@ use firstpass::{
     graph::{Graph, PassPolicy, PrivilegeSnapshot, TenantSnapshot, UsageSnapshot, User, users::Account},
     host,
     ledger::{Basis, memory::MemoryLedger},
-    mail::{JoinerMail, MailOptions, Mailer, Occasion, PassTimes, Reader},
+    mail::{CodePlace, JoinerMail, MailOptions, Mailer, Occasion, Onlooker, PassTimes, Reader, Steps},
     pass::{Decision, Facts, Reason, decide},
     settings::Settings,
     zone::{Place, Tz, joiner_zone},
@@ -84,6 +84,7 @@ fn decision(bencher: Bencher<'_, '_>) {
         minimum_lifetime_in_minutes: 60,
         maximum_lifetime_in_minutes: 480,
         is_usable_once: false,
+        default_length: 8,
     };
     let snapshot = TenantSnapshot {
         user,
@@ -96,6 +97,7 @@ fn decision(bencher: Bencher<'_, '_>) {
         privileges: PrivilegeSnapshot::default(),
         hidden_group: None,
         policy,
+        passkeys: None,
         usage: UsageSnapshot::default(),
     };
     let basis = Basis { address: Some("1:address".into()), ..Basis::default() };
@@ -106,10 +108,12 @@ fn decision(bencher: Bencher<'_, '_>) {
         record: None,
         no_address: None,
         basis: &basis,
-        copies_manager: true,
+        tells_manager: true,
+        told_at: None,
         request: None,
         joiner_check: &settings.joiner_check,
         pass: &settings.pass,
+        device: settings.mail.device_steps.default,
         follow_up: &settings.follow_up,
         lead_days: 7,
         late_days: 0,
@@ -153,7 +157,9 @@ fn mail(bencher: Bencher<'_, '_>, language: &str) {
     let mail = JoinerMail {
         reader,
         times,
-        manager: Some("Grace Hall"),
+        manager: Some(Onlooker { name: "Grace Hall", has_code: false }),
+        steps: Steps::default(),
+        code: CodePlace::Mail { letters: 8 },
         day_one: Some(opens_at.date_naive()),
         occasion: Occasion::First,
         follows_on: None,

@@ -65,6 +65,16 @@ param additionalSettings AppSettings = {}
 // Settings of firstpass: docs/SETTINGS.md.
 @description('SWEEP_SCHEDULE: when the sweep runs, in UTC: second minute hour day month weekday.')
 param sweepSchedule string = '0 0 * * * *'
+@description('ALERT_WEBHOOK_URL: where alerts go besides; a reference to the secret in Key Vault that has the URL of a workflow of Teams.')
+param alertWebhookUrl string = ''
+@description('DIGEST: how often a digest is sent.')
+param digest 'weekly' | 'daily' | 'off' = 'weekly'
+@description('DELIVERY_WEBHOOK_URL: a reference to the secret in Key Vault that has the URL of the endpoint that codes are delivered to.')
+param deliveryWebhookUrl string = ''
+@description('DELIVERY_WEBHOOK_KEY: a reference to the secret in Key Vault that has the key with which requests with codes are signed.')
+param deliveryWebhookKey string = ''
+@description('DELIVERY_WEBHOOK_AUDIENCE: the application id that the token for that endpoint is for.')
+param deliveryWebhookAudience string = ''
 @description('CLOUD: the cloud of the tenant and the storage account. Flex Consumption exists in public only.')
 param cloud 'public' | 'usgov' | 'usgov-dod' = 'public'
 @description('REPORT_ONLY: sweeps say who would get a pass, and make none. Set it to false when the report is right.')
@@ -103,8 +113,9 @@ param hireDateZone string = 'joiner'
 @minValue(0)
 @maxValue(43200)
 param passLifetimeMinutes int = 0
-@description('PASS_ONE_TIME: whether a pass works only once.')
-param passOneTime bool = true
+@description('PASS_ONE_TIME: whether a pass works only once; empty: unless DEVICE_STEPS needs more.')
+@allowed(['', 'true', 'false'])
+param passOneTime string = ''
 @description('SERVE_DISABLED: whether disabled accounts get a pass. Many are disabled until day one.')
 param serveDisabled bool = true
 @description('SERVE_GUESTS: which guests get a pass.')
@@ -125,14 +136,39 @@ param sweepMax int = 100
 param nudgeAfter string = '4h'
 @description('REISSUE_UNUSED: whether a joiner whose pass ended unused gets another one.')
 param reissueUnused bool = true
+@description('ALERT_LANGUAGE: the language of mails to ALERT_TO.')
+param alertLanguage string = 'en'
 @description('LANGUAGE: the language of joiners whose own is unknown or has no mails.')
 param language string = 'en'
 @description('COMPANY_NAME: the name of the company in the mails.')
 param companyName string = ''
+@description('MAIL_TEMPLATES: the folder of the templates of the mails; empty for templates/ in the package.')
+param mailTemplates string = ''
+@description('SENDER_NAME: the name beside the address of the sender.')
+param senderName string = ''
+@description('LOGO: an image file in the folder of the templates, or an https:// address.')
+param logo string = ''
+@description('FOOTER_IMAGE: the image below the mails, likewise.')
+param footerImage string = ''
+@description('FOOTER_LINK: where the image below the mails leads.')
+param footerLink string = ''
+@description('ACCENT_COLOR: the colour of links, as #rrggbb.')
+param accentColor string = ''
+@description('TEXT_COLOR: the colour of the text, as #rrggbb.')
+param textColor string = ''
+@description('DEVICE_STEPS: what joiners sign in on first: browser, windows, autopilot, hybrid or both; <group id>=… for the members of a group; several separated by commas.')
+param deviceSteps string = 'browser'
 @description('MAIL_TO: where the address of the joiner is: otherMails, extensionAttribute1 to 15, manager; several separated by commas.')
 param mailTo string = 'otherMails'
-@description('MAIL_CC: who gets a copy: manager, addresses, or none.')
+@description('DELIVERY: how a code gets to the joiner: mail, split (somebody hands it over), or webhook.')
+@allowed(['mail', 'split', 'webhook'])
+param delivery string = 'mail'
+@description('MAIL_CODE_TO: with split, who hands the code over: manager or one address; empty: manager.')
+param mailCodeTo string = ''
+@description('MAIL_CC: who is told that a joiner was sent a code: manager, addresses, or none.')
 param mailCc string = 'manager'
+@description('MAIL_CC_CODE: whether they get a copy of the mail with the code, and not a note without it.')
+param mailCcCode bool = false
 @description('MAILS_PER_MINUTE: how many mails a minute the mailbox accepts. Exchange Online: 30.')
 @minValue(1)
 @maxValue(100000)
@@ -201,6 +237,11 @@ module app 'app.bicep' = {
     tags: tags
     mailFrom: mailFrom
     alertTo: alertTo
+    alertWebhookUrl: alertWebhookUrl
+    digest: digest
+    deliveryWebhookUrl: deliveryWebhookUrl
+    deliveryWebhookKey: deliveryWebhookKey
+    deliveryWebhookAudience: deliveryWebhookAudience
     maximumInstanceCount: maximumInstanceCount
     instanceMemoryMB: instanceMemoryMB
     retentionDays: retentionDays
@@ -245,8 +286,20 @@ module app 'app.bicep' = {
     reissueUnused: reissueUnused
     language: language
     companyName: companyName
+    alertLanguage: alertLanguage
+    mailTemplates: mailTemplates
+    senderName: senderName
+    logo: logo
+    footerImage: footerImage
+    footerLink: footerLink
+    accentColor: accentColor
+    textColor: textColor
+    deviceSteps: deviceSteps
     mailTo: mailTo
+    delivery: delivery
+    mailCodeTo: mailCodeTo
     mailCc: mailCc
+    mailCcCode: mailCcCode
     mailsPerMinute: mailsPerMinute
     tenantDomains: tenantDomains
     addressSharedBy: addressSharedBy

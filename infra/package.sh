@@ -33,10 +33,10 @@ mkdir -p "$build" dist
 CARGO_ENCODED_RUSTFLAGS="$flags--remap-path-prefix=$PWD=/firstpass" cargo build --locked --release --package firstpass --target "$triple" --target-dir "$build" \
   --message-format json-render-diagnostics >"$build/messages.json"
 
-# What the host reads, and nothing else. The templates of the mails are in the binary.
+# What the host and the app read, and nothing else.
 rm -rf "$stage" "$zip" "$zip.sha256"
 install -D --mode 755 "$build/$triple/release/firstpass" "$stage/firstpass"
-for file in host.json */function.json; do
+for file in host.json */function.json templates/*.j2 templates/*/*.j2; do
   install -D --mode 644 "$file" "$stage/$file"
 done
 output=$PWD/$zip

@@ -12,14 +12,15 @@ use crate::{
     ledger::Ledger,
     mail::{MailError, MailOptions, Mailer},
     pass::{
-        Services,
+        NotesDue, Services,
         alert::collected,
-        examined, ledger_tenant, mailbox,
-        message::{ALERTS_DUE, EXAMINATION_DUE, SWEEP_DUE},
+        digest_due, examined, ledger_tenant, mailbox,
+        message::{ALERTS_DUE, DIGEST_DUE, EXAMINATION_DUE, SWEEP_DUE},
     },
     queue::Queues,
     rate_limiter::RateLimiter,
-    settings::Settings,
+    settings::{Settings, WebhookSettings},
+    webhook::Webhook,
 };
 
 /// What the functions share, built once per process. `main` and the tests build the same.
@@ -43,6 +44,8 @@ pub(crate) enum Look {
 
 /// How long an examination waits, so that jobs of the same invocation go first.
 const BEHIND_JOBS: Duration = Duration::from_secs(60);
+/// How long a digest waits, so that it tells of the jobs of the sweep that asked for it: those of most mornings are done then.
+const AFTER_JOBS: Duration = Duration::from_secs(600);
 
 impl App {
     /// Builds the app, without queues.
@@ -56,14 +59,26 @@ impl App {
         ledger: Arc<dyn Ledger>,
         clock: Clock,
     ) -> Result<Self, MailError> {
-        let mailer = Mailer::new(MailOptions {
-            company: settings.mail.company.clone(),
-            default_language: settings.mail.language.clone(),
-            service_desk: settings.mail.service_desk.clone(),
-            cloud: settings.cloud,
-        })?;
+        let mailer = Mailer::new(MailOptions::of(&settings))?;
+        for problem in mailer.problems() {
+            tracing::error!(
+                event = "template.rejected",
+                file = problem.file,
+                line = problem.line,
+                what = problem.what,
+                "A template of the mails is broken, and its language is not used"
+            );
+        }
+        let webhook = |settings: &Option<WebhookSettings>| {
+            let settings = settings.clone()?;
+            Some(Webhook::new(transport.clone(), credential.clone(), settings, clock.clone()))
+        };
+        let delivery_webhook = webhook(&settings.delivery_webhook);
+        let alert_webhook = webhook(&settings.alert_webhook);
         let graph = Graph::new(transport, credential, settings.cloud);
-        let services = Services::new(settings, graph, ledger, mailer, clock);
+        let mut services = Services::new(settings, graph, ledger, mailer, clock);
+        services.delivery_webhook = delivery_webhook;
+        services.alert_webhook = alert_webhook;
         Ok(Self { services, queues: None, rate_limiter: RateLimiter::default() })
     }
 
@@ -91,7 +106,7 @@ impl App {
         }
     }
 
-    /// Has the app woken if alerts wait for a summary, people for the mailbox that sends, or an examination is due: until the next sweep, nothing else may
+    /// Has the app woken if alerts wait for a summary, people for the mailbox that sends, or an examination or a digest is due: until the next sweep, nothing else may
     /// run. `is_for_jobs` says that jobs run in this process.
     pub(crate) async fn wake(&self, is_for_jobs: bool) {
         let Some(queues) = self.queues.as_ref() else { return };
@@ -110,6 +125,10 @@ impl App {
         {
             examined::give_wake_up_back(&self.services);
         }
+        if digest_due::take_wake_up(&self.services) && !self.put_wake_up(queues, DIGEST_DUE, AFTER_JOBS).await
+        {
+            digest_due::give_wake_up_back(&self.services);
+        }
     }
 
     /// Puts the message `name` into the queue, `hidden` for so long. Returns whether it is there.
@@ -125,6 +144,19 @@ impl App {
             );
         }
         put.is_ok()
+    }
+
+    /// Puts the message into the queue that others are to be told of what a user was sent. Without it the next sweep has them told.
+    pub(crate) async fn queue_notes(&self, notes: Option<NotesDue>) {
+        let Some((queues, notes)) = self.queues.as_ref().zip(notes) else { return };
+        if let Err(error) = queues.jobs.put(&base64::encode(notes.to_message())).await {
+            tracing::warn!(
+                event = "notes.not_queued",
+                user = %notes.notes_due,
+                error = &error as &dyn Error,
+                "There is no message that has others told of what this user was sent; the next sweep has them told"
+            );
+        }
     }
 
     /// Adds the queues.

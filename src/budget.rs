@@ -33,6 +33,8 @@ pub const DELIVERIES: u32 = 10;
 pub(crate) const CONNECT: Duration = seconds(10);
 /// One try of a request to Graph.
 pub(crate) const GRAPH_TRY: Duration = seconds(30);
+/// One request to an endpoint for codes or alerts, its token included.
+pub(crate) const WEBHOOK_TRY: Duration = seconds(30);
 /// The next part of a large answer, for which others wait.
 pub(crate) const GRAPH_CHUNK: Duration = seconds(3);
 /// The longest wait between two tries, whatever Retry-After says.
@@ -69,6 +71,10 @@ pub(crate) const NOTE_MAILBOX: Duration = seconds(15);
 pub(crate) const NOTE: Duration = seconds(45);
 /// Waiting for the permit to do so: longer than the minute after which the mailbox takes more.
 pub(crate) const NOTE_PERMIT: Duration = seconds(80);
+/// One note that follows a delivery: the permit, the record, the mail, and the record again if it was not sent.
+pub(crate) const ONE_NOTE: Duration = seconds(170);
+/// Reading who is to be told of a delivery, and telling them. Of those who are left another message has them told.
+pub(crate) const NOTES: Duration = seconds(540);
 /// Telling somebody at an address that does not count any more, of all.
 pub(crate) const OLD_ADDRESS: Duration = seconds(30);
 
@@ -107,6 +113,13 @@ pub(crate) const EXAMINED_LOOKS: Duration = seconds(90);
 pub(crate) const EXAMINED_TENANT: Duration = seconds(240);
 /// Reading the ledger, the queue and the subscription, beside them.
 pub(crate) const EXAMINED_OPERATION: Duration = seconds(240);
+
+// Digests.
+
+/// Reading the records that changed. Those that are left are counted.
+pub(crate) const DIGEST_RECORDS: Duration = seconds(60);
+/// Reading the names of the people in it. Without them it has object ids.
+pub(crate) const DIGEST_NAMES: Duration = seconds(30);
 
 // CreateTap.
 
@@ -207,6 +220,10 @@ const _: () = {
     let note = total(&[NOTE, NOTE_MAILBOX]);
     let reminded = total(&[inputs, NOTE_PERMIT, LEDGER_CALL, note, NOTE_PERMIT, note, LEDGER_CALL]);
     assert!(fits(reminded, FUNCTION_TIMEOUT));
+    // Notes: one at least, and the last delivery gives them up.
+    assert!(fits(total(&[NOTE_PERMIT, LEDGER_CALL, note, LEDGER_CALL]), ONE_NOTE));
+    assert!(fits(total(&[BEFORE_LEASE, LEDGER_CALL, ONE_NOTE]), NOTES));
+    assert!(fits(total(&[GOES_BEHIND, NOTES, LEDGER_CALL, LEDGER_CALL]), FUNCTION_TIMEOUT));
     // An account is still disabled: an alert, the record, the manager.
     assert!(fits(total(&[inputs, ALERT, LEDGER_CALL, NOTE_PERMIT, note]), FUNCTION_TIMEOUT));
     // A corrected address: whoever has the old one is told at the end, also if nobody knows whether the mail arrived.
@@ -218,6 +235,11 @@ const _: () = {
     let examined = total(&[LEDGER_CALL, LEDGER_TENANT, GRAPH_TRY, EXAMINED_PEOPLE, LEDGER_CALL, LEDGER_CALL]);
     assert!(fits(examined, FUNCTION_TIMEOUT));
     assert!(fits(EXAMINED_TENANT, EXAMINED_PEOPLE) && fits(EXAMINED_OPERATION, EXAMINED_PEOPLE));
+    // A digest: the ledger is read beside those who start; it is claimed when the mailbox permits its mail.
+    assert!(fits(total(&[LEDGER_LISTING, DIGEST_RECORDS, LEDGER_CALL]), EXAMINED_PEOPLE));
+    let told = total(&[DIGEST_NAMES, NOTE_PERMIT, LEDGER_CALL, ALERT]);
+    let digest = total(&[LEDGER_CALL, LEDGER_TENANT, EXAMINED_PEOPLE, LEDGER_CALL, told, NOTE_MAILBOX]);
+    assert!(fits(digest, FUNCTION_TIMEOUT));
     // A change notification: one alert for what cannot be read of it, and one on the last delivery.
     let notified = total(&[ADMISSION, GROUP_SYNC, ALERT, ALERT, OUTPUT]);
     assert!(fits(notified, FUNCTION_TIMEOUT));
@@ -233,6 +255,8 @@ const _: () = {
     // Then the record is written, looked up when the answer was lost, and the pass deleted when the write failed.
     let after = total(&[CALL, LEDGER_CALL, LEDGER_CALL, CALL_CLEANUP, WAKE_UPS]);
     assert!(fits(after, HTTP_TIMEOUT)); // 220 of 230 s
+    // Or it is, and the message that has others told is put into the queue.
+    assert!(fits(total(&[CALL, LEDGER_CALL, LEDGER_CALL, QUEUE_CALL, WAKE_UPS]), HTTP_TIMEOUT));
     assert!(fits(total(&[QUEUE_CALL, QUEUE_CALL, QUEUE_CALL]), WAKE_UPS));
 };
 
@@ -269,9 +293,15 @@ const _: () = {
         fits(total(&[WORK, CLEANUP]), LEASE)
             && fits(total(&[CALL_WORK, LEDGER_CALL, LEDGER_CALL, CALL_CLEANUP]), LEASE)
     );
+    assert!(fits(total(&[ALERT_CLAIM, WEBHOOK_TRY]), ALERT));
     assert!(fits(total(&[ALERT_CLAIM, GRAPH_CHANGE_MIN, GRAPH_TRY]), ALERT) && fits(GRAPH_TRY, CLEANUP));
     assert!(fits(total(&[RETRY_AFTER_MAX, GRAPH_TRY]), GRAPH_REQUEST));
-    assert!(fits(CONNECT, GRAPH_TRY) && fits(STORAGE_TRY, QUEUE_CALL) && fits(QUEUE_CALL, LEDGER_CALL));
+    assert!(
+        fits(CONNECT, GRAPH_TRY)
+            && fits(CONNECT, WEBHOOK_TRY)
+            && fits(STORAGE_TRY, QUEUE_CALL)
+            && fits(QUEUE_CALL, LEDGER_CALL)
+    );
 };
 
 const fn total(parts: &[Duration]) -> Duration {

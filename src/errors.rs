@@ -44,6 +44,13 @@ impl Cause {
         Self { source, ..message.into() }
     }
 
+    /// Copies the innermost cause of `error`. The errors of reqwest around it quote the URL, whose path can be a secret too.
+    pub(crate) fn innermost(error: &(dyn Error + 'static)) -> Self {
+        let causes = std::iter::successors(Some(error), |&error| error.source());
+        let plain = causes.filter(|error| !error.is::<reqwest::Error>()).last();
+        Self { source: None, ..plain.map_or_else(|| "the request failed".into(), Self::of) }
+    }
+
     /// `message`, caused by this.
     #[must_use]
     pub(crate) fn context(self, message: &str) -> Self {
@@ -199,6 +206,14 @@ mod tests {
         let cause = Cause::of(&outer).context("not read");
         assert_eq!(chain(&cause), "not read: http://…@h failed: refused: http://h/?…");
         assert!(!format!("{cause:?}").contains("SECRET"));
+    }
+
+    #[test]
+    fn the_innermost_cause_quotes_no_url() {
+        let inner = io::Error::other("connection refused");
+        let outer =
+            azure_core::Error::with_error(ErrorKind::Connection, inner, "failed for https://h/SECRET");
+        assert_eq!(chain(&Cause::innermost(&outer)), "connection refused");
     }
 
     #[test]

@@ -175,7 +175,10 @@ async fn on_message(State(state): State<HandlerState>, body: Bytes) -> Response 
             let log = format!("{reference}: {}: {}", result.outcome.name(), result.outcome);
             match &result.outcome {
                 Outcome::Failed(why) => failure(StatusCode::INTERNAL_SERVER_ERROR, &why.summary(), log),
-                _ => done(json!({}), log),
+                _ => match result.notes {
+                    Some(notes) => done(json!({"jobs": [notes.to_message()]}), log),
+                    None => done(json!({}), log),
+                },
             }
         }
         Handled::Queued(messages, log) => done(json!({ "jobs": messages }), log),

@@ -6,14 +6,15 @@
 //! 1. [`pass`]: the domain. Who gets a pass, when it works, and [`pass::issue`], the one flow that makes and
 //!    delivers it. It runs on [`pass::Services`].
 //! 2. [`functions`]: the three ways into that flow: a sweep, a queue, an HTTP call.
+//!    `digest` tells admins what happened, [`doctor`] what is missing.
 //! 3. [`graph`], [`ledger`], [`mail`], [`queue`]: the client for Microsoft Graph, one record per user, the mails, the
-//!    queue of jobs and its poison queue.
+//!    queue of jobs and its poison queue. [`webhook`]: the endpoints that take codes and alerts.
 //! 4. [`settings`], [`app`], [`startup`]: the settings, and the [`app::App`] that they become.
 //! 5. [`host`]: the wire contract of the Azure Functions host. No other module knows it.
 //! 6. [`cli`]: the command line.
 //! 7. [`budget`]: every time-out, and the proof that their sums stay below the limits of the platform.
 //!
-//! Below them: [`telemetry`] (the log), [`azure`] (connection strings and signatures of storage accounts), [`zone`] (time
+//! Below them: [`telemetry`] (the log), [`brand`] (how mails look), `language` (which one a tag means), [`azure`] (connection strings and signatures of storage accounts), [`zone`] (time
 //! zones), [`rate_limiter`], [`mail_limiter`], [`templates`], [`code`] (the secret of a pass), [`address`] (a checked mail address),
 //! [`foreign`] (a text of another system), [`range`] (times that can be), `text` (which characters a name may have),
 //! [`transport`] (the limits of answers), [`clock`], [`environment`], [`errors`], [`hash`]. `tests/it/layers.rs` checks that no
@@ -22,11 +23,13 @@
 pub mod address;
 pub mod app;
 pub mod azure;
+pub mod brand;
 pub mod budget;
 pub mod cli;
 pub mod clock;
 pub mod cloud;
 pub mod code;
+mod digest;
 pub mod doctor;
 pub mod environment;
 pub mod errors;
@@ -35,6 +38,7 @@ pub mod functions;
 pub mod graph;
 pub mod hash;
 pub mod host;
+mod language;
 pub mod ledger;
 pub mod mail;
 pub mod mail_limiter;
@@ -49,5 +53,6 @@ pub mod telemetry;
 pub mod templates;
 mod text;
 pub mod transport;
+pub mod webhook;
 pub mod working_days;
 pub mod zone;

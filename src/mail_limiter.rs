@@ -202,6 +202,13 @@ impl MailLimiter {
         let reserved = share.reserve(content, mails, Order::ByTime, deadline).await?;
         Some(Permit { mailbox, share, content, reserved, refusals: 0, salt })
     }
+
+    /// A permit for no mail without a code yet: each waits for its own.
+    pub fn permit_later(&self, from: &Address, salt: Uuid) -> Permit {
+        let mailbox = self.mailbox(from);
+        let share = mailbox.share(SENDER.try_get().unwrap_or_default()).clone();
+        Permit { mailbox, share, content: Content::Note, reserved: 0, refusals: 0, salt }
+    }
 }
 
 impl Mailbox {

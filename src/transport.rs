@@ -1,13 +1,17 @@
-//! How much of an answer is read: a few MB of gzip can hold gigabytes.
+//! How much of an answer is read: a few MB of gzip can hold gigabytes. And when its service asks to come again.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use azure_core::{
     Bytes, Error,
     error::ErrorKind,
-    http::{AsyncRawResponse, HttpClient, Request},
+    http::{
+        AsyncRawResponse, HttpClient, Request,
+        headers::{HeaderName, Headers},
+    },
 };
+use chrono::DateTime;
 use futures::{Stream, StreamExt, stream};
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
@@ -136,10 +140,31 @@ impl AsRef<[u8]> for Large {
     }
 }
 
+/// After how long the service that gave an answer with these headers asks to come again, at most [`budget::RETRY_AFTER_MAX`].
+pub(crate) fn retry_after(headers: &Headers) -> Option<Duration> {
+    let text = headers.get_optional_str(&HeaderName::from_static("retry-after"))?;
+    parse_retry_after(text, headers.get_optional_str(&HeaderName::from_static("date")))
+}
+
+const DAY: f64 = 86_400.0;
+
+/// Parses seconds (rounded up), or an HTTP date relative to the answer's `Date`. `None` for what asks for no wait, and for what
+/// nobody can mean: then the waits are our own.
+pub(crate) fn parse_retry_after(text: &str, date: Option<&str>) -> Option<Duration> {
+    let seconds = match text.trim().parse::<f64>() {
+        Ok(seconds) => seconds,
+        Err(_) => {
+            let then = DateTime::parse_from_rfc2822(text.trim()).ok()?;
+            let now = DateTime::parse_from_rfc2822(date?.trim()).ok()?;
+            (then - now).as_seconds_f64()
+        }
+    };
+    let is_meant = seconds > 0.0 && seconds <= DAY;
+    is_meant.then(|| Duration::from_secs_f64(seconds.ceil().min(budget::RETRY_AFTER_MAX.as_secs_f64())))
+}
+
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use tokio::time::timeout;
 
     use super::*;
@@ -170,5 +195,25 @@ mod tests {
             ("the answer is larger than 16 MiB", &ErrorKind::DataConversion)
         );
         assert_eq!(reader.error(body(17, MIB)).await.unwrap().len(), ERROR);
+    }
+
+    #[test]
+    fn retry_after_is_rounded_up_and_capped() {
+        let date = Some("Mon, 30 Nov 2026 07:00:00 GMT");
+        for (text, seconds) in
+            [("3", 3), ("2.128", 3), ("0.001", 1), ("86400", 120), ("Mon, 30 Nov 2026 07:00:47 GMT", 47)]
+        {
+            assert_eq!(parse_retry_after(text, date), Some(Duration::from_secs(seconds)), "{text}");
+        }
+        let nonsense =
+            ["", "soon", "0", "-5", "1e300", "inf", "-inf", "NaN", "86401", "99999999999999999999"];
+        let dates = [
+            "Mon, 30 Nov 2026 06:00:00 GMT",
+            "Mon, 30 Nov 2026 07:00:00 GMT",
+            "Fri, 31 Dec 9999 23:59:59 GMT",
+        ];
+        for text in nonsense.into_iter().chain(dates) {
+            assert_eq!(parse_retry_after(text, date), None, "{text}");
+        }
     }
 }

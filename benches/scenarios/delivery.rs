@@ -30,11 +30,13 @@ pub struct Intake {
     pub unlimited: bool,
     /// How long it takes for one, in milliseconds.
     pub mail_millis: u64,
+    /// Whether managers get a note of each code.
+    pub notes: bool,
 }
 
 impl Default for Intake {
     fn default() -> Self {
-        Self { joiners: 500, instances: 1, workers: 6, unlimited: false, mail_millis: 600 }
+        Self { joiners: 500, instances: 1, workers: 6, unlimited: false, mail_millis: 600, notes: false }
     }
 }
 
@@ -43,6 +45,8 @@ impl Default for Intake {
 struct Deliveries {
     first: Vec<DateTime<Utc>>,
     mails: usize,
+    notes: usize,
+    last_note: Option<DateTime<Utc>>,
     wasted: usize,
     lost: usize,
     doubled: usize,
@@ -55,6 +59,7 @@ impl Intake {
         let mut setup = Setup::new(tenant);
         (setup.instances, setup.workers) = (self.instances, self.workers);
         setup.mail_takes = Duration::from_millis(self.mail_millis);
+        setup.settings.push(("MAIL_CC", if self.notes { "manager" } else { "none" }.to_owned()));
         let setup = if self.unlimited { setup.without_limits() } else { setup };
         let world = World::start(setup);
         let has_mail = |world: &World| served(world, self.joiners) == self.joiners;
@@ -73,7 +78,7 @@ impl Intake {
             let rank = (waits.len() as f64 * share).ceil() as usize;
             waits.get(rank.saturating_sub(1)).copied().unwrap_or(f64::NAN)
         };
-        Row::new(name)
+        let row = Row::new(name)
             .parameter("joiners", self.joiners as f64)
             .parameter("instances", self.instances as f64)
             .parameter("at once", (self.instances * self.workers) as f64)
@@ -91,7 +96,13 @@ impl Intake {
             .with("bound s", self.bound(), Kind::Time)
             .with("p50 s", percentile(0.5), Kind::Time)
             .with("p95 s", percentile(0.95), Kind::Time)
-            .with("p99 s", percentile(0.99), Kind::Time)
+            .with("p99 s", percentile(0.99), Kind::Time);
+        if !self.notes {
+            return row;
+        }
+        let last =
+            deliveries.last_note.map_or(f64::NAN, |at| (at - queued).num_milliseconds() as f64 / 1000.0);
+        row.count("notes", deliveries.notes).with("last note s", last, Kind::Time)
     }
 
     /// The least time in which the mailbox accepts all mails: four at a time, and so many in a minute.
@@ -126,7 +137,10 @@ fn deliveries(world: &World, people: &[Uuid]) -> Deliveries {
         .map(|pass| (pass.user, minijinja::HtmlEscape(pass.code.reveal()).to_string()))
         .collect();
     let made = world.sandbox.pass_events().iter().filter(|event| event.made.is_some()).count();
-    let (mut found, mut delivered) = (Deliveries { mails: mails.len(), ..Deliveries::default() }, 0);
+    let (to_joiners, notes): (Vec<_>, Vec<_>) =
+        mails.iter().partition(|mail| mail.to().iter().any(|to| to.ends_with("@mail.example")));
+    let (mut found, mut delivered) = (Deliveries { mails: to_joiners.len(), ..Deliveries::default() }, 0);
+    (found.notes, found.last_note) = (notes.len(), notes.iter().map(|mail| mail.at).max());
     for (number, user) in people.iter().enumerate() {
         let sent = by_address.get(&*address(number)).map(Vec::as_slice).unwrap_or_default();
         found.first.extend(sent.first().map(|(at, _)| *at));

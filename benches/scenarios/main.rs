@@ -173,6 +173,7 @@ impl Size {
         };
         let intake = Intake { joiners: self.joiners, ..Intake::default() };
         play("intake: 30 mails a minute", intake);
+        play("intake: notes to managers", Intake { notes: true, ..intake });
         for (instances, workers) in [(4, 6), (40, 6)] {
             play("intake: many instances", Intake { instances, workers, ..intake });
         }

@@ -28,7 +28,7 @@ pub(crate) fn client_options(transport: Arc<dyn HttpClient>, max_retries: u32) -
 }
 
 /// Whether the URL has a user name or a password.
-fn has_credentials(url: &Url) -> bool {
+pub(crate) fn has_credentials(url: &Url) -> bool {
     !url.username().is_empty() || url.password().is_some()
 }
 

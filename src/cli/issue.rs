@@ -14,7 +14,10 @@ use super::{
     people::{self, People},
     terminal,
 };
-use crate::pass::{Outcome, Services, Skip, by_hand::issue_by_hand};
+use crate::{
+    app::App,
+    pass::{Outcome, Skip, by_hand::issue_by_hand},
+};
 
 /// The options of `firstpass issue`.
 #[derive(Debug, Args)]
@@ -43,7 +46,7 @@ pub fn run(options: &Options, site: &Site<'_>) -> Result<ExitCode, String> {
             let person = People::read(&services.graph, &[user]).await.line(user);
             confirm(&format!("Make a pass for {person}, and mail it?"))?;
         }
-        let (text, is_delivered) = issue(services, user, options.json).await;
+        let (text, is_delivered) = issue(&app, user, options.json).await;
         terminal::print(&text);
         Ok(if is_delivered { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     })
@@ -68,8 +71,9 @@ fn confirm(question: &str) -> Result<(), String> {
 }
 
 /// Runs the flow for `user`. Returns what happened, and whether a pass was mailed.
-pub async fn issue(services: &Services, user: Uuid, as_json: bool) -> (String, bool) {
-    let result = issue_by_hand(services, user).await;
+pub async fn issue(app: &App, user: Uuid, as_json: bool) -> (String, bool) {
+    let result = issue_by_hand(&app.services, user).await;
+    app.queue_notes(result.notes).await;
     let outcome = &result.outcome;
     let to_do = match outcome {
         Outcome::Skipped(skip) => advice(*skip).map(str::to_owned),

@@ -4,6 +4,7 @@ pub mod doctor;
 pub mod issue;
 pub mod jobs;
 pub mod people;
+pub mod preview;
 pub mod revoke;
 pub mod serve;
 mod settings_file;
@@ -49,6 +50,8 @@ pub enum Command {
     Sweep(WithSettings<sweep::Options>),
     /// Show what was done for everybody, or for one user, by the ledger
     Status(WithSettings<status::Options>),
+    /// Show every mail in every language, with the templates and settings as they are
+    Preview(WithSettings<preview::Options>),
     /// Make a pass for a user and mail it, as a sweep does
     Issue(WithSettings<issue::Options>),
     /// Revoke the passes of a user, or all that were mailed and can still work
@@ -120,6 +123,7 @@ impl Command {
             Self::Doctor(command) => command.run(site, doctor::run),
             Self::Sweep(command) => command.run(site, sweep::run).map(|()| ExitCode::SUCCESS),
             Self::Status(command) => command.run(site, status::run).map(|()| ExitCode::SUCCESS),
+            Self::Preview(command) => command.run(site, preview::run).map(|()| ExitCode::SUCCESS),
             Self::Issue(command) => command.run(site, issue::run),
             Self::Revoke(command) => command.run(site, revoke::run),
         }
@@ -133,7 +137,7 @@ pub fn main() -> ExitCode {
         Top::Serve => serve::run(&env, startup::build_app, |router| router).map(|()| ExitCode::SUCCESS),
         Top::Other(command) => {
             let build: &Build =
-                &|env| Box::pin(async move { Settings::read(&env).and_then(startup::build_app) });
+                &|env| Box::pin(async move { Settings::read_with_folder(&env).and_then(startup::build_app) });
             command.run(&Site { env, build })
         }
     })

@@ -122,5 +122,5 @@ fn handler(env: &Environment, build: impl FnOnce(Settings) -> Result<Arc<App>, S
             "AzureWebJobsStorage has an unknown form; everything works except reading the poison queue"
         );
     }
-    Settings::read(env).and_then(build)
+    Settings::read_with_folder(env).and_then(build)
 }

@@ -8,7 +8,7 @@
 pub(crate) mod conditional_access;
 mod findings;
 mod operation;
-mod people;
+pub(crate) mod people;
 mod permissions;
 mod tenant;
 

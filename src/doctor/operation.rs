@@ -7,10 +7,10 @@ use crate::{
     app::App,
     graph::GraphError,
     ledger::{Conditions, LedgerError},
+    mail::Mailer,
     pass::{clock_skew, ledger_tenant},
     queue::{PoisonMessages, QueueError},
     settings::{Mode, Settings},
-    templates,
 };
 
 /// A sweep a day, and an hour for what comes between.
@@ -52,6 +52,23 @@ pub(super) async fn read(app: &App) -> OperationRead {
     OperationRead { tenant, conditions, poison, subscription }
 }
 
+/// Whether every language that has templates is used.
+fn templates(mailer: &Mailer, report: &mut Report) {
+    let languages = mailer.languages().join(", ");
+    match mailer.problems() {
+        [] => report.ok(Check::Templates, format!("mails in {languages}")),
+        problems => {
+            let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
+            report.warn(
+                Check::Templates,
+                format!("{}. Mails are in {languages}", problems.join("; ")),
+                "correct these templates and restart the app: until then their languages are replaced by English, or by the \
+                 templates in the program",
+            );
+        }
+    }
+}
+
 impl OperationRead {
     /// `has_token` says that the tenant of this process is known.
     pub(super) fn check(&self, app: &App, has_token: bool, report: &mut Report) {
@@ -59,8 +76,7 @@ impl OperationRead {
         self.ledger(has_token, report);
         self.queue(report);
         self.notifications(settings, now, report);
-        let languages = templates::languages();
-        report.ok(Check::Templates, format!("mails in {}", languages.join(", ")));
+        templates(&app.services.mailer, report);
         match clock_skew::compare(&app.services) {
             Ok(()) if app.services.graph.now().is_none() => {
                 report.not_asked(Check::Clock, "Graph has not answered, so its clock is not known");
@@ -192,7 +208,7 @@ pub(super) fn settings(settings: &Settings, report: &mut Report) {
             "remove it, or set it to false, when passes are to be made again",
         ),
     }
-    if settings.mail.alert_to.is_empty() {
+    if settings.mail.alert_to.is_empty() && settings.alert_webhook.is_none() {
         report.warn(
             CHECK,
             "ALERT_TO is not set: alerts are in the log only",

@@ -20,7 +20,7 @@ use crate::{
         known_addresses::KnownAddresses,
         recipients::private_addresses,
     },
-    settings::{JoinerSource, MailTo, Settings},
+    settings::{Delivery, JoinerSource, MailTo, Settings},
 };
 
 /// For how many days from today people are examined.
@@ -44,8 +44,17 @@ pub(super) struct Joiner {
     blocked: Option<Option<(String, String)>>,
 }
 
+/// Somebody who starts in the next days.
+pub(crate) struct Starting {
+    pub(crate) user: Uuid,
+    /// The first day.
+    pub(crate) day: NaiveDate,
+    /// What is missing in their data, or keeps them from a pass.
+    pub(crate) missing: Vec<String>,
+}
+
 /// Who starts in the next days.
-pub(super) struct People {
+pub(crate) struct People {
     pub(super) joiners: Vec<Joiner>,
     /// How many there are in the source of joiners.
     pub(super) listed: usize,
@@ -57,7 +66,7 @@ pub(super) struct People {
 
 impl People {
     /// That they could not be read, and why.
-    pub(super) fn unread(why: String) -> Self {
+    pub(crate) fn unread(why: String) -> Self {
         Self {
             joiners: Vec::new(),
             listed: 0,
@@ -77,7 +86,7 @@ impl People {
     }
 
     /// Reads them. What the flow would do with each is asked only with the app's `own` token: another's is refused.
-    pub(super) async fn read(app: &App, is_own: bool) -> Self {
+    pub(crate) async fn read(app: &App, is_own: bool) -> Self {
         let (settings, now) = (&app.services.settings, app.services.clock.now());
         let candidates = match candidates(app, now).await {
             Ok(candidates) => candidates,
@@ -115,6 +124,21 @@ impl People {
             }
         }
         Self { joiners, listed, has_others, unread: None, known }
+    }
+
+    /// Why they could not be read.
+    pub(crate) fn why_unread(&self) -> Option<&str> {
+        self.unread.as_deref()
+    }
+
+    /// They, the first to start first.
+    pub(crate) fn starting(&self, settings: &Settings) -> Vec<Starting> {
+        let starting = |joiner: &Joiner| Starting {
+            user: joiner.user.id,
+            day: joiner.day,
+            missing: joiner.defects(settings, &self.known).into_iter().map(|(what, _)| what).collect(),
+        };
+        self.joiners.iter().map(starting).collect()
     }
 
     /// Says what is missing.
@@ -212,14 +236,21 @@ impl Joiner {
         let addresses = private_addresses(user, &settings.mail);
         let is_usable =
             addresses.iter().any(|a| !user.has_mailbox(a) && known.is_usable(a, user, &settings.mail));
-        if blocked.is_none() && !is_usable && !settings.mail.to.contains(&MailTo::Manager) {
+        let is_mailed = settings.mail.delivery != Delivery::Webhook;
+        if blocked.is_none() && !is_usable && is_mailed && !settings.mail.to.contains(&MailTo::Manager) {
             let to_do = "enter a private address where MAIL_TO says (otherMails by default)";
             defects.push(("no usable private address".to_owned(), to_do.to_owned()));
         }
-        let needs_manager = settings.mail.copies_manager() || settings.mail.names_manager_as_recipient();
+        let needs_manager = settings.mail.tells_manager() || settings.mail.names_manager_as_recipient();
         if *has_manager == Some(false) && needs_manager {
-            let to_do = "enter the manager in Entra ID, or change MAIL_CC";
-            defects.push(("no manager who can be told".to_owned(), to_do.to_owned()));
+            let (what, to_do) = match settings.mail.names_manager_as_recipient() {
+                true if settings.mail.delivery == Delivery::Split => (
+                    "no manager who hands the code over",
+                    "enter the manager in Entra ID, or change MAIL_CODE_TO",
+                ),
+                _ => ("no manager who can be told", "enter the manager in Entra ID, or change MAIL_CC"),
+            };
+            defects.push((what.to_owned(), to_do.to_owned()));
         }
         defects
     }

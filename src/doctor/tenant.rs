@@ -14,7 +14,7 @@ use crate::{
         GraphError, JoinerGroup, MethodPolicy, PassPolicy, PolicyOf,
         conditional_access::ConditionalAccessPolicy,
     },
-    settings::{FIRST_HOURS, JoinerSource, PassStart, Settings},
+    settings::{DeviceSteps, FIRST_HOURS, JoinerSource, PassStart, Settings},
 };
 
 /// The role with which Graph makes passes without the permission.
@@ -113,11 +113,25 @@ impl TenantRead {
                 format!("set PASS_START=day-one, or a longer maximum lifetime: {WHERE}"),
             );
         }
-        if policy.is_usable_once && !settings.pass.one_time {
+        if policy.is_usable_once && settings.pass.one_time == Some(false) {
             report.warn(
                 CHECK,
                 "PASS_ONE_TIME=false, and the policy makes every pass work only once",
                 format!("change the setting, or allow passes for several uses, which a sign-in to Windows needs: {WHERE}"),
+            );
+        }
+        let DeviceSteps { default, by_group } = &settings.mail.device_steps;
+        let mut devices = by_group.iter().map(|(_, device)| device).chain([default]);
+        if policy.is_usable_once
+            && let Some(device) = devices.find(|device| device.needs_several_uses())
+        {
+            report.warn(
+                CHECK,
+                format!(
+                    "DEVICE_STEPS has {}, which can ask for a pass more than once, and the policy makes every pass work only once",
+                    device.word()
+                ),
+                format!("allow passes for several uses, or choose other steps: {WHERE}"),
             );
         }
         let left_out = left_out(targets, people);
@@ -202,7 +216,7 @@ impl TenantRead {
             }
             Err(error) => return unread(CHECK, error, report),
         };
-        let one_time = settings.pass.one_time
+        let one_time = settings.pass.one_time_on(settings.mail.device_steps.default)
             || self.pass_policy.as_ref().is_ok_and(|(policy, _)| policy.is_usable_once);
         let mut ids: Vec<Vec<Uuid>> = people.joiners.iter().filter_map(super::people::Joiner::ids).collect();
         // Without anybody who starts soon, of somebody who is in the group of joiners and in no other.

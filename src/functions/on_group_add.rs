@@ -2,7 +2,7 @@
 
 mod stopped;
 
-use std::{collections::BTreeMap, ops::ControlFlow};
+use std::{collections::BTreeMap, error::Error, ops::ControlFlow};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
@@ -11,18 +11,18 @@ use uuid::Uuid;
 
 use crate::{
     app::{App, Look},
-    budget, doctor,
+    budget, digest, doctor,
     functions::sweep_joiners::{continue_sweep, sweep_joiners},
     graph::within,
     hash::sha256,
     ledger::LedgerError,
     pass::{
-        ChangeNotification, Failure, GroupSync, Job, MembershipEvent, Outcome, ParsedMessage, Person, Reason,
-        Skip, SweepContinues, SyncCompleted, SyncContinues,
+        ChangeNotification, Failure, GroupSync, Job, MembershipEvent, NotesDue, Outcome, ParsedMessage,
+        Person, Reason, Skip, SweepContinues, SyncCompleted, SyncContinues,
         alert::{self, Alert},
         condition, domains, examined,
         group_sync::{complete_sync, continue_sync, sync_group},
-        issue::{JobResult, issue},
+        issue::{JobResult, NotesEnd, give_up_notes, issue, send_notes},
         ledger_tenant, mailbox,
         named_members::without_held,
         replication::{self, resolve_user},
@@ -111,12 +111,14 @@ pub async fn on_group_add(app: &App, delivery: &QueueDelivery) -> Handled {
         }
         Ok(ParsedMessage::SweepContinues(continued)) => continued_sweep(app, delivery, &continued).await,
         Ok(ParsedMessage::SyncContinues(continued)) => continued_sync(app, delivery, &continued).await,
+        Ok(ParsedMessage::NotesDue(due)) => notes(app, delivery, due).await,
         Ok(ParsedMessage::AlertsDue) => {
             app.send_summary(Look::Now).await;
             queued(Vec::new(), "the summary of alerts was sent if there is one".to_owned())
         }
         Ok(ParsedMessage::SweepDue(asked)) => sweep_between(app, delivery, asked).await,
         Ok(ParsedMessage::ExaminationDue) => examine(app).await,
+        Ok(ParsedMessage::DigestDue) => send_digest(app).await,
         Ok(ParsedMessage::Notification(notification)) => {
             handle_notification(app, delivery, notification).await
         }
@@ -167,6 +169,22 @@ async fn examine(app: &App) -> Handled {
     }
 }
 
+/// Sends the digest, if nobody else has done it meanwhile.
+async fn send_digest(app: &App) -> Handled {
+    match digest::run(app).await {
+        Ok(what) => queued(Vec::new(), what.to_owned()),
+        // The next sweep asks again: a message that fails would be noise.
+        Err(error) => {
+            tracing::warn!(
+                event = "digest.failed",
+                error = &error as &dyn Error,
+                "The digest could not be made; the next sweep asks for it again"
+            );
+            queued(Vec::new(), format!("there is no digest: {error}"))
+        }
+    }
+}
+
 async fn continued_sweep(app: &App, delivery: &QueueDelivery, continued: &SweepContinues) -> Handled {
     match continue_sweep(app, continued).await {
         Ok(found) => queued_next(&found, "joiners of the sweep"),
@@ -208,6 +226,30 @@ async fn run(app: &App, job: &Job, delivery: &QueueDelivery) -> Handled {
     finish(app, delivery, &job.key, result).await
 }
 
+/// Has others told of what a user was sent. Nobody waits for these notes: when all deliveries of the message failed, they are given up.
+async fn notes(app: &App, delivery: &QueueDelivery, due: NotesDue) -> Handled {
+    context::set_job(&due.key(), due.notes_due);
+    let again = || vec![due.to_message()];
+    if goes_behind(app, delivery).await {
+        return queued(again(), "a sweep has queued joiners behind it meanwhile: they go first".to_owned());
+    }
+    match send_notes(&app.services, due).await {
+        Ok(NotesEnd::Done(why) | NotesEnd::Stay(why)) => queued(Vec::new(), why.to_owned()),
+        Ok(NotesEnd::More) => queued(again(), "there was no time to tell everybody".to_owned()),
+        Err(failure) if delivery.count >= budget::DELIVERIES => {
+            tracing::warn!(
+                event = "notes.given_up",
+                error = &failure as &dyn Error,
+                "The notes that a joiner was sent a code could not be sent, and are not sent any more"
+            );
+            // Otherwise a sweep tries again.
+            let ended = give_up_notes(&app.services, due).await;
+            queued(Vec::new(), ended.map_or_else(|error| error.to_string(), |()| "given up".to_owned()))
+        }
+        Err(failure) => finish(app, delivery, &due.key(), failed(failure, due.notes_due.to_string())).await,
+    }
+}
+
 /// Whether a sweep has queued jobs since this message was queued. A message about many people must not hold up those who start
 /// today, so it goes behind them, once for each sweep.
 async fn goes_behind(app: &App, delivery: &QueueDelivery) -> bool {
@@ -222,7 +264,7 @@ async fn goes_behind(app: &App, delivery: &QueueDelivery) -> bool {
 
 /// Logs the result, and sends an alert if the last delivery failed.
 async fn finish(app: &App, delivery: &QueueDelivery, reference: &str, result: JobResult) -> Handled {
-    let JobResult { outcome, who } = &result;
+    let JobResult { outcome, who, .. } = &result;
     let (name, cause, count) = (outcome.name(), outcome.cause(), delivery.count);
     let has_failed = matches!(outcome, Outcome::Failed(_));
     if has_failed {
@@ -350,7 +392,7 @@ fn wait_for_approval(people: usize) -> String {
 }
 
 fn failed(failure: Failure, who: String) -> JobResult {
-    JobResult { outcome: Outcome::Failed(failure), who: Person::known_as(who) }
+    JobResult { outcome: Outcome::Failed(failure), who: Person::known_as(who), notes: None }
 }
 
 fn queued(messages: Vec<String>, explanation: String) -> Handled {

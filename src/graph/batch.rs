@@ -14,9 +14,9 @@ use super::{
     client::{Graph, GraphRequest, unknown_form},
     error::{GraphError, GraphErrorKind},
     page::at_most,
-    retry::{self, Idempotency},
+    retry::Idempotency,
 };
-use crate::transport::MIB;
+use crate::transport::{MIB, parse_retry_after};
 
 /// The rounds of requests, retries of throttled parts included.
 const ROUNDS: u32 = 3;
@@ -102,7 +102,7 @@ impl PartAnswer {
         let headers: BTreeMap<String, Value> = serde_json::from_str(self.headers.as_ref()?.get()).ok()?;
         let (_, value) = headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("retry-after"))?;
         let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        retry::parse_retry_after(&text, None)
+        parse_retry_after(&text, None)
     }
 }
 

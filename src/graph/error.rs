@@ -10,12 +10,12 @@ use serde::Deserialize;
 use serde_json::Value;
 use tokio::time::timeout;
 
-use super::retry::{Idempotency, is_ambiguous, retry_after};
+use super::retry::{Idempotency, is_ambiguous};
 use crate::{
     code::Code,
     errors::{Cause, chain, identifier},
     foreign::ForeignText,
-    transport,
+    transport::{self, retry_after},
 };
 
 /// The operation that Exchange carries out.

@@ -1,5 +1,6 @@
 //! Sending mail.
 
+use azure_core::base64;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
@@ -8,7 +9,7 @@ use super::{
     error::{GraphError, GraphErrorKind, SENDING_MAIL},
     users::user_path,
 };
-use crate::{address::Address, budget, mail::Rendered, mail_limiter::Permit};
+use crate::{address::Address, brand::InlineImage, budget, mail::Rendered, mail_limiter::Permit};
 
 /// A mail with its recipients.
 #[derive(Clone, Debug)]
@@ -31,6 +32,19 @@ pub struct NotSent {
     pub refused: Vec<Address>,
     /// Whether Exchange named none of them: then it may have meant the recipient of the mail.
     pub is_guess: bool,
+}
+
+/// An image of the mail's HTML, which a client shows there and not as a file.
+/// <https://learn.microsoft.com/graph/api/resources/fileattachment>
+fn attachment(image: &InlineImage) -> Value {
+    json!({
+        "@odata.type": "#microsoft.graph.fileAttachment",
+        "name": image.name,
+        "contentType": image.content_type,
+        "contentId": image.content_id,
+        "isInline": true,
+        "contentBytes": base64::encode(&image.bytes),
+    })
 }
 
 /// The code of an error about recipients.
@@ -137,17 +151,22 @@ impl Graph {
         let recipients = |addresses: &[Address]| -> Vec<Value> {
             addresses.iter().map(|a| json!({"emailAddress": {"address": a.to_string()}})).collect()
         };
-        let body = json!({
-            "message": {
-                "subject": message.content.subject,
-                "importance": "high",
-                "body": {"contentType": "HTML", "content": message.content.html},
-                "toRecipients": recipients(&message.to),
-                "ccRecipients": recipients(&message.cc),
-            },
-            // The default, true, would store the code in Sent Items.
-            "saveToSentItems": false,
+        let OutgoingMail { to, cc, content: Rendered { subject, html, sender } } = message;
+        let mut mail = json!({
+            "subject": subject,
+            "importance": "high",
+            "body": {"contentType": "HTML", "content": html},
+            "toRecipients": recipients(to),
+            "ccRecipients": recipients(cc),
         });
+        if let Some(name) = &sender.name {
+            mail["from"] = json!({"emailAddress": {"name": name, "address": from.to_string()}});
+        }
+        if !sender.images.is_empty() {
+            mail["attachments"] = sender.images.iter().map(|image| attachment(image)).collect();
+        }
+        // The default of saveToSentItems, true, would store the code in Sent Items.
+        let body = json!({"message": mail, "saveToSentItems": false});
         let path = format!("{}/sendMail", user_path(&from.to_string()));
         let mut busy = None;
         loop {

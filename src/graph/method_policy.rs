@@ -8,7 +8,7 @@ use super::{client::Graph, error::GraphError, null::without_nulls, policy::PassP
 /// A policy of the tenant for one method: its authenticationMethodConfiguration.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct MethodPolicy {
+pub struct MethodPolicy {
     state: Option<String>,
     #[serde(default, deserialize_with = "targets")]
     include_targets: Vec<String>,
@@ -39,6 +39,11 @@ impl MethodPolicy {
         self.is_self_service_registration_allowed.unwrap_or(true)
     }
 
+    /// Whether the user who has these ids may register it: their own and those of all groups that they are in.
+    pub(crate) fn lets_register(&self, ids: &[Uuid]) -> bool {
+        self.is_enabled() && self.is_self_service() && self.is_for(ids)
+    }
+
     /// Whether it names everybody, and nobody as an exception.
     pub(crate) fn is_for_all(&self) -> bool {
         self.exclude_targets.is_empty() && self.names(&self.include_targets, &[])
@@ -65,17 +70,21 @@ pub(crate) enum PolicyOf {
     Authenticator,
 }
 
+/// The path of a policy.
+pub(super) fn path(of: PolicyOf) -> String {
+    let id = match of {
+        PolicyOf::Passkeys => "fido2",
+        PolicyOf::Authenticator => "microsoftAuthenticator",
+    };
+    format!("/policies/authenticationMethodsPolicy/authenticationMethodConfigurations/{id}")
+}
+
 const READING: &str = "reading the policy of authentication methods";
 
 impl Graph {
     /// The tenant's policy for a method. This needs `Policy.Read.AuthenticationMethod`.
     pub(crate) async fn method_policy(&self, of: PolicyOf) -> Result<MethodPolicy, GraphError> {
-        let id = match of {
-            PolicyOf::Passkeys => "fido2",
-            PolicyOf::Authenticator => "microsoftAuthenticator",
-        };
-        let path = format!("/policies/authenticationMethodsPolicy/authenticationMethodConfigurations/{id}");
-        self.get(READING, &path).await
+        self.get(READING, &path(of)).await
     }
 
     /// The tenant's policy for passes, and for whom it is. This needs the same permission.

@@ -34,7 +34,8 @@ impl Graph {
     /// # Errors
     /// When Graph does not answer at all.
     pub async fn names(&self, users: &[Uuid]) -> Result<BTreeMap<Uuid, Names>, GraphError> {
-        let batches = users.chunks(MAX_PARTS).map(|users| self.names_in_batch(users));
+        // Collected, because of a closure that borrows the compiler does not see that its futures can be sent.
+        let batches: Vec<_> = users.chunks(MAX_PARTS).map(|users| self.names_in_batch(users)).collect();
         let mut read = stream::iter(batches).buffer_unordered(AT_ONCE);
         let mut names = BTreeMap::new();
         while let Some(batch) = read.try_next().await? {

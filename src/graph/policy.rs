@@ -16,6 +16,8 @@ pub struct PassPolicy {
     pub maximum_lifetime_in_minutes: u32,
     /// Whether every pass works only once.
     pub is_usable_once: bool,
+    /// How many letters a code has, 8 to 48.
+    pub default_length: u32,
 }
 
 #[derive(Default, Deserialize)]
@@ -27,6 +29,7 @@ struct ListedPolicy {
     #[serde(default, deserialize_with = "range::graphs_lifetime")]
     maximum_lifetime_in_minutes: Option<u32>,
     is_usable_once: Option<bool>,
+    default_length: Option<i64>,
 }
 
 /// What Graph does not say counts as allowed, with Microsoft's default lifetimes: Graph refuses a pass that the tenant does
@@ -39,6 +42,7 @@ impl From<ListedPolicy> for PassPolicy {
             minimum_lifetime_in_minutes: minimum,
             maximum_lifetime_in_minutes: listed.maximum_lifetime_in_minutes.unwrap_or(480.max(minimum)),
             is_usable_once: listed.is_usable_once.unwrap_or_default(),
+            default_length: listed.default_length.map_or(8, |length| length.clamp(8, 48) as u32),
         }
     }
 }

@@ -20,15 +20,17 @@ use azure_core::{
     error::{Error, ErrorKind},
     http::{
         AsyncRawResponse, Context, Request, StatusCode,
-        headers::{HeaderName, Headers},
+        headers::HeaderName,
         policies::{Policy, PolicyResult},
     },
 };
-use chrono::DateTime;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::server_time::ServerTime;
-use crate::{budget, transport::BodyReader};
+use crate::{
+    budget,
+    transport::{BodyReader, retry_after},
+};
 
 /// Whether a request may be sent again when its answer was lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -171,51 +173,4 @@ fn is_busy(status: StatusCode) -> bool {
 /// Whether a request that got this status may have taken effect.
 pub(super) fn is_ambiguous(status: StatusCode) -> bool {
     matches!(u16::from(status), 408 | 500 | 502 | 504)
-}
-
-pub(super) fn retry_after(headers: &Headers) -> Option<Duration> {
-    let text = headers.get_optional_str(&HeaderName::from_static("retry-after"))?;
-    parse_retry_after(text, headers.get_optional_str(&HeaderName::from_static("date")))
-}
-
-const DAY: f64 = 86_400.0;
-
-/// Parses seconds (rounded up), or an HTTP date relative to the answer's `Date`. `None` for what asks for no wait, and for what
-/// nobody can mean: then the waits are our own.
-pub(super) fn parse_retry_after(text: &str, date: Option<&str>) -> Option<Duration> {
-    let seconds = match text.trim().parse::<f64>() {
-        Ok(seconds) => seconds,
-        Err(_) => {
-            let then = DateTime::parse_from_rfc2822(text.trim()).ok()?;
-            let now = DateTime::parse_from_rfc2822(date?.trim()).ok()?;
-            (then - now).as_seconds_f64()
-        }
-    };
-    let is_meant = seconds > 0.0 && seconds <= DAY;
-    is_meant.then(|| Duration::from_secs_f64(seconds.ceil().min(budget::RETRY_AFTER_MAX.as_secs_f64())))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn retry_after_is_rounded_up_and_capped() {
-        let date = Some("Mon, 30 Nov 2026 07:00:00 GMT");
-        for (text, seconds) in
-            [("3", 3), ("2.128", 3), ("0.001", 1), ("86400", 120), ("Mon, 30 Nov 2026 07:00:47 GMT", 47)]
-        {
-            assert_eq!(parse_retry_after(text, date), Some(Duration::from_secs(seconds)), "{text}");
-        }
-        let nonsense =
-            ["", "soon", "0", "-5", "1e300", "inf", "-inf", "NaN", "86401", "99999999999999999999"];
-        let dates = [
-            "Mon, 30 Nov 2026 06:00:00 GMT",
-            "Mon, 30 Nov 2026 07:00:00 GMT",
-            "Fri, 31 Dec 9999 23:59:59 GMT",
-        ];
-        for text in nonsense.into_iter().chain(dates) {
-            assert_eq!(parse_retry_after(text, date), None, "{text}");
-        }
-    }
 }

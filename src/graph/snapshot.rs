@@ -7,6 +7,7 @@ use super::{
     batch::{Part, Parts},
     client::{Graph, query},
     error::{GraphError, GraphErrorKind, Unread, refusal_kept},
+    method_policy::{self, MethodPolicy, PolicyOf},
     owners,
     page::Page,
     passes::{self, Pass},
@@ -39,6 +40,8 @@ pub struct TenantSnapshot {
     pub hidden_group: Option<Unread>,
     /// The tenant's rules for passes.
     pub policy: PassPolicy,
+    /// Its rules for passkeys, if they can be read.
+    pub passkeys: Option<MethodPolicy>,
     /// What shows that the account is in use, as far as it was asked for.
     pub usage: UsageSnapshot,
 }
@@ -63,6 +66,7 @@ const ASSIGNMENTS: &str = "reading the user's role assignments";
 const ELIGIBLE: &str = "reading the user's eligible roles";
 const GROUP_ELIGIBLE: &str = "reading the groups that the user can activate";
 const PROTECTED: &str = "reading the group of protected accounts";
+const PASSKEYS: &str = "reading the policy for passkeys";
 pub(crate) const POLICY: &str = "reading the Temporary Access Pass policy";
 
 /// The operations without which it is not known whether an account is privileged.
@@ -100,7 +104,9 @@ impl Graph {
         let wanted = [parts(user), group.into_iter().collect(), usage.parts(user)].concat();
         let mut parts = self.batch("reading the user, their passes and roles", wanted).await?;
         let mut forbidden = parts.forbidden();
-        forbidden.retain(|error| !roles::is_without_pim(error));
+        // Only what the joiner's mail recommends depends on it.
+        let passkeys = parts.take(PASSKEYS).ok();
+        forbidden.retain(|error| !roles::is_without_pim(error) && error.operation != PASSKEYS);
         let mut account: User = match parts.take(USER) {
             Err(error) if error.kind == GraphErrorKind::NotFound => return Err(SnapshotError::Missing),
             account => account?,
@@ -169,6 +175,7 @@ impl Graph {
             privileges,
             hidden_group: None,
             policy,
+            passkeys,
             usage,
         };
         Ok((snapshot, forbidden))
@@ -208,5 +215,6 @@ fn parts(user: Uuid) -> Vec<Part> {
         ),
         part(owners::OPERATION, owners::path(user)),
         part(POLICY, policy::PATH.to_owned()),
+        part(PASSKEYS, method_policy::path(PolicyOf::Passkeys)),
     ]
 }

@@ -41,6 +41,9 @@ pub struct Conditions {
     /// When the app was last examined.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub examined: Option<Examined>,
+    /// Until when the last digest tells.
+    #[serde(default, deserialize_with = "range::ours", skip_serializing_if = "Option::is_none")]
+    pub digest_at: Option<DateTime<Utc>>,
     /// Fields of a newer version, kept as they are.
     #[serde(flatten)]
     pub unknown: Map<String, Value>,
@@ -138,6 +141,8 @@ pub(crate) enum ConditionName {
     RecordUnreadable(Uuid),
     /// Entries in the listing of joiners have an unknown form.
     JoinersMalformed,
+    /// Templates of mails cannot be used.
+    TemplatesBroken,
     /// This machine's clock and Graph's differ.
     ClockWrong,
     /// The app makes nothing, because REPORT_ONLY is set.
@@ -166,6 +171,7 @@ impl ConditionName {
             Self::OnDemandGroupNested => "on-demand-group-nested",
             Self::PoisonMessages => "poison-messages",
             Self::JoinersMalformed => "joiners-malformed",
+            Self::TemplatesBroken => "templates-broken",
             Self::ClockWrong => "clock-wrong",
             Self::ReportOnly => "report-only",
             Self::Paused => "paused",
@@ -196,6 +202,7 @@ impl Default for Conditions {
             continued: None,
             mailbox: None,
             examined: None,
+            digest_at: None,
             unknown: Map::new(),
         }
     }

@@ -8,6 +8,7 @@ mod alerts;
 mod basis;
 pub mod blob;
 mod conditions;
+mod due_notes;
 mod examination;
 mod held_list;
 mod membership;
@@ -27,12 +28,13 @@ pub use self::{
     alerts::{AlertId, AlertMails, PendingAlert, PendingState},
     basis::Basis,
     conditions::{Condition, Conditions, LastSweep},
+    due_notes::DueNotes,
     examination::{Examination, Examined, Finding, Level},
     held_list::{HeldKind, HeldList, HeldPerson},
     membership::{MembershipSnapshot, PendingMember},
     record::{
-        Announcement, CallResult, Delivered, Fingerprint, IdempotencyEntry, Lease, Notice, PassRecord,
-        Purpose, Record, State,
+        Announcement, Arrival, CallResult, Delivered, Fingerprint, IdempotencyEntry, Lease, Notice,
+        PassRecord, Purpose, Record, State,
     },
     shut_mailbox::ShutMailbox,
     standing::{Standing, StandingPass},

@@ -6,7 +6,7 @@ use chrono::{DateTime, NaiveDate, NaiveTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::Basis;
+use super::{Basis, DueNotes};
 use crate::{address::Address, budget, range};
 
 /// The state of the last job for a user.
@@ -126,6 +126,9 @@ pub struct Delivered {
     /// The start that the mail tells, if the pass starts before it.
     #[serde(default, deserialize_with = "range::ours", skip_serializing_if = "Option::is_none")]
     pub told_at: Option<DateTime<Utc>>,
+    /// Who else is still to be told of it; `None` if nobody is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub notes: Option<DueNotes>,
 }
 
 impl Delivered {
@@ -170,6 +173,12 @@ pub struct Announcement {
     /// How many managers were told that the joiner is theirs now.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub managers_told: u32,
+    /// The address of whoever hands the code over, until the joiner is in; then `to` is where the joiner was told of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub handed_to: Option<Address>,
+    /// How many mails to a changed private address followed, where somebody hands the code over.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub addresses_told: u32,
     /// Whether a person was told that the address was removed.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub removal_told: bool,
@@ -191,6 +200,8 @@ impl Announcement {
             mailbox: None,
             names_told: 0,
             managers_told: 0,
+            handed_to: None,
+            addresses_told: 0,
             removal_told: false,
             unknown: Map::new(),
         }
@@ -273,8 +284,32 @@ impl Notice {
     pub const ADDRESS_CORRECTED: &str = "address-corrected";
     /// Exchange left open whether it took the mails with two codes. The last one stays.
     pub const MAIL_UNCLEAR: &str = "mail-unclear";
+    /// Somebody hands the code over, and the joiner has no private address to be told at.
+    pub const JOINER_NOT_TOLD: &str = "joiner-not-told";
     /// Exchange refused a recipient of the copy, and the mail went without it.
     pub const COPY_REFUSED: &str = "copy-refused";
+}
+
+/// How it was found that the joiner is in the account.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Arrival {
+    /// When: a report can lag behind the arrival for days.
+    #[serde(deserialize_with = "range::ours")]
+    pub found_at: DateTime<Utc>,
+    /// The kinds of authentication methods that the account had then, as Graph names them; `None` if they were not read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub methods: Option<Vec<String>>,
+    /// Fields of a newer version, which are kept.
+    #[serde(flatten)]
+    pub unknown: Map<String, Value>,
+}
+
+impl Arrival {
+    /// What was found at `found_at`.
+    pub(crate) fn new(found_at: DateTime<Utc>, methods: Option<Vec<String>>) -> Self {
+        Self { found_at, methods, unknown: Map::new() }
+    }
 }
 
 /// That an admin holds passes back.
@@ -338,6 +373,9 @@ pub struct Record {
     /// When the joiner was first seen in the account.
     #[serde(default, deserialize_with = "range::ours", skip_serializing_if = "Option::is_none")]
     pub arrived_at: Option<DateTime<Utc>>,
+    /// How that was found.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub arrival: Option<Arrival>,
     /// The id of the delivered pass with which the joiner did not get in, when a person was told.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reported_pass: Option<String>,
@@ -434,6 +472,7 @@ impl Record {
             on_demand_at: None,
             opened_at: None,
             arrived_at: None,
+            arrival: None,
             reported_pass: None,
             notices: Vec::new(),
             reminded_pass: None,
@@ -456,7 +495,8 @@ impl Record {
         let others = [&mut self.on_demand_at, &mut self.opened_at, &mut self.arrived_at, &mut self.held_at];
         let times = told.chain(others);
         let delivered = self.delivered.iter_mut().map(|delivered| &mut delivered.at);
-        times.flatten().chain(delivered).chain([&mut self.updated_at]).for_each(settle);
+        let found = self.arrival.iter_mut().map(|arrival| &mut arrival.found_at);
+        times.flatten().chain(delivered).chain(found).chain([&mut self.updated_at]).for_each(settle);
         self
     }
 
@@ -465,10 +505,10 @@ impl Record {
         if let (Purpose::Joiner, Some(day_one)) = (delivered.purpose, delivered.day_one) {
             let of_start = |told: &&Announcement| is_move(told.day_one, day_one);
             let before = self.announcement.as_ref().filter(of_start);
-            let (names_told, managers_told) =
-                before.map_or((0, 0), |told| (told.names_told, told.managers_told));
             let mail = Announcement::new(day_one, enabled, Some(delivered.at));
-            self.announcement = Some(Announcement { names_told, managers_told, ..mail });
+            let (names_told, managers_told, addresses_told) =
+                before.map_or((0, 0, 0), |told| (told.names_told, told.managers_told, told.addresses_told));
+            self.announcement = Some(Announcement { names_told, managers_told, addresses_told, ..mail });
             count(&mut self.codes, day_one);
         }
         if delivered.purpose == Purpose::OnDemand {
@@ -498,12 +538,16 @@ impl Record {
         self.opened_at.into_iter().chain(last).min()
     }
 
-    /// Records that the joiner's mail, which was just recorded, rests on `basis` and went to the address `to`.
-    pub(crate) fn record_basis(&mut self, basis: Basis, to: Address, mailbox: Option<String>) {
+    /// Records that the joiner's mail, which was just recorded, rests on `basis`.
+    pub(crate) fn record_basis(&mut self, basis: Basis) {
         if let Some(told) = &mut self.announcement {
             (told.basis, told.told_at) = (Some(basis), told.at);
-            (told.to, told.mailbox) = (Some(to), mailbox);
         }
+    }
+
+    /// The notes about the last delivery that were not sent yet.
+    pub(crate) fn due_notes(&self) -> Option<&DueNotes> {
+        self.delivered.as_ref()?.notes.as_ref()
     }
 
     /// Whether a job for the user needed a mail that the mailbox refused.
@@ -521,17 +565,18 @@ impl Record {
         }
     }
 
-    /// Records that the joiner is in the account.
-    pub(crate) fn record_arrival(&mut self, at: DateTime<Utc>) {
+    /// Records that the joiner is in the account since `at`, and how that was found.
+    pub(crate) fn record_arrival(&mut self, at: DateTime<Utc>, found: Arrival) {
         self.end_wait_for_mailbox();
         self.arrived_at = Some(at);
+        self.arrival = Some(found);
         self.forget_address();
     }
 
     /// Removes the address that the last mail went to. Nobody there has to be told of anything any more.
     pub(crate) fn forget_address(&mut self) {
         if let Some(told) = &mut self.announcement {
-            told.to = None;
+            (told.to, told.handed_to) = (None, None);
         }
     }
 

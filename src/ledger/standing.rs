@@ -60,6 +60,12 @@ pub struct Standing {
     /// Why the last job did not deliver.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cause: Option<String>,
+    /// Since when somebody else is to be told of the delivered pass.
+    #[serde(default, deserialize_with = "range::ours", skip_serializing_if = "Option::is_none")]
+    pub notes_since: Option<DateTime<Utc>>,
+    /// When the record was last written.
+    #[serde(default, deserialize_with = "range::ours", skip_serializing_if = "Option::is_none")]
+    pub changed_at: Option<DateTime<Utc>>,
     /// Whether the document is not a record, so that nothing of this is known.
     #[serde(skip)]
     pub is_unreadable: bool,
@@ -107,6 +113,7 @@ impl Standing {
         self.on_demand_at = at(self.on_demand_at);
         self.blocked_at = at(self.blocked_at);
         self.arrived_at = at(self.arrived_at);
+        self.notes_since = at(self.notes_since);
         if let Some(pass) = &mut self.pass {
             pass.delivered_at = range::past(pass.delivered_at, now);
         }
@@ -147,6 +154,8 @@ impl From<&Record> for Standing {
             is_reported: delivered.is_some_and(|delivered| record.is_reported(delivered)),
             is_reminded: delivered.is_some_and(|d| record.reminded_pass.as_ref() == Some(&d.pass.pass_id)),
             cause: record.cause.clone(),
+            notes_since: record.due_notes().and(delivered).map(|delivered| delivered.at),
+            changed_at: Some(record.updated_at),
             is_unreadable: false,
         }
     }

@@ -3,12 +3,12 @@
 //! The template engine's errors can quote its values, so it gets a [`Marker`], which the code replaces when the mail is
 //! sent.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use minijinja::HtmlEscape;
 use uuid::Uuid;
 
-use crate::code::Code;
+use crate::{brand::InlineImage, code::Code};
 
 /// A placeholder for the code. It is random, so that no other value contains it.
 pub(super) struct Marker(String);
@@ -28,6 +28,15 @@ impl Marker {
     }
 }
 
+/// What all mails of a sender have.
+#[derive(Clone, Debug, Default)]
+pub struct Sender {
+    /// The name beside the address.
+    pub name: Option<String>,
+    /// The images that the HTML refers to as `cid:…`.
+    pub images: Vec<Arc<InlineImage>>,
+}
+
 /// A rendered mail without its code.
 #[derive(Clone)]
 pub struct Draft {
@@ -35,11 +44,12 @@ pub struct Draft {
     language: String,
     /// The parts of the HTML around the code.
     body: Vec<String>,
+    sender: Sender,
 }
 
 impl Draft {
-    pub(super) fn new(subject: String, language: &str, body: Vec<String>) -> Self {
-        Self { subject, language: language.to_owned(), body }
+    pub(super) fn new(subject: String, language: &str, body: Vec<String>, sender: Sender) -> Self {
+        Self { subject, language: language.to_owned(), body, sender }
     }
 
     /// The subject, in one line, without a code.
@@ -55,7 +65,7 @@ impl Draft {
     /// The mail with its code.
     pub(crate) fn with_code(&self, code: &Code) -> Rendered {
         let code = HtmlEscape(code.reveal()).to_string();
-        Rendered { subject: self.subject.clone(), html: self.body.join(&code) }
+        Rendered { subject: self.subject.clone(), html: self.body.join(&code), sender: self.sender.clone() }
     }
 }
 
@@ -72,6 +82,8 @@ pub struct Rendered {
     pub subject: String,
     /// The body, which may hold a code.
     pub html: String,
+    /// What the sender adds to it.
+    pub sender: Sender,
 }
 
 impl fmt::Debug for Rendered {

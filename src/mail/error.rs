@@ -15,7 +15,7 @@ pub enum MailError {
         /// The language that is set.
         language: String,
         /// The languages that have mails.
-        available: Vec<&'static str>,
+        available: Vec<String>,
     },
     /// A template does not render.
     #[error(transparent)]

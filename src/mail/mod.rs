@@ -1,216 +1,136 @@
-//! The mails: a joiner's and the notice of a pass, in the reader's language, and the alerts for admins.
+//! The mails: those to joiners, to their managers, to the user of an account, and to admins.
 //!
-//! The texts are in `templates/`. This module chooses the language ([`Mailer::language_for`]), formats dates for the
-//! reader and withholds the code from the template engine ([`Draft`]).
+//! The texts are in `templates/`, which an admin can change ([`check`]). This module chooses the language
+//! ([`Mailer::language_for`]), formats dates for the reader and withholds the code from the template engine ([`Draft`]).
 
+mod check;
 mod draft;
 mod error;
-mod language;
+mod html;
+mod kind;
 mod moment;
+mod plain;
+pub mod sample;
 #[cfg(test)]
 mod tests;
+mod values;
 
-use chrono::{DateTime, NaiveDate, Utc};
-use minijinja::{Value, context, value::Serde};
+use minijinja::{Value, context};
 
-use self::{draft::Marker, moment::Dates};
-
+use self::draft::Marker;
+pub(crate) use self::values::LISTED;
 pub use self::{
-    draft::{Draft, Rendered},
+    draft::{Draft, Rendered, Sender},
     error::MailError,
+    kind::{
+        AlertMail, CodePlace, DigestMail, DigestPerson, HandoverMail, JoinerMail, Kind, ManagerMail, Method,
+        NoticeMail, Occasion, Onlooker, PassTimes, Reader, ReminderMail, Steps, ToldMail,
+    },
+    plain::plain_text,
 };
-use crate::{cloud::Cloud, settings::ServiceDesk, templates, zone::Tz};
-
-/// All admins get the same alerts, in one language.
-const ALERT_LANGUAGE: &str = "en";
+use crate::{
+    brand::Brand,
+    cloud::Cloud,
+    language,
+    settings::{ServiceDesk, Settings},
+    templates::{ENGLISH, TemplateFiles, TemplateProblem, Templates},
+};
 
 /// The settings of all mails.
 #[derive(Debug, Clone, Default)]
 pub struct MailOptions {
+    /// The templates.
+    pub templates: TemplateFiles,
     /// The company's name in the mails.
     pub company: Option<String>,
     /// The language (a BCP 47 tag) where the reader's is unknown or has no mails.
     pub default_language: String,
+    /// The language (a BCP 47 tag) of mails to admins.
+    pub alert_language: String,
     /// Where the joiner finds help.
     pub service_desk: ServiceDesk,
+    /// The hosts that the address of a ticket can have.
+    pub ticket_hosts: Vec<String>,
+    /// The name beside the sender's address.
+    pub sender_name: Option<String>,
+    /// How the mails look.
+    pub brand: Brand,
     /// The cloud of the tenant, which decides where the joiner signs in.
     pub cloud: Cloud,
 }
 
-/// The reader of a mail.
-#[derive(Debug, Clone, Copy)]
-pub struct Reader<'a> {
-    /// One of [`Mailer::languages`], chosen by [`Mailer::language_for`].
-    pub language: &'a str,
-    /// The country (ISO 3166-1), which decides the form of dates.
-    pub usage_location: Option<&'a str>,
-    /// The name in the greeting, if it is one.
-    pub given_name: Option<&'a str>,
-    /// The name in the greeting if the given name is none.
-    pub display_name: &'a str,
-    /// The account that the pass is for.
-    pub user_principal_name: &'a str,
-}
-
-impl<'a> Reader<'a> {
-    /// The name in the greeting; `None` if the account has only what an HR system puts where a name is missing.
-    fn greeted_name(&self) -> Option<&'a str> {
-        self.given_name.into_iter().chain([self.display_name]).find(|name| is_name(name))
+impl MailOptions {
+    /// Those of the settings.
+    pub fn of(settings: &Settings) -> Self {
+        Self {
+            templates: settings.mail.templates.clone(),
+            company: settings.mail.company.clone(),
+            default_language: settings.mail.language.clone(),
+            alert_language: settings.mail.alert_language.clone(),
+            service_desk: settings.mail.service_desk.clone(),
+            ticket_hosts: settings.create_tap.ticket_hosts.clone(),
+            sender_name: settings.mail.sender_name.clone(),
+            brand: settings.mail.brand.clone(),
+            cloud: settings.cloud,
+        }
     }
-}
-
-/// Whether it is a name: it has a letter that can be seen, and is no word for a missing one. FNU and LNU, "first name unknown"
-/// and "last name unknown", are on visas of the United States.
-fn is_name(text: &str) -> bool {
-    const MISSING: [&str; 10] =
-        ["n/a", "fnu", "lnu", "fnu lnu", "none", "null", "unknown", "undefined", "tbd", "tba"];
-    let is_trimmed = |c: char| !c.is_alphanumeric();
-    // A Hangul filler is a letter that cannot be seen.
-    let has_letter = text
-        .chars()
-        .any(|c| c.is_alphabetic() && !matches!(c, '\u{115f}' | '\u{1160}' | '\u{3164}' | '\u{ffa0}'));
-    has_letter && !MISSING.contains(&text.trim_matches(is_trimmed).to_lowercase().as_str())
-}
-
-/// When a pass works, and how often.
-#[derive(Debug, Clone, Copy)]
-pub struct PassTimes {
-    /// The start of its validity.
-    pub opens_at: DateTime<Utc>,
-    /// Whether it works when the mail is sent.
-    pub opens_now: bool,
-    /// The end of its validity.
-    pub closes_at: DateTime<Utc>,
-    /// The reader's time zone, which the mail writes times in and names.
-    pub zone: Tz,
-    /// Whether it works only once.
-    pub one_time: bool,
-    /// The time of its creation.
-    pub made_at: DateTime<Utc>,
-}
-
-/// The values of the mail that has the code.
-#[derive(Debug, Clone, Copy)]
-pub struct JoinerMail<'a> {
-    /// The joiner.
-    pub reader: Reader<'a>,
-    /// The validity of the code.
-    pub times: PassTimes,
-    /// The display name of the manager, if the manager gets a copy.
-    pub manager: Option<&'a str>,
-    /// The first day. The mail welcomes the joiner if it is known and not over.
-    pub day_one: Option<NaiveDate>,
-    /// Whether it replaces an earlier mail, and why.
-    pub occasion: Occasion,
-    /// The day for which the joiner gets another code if nobody uses this one.
-    pub follows_on: Option<NaiveDate>,
-}
-
-/// Why the mail with a code is sent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Occasion {
-    /// There was no earlier mail that the reader has to know of.
-    First,
-    /// The first day has moved.
-    Moved,
-    /// The private address was corrected.
-    Corrected,
-    /// The place of work has changed, and with it the time at which the code works.
-    Retimed,
-    /// The code of the earlier mail ended without being used.
-    Again,
-}
-
-/// The values of the mail that reminds the joiner of a code, without the code.
-#[derive(Debug, Clone, Copy)]
-pub struct ReminderMail<'a> {
-    /// The joiner.
-    pub reader: Reader<'a>,
-    /// The validity of the code. `made_at` is the time of the mail that has it.
-    pub times: PassTimes,
-}
-
-/// The values of the mail that tells a manager what keeps their joiner from signing in.
-#[derive(Debug, Clone, Copy)]
-pub struct ManagerMail<'a> {
-    /// The manager's display name.
-    pub manager: Option<&'a str>,
-    /// The joiner's country (ISO 3166-1), which decides the form of dates.
-    pub usage_location: Option<&'a str>,
-    /// The joiner's display name.
-    pub joiner: &'a str,
-    /// The start of the joiner's pass.
-    pub opens_at: DateTime<Utc>,
-    /// The end of the joiner's pass.
-    pub closes_at: DateTime<Utc>,
-    /// The joiner's time zone.
-    pub zone: Tz,
-    /// Whether the account is disabled.
-    pub is_disabled: bool,
-    /// Whether the joiner is theirs since the mail with the code. Otherwise the pass was not used yet.
-    pub is_new: bool,
-    /// Whether the mail with the code went to the manager.
-    pub has_code: bool,
-}
-
-/// The values of the mail that reports a pass for the reader's account, without its code.
-#[derive(Debug, Clone)]
-pub struct NoticeMail<'a> {
-    /// The account's user.
-    pub reader: Reader<'a>,
-    /// The validity of the pass.
-    pub times: PassTimes,
-    /// Whom to call if the reader did not ask for the pass.
-    pub service_desk: ServiceDesk,
-    /// The ticket that the pass was made for; an `https:` address.
-    pub ticket_url: Option<&'a str>,
-    /// The name of the reader's manager, if they had the pass made; empty if it is unknown.
-    pub manager: Option<&'a str>,
-}
-
-/// The values of a mail to the admins, without a code.
-#[derive(Debug, Clone)]
-pub struct AlertMail<'a> {
-    /// The subject and the first line.
-    pub headline: &'a str,
-    /// The user, by name or user principal name.
-    pub who: &'a str,
-    /// One or two sentences.
-    pub what_happened: &'a str,
-    /// The reader's next step.
-    pub what_to_do: &'a str,
-    /// The text to search the logs for: Graph's request id, or the job's key.
-    pub reference: &'a str,
-    /// The time of the event.
-    pub at: DateTime<Utc>,
 }
 
 /// Renders mails.
 #[derive(Debug, Clone)]
 pub struct Mailer {
-    company: Option<String>,
-    service_desk: ServiceDesk,
-    default_language: &'static str,
-    cloud: Cloud,
+    options: MailOptions,
+    templates: Templates,
+    languages: Vec<String>,
+    default_language: String,
+    alert_language: String,
+    problems: Vec<TemplateProblem>,
 }
 
 impl Mailer {
-    /// A mailer with `options`.
+    /// A mailer with `options`. Languages with a broken template are left out ([`Self::problems`]), and English serves: that in the
+    /// binary, if the folder's is broken too.
     ///
     /// # Errors
-    /// When there are no mails in the default language.
+    /// When there are no mails in the default language or that of alerts, broken or not.
     pub fn new(options: MailOptions) -> Result<Self, MailError> {
-        let MailOptions { company, default_language: language, service_desk, cloud } = options;
-        let available = Self::languages();
-        match language::best_for_tag(&available, &language) {
-            Some(default_language) => Ok(Self { company, service_desk, default_language, cloud }),
-            None => Err(MailError::UnknownLanguage { language, available }),
-        }
+        let available = options.templates.languages();
+        let known = |tag: &str| match language::best_for_tag(&available, tag) {
+            Some(language) => Ok(language.to_owned()),
+            None => {
+                Err(MailError::UnknownLanguage { language: tag.to_owned(), available: available.clone() })
+            }
+        };
+        let tags = (known(&options.default_language)?, known(&options.alert_language)?);
+        let (files, problems) = check::checked(&options);
+        let languages = files.languages();
+        let or_english =
+            |language: String| if languages.contains(&language) { language } else { ENGLISH.to_owned() };
+        let (default_language, alert_language) = (or_english(tags.0), or_english(tags.1));
+        Ok(Self {
+            templates: Templates::new(&files),
+            languages,
+            default_language,
+            alert_language,
+            problems,
+            options,
+        })
     }
 
-    /// The languages that have mails, like "de" and "en": the folders in `templates/`.
-    pub(crate) fn languages() -> Vec<&'static str> {
-        templates::languages()
+    /// The same with other looks.
+    pub(crate) fn with_brand(&self, brand: Brand) -> Self {
+        let options = MailOptions { brand, ..self.options.clone() };
+        Self { options, ..self.clone() }
+    }
+
+    /// Broken templates, sorted. Their languages are not used.
+    pub fn problems(&self) -> &[TemplateProblem] {
+        &self.problems
+    }
+
+    /// The languages that have mails, like "de" and "en", sorted.
+    pub fn languages(&self) -> &[String] {
+        &self.languages
     }
 
     /// The preferred language (a BCP 47 tag) if it has mails, else the likely one of the country (ISO 3166-1), else the
@@ -220,36 +140,47 @@ impl Mailer {
         preferred_language: Option<&str>,
         usage_location: Option<&str>,
     ) -> String {
-        let available = Self::languages();
         preferred_language
-            .and_then(|tag| language::best_for_tag(&available, tag))
-            .or_else(|| usage_location.and_then(|country| language::best_for_country(&available, country)))
-            .unwrap_or(self.default_language)
+            .and_then(|tag| language::best_for_tag(&self.languages, tag))
+            .or_else(|| {
+                usage_location.and_then(|country| language::best_for_country(&self.languages, country))
+            })
+            .unwrap_or(&self.default_language)
             .to_owned()
     }
 
-    /// The mail that has the code, as a draft without the code.
+    /// The joiner's mail that has the code, as a draft without the code.
     ///
     /// # Errors
     /// When a template is broken. Render before a pass is made.
     pub fn joiner(&self, mail: &JoinerMail<'_>) -> Result<Draft, MailError> {
-        let language = mail.reader.language;
-        let name = match mail.occasion {
-            Occasion::First => "joiner",
-            Occasion::Moved => "moved",
-            Occasion::Corrected => "corrected",
-            Occasion::Retimed => "retimed",
-            Occasion::Again => "again",
-        };
-        let values = self.joiner_values(mail)?;
-        let marker = Marker::new();
-        // The subject is rendered without `code`: a template that uses it there fails.
-        let subject = templates::subject(language, name, values.clone())?;
-        let html = templates::html(language, name, context! { code => marker.as_str(), ..values })?;
-        let body = marker
-            .split(&html)
-            .ok_or_else(|| MailError::NoCode { name: format!("{language}/{name}.html.j2") })?;
-        Ok(Draft::new(subject, language, body))
+        self.draft(mail.occasion.kind(), mail.reader.language, self.joiner_values(mail)?)
+    }
+
+    /// The joiner's mail without a code, which somebody else hands over.
+    ///
+    /// # Errors
+    /// When a template is broken.
+    pub fn welcome(&self, mail: &JoinerMail<'_>) -> Result<Rendered, MailError> {
+        self.render(mail.occasion.kind(), mail.reader.language, self.joiner_values(mail)?)
+    }
+
+    /// The mail with the code for whoever hands it over, as a draft without the code.
+    ///
+    /// # Errors
+    /// When a template is broken. Render before a pass is made.
+    pub fn handover(&self, mail: &HandoverMail<'_>) -> Result<Draft, MailError> {
+        let language = &self.default_language;
+        self.draft(Kind::Handover, language, self.handover_values(mail, language)?)
+    }
+
+    /// The note that a joiner was sent a code, without it.
+    ///
+    /// # Errors
+    /// When a template is broken.
+    pub fn told(&self, mail: &ToldMail<'_>) -> Result<Rendered, MailError> {
+        let language = &self.default_language;
+        self.render(Kind::Told, language, self.told_values(mail, language)?)
     }
 
     /// The mail that reports a pass without its code.
@@ -257,13 +188,7 @@ impl Mailer {
     /// # Errors
     /// When a template is broken.
     pub fn notice(&self, notice: &NoticeMail<'_>) -> Result<Rendered, MailError> {
-        let NoticeMail { reader, times, service_desk, ticket_url, manager } = notice;
-        let (values, _) = self.values(reader, times, service_desk)?;
-        let values = context! { ticket_url, is_by_manager => manager.is_some(), manager, ..values };
-        Ok(Rendered {
-            subject: templates::subject(reader.language, "notice", values.clone())?,
-            html: templates::html(reader.language, "notice", values)?,
-        })
+        self.render(Kind::Notice, notice.reader.language, self.notice_values(notice)?)
     }
 
     /// The mail that reminds the joiner of a code, without the code.
@@ -271,7 +196,7 @@ impl Mailer {
     /// # Errors
     /// When a template is broken.
     pub fn reminder(&self, mail: &ReminderMail<'_>) -> Result<Rendered, MailError> {
-        self.about_code("reminder", mail)
+        self.render(Kind::Reminder, mail.reader.language, self.reminder_values(mail)?)
     }
 
     /// The mail that tells the joiner a new sign-in name for a code that was mailed, without the code.
@@ -279,16 +204,7 @@ impl Mailer {
     /// # Errors
     /// When a template is broken.
     pub fn renamed(&self, mail: &ReminderMail<'_>) -> Result<Rendered, MailError> {
-        self.about_code("renamed", mail)
-    }
-
-    fn about_code(&self, name: &str, mail: &ReminderMail<'_>) -> Result<Rendered, MailError> {
-        let language = mail.reader.language;
-        let (values, _) = self.values(&mail.reader, &mail.times, &self.service_desk)?;
-        Ok(Rendered {
-            subject: templates::subject(language, name, values.clone())?,
-            html: templates::html(language, name, values)?,
-        })
+        self.render(Kind::Renamed, mail.reader.language, self.reminder_values(mail)?)
     }
 
     /// The note to an address that a code was mailed to, after mails go to another one. It names nobody: whoever reads it may be a
@@ -301,13 +217,7 @@ impl Mailer {
         language: &str,
         usage_location: Option<&str>,
     ) -> Result<Rendered, MailError> {
-        let direction = language::direction(&language::locale(language, usage_location));
-        let service_desk = self.service_desk.is_set().then_some(Serde(&self.service_desk));
-        let values = context! { language, direction, company => self.company.as_deref(), service_desk };
-        Ok(Rendered {
-            subject: templates::subject(language, "address", values.clone())?,
-            html: templates::html(language, "address", values)?,
-        })
+        self.render(Kind::Address, language, self.address_values(language, usage_location))
     }
 
     /// The mail that tells a manager what keeps their joiner from signing in. It is in the default language: Graph says nothing
@@ -316,74 +226,50 @@ impl Mailer {
     /// # Errors
     /// When a template is broken.
     pub fn manager(&self, mail: &ManagerMail<'_>) -> Result<Rendered, MailError> {
-        let &ManagerMail { manager, usage_location, joiner, zone, is_disabled, is_new, has_code, .. } = mail;
-        let language = self.default_language;
-        let locale = language::locale(language, usage_location);
-        let direction = language::direction(&locale);
-        let dates = Dates::new(locale, zone)?;
-        let opens = Serde(dates.moment(mail.opens_at)?);
-        let closes = Serde(dates.moment(mail.closes_at)?);
-        let (name, company) = (manager.filter(|name| !name.trim().is_empty()), self.company.as_deref());
-        let values = context! {
-            language, direction, company, name, joiner, opens, closes, is_disabled, is_new, has_code
-        };
-        Ok(Rendered {
-            subject: templates::subject(language, "manager", values.clone())?,
-            html: templates::html(language, "manager", values)?,
-        })
+        let language = &self.default_language;
+        self.render(Kind::Manager, language, self.manager_values(mail, language)?)
     }
 
-    /// A mail to the admins, in English.
+    /// A mail to the admins. What happened and what to do is in English, as in the log.
     ///
     /// # Errors
     /// When a template is broken.
     pub fn alert(&self, alert: &AlertMail<'_>) -> Result<Rendered, MailError> {
-        let &AlertMail { headline, who, what_happened, what_to_do, reference, at } = alert;
-        let at = at.format("%Y-%m-%d %H:%M UTC").to_string();
-        let (language, direction) = (ALERT_LANGUAGE, "ltr");
-        let values =
-            context! { language, direction, headline, who, what_happened, what_to_do, reference, at };
+        let language = &self.alert_language;
+        self.render(Kind::Alert, language, self.alert_values(alert, language))
+    }
+
+    /// The digest for the admins.
+    ///
+    /// # Errors
+    /// When a template is broken.
+    pub fn digest(&self, digest: &DigestMail) -> Result<Rendered, MailError> {
+        let language = &self.alert_language;
+        self.render(Kind::Digest, language, self.digest_values(digest, language)?)
+    }
+
+    fn render(&self, kind: Kind, language: &str, values: Value) -> Result<Rendered, MailError> {
         Ok(Rendered {
-            subject: templates::subject(language, "alert", values.clone())?,
-            html: templates::html(language, "alert", values)?,
+            subject: self.templates.subject(language, kind.name(), values.clone())?,
+            html: self.templates.html(language, kind.name(), values)?,
+            sender: self.sender(),
         })
     }
 
-    /// The names that a joiner's templates can use, besides `code`; docs/TRANSLATING.md explains them.
-    fn joiner_values(&self, mail: &JoinerMail<'_>) -> Result<Value, MailError> {
-        let JoinerMail { reader, times, manager, day_one, follows_on, .. } = mail;
-        let (values, dates) = self.values(reader, times, &self.service_desk)?;
-        let made_on = times.made_at.with_timezone(&times.zone).date_naive();
-        let day_one = day_one.filter(|&day| made_on <= day);
-        let first_day = day_one.map(|day| dates.day(day)).transpose()?;
-        let next_code_day = follows_on.map(|day| dates.day(day)).transpose()?;
-        Ok(context! { manager, first_day, next_code_day, ..values })
+    fn draft(&self, kind: Kind, language: &str, values: Value) -> Result<Draft, MailError> {
+        let marker = Marker::new();
+        // The subject is rendered without `code`: a template that uses it there fails.
+        let subject = self.templates.subject(language, kind.name(), values.clone())?;
+        let html =
+            self.templates.html(language, kind.name(), context! { code => marker.as_str(), ..values })?;
+        let body = marker
+            .split(&html)
+            .ok_or_else(|| MailError::NoCode { name: format!("{language}/{}.html.j2", kind.name()) })?;
+        Ok(Draft::new(subject, language, body, self.sender()))
     }
 
-    /// The names that the templates of joiners and notices have in common.
-    fn values(
-        &self,
-        reader: &Reader<'_>,
-        times: &PassTimes,
-        service_desk: &ServiceDesk,
-    ) -> Result<(Value, Dates), MailError> {
-        let locale = language::locale(reader.language, reader.usage_location);
-        let direction = language::direction(&locale);
-        let dates = Dates::new(locale, times.zone)?;
-        let values = context! {
-            language => reader.language,
-            direction,
-            company => self.company.as_deref(),
-            name => reader.greeted_name(),
-            user_principal_name => reader.user_principal_name,
-            opens => Serde(dates.moment(times.opens_at)?),
-            opens_now => times.opens_now,
-            closes => Serde(dates.moment(times.closes_at)?),
-            made => Serde(dates.moment(times.made_at)?),
-            one_time => times.one_time,
-            sign_in_page => self.cloud.security_info(),
-            service_desk => service_desk.is_set().then_some(Serde(service_desk)),
-        };
-        Ok((values, dates))
+    fn sender(&self) -> Sender {
+        let MailOptions { sender_name, brand, .. } = &self.options;
+        Sender { name: sender_name.clone(), images: brand.inline_images() }
     }
 }

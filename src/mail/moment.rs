@@ -8,12 +8,12 @@ use icu_datetime::{
     FixedCalendarDateTimeFormatter, NoCalendarFormatter,
     fieldsets::{T, YMDE},
 };
-use icu_locale::{LanguageIdentifier, Locale};
+use icu_locale::{LanguageIdentifier, Locale, locale};
 use icu_time::Time;
 use serde::Serialize;
 
 use super::MailError;
-use crate::zone::Tz;
+use crate::{templates::embedded, zone::Tz};
 
 /// An instant in three parts. The template has the words between them ("at", "um … Uhr").
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -31,23 +31,40 @@ pub(super) struct Dates {
     date: FixedCalendarDateTimeFormatter<Gregorian, YMDE>,
     time: NoCalendarFormatter<T>,
     city: Option<String>,
+    comma: &'static str,
+    language: String,
     zone: Tz,
 }
 
 impl Dates {
     /// A formatter for `locale`, the language with the reader's country: dates in "en-GB" and "en-US" differ.
     pub(super) fn new(locale: Locale, zone: Tz) -> Result<Self, MailError> {
-        let date = FixedCalendarDateTimeFormatter::try_new((&locale).into(), YMDE::long())?;
+        // CLDR's dates with a weekday are half numeric in Portugal, where those of Brazil are written as well.
+        let is_portuguese = locale.id.language.as_str() == "pt";
+        let of_dates = if is_portuguese { locale!("pt-BR") } else { locale.clone() };
+        let date = FixedCalendarDateTimeFormatter::try_new((&of_dates).into(), YMDE::long())?;
         let time = NoCalendarFormatter::try_new((&locale).into(), T::hm())?;
         let city = city(&locale, zone);
-        Ok(Self { date, time, city, zone })
+        let language = locale.id.language.to_string();
+        let comma = match &*language {
+            "ja" => "、",
+            "zh" => "，",
+            _ => ", ",
+        };
+        Ok(Self { date, time, city, comma, language, zone })
     }
 
     /// A calendar date with its weekday.
     pub(super) fn day(&self, day: NaiveDate) -> Result<String, MailError> {
         // A month is at most 12, a day at most 31: both fit.
         let date = Date::try_new_gregorian(day.year(), day.month() as u8, day.day() as u8)?;
-        Ok(self.date.format(&date).to_string())
+        let written = self.date.format(&date).to_string();
+        // What CLDR leaves out in dates with a weekday.
+        Ok(match &*self.language {
+            "fr" if day.day() == 1 => written.replacen(" 1 ", " 1er ", 1),
+            "da" => written.replacen(' ', " den ", 1),
+            _ => written,
+        })
     }
 
     /// An instant, in the reader's time zone.
@@ -60,7 +77,7 @@ impl Dates {
             // CLDR has a narrow space before AM and PM, which mail clients omit.
             time: self.time.format(&time).to_string().replace('\u{202f}', "\u{a0}"),
             zone: match &self.city {
-                Some(city) => format!("{city}, {offset}"),
+                Some(city) => format!("{city}{}{offset}", self.comma),
                 None if self.zone == Tz::UTC => "UTC".to_owned(),
                 None => offset,
             },
@@ -69,9 +86,10 @@ impl Dates {
 }
 
 /// CLDR's names of cities that are not in a zone's name, by language (with a country where that has another name) and zone.
-static CITIES: LazyLock<BTreeMap<&str, &str>> = LazyLock::new(|| {
-    let lines = include_str!(concat!(env!("OUT_DIR"), "/cities.txt")).lines();
-    lines.filter_map(|line| line.split_once('=')).collect()
+static CITIES: LazyLock<BTreeMap<String, String>> = LazyLock::new(|| {
+    let text = embedded::inflated(include_bytes!(concat!(env!("OUT_DIR"), "/cities.deflate")));
+    let lines = text.lines().filter_map(|line| line.split_once('='));
+    lines.map(|(name, city)| (name.to_owned(), city.to_owned())).collect()
 });
 
 /// The zone's city in the reader's language; `None` for a zone like UTC or Etc/GMT+5.
@@ -147,9 +165,22 @@ mod tests {
             ("de-CH", "Montag, 30. November 2026", "07:00"),
             ("de-US", "Montag, 30. November 2026", "07:00"),
             ("fr-CA", "lundi 30 novembre 2026", "07 h 00"),
+            ("da-DK", "mandag den 30. november 2026", "07.00"),
+            ("ja-JP", "2026年11月30日月曜日", "7:00"),
+            ("zh-CN", "2026年11月30日星期一", "07:00"),
+            ("fi-FI", "maanantai 30. marraskuuta 2026", "7.00"),
+            ("pt-BR", "segunda-feira, 30 de novembro de 2026", "07:00"),
+            ("pt-PT", "segunda-feira, 30 de novembro de 2026", "07:00"),
         ] {
             assert_eq!(written(locale, zone("Europe/Berlin"), 11, 30)[..2], [date, time], "{locale}");
         }
+    }
+
+    #[test]
+    fn the_first_of_a_month_is_an_ordinal_in_french() {
+        let first = written("fr", zone("Europe/Paris"), 12, 1);
+        assert_eq!(first[0], "mardi 1er décembre 2026");
+        assert_eq!(written("fr", zone("Europe/Paris"), 12, 31)[0], "jeudi 31 décembre 2026");
     }
 
     #[test]

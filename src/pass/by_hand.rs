@@ -17,7 +17,7 @@ const ATTEMPTS: usize = 3;
 /// Runs the flow for `user`: as for a joiner, and if the account is none's, or none's any more, as for an addition to the
 /// on-demand group. With a pass that is mailed, one that an admin held back before is held back no longer.
 pub async fn issue_by_hand(services: &Services, user: Uuid) -> JobResult {
-    let ended = |outcome| JobResult { outcome, who: Person::known_as(user.to_string()) };
+    let ended = |outcome| JobResult { outcome, who: Person::known_as(user.to_string()), notes: None };
     if let Some(skip) = Skip::of_mode(services.settings.mode) {
         return ended(Outcome::Skipped(skip));
     }

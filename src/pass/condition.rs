@@ -85,7 +85,10 @@ pub(crate) async fn end_sweep(services: &Services, sweep: LastSweep) {
     let ended = |conditions: &Conditions| {
         // An older ledger names none.
         let tenant = conditions.tenant.or(ours);
-        let next = Conditions { tenant, last_sweep: Some(sweep.clone()), ..conditions.clone() };
+        // The first period of a digest begins with the first sweep, whose time is put forward a little.
+        let began = sweep.at - TimeDelta::minutes(1);
+        let digest_at = conditions.digest_at.filter(|at| *at <= sweep.at).or(Some(began));
+        let next = Conditions { tenant, last_sweep: Some(sweep.clone()), digest_at, ..conditions.clone() };
         Some((next.without(ConditionName::ClockWrong).unwrap_or(next), ()))
     };
     change(services, ended).await;

@@ -7,8 +7,12 @@ use uuid::Uuid;
 use super::request::{Choice, PassRequest};
 use crate::{
     address::Address,
+    brand::Brand,
     graph::{PassPolicy, PrivilegeSnapshot, TenantSnapshot, UsageSnapshot, User, users::Account},
-    settings::{HireDateZone, MailSettings, PassSettings, PassStart, ServiceDesk},
+    settings::{
+        CodeTo, Delivery, DeviceSteps, HireDateZone, MailSettings, PassSettings, PassStart, ServiceDesk,
+    },
+    templates::TemplateFiles,
     zone::Tz,
 };
 
@@ -42,7 +46,7 @@ pub(super) fn pass_settings() -> PassSettings {
         zones: vec![],
         hire_date_zone: HireDateZone::Joiner,
         lifetime_minutes: None,
-        one_time: true,
+        one_time: Some(true),
         serve_disabled: true,
         serve_guests: false,
         is_day_one_time_set: false,
@@ -57,9 +61,17 @@ pub(super) fn mail_settings() -> MailSettings {
         from: Address::parse("passes@contoso.example").unwrap(),
         alert_to: vec![],
         to: vec![],
+        delivery: Delivery::Mail,
+        code_to: CodeTo::Manager,
         cc: vec![],
+        cc_code: false,
         language: "en".into(),
+        alert_language: "en".into(),
+        templates: TemplateFiles::embedded(),
         company: None,
+        sender_name: None,
+        brand: Brand::default(),
+        device_steps: DeviceSteps::default(),
         service_desk: ServiceDesk::default(),
         tenant_domains: vec!["fabrikam.example".into()],
         shared_by: 2,
@@ -74,6 +86,7 @@ pub(super) fn snapshot() -> TenantSnapshot {
         minimum_lifetime_in_minutes: 60,
         maximum_lifetime_in_minutes: 480,
         is_usable_once: false,
+        default_length: 8,
     };
     TenantSnapshot {
         user: emma(),
@@ -86,6 +99,7 @@ pub(super) fn snapshot() -> TenantSnapshot {
         privileges: PrivilegeSnapshot::default(),
         hidden_group: None,
         policy,
+        passkeys: None,
         usage: UsageSnapshot::default(),
     }
 }

@@ -87,6 +87,8 @@ pub struct PlannedPass {
     pub to: String,
     /// In copy, masked.
     pub cc: Vec<String>,
+    /// Who would get a note without the code, masked.
+    pub told: Vec<String>,
     /// The language of the mail.
     pub language: String,
     /// Why it would be made.
@@ -106,6 +108,8 @@ pub enum Note {
     Reminder,
     /// The joiner is told of another sign-in name.
     SignInName,
+    /// The joiner is told at another private address how to sign in.
+    Address,
     /// A new manager is told that the joiner was sent a pass.
     NewManager,
 }
@@ -160,7 +164,8 @@ pub async fn forecast(services: &Services, job: &Job, as_of: DateTime<Utc>) -> R
     let (recipients, basis) = addressed(services, job, (&snapshot, record.as_ref()), &known?);
     let read = (&snapshot, record.as_ref());
     let no_address = recipients.as_ref().err().map(String::as_str);
-    let facts = Facts { no_address, now: as_of, ..facts(services, job, None, read, &basis) };
+    let told_at = recipients.as_ref().ok().and_then(Recipients::told_at);
+    let facts = Facts { no_address, told_at, now: as_of, ..facts(services, job, None, read, &basis) };
     let decision = decide(&facts);
     let would = if assumed.decides(&decision, record.as_ref(), as_of) {
         Would::NotAsked
@@ -269,6 +274,7 @@ impl Forecast {
                 "zone": pass.window.zone.name(),
                 "to": pass.to,
                 "cc": pass.cc,
+                "told": pass.told,
                 "language": pass.language,
                 "purpose": pass.purpose,
                 "late": pass.is_late,
@@ -299,7 +305,7 @@ impl Would {
         let shut = || services.mailbox.refusal(job).map(Block::MailboxShut);
         let note = |note| shut().map_or(Self::Mail(note), |block| Self::End(Outcome::Blocked(block)));
         Self::End(match decision {
-            Decision::Issue(plan) => match (shut(), recipients) {
+            Decision::Issue(plan) => match (shut().filter(|_| services.endpoint().is_none()), recipients) {
                 (Some(block), _) => Outcome::Blocked(block),
                 (None, Err(why)) => Outcome::Blocked(Block::NoAddress(why.clone())),
                 (None, Ok(recipients)) => {
@@ -311,6 +317,7 @@ impl Would {
             },
             Decision::Remind => return note(Note::Reminder),
             Decision::TellSignInName => return note(Note::SignInName),
+            Decision::TellAddress => return note(Note::Address),
             Decision::TellNewManager => return note(Note::NewManager),
             Decision::Skip(skip) => Outcome::Skipped(skip),
             Decision::Block(block) => Outcome::Blocked(block),
@@ -338,7 +345,9 @@ impl Would {
         match self {
             Self::Issue(_) | Self::NotAsked => None,
             Self::Mail(Note::Reminder) => Some(Skip::Reminded.cause()),
-            Self::Mail(Note::SignInName | Note::NewManager) => Some(Skip::ToldOfChange.cause()),
+            Self::Mail(Note::SignInName | Note::Address | Note::NewManager) => {
+                Some(Skip::ToldOfChange.cause())
+            }
             Self::End(outcome) => outcome.cause(),
             Self::LeaveOut(LeaveOut::TooLate) => Some("too-late"),
             Self::LeaveOut(LeaveOut::BeforeFirst) => Some("first-sweep"),
@@ -380,8 +389,11 @@ impl Would {
 impl PlannedPass {
     fn new(plan: Plan, recipients: &Recipients, language: String) -> Self {
         let Plan { window, purpose, day_one, occasion, is_late, .. } = plan;
-        let (to, cc) = (recipients.to.masked(), recipients.cc.iter().map(Address::masked).collect());
-        Self { window, to, cc, language, purpose, day_one, occasion, is_late }
+        let masked = |addresses: &[Address]| addresses.iter().map(Address::masked).collect::<Vec<_>>();
+        let (to, cc) = (recipients.place(), masked(&recipients.cc));
+        let joiner = recipients.joiner.iter().filter(|_| recipients.giver.is_some()).map(Address::masked);
+        let told = joiner.chain(masked(&recipients.told)).collect();
+        Self { window, to, cc, told, language, purpose, day_one, occasion, is_late }
     }
 }
 
@@ -391,6 +403,7 @@ impl fmt::Display for Would {
             Self::Issue(pass) => pass.fmt(f),
             Self::Mail(Note::Reminder) => f.write_str("a reminder of the pass, without a code"),
             Self::Mail(Note::SignInName) => f.write_str("a mail with the new sign-in name, without a code"),
+            Self::Mail(Note::Address) => f.write_str("a mail to the new private address, without a code"),
             Self::Mail(Note::NewManager) => f.write_str("a mail to the new manager, without a code"),
             Self::End(Outcome::Revoked(why)) => why.fmt(f),
             Self::End(outcome) => outcome.fmt(f),
@@ -425,6 +438,9 @@ impl fmt::Display for PlannedPass {
         write!(f, "{pass} to {}", self.to)?;
         if !self.cc.is_empty() {
             write!(f, ", copy to {}", self.cc.join(" and "))?;
+        }
+        if !self.told.is_empty() {
+            write!(f, ", note to {}", self.told.join(" and "))?;
         }
         write!(f, ", open {}", self.window)
     }

@@ -16,7 +16,8 @@ use super::{
     alert,
     decide::{Facts, Plan},
     job::{Job, Reason},
-    outcome::{Block, Failure, Outcome, Step, UnclearMail},
+    notes_due::NotesDue,
+    outcome::{Block, DeliveryError, Failure, Outcome, Step, UnclearMail},
     ownership::{delivered, draw, early_start, pass_record, purpose_of},
     person::Person,
     recipients::Recipients,
@@ -27,7 +28,10 @@ use crate::{
     budget,
     code::Code,
     graph::{GraphError, GraphErrorKind, NewPass, Pass, TenantSnapshot, Usability, says_one_exists, within},
-    ledger::{Basis, CallResult, ETag, IdempotencyEntry, Lease, LedgerError, Notice, Purpose, Record, State},
+    ledger::{
+        Basis, CallResult, DueNotes, ETag, IdempotencyEntry, Lease, LedgerError, Notice, Purpose, Record,
+        State,
+    },
     mail::{Draft, Occasion},
 };
 
@@ -230,15 +234,21 @@ impl<'a> HeldLease<'a> {
         let mut delivered = delivered(&self.record, pass, self.services.clock.now());
         delivered.after_withdrawal = self.after_withdrawal;
         if let Some((draft, recipients)) = mail {
+            let joiner = recipients.giver.is_some() && recipients.joiner.is_some();
+            let occasion = self.plan.occasion.word().to_owned();
+            let notes = DueNotes { occasion, joiner, ..DueNotes::default() };
+            delivered.notes = (joiner || !recipients.told.is_empty()).then_some(notes);
             delivered.language = Some(draft.language().to_owned());
             delivered.recipients = recipients.masked();
-            delivered.address = Some(recipients.fingerprint(self.snapshot.user.id));
+            delivered.address = recipients.fingerprint(self.snapshot.user.id);
             delivered.follows_on = self.plan.window.follows_on;
         }
         self.record.record_delivery(delivered, self.snapshot.user.account.is_enabled());
         if let (Purpose::Joiner, Some((_, recipients))) = (self.plan.purpose, mail) {
-            let Recipients { to, mailbox, .. } = recipients;
-            self.record.record_basis(self.basis.clone(), to.clone(), mailbox.clone());
+            self.record.record_basis(self.basis.clone());
+            if let Some(told) = &mut self.record.announcement {
+                recipients.record(told);
+            }
         }
         if self.plan.occasion == Occasion::Corrected {
             self.record.corrected_for = self.plan.day_one;
@@ -265,16 +275,25 @@ impl<'a> HeldLease<'a> {
         pass: &Pass,
         (draft, recipients): (&Draft, &Recipients),
         plan: &Plan,
-        error: GraphError,
+        error: DeliveryError,
     ) -> Result<Outcome, Failure> {
-        let unclear = UnclearMail { to: recipients.to.masked(), window: plan.window, error };
+        let unclear = UnclearMail { to: recipients.place(), window: plan.window, error };
         let outcome = Outcome::Blocked(Block::MailUnclear(Box::new(unclear)));
         let who = Person::read(self.snapshot, &self.services.settings.pass);
         alert::send_outcome(self.services, self.job, &who, &outcome).await;
         self.note(Notice::MAIL_UNCLEAR);
         self.complete(pass, Some((draft, recipients)));
+        // Nobody knows whether the joiner has the code.
+        if let Some(delivered) = &mut self.record.delivered {
+            delivered.notes = None;
+        }
         self.write(State::Delivered).await?;
         Ok(outcome)
+    }
+
+    /// The message to be put into the queue, if others are to be told.
+    pub(super) fn notes_due(&self) -> Option<NotesDue> {
+        NotesDue::of(self.job.user_id, Some(&self.record))
     }
 
     /// Whether the ledger says that `pass` was delivered.

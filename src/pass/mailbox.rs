@@ -23,6 +23,11 @@ use crate::{
 };
 
 impl Services {
+    /// Whether the mailbox that sends refuses all mails, as this process knows it.
+    pub(crate) fn mailbox_is_shut(&self) -> bool {
+        self.mailbox.is_shut()
+    }
+
     /// Waits for the permit to send so many mails from `from`; `None` if it does not come until `deadline`.
     pub(crate) async fn mail_permit(
         &self,
@@ -32,6 +37,11 @@ impl Services {
         deadline: Instant,
     ) -> Option<Permit> {
         self.mail_limiter.permit(from, content, mails, deadline, self.salt).await
+    }
+
+    /// A permit for no mail yet: each waits for its own.
+    pub(super) fn mail_permit_later(&self, from: &Address) -> Permit {
+        self.mail_limiter.permit_later(from, self.salt)
     }
 
     /// Sends `message`, and notes if the mailbox itself is refused, or is not any more.
@@ -55,7 +65,7 @@ impl Services {
     ///
     /// # Errors
     /// As [`crate::graph::Graph::send_mail_to_valid`].
-    pub(super) async fn send_mail_to_valid(
+    pub(crate) async fn send_mail_to_valid(
         &self,
         permit: &mut Permit,
         message: OutgoingMail,

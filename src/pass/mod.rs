@@ -6,12 +6,13 @@
 //! [`issue`] is the flow around them: [`replication`] retries what is not replicated yet, [`lease`] excludes other jobs,
 //! [`alert`] sends alerts about a [`person`], [`condition`] one for what affects everybody. [`cap`] and [`additions`] hold
 //! back too many people. [`group_sync`] finds the new members of the on-demand group, [`named_members`] has it
-//! find those of a message, [`continuation`] queues many jobs in parts, [`nested`] tells of groups among them, and [`malformed`] of joiners who cannot be read. [`by_hand`] and [`revoke`] are what an admin does from the command line. [`ledger_tenant`] and [`clock_skew`] stop everything that would go wrong. All of it runs on [`services`].
+//! find those of a message, [`continuation`] queues many jobs in parts, [`nested`] tells of groups among them, [`malformed`] of joiners who cannot be read, and [`broken_templates`] of mails that cannot be used. [`by_hand`] and [`revoke`] are what an admin does from the command line. [`ledger_tenant`] and [`clock_skew`] stop everything that would go wrong. [`digest_due`] says when a digest is sent, [`sign_in_strength`] with what somebody signs in, [`words`] what a cause means. All of it runs on [`services`].
 
 pub mod account_use;
 pub mod additions;
 pub mod alert;
 pub mod basis;
+pub mod broken_templates;
 pub mod by_hand;
 pub mod cap;
 pub mod clock_skew;
@@ -19,6 +20,7 @@ pub mod condition;
 pub mod continuation;
 pub mod day_one;
 pub mod decide;
+pub(crate) mod digest_due;
 pub mod domains;
 mod eligibility;
 pub mod examined;
@@ -42,6 +44,7 @@ mod manager;
 pub mod message;
 pub mod named_members;
 pub mod nested;
+pub mod notes_due;
 pub mod outcome;
 pub mod ownership;
 pub mod person;
@@ -49,9 +52,12 @@ pub mod recipients;
 pub mod replication;
 pub mod request;
 pub mod revoke;
+pub mod sample_mail;
 pub mod services;
+pub(crate) mod sign_in_strength;
 pub mod subject;
 pub mod window;
+pub(crate) mod words;
 
 pub use self::{
     continuation::{Position, SweepContinues, SyncContinues},
@@ -59,6 +65,7 @@ pub use self::{
     group_sync::{DailyLook, GroupSync, MembershipEvent, SyncCompleted},
     job::{Job, Reason},
     message::{ChangeNotification, ParsedMessage},
+    notes_due::NotesDue,
     outcome::{Block, DeliveredPass, Failure, Outcome, Revoke, Skip},
     person::Person,
     request::{NotIssued, PassRequest, Refusal},

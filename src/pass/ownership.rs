@@ -101,6 +101,7 @@ pub(super) fn delivered(record: &Record, pass: &Pass, at: DateTime<Utc>) -> Deli
         address: None,
         follows_on: None,
         told_at: told_at(record, pass),
+        notes: None,
     }
 }
 

@@ -147,6 +147,7 @@ mod tests {
             address: None,
             follows_on: None,
             told_at: None,
+            notes: None,
         });
         let known =
             format!("the account {id}, first day Mon 30 November 2026, pass mailed to e***@mail.example");

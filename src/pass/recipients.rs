@@ -10,19 +10,110 @@ use crate::{
         users::{Account, Candidate},
     },
     hash::sha256,
-    settings::{MailCc, MailSettings, MailTo},
+    ledger::Announcement,
+    settings::{CodeTo, Delivery, MailCc, MailSettings, MailTo},
 };
+
+/// Somebody else whom MAIL_CC names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Onlooker {
+    pub(super) address: Address,
+    /// Whether they are the manager.
+    pub(super) is_manager: bool,
+}
+
+/// Those whom MAIL_CC names and who have not the mailbox of the joiner, never the same mailbox twice.
+pub(super) fn onlookers(
+    user: &User,
+    manager: Option<&Manager>,
+    settings: &MailSettings,
+    known: &KnownAddresses,
+) -> Vec<Onlooker> {
+    let account = user.as_candidate();
+    let mut onlookers: Vec<Onlooker> = Vec::new();
+    for place in &settings.cc {
+        let address = match place {
+            // Whoever is the manager by then: another one gets a code of their own.
+            MailCc::Manager
+                if settings.delivery == Delivery::Split && settings.code_to == CodeTo::Manager =>
+            {
+                None
+            }
+            MailCc::Manager => manager.and_then(|m| manager::mailbox(m, &account, settings, known).ok()),
+            MailCc::Address(address) => Some(address.clone()),
+        };
+        let is_new = |address: &Address| {
+            let is_same = |onlooker: &Onlooker| onlooker.address.same_as(&address.to_string());
+            !account.has_mailbox(address) && !onlookers.iter().any(is_same)
+        };
+        if let Some(address) = address.filter(is_new) {
+            onlookers.push(Onlooker { address, is_manager: *place == MailCc::Manager });
+        }
+    }
+    onlookers
+}
+
+/// Who hands a code over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Giver {
+    /// The name, if it is the manager and known.
+    pub name: Option<String>,
+}
+
+/// The mailbox of whoever hands the code over.
+///
+/// # Errors
+/// Why nobody can.
+fn giver(
+    user: &User,
+    manager: Option<&Manager>,
+    settings: &MailSettings,
+    known: &KnownAddresses,
+) -> Result<(Address, Giver), String> {
+    let account = user.as_candidate();
+    match &settings.code_to {
+        CodeTo::Manager => {
+            let manager = manager.ok_or("nobody hands the code over: there is no manager (MAIL_CODE_TO)")?;
+            let mailbox = manager::mailbox(manager, &account, settings, known);
+            let address =
+                mailbox.map_err(|why| format!("nobody hands the code over: {why} (MAIL_CODE_TO)"))?;
+            Ok((address, Giver { name: manager.display_name.clone() }))
+        }
+        CodeTo::Address(address) => {
+            let name =
+                Address::parse(&user.user_principal_name).ok().filter(|_| !account.sign_in().is_external);
+            let own = name.as_ref().map(Address::domain);
+            let mut domains =
+                known.domains.iter().map(String::as_str).chain(own).chain([settings.from.domain()]);
+            if account.has_mailbox(address) {
+                Err("MAIL_CODE_TO is an address of the account itself".to_owned())
+            } else if domains.any(|domain| domain == address.domain()) {
+                Ok((address.clone(), Giver { name: None }))
+            } else {
+                Err("MAIL_CODE_TO is in no known domain of the tenant (TENANT_DOMAINS)".to_owned())
+            }
+        }
+    }
+}
 
 /// The recipients of a joiner's mail.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Recipients {
-    /// The joiner.
-    pub to: Address,
-    /// In copy; never the same mailbox twice.
+    /// Who gets the code by mail: the joiner, or whoever hands it over. `None`: an endpoint delivers it.
+    pub to: Option<Address>,
+    /// The host of the endpoint that delivers it.
+    pub endpoint: Option<String>,
+    /// Where the joiner reads mail: `to`, unless it is somebody else's.
+    pub joiner: Option<Address>,
+    /// Who hands the code over, if that is so.
+    pub giver: Option<Giver>,
+    /// In copy of the mail with the code (MAIL_CC_CODE).
     pub cc: Vec<Address>,
-    /// The name of the manager, if they are in copy.
+    /// Who gets a note without the code instead.
+    pub told: Vec<Address>,
+    /// The name of the manager, if they hear of the code.
     pub manager: Option<String>,
-    /// Identifies the mailbox of the joiner's address for all users; `None` if it is the manager's.
+    /// Identifies the mailbox of the joiner's address for all users; `None` without one.
     pub mailbox: Option<String>,
 }
 
@@ -49,7 +140,8 @@ impl Recipients {
         let mut addresses = private_addresses(&account, settings).into_iter();
         let same = had.and_then(|had| addresses.find(|address| mailbox(address) == had && counts(address)));
         let mut first = None;
-        for place in &settings.to {
+        let is_mailed = settings.delivery == Delivery::Mail;
+        for place in settings.to.iter().filter(|place| is_mailed || **place != MailTo::Manager) {
             let mut usable = |result: Result<Address, String>| {
                 result.map_err(|why| unusable.push(why)).ok().filter(is_valid)
             };
@@ -65,38 +157,70 @@ impl Recipients {
                 break;
             }
         }
-        let to = same.map(|address| (address, false)).or(first);
-        let (to, is_managers) = to.ok_or_else(|| no_address(&settings.to, &unusable))?;
-        let mailbox = (!is_managers).then(|| mailbox(&to));
-        let mut recipients = Self { to, cc: Vec::new(), manager: None, mailbox };
-        for place in &settings.cc {
-            let address = match place {
-                MailCc::Manager => manager_mail().and_then(Result::ok).filter(is_valid),
-                MailCc::Address(address) => Some(address.clone()).filter(is_valid),
-            };
-            let Some(address) = address else { continue };
-            if *place == MailCc::Manager {
-                recipients.manager = manager.and_then(|m| m.display_name.clone());
+        let private = same.map(|address| (address, false)).or(first);
+        let (to, joiner, giver) = match settings.delivery {
+            Delivery::Mail => {
+                let (to, is_managers) = private.ok_or_else(|| no_address(&settings.to, &unusable))?;
+                (Some(to.clone()), (!is_managers).then_some(to), None)
             }
-            let known = std::iter::once(&recipients.to)
-                .chain(&recipients.cc)
-                .any(|a| a.same_as(&address.to_string()));
-            if !known {
-                recipients.cc.push(address);
+            Delivery::Split => {
+                let (to, giver) = giver(user, manager, settings, known)?;
+                if refused.contains(&to) {
+                    return Err(format!("Exchange refuses {}", to.masked()));
+                }
+                (Some(to), private.map(|(address, _)| address), Some(giver))
             }
-        }
-        Ok(recipients)
+            Delivery::Webhook => (None, private.map(|(address, _)| address), None),
+        };
+        let mailbox = joiner.as_ref().map(mailbox);
+        let hears = || manager_mail().and_then(Result::ok).is_some_and(|address| is_valid(&address));
+        let name = manager.filter(|_| settings.tells_manager() && hears());
+        let onlookers = onlookers(user, manager, settings, known).into_iter().map(|other| other.address);
+        let is_to = |other: &Address| to.as_ref().is_some_and(|to| other.same_as(&to.to_string()));
+        let others = onlookers.filter(|other| is_valid(other) && !is_to(other)).collect();
+        let (cc, told) = if settings.cc_code { (others, Vec::new()) } else { (Vec::new(), others) };
+        let manager = name.and_then(|manager| manager.display_name.clone());
+        Ok(Self { to, endpoint: None, joiner, giver, cc, told, manager, mailbox })
     }
 
-    /// Identifies the joiner's address without naming it, for the record. The number is the version of this form.
-    pub(super) fn fingerprint(&self, user: Uuid) -> String {
-        format!("1:{}", sha256(&format!("{user} {}", self.to.to_string().to_ascii_lowercase())))
+    /// Identifies where the joiner is told something, if somebody else has the code.
+    pub(super) fn told_at(&self) -> Option<&str> {
+        self.giver.as_ref().and(self.mailbox.as_deref())
     }
 
-    /// All recipients, masked, for the record.
+    /// Where the joiner is told something: the address of the mail with the code, or in place of a joiner who has none.
+    pub(super) fn reader(&self) -> Option<&Address> {
+        let own = self.to.as_ref().filter(|_| self.giver.is_none());
+        own.or(self.joiner.as_ref())
+    }
+
+    /// Who gets the code, in a word that shows no address.
+    pub(super) fn place(&self) -> String {
+        self.masked().into_iter().next().unwrap_or_default()
+    }
+
+    /// Identifies the address, for the record; `None` if an endpoint got none.
+    pub(super) fn fingerprint(&self, user: Uuid) -> Option<String> {
+        self.to.as_ref().or(self.joiner.as_ref()).map(|address| fingerprint(user, address))
+    }
+
+    /// Records where the mail went that is `told`.
+    pub(super) fn record(&self, told: &mut Announcement) {
+        told.to = self.reader().cloned();
+        told.handed_to = self.giver.as_ref().and(self.to.clone());
+        told.mailbox.clone_from(&self.mailbox);
+    }
+
+    /// All recipients of the mail with the code, masked, for the record.
     pub fn masked(&self) -> Vec<String> {
-        std::iter::once(&self.to).chain(&self.cc).map(Address::masked).collect()
+        let endpoint = self.endpoint.iter().map(|host| format!("the endpoint {host}"));
+        endpoint.chain(self.to.iter().chain(&self.cc).map(Address::masked)).collect()
     }
+}
+
+/// Identifies an address that a mail about `user` went to, without naming it. The number is the version of this form.
+pub(super) fn fingerprint(user: Uuid, address: &Address) -> String {
+    format!("1:{}", sha256(&format!("{user} {}", address.to_string().to_ascii_lowercase())))
 }
 
 /// The values of a place that MAIL_TO names, without the manager's.
@@ -222,14 +346,14 @@ mod tests {
     }
 
     fn settings(to: &[MailTo], cc: &[MailCc]) -> MailSettings {
-        MailSettings { to: to.to_vec(), cc: cc.to_vec(), ..fixtures::mail_settings() }
+        MailSettings { to: to.to_vec(), cc: cc.to_vec(), cc_code: true, ..fixtures::mail_settings() }
     }
 
     #[test]
     fn a_mailbox_that_needs_the_pass_to_be_opened_is_no_place_for_its_code() {
         let to = |others: &[&str]| {
             let settings = settings(&[MailTo::OtherMails, MailTo::ExtensionAttribute(3)], &[]);
-            Recipients::choose(&emma(others), None, &settings, &domains(), &[], None).unwrap().to
+            Recipients::choose(&emma(others), None, &settings, &domains(), &[], None).unwrap().to.unwrap()
         };
         let private = "emma@home.example";
         assert_eq!(to(&["EMMA@contoso.example", private]), address(private), "the sign-in name");
@@ -271,7 +395,7 @@ mod tests {
             let chosen = chosen.unwrap();
             assert_eq!(
                 (chosen.to, chosen.cc.len(), chosen.manager),
-                (address("emma@home.example"), 0, None),
+                (Some(address("emma@home.example")), 0, None),
                 "{own}"
             );
         }
@@ -290,10 +414,10 @@ mod tests {
             Recipients::choose(&emma, Some(&jo), &settings, &domains(), &refused, None)
         };
         let all = choose(&[]).unwrap();
-        assert_eq!(all.to, address("emma@home.example"));
+        assert_eq!(all.to, Some(address("emma@home.example")));
         assert_eq!((all.cc.len(), all.manager.as_deref()), (1, Some("Jo Boss")));
         let second = choose(&["emma@home.example", "EMMA@home.example"]).unwrap();
-        assert_eq!(second.to, address("emma@work.example"));
+        assert_eq!(second.to, Some(address("emma@work.example")));
         assert_ne!(all.fingerprint(emma.id), second.fingerprint(emma.id));
         let without_copy = choose(&["jo@contoso.example"]).unwrap();
         assert_eq!((without_copy.cc.len(), without_copy.manager), (0, None));
@@ -306,7 +430,7 @@ mod tests {
         ];
         assert_eq!(
             choose(&everybody[..4]).unwrap().to,
-            address("jo@contoso.example"),
+            Some(address("jo@contoso.example")),
             "MAIL_TO names the manager last"
         );
         assert!(choose(&everybody).is_err());
@@ -328,5 +452,19 @@ mod tests {
         assert_eq!((one.cc.len(), one.manager.as_deref()), (1, Some("Jo Boss")));
         let without = choose(&boss("jo@contoso.example"), &[list]);
         assert_eq!((without.cc.len(), without.manager), (1, None));
+    }
+
+    #[test]
+    fn without_mail_cc_code_nobody_but_the_joiner_is_a_recipient_of_the_code() {
+        let cc = [MailCc::Manager, MailCc::Address(address("list@contoso.example"))];
+        let settings = MailSettings { cc_code: false, ..settings(&[MailTo::OtherMails], &cc) };
+        let jo = boss("jo@contoso.example");
+        let (emma, known) = (emma(&["emma@home.example"]), domains());
+        let chosen = Recipients::choose(&emma, Some(&jo), &settings, &known, &[], None).unwrap();
+        assert_eq!(
+            (chosen.cc.len(), chosen.masked().len(), chosen.manager.as_deref()),
+            (0, 1, Some("Jo Boss"))
+        );
+        assert_eq!(chosen.told, [address("jo@contoso.example"), address("list@contoso.example")]);
     }
 }

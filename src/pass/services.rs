@@ -23,7 +23,8 @@ use crate::{
     mail::Mailer,
     mail_limiter::MailLimiter,
     rate_limiter::OncePerMinute,
-    settings::Settings,
+    settings::{Delivery, Settings},
+    webhook::Webhook,
 };
 
 /// The services that the flow runs on, and the settings that it follows.
@@ -35,6 +36,10 @@ pub struct Services {
     pub graph: Graph,
     /// The records.
     pub ledger: Arc<dyn Ledger>,
+    /// The endpoint that codes are delivered to, where DELIVERY_WEBHOOK_URL is set.
+    pub delivery_webhook: Option<Webhook>,
+    /// The endpoint for alerts, where ALERT_WEBHOOK_URL is set.
+    pub alert_webhook: Option<Webhook>,
     /// Renders the mails.
     pub mailer: Mailer,
     /// The time.
@@ -47,6 +52,8 @@ pub struct Services {
     pub(super) mailbox: KnownMailbox,
     /// Whether an examination is due, as this process knows it.
     pub(super) examination: KnownExamination,
+    /// Whether this process has to put the message that a digest is due.
+    pub(super) digest_due: AtomicBool,
     /// Held while a condition is reported.
     pub(super) conditions: Mutex<()>,
     /// The conditions that there are, as this process knows them.
@@ -108,6 +115,11 @@ pub(super) struct KnownAdditions {
 }
 
 impl Services {
+    /// The endpoint that delivers codes, with DELIVERY=webhook.
+    pub(super) fn endpoint(&self) -> Option<&Webhook> {
+        self.delivery_webhook.as_ref().filter(|_| self.settings.mail.delivery == Delivery::Webhook)
+    }
+
     /// Services on these parts.
     pub fn new(
         settings: Settings,
@@ -125,12 +137,15 @@ impl Services {
             settings,
             graph,
             ledger,
+            delivery_webhook: None,
+            alert_webhook: None,
             mailer,
             clock,
             salt: Uuid::new_v4(),
             mail_limiter,
             mailbox: KnownMailbox::default(),
             examination: KnownExamination::default(),
+            digest_due: AtomicBool::default(),
             conditions,
             known_conditions: Mutex::default(),
             alert_lines,

@@ -31,6 +31,7 @@ impl Subject {
                 users: notification.added.into_keys().collect(),
                 names: notification.named.into_keys().collect(),
             },
+            Ok(ParsedMessage::NotesDue(due)) => Self { users: vec![due.notes_due], ..Self::default() },
             Ok(
                 ParsedMessage::SyncCompleted(_)
                 | ParsedMessage::DailyLook(_)
@@ -38,7 +39,8 @@ impl Subject {
                 | ParsedMessage::SyncContinues(_)
                 | ParsedMessage::AlertsDue
                 | ParsedMessage::SweepDue(_)
-                | ParsedMessage::ExaminationDue,
+                | ParsedMessage::ExaminationDue
+                | ParsedMessage::DigestDue,
             )
             | Err(_) => Self::default(),
         }

@@ -77,7 +77,7 @@ impl Window {
             let held = until.map_or(0, |until| minutes_between(opens_at.max(now), until));
             let holds = policy.clamp(held) >= held;
             let lifetime = if holds { lifetime.max(held) } else { lifetime };
-            let window = Self::from(opens_at, lifetime, settings.one_time, zone, policy, now);
+            let window = Self::from(opens_at, lifetime, settings.one_time.unwrap_or(true), zone, policy, now);
             Self { too_short: mornings.too_short(policy), follows_on: workday.filter(|_| !holds), ..window }
         };
         let opening = mornings.opening(policy);
@@ -270,6 +270,7 @@ mod tests {
     fn from_now_on(maximum: u32) -> Window {
         let settings = PassSettings { start: PassStart::Now, ..fixtures::pass_settings() };
         let policy = PassPolicy {
+            default_length: 8,
             state: "enabled".into(),
             minimum_lifetime_in_minutes: 60,
             maximum_lifetime_in_minutes: maximum,
@@ -320,6 +321,7 @@ mod tests {
 
     fn policy() -> impl Strategy<Value = PassPolicy> {
         (10_u32..43_200, 10_u32..43_200, any::<bool>()).prop_map(|(a, b, once)| PassPolicy {
+            default_length: 8,
             state: "enabled".into(),
             minimum_lifetime_in_minutes: a.min(b),
             maximum_lifetime_in_minutes: a.max(b),
@@ -337,7 +339,7 @@ mod tests {
             let now = DateTime::from_timestamp(now, 0).unwrap();
             let day_one = now.with_timezone(&zone).date_naive() + chrono::Days::new(ahead);
             let start = if start_now { PassStart::Now } else { PassStart::DayOne };
-            let settings = PassSettings { start, lifetime_minutes: lifetime, one_time, ..fixtures::pass_settings() };
+            let settings = PassSettings { start, lifetime_minutes: lifetime, one_time: Some(one_time), ..fixtures::pass_settings() };
             let window = Window::for_joiner(day_one, JoinerZone::from(zone), None, &settings, &policy, now);
             prop_assert!(window.opens_at >= now);
             prop_assert_eq!(window.opens_now, window.opens_at == now);

@@ -6,7 +6,8 @@ use uuid::Uuid;
 use super::reader::{GUID_EXAMPLE, LIFETIMES, Parsed, SettingsReader, boolean, guid, is_https_url, number};
 use crate::environment::Environment;
 
-/// A parameter of CreateTap. The first eleven are those of RealmJoin's runbook, so that its clients can migrate.
+/// A parameter of CreateTap. Those up to `CallerName`, and the five of branding, are those of RealmJoin's runbook, so that its clients can
+/// migrate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[expect(missing_docs, reason = "docs/CREATE-TAP.md explains them one by one")]
 pub enum Parameter {
@@ -24,6 +25,11 @@ pub enum Parameter {
     StartDateTime,
     Reason,
     Deliver,
+    BrandingHeaderImageUrl,
+    BrandingFooterImageUrl,
+    BrandingFooterLink,
+    BrandingAccentColor,
+    BrandingTextColor,
 }
 
 /// The JSON type of a parameter.
@@ -40,8 +46,8 @@ pub enum ParameterType {
 impl Parameter {
     /// Every parameter with its name, its type, and whether it is open to callers by default.
     ///
-    /// A caller could choose the sender of a mail with the closed ones, or the phone number in it.
-    const TABLE: [(Self, &'static str, ParameterType, bool); 14] = [
+    /// A caller could choose the sender of a mail with the closed ones, or the phone number or an image in it.
+    const TABLE: [(Self, &'static str, ParameterType, bool); 19] = [
         (Self::UserName, "UserName", ParameterType::Text, true),
         (Self::LifetimeInMinutes, "LifetimeInMinutes", ParameterType::Number, true),
         (Self::OneTimeUseOnly, "OneTimeUseOnly", ParameterType::Boolean, true),
@@ -56,6 +62,11 @@ impl Parameter {
         (Self::StartDateTime, "StartDateTime", ParameterType::Text, true),
         (Self::Reason, "Reason", ParameterType::Text, true),
         (Self::Deliver, "Deliver", ParameterType::Text, true),
+        (Self::BrandingHeaderImageUrl, "BrandingHeaderImageUrl", ParameterType::Text, false),
+        (Self::BrandingFooterImageUrl, "BrandingFooterImageUrl", ParameterType::Text, false),
+        (Self::BrandingFooterLink, "BrandingFooterLink", ParameterType::Text, false),
+        (Self::BrandingAccentColor, "BrandingAccentColor", ParameterType::Text, false),
+        (Self::BrandingTextColor, "BrandingTextColor", ParameterType::Text, false),
     ];
 
     /// All parameters.

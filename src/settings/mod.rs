@@ -4,14 +4,15 @@
 
 mod create_tap;
 mod joiner_check;
+mod mail;
 mod partner_topic;
 mod reader;
 mod storage;
+mod webhook;
 
 use std::fmt;
 
 use chrono::{NaiveTime, TimeDelta};
-use serde::Serialize;
 use uuid::Uuid;
 
 use self::reader::SettingsReader;
@@ -20,16 +21,17 @@ pub(crate) use self::reader::{LIFETIMES, is_https_url};
 pub use self::{
     create_tap::{Callers, CreateTapSettings, Deliver, Parameter, ParameterType},
     joiner_check::{JoinerCheck, SignInCheck},
+    mail::{CodeTo, Delivery, Device, DeviceSteps, MailCc, MailSettings, MailTo, ServiceDesk},
     partner_topic::PartnerTopic,
     reader::{SettingProblem, SettingsError},
+    webhook::{WebhookAuth, WebhookSettings, WebhookUrl},
 };
 use crate::{
-    address::Address,
     azure::{LedgerUrl, QueueService},
     cloud::Cloud,
     environment::Environment,
     hash::sha256,
-    templates,
+    templates::TemplateFiles,
     working_days::{WorkingDays, WorkingDaysItem},
     zone::{JoinerZone, Place, Tz, ZoneRule, joiner_zone},
 };
@@ -39,6 +41,9 @@ pub const NAMES: &[&str] = &[
     "SWEEP_SCHEDULE",
     "MAIL_FROM",
     "ALERT_TO",
+    "ALERT_LANGUAGE",
+    "ALERT_WEBHOOK_URL",
+    "DIGEST",
     "LEDGER_URL",
     "AzureWebJobsStorage",
     "AZURE_CLIENT_ID",
@@ -68,9 +73,23 @@ pub const NAMES: &[&str] = &[
     "NUDGE_AFTER",
     "REISSUE_UNUSED",
     "LANGUAGE",
+    "MAIL_TEMPLATES",
     "COMPANY_NAME",
+    "SENDER_NAME",
+    "LOGO",
+    "FOOTER_IMAGE",
+    "FOOTER_LINK",
+    "ACCENT_COLOR",
+    "TEXT_COLOR",
+    "DEVICE_STEPS",
+    "DELIVERY",
     "MAIL_TO",
+    "MAIL_CODE_TO",
     "MAIL_CC",
+    "MAIL_CC_CODE",
+    "DELIVERY_WEBHOOK_URL",
+    "DELIVERY_WEBHOOK_KEY",
+    "DELIVERY_WEBHOOK_AUDIENCE",
     "MAILS_PER_MINUTE",
     "TENANT_DOMAINS",
     "ADDRESS_SHARED_BY",
@@ -127,6 +146,12 @@ pub struct Settings {
     pub pass: PassSettings,
     /// Senders, recipients and language of mails.
     pub mail: MailSettings,
+    /// The endpoint that codes are delivered to.
+    pub delivery_webhook: Option<WebhookSettings>,
+    /// The endpoint for alerts.
+    pub alert_webhook: Option<WebhookSettings>,
+    /// How often a digest is sent; `None`: never.
+    pub digest: Option<DigestEvery>,
     /// The permissions of CreateTap's callers.
     pub create_tap: CreateTapSettings,
     /// Identifies the values of all settings but those that can hold a key.
@@ -154,6 +179,15 @@ pub enum Mode {
     ReportOnly,
     /// Nothing is made, mailed or revoked (PAUSED, also together with REPORT_ONLY).
     Paused,
+}
+
+/// How often a digest is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DigestEvery {
+    /// Every morning.
+    Day,
+    /// On Monday mornings.
+    Week,
 }
 
 /// The source of joiners.
@@ -215,8 +249,8 @@ pub struct PassSettings {
     /// In minutes, 10 to 43,200 (Graph's range), clamped to the tenant's policy. `None`: the policy's maximum, at most
     /// a day.
     pub lifetime_minutes: Option<u32>,
-    /// Whether it works only once. The policy can force this.
-    pub one_time: bool,
+    /// Whether it works only once; `None`: unless the device needs it more often. The policy can force it.
+    pub one_time: Option<bool>,
     /// Whether disabled accounts get a pass: many are disabled until day one.
     pub serve_disabled: bool,
     /// Whether guests who sign in to this tenant get a pass.
@@ -228,6 +262,11 @@ impl PassSettings {
     /// even if that is short, unless DAY_ONE_TIME says when.
     pub fn opening_time(&self, maximum: u32) -> NaiveTime {
         if !self.is_day_one_time_set && maximum < FIRST_HOURS { reader::NINE } else { self.day_one_time }
+    }
+
+    /// Whether a pass for the first sign-in on `device` works only once, if the policy does not force it.
+    pub fn one_time_on(&self, device: Device) -> bool {
+        self.one_time.unwrap_or(!device.needs_several_uses())
     }
 
     /// The zone of a joiner at `place`.
@@ -245,91 +284,25 @@ pub struct FollowUpSettings {
     pub reissue_unused: bool,
 }
 
-/// Senders, recipients and language of mails.
-#[derive(Clone, Debug)]
-pub struct MailSettings {
-    /// The mailbox that sends all mails.
-    pub from: Address,
-    /// How many mails a minute the mailbox accepts, 1 to 100,000.
-    pub per_minute: u32,
-    /// The recipients of alerts.
-    pub alert_to: Vec<Address>,
-    /// The sources of the joiner's address, the first with an address wins.
-    pub to: Vec<MailTo>,
-    /// The recipients of a copy of the joiner's mail.
-    pub cc: Vec<MailCc>,
-    /// The tenant's domains, in ASCII and small letters: their mailboxes are no private addresses.
-    pub tenant_domains: Vec<String>,
-    /// How many people may have one private address; if more have it, none of them gets a code there.
-    pub shared_by: usize,
-    /// The addresses that any number of people may have.
-    pub shared_allowed: Vec<Address>,
-    /// The language of joiners whose own is unknown or has no mails.
-    pub language: String,
-    /// The company's name in the mails.
-    pub company: Option<String>,
-    /// Where a joiner finds help.
-    pub service_desk: ServiceDesk,
-}
-
-impl MailSettings {
-    /// Whether the manager gets a copy of the joiner's mail.
-    pub(crate) fn copies_manager(&self) -> bool {
-        self.cc.contains(&MailCc::Manager)
-    }
-
-    /// Whether a mail with a code can go to the manager instead of the joiner.
-    pub(crate) fn names_manager_as_recipient(&self) -> bool {
-        self.to.contains(&MailTo::Manager)
-    }
-}
-
-/// The service desk. The mail shows the fields that are set.
-#[derive(Debug, Clone, Default, Serialize)]
-pub struct ServiceDesk {
-    /// Its name, like "IT Service Desk".
-    pub name: Option<String>,
-    /// Its mail address.
-    pub email: Option<String>,
-    /// Its phone number, shown unchanged.
-    pub phone: Option<String>,
-    /// Its page, an `https:` URL, shown as a link.
-    pub portal_url: Option<String>,
-}
-
-impl ServiceDesk {
-    /// Whether a field is set.
-    pub fn is_set(&self) -> bool {
-        [&self.name, &self.email, &self.phone, &self.portal_url].into_iter().any(Option::is_some)
-    }
-}
-
-/// A source of a joiner's address.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MailTo {
-    /// The first of `otherMails` that is not the account's own address.
-    OtherMails,
-    /// `onPremisesExtensionAttributes/extensionAttribute1` to 15.
-    ExtensionAttribute(u8),
-    /// The mailbox of the manager, who gives the pass to the joiner.
-    Manager,
-}
-
-/// A recipient of a copy.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum MailCc {
-    /// The joiner's manager, if there is one with a mailbox.
-    Manager,
-    /// A fixed address.
-    Address(Address),
-}
-
 impl Settings {
-    /// Reads all settings.
+    /// Reads all settings, with the templates in the binary.
     ///
     /// # Errors
     /// All problems.
     pub fn read(env: &Environment) -> Result<Self, SettingsError> {
+        Self::read_with(env, TemplateFiles::embedded())
+    }
+
+    /// Reads all settings, with the templates of the folder `MAIL_TEMPLATES`, or else `templates/` beside the program or in the
+    /// working directory.
+    ///
+    /// # Errors
+    /// All problems.
+    pub fn read_with_folder(env: &Environment) -> Result<Self, SettingsError> {
+        Self::read_with(env, TemplateFiles::beside(mail::folder(env)))
+    }
+
+    fn read_with(env: &Environment, files: TemplateFiles) -> Result<Self, SettingsError> {
         let mut read = SettingsReader::new(env);
         read.optional("SWEEP_SCHEDULE", "0 0 5 * * *", reader::schedule);
         let from = read.required("MAIL_FROM", "welcome@contoso.com", reader::address);
@@ -373,7 +346,7 @@ impl Settings {
             hire_date_zone: read.or("HIRE_DATE_ZONE", "UTC", HireDateZone::Joiner, reader::hire_date_zone),
             lifetime_minutes: read
                 .optional("PASS_LIFETIME_MINUTES", "480", |text| reader::number(text, reader::LIFETIMES)),
-            one_time: read.or("PASS_ONE_TIME", "true", true, reader::boolean),
+            one_time: read.optional("PASS_ONE_TIME", "true", reader::boolean),
             serve_disabled: read.or("SERVE_DISABLED", "true", true, reader::boolean),
             serve_guests: read.or("SERVE_GUESTS", "internal", false, reader::serve_guests),
         };
@@ -390,35 +363,24 @@ impl Settings {
             nudge_after: read.or("NUDGE_AFTER", "4h", Some(TimeDelta::hours(4)), reader::duration_or_off),
             reissue_unused: read.or("REISSUE_UNUSED", "true", true, reader::boolean),
         };
-        let service_desk = ServiceDesk {
-            name: read.optional("SERVICE_DESK_NAME", "IT Service Desk", reader::text),
-            email: read
-                .optional("SERVICE_DESK_EMAIL", "it@contoso.com", reader::address)
-                .map(|a| a.to_string()),
-            phone: read.optional("SERVICE_DESK_PHONE", "+44 20 7946 0000", reader::text),
-            portal_url: read.optional(
-                "SERVICE_DESK_PORTAL_URL",
-                "https://help.contoso.com",
-                reader::https_url,
-            ),
-        };
-        let language = read
-            .or("LANGUAGE", "en", "en".to_owned(), |text| reader::language(text, &templates::languages()));
-        let company = read.optional("COMPANY_NAME", "Contoso", reader::text);
-        let alert_to = read.list("ALERT_TO", "servicedesk@contoso.com", vec![], reader::address);
-        let to = read.list("MAIL_TO", "otherMails", vec![MailTo::OtherMails], reader::mail_to);
-        let cc = match env.get("MAIL_CC") {
-            Some(none) if none.eq_ignore_ascii_case("none") => vec![],
-            _ => read.list("MAIL_CC", "manager", vec![MailCc::Manager], reader::mail_cc),
-        };
-        let per_minute = read.or("MAILS_PER_MINUTE", "30", 30, |text| reader::number(text, 1..=100_000));
-        let tenant_domains = read.list("TENANT_DOMAINS", "contoso.com, contoso.de", vec![], reader::domain);
-        let shared_by = read.or("ADDRESS_SHARED_BY", "2", 2, |text| reader::number(text, 1..=10_000));
-        let shared_allowed =
-            read.list("ADDRESS_SHARED_ALLOWED", "office@agency.example", vec![], reader::address);
+        let service_desk = ServiceDesk::read(&mut read);
+        let mail = MailSettings::read(&mut read, env, files, service_desk.clone(), from);
+        let delivery_webhook = WebhookSettings::delivery(&mut read, env);
+        let is_by_webhook = mail.as_ref().is_some_and(|mail| mail.delivery == Delivery::Webhook);
+        if is_by_webhook && env.get("DELIVERY_WEBHOOK_URL").is_none() {
+            let detail = "is missing: DELIVERY=webhook".to_owned();
+            read.problem(
+                "DELIVERY_WEBHOOK_URL",
+                detail,
+                "https://prod-1.westeurope.logic.azure.com/workflows/…",
+            )
+            .unwrap_or(())
+        }
+        let alert_webhook = WebhookSettings::alerts(&mut read);
+        let digest = read.or("DIGEST", "daily", Some(DigestEvery::Week), reader::digest);
         let create_tap = CreateTapSettings::read(&mut read, env, service_desk.portal_url.as_deref());
-        match (from, ledger_url, read.finish()) {
-            (Some(from), Some(ledger_url), None) => Ok(Self {
+        match (mail, ledger_url, read.finish()) {
+            (Some(mail), Some(ledger_url), None) => Ok(Self {
                 identity,
                 cloud,
                 ledger_url,
@@ -435,19 +397,10 @@ impl Settings {
                 mode,
                 follow_up,
                 pass,
-                mail: MailSettings {
-                    from,
-                    per_minute,
-                    alert_to,
-                    to,
-                    cc,
-                    tenant_domains,
-                    shared_by,
-                    shared_allowed,
-                    language,
-                    company,
-                    service_desk,
-                },
+                mail,
+                delivery_webhook,
+                alert_webhook,
+                digest,
                 create_tap,
                 fingerprint: fingerprint(env),
                 ignored: Self::unknown_names(env),
@@ -458,11 +411,13 @@ impl Settings {
 
     /// Names in `env` that resemble a setting's: the default replaces a setting with a misspelt name.
     pub fn unknown_names(env: &Environment) -> Vec<String> {
-        const FAMILIES: [&str; 18] = [
+        const FAMILIES: [&str; 20] = [
             "ADDRESS_",
             "ALERT_",
             "CREATE_TAP_",
             "DAY_ONE_",
+            "DELIVER",
+            "DIGEST",
             "EVENT_GRID_",
             "JOINER_",
             "LEDGER_",
@@ -486,7 +441,13 @@ impl Settings {
 }
 
 fn fingerprint(env: &Environment) -> String {
-    const WITH_KEY: [&str; 2] = ["LEDGER_URL", "AzureWebJobsStorage"];
+    const WITH_KEY: [&str; 5] = [
+        "LEDGER_URL",
+        "AzureWebJobsStorage",
+        "ALERT_WEBHOOK_URL",
+        "DELIVERY_WEBHOOK_URL",
+        "DELIVERY_WEBHOOK_KEY",
+    ];
     let names = NAMES.iter().filter(|name| !WITH_KEY.contains(name));
     let set: Vec<String> = names.filter_map(|name| Some(format!("{name}={}", env.get(name)?))).collect();
     sha256(&set.join("\n"))[..16].to_owned()

@@ -6,9 +6,10 @@ use azure_core::http::Url;
 use chrono::{NaiveTime, TimeDelta};
 use uuid::Uuid;
 
-use super::{HireDateZone, MailCc, MailTo, PassStart};
+use super::{CodeTo, Delivery, DigestEvery, HireDateZone, MailCc, MailTo, PassStart};
 use crate::{
-    address::Address, environment::Environment, errors::without_secrets, text::hides_something, zone::Tz,
+    address::Address, environment::Environment, errors::without_secrets, language::best_for_tag,
+    text::hides_something, zone::Tz,
 };
 
 /// The lifetimes of a pass that Graph accepts, in minutes. The tenant's policy may narrow them.
@@ -237,6 +238,15 @@ pub(super) fn duration_or_off(text: &str) -> Parsed<Option<TimeDelta>> {
     }
 }
 
+pub(super) fn digest(text: &str) -> Parsed<Option<DigestEvery>> {
+    match text.to_ascii_lowercase().as_str() {
+        "daily" => Ok(Some(DigestEvery::Day)),
+        "weekly" => Ok(Some(DigestEvery::Week)),
+        "off" => Ok(None),
+        _ => Err(format!("is none of daily, weekly, off: \"{text}\"")),
+    }
+}
+
 pub(super) fn time_zone(text: &str) -> Parsed<Tz> {
     parsed(text, "an IANA time zone")
 }
@@ -260,12 +270,10 @@ pub(super) fn serve_guests(text: &str) -> Parsed<bool> {
     }
 }
 
-pub(super) fn language(text: &str, known: &[&str]) -> Parsed<String> {
-    let language = text.to_ascii_lowercase();
-    if known.contains(&language.as_str()) {
-        return Ok(language);
-    }
-    Err(format!("is not a language of the mails ({}): \"{text}\"", known.join(", ")))
+/// A language of the mails, in any of the spellings of its tag.
+pub(super) fn language(text: &str, known: &[String]) -> Parsed<String> {
+    let language = best_for_tag(known, text).map(str::to_owned);
+    language.ok_or_else(|| format!("is not a language of the mails ({}): \"{text}\"", known.join(", ")))
 }
 
 /// The host reads the schedule. Checking it here reports a mistake with those of other settings.
@@ -302,6 +310,24 @@ pub(super) fn mail_to(text: &str) -> Parsed<MailTo> {
         None if lower == "othermails" => Ok(MailTo::OtherMails),
         None if lower == "manager" => Ok(MailTo::Manager),
         _ => Err(format!("is none of otherMails, extensionAttribute1 to 15, manager: \"{text}\"")),
+    }
+}
+
+pub(super) fn delivery(text: &str) -> Parsed<Delivery> {
+    match text.to_ascii_lowercase().as_str() {
+        "mail" => Ok(Delivery::Mail),
+        "split" => Ok(Delivery::Split),
+        "webhook" => Ok(Delivery::Webhook),
+        _ => Err(format!("is none of mail, split, webhook: \"{text}\"")),
+    }
+}
+
+pub(super) fn code_to(text: &str) -> Parsed<CodeTo> {
+    match text.to_ascii_lowercase().as_str() {
+        "manager" => Ok(CodeTo::Manager),
+        _ => Address::parse(text)
+            .map(CodeTo::Address)
+            .map_err(|_| format!("is neither manager nor a mail address: \"{text}\"")),
     }
 }
 

@@ -23,7 +23,8 @@ fn the_required_two_are_enough() {
         (7, PassStart::DayOne, Tz::UTC)
     );
     assert_eq!((settings.mail.to, settings.mail.cc), (vec![MailTo::OtherMails], vec![MailCc::Manager]));
-    assert!(settings.pass.one_time && settings.pass.serve_disabled);
+    assert!(!settings.mail.cc_code);
+    assert_eq!((settings.pass.one_time, settings.pass.serve_disabled), (None, true));
 }
 
 #[test]
@@ -60,6 +61,7 @@ fn every_problem_is_in_one_report_with_its_example() {
         ("SWEEP_SCHEDULE", "daily"),
         ("MAIL_FROM", "welcome"),
         ("ALERT_TO", "a@b.com, c, d"),
+        ("DIGEST", "monthly"),
         ("LEDGER_URL", "http://mystorage.blob.core.windows.net/ledger?sig=SECRET"),
         ("AZURE_CLIENT_ID", "me"),
         ("JOINER_GROUP_ID", "joiners"),

@@ -60,6 +60,8 @@ where
     let filter = env.get("RUST_LOG").and_then(|text| text.parse().ok()).unwrap_or(default);
     // Always enabled: without the span a line could not be assigned to its invocation.
     let filter = filter.with_target(context::TARGET, Level::ERROR);
+    // It writes the path of each URL at `debug`, and that of a webhook can be a secret.
+    let filter = filter.with_target("typespec_client_core::http::clients", Level::INFO);
     tracing_subscriber::registry().with(filter).with(LineLayer { writer })
 }
 

@@ -11,8 +11,8 @@ use uuid::Uuid;
 
 use crate::{
     checks::immediate,
-    personas::{COUNTRIES, account},
-    scenario::{Action, DAYS, GraphFault, LedgerFault, Operation, PersonaIndex, Step, UserEvent},
+    personas::{COUNTRIES, Persona, account},
+    scenario::{Action, DAYS, Delivery, GraphFault, LedgerFault, Operation, PersonaIndex, Step, UserEvent},
     simulation::Simulation,
     trace::{Initiator, TrackedPass, html_escaped},
 };
@@ -121,6 +121,7 @@ fn perform(sim: &Arc<Simulation>, step: &Step) {
 fn inject(sim: &Simulation, persona: PersonaIndex, fault: &GraphFault) {
     let user = sim.user_id(persona);
     let passes = format!("{user}/authentication");
+    let Persona { name, .. } = sim.scenario.personas[persona];
     let address = sim.scenario.personas[persona].address();
     let GraphFault { operation, kind, nth, times } = fault.clone();
     let fault = match operation {
@@ -128,7 +129,14 @@ fn inject(sim: &Simulation, persona: PersonaIndex, fault: &GraphFault) {
         Operation::ReadPart(part) => Fault::on("GET", &format!("/users/{user}{part}"), kind.clone()),
         Operation::CreatePass => Fault::on("POST", &passes, kind.clone()),
         Operation::DeletePass => Fault::on("DELETE", &passes, kind.clone()),
-        Operation::SendMail => Fault::on("POST", "sendMail", kind.clone()).body(&address),
+        Operation::SendMail => match sim.scenario.config.delivery {
+            Delivery::Mail => Fault::on("POST", "sendMail", kind.clone()).body(&address),
+            Delivery::Split => {
+                Fault::on("POST", "sendMail", kind.clone()).body(&format!("code for {name}: please"))
+            }
+            Delivery::Webhook => Fault::on("POST", "/delivery", kind.clone()).body(&user.to_string()),
+        },
+        Operation::SendNote => Fault::on("POST", "sendMail", kind.clone()).body(&format!("{name} has ")),
         Operation::SendAlert => Fault::on("POST", "sendMail", kind.clone()).body(SERVICE_DESK),
         Operation::WriteRecord => return,
     };
@@ -174,6 +182,7 @@ fn apply(sim: &Arc<Simulation>, index: PersonaIndex, event: &UserEvent) {
                     pass,
                     created_by: Initiator::Person,
                     ended_by: None,
+                    ended_at: None,
                     returned_to_caller: false,
                 });
             }
@@ -229,11 +238,12 @@ fn recreate(sim: &Simulation, index: PersonaIndex, days: i64) {
     let id = sim.sandbox.edit(|tenant| {
         tenant.delete(user);
         let hire_dates = sim.scenario.config.hire_dates;
-        let person = account(persona, hire_dates, now, manager.unwrap_or_default());
+        let person = account(persona, &sim.scenario.config, now, manager.unwrap_or_default());
         let until = now + TimeDelta::seconds(90);
         tenant.add(person.hire_date(persona.hire_date(days, hire_dates, now)).replicating_until(until))
     });
     sim.ids.lock().unwrap()[index] = id;
+    sim.earlier_ids.lock().unwrap().push((index, user));
     sim.add_line(&format!("{} has the new account {id}", persona.name));
 }
 
@@ -242,17 +252,17 @@ fn record_end_by_person(sim: &Simulation, user: Uuid) {
     immediate::check_pass_events(sim);
     let pass = sim.sandbox.passes().into_iter().find(|pass| pass.user == user);
     if let Some(pass) = pass {
-        sim.trace().end_pass(pass.id, Initiator::Person);
+        sim.trace().end_pass(pass.id, Initiator::Person, sim.now());
     }
 }
 
 /// Signs in with the newest code that the user was mailed, if its pass works.
 fn sign_in(sim: &Simulation, user: Uuid) {
     immediate::check_pass_events(sim);
-    let mails = sim.sandbox.mails();
+    let sent = sim.sent();
     let was_mailed = |tracked: &TrackedPass| {
         let code = html_escaped(tracked.pass.code.reveal());
-        tracked.pass.user == user && mails.iter().any(|mail| mail.content().contains(&code))
+        tracked.pass.user == user && sent.iter().any(|sent| sent.content.contains(&code))
     };
     let newest = sim.trace().passes.iter().rev().find(|tracked| was_mailed(tracked)).map(|t| t.pass.clone());
     let Some(pass) = newest else { return };

@@ -9,8 +9,8 @@ use crate::{
     personas::{COUNTRIES, Persona, draw_personas},
     races::draw_race,
     scenario::{
-        Action, Config, Crash, DAY_MS, DAYS, GraphFault, HireDates, LedgerFault, Operation, PersonaIndex,
-        QueueFault, Scenario, Step, UserEvent,
+        Action, Config, Crash, DAY_MS, DAYS, Delivery, GraphFault, HireDates, LedgerFault, Operation,
+        PersonaIndex, QueueFault, Scenario, Step, Told, UserEvent,
     },
 };
 
@@ -31,6 +31,12 @@ pub fn scenario(seed: u64) -> Scenario {
             &[HireDates::Midnight, HireDates::Midnight, HireDates::Noon, HireDates::Office],
         ),
         without_sweeps: draw_gap(&mut rng),
+        told: if seed % 7 == 4 { Told::Copy } else { Told::Note },
+        delivery: match seed % 7 {
+            5 => Delivery::Split,
+            6 => Delivery::Webhook,
+            _ => Delivery::Mail,
+        },
         mails_per_minute: if seed % 5 == 3 { 2 } else { 30 },
     };
     let personas = draw_personas(&mut rng);
@@ -46,6 +52,9 @@ pub fn scenario(seed: u64) -> Scenario {
     }
     if seed % 4 == 3 && !quiet {
         steps.extend(draw_changes(seed, &personas));
+    }
+    if seed % 3 == 1 && !quiet {
+        steps.extend(draw_note_faults(seed, &personas));
     }
     if seed % 5 == 2 && !quiet {
         steps.extend(draw_shut_mailbox(seed));
@@ -74,6 +83,21 @@ fn draw_changes(seed: u64, personas: &[Persona]) -> Vec<Step> {
         };
         let at = Duration::from_millis(rng.random_range(0..DAYS * DAY_MS));
         Step { at, action: Action::User(persona, event) }
+    };
+    (0..count).map(draw).collect()
+}
+
+/// In one of three scenarios, notes to the manager fail. These draws are apart, too.
+fn draw_note_faults(seed: u64, personas: &[Persona]) -> Vec<Step> {
+    let mut rng = StdRng::seed_from_u64(seed ^ 0x0000_7E55);
+    let count = rng.random_range(1..4);
+    let draw = |_| {
+        let rng = &mut rng;
+        let kind = draw_fault_kind(rng, Operation::SendMail);
+        let fault =
+            GraphFault { operation: Operation::SendNote, kind, nth: 1, times: rng.random_range(1..12) };
+        let at = Duration::from_millis(rng.random_range(0..DAYS * DAY_MS));
+        Step { at, action: Action::Graph(rng.random_range(0..personas.len()), fault) }
     };
     (0..count).map(draw).collect()
 }

@@ -119,6 +119,7 @@ fn operation_of(request: &Request, body: &str) -> Option<Operation> {
         Method::Post if path.ends_with("/$batch") => Some(Operation::ReadUser),
         Method::Post if path.ends_with("temporaryAccessPassMethods") => Some(Operation::CreatePass),
         Method::Delete => Some(Operation::DeletePass),
+        Method::Post if path.ends_with("/delivery") => Some(Operation::SendMail),
         Method::Post if path.ends_with("/sendMail") => {
             Some(if body.contains(SERVICE_DESK) { Operation::SendAlert } else { Operation::SendMail })
         }

@@ -129,6 +129,7 @@ impl<L: Ledger> Ledger for FaultyLedger<L> {
                     pass_id: delivered.pass.pass_id.clone(),
                     purpose: delivered.purpose,
                     day_one: delivered.day_one,
+                    at: self.sandbox.now(),
                     sequence,
                 });
             }

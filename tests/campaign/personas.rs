@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use crate::{
     generate::{one_in, pick},
-    scenario::{Config, HireDates, Scenario},
+    scenario::{Config, Delivery, HireDates, Scenario},
 };
 
 /// When every scenario starts: a Sunday.
@@ -175,7 +175,7 @@ pub fn build_tenant(scenario: &Scenario, now: DateTime<Utc>) -> (Tenant, Vec<Uui
     let on_demand = tenant.add_group(Group::named("On-demand access"));
     let mut ids = Vec::new();
     for persona in &scenario.personas {
-        let id = tenant.add(account(persona, scenario.config.hire_dates, now, manager));
+        let id = tenant.add(account(persona, &scenario.config, now, manager));
         match persona.kind {
             PersonaKind::GlobalAdmin => tenant.assign_role(id, roles::GLOBAL_ADMINISTRATOR),
             PersonaKind::EligibleAdmin => tenant.make_eligible(id, roles::GLOBAL_ADMINISTRATOR),
@@ -192,9 +192,13 @@ pub fn build_tenant(scenario: &Scenario, now: DateTime<Utc>) -> (Tenant, Vec<Uui
     (tenant, ids, on_demand)
 }
 
-pub fn account(persona: &Persona, hire_dates: HireDates, now: DateTime<Utc>, manager: Uuid) -> Person {
+pub fn account(persona: &Persona, config: &Config, now: DateTime<Utc>, manager: Uuid) -> Person {
     let mut person = Person::named(persona.name).usage_location(persona.country);
-    person.hire_date = persona.day_one.map(|days| persona.hire_date(days, hire_dates, now));
+    person.hire_date = persona.day_one.map(|days| persona.hire_date(days, config.hire_dates, now));
+    if config.delivery == Delivery::Split {
+        // The checks know these mails by their words.
+        person.preferred_language = Some("en".to_owned());
+    }
     if persona.kind != PersonaKind::NoAddress {
         person = person.private_mail(&persona.address());
     }

@@ -16,7 +16,7 @@ use crate::{
     checks::immediate,
     scenario::{Crash, QueueFault},
     simulation::{FUNCTION_TIMEOUT, Simulation},
-    trace::{INVOCATION, Initiator, Invocation, InvocationResult, PoisonedJob},
+    trace::{INVOCATION, Initiator, Invocation, InvocationResult, NOTES, PoisonedJob},
 };
 
 /// The platform ends an HTTP call after this time.
@@ -34,6 +34,13 @@ impl Simulation {
             self.spawn(self.clone().process(message.clone(), Duration::ZERO, None));
         }
         self.spawn(self.clone().process(message, delay, fault));
+    }
+
+    /// Puts the messages of an answer on the queue.
+    fn enqueue_all(self: &Arc<Self>, answer: &HandlerResponse) {
+        if answer.is_success() {
+            answer.jobs().into_iter().for_each(|message| self.enqueue(message));
+        }
     }
 
     /// Delivers a message until it succeeds, or moves it to the poison queue after the last delivery.
@@ -85,10 +92,22 @@ impl Simulation {
             return InvocationResult::Finished(outcome.into(), answer.log().to_owned());
         }
         let user = user_of(message);
+        if !field(message, "notesDue").is_empty() {
+            let work = async {
+                let answer = self.host.deliver(message, delivery).await;
+                self.trace().output += &answer.body.to_string();
+                self.enqueue_all(&answer);
+                let outcome = if answer.is_success() { "done" } else { "failed" };
+                InvocationResult::Finished(outcome.into(), answer.log().to_owned())
+            };
+            let key = format!("notes/{user}");
+            return self.invoke(key, user, NOTES, delivery, FUNCTION_TIMEOUT, work).await;
+        }
         let (key, reason) = (field(message, "jobKey"), field(message, "reason"));
         let work = async {
             let answer = self.host.deliver(message, delivery).await;
             self.trace().output += &answer.body.to_string();
+            self.enqueue_all(&answer);
             let mut parts = answer.log().splitn(3, ": ").skip(1).map(str::to_owned);
             InvocationResult::Finished(parts.next().unwrap_or_default(), parts.next().unwrap_or_default())
         };
@@ -199,5 +218,6 @@ fn field(message: &str, name: &str) -> String {
 }
 
 fn user_of(message: &str) -> Uuid {
-    field(message, "userId").parse().unwrap_or_default()
+    let user = ["userId", "notesDue"].iter().find_map(|name| field(message, name).parse().ok());
+    user.unwrap_or_default()
 }

@@ -47,8 +47,29 @@ pub struct Config {
     /// What the app takes for the limit of the mailbox.
     pub mails_per_minute: u32,
     pub hire_dates: HireDates,
+    pub told: Told,
+    pub delivery: Delivery,
     /// The days on which the timer does not run.
     pub without_sweeps: Range<u64>,
+}
+
+/// DELIVERY.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Delivery {
+    Mail,
+    /// The manager hands the code over.
+    Split,
+    /// The sandbox's endpoint delivers it.
+    Webhook,
+}
+
+/// What the manager gets, whom MAIL_CC names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Told {
+    /// A note without the code.
+    Note,
+    /// A copy of the mail with the code.
+    Copy,
 }
 
 /// The time of day that the HR system writes.
@@ -128,8 +149,10 @@ pub enum Operation {
     ReadPart(&'static str),
     CreatePass,
     DeletePass,
-    /// The mail to the user.
+    /// The mail to the user; the mail or request that has the code, if somebody else delivers it.
     SendMail,
+    /// The note to the manager.
+    SendNote,
     /// The mail to the service desk.
     SendAlert,
     /// A write to the ledger.

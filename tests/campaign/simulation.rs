@@ -22,11 +22,11 @@ use firstpass::{
 use firstpass_sandbox::{
     functions_host::local_host::LocalHost,
     tenant::{
-        Person, Sandbox,
+        DELIVERY_KEY, DELIVERY_URL, Person, Sandbox,
         samples::{SENDER, SERVICE_DESK},
     },
 };
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::{
     sync::Semaphore,
     time::{Instant, sleep, sleep_until, timeout},
@@ -38,7 +38,7 @@ use crate::{
     http_recorder::RecordingClient,
     ledger::FaultyLedger,
     personas::{DEFAULT_ZONE, OFFICE_ZONE, START_TIME, build_tenant},
-    scenario::{Crash, HireDates, PersonaIndex, QueueFault, Scenario},
+    scenario::{Crash, Delivery, HireDates, PersonaIndex, QueueFault, Scenario, Told},
     trace::{SharedTrace, Trace},
 };
 
@@ -55,6 +55,8 @@ pub struct Simulation {
     pub group: Uuid,
     /// The current object id of each persona.
     pub ids: Mutex<Vec<Uuid>>,
+    /// The object ids of accounts that were recreated.
+    pub earlier_ids: Mutex<Vec<(PersonaIndex, Uuid)>>,
     /// Crashes and queue faults that wait for a user's next job.
     pub crashes: Mutex<Vec<(Uuid, Crash)>>,
     pub queue_faults: Mutex<Vec<(Uuid, QueueFault)>>,
@@ -67,6 +69,14 @@ pub struct Simulation {
     running_tasks: AtomicUsize,
     log: Log,
     start: Instant,
+}
+
+/// A mail, or a request to the endpoint that delivers codes.
+pub struct Sent {
+    /// The mail addresses; of a request, the one that it names.
+    pub to: Vec<String>,
+    /// The HTML.
+    pub content: String,
 }
 
 /// Collects the product's log.
@@ -123,6 +133,7 @@ impl Simulation {
             shared_trace: trace,
             group,
             ids: Mutex::new(ids),
+            earlier_ids: Mutex::default(),
             crashes: Mutex::default(),
             queue_faults: Mutex::default(),
             addresses: Mutex::default(),
@@ -140,6 +151,37 @@ impl Simulation {
 
     pub fn log(&self) -> String {
         self.log.text()
+    }
+
+    /// All mails, and all requests to the endpoint that delivers codes.
+    pub fn sent(&self) -> Vec<Sent> {
+        let mails = self.sandbox.mails().into_iter().map(|mail| Sent {
+            to: mail.to().into_iter().map(str::to_owned).collect(),
+            content: mail.content().to_owned(),
+        });
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let requests = self.sandbox.webhooks().into_iter().map(|call| Sent {
+            to: call.body["to"].as_str().map(str::to_owned).into_iter().collect(),
+            content: text(&call.body["mail"]["html"]),
+        });
+        mails.chain(requests).collect()
+    }
+
+    /// The accounts of a persona, those of before included.
+    pub fn users_of(&self, persona: PersonaIndex) -> Vec<Uuid> {
+        let now = self.user_id(persona);
+        let before = self.earlier_ids.lock().unwrap();
+        let before = before.iter().filter(|(of, _)| *of == persona).map(|(_, id)| *id);
+        std::iter::once(now).chain(before).collect()
+    }
+
+    /// Whether a code can get to this person.
+    pub fn can_be_reached(&self, person: &Person) -> bool {
+        match self.scenario.config.delivery {
+            Delivery::Mail => !person.other_mails.is_empty(),
+            Delivery::Split => person.manager.is_some(),
+            Delivery::Webhook => true,
+        }
     }
 
     /// The current object id of a persona.
@@ -251,6 +293,17 @@ fn settings(scenario: &Scenario, group: Uuid) -> Settings {
         ("PASS_START", if config.pass_starts_now { "now" } else { "day-one" }),
         ("PASS_ONE_TIME", if config.one_time { "true" } else { "false" }),
         ("CREATE_TAP_OPEN", "true"),
+        (
+            "DELIVERY",
+            match config.delivery {
+                Delivery::Mail => "mail",
+                Delivery::Split => "split",
+                Delivery::Webhook => "webhook",
+            },
+        ),
+        ("DELIVERY_WEBHOOK_URL", DELIVERY_URL),
+        ("DELIVERY_WEBHOOK_KEY", DELIVERY_KEY),
+        ("MAIL_CC_CODE", if config.told == Told::Copy { "true" } else { "false" }),
         ("MAILS_PER_MINUTE", &mails),
         ("SERVE_DISABLED", if config.serve_disabled { "true" } else { "false" }),
     ]

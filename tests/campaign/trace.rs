@@ -23,12 +23,15 @@ tokio::task_local! {
     pub static INVOCATION: usize;
 }
 
+/// The reason of an invocation that tells others of a delivery.
+pub const NOTES: &str = "notes";
+
 /// One delivery of a job to the flow, or one call of CreateTap.
 #[derive(Debug)]
 pub struct Invocation {
     pub job_key: String,
     pub user: Uuid,
-    /// `joiner`, `group-add`, `recheck` or `http`.
+    /// `joiner`, `group-add`, `recheck`, `http` or [`NOTES`].
     pub reason: String,
     /// The answers of the last batch, by path: status and body. The user's own path is shortened to `me`.
     pub responses: BTreeMap<String, (u16, Value)>,
@@ -62,6 +65,8 @@ pub struct TrackedPass {
     pub created_by: Initiator,
     /// Who replaced or deleted it.
     pub ended_by: Option<Initiator>,
+    /// When.
+    pub ended_at: Option<DateTime<Utc>>,
     /// Whether CreateTap returned its code to a caller.
     pub returned_to_caller: bool,
 }
@@ -78,6 +83,8 @@ pub struct RecordedDelivery {
     pub pass_id: String,
     pub purpose: Purpose,
     pub day_one: Option<NaiveDate>,
+    /// When it was written.
+    pub at: DateTime<Utc>,
     /// The sequence number of the write.
     pub sequence: u64,
 }
@@ -190,13 +197,14 @@ impl Trace {
             let id = event.by.as_deref().and_then(|id| id.parse().ok());
             let by = id.map_or(Initiator::Person, Initiator::Invocation);
             if let Some(gone) = &event.gone {
-                self.end_pass(gone.id, by);
+                self.end_pass(gone.id, by, event.at);
             }
             if let Some(pass) = event.made.clone() {
                 self.passes.push(TrackedPass {
                     pass,
                     created_by: by,
                     ended_by: None,
+                    ended_at: None,
                     returned_to_caller: false,
                 });
             }
@@ -205,9 +213,10 @@ impl Trace {
         events
     }
 
-    pub fn end_pass(&mut self, id: Uuid, by: Initiator) {
+    pub fn end_pass(&mut self, id: Uuid, by: Initiator, at: DateTime<Utc>) {
         if let Some(tracked) = self.passes.iter_mut().find(|tracked| tracked.pass.id == id) {
             tracked.ended_by.get_or_insert(by);
+            tracked.ended_at.get_or_insert(at);
         }
     }
 

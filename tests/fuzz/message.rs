@@ -24,7 +24,8 @@ fuzz_target!(|text: &str| {
             | ParsedMessage::SyncContinues(_)
             | ParsedMessage::AlertsDue
             | ParsedMessage::SweepDue(_)
-            | ParsedMessage::ExaminationDue,
+            | ParsedMessage::ExaminationDue
+            | ParsedMessage::DigestDue,
         ) => {}
         Ok(ParsedMessage::Notification(notification)) => {
             assert!(

@@ -31,7 +31,7 @@ fn rewritten<T: DeserializeOwned + Serialize>(document: &Value) -> Value {
 type Kind = (&'static str, &'static [&'static str], fn(&Value) -> Value);
 
 const DOCUMENTS: [Kind; 7] = [
-    ("record", &["record", "basis"], rewritten::<Record>),
+    ("record", &["record", "basis", "due_notes"], rewritten::<Record>),
     ("group", &["membership"], rewritten::<MembershipSnapshot>),
     ("held-list", &["held_list"], rewritten::<HeldList>),
     ("conditions", &["conditions", "shut_mailbox"], rewritten::<Conditions>),
@@ -61,6 +61,19 @@ fn without_added(value: &Value) -> (Value, usize) {
     (rest, count)
 }
 
+/// Whether `next` differs from `first` by more fields only.
+fn extends(next: &Value, first: &Value) -> bool {
+    match (next, first) {
+        (Value::Object(next), Value::Object(first)) => {
+            first.iter().all(|(name, value)| next.get(name).is_some_and(|next| extends(next, value)))
+        }
+        (Value::Array(next), Value::Array(first)) => {
+            next.len() == first.len() && next.iter().zip(first).all(|(next, first)| extends(next, first))
+        }
+        (next, first) => next == first,
+    }
+}
+
 /// The names in a document, at any depth.
 fn names(value: &Value) -> BTreeSet<String> {
     match value {
@@ -84,7 +97,7 @@ fn fields_of_the_next_release_survive_at_every_depth() {
         let next = document("next", name);
         let (mut known, added) = without_added(&next);
         known["schema"] = document("1.0", name)["schema"].clone();
-        assert!(known == document("1.0", name) && added > 0, "{name}: only fields are new");
+        assert!(extends(&known, &document("1.0", name)) && added > 0, "{name}: only fields are new");
         assert_eq!(rewrite(&next), next, "{name}");
     }
 }

@@ -7,9 +7,11 @@
     reason = "a test binary: nothing is reachable, and a panic is a failure"
 )]
 
+mod alert_webhook;
 mod commands;
 mod compat;
 mod demo;
+mod digest;
 mod doctor;
 mod first_evening;
 mod graph;
@@ -25,6 +27,7 @@ mod ledger;
 mod local_host;
 mod logging;
 mod logic_app;
+mod mails;
 mod nullable;
 mod on_demand;
 mod queries;
@@ -38,5 +41,6 @@ mod strict_access;
 mod strict_page;
 mod troubleshooting;
 mod two_processes;
+mod webhook;
 
 use helpers::process;

@@ -21,8 +21,9 @@ FOREIGN = ("sandbox", "simulated tenant", "the whole job")
 FOREIGN_COMMANDS = ("demo", "sandbox")
 
 # The largest binary in bytes. The host reads all of it at each cold start. `nm --size-sort` on a build with
-# CARGO_PROFILE_RELEASE_STRIP=none says what a dependency costs.
-LIMIT = 10_000_000
+# CARGO_PROFILE_RELEASE_STRIP=none says what a dependency costs. Mails in sixteen languages with their check and preview, the ways
+# of delivery and the digest are 730 kB of it.
+LIMIT = 10_800_000
 
 # The type of the ELF segment that names the loader of shared libraries.
 INTERPRETER = 3
@@ -107,7 +108,8 @@ def uploaded():
     deployed = files("--exclude-standard") - files("--ignored", "--exclude-from=.funcignore")
     for name in sorted(deployed):
         # The Core Tools exclude .funcignore themselves.
-        if not name.endswith("/function.json") and name not in ("host.json", ".funcignore"):
+        is_read = name.endswith(("/function.json", ".j2")) or name in ("host.json", ".funcignore")
+        if not is_read:
             yield f".funcignore does not exclude {name} from the package"
 
 

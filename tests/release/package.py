@@ -13,8 +13,8 @@ FILE = 0o100000
 
 
 def expected():
-    """The mode of each file that the host reads."""
-    listed = subprocess.run(["git", "ls-files", "--", "host.json", "*/function.json"], cwd=ROOT, check=True,
+    """The mode of each file that the host or the app reads."""
+    listed = subprocess.run(["git", "ls-files", "--", "host.json", "*/function.json", "templates/*.j2"], cwd=ROOT, check=True,
                             capture_output=True, text=True).stdout.splitlines()
     return {EXECUTABLE: FILE | 0o755, **{name: FILE | 0o644 for name in listed}}
 

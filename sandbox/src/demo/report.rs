@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use crate::{
     functions_host::handler_response::Completed,
-    tenant::{Person, Sandbox, samples::SERVICE_DESK},
+    tenant::{Mail, Person, Sandbox, samples::SERVICE_DESK},
 };
 
 const OUTCOMES: [&str; 5] = ["delivered", "skipped", "blocked", "revoked", "failed"];
@@ -94,7 +94,11 @@ impl Report {
     pub(super) fn new(sandbox: &Sandbox, rows: Vec<Row>, alerts_waiting: usize) -> Self {
         let (alerts, mails): (Vec<_>, Vec<_>) =
             sandbox.mails().into_iter().partition(|mail| is_alert(&mail.message));
-        let (mails, alerts) = (mails.len(), alerts.len() + alerts_waiting);
+        let codes = sandbox.codes();
+        // Notes have none.
+        let has_code =
+            |mail: &&Mail| codes.iter().any(|code| mail.content().contains(&super::views::escaped(code)));
+        let (mails, alerts) = (mails.iter().filter(has_code).count(), alerts.len() + alerts_waiting);
         Self { rows, mails, alerts, alerts_waiting, graph_requests: sandbox.requests().len() }
     }
 

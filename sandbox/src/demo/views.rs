@@ -101,7 +101,7 @@ fn is_about(mail: &Mail, person: &Person) -> bool {
 }
 
 /// The text as mails show it.
-fn escaped(text: &str) -> String {
+pub(super) fn escaped(text: &str) -> String {
     minijinja::HtmlEscape(text).to_string()
 }
 
@@ -165,6 +165,7 @@ fn invocation_view(invocation: &Invocation) -> Value {
 fn fault_view(fault: &Fault) -> String {
     let what = match &fault.kind {
         FaultKind::Throttle { .. } => "will be throttled".to_owned(),
+        FaultKind::Unavailable { .. } => "is not available".to_owned(),
         FaultKind::LoseAnswer => "will lose its answer".to_owned(),
         other => format!("meets {other:?}"),
     };

@@ -20,7 +20,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use firstpass::{clock::Clock, transport::LimitedClient};
 
 use crate::tenant::{
-    hosts::{GRAPH_HOST, check_is_graph, is_loopback},
+    hosts::{GRAPH_HOST, check_is_simulated, is_loopback},
     token::{access_token, resource},
 };
 
@@ -152,7 +152,7 @@ impl SandboxTransport {
     }
 
     fn redirect(&self, request: &azure_core::http::Request) -> azure_core::Result<azure_core::http::Request> {
-        check_is_graph(request.url())?;
+        check_is_simulated(request.url())?;
         let mut request = request.clone();
         // Links in Graph's responses point to the requested host.
         let host = request.url().host_str().unwrap_or(GRAPH_HOST).to_owned();

@@ -67,6 +67,7 @@ pub(super) fn state(sandbox: &Sandbox) -> Value {
         "groups": groups.collect::<Value>(),
         "subscriptions": subscriptions.map(|subscription| Value::Object(subscription.to_graph())).collect::<Value>(),
         "mails": state.mails.iter().map(|mail| mail.to_state()).collect::<Value>(),
+        "webhooks": state.webhooks,
         "requests": state.requests.list(),
         "tokens": state.tokens,
     })

@@ -10,6 +10,7 @@ use super::{
     faults::{FaultKind, SelectedFault},
     mailbox_slot::MailboxSlot,
     route::Route,
+    webhooks,
     wire::{CallResult, ConnectionFault, ErrorResponse, GraphCall, GraphResponse},
 };
 
@@ -24,6 +25,9 @@ pub(super) async fn dispatch(
     let effect = async {
         let now = sandbox.now();
         let mut state = sandbox.lock();
+        if call.is_webhook() {
+            return webhooks::receive(&mut state.webhooks, now, call);
+        }
         let current = replica.map(|replica| replica.swap_into(&mut state.tenant));
         let mut response = calls::handle(&mut state, now, call);
         if let (Ok(GraphResponse { body: Some(body), .. }), Some(null)) =
@@ -75,9 +79,13 @@ async fn execute(
     if let Some(error) = fault.and_then(FaultKind::as_error) {
         return Err(error);
     }
-    call.check_bearer()?;
-    // The slot is held during the latency: slow requests fill a mailbox.
-    let _slot = MailboxSlot::take(sandbox, call)?;
+    let _slot = if call.is_webhook() {
+        None
+    } else {
+        call.check_bearer()?;
+        // The slot is held during the latency: slow requests fill a mailbox.
+        MailboxSlot::take(sandbox, call)?
+    };
     let latency = sandbox.lock().tenant.latency;
     let delay = match fault {
         Some(FaultKind::Delay(wait)) => *wait,

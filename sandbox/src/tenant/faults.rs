@@ -52,6 +52,11 @@ pub enum FaultKind {
         #[serde(default)]
         retry_after: Option<String>,
     },
+    /// 503 with `Retry-After`; the request has no effect.
+    Unavailable {
+        /// The text of the header.
+        retry_after: String,
+    },
     /// An error; the request has no effect.
     Fail {
         /// The HTTP status.
@@ -156,6 +161,7 @@ impl FaultKind {
             Self::Throttle { retry_after } => {
                 Some(ErrorResponse::throttled("TooManyRequests", "Too Many Requests", retry_after.clone()))
             }
+            Self::Unavailable { retry_after } => Some(ErrorResponse::unavailable(retry_after.clone())),
             Self::Fail { status, code, message } => {
                 let status = StatusCode::from_u16(*status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
                 Some(ErrorResponse::new(status, code, message.clone()))

@@ -22,13 +22,17 @@ pub(crate) fn is_loopback(host: &str) -> bool {
     host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
-/// Refuses a URL that is not Graph's, so that no token for Graph is sent elsewhere.
-pub(crate) fn check_is_graph(url: &Url) -> azure_core::Result<()> {
-    if url.scheme() == "https" && url.host_str().is_some_and(is_graph) {
+/// That of endpoints for codes and alerts.
+pub(crate) const HOOKS_HOST: &str = "hooks.contoso.example";
+
+/// Refuses a URL that is neither Graph's nor that of the simulated endpoints, so that no token is sent elsewhere.
+pub(crate) fn check_is_simulated(url: &Url) -> azure_core::Result<()> {
+    let is_simulated = |host: &str| is_graph(host) || host == HOOKS_HOST;
+    if url.scheme() == "https" && url.host_str().is_some_and(is_simulated) {
         return Ok(());
     }
     Err(Error::with_message(
         ErrorKind::Other,
-        format!("the sandbox simulates https://{GRAPH_HOST} only, not {url}"),
+        format!("the sandbox simulates https://{GRAPH_HOST} and https://{HOOKS_HOST} only, not {url}"),
     ))
 }

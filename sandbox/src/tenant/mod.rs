@@ -43,6 +43,7 @@ mod sending;
 mod subscription;
 pub(crate) mod token;
 pub(crate) mod transport;
+mod webhooks;
 mod wire;
 
 use std::{
@@ -75,6 +76,7 @@ pub use self::{
     sending::{SendDenial, SendLimits},
     subscription::{APPLICATION_ID, MAX_SUBSCRIPTION_LIFETIME, Subscription, TENANT_ID},
     token::{IDENTITY_ID, of_claims as token_of_claims},
+    webhooks::{ALERT_URL, DELIVERY_AUDIENCE, DELIVERY_KEY, DELIVERY_URL, WebhookCall},
     wire::ConnectionFault,
 };
 
@@ -92,6 +94,7 @@ struct State {
     tenant: Tenant,
     mails: Vec<Mail>,
     pass_events: Vec<PassEvent>,
+    webhooks: Vec<WebhookCall>,
     requests: journal::Journal,
     faults: faults::Faults,
     event_grid: Option<EventGrid>,
@@ -116,6 +119,7 @@ impl Sandbox {
             event_grid: None,
             mails: Vec::new(),
             pass_events: Vec::new(),
+            webhooks: Vec::new(),
             requests: journal::Journal::default(),
             identity: Identity::default(),
             tokens: Vec::new(),
@@ -205,6 +209,11 @@ impl Sandbox {
     /// The accepted mails, oldest first.
     pub fn mails(&self) -> Vec<Mail> {
         self.lock().mails.clone()
+    }
+
+    /// What the endpoints for codes and alerts accepted, oldest first.
+    pub fn webhooks(&self) -> Vec<WebhookCall> {
+        self.lock().webhooks.clone()
     }
 
     /// The requests that made or removed a pass, oldest first, including those whose response was lost.

@@ -58,13 +58,11 @@ async fn read(request: Request) -> Result<GraphCall, ErrorResponse> {
             "The request is too large.",
         )
     })?;
-    Ok(GraphCall {
-        target: target(&url)?.to_owned(),
-        method: parts.method,
-        url,
-        headers: parts.headers,
-        body,
-    })
+    let mut call = GraphCall { target: url.clone(), method: parts.method, url, headers: parts.headers, body };
+    if !call.is_webhook() {
+        call.target = target(&call.url)?.to_owned();
+    }
+    Ok(call)
 }
 
 fn target(url: &str) -> Result<&str, ErrorResponse> {
@@ -83,6 +81,9 @@ async fn handle_request(sandbox: &Sandbox, call: &GraphCall) -> GraphResponse {
     let fault = sandbox.lock().faults.select(call, sandbox.now());
     if fault.as_ref().is_some_and(|fault| fault.kind == FaultKind::Refuse) {
         return GraphResponse::refused();
+    }
+    if call.is_webhook() {
+        return dispatch(sandbox, call, fault).await;
     }
     let entry = sandbox.lock().requests.start(sandbox.now(), call);
     let mut parts = Vec::new();

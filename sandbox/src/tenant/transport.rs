@@ -15,7 +15,7 @@ use azure_core::{
 };
 use tower::ServiceExt;
 
-use super::{hosts::check_is_graph, wire::ConnectionFault};
+use super::{hosts::check_is_simulated, wire::ConnectionFault};
 
 /// A transport that calls the router in the same process.
 pub(crate) struct InProcessTransport {
@@ -40,7 +40,7 @@ impl HttpClient for InProcessTransport {
         &self,
         request: &azure_core::http::Request,
     ) -> azure_core::Result<AsyncRawResponse> {
-        check_is_graph(request.url())?;
+        check_is_simulated(request.url())?;
         let Ok(response) = self.router.clone().oneshot(to_http(request)?).await.map_err(|e: Infallible| e);
         match response.extensions().get::<ConnectionFault>() {
             None => from_http(response).await,

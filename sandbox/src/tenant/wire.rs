@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use super::{
-    hosts::{GRAPH_HOST, is_graph, is_loopback},
+    hosts::{GRAPH_HOST, HOOKS_HOST, is_graph, is_loopback},
     token::audience,
 };
 
@@ -55,6 +55,11 @@ impl GraphCall {
     /// The host of Graph in the cloud that the request was sent to.
     fn graph_host(&self) -> &str {
         self.header(header::HOST).filter(|host| is_graph(host)).unwrap_or(GRAPH_HOST)
+    }
+
+    /// Whether it is for the endpoints of other systems.
+    pub(super) fn is_webhook(&self) -> bool {
+        self.header(header::HOST) == Some(HOOKS_HOST)
     }
 
     pub(super) fn check_bearer(&self) -> Result<(), ErrorResponse> {
@@ -227,6 +232,11 @@ impl ErrorResponse {
 
     pub(super) fn throttled(code: &str, message: &str, retry_after: Option<String>) -> Self {
         Self { retry_after, ..Self::new(StatusCode::TOO_MANY_REQUESTS, code, message) }
+    }
+
+    pub(super) fn unavailable(retry_after: String) -> Self {
+        let error = Self::new(StatusCode::SERVICE_UNAVAILABLE, "serviceNotAvailable", "");
+        Self { retry_after: Some(retry_after), ..error }
     }
 
     /// An error of the service behind Graph: `Operation: …; Exception: […]`.

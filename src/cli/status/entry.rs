@@ -4,10 +4,10 @@ use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::words;
 use crate::{
     graph::Names,
     ledger::{Delivered, Notice, Record, Standing, State},
+    pass::words,
 };
 
 /// How long what is over is shown.

@@ -2,11 +2,11 @@
 
 use chrono::{DateTime, NaiveTime, TimeDelta, Utc};
 
-use super::{
-    entry::{day, span},
-    words,
+use super::entry::{day, span};
+use crate::{
+    ledger::{CallResult, Delivered, Lease, Purpose, Record},
+    pass::words,
 };
-use crate::ledger::{CallResult, Delivered, Lease, Purpose, Record};
 
 /// Something that happened, or will.
 #[derive(Clone, Debug, PartialEq, Eq)]

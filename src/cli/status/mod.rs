@@ -3,7 +3,6 @@
 mod entry;
 mod history;
 mod page;
-mod words;
 
 use std::path::PathBuf;
 

@@ -163,8 +163,12 @@ fn when(would: &Would) -> String {
 
 fn where_or_why(would: &Would) -> String {
     match would {
-        Would::Issue(pass) if pass.cc.is_empty() => pass.to.clone(),
-        Would::Issue(pass) => format!("{}, copy to {}", pass.to, pass.cc.join(" and ")),
+        Would::Issue(pass) => {
+            let others = [("copy", &pass.cc), ("note", &pass.told)].into_iter();
+            let others = others.filter(|(_, others)| !others.is_empty());
+            let others = others.map(|(what, others)| format!(", {what} to {}", others.join(" and ")));
+            std::iter::once(pass.to.clone()).chain(others).collect()
+        }
         would => would.to_string(),
     }
 }

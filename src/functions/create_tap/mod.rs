@@ -178,6 +178,7 @@ async fn make(
     let issued = issue_to_caller(&app.services, &job, &request, &mut audit.user).await;
     let issued = issued.map_err(|why| problem(&why))?;
     let notification = notify(app, call, &issued).await;
+    app.queue_notes(issued.notes).await;
     Ok((issued, notification))
 }
 
@@ -229,6 +230,7 @@ async fn send_notice(app: &App, call: &Parameters, issued: &Issued) -> Result<St
         ticket_url: call.ticket_url.as_deref(),
         manager: None,
     };
+    let mailer = mailer.with_brand(call.branding.over(&settings.brand));
     let content = mailer.notice(&notice).map_err(|error| error.to_string())?;
     let message = OutgoingMail { to: vec![to.clone()], cc: vec![], content };
     let from = call.email_from.as_ref().unwrap_or(&settings.from);

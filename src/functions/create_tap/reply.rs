@@ -302,6 +302,11 @@ impl ProblemDetails {
                 Self::new(503, "ledger-unavailable", "The ledger is not available", &detail)
                     .retry_in(None, 60)
             }
+            Failure::Webhook(_) => {
+                let detail = format!("{failure}. To do for an admin: {}", failure.advice());
+                Self::new(503, "webhook-unavailable", "The endpoint that delivers codes took none", &detail)
+                    .retry_in(None, 60)
+            }
             Failure::MailboxBusy => Self::mailbox_busy(),
             Failure::Clock(_) => {
                 let detail = format!("{failure}. To do for an admin: {}", failure.advice());
@@ -359,6 +364,10 @@ impl ProblemDetails {
                 let to_do = "To do for an admin: the alert about the mailbox says what. Until then, call with Deliver: response.";
                 of(503, "mailbox-shut", "The mailbox that sends refuses all mails", to_do)
                     .retry_in(None, 3_600)
+            }
+            Block::WebhookRefused(_) => {
+                let to_do = "To do for an admin: see the endpoint of DELIVERY_WEBHOOK_URL. Until then, call with Deliver: response.";
+                of(502, "webhook-refused", "The endpoint that delivers codes refuses them", to_do)
             }
             // Decided for jobs of the queue only.
             Block::TooManyCodes

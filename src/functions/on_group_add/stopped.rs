@@ -49,6 +49,8 @@ pub(super) async fn handle(
         }
         // The jobs before it may have been skipped.
         ParsedMessage::DailyLook(_) => explained("the next sweep that acts looks at everyone"),
+        ParsedMessage::NotesDue(_) => explained("the next sweep that acts has others told"),
+        ParsedMessage::DigestDue => explained("the first digest after it tells of the whole time"),
         ParsedMessage::SweepDue(_) => explained("no sweep is needed for the mailbox"),
         // Its jobs have run, or their users are not among those whom it completes.
         other @ (ParsedMessage::SyncCompleted(_)
@@ -126,6 +128,6 @@ async fn keep(
 }
 
 async fn skipped(app: &App, delivery: &QueueDelivery, reference: &str, who: String, why: Skip) -> Handled {
-    let result = JobResult { outcome: Outcome::Skipped(why), who: Person::known_as(who) };
+    let result = JobResult { outcome: Outcome::Skipped(why), who: Person::known_as(who), notes: None };
     finish(app, delivery, reference, result).await
 }

@@ -133,7 +133,7 @@ fn delivered(
     let account = known.candidate.is_none();
     let check = &settings.joiner_check;
     let mail = &settings.mail;
-    let manager = is_daily && (mail.copies_manager() || mail.names_manager_as_recipient());
+    let manager = is_daily && (mail.tells_manager() || mail.names_manager_as_recipient());
     let leave_date = is_daily && standing.told.is_some_and(|told| told.leave_date.is_some());
     let methods = check.methods;
     let look = LookParts { account, passes: true, methods, manager, leave_date, ..LookParts::default() };
@@ -349,6 +349,7 @@ mod tests {
                     address: None,
                     follows_on: None,
                     told_at: None,
+                    notes: None,
                 });
                 record.announcement = ended
                     .map(|days| Announcement::new(ago(days + 1).date_naive(), true, Some(ago(days + 7))));

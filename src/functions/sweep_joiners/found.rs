@@ -19,7 +19,7 @@ use crate::{
     graph::{Look, users::Candidate},
     ledger::Purpose,
     pass::{
-        Position,
+        self, Position,
         cap::NAMES_IN_ALERT,
         day_one::{OddStamps, day_one, odd_stamps, stamps},
     },
@@ -52,9 +52,17 @@ impl Found<'_> {
         let (mut jobs, mut looks) = (Vec::new(), Vec::new());
         let mut users = self.users();
         users.retain(|known| after.is_none_or(|after| known.position() > after));
+        // While the mailbox refuses all mails, one note may try it.
+        let mut notes_left = if pass::mailbox::is_shut(&app.services) { 1 } else { usize::MAX };
         for known in &users {
+            let has_notes = notes_left > 0 && known.standing.is_some_and(|standing| standing.has_notes);
             match due(settings, *known, is_daily, now) {
                 Due::Job => jobs.push(job(known, now)),
+                // The job has others told of the pass.
+                _ if has_notes => {
+                    notes_left -= 1;
+                    jobs.push(job(known, now));
+                }
                 Due::Look(parts) => looks.push((known.id, parts)),
                 Due::Nothing => {}
             }

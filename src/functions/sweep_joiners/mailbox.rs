@@ -13,6 +13,7 @@ use crate::{
     graph::users::Candidate,
     ledger::{Record, ShutMailbox},
     pass::{Position, mailbox},
+    settings::Delivery,
 };
 
 /// The jobs to queue, of those that are due, in their order, and whether others wait. `shut` is the mailbox as the sweep has read it.
@@ -25,7 +26,9 @@ pub(super) async fn hold_back(
     now: DateTime<Utc>,
     deadline: Instant,
 ) -> (Vec<DueJob>, bool) {
-    let Some(shut) = shut else { return (due, false) };
+    // An endpoint delivers codes without the mailbox.
+    let needs_mailbox = app.services.settings.mail.delivery != Delivery::Webhook;
+    let Some(shut) = shut.filter(|_| needs_mailbox) else { return (due, false) };
     // Whose job has been blocked for another reason may send none.
     let of = |mail: Mail| due.iter().filter(move |job| job.mail == mail).map(|job| job.at.user);
     let probes = [Mail::Likely, Mail::Also, Mail::Unlikely].map(|mail| of(mail).collect::<Vec<Uuid>>());

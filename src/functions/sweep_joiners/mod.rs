@@ -36,7 +36,7 @@ use crate::{
     pass::{
         Failure, GroupSync, Skip, SweepContinues,
         alert::Alert,
-        clock_skew, condition, domains, examined,
+        broken_templates, clock_skew, condition, digest_due, domains, examined,
         group_sync::{self, Additions, sync_group},
         ledger_tenant,
         mailbox::note_read,
@@ -119,6 +119,7 @@ async fn sweep(app: &App, continued: Option<&SweepContinues>) -> Result<GroupSyn
             ledger_tenant::check_conditions(&app.services, last).await?;
             note_read(&app.services, last);
             examined::note_read(&app.services, Some(last));
+            digest_due::note_read(&app.services, last);
         }
         Ok::<_, Failure>(candidates(app, last.as_ref(), now).await?)
     };
@@ -152,6 +153,7 @@ async fn sweep(app: &App, continued: Option<&SweepContinues>) -> Result<GroupSyn
     };
     let was_malformed = last.as_ref().is_some_and(|last| last.has(ConditionName::JoinersMalformed));
     let malformed = (was_malformed || !malformed.is_empty()).then_some(&*malformed);
+    let were_broken = last.as_ref().is_some_and(|last| last.has(ConditionName::TemplatesBroken));
     let is_today = |at: DateTime<Utc>| at.date_naive() == now.date_naive();
     let is_daily = match continued {
         Some(continued) => continued.is_first_of_day,
@@ -186,6 +188,7 @@ async fn sweep(app: &App, continued: Option<&SweepContinues>) -> Result<GroupSyn
     let deadline = if stopped.is_some() { deadline + budget::OUTPUT } else { deadline };
     let duties = async {
         other_duties(app, &people, queued, is_daily, malformed).await;
+        broken_templates::report(&app.services, were_broken).await;
         let added = on_demand(app, stopped.is_some()).await;
         if let JoinerSource::Group(group) = settings.joiners {
             nested::report(&app.services, GroupInSettings::Joiners, group, nested).await;

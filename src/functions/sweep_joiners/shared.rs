@@ -19,7 +19,7 @@ use crate::{
         known_addresses::KnownAddresses,
         recipients::{mailbox, private_addresses},
     },
-    settings::MailSettings,
+    settings::{Delivery, MailSettings},
 };
 
 /// A limit for the document that keeps them: the mailboxes of most people come first.
@@ -80,7 +80,8 @@ pub(super) fn find(
         let is_shared = addresses.iter().any(|address| known.shared.contains_key(&mailbox(address)));
         is_shared && !addresses.iter().any(|address| known.is_usable(address, user, settings))
     };
-    let unserved = match settings.names_manager_as_recipient() {
+    // Without a private address the code goes to somebody else.
+    let unserved = match settings.names_manager_as_recipient() || settings.delivery != Delivery::Mail {
         true => BTreeSet::new(),
         false => candidates
             .iter()

@@ -16,6 +16,8 @@ use crate::{
 
 /// How long an unfinished job is left alone: what failed ten times in half an hour seldom ends within another.
 const RETRY_AFTER: TimeDelta = TimeDelta::hours(6);
+/// How long the message that has others told of a pass is waited for: it may be behind an hour's joiners, and comes ten times.
+const NOTES_WITHIN: TimeDelta = TimeDelta::hours(2);
 /// How long a mail to an address counts.
 pub(super) const COUNTED: TimeDelta = TimeDelta::days(60);
 
@@ -76,6 +78,8 @@ pub(super) struct Standing {
     pub(super) is_reminded: bool,
     pub(super) cause: Option<Arc<str>>,
     pub(super) is_unreadable: bool,
+    /// Whether somebody is to be told of the pass since long.
+    pub(super) has_notes: bool,
 }
 
 /// What the last mail rests on, compared with the listing of the tenant.
@@ -147,6 +151,7 @@ impl Standing {
             is_reminded: standing.is_reminded,
             cause,
             is_unreadable: standing.is_unreadable,
+            has_notes: has_notes(standing, now),
         }
     }
 
@@ -161,10 +166,17 @@ impl Standing {
     }
 }
 
+/// Whether somebody is still to be told of a pass that can be used, and the message about it must be lost.
+fn has_notes(standing: &ledger::Standing, now: DateTime<Utc>) -> bool {
+    let is_late = standing.notes_since.is_some_and(|since| now - since >= NOTES_WITHIN);
+    is_late && standing.pass.as_ref().is_some_and(|pass| pass.ends_at > now)
+}
+
 /// Whether a rule reads the record of somebody who is not in the tenant's listing.
 pub(super) fn is_read(standing: &ledger::Standing, now: DateTime<Utc>) -> bool {
     standing.is_open(now)
         || standing.is_unreadable
+        || has_notes(standing, now)
         || standing.cause.as_deref() == Some(Block::AddressRemoved.cause())
         || standing.mailed.is_some_and(|(_, at)| at > now - COUNTED)
 }

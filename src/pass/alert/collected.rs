@@ -51,19 +51,20 @@ enum Claim {
 }
 
 impl Services {
-    /// Sends the alert by mail, or keeps it for the next summary. Takes [`budget::ALERT`] at most. Returns whether a person is told
+    /// Sends the alert, or keeps it for the next summary. Takes [`budget::ALERT`] at most. Returns whether a person is told
     /// for certain: if not, the caller does not record it, and a later job alerts again.
-    pub(super) async fn mail_or_keep(&self, alert: &Alert) -> bool {
+    pub(super) async fn send_or_keep(&self, alert: &Alert) -> bool {
         let (now, deadline) = (self.clock.now(), Instant::now() + budget::ALERT);
         let (mut claim, mut kept) = (Claim::Unknown, None);
+        // The mail would be refused too. It is for the summary, and the webhook has the first of each kind.
+        let shut_since = self.mailbox.shut_since().filter(|_| self.mails_alerts());
         let work = async {
             // Nothing is written to the ledger of another tenant.
             if !self.ledger_tenant.is_other() {
                 let own = Uuid::new_v4();
-                claim = match self.mailbox.shut_since() {
-                    // The mail would be refused too.
-                    Some(since) => Claim::Later(since),
-                    None => self.claim(alert.kind, own, now).await,
+                claim = match shut_since {
+                    Some(since) if self.alert_webhook.is_none() => Claim::Later(since),
+                    _ => self.claim(alert.kind, own, now).await,
                 };
                 kept = self.keep(alert, claim, own, now).await;
             }
@@ -87,9 +88,10 @@ impl Services {
             }
             return kept.is_some();
         }
-        let sent = self.send_alert(alert, deadline).await;
+        let sent = self.send_alert(alert, shut_since.is_none(), deadline).await;
         if let Some((id, pending)) = &kept {
             match sent {
+                _ if shut_since.is_some() => {}
                 Sent::Yes => drop(timeout_at(deadline, self.finish(id, pending)).await),
                 // Twice is better than never: the next summary has it too.
                 Sent::Maybe => {
@@ -97,7 +99,7 @@ impl Services {
                 }
                 Sent::No => {}
             }
-            self.alert_mails.lock().await.is_kept |= sent != Sent::Yes;
+            self.alert_mails.lock().await.is_kept |= sent != Sent::Yes || shut_since.is_some();
         }
         sent != Sent::No || kept.is_some()
     }
@@ -219,7 +221,7 @@ pub(crate) async fn send_if_due(services: &Services) {
 
 /// Sends one mail about all alerts that wait, of kinds of which none was sent for an hour.
 pub(crate) async fn send(services: &Services) {
-    if services.settings.mail.alert_to.is_empty() || services.mailbox.is_shut() {
+    if !services.sends_alerts() || waits_for_mailbox(services) {
         return;
     }
     services.alert_mails.lock().await.looked_at = Some(services.clock.now());
@@ -234,6 +236,11 @@ pub(crate) async fn send(services: &Services) {
             "The alerts that wait for a summary cannot be read; a later invocation tries again"
         );
     }
+}
+
+/// Whether the summary waits until the mailbox that sends accepts mails again.
+fn waits_for_mailbox(services: &Services) -> bool {
+    services.mails_alerts() && services.mailbox.is_shut()
 }
 
 /// Whether alerts still wait for a summary.
@@ -273,7 +280,7 @@ async fn try_send(services: &Services) -> Result<Waiting, LedgerError> {
     let sent = if to_tell.is_empty() && kinds.iter().all(|kind| kind.unreadable.is_empty()) {
         Sent::No
     } else {
-        services.send_alert(&summary(&kinds, now), Instant::now() + budget::ALERT).await
+        services.send_alert(&summary(&kinds, now), true, Instant::now() + budget::ALERT).await
     };
     {
         let mut known = services.alert_mails.lock().await;
@@ -388,7 +395,7 @@ pub(crate) async fn take_wake_up(services: &Services) -> Option<Duration> {
     let now = services.clock.now();
     let mut known = services.alert_mails.lock().await;
     let is_woken = known.woken_at.is_some_and(|at| at > now && at <= now + WAKE_UP);
-    if !known.is_kept || is_woken || services.mailbox.is_shut() {
+    if !known.is_kept || is_woken || waits_for_mailbox(services) {
         return None;
     }
     known.woken_at = Some(now + WAKE_UP);

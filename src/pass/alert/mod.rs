@@ -3,11 +3,12 @@
 //! An alert is sent before the record says so: a worker that dies between the two sends it twice; one that dies before
 //! both is followed by another worker. No case sends none.
 
+pub(crate) mod card;
 pub(crate) mod collected;
 
-use std::error::Error;
+use std::{error::Error, time::Duration};
 
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 use super::{
     follow_up::NotArrived,
@@ -23,6 +24,7 @@ use crate::{
     graph::{GraphErrorKind, OutgoingMail},
     mail::AlertMail,
     mail_limiter::Content,
+    webhook::WebhookError,
 };
 
 /// Something that a person must act on.
@@ -59,23 +61,73 @@ impl Alert {
 }
 
 impl Services {
-    /// Logs the alert, and sends it by mail, or keeps it for the next summary, where ALERT_TO is set. The line stays when the mail
-    /// cannot be sent. Returns whether a person is told: only then it may be recorded.
+    /// Logs the alert, and sends it, or keeps it for the next summary, where ALERT_TO or ALERT_WEBHOOK_URL is set. The line stays
+    /// when it cannot be sent. Returns whether a person is told: only then it may be recorded.
     pub async fn alert(&self, alert: &Alert) -> bool {
         alert.log();
-        self.settings.mail.alert_to.is_empty() || self.mail_or_keep(alert).await
+        !self.sends_alerts() || self.send_or_keep(alert).await
     }
 
     /// Logs the alert, and tries to send it by mail although the mailbox has refused others. It is not kept: it comes again.
     pub(crate) async fn alert_by_probe(&self, alert: &Alert) {
         alert.log();
-        if !self.settings.mail.alert_to.is_empty() {
-            self.send_alert(alert, Instant::now() + budget::ALERT).await;
+        self.send_alert(alert, true, Instant::now() + budget::ALERT).await;
+    }
+
+    /// Whether alerts go anywhere but into the log.
+    pub(crate) fn sends_alerts(&self) -> bool {
+        self.mails_alerts() || self.alert_webhook.is_some()
+    }
+
+    /// Whether they go by mail.
+    pub(crate) fn mails_alerts(&self) -> bool {
+        !self.settings.mail.alert_to.is_empty()
+    }
+
+    /// Sends the alert by mail, if it is `to_mail`, and to the webhook, wherever it goes. It counts as sent if one of the two has it.
+    async fn send_alert(&self, alert: &Alert, to_mail: bool, deadline: Instant) -> Sent {
+        let mail = async {
+            match self.mails_alerts() && to_mail {
+                true => self.mail_alert(alert, deadline).await,
+                false => Sent::No,
+            }
+        };
+        let (mail, post) = tokio::join!(mail, self.post_alert(alert, deadline));
+        mail.max(post)
+    }
+
+    /// Sends the alert to the webhook. If the endpoint did nothing, once more.
+    pub(crate) async fn post_alert(&self, alert: &Alert, deadline: Instant) -> Sent {
+        /// Teams refuses more than four requests a second.
+        const WAIT: Duration = Duration::from_secs(2);
+        let Some(webhook) = &self.alert_webhook else { return Sent::No };
+        let body = card::message(alert, self.clock.now());
+        let mut result = webhook.post(body.clone(), deadline).await;
+        let wait = match &result {
+            Err(WebhookError::Busy { retry_after, .. }) => Some(retry_after.unwrap_or(WAIT)),
+            Err(WebhookError::NotSent { .. }) => Some(WAIT),
+            _ => None,
+        };
+        if let Some(wait) = wait
+            && Instant::now() + wait + budget::GRAPH_CHANGE_MIN < deadline
+        {
+            sleep(wait).await;
+            result = webhook.post(body, deadline).await;
         }
+        let Err(error) = result else { return Sent::Yes };
+        let (to_do, reference) = (error.advice("ALERT_WEBHOOK_URL"), &alert.reference);
+        tracing::error!(
+            event = "alert.webhook_failed",
+            reference,
+            error = &error as &dyn Error,
+            to_do,
+            "The alert did not reach ALERT_WEBHOOK_URL for certain; the log has its line"
+        );
+        if let WebhookError::Unclear { .. } = error { Sent::Maybe } else { Sent::No }
     }
 
     /// Sends the alert by mail.
-    async fn send_alert(&self, alert: &Alert, deadline: Instant) -> Sent {
+    async fn mail_alert(&self, alert: &Alert, deadline: Instant) -> Sent {
         let Alert { headline, who, what_happened, what_to_do, reference, .. } = alert;
         let (at, to) = (self.clock.now(), &self.settings.mail.alert_to);
         let mail = AlertMail { headline, who, what_happened, what_to_do, reference, at };
@@ -139,13 +191,13 @@ pub(crate) async fn send_test(services: &Services) -> Result<Vec<String>, String
     }
 }
 
-/// Whether a mail was sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Sent {
-    Yes,
-    /// Its answer was lost.
-    Maybe,
+/// Whether an alert was sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Sent {
     No,
+    /// The answer was lost.
+    Maybe,
+    Yes,
 }
 
 fn report_refused(refused: &[Address], reference: &str) {
@@ -173,6 +225,7 @@ pub(super) fn of_outcome(job: &Job, who: &Person, outcome: &Outcome) -> Alert {
         Outcome::Blocked(Block::AddressChanged) | Outcome::Revoked(Revoke::AddressChanged) => {
             "A joiner's private address changed, and a person must decide"
         }
+        Outcome::Blocked(Block::WebhookRefused(_)) => "The endpoint that delivers codes refuses them",
         Outcome::Blocked(Block::MailUnclear(_)) => "A mail with a code may not have arrived",
         Outcome::Blocked(Block::NotArrived(_)) => "A joiner's pass ended, and they are not in",
         Outcome::Revoked(_) => "A pass was revoked",

@@ -104,12 +104,17 @@ impl Facts<'_> {
                 return Some(Decision::Issue(plan));
             }
         }
+        let has_new_address =
+            told.handed_to.is_some() && self.told_at.is_some_and(|at| Some(at) != told.mailbox.as_deref());
+        if has_new_address && told.addresses_told < NOTES_MAX {
+            return Some(Decision::TellAddress);
+        }
         let is_renamed = basis.sign_in_name != self.basis.sign_in_name && told.to.is_some();
         if is_renamed && told.names_told < NOTES_MAX {
             return Some(Decision::TellSignInName);
         }
         let has_new_manager = self.basis.manager.is_some() && basis.manager != self.basis.manager;
-        let may_tell = self.copies_manager && told.managers_told < NOTES_MAX;
+        let may_tell = self.tells_manager && told.managers_told < NOTES_MAX;
         (may_tell && has_new_manager).then_some(Decision::TellNewManager)
     }
 
@@ -117,6 +122,12 @@ impl Facts<'_> {
     fn has_address(&self, told: &Announcement, basis: &Basis) -> bool {
         let user = &self.snapshot.user;
         let is_named = |mailbox: &str| mailboxes(&user.account).any(|named| named == mailbox);
+        // The code is with somebody else, whatever becomes of the private address.
+        if let Some(holder) = &told.handed_to {
+            return basis.manager.as_ref() != Some(&of_mailbox(user.id, holder))
+                || self.snapshot.manager_refused.is_some()
+                || basis.manager == self.basis.manager;
+        }
         match (&told.mailbox, &told.to) {
             (Some(mailbox), _) => is_named(mailbox),
             (None, Some(to)) if basis.manager.as_ref() == Some(&of_mailbox(user.id, to)) => {

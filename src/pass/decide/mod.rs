@@ -29,7 +29,7 @@ use crate::{
     graph::{Pass, TenantSnapshot, Usability},
     ledger::{Announcement, Basis, Delivered, Purpose, Record, State, is_move},
     mail::Occasion,
-    settings::{FollowUpSettings, JoinerCheck, PassSettings},
+    settings::{Device, FollowUpSettings, JoinerCheck, PassSettings},
     zone::{JoinerZone, Tz},
 };
 
@@ -46,16 +46,20 @@ pub struct Facts<'a> {
     pub record: Option<&'a Record>,
     /// Why there is no address to send the pass to, if so.
     pub no_address: Option<&'a str>,
+    /// Where the joiner would be told, if somebody hands the code over: identifies the mailbox.
+    pub told_at: Option<&'a str>,
     /// What a mail to the user would rest on.
     pub basis: &'a Basis,
-    /// Whether the manager gets a copy of mails with a code.
-    pub copies_manager: bool,
+    /// Whether the manager is told of codes.
+    pub tells_manager: bool,
     /// What the caller asks for, if the job is a call.
     pub request: Option<&'a PassRequest>,
     /// What is checked before an account counts as a joiner's.
     pub joiner_check: &'a JoinerCheck,
     /// The settings for passes.
     pub pass: &'a PassSettings,
+    /// What the user signs in on first.
+    pub device: Device,
     /// What is done for a joiner who does not use the pass.
     pub follow_up: &'a FollowUpSettings,
     /// How far ahead joiners are served, in days.
@@ -92,6 +96,8 @@ pub enum Decision {
     Remind,
     /// Tell the joiner that the sign-in name of the delivered pass is another one now.
     TellSignInName,
+    /// Tell the joiner at another private address how to sign in: somebody hands the code over.
+    TellAddress,
     /// Tell the manager, who is new, that the joiner was sent a pass.
     TellNewManager,
     /// Make a pass and deliver it.
@@ -313,7 +319,7 @@ fn on_demand(facts: &Facts<'_>, is_recheck: bool) -> Decision {
         return Decision::Block(block);
     }
     let lifetime = facts.pass.lifetime_minutes.unwrap_or(DEFAULT_LIFETIME);
-    let window = Window::from(now, lifetime, facts.pass.one_time, facts.zone(), &snapshot.policy, now);
+    let window = Window::from(now, lifetime, facts.one_time(), facts.zone(), &snapshot.policy, now);
     Decision::Issue(Plan::on_demand(window, Purpose::OnDemand))
 }
 
@@ -354,7 +360,14 @@ impl<'a> Facts<'a> {
     /// The window of a pass for the morning of `day`.
     fn joiner_window(&self, day: NaiveDate, settings: &PassSettings) -> Window {
         let (zone, country) = (self.joiner_zone(), self.usage_location());
-        Window::for_joiner(day, zone, country, settings, &self.snapshot.policy, self.now)
+        let policy = &self.snapshot.policy;
+        let window = Window::for_joiner(day, zone, country, settings, policy, self.now);
+        Window { one_time: policy.is_usable_once || self.one_time(), ..window }
+    }
+
+    /// Whether a pass works only once, if the policy does not force it.
+    fn one_time(&self) -> bool {
+        self.pass.one_time_on(self.device)
     }
 
     /// A pass for the morning of `day`.

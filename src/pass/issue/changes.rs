@@ -14,7 +14,7 @@ use crate::{
     ledger::{Announcement, Basis, Delivered, Record},
     mail::{MailError, PassTimes, ReminderMail, Rendered},
     mail_limiter::Permit,
-    pass::{Failure, Outcome, Skip},
+    pass::{Failure, Outcome, Skip, recipients::fingerprint},
 };
 
 impl JobContext<'_> {
@@ -28,6 +28,8 @@ impl JobContext<'_> {
         let content = self.services.mailer.renamed(&ReminderMail {
             reader: self.snapshot.user.reader(&language),
             times: self.times_of(delivered),
+            steps: self.steps(),
+            code: self.code_place(),
         })?;
         let mut permit = match self.note_permit(1).await? {
             ControlFlow::Continue(permit) => permit,
@@ -64,6 +66,11 @@ impl JobContext<'_> {
             told.managers_told += u32::from(note.is_some());
             basis.manager.clone_from(&self.basis.manager);
         });
+        // A note that is due would say the same.
+        let notes = record.delivered.as_mut().and_then(|delivered| delivered.notes.as_mut());
+        if let Some((notes, (to, _))) = notes.zip(note.as_ref()) {
+            notes.told.push(fingerprint(self.job.user_id, to));
+        }
         self.write(record).await?;
         if !self.tell_manager(note, permit).await {
             return Ok(Outcome::Skipped(Skip::AlreadyServed));
@@ -73,9 +80,10 @@ impl JobContext<'_> {
     }
 
     /// Tells whoever has the address of the mail before that mails go elsewhere now. The pass in that mail is replaced.
-    pub(super) async fn tell_old_address(&self, now_to: &Address, permit: &mut Permit) {
+    pub(super) async fn tell_old_address(&self, now_to: Option<&Address>, permit: &mut Permit) {
         let told = self.record.as_ref().and_then(|record| record.announcement.as_ref());
-        let Some(to) = told.and_then(|told| told.to.clone()).filter(|to| to != now_to) else { return };
+        let had = told.and_then(|told| told.handed_to.clone().or_else(|| told.to.clone()));
+        let Some(to) = had.filter(|to| Some(to) != now_to) else { return };
         let country = self.snapshot.user.account.usage_location.as_deref();
         let note = self.services.mailer.address_changed(&self.language(), country);
         let sending = self.send_note(to, note, permit);
@@ -150,11 +158,11 @@ impl JobContext<'_> {
         }
         let mut settled = Announcement { basis: Some(basis), removal_told: false, ..told.clone() };
         // Where the mail went is only known if it still would go there.
-        let is_unknown = told.to.is_none() && told.mailbox.is_none();
+        let is_unknown = told.to.is_none() && told.mailbox.is_none() && told.handed_to.is_none();
         if let Some(recipients) = self.recipients.as_ref().ok().filter(|_| is_unknown)
             && delivered.address == self.basis.address
         {
-            (settled.to, settled.mailbox) = (Some(recipients.to.clone()), recipients.mailbox.clone());
+            recipients.record(&mut settled);
         }
         (settled != *told).then_some(settled)
     }

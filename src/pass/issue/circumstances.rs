@@ -6,7 +6,7 @@ use super::JobContext;
 use crate::{
     ledger::Notice,
     mail::Occasion,
-    pass::{day_one::fits, decide::Plan, lease::HeldLease, manager::Unfit},
+    pass::{day_one::fits, decide::Plan, lease::HeldLease, manager::Unfit, recipients::Recipients},
 };
 
 impl JobContext<'_> {
@@ -27,6 +27,14 @@ impl JobContext<'_> {
         if plan.is_late {
             lease.note(Notice::LATE);
         }
+        let is_untold = |recipients: &Recipients| recipients.giver.is_some() && recipients.joiner.is_none();
+        if self.recipients.as_ref().is_ok_and(is_untold) {
+            lease.note(Notice::JOINER_NOT_TOLD);
+            tracing::warn!(
+                event = "joiner.not_told",
+                "The code goes to whoever hands it over, and the joiner has no private address to be told at"
+            );
+        }
         if self.snapshot.manager_left {
             lease.note(Notice::MANAGER_LEFT);
             tracing::warn!(
@@ -35,7 +43,7 @@ impl JobContext<'_> {
             );
         }
         let mail = &self.services.settings.mail;
-        let is_wanted = mail.copies_manager() || mail.names_manager_as_recipient();
+        let is_wanted = mail.tells_manager() || mail.names_manager_as_recipient();
         if let Some(Err(why)) = self.manager_mailbox().filter(|_| is_wanted)
             && why != Unfit::NoMailbox
         {

@@ -1,17 +1,16 @@
 //! Sends the mail that has the code, to those recipients whom Exchange takes.
 
-use std::error::Error;
-
 use super::JobContext;
 use crate::{
     address::Address,
     budget,
     code::Code,
-    graph::{GraphError, GraphErrorKind, NotSent, OutgoingMail, TenantSnapshot},
+    graph::{GraphErrorKind, NotSent, OutgoingMail, TenantSnapshot},
     ledger::Notice,
     mail::Draft,
     mail_limiter::Permit,
-    pass::{decide::Plan, lease::HeldLease, recipients::Recipients},
+    pass::{decide::Plan, lease::HeldLease, outcome::DeliveryError, recipients::Recipients},
+    webhook::WebhookError,
 };
 
 impl JobContext<'_> {
@@ -27,7 +26,7 @@ impl JobContext<'_> {
         let (mut refused, mut guessed): (Vec<Refusal>, Vec<Refusal>) = Default::default();
         loop {
             let content = draft.with_code(code);
-            let (to, cc) = (vec![recipients.to.clone()], recipients.cc.clone());
+            let (to, cc) = (recipients.to.iter().cloned().collect(), recipients.cc.clone());
             let message = OutgoingMail { to, cc, content };
             let Err(unsent) = self.send(lease, &message, (code, permit)).await else {
                 refused.iter().chain(&guessed).for_each(|refusal| refusal.report(lease));
@@ -35,8 +34,8 @@ impl JobContext<'_> {
             };
             let because = |address: &Address| Refusal {
                 address: address.clone(),
-                is_copy: *address != recipients.to,
-                error: unsent.error.clone(),
+                is_copy: Some(address) != recipients.to.as_ref(),
+                error: unsent.error.to_string(),
             };
             let refusals = unsent.refused.iter().map(because);
             // If the mail is refused without the copies too, they were not the cause.
@@ -86,7 +85,7 @@ impl JobContext<'_> {
             let is_ambiguous = error.kind == GraphErrorKind::Ambiguous;
             maybe_sent |= is_ambiguous;
             if !is_ambiguous || send == budget::MAIL_SENDS {
-                return Err(Unsent { maybe_sent, error, refused, is_guess });
+                return Err(Unsent { maybe_sent, error: error.into(), refused, is_guess });
             }
         }
         Ok(())
@@ -97,7 +96,7 @@ impl JobContext<'_> {
 pub(super) struct Unsent {
     /// Whether it may have arrived all the same.
     pub maybe_sent: bool,
-    pub error: GraphError,
+    pub error: DeliveryError,
     /// The recipients because of whom Exchange refused it.
     refused: Vec<Address>,
     /// Whether it named none of them.
@@ -105,6 +104,11 @@ pub(super) struct Unsent {
 }
 
 impl Unsent {
+    /// One of an endpoint.
+    pub(super) fn by_endpoint(error: WebhookError, maybe_sent: bool) -> Self {
+        Self { maybe_sent, error: error.into(), refused: Vec::new(), is_guess: false }
+    }
+
     /// Whether it is certain that it was not sent, because of its recipients.
     pub(super) fn is_about_recipients(&self) -> bool {
         !self.maybe_sent && !self.refused.is_empty()
@@ -115,7 +119,7 @@ impl Unsent {
 struct Refusal {
     address: Address,
     is_copy: bool,
-    error: GraphError,
+    error: String,
 }
 
 impl Refusal {
@@ -126,7 +130,7 @@ impl Refusal {
             event = "mail.recipient_refused",
             address = address.masked(),
             is_copy,
-            error = error as &dyn Error,
+            error,
             "Exchange refused a recipient; the mail went to the others"
         );
     }

@@ -108,7 +108,7 @@ pub(in crate::pass) fn addressed(
     let recipients = match &snapshot.manager_refused {
         // Another address than the one that the admin prefers is not meant.
         Some(error) if mail.names_manager_as_recipient() => {
-            Err(format!("the manager, whom MAIL_TO names, cannot be read: {error}"))
+            Err(format!("the manager, whom {} names, cannot be read: {error}", mail.manager_setting()))
         }
         _ => {
             let (manager, had) = (snapshot.manager.as_ref(), had(job, snapshot, record));
@@ -119,7 +119,9 @@ pub(in crate::pass) fn addressed(
             })
         }
     };
-    let address = recipients.as_ref().ok().map(|recipients| recipients.fingerprint(snapshot.user.id));
+    let endpoint = services.endpoint().map(|webhook| webhook.host().to_owned());
+    let recipients = recipients.map(|recipients| Recipients { endpoint, ..recipients });
+    let address = recipients.as_ref().ok().and_then(|recipients| recipients.fingerprint(snapshot.user.id));
     let basis = basis::read(snapshot, address, &services.settings.pass);
     (recipients, basis)
 }
@@ -139,11 +141,13 @@ pub(in crate::pass) fn facts<'a>(
         snapshot,
         record,
         no_address: None,
+        told_at: None,
         basis,
-        copies_manager: settings.mail.copies_manager(),
+        tells_manager: settings.mail.tells_manager(),
         request,
         joiner_check: &settings.joiner_check,
         pass: &settings.pass,
+        device: settings.mail.device_steps.of(&snapshot.privileges.groups),
         follow_up: &settings.follow_up,
         lead_days: settings.lead_days,
         late_days: settings.late_days,

@@ -14,6 +14,7 @@ use crate::{
     pass::{
         Failure,
         manager::{self, Unfit},
+        recipients::Recipients,
     },
 };
 
@@ -22,8 +23,8 @@ use crate::{
 pub(super) enum ManagerNews<'a> {
     /// The joiner has not signed in, and was reminded at this address.
     NotSignedIn {
-        /// Where.
-        reminded: &'a Address,
+        /// Where; `None` if they have no private address.
+        reminded: Option<&'a Address>,
     },
     /// The joiner cannot sign in: the account is disabled.
     Disabled,
@@ -39,20 +40,27 @@ impl JobContext<'_> {
         Some(manager::mailbox(manager.as_ref()?, &user.as_candidate(), settings, &self.known))
     }
 
-    /// The mail that tells the manager, and its address; `None` if nothing may go to them, or they have the joiner's mail.
+    /// The mail that tells the manager, and its address; `None` if nothing may go to them, or they have the joiner's mail. Whoever
+    /// hands the code over hears all the same that it was not used.
     pub(super) fn manager_note(
         &self,
         news: ManagerNews<'_>,
     ) -> Option<(Address, Result<Rendered, MailError>)> {
         let (user, manager) = (&self.snapshot.user, self.snapshot.manager.as_ref()?);
         let to = self.manager_mailbox()?.ok()?;
+        let recipients = self.recipients.as_ref().ok();
+        let has = |recipients: &Recipients| recipients.to.as_ref() == Some(&to);
+        let gives = recipients.is_some_and(|recipients| recipients.giver.is_some() && has(recipients));
         let has_code = match news {
-            ManagerNews::NotSignedIn { reminded } => *reminded == to,
-            ManagerNews::Disabled | ManagerNews::New => {
-                self.recipients.as_ref().is_ok_and(|recipients| recipients.to == to)
-            }
+            ManagerNews::NotSignedIn { reminded } => gives || reminded == Some(&to),
+            ManagerNews::Disabled | ManagerNews::New => recipients.is_some_and(has),
         };
-        if has_code && !matches!(news, ManagerNews::Disabled) {
+        let is_said = match news {
+            ManagerNews::NotSignedIn { .. } => gives || !has_code,
+            ManagerNews::Disabled => true,
+            ManagerNews::New => !has_code,
+        };
+        if !is_said {
             return None;
         }
         let delivered = self.record.as_ref()?.delivered.as_ref()?;

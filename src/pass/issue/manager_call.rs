@@ -105,8 +105,8 @@ impl JobContext<'_> {
     fn private_address(&self) -> Option<Address> {
         let user = self.snapshot.user.as_candidate();
         let settings = &self.services.settings.mail;
-        let chosen = self.recipients.as_ref().ok().filter(|chosen| chosen.mailbox.is_some());
-        chosen.map(|chosen| chosen.to.clone()).or_else(|| {
+        let chosen = self.recipients.as_ref().ok().and_then(|chosen| chosen.joiner.clone());
+        chosen.or_else(|| {
             let mut others = user.account.other_mails.iter();
             others.find_map(|mail| readable(mail, &user, settings, &self.known).ok())
         })

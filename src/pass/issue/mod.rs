@@ -14,24 +14,31 @@
 mod changes;
 mod circumstances;
 mod delivery;
+mod handover;
 mod inputs;
 mod manager;
 mod manager_call;
+mod notes;
 mod ready;
 mod reminder;
 mod short_window;
+mod webhook;
 mod without_pass;
 
 use std::{mem, ops::ControlFlow};
 
 use tokio::time::Instant;
+use uuid::Uuid;
 
 pub(super) use self::inputs::{addressed, facts};
-pub use self::manager_call::Notified;
 use self::{
     inputs::{Inputs, Limits, had},
     manager_call::ManagerNotice,
     ready::Ready,
+};
+pub use self::{
+    manager_call::Notified,
+    notes::{NotesEnd, give_up_notes, send_notes},
 };
 use super::{
     decide::{Decision, Facts, Plan, decide},
@@ -40,7 +47,8 @@ use super::{
     known_addresses::KnownAddresses,
     lease::HeldLease,
     mailbox,
-    outcome::{Block, DeliveredPass, Failure, Outcome, Skip, Step},
+    notes_due::NotesDue,
+    outcome::{Block, DeliveredPass, DeliveryError, Failure, Outcome, Skip, Step},
     person::Person,
     recipients::Recipients,
     request::{NotIssued, PassRequest, PolicyViolation},
@@ -51,8 +59,9 @@ use crate::{
     code::Code,
     graph::{Pass, SnapshotError, TenantSnapshot, User},
     ledger::{Basis, ETag, LedgerError, Record},
-    mail::{Draft, JoinerMail, Occasion, PassTimes},
+    mail::{CodePlace, Draft, JoinerMail, Method, Occasion, Onlooker, PassTimes, Steps},
     mail_limiter::Permit,
+    webhook::WebhookError,
 };
 
 /// The result of a job.
@@ -62,20 +71,29 @@ pub struct JobResult {
     pub outcome: Outcome,
     /// The user.
     pub who: Person,
+    /// The message to be put into the queue, if others are to be told of what the user was sent.
+    pub notes: Option<NotesDue>,
 }
 
 /// Runs the flow for a job from the queue.
 pub async fn issue(services: &Services, job: &Job) -> JobResult {
-    let mut who = Person::known_as(job.user_id.to_string());
-    let outcome = run(services, job, &mut who).await.unwrap_or_else(Outcome::Failed);
-    JobResult { outcome, who }
+    let (mut who, mut notes) = (Person::known_as(job.user_id.to_string()), None);
+    let outcome = run(services, job, &mut who, &mut notes).await.unwrap_or_else(Outcome::Failed);
+    JobResult { outcome, who, notes }
 }
 
-async fn run(services: &Services, job: &Job, who: &mut Person) -> Result<Outcome, Failure> {
+async fn run(
+    services: &Services,
+    job: &Job,
+    who: &mut Person,
+    notes: &mut Option<NotesDue>,
+) -> Result<Outcome, Failure> {
     if let Some(skip) = Skip::of_mode(services.settings.mode) {
         return Ok(Outcome::Skipped(skip));
     }
-    if let Some(refusal) = mailbox::shut_out(services, job).await? {
+    if services.endpoint().is_none()
+        && let Some(refusal) = mailbox::shut_out(services, job).await?
+    {
         return Ok(Outcome::Blocked(Block::MailboxShut(refusal)));
     }
     let (limits, mut held) = (Limits::of(None), None);
@@ -92,10 +110,14 @@ async fn run(services: &Services, job: &Job, who: &mut Person) -> Result<Outcome
         };
         let plan = match context.plan().await? {
             ControlFlow::Continue(plan) => plan,
-            ControlFlow::Break(outcome) => return Ok(outcome),
+            ControlFlow::Break(outcome) => {
+                // The message of the job that delivered may be lost.
+                *notes = NotesDue::of(job.user_id, context.record.as_ref());
+                return Ok(outcome);
+            }
         };
         // The address before a correction gets a note.
-        let mails = 1 + usize::from(plan.occasion == Occasion::Corrected);
+        let mails = context.mails(1) * (1 + usize::from(plan.occasion == Occasion::Corrected));
         let mut permit = match context.ready(&plan, mails, held.take()).await? {
             ControlFlow::Continue(Ready::Go(permit)) => permit,
             ControlFlow::Continue(Ready::ReadAgain(permit)) => {
@@ -105,8 +127,9 @@ async fn run(services: &Services, job: &Job, who: &mut Person) -> Result<Outcome
             ControlFlow::Break(outcome) => return Ok(outcome),
         };
         return Ok(match context.mail(&plan, None, &mut permit).await? {
-            ControlFlow::Continue(Handover { recipients, .. }) => {
-                let to = recipients.to.masked();
+            ControlFlow::Continue(Handover { recipients, notes: due, .. }) => {
+                *notes = due;
+                let to = recipients.place();
                 Outcome::Delivered(DeliveredPass { window: plan.window, to, occasion: plan.occasion })
             }
             ControlFlow::Break(outcome) => outcome,
@@ -129,6 +152,8 @@ pub struct Issued {
     pub notified: Option<Notified>,
     /// Whether the pass that it replaced was still usable; `None` if there was none.
     pub replaced: Option<bool>,
+    /// The message to be put into the queue, if others are to be told.
+    pub notes: Option<NotesDue>,
     /// The application that the account owns, for the audit line.
     pub owns: Option<PrivilegeFinding>,
     /// The defaults that the policy clamped.
@@ -173,8 +198,9 @@ pub(crate) async fn issue_to_caller(
         let JobContext { snapshot, record, .. } = &context;
         request.authorize(&services.settings.create_tap, snapshot, record.as_ref(), services.clock.now())?;
         let notice = context.manager_notice(&plan)?;
+        let mut notes = None;
         let (pass, delivery, notified, deadline) = if request.by_mail || notice.is_some() {
-            let mails = usize::from(request.by_mail) + usize::from(notice.is_some());
+            let mails = context.mails(usize::from(request.by_mail)) + usize::from(notice.is_some());
             let mut permit = match continued(context.ready(&plan, mails, held.take()).await?)? {
                 Ready::Go(permit) => permit,
                 Ready::ReadAgain(permit) => {
@@ -183,8 +209,9 @@ pub(crate) async fn issue_to_caller(
                 }
             };
             if request.by_mail {
-                let Handover { pass, recipients, notified, deadline } =
+                let Handover { pass, recipients, notified, notes: due, deadline } =
                     continued(context.mail(&plan, notice, &mut permit).await?)?;
+                notes = due;
                 (pass, Delivery::ByMail(recipients.masked()), notified, deadline)
             } else {
                 continued(context.hand_to_caller(&plan, notice.zip(Some(permit))).await?)?
@@ -197,6 +224,7 @@ pub(crate) async fn issue_to_caller(
             pass,
             delivery,
             notified,
+            notes,
             replaced: context.snapshot.passes.first().map(|pass| pass.can_be_used(services.clock.now())),
             owns: guard::owned_application(&context.snapshot.privileges),
             clamped: request.clamped(&context.snapshot.policy),
@@ -219,6 +247,7 @@ struct Handover {
     pass: Pass,
     recipients: Recipients,
     notified: Option<Notified>,
+    notes: Option<NotesDue>,
     deadline: Instant,
 }
 
@@ -284,7 +313,8 @@ impl<'a> JobContext<'a> {
     fn facts(&self) -> Facts<'_> {
         let read = (&self.snapshot, self.record.as_ref());
         let no_address = self.recipients.as_ref().err().map(String::as_str);
-        Facts { no_address, ..facts(self.services, self.job, self.request, read, &self.basis) }
+        let told_at = self.recipients.as_ref().ok().and_then(Recipients::told_at);
+        Facts { no_address, told_at, ..facts(self.services, self.job, self.request, read, &self.basis) }
     }
 
     /// Step 3. Every decision except to issue ends the job (`without_pass.rs`).
@@ -299,6 +329,7 @@ impl<'a> JobContext<'a> {
             Decision::RecordUnknownArrival => self.record_unknown_arrival().await?,
             Decision::Remind => self.remind().await?,
             Decision::TellSignInName => self.tell_sign_in_name().await?,
+            Decision::TellAddress => self.tell_address().await?,
             Decision::TellNewManager => self.tell_new_manager().await?,
         }))
     }
@@ -325,7 +356,10 @@ impl<'a> JobContext<'a> {
         };
         self.note_circumstances(plan, &mut lease);
         let mut mail = (draft, recipients.clone());
-        let sent = self.send_to_valid(&mut lease, plan, &mut mail, (&code, permit)).await;
+        let sent = match self.services.endpoint() {
+            Some(endpoint) => self.post(endpoint, &lease, plan, (&pass, &code), &mail).await,
+            None => self.send_to_valid(&mut lease, plan, &mut mail, (&code, permit)).await,
+        };
         let (draft, recipients) = mail;
         if let Err(unsent) = sent {
             if !unsent.maybe_sent {
@@ -333,29 +367,36 @@ impl<'a> JobContext<'a> {
             } else if !lease.may_repeat_unclear() {
                 let kept = lease.keep_unclear(&pass, (&draft, &recipients), plan, unsent.error).await?;
                 if plan.occasion == Occasion::Corrected {
-                    self.tell_old_address(&recipients.to, permit).await;
+                    self.tell_old_address(recipients.reader(), permit).await;
                 }
                 return Ok(ControlFlow::Break(kept));
             }
-            if let Some(refusal) = self.services.mailbox.refusal(self.job).filter(|_| !unsent.maybe_sent) {
+            if let (DeliveryError::Webhook(error @ WebhookError::Refused { .. }), false) =
+                (&unsent.error, unsent.maybe_sent)
+            {
+                return Ok(ControlFlow::Break(lease.block(Block::WebhookRefused(error.clone())).await));
+            }
+            let refusal = self.services.mailbox.refusal(self.job).filter(|_| self.mails(1) > 0);
+            if let Some(refusal) = refusal.filter(|_| !unsent.maybe_sent) {
                 return Ok(ControlFlow::Break(lease.wait_for_mailbox(refusal).await));
             }
             // Every pass would be made in vain: a person has to hear of it at once.
             if unsent.is_about_recipients() {
-                let why = format!("Exchange refuses {}: {}", recipients.to.masked(), unsent.error);
+                let why = format!("Exchange refuses {}: {}", recipients.place(), unsent.error);
                 return Ok(ControlFlow::Break(lease.block(Block::NoAddress(why)).await));
             }
-            return Err(lease.fail(Failure::Graph(unsent.error), unsent.maybe_sent).await);
+            return Err(lease.fail(unsent.error.into(), unsent.maybe_sent).await);
         }
         lease.record_delivery(&pass, Some((&draft, &recipients))).await?;
         if plan.occasion == Occasion::Corrected {
-            self.tell_old_address(&recipients.to, permit).await;
+            self.tell_old_address(recipients.reader(), permit).await;
         }
         if let Some(told) = &mut told {
             told.tell_own(self.services, permit, lease.deadline).await;
         }
-        let notified = told.map(|told| told.notified);
-        Ok(ControlFlow::Continue(Handover { pass, recipients, notified, deadline: lease.deadline }))
+        let (notified, deadline) = (told.map(|told| told.notified), lease.deadline);
+        let notes = lease.notes_due();
+        Ok(ControlFlow::Continue(Handover { pass, recipients, notified, notes, deadline }))
     }
 
     /// Steps 5 to 8 for a code in an answer.
@@ -415,15 +456,32 @@ impl<'a> JobContext<'a> {
         }
     }
 
+    /// What the mails to the joiner tell them to do.
+    fn steps(&self) -> Steps {
+        let TenantSnapshot { user, privileges, passkeys, .. } = &self.snapshot;
+        let ids: Vec<Uuid> = privileges.groups.iter().copied().chain([user.id]).collect();
+        let has_passkeys = passkeys.as_ref().is_none_or(|policy| policy.lets_register(&ids));
+        let method = if has_passkeys { Method::Passkey } else { Method::Authenticator };
+        Steps { device: self.facts().device, method }
+    }
+
     fn draft(&self, plan: &Plan, recipients: &Recipients) -> Result<Draft, Failure> {
+        if let Some(giver) = &recipients.giver {
+            return self.handover(plan, giver, recipients.joiner.is_some());
+        }
         let language = self.language();
         Ok(self.services.mailer.joiner(&JoinerMail {
             reader: self.snapshot.user.reader(&language),
             times: self.times(plan),
-            manager: recipients.manager.as_deref(),
+            manager: recipients
+                .manager
+                .as_deref()
+                .map(|name| Onlooker { name, has_code: self.services.settings.mail.cc_code }),
             day_one: plan.day_one,
             occasion: plan.occasion,
             follows_on: plan.window.follows_on,
+            steps: self.steps(),
+            code: CodePlace::Mail { letters: self.snapshot.policy.default_length },
         })?)
     }
 }

@@ -28,6 +28,12 @@ pub(super) enum Ready {
 impl JobContext<'_> {
     /// Waits for the permit to send so many mails, before anything is changed. Then tells a person of what they have to know before.
     pub(super) async fn ready(&self, plan: &Plan, mails: usize, held: Option<Permit>) -> Step<Ready> {
+        if mails == 0 {
+            // An endpoint delivers the code. Other mails that follow wait for their permit then.
+            let permit = self.services.mail_permit_later(&self.services.settings.mail.from);
+            self.report_before(plan).await;
+            return Ok(ControlFlow::Continue(Ready::Go(permit)));
+        }
         if let Some(refusal) = self.refusal().await {
             return Ok(ControlFlow::Break(self.wait_for_mailbox(refusal).await?));
         }

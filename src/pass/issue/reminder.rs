@@ -19,7 +19,6 @@ use crate::{
         alert::{self},
         follow_up::NotArrived,
         outcome::Step,
-        recipients::Recipients,
     },
 };
 
@@ -40,32 +39,36 @@ impl JobContext<'_> {
         let mut record = before.clone();
         record.reminded_pass = Some(delivered.pass.pass_id.clone());
         let etag = self.write(record).await?;
-        let to = match self.send_reminder(recipients, &content, &mut permit).await {
-            Ok(to) => to,
-            Err(error) => return self.not_reminded(error, before, &etag).await,
+        let to = match recipients.reader() {
+            None => None,
+            Some(reader) => match self.send_reminder(reader, &content, &mut permit).await {
+                Ok(to) => Some(to),
+                Err(error) => return self.not_reminded(error, before, &etag).await,
+            },
         };
         tracing::info!(event = "joiner.reminded", "The joiner has not used the pass and was reminded of it");
-        let note = self.manager_note(ManagerNews::NotSignedIn { reminded: &to });
+        let note = self.manager_note(ManagerNews::NotSignedIn { reminded: to.as_ref() });
         self.tell_manager(note, Some(permit)).await;
         Ok(Outcome::Skipped(Skip::Reminded))
     }
 
     /// Sends the reminder to the first address that Exchange does not refuse, as the mail with the code, and returns it.
-    async fn send_reminder(
+    pub(super) async fn send_reminder(
         &self,
-        recipients: &Recipients,
+        reader: &Address,
         content: &Rendered,
         permit: &mut Permit,
     ) -> Result<Address, GraphError> {
-        let (mut to, mut refused) = (recipients.to.clone(), Vec::new());
+        let (mut to, mut refused) = (reader.clone(), Vec::new());
         loop {
             let message = OutgoingMail { to: vec![to.clone()], cc: Vec::new(), content: content.clone() };
             let Err(unsent) = self.send_without_code(&message, permit).await else { return Ok(to) };
             let is_refused = !unsent.refused.is_empty();
             refused.extend(unsent.refused);
             let next = self.recipients_without(&refused);
-            let (Ok(next), true) = (next, is_refused) else { return Err(unsent.error) };
-            to = next.to;
+            let next = next.ok().and_then(|next| next.reader().cloned());
+            let (Some(next), true) = (next, is_refused) else { return Err(unsent.error) };
+            to = next;
         }
     }
 
@@ -94,6 +97,8 @@ impl JobContext<'_> {
         Ok(self.services.mailer.reminder(&ReminderMail {
             reader: self.snapshot.user.reader(&language),
             times: self.times_of(delivered),
+            steps: self.steps(),
+            code: self.code_place(),
         })?)
     }
 

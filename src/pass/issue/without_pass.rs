@@ -5,13 +5,13 @@ use chrono::{DateTime, Utc};
 use super::{JobContext, manager::ManagerNews};
 use crate::{
     graph::Pass,
-    ledger::{ConditionName, ETag, LedgerError, Notice, Purpose, Record, State, Urgency},
+    ledger::{Arrival, ConditionName, ETag, LedgerError, Notice, Purpose, Record, State, Urgency},
     pass::{
         Block, Failure, Job, Outcome, Person, Reason, Revoke, Services, Skip,
         alert::{self, Alert},
         condition, mailbox,
         ownership::{delivered, pass_record},
-        replication,
+        replication, sign_in_strength,
     },
 };
 
@@ -189,7 +189,8 @@ impl JobContext<'_> {
         // Somebody late who was never sent a pass: later sweeps leave them alone.
         let new = || Record::new(State::Blocked, Purpose::Joiner, self.services.clock.now());
         let mut record = self.record.clone().unwrap_or_else(new);
-        record.record_arrival(at);
+        let found = Arrival::new(self.services.clock.now(), sign_in_strength::kinds(&self.snapshot.usage));
+        record.record_arrival(at, found);
         let hours = record.opened_by(at).map(|opened| (at - opened).num_minutes() as f64 / 60.0);
         self.write(record).await?;
         tracing::info!(event = "joiner.arrived", hours, "The joiner is in the account");

@@ -15,6 +15,7 @@ use super::{
     continuation::{SweepContinues, SyncContinues},
     group_sync::{DailyLook, MembershipEvent, SyncCompleted},
     job::Job,
+    notes_due::NotesDue,
 };
 use crate::{hash::sha256, range};
 
@@ -31,12 +32,16 @@ pub enum ParsedMessage {
     SweepContinues(SweepContinues),
     /// Ours: a group sync has more jobs than are in the queue so far.
     SyncContinues(SyncContinues),
+    /// Ours: others are to be told of what a user was sent.
+    NotesDue(NotesDue),
     /// Ours: a summary of alerts may be due.
     AlertsDue,
     /// Ours: a sweep may be due between those of the timer, since this time.
     SweepDue(DateTime<Utc>),
     /// Ours: an examination of the app may be due.
     ExaminationDue,
+    /// Ours: a digest may be due.
+    DigestDue,
     /// From outside.
     Notification(ChangeNotification),
 }
@@ -70,6 +75,8 @@ pub(crate) const ALERTS_DUE: &str = "alertsDue";
 pub(crate) const SWEEP_DUE: &str = "sweepDue";
 /// The field of the message that an examination may be due.
 pub(crate) const EXAMINATION_DUE: &str = "examinationDue";
+/// The field of the message that a digest may be due.
+pub(crate) const DIGEST_DUE: &str = "digestDue";
 const GROUP: &str = "#Microsoft.Graph.Group";
 const LIFECYCLE: &str = "it is a lifecycle notification";
 const DELETED: &str = "it says that a group was deleted";
@@ -89,6 +96,9 @@ impl ParsedMessage {
             if let Ok(read) = SyncCompleted::deserialize(message) {
                 return Ok(Self::SyncCompleted(read));
             }
+            if let Ok(due) = NotesDue::deserialize(message) {
+                return Ok(Self::NotesDue(due));
+            }
             if let Ok(look) = DailyLook::deserialize(message) {
                 return Ok(Self::DailyLook(look));
             }
@@ -103,6 +113,9 @@ impl ParsedMessage {
             }
             if fields.contains_key(EXAMINATION_DUE) {
                 return Ok(Self::ExaminationDue);
+            }
+            if fields.contains_key(DIGEST_DUE) {
+                return Ok(Self::DigestDue);
             }
             if let Some(since) = fields.get(SWEEP_DUE) {
                 return Ok(Self::SweepDue(range::ours(since).unwrap_or(inserted).min(inserted)));

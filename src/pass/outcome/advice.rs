@@ -116,6 +116,7 @@ impl Block {
                  no pass from the queue; nobody else is concerned."
                     .into()
             }
+            Self::WebhookRefused(error) => format!("{} {THEN}", error.advice("DELIVERY_WEBHOOK_URL")),
             Self::StaysOnDemand(_) => {
                 "If this person does not start, remove the account from the on-demand group and delete the pass.".into()
             }
@@ -223,6 +224,7 @@ impl Failure {
                  deleted, there is nothing to do for it."
                     .into()
             }
+            Self::Webhook(error) => error.advice("DELIVERY_WEBHOOK_URL"),
             Self::Mail(_) => "Fix the mail templates and deploy again.".into(),
             Self::Graph(error) => format!("To do: {}.", error.advice()),
             Self::Ledger(LedgerError::Unreadable(_)) => {

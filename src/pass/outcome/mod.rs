@@ -20,6 +20,7 @@ use crate::{
     ledger::{ConditionName, LedgerError, Purpose},
     mail::{MailError, Occasion},
     settings::{Mode, PassSettings},
+    webhook::WebhookError,
 };
 
 /// A step of the flow: the flow continues with `T`, or the job ends with an outcome, or it fails.
@@ -141,6 +142,8 @@ pub enum Block {
     MailUnclear(Box<UnclearMail>),
     /// The document about this user in the ledger is not a record.
     RecordUnreadable(LedgerError),
+    /// The endpoint that delivers codes refused this one.
+    WebhookRefused(WebhookError),
 }
 
 /// A mail with a code that may or may not have arrived.
@@ -150,8 +153,28 @@ pub struct UnclearMail {
     pub to: String,
     /// When its pass works.
     pub window: Window,
-    /// What Exchange or Graph answered.
-    pub error: GraphError,
+    /// What Exchange or Graph answered, or the endpoint.
+    pub error: DeliveryError,
+}
+
+/// Why a code was not, or maybe not, delivered.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum DeliveryError {
+    /// By mail.
+    #[error(transparent)]
+    Mail(#[from] GraphError),
+    /// By the endpoint.
+    #[error(transparent)]
+    Webhook(#[from] WebhookError),
+}
+
+impl From<DeliveryError> for Failure {
+    fn from(error: DeliveryError) -> Self {
+        match error {
+            DeliveryError::Mail(error) => Self::Graph(error),
+            DeliveryError::Webhook(error) => Self::Webhook(error),
+        }
+    }
 }
 
 /// Why a pass was revoked.
@@ -189,6 +212,9 @@ pub enum Failure {
     /// The mail could not be rendered.
     #[error(transparent)]
     Mail(#[from] MailError),
+    /// The endpoint that delivers codes did not, or maybe not, take one.
+    #[error(transparent)]
+    Webhook(#[from] WebhookError),
     /// The mailbox takes no more mails at present. Nothing was changed.
     #[error(
         "the mailbox that sends takes no more mails at present (MAILS_PER_MINUTE), and the job waits in the queue"
@@ -387,6 +413,7 @@ impl Block {
             Self::AddressChanged => "address-changed",
             Self::MailUnclear(_) => "mail-unclear",
             Self::RecordUnreadable(_) => "record-unreadable",
+            Self::WebhookRefused(_) => "webhook-refused",
         }
     }
 }
@@ -426,6 +453,9 @@ impl fmt::Display for Block {
             ),
             Self::MailUnclear(unclear) => unclear.fmt(f),
             Self::RecordUnreadable(error) => error.fmt(f),
+            Self::WebhookRefused(error) => {
+                write!(f, "the endpoint that delivers codes took none, and no pass is left: {error}")
+            }
         }
     }
 }
@@ -512,6 +542,7 @@ impl Failure {
             Self::Graph(_) => "graph",
             Self::Ledger(_) => "ledger",
             Self::Mail(_) => "mail",
+            Self::Webhook(_) => "webhook",
             Self::MailboxBusy => "mailbox-busy",
             Self::Clock(_) => "clock",
         }
@@ -527,6 +558,7 @@ impl Failure {
             Self::Ledger(LedgerError::OtherTenant(_)) => "the ledger belongs to another tenant".into(),
             Self::Ledger(_) => "the storage account of the ledger cannot be used".into(),
             Self::Mail(_) => "a mail template cannot be rendered".into(),
+            Self::Webhook(_) => "the endpoint that delivers codes took none, or did not say so".into(),
             Self::MailboxBusy => "the mailbox takes no more mails at present".into(),
             Self::Clock(_) => "this machine's clock is wrong".into(),
         }

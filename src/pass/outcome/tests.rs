@@ -48,7 +48,7 @@ fn blocks() -> [(Block, &'static str, &'static str); 9] {
             Block::MailUnclear(Box::new(UnclearMail {
                 to: "e…@home.example".into(),
                 window: window(),
-                error: graph(),
+                error: graph().into(),
             })),
             "the mail to e…@home.example with the pass that works 2026-11-27 07:00 to 08:00 UTC may or may not have",
             "Ask this person whether a mail with a code has come",

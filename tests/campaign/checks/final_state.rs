@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     events::last_sweep_at,
-    scenario::{Action, UserEvent},
+    scenario::{Action, Delivery, UserEvent},
     simulation::Simulation,
     trace::{Initiator, Invocation, InvocationResult, Trace, TrackedPass, html_escaped},
 };
@@ -61,7 +61,7 @@ impl<'a> UserState<'a> {
     fn new(sim: &'a Simulation, person: &'a Person, record: Option<&'a Record>) -> Self {
         let now = sim.now();
         let live = sim.sandbox.passes().into_iter().find(|pass| pass.user == person.id && is_live(pass, now));
-        let mails = sim.sandbox.mails().iter().map(|mail| mail.content().to_owned()).collect();
+        let mails = sim.sent().into_iter().map(|sent| sent.content).collect();
         Self { sim, person, record, live, mails }
     }
 
@@ -217,15 +217,21 @@ impl<'a> UserState<'a> {
     fn check_code_is_at_the_address(&self, trace: &Trace) -> Result<(), String> {
         let Some(live) = self.own_live_pass(trace) else { return Ok(()) };
         let is_joiners = trace.delivery_of(live.pass.id).is_some_and(|d| d.purpose == Purpose::Joiner);
-        if !is_joiners || self.person.other_mails.is_empty() || self.out_of_scope().is_some() {
+        if !is_joiners || !self.sim.can_be_reached(self.person) || self.out_of_scope().is_some() {
             return Ok(());
         }
+        let manager =
+            || self.person.manager.and_then(|id| self.sim.sandbox.edit(|t| t.users.get(&id)?.mail.clone()));
+        let theirs = match self.sim.scenario.config.delivery {
+            Delivery::Split => manager().into_iter().collect(),
+            // The endpoint got none, or one that was removed since.
+            Delivery::Mail | Delivery::Webhook if self.person.other_mails.is_empty() => return Ok(()),
+            Delivery::Mail | Delivery::Webhook => self.person.other_mails.clone(),
+        };
         let code = html_escaped(live.pass.code.reveal());
-        let mails = self.sim.sandbox.mails();
-        let with_code = mails.iter().filter(|mail| mail.content().contains(&code));
-        let elsewhere =
-            with_code.flat_map(|mail| mail.to().into_iter().map(str::to_owned).collect::<Vec<_>>());
-        match elsewhere.into_iter().find(|to| !self.person.other_mails.contains(to)) {
+        let sent = self.sim.sent();
+        let mut with_code = sent.iter().filter(|sent| sent.content.contains(&code)).flat_map(|sent| &sent.to);
+        match with_code.find(|to| !theirs.contains(to)) {
             Some(to) => {
                 Err(format!("the code of the live pass is at {to}, which is not their address any more"))
             }
@@ -278,7 +284,7 @@ impl<'a> UserState<'a> {
             && (is_in_horizon(day, zone, now) || is_late)
             && !self.is_privileged()
             && !is_in_use(self.person, &self.sim.scenario.config, now)
-            && !self.person.other_mails.is_empty();
+            && self.sim.can_be_reached(self.person);
         if !is_eligible {
             return Ok(());
         }
@@ -306,7 +312,11 @@ impl<'a> UserState<'a> {
             return Ok(());
         }
         let is_held = self.record.and_then(|record| record.held_for).is_some_and(|held| is_move(held, day));
-        if is_held && self.had(|event| matches!(event, UserEvent::AddressChanged(_))) {
+        let is_change = |event: &UserEvent| match self.sim.scenario.config.delivery {
+            Delivery::Split => *event == UserEvent::ManagerChanged,
+            Delivery::Mail | Delivery::Webhook => matches!(event, UserEvent::AddressChanged(_)),
+        };
+        if is_held && self.had(is_change) {
             return Ok(());
         }
         let is_for_day_one = |id: Uuid| {

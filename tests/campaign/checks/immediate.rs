@@ -114,7 +114,7 @@ fn delivery_after_use(sim: &Simulation, invocation: &Invocation) -> Option<Strin
 fn deleted_after_mail(sim: &Simulation, trace: &Trace, id: usize, gone: &Pass) -> Option<String> {
     let tracked = trace.pass(gone.id).filter(|tracked| tracked.created_by == Initiator::Invocation(id))?;
     let code = html_escaped(tracked.pass.code.reveal());
-    let has_arrived = sim.sandbox.mails().iter().any(|mail| mail.content().contains(&code));
+    let has_arrived = sim.sent().iter().any(|sent| sent.content.contains(&code));
     has_arrived.then(|| format!("{} deleted a pass whose mail had arrived", trace.invocations[id].job_key))
 }
 

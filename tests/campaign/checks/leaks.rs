@@ -7,7 +7,14 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::{simulation::Simulation, trace::html_escaped};
+use crate::{
+    scenario::Delivery,
+    simulation::Simulation,
+    trace::{TrackedPass, html_escaped},
+};
+
+/// Who is somebody's manager at some time.
+const MANAGERS: [&str; 2] = ["grace.hall@contoso.example", "ines.vogt@contoso.example"];
 
 pub fn check(sim: &Simulation) {
     let mails = sim.sandbox.mails();
@@ -25,6 +32,15 @@ pub fn check(sim: &Simulation) {
         trace.violated(4, format!("a code appears in {place}, after …{before}"));
         return;
     }
+    let delivery = sim.scenario.config.delivery;
+    for call in sim.sandbox.webhooks() {
+        let is_theirs = |tracked: &&TrackedPass| call.body["pass"]["code"] == tracked.pass.code.reveal();
+        let of = trace.passes.iter().find(is_theirs).map(|tracked| tracked.pass.user.to_string());
+        if of.is_none() || of.as_deref() != call.body["user"]["id"].as_str() || delivery != Delivery::Webhook
+        {
+            trace.violated(4, format!("the endpoint got the code of {of:?} for {}", call.body["user"]["id"]));
+        }
+    }
     let addresses: BTreeMap<_, _> =
         sim.sandbox.edit(|tenant| tenant.users.values().map(|p| (p.id, p.other_mails.clone())).collect());
     for mail in mails.iter().filter(|mail| mail.to() != [SERVICE_DESK]) {
@@ -36,6 +52,11 @@ pub fn check(sim: &Simulation) {
         let message = match shown.as_slice() {
             // A reminder, or a word to a manager.
             [] => continue,
+            [_] if delivery == Delivery::Webhook => format!("a code was mailed to {:?}", mail.to()),
+            [_] if delivery == Delivery::Split => match mail.to().iter().all(|to| MANAGERS.contains(to)) {
+                true => continue,
+                false => format!("a code was mailed to {:?}, who is no manager", mail.to()),
+            },
             [one] => match addresses.get(&one.pass.user) {
                 // The account was deleted, and its address is not known any more.
                 None => continue,

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use firstpass_sandbox::tenant::samples::SERVICE_DESK;
 use uuid::Uuid;
 
-use super::oracle::MAX_CODES;
+use super::{notes, oracle::MAX_CODES};
 use crate::{
-    personas::{Persona, PersonaKind},
-    scenario::{Action, Operation, PersonaIndex, UserEvent},
+    personas::PersonaKind,
+    scenario::{Action, Delivery, Operation, PersonaIndex, UserEvent},
     simulation::Simulation,
     trace::html_escaped,
 };
@@ -24,20 +24,24 @@ pub fn check(sim: &Simulation) {
     let mut by_pass: BTreeMap<Uuid, usize> = BTreeMap::new();
     let mut reminders: BTreeMap<(String, String), usize> = BTreeMap::new();
     let mut by_name: BTreeMap<&str, u32> = BTreeMap::new();
+    for sent in sim.sent() {
+        let contains = |code: &str| sent.content.contains(&html_escaped(code));
+        let Some(tracked) = trace.passes.iter().find(|tracked| contains(tracked.pass.code.reveal())) else {
+            continue;
+        };
+        *by_pass.entry(tracked.pass.id).or_default() += 1;
+        // Also of an account that was recreated since.
+        let mut personas = sim.scenario.personas.iter().enumerate();
+        if let Some((_, persona)) = personas.find(|(at, _)| sim.users_of(*at).contains(&tracked.pass.user)) {
+            *by_name.entry(persona.name).or_default() += 1;
+        }
+    }
     for mail in mails.iter().filter(|mail| mail.to() != [SERVICE_DESK]) {
         let contains = |code: &str| mail.content().contains(&html_escaped(code));
-        if let Some(tracked) = trace.passes.iter().find(|tracked| contains(tracked.pass.code.reveal())) {
-            *by_pass.entry(tracked.pass.id).or_default() += 1;
-        }
-        // The address identifies the person, even after the account was recreated.
         let has_code = trace.passes.iter().any(|tracked| contains(tracked.pass.code.reveal()));
-        if !has_code {
+        // Of mails that follow a delivery there may be as many as deliveries.
+        if !has_code && !notes::follows_delivery(sim, mail) {
             *reminders.entry((mail.to().join(","), mail.content().to_owned())).or_default() += 1;
-            continue;
-        }
-        let is_recipient = |persona: &&Persona| mail.to().iter().all(|to| persona.has_address(to));
-        if let Some(persona) = sim.scenario.personas.iter().find(is_recipient) {
-            *by_name.entry(persona.name).or_default() += 1;
         }
     }
     let mut messages = Vec::new();
@@ -50,7 +54,9 @@ pub fn check(sim: &Simulation) {
             let is_served = !persona.removed
                 && !has_started_before
                 && match persona.kind {
-                    PersonaKind::Plain | PersonaKind::NoManager => true,
+                    PersonaKind::Plain => true,
+                    PersonaKind::NoManager => sim.scenario.config.delivery != Delivery::Split,
+                    PersonaKind::NoAddress => sim.scenario.config.delivery != Delivery::Mail,
                     PersonaKind::Disabled => serve_disabled,
                     PersonaKind::HasSignedIn => !sign_ins_readable,
                     _ => false,

@@ -5,6 +5,7 @@ mod final_state;
 pub mod immediate;
 mod leaks;
 mod mail_count;
+mod notes;
 pub mod oracle;
 mod reporting;
 
@@ -18,5 +19,6 @@ pub async fn check_final_state(sim: &Simulation) {
     final_state::check(sim).await;
     leaks::check(sim);
     mail_count::check(sim);
+    notes::check(sim);
     reporting::check(sim).await;
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::oracle::{day_one_of, is_in_horizon, is_in_use};
 use crate::{
     simulation::Simulation,
-    trace::{Invocation, InvocationResult},
+    trace::{Invocation, InvocationResult, NOTES},
 };
 
 /// The start of the product's alert for a poisoned job.
@@ -87,6 +87,8 @@ fn missing_log_lines(sim: &Simulation, log: &str) -> Vec<String> {
     for invocation in &sim.trace().invocations {
         match &invocation.result {
             InvocationResult::Finished(..) if invocation.reason == "http" => finished_calls += 1,
+            // It is a message and no job.
+            InvocationResult::Finished(outcome, _) if invocation.reason == NOTES && outcome == "done" => {}
             InvocationResult::Finished(outcome, _) => {
                 *finished.entry((invocation.job_key.clone(), outcome.clone())).or_default() += 1;
             }
@@ -125,7 +127,7 @@ fn unserved_joiners(sim: &Simulation, is_alerted: &impl Fn(&str) -> bool) -> Vec
             })
             .filter(|person| {
                 tenant.is_privileged(person.id, now)
-                    || person.other_mails.is_empty()
+                    || !sim.can_be_reached(person)
                     || is_in_use(person, &sim.scenario.config, now)
             })
             .map(|person| person.user_principal_name.clone())

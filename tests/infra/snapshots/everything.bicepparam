@@ -5,6 +5,11 @@ param environmentName = 'firstpass-test'
 param location = 'swedencentral'
 param mailFrom = 'welcome@contoso.com'
 param alertTo = 'it-alerts@contoso.com; identity@contoso.com, it-alerts@contoso.com,'
+param alertWebhookUrl = '@Microsoft.KeyVault(SecretUri=https://contoso.vault.azure.net/secrets/alerts)'
+param digest = 'daily'
+param deliveryWebhookUrl = '@Microsoft.KeyVault(SecretUri=https://contoso.vault.azure.net/secrets/delivery)'
+param deliveryWebhookKey = '@Microsoft.KeyVault(SecretUri=https://contoso.vault.azure.net/secrets/delivery-key)'
+param deliveryWebhookAudience = 'api://firstpass-hooks'
 
 param maximumInstanceCount = 40
 param instanceMemoryMB = 2048
@@ -34,7 +39,7 @@ param timeZone = 'Europe/Stockholm'
 param zones = 'officeLocation:Perth=Australia/Perth'
 param hireDateZone = 'UTC'
 param passLifetimeMinutes = 480
-param passOneTime = false
+param passOneTime = 'false'
 param serveDisabled = false
 param serveGuests = 'internal'
 param joinerCheck = 'methods,sign-ins,registration'
@@ -45,8 +50,20 @@ param nudgeAfter = '90m'
 param reissueUnused = false
 param language = 'de'
 param companyName = 'Contoso'
+param alertLanguage = 'de'
+param mailTemplates = 'our-templates'
+param senderName = 'Contoso IT'
+param logo = 'logo.png'
+param footerImage = 'https://www.contoso.com/footer.png'
+param footerLink = 'https://www.contoso.com'
+param accentColor = '#7a0000'
+param textColor = '#002200'
+param deviceSteps = 'windows,11111111-1111-4111-8111-111111111111=autopilot'
 param mailTo = 'otherMails,manager'
+param delivery = 'split'
+param mailCodeTo = 'reception@contoso.com'
 param mailCc = 'hr@contoso.com'
+param mailCcCode = true
 param mailsPerMinute = 20
 param tenantDomains = 'contoso.com,contoso.se'
 param addressSharedBy = 3

@@ -18,7 +18,7 @@ use crate::helpers::{TestApp, emma, html_escaped, tenant_with_emma};
 impl TestApp {
     /// `firstpass issue USER --yes`: what it prints, and whether a pass was mailed.
     async fn issue(&self, user: Uuid) -> (String, bool) {
-        let done = issue(&self.app.services, user, false).await;
+        let done = issue(&self.app, user, false).await;
         self.assert_no_code(&done.0);
         done
     }

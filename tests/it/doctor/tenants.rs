@@ -135,6 +135,12 @@ const CASES: &[Case] = &[
         change: |t, _| t.policy.one_time_only = true,
         expected: ("pass-policy", Warn, "PASS_ONE_TIME=false, and the policy"),
     },
+    Case {
+        name: "passes for one use, and PCs that ask twice",
+        settings: &[("DEVICE_STEPS", "autopilot")],
+        change: |t, _| t.policy.one_time_only = true,
+        expected: ("pass-policy", Warn, "DEVICE_STEPS has autopilot"),
+    },
     case(
         "nothing can be registered",
         |t, _| (t.passkeys.enabled, t.authenticator.enabled) = (false, false),

@@ -148,7 +148,7 @@ async fn the_table_says_who_gets_what_when_and_why_not() {
     let line = |table: &str, name: &str| table.lines().find(|line| line.contains(name)).map(str::to_owned);
     let emma = line(&table, "emma.brooks@").unwrap();
     for part in
-        ["2026-11-27", "get a pass", "2026-11-27 07:00 to 15:00 Europe/London", "e…@mail.example, copy to g"]
+        ["2026-11-27", "get a pass", "2026-11-27 07:00 to 15:00 Europe/London", "e…@mail.example, note to g"]
     {
         assert!(emma.contains(part), "{part}: {table}");
     }

@@ -34,7 +34,8 @@ async fn a_404_on_issuing_is_retried_for_half_a_minute() {
 
 #[tokio::test(start_paused = true)]
 async fn a_404_from_a_lagging_replica_does_not_mean_no_manager() {
-    let (app, emma) = TestApp::with_emma();
+    let (tenant, emma) = tenant_with_emma();
+    let app = TestApp::new(tenant, &[("MAIL_CC_CODE", "true")]);
     app.sandbox.inject(Fault::on("GET", "/manager", not_replicated(emma)));
     app.run_job(emma).await;
     assert_eq!(cc_addresses(&app.pass_mails()[0]), ["grace.hall@contoso.example"]);

@@ -107,7 +107,9 @@ fn read(settings: &[(&str, &str)]) -> Settings {
         ("TICKET_URL_HOSTS", "help.contoso.example"),
     ];
     let env: Environment = defaults.iter().chain(settings).copied().collect();
-    Settings::read(&product_environment(&env)).unwrap_or_else(|report| panic!("{report}"))
+    let env = product_environment(&env);
+    let read = if env.get("MAIL_TEMPLATES").is_some() { Settings::read_with_folder } else { Settings::read };
+    read(&env).unwrap_or_else(|report| panic!("{report}"))
 }
 
 impl TestApp {
@@ -206,10 +208,15 @@ impl TestApp {
         let mut next = answer.jobs();
         while !next.is_empty() {
             // The messages behind the jobs are no jobs.
-            let is_behind =
-                |message: &String| ["dailyLook", "Continues"].iter().any(|word| message.contains(word));
+            let is_behind = |message: &String| {
+                ["dailyLook", "Continues", "notesDue"].iter().any(|word| message.contains(word))
+            };
             let (behind, jobs): (Vec<_>, Vec<_>) = next.drain(..).partition(is_behind);
-            self.host.work(jobs, |completed| ends.push(JobEnd::from(&completed))).await;
+            let of_jobs = |completed: Completed| {
+                ends.push(JobEnd::from(&completed));
+                next.extend(completed.answer.jobs());
+            };
+            self.host.work(jobs, of_jobs).await;
             self.host.work(behind, |completed| next.extend(completed.answer.jobs())).await;
         }
         ends
@@ -260,19 +267,23 @@ impl TestApp {
         self.sandbox.advance(by);
     }
 
-    /// All mails but those to the service desk.
+    /// All mails but alerts and notes.
     pub fn pass_mails(&self) -> Vec<Value> {
-        self.messages(false)
+        self.messages(|message| !is_alert(message) && !is_note(message))
     }
 
     /// Mails to the service desk.
     pub fn alerts(&self) -> Vec<Value> {
-        self.messages(true)
+        self.messages(is_alert)
     }
 
-    fn messages(&self, alerts: bool) -> Vec<Value> {
-        let all = self.sandbox.mails().into_iter().map(|mail| mail.message);
-        all.filter(|message| (to_address(message) == SERVICE_DESK) == alerts).collect()
+    /// The notes that a joiner was sent a code, in English.
+    pub fn notes(&self) -> Vec<Value> {
+        self.messages(is_note)
+    }
+
+    fn messages(&self, is_wanted: impl Fn(&Value) -> bool) -> Vec<Value> {
+        self.sandbox.mails().into_iter().map(|mail| mail.message).filter(is_wanted).collect()
     }
 
     /// Asserts that the newest mail contains the code of the user's live pass.
@@ -338,6 +349,17 @@ pub fn emma(manager: Uuid) -> Person {
 
 pub fn to_address(message: &Value) -> &str {
     message["toRecipients"][0]["emailAddress"]["address"].as_str().unwrap_or_default()
+}
+
+fn is_alert(message: &Value) -> bool {
+    to_address(message) == SERVICE_DESK
+}
+
+fn is_note(message: &Value) -> bool {
+    let subject = message["subject"].as_str().unwrap_or_default();
+    ["has been sent the code for signing in", "has been sent a new code for signing in"]
+        .iter()
+        .any(|words| subject.contains(words))
 }
 
 pub fn cc_addresses(message: &Value) -> Vec<&str> {

@@ -43,6 +43,8 @@ impl Setup {
             ("SANDBOX_URL", self.url.as_str()),
             ("AzureWebJobsStorage", "UseDevelopmentStorage=true"),
             ("SWEEP_SCHEDULE", "0 0 6 * * *"),
+            // A note is a message more.
+            ("MAIL_CC", "none"),
             ("NO_COLOR", "1"),
         ];
         let settings: Environment = defaults.iter().chain(settings).copied().collect();

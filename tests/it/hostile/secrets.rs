@@ -289,6 +289,36 @@ async fn no_request_to_graph_shows_a_token() {
     }
 }
 
+/// Of a webhook's URL the path can be the secret.
+#[tokio::test(start_paused = true)]
+async fn no_request_to_a_webhook_shows_its_url_key_or_token() {
+    let url = format!("https://hooks.contoso.example/TOPSECRETPATH/run?{SAS}");
+    for failure in Failure::ALL {
+        for proof in [("DELIVERY_WEBHOOK_KEY", KEY), ("DELIVERY_WEBHOOK_AUDIENCE", "api://hooks")] {
+            let settings = [("DELIVERY_WEBHOOK_URL", url.as_str()), ("ALERT_WEBHOOK_URL", &url), proof];
+            let own = TestApp::new(tenant_with_emma().0, &settings);
+            let transport: Arc<dyn HttpClient> = Arc::new(ToPort(failure.start()));
+            let (services, clock) = (&own.app.services, own.sandbox.clock());
+            let app = App::new(services.settings.clone(), transport, token(), services.ledger.clone(), clock);
+            let app = app.unwrap();
+            let work = async {
+                let deadline = tokio::time::Instant::now() + Duration::from_secs(60);
+                let (delivery, alerts) = (&app.services.delivery_webhook, &app.services.alert_webhook);
+                let mut text = format!("{app:?}");
+                for webhook in [delivery, alerts] {
+                    text += &printed(webhook.as_ref().unwrap().post("{}".to_owned(), deadline).await);
+                }
+                text
+            };
+            let (shown, log) = capture_log("trace", work).await;
+            let is_accepted = matches!(failure, Failure::Quotes(200));
+            assert!(is_accepted || shown.contains("host: \"hooks.contoso.example\""), "{failure:?}: {shown}");
+            assert_no_secret(format!("{failure:?}, answers"), &shown);
+            assert_no_secret(format!("{failure:?}, log"), &log);
+        }
+    }
+}
+
 /// The log, the mail to the admins and the answer to a caller, where the ledger is not reached.
 #[tokio::test(start_paused = true)]
 async fn an_unusable_ledger_is_reported_without_its_signature() {

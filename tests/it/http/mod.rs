@@ -282,17 +282,27 @@ pub fn sample(parameter: Parameter) -> Value {
         Parameter::StartDateTime => json!("2026-11-22T08:00:00Z"),
         Parameter::Reason => json!("new phone"),
         Parameter::Deliver => json!("response"),
+        Parameter::BrandingHeaderImageUrl | Parameter::BrandingFooterImageUrl => {
+            json!("https://www.contoso.example/logo.png")
+        }
+        Parameter::BrandingFooterLink => json!("https://www.contoso.example"),
+        Parameter::BrandingAccentColor | Parameter::BrandingTextColor => json!("#7a0000"),
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_closed_parameter_is_rejected_by_name() {
-    const CLOSED: [Parameter; 5] = [
+    const CLOSED: [Parameter; 10] = [
         Parameter::EmailFrom,
         Parameter::ServiceDeskDisplayName,
         Parameter::ServiceDeskEmail,
         Parameter::ServiceDeskPhone,
         Parameter::ServiceDeskPortalUrl,
+        Parameter::BrandingHeaderImageUrl,
+        Parameter::BrandingFooterImageUrl,
+        Parameter::BrandingFooterLink,
+        Parameter::BrandingAccentColor,
+        Parameter::BrandingTextColor,
     ];
     let (default, emma) = TestApp::with_emma();
     let none_open = TestApp::new(tenant_with_emma().0, &[("CREATE_TAP_OPEN_PARAMETERS", "none")]);

@@ -31,7 +31,8 @@ async fn a_new_joiner_takes_three_requests() {
 
 #[tokio::test(start_paused = true)]
 async fn the_pass_opens_on_day_one_in_the_joiners_zone_and_goes_to_the_private_address() {
-    let (app, emma) = TestApp::with_emma();
+    let (tenant, emma) = tenant_with_emma();
+    let app = TestApp::new(tenant, &[("MAIL_CC_CODE", "true")]);
     app.sweep().await;
     let pass = app.sandbox.passes().pop().unwrap();
     assert_eq!((pass.opens_by(), pass.lifetime_minutes), (time("2026-11-27T07:00:00Z"), 480));
@@ -337,7 +338,8 @@ async fn settings_choose_the_recipients() {
     ] {
         let (mut tenant, emma) = tenant_with_emma();
         tenant.change(emma, |p| p.extension_attributes[2] = Some("emma@attribute.example".into()));
-        let app = TestApp::new(tenant, &[("MAIL_TO", to_setting), ("MAIL_CC", cc_setting)]);
+        let settings = [("MAIL_TO", to_setting), ("MAIL_CC", cc_setting), ("MAIL_CC_CODE", "true")];
+        let app = TestApp::new(tenant, &settings);
         app.run_job(emma).await;
         let mail = app.pass_mails().pop().unwrap();
         assert_eq!((to_address(&mail), cc_addresses(&mail)), (expected_to, expected_cc));

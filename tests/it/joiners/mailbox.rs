@@ -13,6 +13,8 @@ use crate::helpers::{
 
 const FIRST: &str = "emma.brooks@mail.example";
 const SECOND: &str = "emma@home.example";
+/// The manager gets the code too.
+const COPIES: (&str, &str) = ("MAIL_CC_CODE", "true");
 
 /// Emma with two private addresses, in a tenant where Exchange refuses `refused`.
 fn refusing(refused: &[&str], settings: &[(&str, &str)]) -> (TestApp, Uuid) {
@@ -92,7 +94,7 @@ async fn a_domain_in_unicode_is_reached_in_ascii() {
 
 #[tokio::test(start_paused = true)]
 async fn a_refused_copy_does_not_cost_the_mail() {
-    let (app, emma) = refusing(&[MANAGER], &[("MAIL_CC", "manager,hr@contoso.example")]);
+    let (app, emma) = refusing(&[MANAGER], &[("MAIL_CC", "manager,hr@contoso.example"), COPIES]);
     let (end, log) = capture_log("info", app.run_job(emma)).await;
     assert_eq!(end.outcome, "delivered", "{end:?}");
     let mail = only_mail(&app);
@@ -106,7 +108,7 @@ async fn a_refused_copy_does_not_cost_the_mail() {
 
 #[tokio::test(start_paused = true)]
 async fn after_a_refused_address_the_next_one_is_tried() {
-    let (app, emma) = refusing(&[FIRST, MANAGER], &[]);
+    let (app, emma) = refusing(&[FIRST, MANAGER], &[COPIES]);
     let end = app.run_job(emma).await;
     assert!(end.why.contains("mailed to e…@home.example"), "{end:?}");
     let mail = only_mail(&app);
@@ -196,7 +198,7 @@ async fn the_copy_is_kept_if_it_was_not_the_cause() {
         app.sandbox.inject(Fault { times: 100, ..Fault::on("POST", "/sendMail", kind) }.body(FIRST));
     };
     for (case, refuse) in [("named", None), ("not named", Some(unnamed))] {
-        let (app, emma) = refusing(&[odd], &[]);
+        let (app, emma) = refusing(&[odd], &[COPIES]);
         match refuse {
             Some(refuse) => refuse(&app),
             None => change(&app, emma, |person| person.other_mails[0] = odd.into()),

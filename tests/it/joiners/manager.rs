@@ -61,7 +61,7 @@ fn app(change: Change, settings: &[(&str, &str)]) -> (TestApp, Uuid) {
 async fn only_a_colleague_gets_a_copy() {
     for (case, change, why) in UNFIT {
         for to in ["otherMails", "manager,otherMails"] {
-            let (app, emma) = app(change, &[("MAIL_TO", to)]);
+            let (app, emma) = app(change, &[("MAIL_TO", to), ("MAIL_CC_CODE", "true")]);
             let (end, log) = capture_log("info", app.run_job(emma)).await;
             assert_eq!(end.outcome, "delivered", "{case}: {end:?}");
             let mails = app.pass_mails();
@@ -137,7 +137,7 @@ async fn the_domain_of_the_managers_mailbox_is_known_in_each_way() {
         ("one that Graph lists", listed, vec![], true),
         ("one that is not verified", unverified, vec![], false),
     ] {
-        let (app, _) = app(change, &settings);
+        let (app, _) = app(change, &[&settings[..], &[("MAIL_CC_CODE", "true")]].concat());
         app.sweep().await;
         let mails = app.pass_mails();
         assert_eq!((mails.len(), cc_addresses(&mails[0]).len()), (1, usize::from(is_copied)), "{case}");
@@ -148,7 +148,7 @@ async fn the_domain_of_the_managers_mailbox_is_known_in_each_way() {
 #[tokio::test(start_paused = true)]
 async fn a_manager_of_whom_graph_says_too_little_gets_no_copy() {
     for form in [NullForm::Null, NullForm::Absent] {
-        let (app, emma) = app(|_, _, _| {}, &[]);
+        let (app, emma) = app(|_, _, _| {}, &[("MAIL_CC_CODE", "true")]);
         let (of, property) = ("user".to_owned(), "accountEnabled".to_owned());
         app.sandbox.edit(|t| t.null_property = Some(NullProperty { of, property, form }));
         assert_eq!(app.run_job(emma).await.outcome, "delivered");

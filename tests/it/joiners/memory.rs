@@ -34,6 +34,7 @@ fn arrived(mailed_at: DateTime<Utc>) -> Record {
         address: None,
         follows_on: None,
         told_at: None,
+        notes: None,
     });
     let mail = Announcement::new(opens_at.date_naive(), true, Some(mailed_at));
     record.announcement = Some(Announcement { mailbox: Some("1:0123456789abcdef".into()), ..mail });

@@ -252,6 +252,7 @@ fn delivered_record(ends_in_days: i64) -> Record {
         told_at: None,
         language: Some("de".into()),
         recipients: vec!["e…@mail.example".into()],
+        notes: None,
     };
     record.record_delivery(delivered, true);
     record

@@ -74,27 +74,34 @@ impl GroupSetup {
     async fn process(&self, message: &str) -> Processed {
         let answer = self.app.host.deliver(message, 1).await;
         let mut processed = Processed { log: answer.log().to_owned(), outcomes: vec![] };
-        if answer.jobs().is_empty() {
+        let (notes, jobs): (Vec<_>, Vec<_>) =
+            answer.jobs().into_iter().partition(|job| job.contains("notesDue"));
+        if jobs.is_empty() {
             processed
                 .outcomes
                 .extend(Some(JobEnd::from(&answer).outcome).filter(|outcome| !outcome.is_empty()));
         }
-        self.run_jobs(answer.jobs(), &mut processed).await;
+        self.run_jobs(jobs, &mut processed).await;
+        self.app.host.work(notes, drop).await;
         processed
     }
 
     async fn run_jobs(&self, jobs: Vec<String>, processed: &mut Processed) {
-        let mut more = Vec::new();
+        let (mut more, mut notes) = (Vec::new(), Vec::new());
         self.app
             .host
             .work(jobs, |completed| {
-                more.extend(completed.answer.jobs());
+                for message in completed.answer.jobs() {
+                    let is_note = message.contains("notesDue");
+                    if is_note { notes.push(message) } else { more.push(message) }
+                }
                 processed
                     .outcomes
                     .extend(Some(JobEnd::from(&completed).outcome).filter(|outcome| !outcome.is_empty()));
             })
             .await;
-        assert_eq!(more, [] as [&str; 0], "jobs create no messages");
+        assert_eq!(more, [] as [&str; 0], "jobs create no other jobs");
+        self.app.host.work(notes, drop).await;
     }
 
     /// Graph's change notification, with `delta` as the changed members.

@@ -75,7 +75,30 @@ async fn a_malformed_mail_is_refused() {
         (json!({}), 400, "ErrorInvalidParameter"),
         (with("/saveToSent", json!(false)), 400, "ErrorInvalidParameter"),
         (with("/message/sensitivity", json!("private")), 400, "RequestBodyRead"),
-        (with("/message/attachments", json!([])), 501, "SandboxNotImplemented"),
+        (
+            with(
+                "/message/attachments",
+                json!([{"@odata.type": "#microsoft.graph.itemAttachment", "name": "x", "contentBytes": ""}]),
+            ),
+            501,
+            "SandboxNotImplemented",
+        ),
+        (
+            with(
+                "/message/attachments",
+                json!([{"@odata.type": "#microsoft.graph.fileAttachment", "name": "x", "contentBytes": "no base64"}]),
+            ),
+            400,
+            "ErrorInvalidParameter",
+        ),
+        (
+            with(
+                "/message/attachments",
+                json!([{"@odata.type": "#microsoft.graph.fileAttachment", "contentBytes": ""}]),
+            ),
+            400,
+            "ErrorInvalidParameter",
+        ),
         (with("/message/subject", Value::Null), 400, "ErrorInvalidParameter"),
         (with("/message/body", json!("hello")), 400, "ErrorInvalidParameter"),
         (with("/message/body/contentType", json!("Markdown")), 400, "ErrorInvalidParameter"),

@@ -1,5 +1,6 @@
 //! Checks the types of values: JSON in bodies, OData literals in filters.
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use chrono::{DateTime, NaiveDate, NaiveTime};
 use serde_json::{Map, Value};
 use uuid::Uuid;
@@ -49,6 +50,12 @@ pub fn check_fields(
     fields: &Map<String, Value>,
     problems: &mut Vec<String>,
 ) {
+    // What is sent as something more general names its type.
+    let named = fields
+        .get("@odata.type")
+        .and_then(Value::as_str)
+        .map(|name| name.trim_start_matches("#microsoft.graph."));
+    let of = named.filter(|named| schema.is_derived(named, of)).unwrap_or(of);
     for (name, value) in fields.iter().filter(|(name, _)| !name.starts_with("@odata.")) {
         let at = format!("{at}.{name}");
         match (schema.property(of, name), schema.navigation(of, name)) {
@@ -81,6 +88,7 @@ fn is_edm(name: &str, value: &Value) -> bool {
     let text = value.as_str();
     match name {
         "Edm.String" => text.is_some(),
+        "Edm.Binary" => text.is_some_and(|text| STANDARD.decode(text).is_ok()),
         "Edm.Boolean" => value.is_boolean(),
         "Edm.Int16" => value.as_i64().is_some_and(|n| i16::try_from(n).is_ok()),
         "Edm.Int32" => value.as_i64().is_some_and(|n| i32::try_from(n).is_ok()),

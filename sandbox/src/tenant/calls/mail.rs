@@ -1,6 +1,7 @@
 //! `POST /users/{sender}/sendMail`
 
 use axum::http::StatusCode;
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use email_address::EmailAddress;
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -14,6 +15,7 @@ use crate::tenant::{
 
 /// The properties of a message that the sandbox implements.
 const SUPPORTED: &[&str] = &[
+    "attachments",
     "subject",
     "body",
     "toRecipients",
@@ -31,7 +33,6 @@ const SUPPORTED: &[&str] = &[
 
 /// The properties of a message that Graph has and the sandbox does not implement.
 const UNIMPLEMENTED: &[&str] = &[
-    "attachments",
     "bodyPreview",
     "categories",
     "conversationId",
@@ -72,6 +73,8 @@ struct Message {
     internet_message_headers: Vec<InternetHeader>,
     #[serde(default)]
     single_value_extended_properties: Vec<ExtendedProperty>,
+    #[serde(default)]
+    attachments: Vec<FileAttachment>,
 }
 
 #[derive(Deserialize)]
@@ -119,6 +122,24 @@ struct ExtendedProperty {
     id: String,
     value: String,
 }
+
+/// <https://learn.microsoft.com/graph/api/resources/fileattachment>. Attachments of other types are not implemented.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[expect(dead_code, reason = "read for its type only")]
+struct FileAttachment {
+    #[serde(rename = "@odata.type")]
+    kind: String,
+    name: String,
+    content_type: Option<String>,
+    content_bytes: String,
+    content_id: Option<String>,
+    is_inline: Option<bool>,
+}
+
+/// The largest file that can be in a request: the request itself is limited to 4 MB.
+/// <https://learn.microsoft.com/graph/outlook-large-attachments>
+const MAX_ATTACHMENT: usize = 3 * 1024 * 1024;
 
 /// Accepts a mail for delivery; 202 means no more than that.
 pub(super) fn send(ctx: RequestContext<'_>, sender: &str) -> CallResult {
@@ -205,6 +226,7 @@ fn check(ctx: &RequestContext<'_>, message: &Value, from: &str) -> Result<usize,
     let message =
         Message::deserialize(message).map_err(|error| invalid(format!("Invalid message: {error}.")))?;
     check_form(&message)?;
+    message.attachments.iter().try_for_each(check_attachment)?;
     check_sender(&message, from)?;
     check_recipients(ctx, &message)
 }
@@ -214,6 +236,20 @@ fn check_type(name: &Value) -> Result<(), ErrorResponse> {
     match name.as_str().map(|name| name.trim_start_matches('#')) {
         Some("microsoft.graph.message") => Ok(()),
         _ => Err(invalid(format!("A type named {name} is not expected here."))),
+    }
+}
+
+fn check_attachment(attachment: &FileAttachment) -> Result<(), ErrorResponse> {
+    if attachment.kind.trim_start_matches('#') != "microsoft.graph.fileAttachment" {
+        return Err(ErrorResponse::not_implemented(&format!("attachments of type {}", attachment.kind)));
+    }
+    match STANDARD.decode(&attachment.content_bytes) {
+        Err(_) => Err(invalid("Cannot convert the literal to the expected type 'Edm.Binary'.")),
+        Ok(bytes) if bytes.len() > MAX_ATTACHMENT => {
+            let message = "The maximum request length supported is 4MB.";
+            Err(ErrorResponse::new(StatusCode::PAYLOAD_TOO_LARGE, "ErrorMessageSizeExceeded", message))
+        }
+        Ok(_) => Ok(()),
     }
 }
 

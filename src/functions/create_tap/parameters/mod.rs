@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use crate::{
     address::Address,
+    brand::{Brand, Color, Image},
     hash::sha256,
     ledger::Fingerprint,
     pass::request::{Choice, IDEMPOTENCY_WINDOW, PassRequest},
@@ -45,10 +46,47 @@ pub(super) struct Parameters {
     pub start: Option<DateTime<Utc>>,
     pub reason: Option<String>,
     pub deliver: Option<Deliver>,
+    pub branding: Branding,
     /// The `Idempotency-Key`.
     pub key: Option<String>,
     /// Names that are not parameters.
     pub unknown: Vec<String>,
+}
+
+/// The looks of the notice, where the caller gave them.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Branding {
+    pub header_image: Option<String>,
+    pub footer_image: Option<String>,
+    pub footer_link: Option<String>,
+    pub accent: Option<Color>,
+    pub text: Option<Color>,
+}
+
+impl Branding {
+    /// For the comparison of calls; nothing for a call of an earlier release.
+    fn fingerprint(&self) -> Option<String> {
+        let Self { header_image, footer_image, footer_link, accent, text } = self;
+        let colors = [accent, text].map(|color| color.as_ref().map(Color::to_string));
+        let parts =
+            [header_image.clone(), footer_image.clone(), footer_link.clone()].into_iter().chain(colors);
+        let given: Vec<String> = parts.map(Option::unwrap_or_default).collect();
+        given.iter().any(|part| !part.is_empty()).then(|| given.join(" "))
+    }
+
+    /// These looks, and those of the settings for the rest.
+    pub(super) fn over(&self, settings: &Brand) -> Brand {
+        let image = |given: &Option<String>, set: &Option<Image>| {
+            given.clone().map(Image::At).or_else(|| set.clone())
+        };
+        Brand {
+            accent: self.accent.unwrap_or(settings.accent),
+            text: self.text.unwrap_or(settings.text),
+            logo: image(&self.header_image, &settings.logo),
+            footer_image: image(&self.footer_image, &settings.footer_image),
+            footer_link: self.footer_link.clone().or_else(|| settings.footer_link.clone()),
+        }
+    }
 }
 
 /// An error in a parameter.
@@ -151,6 +189,11 @@ impl Parameters {
             Parameter::StartDateTime => self.start = Some(start(value, now, self.key.is_some())?),
             Parameter::Reason => self.reason = Some(text(value)?),
             Parameter::Deliver => self.deliver = Some(Deliver::parse(&text(value)?)?),
+            Parameter::BrandingHeaderImageUrl => self.branding.header_image = Some(https_url(value)?),
+            Parameter::BrandingFooterImageUrl => self.branding.footer_image = Some(https_url(value)?),
+            Parameter::BrandingFooterLink => self.branding.footer_link = Some(https_url(value)?),
+            Parameter::BrandingAccentColor => self.branding.accent = Some(color(value)?),
+            Parameter::BrandingTextColor => self.branding.text = Some(color(value)?),
         }
         Ok(())
     }
@@ -188,6 +231,7 @@ impl Parameters {
             self.start,
             self.reason,
             self.deliver.map(Deliver::word),
+            self.branding.fingerprint(),
         ]);
         Some(Fingerprint { key: sha256(self.key.as_ref()?), body: sha256(&body.to_string()) })
     }
@@ -270,6 +314,11 @@ fn address(value: &Value) -> Result<Address, String> {
 fn https_url(value: &Value) -> Result<String, String> {
     let page = text(value)?;
     if is_https_url(&page) { Ok(page) } else { Err("is not an https:// address".to_owned()) }
+}
+
+fn color(value: &Value) -> Result<Color, String> {
+    Color::readable(&text(value)?)
+        .map_err(|_| "is no colour like #0b57a4 that can be read on white".to_owned())
 }
 
 fn start(value: &Value, now: DateTime<Utc>, may_be_repeated: bool) -> Result<DateTime<Utc>, String> {

@@ -35,9 +35,11 @@ impl Case {
             record: self.record.as_ref(),
             no_address: self.no_address.as_deref(),
             basis: &self.basis,
-            copies_manager: true,
+            tells_manager: true,
+            told_at: None,
             request: Some(&self.request),
             pass: &self.pass,
+            device: Device::Browser,
             follow_up: &self.follow_up,
             joiner_check: &self.check,
             lead_days: 7,
@@ -128,6 +130,7 @@ fn carry_out(case: &Case, plan: &Plan) -> Case {
         address: Some(ADDRESS.to_owned()),
         follows_on: None,
         told_at: None,
+        notes: None,
     });
     record.lease = Some(Lease {
         job_key: "job".into(),
@@ -199,6 +202,7 @@ fn delivered() -> impl Strategy<Value = Option<Delivered>> {
             address: Some(ADDRESS.to_owned()),
             follows_on: None,
             told_at: None,
+            notes: None,
         })
     })
 }

@@ -26,6 +26,7 @@ fn decision_for(case: &Case) -> String {
         Decision::RecordArrival(at) => format!("arrived {at:?}"),
         Decision::Remind => "remind".to_owned(),
         Decision::TellSignInName => "tell the name".to_owned(),
+        Decision::TellAddress => "tell the address".to_owned(),
         Decision::TellNewManager => "tell the manager".to_owned(),
         Decision::RecordUnknownArrival => "unknown".to_owned(),
         Decision::Issue(plan) => format!("issue {:?}", plan.purpose),
