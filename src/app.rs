@@ -106,8 +106,8 @@ impl App {
         }
     }
 
-    /// Has the app woken if alerts wait for a summary, people for the mailbox that sends, or an examination or a digest is due: until the next sweep, nothing else may
-    /// run. `is_for_jobs` says that jobs run in this process.
+    /// Has the app woken if alerts wait for a summary, people for the mailbox that sends, or an examination or a digest is due: until the
+    /// next sweep, nothing else may run. `is_for_jobs` says that jobs run in this process.
     pub(crate) async fn wake(&self, is_for_jobs: bool) {
         let Some(queues) = self.queues.as_ref() else { return };
         if let Some(hidden) = collected::take_wake_up(&self.services).await

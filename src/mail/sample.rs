@@ -232,30 +232,21 @@ impl Mailer {
             Kind::Digest => self.digest_values(&digest(variant), language)?,
         };
         // What the settings leave out or put in.
-        let brand = values.get_attr("brand").unwrap_or_default();
-        let missing = |values: Value, name: &str, is: bool| {
-            if is {
-                context! { ..context_of(name), ..values }
-            } else {
-                values
-            }
+        let missing = Value::from(());
+        let values = if variant.is(8) {
+            context! { company => missing.clone(), ..values }
+        } else {
+            values
         };
-        let values = missing(values, "company", variant.is(8));
-        let values = missing(values, "service_desk", variant.is(9));
-        let values = match (variant.is(10), &self.options.service_desk) {
-            (true, desk) if desk.phone.is_none() && !variant.is(9) => {
-                let phone = ServiceDesk { phone: Some("12".to_owned()), ..ServiceDesk::default() };
-                context! { service_desk => super::values::desk(&phone), ..values }
-            }
-            _ => values,
-        };
-        Ok(context! { brand, ..values })
+        Ok(if variant.is(9) {
+            context! { service_desk => missing, ..values }
+        } else if variant.is(10) && self.options.service_desk.phone.is_none() {
+            let phone = ServiceDesk { phone: Some("12".to_owned()), ..ServiceDesk::default() };
+            context! { service_desk => super::values::desk(&phone), ..values }
+        } else {
+            values
+        })
     }
-}
-
-/// A value for a name that is missing.
-fn context_of(name: &str) -> Value {
-    Value::from_iter([(name.to_owned(), Value::from(()))])
 }
 
 /// Whether the mail with these values has the code.

@@ -39,16 +39,8 @@ impl Mailer {
         language: &str,
     ) -> Result<Value, MailError> {
         let &HandoverMail { name, joiner, times, day_one, is_new, joiner_is_told, letters } = mail;
-        let (values, dates) = self.account_values(&Reader { language, ..joiner }, &times)?;
-        Ok(context! {
-            name => name.filter(|name| !name.trim().is_empty()),
-            joiner => joiner.display_name,
-            first_day => day_one.map(|day| dates.day(day)).transpose()?,
-            is_new,
-            joiner_is_told,
-            code_letters => letters,
-            ..values
-        })
+        let about = ToldMail { name, joiner, times, day_one, is_new };
+        Ok(context! { joiner_is_told, code_letters => letters, ..self.told_values(&about, language)? })
     }
 
     pub(super) fn told_values(&self, mail: &ToldMail<'_>, language: &str) -> Result<Value, MailError> {

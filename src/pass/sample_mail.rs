@@ -1,9 +1,7 @@
 //! A sample of a mail that an admin sends to themselves.
 
-use tokio::time::Instant;
-
-use super::{Failure, Services, domains};
-use crate::{address::Address, budget, graph::OutgoingMail, mail::Rendered, mail_limiter::Content};
+use super::{Services, alert, domains};
+use crate::{address::Address, mail::Rendered};
 
 /// Sends it, from MAIL_FROM, to an address in a domain of the tenant: nobody else should get a mail that looks like one with a code.
 ///
@@ -23,13 +21,5 @@ pub(crate) async fn send(services: &Services, to: Address, content: Rendered) ->
             }
         ));
     }
-    let deadline = Instant::now() + budget::ALERT;
-    let permit =
-        services.mail_permit(&settings.from, Content::Note, 1, deadline - budget::GRAPH_CHANGE_MIN).await;
-    let mut permit = permit.ok_or_else(|| Failure::MailboxBusy.to_string())?;
-    let message = OutgoingMail { to: vec![to], cc: Vec::new(), content };
-    let sent = services.send_mail(&mut permit, &settings.from, &message, deadline).await;
-    sent.map_err(|unsent| {
-        format!("Exchange did not accept the mail: {}. To do: {}", unsent.error, unsent.error.advice())
-    })
+    alert::send_by_hand(services, "the mail", &[to], content).await.map(drop)
 }

@@ -56,8 +56,7 @@ impl TemplateFiles {
                 take(name, &path);
             }
         }
-        let folders: BTreeSet<&str> =
-            changed.keys().filter_map(|name| Some(name.split_once('/')?.0)).collect();
+        let folders: BTreeSet<&str> = changed.keys().filter_map(|name| language_of(name)).collect();
         unread.extend(folders.into_iter().filter_map(misnamed));
         Self { path: Some(path), changed: Arc::new(changed), unread: Arc::new(unread), ..Self::default() }
     }
@@ -80,16 +79,14 @@ impl TemplateFiles {
     /// The languages that have a folder, sorted, but for those that were given up.
     pub fn languages(&self) -> Vec<String> {
         let names = self.names();
-        let folders: BTreeSet<&str> =
-            names.into_iter().filter_map(|name| Some(name.split_once('/')?.0)).collect();
+        let folders: BTreeSet<&str> = names.into_iter().filter_map(language_of).collect();
         folders.into_iter().filter(|folder| !self.without.contains(*folder)).map(str::to_owned).collect()
     }
 
     /// The languages of which the folder changes a file, sorted.
     pub(crate) fn changed_languages(&self) -> Vec<String> {
-        let is_changed = |language: &String| {
-            self.changed.keys().any(|name| name.split_once('/').is_some_and(|(of, _)| of == language))
-        };
+        let is_changed =
+            |language: &String| self.changed.keys().any(|name| language_of(name) == Some(language.as_str()));
         let is_unread = |language: &String| self.unread.iter().any(|problem| problem.is_about(language));
         self.languages().into_iter().filter(|language| is_changed(language) || is_unread(language)).collect()
     }
@@ -99,7 +96,7 @@ impl TemplateFiles {
         self.changed
             .keys()
             .chain(self.unread.iter().map(|problem| &problem.file))
-            .any(|name| !name.contains('/'))
+            .any(|name| language_of(name).is_none())
     }
 
     /// The files that cannot be read, and the folders that have no language's name.
@@ -108,29 +105,30 @@ impl TemplateFiles {
     }
 
     /// With what the folder changes in the files that all languages share, and nothing else of it.
-    pub(crate) fn shared_only(self) -> Self {
-        let changed = self.changed.iter().filter(|(name, _)| !name.contains('/'));
-        let changed = changed.map(|(name, text)| (name.clone(), text.clone())).collect();
-        Self { changed: Arc::new(changed), ..self }
+    pub(crate) fn shared_only(&self) -> Self {
+        self.changing(|name| language_of(name).is_none())
     }
 
     /// Without what the folder changes in the files that all languages share.
     pub(crate) fn without_shared(&self) -> Self {
-        let changed = self.changed.iter().filter(|(name, _)| name.contains('/'));
-        let changed = changed.map(|(name, text)| (name.clone(), text.clone())).collect();
-        Self { changed: Arc::new(changed), ..self.clone() }
+        self.changing(|name| language_of(name).is_some())
     }
 
     /// Without a language whose templates are broken. Of English, without what the folder changes in it.
     pub(crate) fn without(&self, language: &str) -> Self {
-        let of_language = |name: &str| name.split_once('/').is_some_and(|(of, _)| of == language);
-        let kept = self.changed.iter().filter(|(name, _)| !of_language(name));
-        let changed = kept.map(|(name, text)| (name.clone(), text.clone())).collect();
         let mut without = BTreeSet::clone(&self.without);
         if language != ENGLISH {
             without.insert(language.to_owned());
         }
-        Self { changed: Arc::new(changed), without: Arc::new(without), ..self.clone() }
+        let others = self.changing(|name| language_of(name) != Some(language));
+        Self { without: Arc::new(without), ..others }
+    }
+
+    /// With those changes of the folder whose names are to `keep`.
+    fn changing(&self, keep: impl Fn(&str) -> bool) -> Self {
+        let kept = self.changed.iter().filter(|(name, _)| keep(name));
+        let changed = kept.map(|(name, text)| (name.clone(), text.clone())).collect();
+        Self { changed: Arc::new(changed), ..self.clone() }
     }
 
     /// A file of the folder that is no template: an image.
@@ -148,10 +146,15 @@ impl TemplateFiles {
     }
 }
 
+/// The language in whose folder a template is; `None` for one that all languages share.
+pub(crate) fn language_of(name: &str) -> Option<&str> {
+    Some(name.split_once('/')?.0)
+}
+
 impl TemplateProblem {
     /// Whether it is in the folder of this language.
     pub(crate) fn is_about(&self, language: &str) -> bool {
-        self.file.split_once('/').is_some_and(|(folder, _)| folder == language)
+        language_of(&self.file) == Some(language)
     }
 }
 

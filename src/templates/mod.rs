@@ -9,6 +9,7 @@ use std::{borrow::Cow, fmt, sync::Arc};
 
 use minijinja::{AutoEscape, Environment, Error, ErrorKind, Output, State, UndefinedBehavior, Value};
 
+pub(crate) use self::folder::language_of;
 pub use self::folder::{FOLDER, TemplateFiles};
 use crate::text;
 

@@ -19,7 +19,9 @@ use super::{
     Kind, MailOptions, Mailer,
     html::{Finding, Inspection},
 };
-use crate::templates::{ENGLISH, TemplateError, TemplateFiles, TemplateProblem, Templates, escaped};
+use crate::templates::{
+    ENGLISH, TemplateError, TemplateFiles, TemplateProblem, Templates, escaped, language_of,
+};
 
 /// Stands for the code, with the number of the print behind it: "…7;".
 const MARK: &str = "CODEd41d8cd98f00b204N";
@@ -32,7 +34,7 @@ pub(super) fn checked(options: &MailOptions) -> (TemplateFiles, Vec<TemplateProb
     let mut problems: BTreeSet<TemplateProblem> = files.unread().iter().cloned().collect();
     if files.shares_changed() {
         // In English for all: the languages of the program use the same parts of them.
-        let shared = files.clone().shared_only();
+        let shared = files.shared_only();
         let found = Check::new(options, &shared).language(ENGLISH);
         if !found.is_empty() || files.unread().iter().any(|problem| !problem.file.contains('/')) {
             problems.extend(found);
@@ -245,9 +247,8 @@ impl<'a> Check<'a> {
     fn literal(&self, name: &str, text: &str, what: &str) -> TemplateProblem {
         let language = name.split('/').next().unwrap_or_default();
         let files = self.files.names();
-        let in_language =
-            files.iter().filter(|file| file.split_once('/').is_some_and(|(of, _)| of == language));
-        let shared = files.iter().filter(|file| !file.contains('/'));
+        let in_language = files.iter().filter(|file| language_of(file) == Some(language));
+        let shared = files.iter().filter(|file| language_of(file).is_none());
         let place = std::iter::once(&name).chain(in_language).chain(shared).find_map(|file| {
             let at = self
                 .files

@@ -22,7 +22,7 @@ use crate::{
     address::Address,
     budget,
     graph::{GraphErrorKind, OutgoingMail},
-    mail::AlertMail,
+    mail::{AlertMail, Rendered},
     mail_limiter::Content,
     webhook::WebhookError,
 };
@@ -163,7 +163,7 @@ impl Services {
 /// # Errors
 /// Why it was not sent, and what to do.
 pub(crate) async fn send_test(services: &Services) -> Result<Vec<String>, String> {
-    let (from, to) = (&services.settings.mail.from, &services.settings.mail.alert_to);
+    let to = &services.settings.mail.alert_to;
     if to.is_empty() {
         return Err("ALERT_TO is not set: a test mail goes nowhere else".to_owned());
     }
@@ -176,18 +176,29 @@ pub(crate) async fn send_test(services: &Services) -> Result<Vec<String>, String
         at: services.clock.now(),
     };
     let content = services.mailer.alert(&mail).map_err(|error| error.to_string())?;
-    let deadline = Instant::now() + budget::ALERT;
+    send_by_hand(services, "the test mail", to, content).await
+}
+
+/// Sends a mail for an admin who waits for it, from MAIL_FROM, and returns who gets it, masked. `what` names it.
+///
+/// # Errors
+/// Why it was not sent, and what to do.
+pub(crate) async fn send_by_hand(
+    services: &Services,
+    what: &str,
+    to: &[Address],
+    content: Rendered,
+) -> Result<Vec<String>, String> {
+    let (from, deadline) = (&services.settings.mail.from, Instant::now() + budget::ALERT);
     let permit = services.mail_permit(from, Content::Note, 1, deadline - budget::GRAPH_CHANGE_MIN).await;
     let mut permit = permit.ok_or_else(|| Failure::MailboxBusy.to_string())?;
-    let message = OutgoingMail { to: to.clone(), cc: Vec::new(), content };
+    let message = OutgoingMail { to: to.to_vec(), cc: Vec::new(), content };
     match services.send_mail_to_valid(&mut permit, message, deadline).await {
         Ok(refused) => {
             let accepted = to.iter().filter(|address| !refused.contains(address));
             Ok(accepted.map(Address::masked).collect())
         }
-        Err(error) => {
-            Err(format!("Exchange did not accept the test mail: {error}. To do: {}", error.advice()))
-        }
+        Err(error) => Err(format!("Exchange did not accept {what}: {error}. To do: {}", error.advice())),
     }
 }
 

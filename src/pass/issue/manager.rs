@@ -2,15 +2,12 @@
 
 use std::error::Error;
 
-use tokio::time::Instant;
-
 use super::JobContext;
 use crate::{
     address::Address,
-    budget,
     graph::TenantSnapshot,
     mail::{MailError, ManagerMail, Rendered},
-    mail_limiter::{Content, Permit},
+    mail_limiter::Permit,
     pass::{
         Failure,
         manager::{self, Unfit},
@@ -85,10 +82,9 @@ impl JobContext<'_> {
         held: Option<Permit>,
     ) -> bool {
         let Some((to, note)) = note else { return false };
-        let (from, deadline) = (&self.services.settings.mail.from, Instant::now() + budget::NOTE_PERMIT);
         let permit = match held {
             None if self.services.mailbox.is_shut() => None,
-            None => self.services.mail_permit(from, Content::Note, 1, deadline).await,
+            None => self.permit_for_notes(1).await,
             held => held,
         };
         let sent = match permit {

@@ -16,10 +16,9 @@ use super::{
 use crate::{
     address::Address,
     budget,
-    graph::{GraphError, GraphErrorKind, OutgoingMail, SnapshotError},
+    graph::{GraphError, OutgoingMail, SnapshotError},
     ledger::{Delivered, DueNotes, ETag, LedgerError, Record, State},
     mail::{Occasion, PassTimes, Rendered, ToldMail},
-    mail_limiter::{Content, Permit},
     pass::{
         Failure, Services, mailbox,
         notes_due::NotesDue,
@@ -148,7 +147,7 @@ impl JobContext<'_> {
         let occasion = notes.occasion();
         let Some(reader) = reader else { return Ok(etag.clone()) };
         let content = self.welcome(delivered, occasion)?;
-        let mut permit = self.one_permit().await?;
+        let mut permit = self.permit_for_notes(1).await.ok_or(Failure::MailboxBusy)?;
         if let (Some(told), Ok(recipients)) = (&mut record.announcement, &self.recipients)
             && told.handed_to.is_some()
         {
@@ -168,12 +167,6 @@ impl JobContext<'_> {
         }
     }
 
-    async fn one_permit(&self) -> Result<Permit, Failure> {
-        let (from, deadline) = (&self.services.settings.mail.from, Instant::now() + budget::NOTE_PERMIT);
-        let permit = self.services.mail_permit(from, Content::Note, 1, deadline).await;
-        permit.ok_or(Failure::MailboxBusy)
-    }
-
     /// A mail that may have been sent, or is refused for good, is not sent again. Otherwise the record says again what it said
     /// `before`, and the message comes back.
     async fn not_sent(
@@ -183,18 +176,14 @@ impl JobContext<'_> {
         before: Record,
         claimed: ETag,
     ) -> Result<ETag, Failure> {
-        let is_over = matches!(error.kind, GraphErrorKind::Ambiguous | GraphErrorKind::Refused);
-        if is_over && self.services.mailbox.refusal(self.job).is_none() {
-            tracing::warn!(
-                event = "note.not_sent",
-                to = to.masked(),
-                error = &error as &dyn Error,
-                "A mail without the code that follows a delivery may not have been sent; it is not sent again"
-            );
-            return Ok(claimed);
-        }
-        write(self.services, self.job, before, Some(&claimed)).await?;
-        Err(error.into())
+        let error = self.over_or_again(error, &before, &claimed).await?;
+        tracing::warn!(
+            event = "note.not_sent",
+            to = to.masked(),
+            error = &error as &dyn Error,
+            "A mail without the code that follows a delivery may not have been sent; it is not sent again"
+        );
+        Ok(claimed)
     }
 
     /// Whether the delivered pass can still be used, as far as the tenant shows. A replica may not show it yet.
@@ -221,7 +210,7 @@ impl JobContext<'_> {
         let before = record.clone();
         let Some(delivered) = record.delivered.as_mut() else { return Ok(etag.clone()) };
         let content = self.note_for(onlooker, delivered)?;
-        let mut permit = self.one_permit().await?;
+        let mut permit = self.permit_for_notes(1).await.ok_or(Failure::MailboxBusy)?;
         let id = fingerprint(self.job.user_id, &onlooker.address);
         match &mut delivered.notes {
             notes if is_last => *notes = None,

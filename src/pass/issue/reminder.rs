@@ -79,14 +79,29 @@ impl JobContext<'_> {
         before: &Record,
         etag: &ETag,
     ) -> Result<Outcome, Failure> {
+        let error = self.over_or_again(error, before, etag).await?;
+        tracing::warn!(
+            event = "joiner.not_reminded",
+            error = &error as &dyn Error,
+            "The reminder, or the mail with the new sign-in name, may not have been sent; it is not sent again"
+        );
+        Ok(Outcome::Skipped(Skip::AlreadyServed))
+    }
+
+    /// The error, if the mail without a code may have been sent or is refused for good. Otherwise the record says again what it said
+    /// `before`.
+    ///
+    /// # Errors
+    /// When the mail is to be sent again, or the record cannot be written.
+    pub(super) async fn over_or_again(
+        &self,
+        error: GraphError,
+        before: &Record,
+        etag: &ETag,
+    ) -> Result<GraphError, Failure> {
         let is_over = matches!(error.kind, GraphErrorKind::Ambiguous | GraphErrorKind::Refused);
         if is_over && self.services.mailbox.refusal(self.job).is_none() {
-            tracing::warn!(
-                event = "joiner.not_reminded",
-                error = &error as &dyn Error,
-                "The reminder, or the mail with the new sign-in name, may not have been sent; it is not sent again"
-            );
-            return Ok(Outcome::Skipped(Skip::AlreadyServed));
+            return Ok(error);
         }
         write(self.services, self.job, before.clone(), Some(etag)).await?;
         Err(error.into())
@@ -108,9 +123,13 @@ impl JobContext<'_> {
         if let Some(refusal) = self.services.mailbox.refusal(self.job) {
             return Ok(ControlFlow::Break(self.note_later(refusal).await?));
         }
+        Ok(ControlFlow::Continue(self.permit_for_notes(mails).await.ok_or(Failure::MailboxBusy)?))
+    }
+
+    /// The permit for so many mails without a code, if the mailbox gives it in time.
+    pub(super) async fn permit_for_notes(&self, mails: usize) -> Option<Permit> {
         let (from, deadline) = (&self.services.settings.mail.from, Instant::now() + budget::NOTE_PERMIT);
-        let permit = self.services.mail_permit(from, Content::Note, mails, deadline).await;
-        Ok(ControlFlow::Continue(permit.ok_or(Failure::MailboxBusy)?))
+        self.services.mail_permit(from, Content::Note, mails, deadline).await
     }
 
     /// The record says that a mail without a code waits for the mailbox. The pass stays as it is.
